@@ -1,0 +1,76 @@
+"""What the vendor says about a generation, as values."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import field, frozen
+
+__all__ = ["Generation", "Status", "Usage", "Video"]
+
+
+class Status(Enum):
+    """How far a generation is, normalised from the vendor's several vocabularies."""
+
+    QUEUED = "queued"
+    GENERATING = "generating"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """A word this library does not know; treated as still running."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether asking again makes sense."""
+        return self not in (Status.COMPLETED, Status.FAILED)
+
+
+@frozen
+class Usage:
+    """What a generation cost, as far as the vendor said; every field is None where it did not."""
+
+    credits_used: float | None = None
+    tokens_used: float | None = None
+    usd_spent: float | None = None
+
+
+@frozen
+class Video:
+    """A finished video.
+
+    Attributes:
+        url: Where the file is now. It is often signed and expires within hours: keep the id, or download soon.
+        content_type: The file's media type, as the vendor states it.
+        file_name: The vendor's name for the file: a label, never a path to write to.
+        file_size: The file's size in bytes, as the vendor states it.
+        generation_id: The vendor's id of the generation, good for fetching a fresh url.
+        usage: What it cost.
+    """
+
+    url: str = field(repr=lambda url: repr(url.partition("?")[0]))
+    content_type: str | None = None
+    file_name: str | None = None
+    file_size: int | None = None
+    generation_id: str = ""
+    usage: Usage = Usage()
+
+
+@frozen
+class Generation:
+    """One answer to "how far is it?".
+
+    Attributes:
+        id: The id that was asked about.
+        status: How far it is.
+        raw_status: The vendor's own word.
+        video: The video; only with ``COMPLETED``, and None even then if the vendor gave no url.
+        failure: A readable reason; only with ``FAILED``.
+        reason: The vendor's error object as it came, whatever its shape.
+    """
+
+    id: str
+    status: Status
+    raw_status: str
+    video: Video | None = None
+    failure: str | None = None
+    reason: object = None

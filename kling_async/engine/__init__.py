@@ -1,0 +1,1 @@
+"""Who acts: jobs, the scheduler and its workers, submitting, polling, downloading, events."""

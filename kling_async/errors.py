@@ -1,0 +1,270 @@
+"""Everything this library raises, as one tree.
+
+::
+
+    KlingError
+    ├── ConfigurationError         a session was asked to start with something it cannot use
+    ├── InvalidRequest             refused here, before anything was sent (also a ValueError)
+    ├── TransportError             no usable answer came back            retryable
+    │   ├── ConnectFailed          nothing was sent: refused, DNS, TLS   retryable, unless TLS said no
+    │   ├── RequestTimeout         no answer in time                     retryable
+    │   └── MalformedResponse      an answer that means nothing          retryable
+    ├── APIError                   the vendor answered with an error status
+    │   ├── BadRequest             400, 422
+    │   ├── AuthenticationError    401
+    │   ├── OutOfCredits           403, and the account is out of credits or over a spending limit
+    │   ├── PermissionDenied       403, for any other reason
+    │   ├── NotFound               404
+    │   ├── RateLimited            429                                   retryable
+    │   └── ServerError            5xx                                   retryable
+    ├── GenerationFailed           the vendor could not make the video
+    ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
+    ├── SubmissionUncertain        nobody can know whether a submit was accepted
+    ├── JobAbandoned               the caller stopped watching the job
+    ├── DownloadError              the file could not be fetched whole
+    ├── JournalError               the job's state could not be recorded
+    └── SessionClosed              the session ended before the job did
+
+Whether an error is worth another try is its own ``retryable``, and is read from nowhere else.
+
+An error that settles a job also says which job: ``key``, ``generation_id``, ``last_status`` and ``polls``. Every error
+pickles, and none ever holds the API key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class KlingError(Exception):
+    """The root of every error this library raises.
+
+    Attributes:
+        message: What went wrong, in a sentence.
+        key: The key of the job this settles, if it settles one.
+        generation_id: The vendor's id of that job's generation, once known: enough to resume it anywhere.
+        last_status: The last status the vendor gave for that generation.
+        polls: How many times the vendor was asked about it.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key: str | None = None
+        self.generation_id: str | None = None
+        self.last_status: str | None = None
+        self.polls = 0
+
+    def about(self, *, key: str, generation_id: str | None, last_status: str | None, polls: int) -> Self:
+        """Say which job this settles; returns the error itself."""
+        self.key = key
+        self.generation_id = generation_id
+        self.last_status = last_status
+        self.polls = polls
+        return self
+
+
+class ConfigurationError(KlingError):
+    """A session was asked to start with something it cannot use, such as no API key."""
+
+
+class InvalidRequest(KlingError, ValueError):
+    """A request was refused on this side, before anything was sent or spent.
+
+    Attributes:
+        field: The vendor's name of the offending field, dotted for nested ones.
+        value: The value it had.
+        allowed: What the field takes, in words.
+    """
+
+    def __init__(self, message: str, *, field: str = "", value: object = None, allowed: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class TransportError(KlingError):
+    """No usable answer came back.
+
+    Attributes:
+        sent: Whether any of the request may have left this machine. A submit with ``sent=False`` bought nothing.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class ConnectFailed(TransportError):
+    """No connection was made, so nothing was sent: refused, unknown host, or TLS.
+
+    Attributes:
+        certificate: Whether the host's certificate was refused. That is not worth another try.
+    """
+
+    def __init__(self, message: str, *, sent: bool = False, certificate: bool = False) -> None:
+        super().__init__(message, sent=sent)
+        self.certificate = certificate
+        self.retryable = not certificate
+
+
+class RequestTimeout(TransportError):
+    """No answer came in time; ``sent`` tells whether the request may have left."""
+
+
+class MalformedResponse(TransportError):
+    """An answer came that means nothing: cut short, not JSON, too large, about something else.
+
+    Attributes:
+        status: Its HTTP status.
+        excerpt: The beginning of its body.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, excerpt: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.excerpt = excerpt
+
+
+class APIError(KlingError):
+    """The vendor answered with an error status.
+
+    Attributes:
+        status: The HTTP status.
+        path: The vendor's word for where it happened.
+        request_id: The vendor's id of the exchange, for its support.
+        body: The answer as parsed JSON, or as text where it was not JSON; bounded in size.
+        enveloped: Whether it came in the vendor's own JSON envelope rather than from a gateway.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        path: str | None = None,
+        request_id: str | None = None,
+        body: object = None,
+        enveloped: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.path = path
+        self.request_id = request_id
+        self.body = body
+        self.enveloped = enveloped
+
+
+class BadRequest(APIError):
+    """The vendor refused the request's content (400 or 422); ``body`` says which field, where the vendor did."""
+
+
+class AuthenticationError(APIError):
+    """The API key is missing, unknown or revoked (401)."""
+
+
+class OutOfCredits(APIError):
+    """The account has no credits left, or the key has reached its spending limit (403)."""
+
+
+class PermissionDenied(APIError):
+    """The account may not do this (403), for a reason other than credits."""
+
+
+class NotFound(APIError):
+    """The vendor knows no such generation, model or endpoint (404)."""
+
+
+class RateLimited(APIError):
+    """Too many requests, or too many generations at once (429).
+
+    Attributes:
+        retry_after: How long the vendor asked to wait, in seconds, if it did.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: Any) -> None:  # noqa: ANN401 - APIError's own keywords, passed on
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """The vendor, or a gateway in front of it, failed (5xx)."""
+
+    retryable = True
+
+
+class GenerationFailed(KlingError):
+    """The vendor accepted the request but could not make the video.
+
+    Attributes:
+        reason: The vendor's error object as it came, whatever its shape.
+    """
+
+    def __init__(self, message: str, *, reason: object = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class DeadlineExceeded(KlingError, TimeoutError):
+    """This side stopped waiting. The generation may still finish: resume it by its id."""
+
+
+class SubmissionUncertain(KlingError):
+    """A submit was sent and no answer says whether it was accepted, so it is not sent again.
+
+    Attributes:
+        client_request_id: What the submit was sent under; the account's log of requests shows it if it was accepted.
+    """
+
+    def __init__(self, message: str, *, client_request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.client_request_id = client_request_id
+
+
+class JobAbandoned(KlingError):
+    """The caller stopped watching this job. What was bought stays bought."""
+
+
+class DownloadError(KlingError):
+    """A file could not be fetched whole; nothing was left under its final name.
+
+    Attributes:
+        url: Where it was fetched from, without its query, which may hold a signature.
+    """
+
+    def __init__(self, message: str, *, url: str | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class JournalError(KlingError):
+    """A job's state could not be recorded, so nothing was bought for it."""
+
+
+class SessionClosed(KlingError):
+    """The session ended before the job did; ``key`` and ``generation_id`` say what to resume."""
+
+
+_BY_STATUS: Mapping[int, type[APIError]] = {
+    400: BadRequest,
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFound,
+    422: BadRequest,
+    429: RateLimited,
+}
+
+
+def error_class(status: int) -> type[APIError]:
+    """The class for an HTTP error status (any that is not 2xx)."""
+    return ServerError if status >= 500 else _BY_STATUS.get(status, APIError)  # noqa: PLR2004 - HTTP's own border

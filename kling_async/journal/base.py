@@ -1,0 +1,148 @@
+"""What is remembered of a job: its states, its record, and the promises every journal keeps."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import field, frozen
+
+from kling_async.api.protocol import UNIVERSAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kling_async.api.requests import Request
+    from kling_async.api.results import Video
+    from kling_async.errors import KlingError
+
+__all__ = ["Journal", "Record", "State"]
+
+
+class State(Enum):
+    """Where a generation's life stands. It outlives the process; whether this process still watches is another matter.
+
+    ::
+
+        QUEUED → SUBMITTING → PENDING → COMPLETED | FAILED
+                 SUBMITTING → REJECTED
+                 SUBMITTING → UNCERTAIN → PENDING
+                 SUBMITTING → QUEUED            (provably nothing was bought)
+        any but a terminal one → ABANDONED
+    """
+
+    QUEUED = "queued"
+    """Not sent yet."""
+    SUBMITTING = "submitting"
+    """Being sent; after a crash, nobody knows whether it was."""
+    PENDING = "pending"
+    """Accepted and paid for; the vendor's id is known."""
+    UNCERTAIN = "uncertain"
+    """Sent, without an answer that says what became of it."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    """Refused for good, and not charged."""
+    ABANDONED = "abandoned"
+    """The caller stopped watching."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it never changes again."""
+        return self in _TERMINAL
+
+    def may_become(self, state: State) -> bool:
+        """Whether a record in this state may be followed by one in that state."""
+        return state in _NEXT[self]
+
+
+_TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.REJECTED, State.ABANDONED})
+
+_NEXT: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.SUBMITTING, State.ABANDONED}),
+    State.SUBMITTING: frozenset({State.QUEUED, State.PENDING, State.UNCERTAIN, State.REJECTED, State.ABANDONED}),
+    State.UNCERTAIN: frozenset({State.PENDING, State.FAILED, State.QUEUED, State.ABANDONED}),
+    State.PENDING: frozenset({State.COMPLETED, State.FAILED, State.ABANDONED}),
+    **dict.fromkeys(_TERMINAL, frozenset[State]()),
+}
+
+
+@frozen
+class Record:
+    """All that is known of one job, enough to go on with it without the caller. Never holds the API key.
+
+    Attributes:
+        key: The job's identity.
+        state: Where its life stands.
+        request: What was asked for; None for a generation that was resumed by its id.
+        digest: SHA-256 of the canonical wire body, by which a repeated key is told from a misused one.
+        tag: The caller's own label.
+        endpoint: The path it is submitted to and polled at.
+        attempts: How many POSTs were begun for it.
+        client_request_id: What the last of them was sent under.
+        generation_id: The vendor's id, once known.
+        queued_at: Wall-clock time of the first ``submit``, in seconds since the epoch, as are the others.
+        submitted_at: When the last POST was begun.
+        accepted_at: When the vendor accepted it.
+        deadline: When the caller stops waiting, if ever.
+        settled_at: When its state became terminal.
+        last_status: The vendor's last word on it.
+        polls: How many times the vendor was asked about it.
+        video: The outcome, if it completed.
+        error: The outcome, if it failed or was rejected.
+    """
+
+    key: str
+    state: State
+    request: Request | None = None
+    digest: bytes = b""
+    tag: object = None
+    endpoint: str = UNIVERSAL
+    attempts: int = 0
+    client_request_id: str | None = None
+    generation_id: str | None = None
+    queued_at: float = 0.0
+    submitted_at: float | None = None
+    accepted_at: float | None = None
+    deadline: float | None = None
+    settled_at: float | None = None
+    last_status: str | None = None
+    polls: int = field(default=0)
+    video: Video | None = None
+    error: KlingError | None = None
+
+
+class Journal(Protocol):
+    """Where records are kept. One record per key, one key per generation id; the newest record counts."""
+
+    async def open(self) -> Iterable[Record]:
+        """Start, and return every record that is not terminal.
+
+        Raises:
+            JournalError: It cannot be used, and was left as it was.
+        """
+        ...
+
+    def get(self, key: str) -> Record | None:
+        """The newest record under this key, noted ones included."""
+        ...
+
+    def find(self, generation_id: str) -> Record | None:
+        """The newest record of this generation, noted ones included."""
+        ...
+
+    def note(self, record: Record) -> None:
+        """Take a record that may be written later; a crash may lose it."""
+        ...
+
+    async def commit(self, record: Record) -> None:
+        """Take a record, and return once a crash cannot lose it, nor any noted before it.
+
+        Raises:
+            JournalError: It could not be written. ``get`` returns what it returned before.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write what was noted, and let go of everything held."""
+        ...

@@ -1,0 +1,49 @@
+"""The journal of a session that keeps nothing beyond its own end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kling_async.journal.base import Record
+
+__all__ = ["MemoryJournal"]
+
+
+class MemoryJournal:
+    """Records in a dictionary: as durable as the process."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Record] = {}
+        self._key_of: dict[str, str] = {}  # generation id → key
+
+    async def open(self) -> Iterable[Record]:
+        """The records that are not terminal: none, unless it served a session before."""
+        return [record for record in self._by_key.values() if not record.state.is_terminal]
+
+    def get(self, key: str) -> Record | None:
+        """The newest record under this key."""
+        return self._by_key.get(key)
+
+    def find(self, generation_id: str) -> Record | None:
+        """The newest record of this generation."""
+        key = self._key_of.get(generation_id)
+        return None if key is None else self._by_key[key]
+
+    def note(self, record: Record) -> None:
+        """Keep a record."""
+        self._by_key[record.key] = record
+        if record.generation_id is not None:
+            self._key_of[record.generation_id] = record.key
+
+    async def commit(self, record: Record) -> None:
+        """Keep a record; nothing more lasting can be promised here."""
+        self.note(record)
+
+    async def close(self) -> None:
+        """Keep everything, for a session that may be opened on it next."""
+
+    def __repr__(self) -> str:
+        return f"<MemoryJournal {len(self._by_key)} records>"

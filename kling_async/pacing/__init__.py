@@ -1,0 +1,1 @@
+"""When to act: pure decisions, with the instant and the randomness passed in."""

@@ -1,0 +1,1 @@
+"""How a request is sent: the seam, and its HTTP implementation."""
