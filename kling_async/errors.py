@@ -33,7 +33,8 @@ pickles, and none ever holds the API key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import copy
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,16 @@ class KlingError(Exception):
         self.last_status = last_status
         self.polls = polls
         return self
+
+
+_E = TypeVar("_E", bound=KlingError)
+
+
+def copied(error: _E) -> _E:
+    """An error of the same content, for another job to settle with."""
+    twin = copy.copy(error)
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 class ConfigurationError(KlingError):

@@ -143,6 +143,14 @@ class Journal(Protocol):
         """
         ...
 
+    async def flush(self) -> None:
+        """Return once a crash cannot lose anything noted until now.
+
+        Raises:
+            JournalError: Something could not be written.
+        """
+        ...
+
     async def close(self) -> None:
         """Write what was noted, and let go of everything held."""
         ...

@@ -42,6 +42,9 @@ class MemoryJournal:
         """Keep a record; nothing more lasting can be promised here."""
         self.note(record)
 
+    async def flush(self) -> None:
+        """Nothing more lasting can be promised here."""
+
     async def close(self) -> None:
         """Keep everything, for a session that may be opened on it next."""
 

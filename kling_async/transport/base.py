@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
-from kling_async.pacing.durations import seconds
+from kling_async.pacing.durations import positive, seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -33,13 +33,13 @@ class Timeouts:
         close: How long leaving a session lets POSTs in flight finish. 10 s: shorter than most supervisors' patience.
     """
 
-    connect: float = field(default=10.0, converter=seconds("connect"))
-    submit: float = field(default=60.0, converter=seconds("submit"))
-    call: float = field(default=30.0, converter=seconds("call"))
-    file: float = field(default=30.0, converter=seconds("file"))
-    submission: float = field(default=900.0, converter=seconds("submission"))
-    generation: float = field(default=3600.0, converter=seconds("generation"))
-    close: float = field(default=10.0, converter=seconds("close"))
+    connect: float = field(default=10.0, converter=seconds, validator=positive)
+    submit: float = field(default=60.0, converter=seconds, validator=positive)
+    call: float = field(default=30.0, converter=seconds, validator=positive)
+    file: float = field(default=30.0, converter=seconds, validator=positive)
+    submission: float = field(default=900.0, converter=seconds, validator=positive)
+    generation: float = field(default=3600.0, converter=seconds, validator=positive)
+    close: float = field(default=10.0, converter=seconds, validator=positive)
 
 
 class StreamedResponse(Protocol):

@@ -1,0 +1,354 @@
+"""What a field of a request may hold: data that judges a value, and says in words what it takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import frozen
+
+from kling_async.api.spelling import did_you_mean
+from kling_async.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = [
+    "Field",
+    "Flag",
+    "Integer",
+    "ListOf",
+    "Number",
+    "Object",
+    "OneOf",
+    "Problem",
+    "Spec",
+    "Text",
+    "Url",
+    "either",
+    "join",
+    "refusal",
+    "show",
+    "unknown_fields",
+    "whole",
+]
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxlong = 80
+_SHORT.maxother = 400
+
+_DIGITS = re.compile(r"-?[0-9]{1,9}")
+
+
+def show(value: object) -> str:
+    """A repr short enough for a message: long texts and data URIs lose their middle."""
+    return _SHORT.repr(value)
+
+
+@frozen
+class Problem:
+    """One thing that is wrong with a request.
+
+    Attributes:
+        field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
+        value: The value it has; None where it is missing.
+        allowed: What it takes, in words.
+    """
+
+    field: str
+    value: object = attrs.field(repr=show)
+    allowed: str
+
+    def __str__(self) -> str:
+        found = "missing" if self.value is None else show(self.value)
+        return f"{self.field} is {found}; allowed: {self.allowed}"
+
+
+def refusal(problems: Sequence[Problem]) -> InvalidRequest:
+    """The error for these problems: its attributes tell the first of them, its message all."""
+    first = problems[0]
+    message = "; ".join(str(problem) for problem in problems)
+    return InvalidRequest(message, field=first.field, value=first.value, allowed=first.allowed)
+
+
+class Spec(Protocol):
+    """What a value may be."""
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words that follow "allowed:"."""
+        ...
+
+    def problems(self, value: object, path: str) -> list[Problem]:
+        """All that is wrong with the value, whose dotted name is ``path``; raises for no value at all."""
+        ...
+
+
+class _Leaf(ABC):
+    """A spec without parts: a value fits it, or is one problem."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def allowed(self) -> str: ...
+
+    @abstractmethod
+    def _fits(self, value: object) -> bool: ...
+
+    def problems(self, value: object, path: str) -> list[Problem]:
+        return [] if self._fits(value) else [Problem(path, value, self.allowed)]
+
+
+@frozen
+class Text(_Leaf):
+    """Text: one of ``choices`` if there are any, at most ``longest`` characters, and blank only with ``blank``."""
+
+    choices: tuple[str, ...] = ()
+    longest: int | None = None
+    blank: bool = True
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words."""
+        if self.choices:
+            return either([repr(choice) for choice in self.choices])
+        kind = "text" if self.blank else "text that is not blank"
+        return kind if self.longest is None else f"{kind}, at most {self.longest} characters"
+
+    def _fits(self, value: object) -> bool:
+        if not isinstance(value, str) or (self.choices and value not in self.choices):
+            return False
+        return (self.blank or bool(value.strip())) and (self.longest is None or len(value) <= self.longest)
+
+
+@frozen
+class Url(_Leaf):
+    """Where a file is: an absolute http(s) URL, or the file itself as a data URI."""
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words."""
+        return "an http(s) URL or a data: URI"
+
+    def _fits(self, value: object) -> bool:
+        if not isinstance(value, str):
+            return False
+        if value[:5].lower() == "data:":
+            return "," in value
+        return _is_web_url(value)
+
+
+@frozen
+class Integer(_Leaf):
+    """A whole number: one of ``choices`` if there are any, from ``least`` to ``most``.
+
+    The vendor's own page gives ``"duration": "5"``, so digits in a string count as the number ("Kling v2 Master").
+    """
+
+    choices: tuple[int, ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words."""
+        if not self.choices:
+            return "a whole number" + _bounds(self.least, self.most)
+        first, last = self.choices[0], self.choices[-1]
+        if len(self.choices) > 2 and self.choices == tuple(range(first, last + 1)):  # noqa: PLR2004 - two are a pair, not a range
+            return "a whole number" + _bounds(first, last)
+        return either([str(choice) for choice in self.choices])
+
+    def _fits(self, value: object) -> bool:
+        number = whole(value)
+        if number is None or (self.choices and number not in self.choices):
+            return False
+        return _within(number, self.least, self.most)
+
+
+@frozen
+class Number(_Leaf):
+    """A finite number from ``least`` to ``most``."""
+
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words."""
+        return "a number" + _bounds(self.least, self.most)
+
+    def _fits(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        finite = isinstance(value, int) or math.isfinite(value)
+        return finite and _within(value, self.least, self.most)
+
+
+@frozen
+class Flag(_Leaf):
+    """True or false."""
+
+    @property
+    def allowed(self) -> str:
+        """What is taken, in words."""
+        return "true or false"
+
+    def _fits(self, value: object) -> bool:
+        return isinstance(value, bool)
+
+
+@frozen
+class ListOf:
+    """A list of ``fewest`` to ``most`` items, each as ``item`` says."""
+
+    item: Spec
+    fewest: int = 0
+    most: int | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The count, and what each item takes."""
+        return f"a list{_count(self.fewest, self.most)}, each {self.item.allowed}"
+
+    def problems(self, value: object, path: str) -> list[Problem]:
+        """A wrong count is one problem, and each wrong item is more."""
+        if not _is_list(value):
+            return [Problem(path, value, self.allowed)]
+        counted = _within(len(value), self.fewest, self.most)
+        found = [] if counted else [Problem(path, value, self.allowed)]
+        for index, item in enumerate(value):
+            found += self.item.problems(item, join(path, index))
+        return found
+
+
+@frozen
+class Field:
+    """A named part of an object.
+
+    Attributes:
+        spec: What it takes.
+        required: Whether it must be there.
+        default: What the vendor takes where it is not; None where that is not published.
+        nullable: Whether null counts as not there.
+    """
+
+    spec: Spec
+    required: bool = False
+    default: object = None
+    nullable: bool = False
+
+
+@frozen
+class Object:
+    """Named fields, and no others."""
+
+    fields: Mapping[str, Field]
+
+    @property
+    def allowed(self) -> str:
+        """The names of the fields."""
+        return f"an object of {', '.join(self.fields)}"
+
+    def problems(self, value: object, path: str = "") -> list[Problem]:
+        """The problems of each field in the order of the spec, then the unknown fields."""
+        if not _is_object(value):
+            return [Problem(path, value, self.allowed)]
+        found: list[Problem] = []
+        for name, part in self.fields.items():
+            found += _field_problems(part, value, name, join(path, name))
+        return found + unknown_fields(value, self.fields, path)
+
+
+@frozen
+class OneOf:
+    """Whatever one of the ``options`` takes."""
+
+    options: tuple[Spec, ...]
+
+    @property
+    def allowed(self) -> str:
+        """What each option takes."""
+        return either([option.allowed for option in self.options])
+
+    def problems(self, value: object, path: str) -> list[Problem]:
+        """None if an option fits; else those of the option whose outer shape fits; else one for the whole."""
+        found = [option.problems(value, path) for option in self.options]
+        if not all(found):
+            return []
+        inner = (problems for problems in found if all(problem.field != path for problem in problems))
+        return next(inner, [Problem(path, value, self.allowed)])
+
+
+def whole(value: object) -> int | None:
+    """A whole number in any of its spellings (5, 5.0 and "5" are one to the vendor), or None."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def unknown_fields(values: Mapping[Any, object], known: Collection[str], path: str = "") -> list[Problem]:
+    """A problem for each name that is not known, with what it may have been meant to be."""
+    only = f"only the fields {', '.join(known)}"
+    unknown = [name for name in values if name not in known]
+    return [Problem(join(path, name), values[name], only + did_you_mean(str(name), known)) for name in unknown]
+
+
+def _field_problems(part: Field, values: Mapping[Any, object], name: str, path: str) -> list[Problem]:
+    if name not in values:
+        return [Problem(path, None, part.spec.allowed)] if part.required else []
+    value = values[name]
+    return [] if value is None and part.nullable else part.spec.problems(value, path)
+
+
+def _is_web_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    blank = any(character.isspace() for character in value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not blank
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[Any, object]]:
+    return isinstance(value, Mapping)
+
+
+def _within(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    if least is None:
+        return "" if most is None else f" up to {most}"
+    return f" from {least}" if most is None else f" from {least} to {most}"
+
+
+def _count(fewest: int, most: int | None) -> str:
+    if most is None:
+        return f" of at least {fewest}" if fewest else ""
+    return f" of {fewest} to {most}" if fewest else f" of at most {most}"
+
+
+def either(words: Sequence[str]) -> str:
+    """Words as a choice between them; there is at least one."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def join(path: str, name: object) -> str:
+    """The dotted name of a part of what ``path`` names; either may be empty."""
+    return ".".join(part for part in (path, str(name)) if part)

@@ -1,0 +1,123 @@
+"""Jobs in the order in which they settle, from a source that is read only as far ahead as allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from anyio import CancelScope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from kling_async.engine.job import Job
+
+__all__ = ["Pump", "in_completion_order"]
+
+_STRIDE = 32  # items drawn from a plain iterable in a row before other tasks get the loop
+_CLOSING = 10.0  # how long a source may take to close, in seconds
+_END: Any = object()
+
+
+async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> AsyncIterator[Job]:
+    """Hand out a pump's jobs as they settle. However this is left, the pump has ended and its source is closed."""
+    start(pump)
+    try:
+        while (job := await pump.next_settled()) is not None:
+            yield job
+        if pump.failure is not None:
+            raise pump.failure
+    finally:
+        pump.stop()
+        await pump.ended.wait()
+
+
+class Pump:
+    """Draws items from a source and makes jobs of them, at most ``window`` from drawn to handed out.
+
+    It runs in a task of its own, so that neither the source nor the consumer waits for the other, and so that the
+    source is read and closed in one and the same task.
+    """
+
+    def __init__(self, source: Iterable[Any] | AsyncIterable[Any], enter: Callable[[Any], Job], window: int) -> None:
+        if not isinstance(source, Iterable | AsyncIterable):
+            raise TypeError(f"as_completed takes an iterable or an async iterable, not {type(source).__name__}")
+        self.failure: Exception | None = None  # what the source raised
+        self.ended = asyncio.Event()
+        self._source = source
+        self._enter = enter
+        self._window = window
+        self._held = 0  # drawn, and not handed out
+        self._ready: deque[Job] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._scope = CancelScope()
+
+    async def next_settled(self) -> Job | None:
+        """The next job to settle; None once the source has ended and every job was handed out."""
+        while not self._ready:
+            if self.ended.is_set() and not self._held:
+                return None
+            self._news.clear()
+            await self._news.wait()
+        self._held -= 1
+        self._room.set()
+        return self._ready.popleft()
+
+    def stop(self) -> None:
+        """Draw nothing more. The jobs drawn already go on."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Draw until the source ends, or until stopped; then close the source."""
+        try:
+            with self._scope:
+                await self._draw_all()
+        except Exception as error:  # noqa: BLE001 - whatever the source raised is its consumer's to see
+            self.failure = error
+        finally:
+            self.ended.set()
+            self._news.set()
+
+    async def _draw_all(self) -> None:
+        iterator = aiter(self._source) if isinstance(self._source, AsyncIterable) else iter(self._source)
+        drawn = 0
+        try:
+            while True:
+                await self._has_room()
+                if isinstance(self._source, AsyncIterable):
+                    item = await anext(iterator, _END)
+                else:
+                    item = next(iterator, _END)
+                    drawn += 1
+                    if drawn % _STRIDE == 0:
+                        await asyncio.sleep(0)
+                if item is _END:
+                    return
+                self._hold(self._enter(item))
+        finally:
+            await _close(iterator)
+
+    async def _has_room(self) -> None:
+        while self._held >= self._window:
+            self._room.clear()
+            await self._room.wait()
+
+    def _hold(self, job: Job) -> None:
+        self._held += 1
+        job.add_done_callback(self._settled)
+
+    def _settled(self, job: Job) -> None:
+        self._ready.append(job)
+        self._news.set()
+
+
+async def _close(iterator: Any) -> None:  # noqa: ANN401 - any iterator, of either kind
+    """Close a source as its own kind is closed, even while being cancelled."""
+    if hasattr(iterator, "aclose"):
+        with CancelScope(shield=True, deadline=asyncio.get_running_loop().time() + _CLOSING):
+            await iterator.aclose()
+    elif hasattr(iterator, "close"):
+        iterator.close()

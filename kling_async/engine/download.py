@@ -1,0 +1,433 @@
+"""Fetching a finished video's file: whole or not at all, going on where an earlier try stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from contextlib import suppress
+from enum import Enum
+from errno import EISDIR
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+from anyio import to_thread
+from attrs import asdict, define, field, frozen
+
+from kling_async.api.protocol import file_request
+from kling_async.errors import DownloadError, KlingError, TransportError
+from kling_async.pacing.backoff import full_jitter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from random import Random
+
+    from kling_async.api.results import Video
+    from kling_async.transport.base import StreamedResponse, Transport
+
+__all__ = ["download_file", "safe_name"]
+
+_TRIES = 6
+_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+_SIZE_CAP = 8 * 1024**3
+
+_EXPIRED = frozenset({401, 403, 404, 410})
+_TRANSIENT = frozenset({408, 425, 429})
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-[0-9]{1,18}/(?P<size>[0-9]{1,18}|\*)")
+_STRONG_ETAG = re.compile(r'"[!#-~]*"')
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
+_LONGEST_STEM = 100
+_SUFFIX_OF = {
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/webm": ".webm",
+    "video/x-matroska": ".mkv",
+    "image/gif": ".gif",
+}
+_SUFFIXES = frozenset({*_SUFFIX_OF.values(), ".m4v"})
+
+# Parts that this process is writing, so that two downloads to one path cannot mix their bytes.
+_being_written: set[Path] = set()
+
+
+async def download_file(  # noqa: PLR0913 - what to fetch and where to, then settings by keyword
+    transport: Transport,
+    url: str,
+    path: Path,
+    *,
+    expected_size: int | None = None,
+    refresh: Callable[[], Awaitable[str]] | None = None,
+    progress: Callable[[int, int | None], object] | None = None,
+    rng: Random,
+    sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+    size_cap: int = _SIZE_CAP,
+) -> Path:
+    """Fetch a file; once it is there whole and on disk, and not before, it stands under its name, replacing any other.
+
+    Until then it grows in a hidden neighbour, ``.NAME.part``. If the host gave it a strong ETag, that stays after a
+    failure, a cancellation or a crash, with a note beside it, and a later download of the same URL (its query aside)
+    to the same path goes on from there. Passing trouble is tried again with growing, random waits, until six tries
+    in a row have brought nothing new.
+
+    Args:
+        transport: Sends on the file lane, so without the API key.
+        url: Where the file is, used as it is.
+        path: Where to put it. Missing folders are made.
+        expected_size: Its size in bytes, if known; a file of another size is refused.
+        refresh: Asked for a fresh URL when the host says that this one is no longer good (401, 403, 404, 410); again
+            only after the fresh one brought something. Its own errors come through, unless they are retryable.
+        progress: Called on the loop with the bytes so far and the size, if known. What it raises ends the download.
+        rng: Draws the waits.
+        sleep: Waits, in seconds.
+        size_cap: The most bytes a file may have. 8 GiB: hundreds of times the largest video.
+
+    Returns:
+        The path.
+
+    Raises:
+        DownloadError: The file could not be had, or not be written. What was under its name before still is.
+    """
+    download = _Download(transport, url, path, expected_size, refresh, progress, rng, sleep, size_cap)
+    part = download.part
+    if part.path in _being_written:
+        raise _failure(url, f"{path} is being downloaded already")
+    _being_written.add(part.path)
+    try:
+        await download.run()
+    finally:
+        part.leave()
+        _being_written.discard(part.path)
+    return path
+
+
+class _Next(Enum):
+    """What an answer without anything to store calls for."""
+
+    REFRESH = "refresh"
+    START_OVER = "start over"
+
+
+@frozen
+class _Mark:
+    """What an unfinished part is a part of."""
+
+    source: str
+    etag: str
+
+
+@frozen
+class _Body:
+    """A body worth storing: where it begins, and the whole file's size and strong ETag, as far as known."""
+
+    offset: int
+    size: int | None
+    etag: str | None
+
+
+@define
+class _Download:
+    """One download: its tries, and what they have brought so far."""
+
+    transport: Transport
+    url: str
+    path: Path
+    expected_size: int | None
+    refresh: Callable[[], Awaitable[str]] | None
+    progress: Callable[[int, int | None], object] | None
+    rng: Random
+    sleep: Callable[[float], Awaitable[object]]
+    size_cap: int
+    part: _Part = field(init=False)
+    tries: int = 0
+    """Failed ones in a row, since something new came."""
+    furthest: int = 0
+    """The most bytes there ever were: starting over and reaching less is nothing new, so every download ends."""
+    refreshed: bool = False
+    """Whether the URL is a fresh one that has brought nothing yet."""
+
+    def __attrs_post_init__(self) -> None:
+        self.part = _Part(self.path)
+
+    async def run(self) -> None:
+        # Opened before anything is asked for: what has arrived is lost if the connection breaks before it is read.
+        await self.on_disk(self.part.open, _bare(self.url))
+        self.furthest = self.part.size
+        while not await self.attempt():
+            pass
+        await self.on_disk(self.part.finish)
+
+    async def attempt(self) -> bool:
+        """Try once, and say whether the file is whole."""
+        try:
+            return await self.fetch()
+        except KlingError as error:
+            if error.retryable:
+                await self.back_off(error)
+                return False
+            if isinstance(error, TransportError):
+                raise self.failure(error.message) from error
+            raise
+
+    async def back_off(self, error: KlingError) -> None:
+        self.tries += 1
+        if self.tries >= _TRIES:
+            raise self.failure(f"gave up after {_TRIES} tries in vain; the last: {error.message}") from error
+        await self.sleep(full_jitter(self.tries - 1, base=_WAIT, cap=_LONGEST_WAIT, rng=self.rng))
+
+    async def fetch(self) -> bool:
+        async with self.transport.stream(file_request(self.url, self.part.conditions())) as response:
+            answer = _read_answer(response.status, response.headers, self.part, self.url)
+            if isinstance(answer, _Body):
+                await self.store(answer, response)
+                return True
+        if answer is _Next.START_OVER:
+            self.part.start_over(None)
+        else:
+            await self.renew(response.status)
+        return False
+
+    async def renew(self, status: int) -> None:
+        if self.refresh is None or self.refreshed:
+            raise self.failure(f"the host answered {status}")
+        self.url = await self.refresh()
+        self.refreshed = True
+
+    async def store(self, body: _Body, response: StreamedResponse) -> None:
+        goal = self.goal(body)
+        mark = None if body.etag is None else _Mark(_bare(self.url), body.etag)
+        if body.offset == 0:
+            self.part.start_over(mark)
+        else:
+            self.part.go_on(mark)
+        async for piece in response.chunks():
+            self.check_size(self.part.size + len(piece), goal)
+            await self.on_disk(self.part.append, piece)
+            self.advance(goal)
+        if self.part.size == 0:
+            raise self.failure("the file is empty")
+        if goal is not None and self.part.size < goal:
+            raise TransportError(f"GET {_bare(self.url)}: the file broke off at {self.part.size} of {goal} bytes")
+
+    def goal(self, body: _Body) -> int | None:
+        """The size the file will have, checked against what was said of it elsewhere."""
+        if body.size is None:
+            return self.expected_size
+        if self.expected_size not in (None, body.size):
+            raise self.failure(f"the host has {body.size} bytes, but {self.expected_size} were announced")
+        self.check_size(body.size, body.size)
+        return body.size
+
+    def check_size(self, size: int, goal: int | None) -> None:
+        if goal is not None and size > goal:
+            raise self.failure(f"the host sent more than the {goal} bytes it should have")
+        if size > self.size_cap:
+            raise self.failure(f"the file is larger than {self.size_cap} bytes")
+
+    def advance(self, goal: int | None) -> None:
+        if self.part.size > self.furthest:
+            self.furthest = self.part.size
+            self.tries = 0
+            self.refreshed = False
+        if self.progress is not None:
+            self.progress(self.part.size, goal)
+
+    async def on_disk(self, act: Callable[..., None], *arguments: object) -> None:
+        """Run what may block in a thread."""
+        try:
+            await to_thread.run_sync(act, *arguments)
+        except OSError as error:
+            raise self.failure(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def failure(self, reason: str) -> DownloadError:
+        return _failure(self.url, reason)
+
+
+class _Part:
+    """The hidden neighbour a file grows in, and beside it the note of what it is a part of.
+
+    A thread that was given up by a cancelled task may still be at work here; the lock and ``_left`` keep it from
+    touching a file that was left.
+    """
+
+    def __init__(self, final: Path) -> None:
+        # Not resolve(), which would follow a link to elsewhere.
+        self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
+        self.path = self._final.parent / f".{self._final.name}.part"
+        self.size = 0
+        self._note = self._final.parent / f".{self._final.name}.part.json"
+        self._mark: _Mark | None = None
+        self._noted: _Mark | None = None  # what the note on disk says
+        self._stale = True  # whether what is on disk belongs to no part worth going on with
+        self._file: IO[bytes] | None = None
+        self._left = False
+        self._lock = Lock()
+
+    def open(self, source: str) -> None:
+        with self._lock:
+            if self._left:
+                return
+            if self._final.is_dir():
+                raise IsADirectoryError(EISDIR, "it is a folder")
+            self._final.parent.mkdir(parents=True, exist_ok=True)
+            self._noted = _read_note(self._note)
+            self._file = self.path.open("ab")
+            if self._noted is not None and self._noted.source == source:
+                self._mark, self.size, self._stale = self._noted, self._file.tell(), False
+
+    @property
+    def etag(self) -> str | None:
+        return None if self._mark is None else self._mark.etag
+
+    def conditions(self) -> dict[str, str]:
+        """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
+        if self._mark is None or self.size == 0:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
+
+    def start_over(self, mark: _Mark | None) -> None:
+        """Drop all there is with the next piece, which begins what this mark names."""
+        self._mark, self.size, self._stale = mark, 0, True
+
+    def go_on(self, mark: _Mark | None) -> None:
+        """Take the next pieces as the rest of what is there, and this as where it comes from now."""
+        self._mark = mark
+
+    def append(self, piece: bytes) -> None:
+        with self._lock:
+            if self._left or self._file is None:
+                return
+            if self._stale:
+                self._file.truncate(0)
+                self._stale = False
+            if self._mark != self._noted:
+                self._write_note()
+            self._file.write(piece)
+            self.size += len(piece)
+
+    def _write_note(self) -> None:
+        if self._mark is None:
+            self._note.unlink(missing_ok=True)
+        else:
+            self._note.write_text(json.dumps(asdict(self._mark)), encoding="utf-8")
+        self._noted = self._mark
+
+    def finish(self) -> None:
+        """Put the whole part under its final name."""
+        with self._lock:
+            if self._left or self._file is None:
+                return
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self.path.replace(self._final)
+            self._note.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Let go of the file; keep it only if a later download could go on with it."""
+        with self._lock, suppress(OSError):
+            self._left = True
+            if self._file is not None:
+                self._file.close()
+            if self._noted is None:
+                self.path.unlink(missing_ok=True)
+
+
+def _read_note(path: Path) -> _Mark | None:
+    """The note of an earlier download; None if there is none, or none that makes sense."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return _Mark(source=str(noted["source"]), etag=str(noted["etag"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_answer(status: int, headers: Mapping[str, str], part: _Part, url: str) -> _Body | _Next:
+    """What to do with an answer to the request for a part's rest, or for all.
+
+    Raises:
+        TransportError: Another try may bring more.
+        DownloadError: None will.
+    """
+    if status in _EXPIRED:
+        return _Next.REFRESH
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
+        return _Next.START_OVER
+    if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise TransportError(f"GET {_bare(url)}: the host answered {status}")
+    if status != HTTPStatus.OK and not (status == HTTPStatus.PARTIAL_CONTENT and part.size):
+        raise _failure(url, f"the host answered {status}")
+    if (other := _not_a_file(headers)) is not None:
+        raise _failure(url, f"the host sent no file, but {other}")
+    if status == HTTPStatus.OK:
+        return _Body(0, _digits(headers.get("content-length")), _strong_etag(headers))
+    return _read_rest(headers, part)
+
+
+def _read_rest(headers: Mapping[str, str], part: _Part) -> _Body | _Next:
+    stated = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    changed = headers.get("etag", part.etag) != part.etag
+    if stated is None or int(stated["start"]) != part.size or changed:
+        return _Next.START_OVER
+    return _Body(part.size, _digits(stated["size"]), part.etag)
+
+
+def _not_a_file(headers: Mapping[str, str]) -> str | None:
+    """What came instead of a file: an error may come with status 200, and a compressed body is not the video."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if kind.startswith("text/") or kind.endswith(("json", "xml")):
+        return kind
+    return None if encoding == "identity" else f"something compressed with {encoding}"
+
+
+def _strong_etag(headers: Mapping[str, str]) -> str | None:
+    """The ETag, if it promises that the bytes are the same."""
+    etag = headers.get("etag", "").strip()
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
+
+
+def _digits(text: str | None) -> int | None:
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
+
+
+def _failure(url: str, reason: str) -> DownloadError:
+    bare = _bare(url)
+    return DownloadError(f"{bare}: {reason}", url=bare)
+
+
+def _bare(url: str) -> str:
+    """A URL without its query, which may hold a signature."""
+    return url.partition("?")[0]
+
+
+def safe_name(generation_id: str, video: Video) -> str:
+    """A file name for a generation's video: always the same one, another for every id, and good on every file system.
+
+    An id of lower-case letters, digits, ``-``, ``_`` and ``.`` stays as it is, unless it is long or means something to
+    some system. Any other has what is not safe replaced and ``~`` and a digest of the id appended, so that ids that
+    differ only in case, or only in what was replaced, have names that differ too.
+    """
+    stem = _UNSAFE.sub("-", generation_id).strip("-. ")[:_LONGEST_STEM].rstrip("-. ") or "video"
+    if _RESERVED.fullmatch(stem.partition(".")[0]):
+        stem = f"_{stem}"
+    if stem != generation_id or stem != stem.lower():
+        stem = f"{stem}~{hashlib.sha256(generation_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return stem + _suffix(video)
+
+
+def _suffix(video: Video) -> str:
+    kind = (video.content_type or "").partition(";")[0].strip().lower()
+    if kind in _SUFFIX_OF:
+        return _SUFFIX_OF[kind]
+    named = (PurePosixPath(name).suffix.lower() for name in (video.file_name or "", urlsplit(video.url).path))
+    return next((suffix for suffix in named if suffix in _SUFFIXES), ".mp4")

@@ -1,0 +1,123 @@
+"""What runs inside a session, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from kling_async.engine.completion import Pump, in_completion_order
+from kling_async.engine.events import Events
+from kling_async.engine.poller import Poller
+from kling_async.engine.roster import Roster
+from kling_async.engine.scheduler import Scheduler
+from kling_async.engine.stats import Tally
+from kling_async.engine.submitter import Submitter
+from kling_async.errors import SessionClosed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from random import Random
+
+    from anyio.abc import TaskGroup
+
+    from kling_async.engine.job import Job
+    from kling_async.engine.watch import Watch
+    from kling_async.journal.base import Journal
+    from kling_async.pacing.cadence import Polling
+    from kling_async.pacing.rate import Limits
+    from kling_async.transport.base import Timeouts, Transport
+
+__all__ = ["Engine"]
+
+_logger = logging.getLogger("kling_async.session")
+
+
+class Engine:
+    """Puts the acting parts together, and runs them in one task until told to stop, or until the scheduler crashes."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        journal: Journal,
+        *,
+        limits: Limits,
+        polling: Polling,
+        timeouts: Timeouts,
+        rng: Random,
+        wall: Callable[[], float],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.events = Events(loop)
+        self.tally = Tally()
+        self.roster = Roster(loop, journal, self.events, wall=wall, patience=timeouts.generation)
+        poller = Poller(transport, self.roster, polling, rng=rng)
+        submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
+        self.scheduler = Scheduler(self.roster, submitter, poller, limits, self.tally, rng=rng)
+        self.crash: Exception | None = None
+        self.closing = False
+        self._journal = journal
+        self._grace = timeouts.close
+        self._group: TaskGroup | None = None  # what ends as soon as the session does
+
+    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
+        await self._journal.open()
+        try:
+            await self._work(ready, stop)
+        finally:
+            self.closing = True
+            self._settle_all()
+            self.events.close()
+            await self._journal.close()
+
+    async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        async with anyio.create_task_group() as submits:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
+                ready()
+                await stop.wait()
+                self.closing = True
+                group.cancel_scope.cancel()
+            submits.cancel_scope.deadline = anyio.current_time() + self._grace
+
+    async def _schedule(self, polls: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
+        try:
+            await self.scheduler.run(polls, submits)
+        except Exception as crash:
+            _logger.exception("the scheduler crashed; the session ends")
+            self.crash = crash
+            stop.set()
+
+    def begin(self, watch: Watch) -> Job:
+        """Act for a job that was taken on; returns it, settled already if the account refuses to go on."""
+        job = self.roster.open[watch.record.key]
+        self.scheduler.take_up(watch)
+        return job
+
+    def _settle_all(self) -> None:
+        for watch in self.roster.watches():
+            self.roster.settle(watch, self.closed(f"job {watch.record.key}: the session was closed before it was done"))
+
+    def closed(self, message: str) -> SessionClosed:
+        """The error of whatever cannot go on because the session has ended."""
+        error = SessionClosed(message)
+        error.__cause__ = self.crash
+        return error
+
+    def as_completed(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        enter: Callable[[Any], Job],
+        window: int,
+    ) -> AsyncIterator[Job]:
+        """The source's jobs in the order in which they settle."""
+        return in_completion_order(Pump(source, enter, window), self._start)
+
+    def _start(self, pump: Pump) -> None:
+        if self.closing or self._group is None:
+            raise self.closed("the session is closed")
+        self._group.start_soon(pump.run, name="kling_async source")

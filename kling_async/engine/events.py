@@ -1,0 +1,216 @@
+"""What happens, as typed values: progress bars, logs and metrics are built on these and on nothing private."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Self
+from weakref import WeakSet
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kling_async.api.results import Status, Video
+    from kling_async.engine.job import Job
+    from kling_async.errors import KlingError
+
+__all__ = [
+    "Accepted",
+    "Completed",
+    "Downloaded",
+    "Event",
+    "Events",
+    "Failed",
+    "Interrupted",
+    "Polled",
+    "Queued",
+    "Retrying",
+    "Submitted",
+    "Subscription",
+    "Throttled",
+]
+
+
+@frozen
+class Event:
+    """Something that happened to a job.
+
+    Attributes:
+        at: When, in the loop's time (seconds).
+        job: To which job.
+    """
+
+    at: float
+    job: Job
+
+
+@frozen
+class Queued(Event):
+    """The job waits for its turn to be submitted."""
+
+
+@frozen
+class Submitted(Event):
+    """A POST for it was begun.
+
+    Attributes:
+        attempt: The number of POSTs begun for it, this one included.
+    """
+
+    attempt: int
+
+
+@frozen
+class Accepted(Event):
+    """The vendor took it; what it costs is owed from now on."""
+
+    generation_id: str
+
+
+@frozen
+class Polled(Event):
+    """The vendor said how far it is.
+
+    Attributes:
+        status: How far it is.
+        polls: The number of polls of this job, this one included.
+    """
+
+    status: Status
+    polls: int
+
+
+@frozen
+class Retrying(Event):
+    """A submit or a poll told nothing and bought nothing, and will be tried again.
+
+    Attributes:
+        error: What went wrong.
+        again_at: When it will be tried again, in the loop's time.
+    """
+
+    error: KlingError
+    again_at: float
+
+
+@frozen
+class Throttled(Event):
+    """The vendor refused a request for asking too much (429). The job is as it was; the session slows down.
+
+    Attributes:
+        submit: Whether it was a submit, so that submits alone are held, or a poll, so that everything is.
+        until: When requests go on, in the loop's time.
+    """
+
+    submit: bool
+    until: float
+
+
+@frozen
+class Completed(Event):
+    """The video is there."""
+
+    video: Video
+
+
+@frozen
+class Failed(Event):
+    """There will be no video: the vendor refused the request or failed to make it."""
+
+    error: KlingError
+
+
+@frozen
+class Interrupted(Event):
+    """The job settled although its generation's life goes on; it can be resumed."""
+
+    error: KlingError
+
+
+@frozen
+class Downloaded(Event):
+    """Its file is on disk, whole."""
+
+    path: Path
+    size: int
+
+
+class Subscription:
+    """An async iterator over events, from the moment of ``subscribe()`` until the session closes.
+
+    It buffers a bounded number of events. A reader that falls behind loses the oldest ones, and ``missed`` counts them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, buffer: int) -> None:
+        self._loop = loop  # to make a waiter on
+        self._events: deque[Event] = deque(maxlen=buffer)
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+        self.missed = 0
+
+    def close(self) -> None:
+        """End the iteration, after what is buffered. Closing again does nothing."""
+        self._closed = True
+        self._wake()
+
+    def push(self, event: Event) -> None:
+        """Take an event, at the cost of the oldest if the buffer is full."""
+        if self._closed:
+            return
+        if len(self._events) == self._events.maxlen:
+            self.missed += 1
+        self._events.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        return self._events.popleft()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Subscription {state} {len(self._events)} buffered, {self.missed} missed>"
+
+
+class Events:
+    """Hands events to whoever subscribed. A subscription that is dropped is forgotten."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._closed = False
+
+    def subscribe(self, buffer: int) -> Subscription:
+        """Begin to listen, now."""
+        subscription = Subscription(self._loop, buffer)
+        if self._closed:
+            subscription.close()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def emit(self, make: Callable[[float], Event]) -> None:
+        """Hand out an event; it is made only if somebody listens."""
+        if not self._subscriptions:
+            return
+        event = make(self._loop.time())
+        for subscription in tuple(self._subscriptions):
+            subscription.push(event)
+
+    def close(self) -> None:
+        """End every subscription."""
+        self._closed = True
+        for subscription in tuple(self._subscriptions):
+            subscription.close()

@@ -1,0 +1,197 @@
+"""A job as callers see it: awaitable by any number of waiters, any number of times."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from kling_async.engine.watch import Milestone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from kling_async.api.requests import Request
+    from kling_async.api.results import Video
+    from kling_async.engine.watch import Watch
+    from kling_async.errors import KlingError
+    from kling_async.journal.base import State
+
+__all__ = ["Job", "Keeper"]
+
+
+class Keeper(Protocol):
+    """What a job asks of whoever watches it."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop the session was entered on."""
+        ...
+
+    def abandon(self, job: Job) -> None:
+        """Stop watching a job."""
+        ...
+
+    async def flush(self) -> None:
+        """Return once everything recorded until now is durable."""
+        ...
+
+
+class Job:
+    """One generation, from ``submit`` to its video.
+
+    ``await job`` gives the `Video` or raises why there is none. Cancelling a waiter cancels that waiter alone: the job
+    goes on, and may be awaited again. A job whose failure nobody asks about is not complained of.
+
+    A job has a **state**, its generation's life, which outlives the session, and **settles** once in this session:
+    ``done()`` says that it has. Settling with `OutOfCredits`, `AuthenticationError`, `DeadlineExceeded`,
+    `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was; submitting the same key again, or
+    resuming the id, makes a new job that carries on.
+    """
+
+    __slots__ = ("__weakref__", "_keeper", "_watch")
+
+    def __init__(self, watch: Watch, keeper: Keeper) -> None:
+        self._watch = watch
+        self._keeper = keeper
+
+    @property
+    def key(self) -> str:
+        """The job's identity: the same key with the same request is the same job."""
+        return self._watch.record.key
+
+    @property
+    def tag(self) -> object:
+        """The caller's own label, as given."""
+        return self._watch.record.tag
+
+    @property
+    def request(self) -> Request | None:
+        """What was asked for; None for a generation that was resumed by its id."""
+        return self._watch.record.request
+
+    @property
+    def state(self) -> State:
+        """Where the generation's life stands."""
+        return self._watch.record.state
+
+    @property
+    def generation_id(self) -> str | None:
+        """The vendor's id; None until the submit is accepted."""
+        return self._watch.record.generation_id
+
+    @property
+    def submitted_at(self) -> datetime | None:
+        """When the last POST for it was begun, in UTC; None before."""
+        begun = self._watch.record.submitted_at
+        return None if begun is None else datetime.fromtimestamp(begun, UTC)
+
+    @property
+    def last_status(self) -> str | None:
+        """The vendor's last word on it, as it came."""
+        return self._watch.last_status
+
+    @property
+    def polls(self) -> int:
+        """How many times the vendor was asked about it; refusals for asking too often are not counted."""
+        return self._watch.polls
+
+    def done(self) -> bool:
+        """Whether it has settled in this session."""
+        return self._watch.settled
+
+    def result(self) -> Video:
+        """The video, or why there is none.
+
+        Raises:
+            asyncio.InvalidStateError: It has not settled.
+            KlingError: What it settled with.
+        """
+        error = self.exception()
+        if error is not None:
+            raise error.with_traceback(None)
+        video = self._watch.record.video
+        assert video is not None  # noqa: S101 - settled without an error means completed with a video
+        return video
+
+    def exception(self) -> KlingError | None:
+        """Why there is no video, or None if there is one.
+
+        Raises:
+            asyncio.InvalidStateError: It has not settled.
+        """
+        if not self._watch.settled:
+            raise asyncio.InvalidStateError(f"job {self.key} has not settled")
+        return self._watch.error
+
+    def __await__(self) -> Generator[object, None, Video]:
+        yield from self._settling().__await__()
+        return self.result()
+
+    async def settled(self) -> Job:
+        """Wait until it has settled, whatever the outcome; returns the job itself and never raises its failure.
+
+        This is a coroutine, for what takes only those: ``TaskGroup.create_task``, ``start_soon``, ``asyncio.wait``.
+        """
+        await self._settling()
+        return self
+
+    async def accepted(self) -> str:
+        """Wait until the vendor has accepted it; returns the generation id.
+
+        Raises:
+            KlingError: It settled without one.
+        """
+        if self.generation_id is None and not self.done():
+            await self._reaching(Milestone.ACCEPTED)
+        if self.generation_id is not None:
+            return self.generation_id
+        self.result()
+        raise AssertionError("a job settles without an id only by failing")  # pragma: no cover - see result()
+
+    async def recorded(self) -> Job:
+        """Wait until the journal cannot lose it, then return the job: what to await before promising it to anybody.
+
+        Raises:
+            JournalError: It could not be recorded.
+        """
+        await self._keeper.flush()
+        return self
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Have ``callback(job)`` called by the loop soon after the job has settled; at once if it has already."""
+        if self._watch.settled:
+            self._keeper.loop.call_soon(callback, self)
+        else:
+            waiter = self._watch.waiter(Milestone.SETTLED, self._keeper.loop)
+            waiter.add_done_callback(lambda _: callback(self))
+
+    def abandon(self) -> None:
+        """Stop watching, for good: the state becomes ABANDONED and waiters get `JobAbandoned`.
+
+        A generation that was submitted goes on at the vendor and is charged: there is no way to cancel one. A job that
+        was only queued is never sent. On a job that has settled this does nothing.
+        """
+        self._keeper.abandon(self)
+
+    async def _settling(self) -> None:
+        if not self._watch.settled:
+            await self._reaching(Milestone.SETTLED)
+
+    async def _reaching(self, milestone: Milestone) -> None:
+        waiter = self._watch.waiter(milestone, self._keeper.loop)
+        try:
+            await waiter
+        finally:
+            self._watch.forget(waiter)
+
+    def __repr__(self) -> str:
+        parts = [f"<Job {self.key}", self.state.value]
+        if self.generation_id is not None:
+            parts.append(self.generation_id)
+        if self.polls:
+            parts.append(f"{self.polls} poll{'s' if self.polls > 1 else ''}")
+        if self.done():
+            error = self._watch.error
+            parts.append("settled" if error is None else f"settled with {type(error).__name__}")
+        return f"{' '.join(parts)}>"

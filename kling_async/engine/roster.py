@@ -1,0 +1,308 @@
+"""The jobs being watched: who they are, how their states change, and how they settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from kling_async.engine import events
+from kling_async.engine.job import Job
+from kling_async.engine.watch import Milestone, Watch
+from kling_async.errors import InvalidRequest, JobAbandoned, JournalError
+from kling_async.journal.base import Record, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kling_async.api.requests import Request
+    from kling_async.errors import KlingError
+    from kling_async.journal.base import Journal
+
+__all__ = ["Roster"]
+
+_logger = logging.getLogger("kling_async.jobs")
+
+
+class Roster:
+    """Every open job by its key, and the one place where records change.
+
+    A record changes in the journal first and here second, in the order its `State` allows; a terminal one never again.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        journal: Journal,
+        bus: events.Events,
+        *,
+        wall: Callable[[], float],
+        patience: float,
+    ) -> None:
+        self.loop = loop
+        self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
+        self.standing: Counter[State] = Counter()  # how many of those are in each state
+        self.settled: Counter[State] = Counter()  # in which states the others were when they settled
+        self._watches: dict[str, Watch] = {}  # the open jobs' working states
+        self._journal = journal
+        self._bus = bus
+        self._wall = wall
+        self._patience = patience  # how long a generation is watched, in seconds
+        self.on_settled: Callable[[], None] = lambda: None
+        self._idle = asyncio.Event()  # set while nothing is open
+        self._idle.set()
+
+    # Coming in
+
+    def known(self, key: str, digest: bytes) -> Job | None:
+        """The job under this key, if there is one: open, or with its recorded outcome.
+
+        Raises:
+            InvalidRequest: The key stands for another request.
+        """
+        record = self._journal.get(key)
+        if record is None:
+            return None
+        if record.digest != digest:
+            raise _misused(key)
+        return self.open.get(key) or (self._finished(record) if record.state.is_terminal else None)
+
+    def under_id(self, generation_id: str) -> Job | None:
+        """The job of this generation, if there is one: open, or with its recorded outcome."""
+        record = self._journal.find(generation_id)
+        if record is None:
+            return None
+        return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
+
+    def admit(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Watch:
+        """Take on a request that is to be bought, or one whose last job settled before its life ended."""
+        record = self._journal.get(key) if key is not None else None
+        if record is None:
+            record = Record(
+                key=key or _new_key(),
+                state=State.QUEUED,
+                request=request,
+                digest=digest,
+                tag=tag,
+                endpoint=request.endpoint,
+                queued_at=self._wall(),
+            )
+        watch = self._enrol(record, deadline)
+        self.emit(watch, events.Queued)
+        return watch
+
+    def adopt(self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None) -> Watch:
+        """Take on a generation that was bought already, here or anywhere.
+
+        Raises:
+            InvalidRequest: The key stands for something else.
+        """
+        record = self._journal.find(generation_id)
+        if key is not None and (taken := self._journal.get(key)) is not None and taken is not record:
+            raise _misused(key)
+        if record is None:
+            wall = self._wall()
+            record = Record(
+                key=key or _new_key(),
+                state=State.PENDING,
+                tag=tag,
+                endpoint=endpoint,
+                generation_id=generation_id,
+                queued_at=wall,
+                accepted_at=wall,
+            )
+        return self._enrol(record, deadline)
+
+    def turned_away(self, request: Request, tag: object, error: KlingError) -> Job:
+        """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
+        job = self._finished(Record(_new_key(), State.REJECTED, request, tag=tag, error=error))
+        error.about(key=job.key, generation_id=None, last_status=None, polls=0)
+        return job
+
+    def _enrol(self, record: Record, deadline: float | None) -> Watch:
+        now, wall = self.loop.time(), self._wall()
+        record = evolve(record, deadline=None if deadline is None else wall + deadline)
+        watch = _watch(record)
+        watch.deadline = math.inf if deadline is None else now + deadline
+        if record.generation_id is not None:
+            watch.accepted_at = now - max(0.0, wall - (record.accepted_at or wall))
+            watch.deadline = min(watch.deadline, now + self._patience)
+        self._journal.note(record)
+        self._watches[record.key] = watch
+        self.open[record.key] = Job(watch, self)
+        self.standing[record.state] += 1
+        self._idle.clear()
+        return watch
+
+    def _finished(self, record: Record) -> Job:
+        watch = _watch(record)
+        watch.settled = True
+        watch.error = record.error
+        return Job(watch, self)
+
+    # Changing state
+
+    async def commit(self, watch: Watch, state: State, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+        """Change a job's state, once the journal cannot lose it.
+
+        Raises:
+            JournalError: It could not be recorded; the job is as it was.
+        """
+        record = self._changed(watch, state, changes)
+        await self._journal.commit(record)
+        self._put(watch, record)
+
+    def note(self, watch: Watch, state: State, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+        """Change a job's state at once; the journal may write it later."""
+        record = self._changed(watch, state, changes)
+        self._journal.note(record)
+        self._put(watch, record)
+
+    def restore(self, watch: Watch) -> None:
+        """Take back a change that was cancelled while it was being recorded."""
+        self._journal.note(watch.record)
+
+    def _changed(self, watch: Watch, state: State, changes: dict[str, Any]) -> Record:
+        before = watch.record.state
+        if not before.may_become(state):
+            raise AssertionError(f"job {watch.record.key} cannot go from {before.value} to {state.value}")
+        return evolve(watch.record, state=state, polls=watch.polls, last_status=watch.last_status, **changes)
+
+    def _put(self, watch: Watch, record: Record) -> None:
+        if not watch.settled:
+            self.standing[watch.record.state] -= 1
+            self.standing[record.state] += 1
+        watch.record = record
+
+    async def accept(self, watch: Watch, generation_id: str) -> None:
+        """Record what was bought. It is kept in mind and logged even if the journal fails: it is paid for."""
+        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": self._wall()}
+        if watch.record.state is State.ABANDONED:  # while its POST was under way
+            watch.record = evolve(watch.record, **changes)
+            self._journal.note(watch.record)
+            return
+        await self._commit_regardless(watch, State.PENDING, changes)
+        watch.accepted_at = self.loop.time()
+        watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
+        watch.reach(Milestone.ACCEPTED)
+        self.emit(watch, lambda at, job: events.Accepted(at, job, generation_id))
+
+    async def finish(self, watch: Watch, state: State, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
+        """Record the end of a generation's life, and settle the job with it; an outcome is told even if unrecorded."""
+        error: KlingError | None = outcome.get("error")
+        if error is not None:
+            self._about(watch, error)
+        await self._commit_regardless(watch, state, {**outcome, "settled_at": self._wall()})
+        self.settle(watch, error)
+
+    async def _commit_regardless(self, watch: Watch, state: State, changes: dict[str, Any]) -> None:
+        try:
+            await self.commit(watch, state, **changes)
+        except JournalError:
+            known = changes.get("generation_id", watch.record.generation_id)
+            _logger.exception("job %s is %s (generation %s), unrecorded", watch.record.key, state.value, known)
+            self._put(watch, self._changed(watch, state, changes))
+
+    # Settling
+
+    def settle(self, watch: Watch, error: KlingError | None) -> None:
+        """End this session's watch over a job, with its video or with this error. Only the first time counts."""
+        if watch.settled:
+            return
+        if error is not None:
+            watch.error = self._about(watch, error)
+        watch.settled = True
+        record = watch.record
+        self.standing[record.state] -= 1
+        self.settled[record.state] += 1
+        self._announce(watch, error)
+        del self.open[record.key], self._watches[record.key]
+        watch.reach(Milestone.SETTLED)
+        self.on_settled()
+        if not self.open:
+            self._idle.set()
+
+    def _announce(self, watch: Watch, error: KlingError | None) -> None:
+        state, video = watch.record.state, watch.record.video
+        if error is None and video is not None:
+            self.emit(watch, lambda at, job: events.Completed(at, job, video))
+        elif error is not None:
+            kind = events.Failed if state in (State.FAILED, State.REJECTED) else events.Interrupted
+            self.emit(watch, lambda at, job: kind(at, job, error))
+
+    def watches(self, *states: State) -> list[Watch]:
+        """The working states of the open jobs in one of these states; of all without any."""
+        return [watch for watch in self._watches.values() if not states or watch.record.state in states]
+
+    def abandon(self, job: Job) -> None:
+        """Stop watching a job for good; a POST under way ends first, so that what it bought is known."""
+        watch = self._watches.get(job.key)
+        if watch is None:
+            return
+        bought = watch.record.state is not State.QUEUED
+        message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"
+        error = self._about(watch, JobAbandoned(message))
+        self.note(watch, State.ABANDONED, settled_at=self._wall(), error=error)
+        self.settle(watch, error)
+
+    def _about(self, watch: Watch, error: KlingError) -> KlingError:
+        record = watch.record
+        return error.about(
+            key=record.key,
+            generation_id=record.generation_id,
+            last_status=watch.last_status,
+            polls=watch.polls,
+        )
+
+    # Asking
+
+    def owns(self, generation_id: str) -> bool:
+        """Whether a job has this generation already."""
+        return self._journal.find(generation_id) is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Generations bought, or being bought, and not yet over, as far as this session watches them."""
+        return sum(self.standing[state] for state in (State.SUBMITTING, State.PENDING, State.UNCERTAIN))
+
+    async def idle(self) -> None:
+        """Wait until no job is open."""
+        while self.open:
+            await self._idle.wait()
+
+    async def flush(self) -> None:
+        """Return once everything recorded until now is durable."""
+        await self._journal.flush()
+
+    def emit(self, watch: Watch, make: Callable[[float, Job], events.Event]) -> None:
+        """Tell whoever listens what happened to an open job."""
+        job = self.open.get(watch.record.key)
+        if job is not None:
+            self._bus.emit(lambda at: make(at, job))
+
+    def __repr__(self) -> str:
+        standing = ", ".join(f"{count} {state.value}" for state, count in self.standing.items() if count)
+        return f"<Roster {standing or 'idle'}>"
+
+
+def _watch(record: Record) -> Watch:
+    request = record.request
+    # An id may name its model after the first colon.
+    model = request.model if request is not None else (record.generation_id or "").partition(":")[2]
+    duration = request.duration_seconds if request is not None else None
+    return Watch(record, model, duration, polls=record.polls, last_status=record.last_status)
+
+
+def _new_key() -> str:
+    return secrets.token_hex(12)
+
+
+def _misused(key: str) -> InvalidRequest:
+    allowed = "a new key, or the same request again"
+    message = f"key {key!r} already stands for another request; allowed: {allowed}"
+    return InvalidRequest(message, field="key", value=key, allowed=allowed)

@@ -1,0 +1,261 @@
+"""The scheduler: one coroutine that decides which job's submit or poll goes next, and when.
+
+What is to be done waits on agendas, by instant. One request at a time takes its place from the shared rate, the most
+urgent one first, and a worker sends it. Nothing is decided in a worker but what its own answer means; what that asks of
+the session comes back here as a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kling_async.engine import events
+from kling_async.engine.alarm import Alarm, sleep_until
+from kling_async.engine.steps import Halt, Next, Throttled
+from kling_async.engine.submitter import uncertain
+from kling_async.engine.workers import Workers
+from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, copied
+from kling_async.journal.base import State
+from kling_async.pacing.agenda import Agenda
+from kling_async.pacing.rate import Gcra, Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from anyio.abc import TaskGroup
+
+    from kling_async.engine.poller import Poller
+    from kling_async.engine.roster import Roster
+    from kling_async.engine.steps import Step
+    from kling_async.engine.submitter import Submitter
+    from kling_async.engine.stats import Tally
+    from kling_async.engine.watch import Watch
+    from kling_async.errors import APIError, RateLimited
+    from kling_async.pacing.rate import Limits
+
+__all__ = ["Scheduler"]
+
+_logger = logging.getLogger("kling_async.scheduler")
+
+_STRIDE = 64  # decisions in a row before other tasks get the loop
+_SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
+_CHUNK = 256  # jobs settled in a row before other tasks get the loop
+
+
+class Scheduler:
+    """Spends the session's requests: submits first, then the poll that is most overdue."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        submitter: Submitter,
+        poller: Poller,
+        limits: Limits,
+        tally: Tally,
+        *,
+        rng: Random,
+    ) -> None:
+        self._roster = roster
+        self._submitter = submitter
+        self._poller = poller
+        self._limits = limits
+        self._tally = tally
+        self._rng = rng
+        self._now = roster.loop.time
+        self._alarm = Alarm(roster.loop)
+        self._rate = Gcra(limits.requests_per_second, limits.burst)
+        self._pause = Pause()  # after a refused poll: holds everything
+        self._submit_pause = Pause()  # after a refused submit: holds submits, as the account's slots may be full
+        self._submits: Agenda[Watch] = Agenda()
+        self._polls: Agenda[Watch] = Agenda()
+        self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that may still be queued then
+        self._submitting = 0  # POSTs under way
+        self._polling = 0  # GETs under way
+        self._submits_in_a_row = 0
+        self._halted: APIError | None = None
+        roster.on_settled = self.room_again
+
+    # What callers ask
+
+    def take_up(self, watch: Watch) -> None:
+        """Begin to act for a job, as its state asks."""
+        state = watch.record.state
+        if state is State.SUBMITTING:  # its last watch ended before its POST did
+            self._roster.note(watch, State.UNCERTAIN)
+        if state in (State.SUBMITTING, State.UNCERTAIN):
+            self._roster.settle(watch, uncertain(watch, None))
+            return
+        if state is State.QUEUED and watch.deadline < math.inf:
+            self._expiries.put(watch.deadline, watch)
+            self._alarm.wake_by(watch.deadline)
+        self._put(watch, self._poller.first(watch) if state is State.PENDING else self._now())
+
+    def resume(self) -> None:
+        """Let submits go on after the account refused them."""
+        self._halted = None
+        self.room_again()
+
+    def room_again(self) -> None:
+        """A job has settled, so the account may have a slot free: submits need not wait for their pause to end."""
+        self._submit_pause.lift(self._now())
+        self._alarm.wake()
+
+    async def turn(self) -> None:
+        """Wait for a place among the session's requests, and take it."""
+        self._tally.calls += 1
+        await sleep_until(max(self._rate.reserve(self._now()), self._pause.until))
+
+    @property
+    def halted(self) -> APIError | None:
+        """Why submits do not go on, if they do not."""
+        return self._halted
+
+    @property
+    def paused_until(self) -> float:
+        """Until when everything is held after a refusal, in the loop's time; in the past if nothing is."""
+        return self._pause.until
+
+    # Deciding
+
+    async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
+        """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
+        pool = Workers(polls, self._roster.loop, self._poll)
+        now, decisions = self._now(), 0
+        while True:
+            start_at = self._next_start(now)
+            if self._expiries.next_due <= now:
+                self._expire(self._expiries.take_due(now))
+            elif start_at <= now:
+                self._start(now, pool, submits)
+            else:
+                now = await self._alarm.sleep_until(min(start_at, self._expiries.next_due))
+                continue
+            decisions += 1
+            if decisions % _STRIDE == 0:
+                await asyncio.sleep(0)
+            now = max(now, self._now())
+
+    def _next_start(self, now: float) -> float:
+        """The earliest instant at which some request may be started, as far as is known now."""
+        wanted = min(self._submit_at, self._poll_at)
+        return wanted if wanted == math.inf else max(wanted, self._pause.until, self._rate.ready_at(now))
+
+    @property
+    def _submit_at(self) -> float:
+        if self._submitting >= self._limits.max_submits or self._roster.in_flight >= self._limits.max_in_flight:
+            return math.inf
+        return max(self._submits.next_due, self._submit_pause.until)
+
+    @property
+    def _poll_at(self) -> float:
+        return math.inf if self._polling >= self._limits.max_polls else self._polls.next_due
+
+    def _start(self, now: float, pool: Workers, submits: TaskGroup) -> None:
+        """Start what is due and most urgent; a job that has settled meanwhile just leaves its agenda."""
+        submit = self._submit_at <= now and not (self._poll_at <= now and self._submits_in_a_row >= _SUBMITS_PER_POLL)
+        watch = (self._submits if submit else self._polls).take_due(now)
+        if watch is None or watch.settled:
+            return
+        self._rate.reserve(now)
+        if submit:
+            self._submits_in_a_row += 1
+            self._submitting += 1
+            submits.start_soon(self._submit, watch, name="kling_async submit")
+        else:
+            self._submits_in_a_row = 0
+            self._polling += 1
+            pool.give(watch)
+
+    def _expire(self, watch: Watch | None) -> None:
+        if watch is None or watch.settled or watch.record.state is not State.QUEUED:
+            return
+        message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
+        self._roster.settle(watch, DeadlineExceeded(message))
+
+    # Acting on what came of it
+
+    async def _submit(self, watch: Watch) -> None:
+        self._tally.submits += 1
+        with self._handling(watch):
+            begun = self._now()
+            try:
+                step = await self._submitter.submit(watch)
+            finally:
+                self._submitting -= 1
+                self._alarm.wake()
+            await self._follow(watch, step, self._submit_pause, begun)
+
+    async def _poll(self, watch: Watch) -> None:
+        self._tally.polls += 1
+        with self._handling(watch):
+            begun = self._now()
+            try:
+                step = await self._poller.poll(watch)
+            finally:
+                if self._polling == self._limits.max_polls:
+                    self._alarm.wake()
+                self._polling -= 1
+            await self._follow(watch, step, self._pause, begun)
+
+    @contextmanager
+    def _handling(self, watch: Watch) -> Iterator[None]:
+        """A mistake in the handling of one job settles that job and nothing else."""
+        try:
+            yield
+        except Exception as mistake:
+            _logger.exception("job %s could not be handled", watch.record.key)
+            error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
+            error.__cause__ = mistake
+            self._roster.settle(watch, error)
+
+    async def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
+        match step:
+            case Throttled(error):
+                self._refused(watch, error, pause, begun)
+            case Halt(error):
+                await self._halt(error)
+            case Next(at):
+                pause.accepted(begun)
+                self._put(watch, at)
+            case None:
+                pause.accepted(begun)
+
+    def _refused(self, watch: Watch, error: RateLimited, pause: Pause, begun: float) -> None:
+        """Slow down, and put the job back as it was: nothing was learned about it."""
+        self._tally.throttled += 1
+        pause.refused(self._now(), begun, error.retry_after, self._rng)
+        submit = pause is self._submit_pause
+        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", error)
+        self._roster.emit(watch, lambda at, job: events.Throttled(at, job, submit, pause.until))
+        self._put(watch, watch.due)
+
+    def _put(self, watch: Watch, due: float) -> None:
+        if self._halted is not None and watch.record.state in _stopped_by(self._halted):
+            self._roster.settle(watch, copied(self._halted))
+        if watch.settled:
+            return
+        watch.due = due
+        agenda = self._submits if watch.record.state is State.QUEUED else self._polls
+        agenda.put(due, watch)
+        self._alarm.wake_by(due)
+
+    async def _halt(self, error: APIError) -> None:
+        """Stop submits, or under a bad key everything, and tell every job concerned."""
+        if self._halted is None:
+            _logger.error("the account refuses to go on: %s", error)
+        self._halted = error
+        for count, watch in enumerate(self._roster.watches(*_stopped_by(error)), start=1):
+            if watch.record.state in _stopped_by(error):
+                self._roster.settle(watch, copied(error))
+            if count % _CHUNK == 0:
+                await asyncio.sleep(0)
+
+
+def _stopped_by(error: APIError) -> tuple[State, ...]:
+    """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
+    return (State.QUEUED, State.PENDING) if isinstance(error, AuthenticationError) else (State.QUEUED,)

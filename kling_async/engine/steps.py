@@ -1,0 +1,34 @@
+"""What a submit or a poll asks of the scheduler once it is over."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from kling_async.errors import AuthenticationError, OutOfCredits, RateLimited
+
+__all__ = ["Halt", "Next", "Step", "Throttled"]
+
+
+@frozen
+class Next:
+    """Take the job up again at this instant: to submit it or to poll it, as its state says."""
+
+    at: float
+
+
+@frozen
+class Throttled:
+    """The vendor refused the request for asking too much; the job is as it was."""
+
+    error: RateLimited
+
+
+@frozen
+class Halt:
+    """The account refuses: submits cannot go on, nor, under a bad key, can anything else."""
+
+    error: AuthenticationError | OutOfCredits
+
+
+Step = Next | Throttled | Halt | None
+"""None: the job has settled."""

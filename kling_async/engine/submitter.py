@@ -1,0 +1,183 @@
+"""One submit: record that it begins, send it once, and do what its answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING
+
+from kling_async.api.protocol import (
+    Accepted,
+    Refused,
+    TryAgain,
+    Uncertain,
+    read_submit,
+    submit_failure,
+    submit_request,
+)
+from kling_async.engine import events
+from kling_async.engine.steps import Halt, Next, Throttled
+from kling_async.errors import (
+    AuthenticationError,
+    JournalError,
+    OutOfCredits,
+    RateLimited,
+    SubmissionUncertain,
+    TransportError,
+)
+from kling_async.journal.base import State
+from kling_async.pacing.backoff import full_jitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from kling_async.api.protocol import HttpRequest, SubmitAnswer
+    from kling_async.engine.poller import Poller
+    from kling_async.engine.roster import Roster
+    from kling_async.engine.steps import Step
+    from kling_async.engine.watch import Watch
+    from kling_async.errors import KlingError
+    from kling_async.transport.base import Timeouts, Transport
+
+__all__ = ["Submitter"]
+
+_logger = logging.getLogger("kling_async.submit")
+
+_BACKOFF_BASE = 1.0  # seconds
+_BACKOFF_CAP = 60.0
+
+
+class Submitter:
+    """Buys generations, each with at most one POST whose outcome is unknown."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        roster: Roster,
+        poller: Poller,
+        timeouts: Timeouts,
+        *,
+        rng: Random,
+        wall: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._roster = roster
+        self._poller = poller
+        self._timeouts = timeouts
+        self._rng = rng
+        self._wall = wall
+        self._now = roster.loop.time
+
+    async def submit(self, watch: Watch) -> Step:
+        """Send a queued job's POST, once, and see its answer through.
+
+        Cancelled before the POST is handed to the transport, the job is queued as before; later, it is uncertain.
+        """
+        record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
+        assert record.request is not None  # noqa: S101 - only what was requested is submitted
+        message = submit_request(record.endpoint, record.request.body(), client_request_id)
+        if not await self._begin(watch, client_request_id):
+            return None
+        answer = await self._post(watch, message)
+        if watch.record.state is State.ABANDONED:
+            if isinstance(answer, Accepted):
+                await self._roster.accept(watch, answer.generation_id)
+            return None
+        match answer:
+            case Accepted(generation_id):
+                return await self._accepted(watch, generation_id)
+            case TryAgain(error):
+                return self._try_again(watch, error)
+            case Refused(error):
+                return await self._refused(watch, error)
+            case Uncertain(error):
+                return await self._uncertain(watch, error)
+
+    async def _begin(self, watch: Watch, client_request_id: str) -> bool:
+        """Make sure that a crash from here on is remembered as one that may have bought something."""
+        attempt = watch.record.attempts + 1
+        try:
+            await self._roster.commit(
+                watch,
+                State.SUBMITTING,
+                attempts=attempt,
+                client_request_id=client_request_id,
+                submitted_at=self._wall(),
+            )
+        except JournalError as error:
+            self._roster.settle(watch, error)
+            return False
+        except asyncio.CancelledError:
+            # The record may have been written, but nothing was sent.
+            self._roster.restore(watch)
+            raise
+        self._roster.emit(watch, lambda at, job: events.Submitted(at, job, attempt))
+        return True
+
+    async def _post(self, watch: Watch, message: HttpRequest) -> SubmitAnswer:
+        try:
+            return read_submit(await self._transport.send(message))
+        except TransportError as error:
+            return submit_failure(error)
+        except asyncio.CancelledError:
+            if watch.record.state is State.SUBMITTING:
+                self._roster.note(watch, State.UNCERTAIN)
+            raise
+
+    async def _accepted(self, watch: Watch, generation_id: str) -> Step:
+        if self._roster.owns(generation_id):
+            message = f"the vendor answered with the id of another job, {generation_id}"
+            return await self._uncertain(watch, TransportError(message))
+        watch.recovered()
+        await self._roster.accept(watch, generation_id)
+        return Next(self._poller.first(watch))
+
+    def _try_again(self, watch: Watch, error: KlingError) -> Step:
+        """Nothing was bought: back into the queue, for as long as that makes sense."""
+        self._roster.note(watch, State.QUEUED)
+        if isinstance(error, RateLimited):
+            return Throttled(error)
+        now = self._now()
+        failures = watch.stumbled(now)
+        if watch.troubled_for(now) >= self._timeouts.submission:
+            self._roster.settle(watch, error)
+            return None
+        again_at = now + full_jitter(failures, base=_BACKOFF_BASE, cap=_BACKOFF_CAP, rng=self._rng)
+        _logger.log(
+            logging.DEBUG if failures else logging.WARNING,
+            "job %s could not be submitted and will be tried again: %s",
+            watch.record.key,
+            error,
+        )
+        self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
+        return Next(again_at)
+
+    async def _refused(self, watch: Watch, error: KlingError) -> Step:
+        if isinstance(error, AuthenticationError | OutOfCredits):
+            self._roster.note(watch, State.QUEUED)
+            return Halt(error)
+        if isinstance(error, TransportError):  # never sent, and would not be next time: a bad certificate
+            self._roster.note(watch, State.QUEUED)
+            self._roster.settle(watch, error)
+            return None
+        await self._roster.finish(watch, State.REJECTED, error=error)
+        return None
+
+    async def _uncertain(self, watch: Watch, error: KlingError) -> Step:
+        self._roster.note(watch, State.UNCERTAIN)
+        self._roster.settle(watch, uncertain(watch, error))
+        return None
+
+
+def uncertain(watch: Watch, cause: KlingError | None) -> SubmissionUncertain:
+    """The error of a job that may have been bought, saying how to find out by hand."""
+    name = watch.record.client_request_id
+    error = SubmissionUncertain(
+        f"job {watch.record.key} was sent, and {cause or 'no answer'} does not say whether it was accepted; it is not "
+        f"sent again. If the account's request log shows client_request_id {name}, resume its inference_id",
+        client_request_id=name,
+    )
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,14 @@
+"""A local stand-in for the vendor, to try things with and to test against, without a key, a bill or a network.
+
+``Sandbox`` serves on the running loop, ``SandboxThread`` from a thread, and the pytest fixture ``kling_sandbox`` comes
+with the library. ``Faults`` says what goes wrong, and ``Ledger`` knows what really happened.
+"""
+
+from __future__ import annotations
+
+from kling_async.sandbox.faults import Faults
+from kling_async.sandbox.ledger import Charge, FileRequest, Ledger, Poll, Purchase, Submit
+from kling_async.sandbox.server import Sandbox
+from kling_async.sandbox.thread import SandboxThread
+
+__all__ = ["Charge", "Faults", "FileRequest", "Ledger", "Poll", "Purchase", "Sandbox", "SandboxThread", "Submit"]

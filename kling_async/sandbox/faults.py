@@ -1,0 +1,181 @@
+"""What goes wrong, and when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+from attrs import field, frozen
+
+from kling_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from kling_async.sandbox.dice import Dice
+
+__all__ = ["ErrorShape", "Faults", "Kind", "Strikes", "Trigger", "When"]
+
+Kind = Literal["submit", "poll", "account", "file"]
+"""The kinds of request: a POST that buys, a GET about a generation, any other API call, a file."""
+
+Trigger = float | Collection[int] | Callable[[int], bool]
+"""A rate from 0 to 1, the occasions to strike on (1 is the first), or a function of an occasion's number."""
+
+When = Trigger | Mapping[Kind, Trigger]
+"""One trigger for every kind of request the fault concerns, or one for each kind named."""
+
+ErrorShape = Literal["object", "detail", "string", "message"]
+"""The shapes in which the vendor says why a generation failed."""
+
+
+Plan = Mapping[Kind, Trigger]
+
+
+def _never() -> Plan:
+    return {}
+
+
+def _anywhere(when: When) -> Plan:
+    return _plan(when, "submit", "poll", "account", "file")
+
+
+def _api(when: When) -> Plan:
+    return _plan(when, "submit", "poll", "account")
+
+
+def _submit(when: When) -> Plan:
+    return _plan(when, "submit")
+
+
+def _poll(when: When) -> Plan:
+    return _plan(when, "poll")
+
+
+def _file(when: When) -> Plan:
+    return _plan(when, "file")
+
+
+def _plan(when: When, *kinds: Kind) -> Plan:
+    """A trigger for each kind of request, out of those the fault concerns."""
+    plan: Plan = when if isinstance(when, Mapping) else dict.fromkeys(kinds, when)
+    for kind, trigger in plan.items():
+        if kind not in kinds:
+            raise ConfigurationError(f"this fault does not concern {kind!r}, only {', '.join(kinds)}")
+        _check(trigger)
+    return plan
+
+
+def _check(trigger: object) -> None:
+    if isinstance(trigger, int | float):
+        if not 0 <= trigger <= 1:
+            raise ConfigurationError(f"a fault's rate is from 0 to 1, not {trigger!r}")
+    elif not callable(trigger) and not isinstance(trigger, Collection):
+        raise ConfigurationError(f"{trigger!r} is not a rate, a collection of occasions, or a function of one")
+
+
+def _amount(_faults: Faults, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number from 0 up")
+
+
+@frozen(kw_only=True, repr=False)
+class Faults:
+    """What goes wrong: for each fault a rate, a schedule or a function; nothing by default.
+
+    ::
+
+        Faults(server_error=0.05)                          # 5 % of all API requests
+        Faults(drop_after={1, 4})                          # the first and the fourth submit
+        Faults(rate_limited={"poll": lambda n: n <= 20})   # the first twenty polls
+        Faults(error_outcome=1, error_shape="detail")      # every generation fails
+
+    An occasion is a request on which the fault could have struck: ``completed_without_url={1}`` spoils the first answer
+    that would have held a URL. Occasions are counted per fault and kind of request, from when the faults were assigned,
+    so that ``sandbox.faults = Faults(drop_before={1})`` strikes the very next request. At the same seed the same
+    occasions are struck. Faults strike in the order in which they are listed here; a request struck down by one never
+    becomes an occasion for the next.
+
+    Attributes:
+        slow: The answer waits for ``slow_seconds``. Concerns submits, polls, account calls and files.
+        drop_before: The connection is dropped, and nothing has happened. Submits, polls, account calls, files.
+        gateway_error: A gateway's 502 or 504 in HTML, and nothing has happened. Submits, polls, account calls, files.
+        server_error: The vendor's own 500 or 503, in its JSON envelope, and nothing has happened. Submits, polls,
+            account calls.
+        rate_limited: 429, beyond what the limits refuse. Submits, polls, account calls.
+        out_of_credits: 403, whatever the balance. Submits.
+        error_outcome: The generation is accepted, runs its time, and fails. Submits.
+        not_found_after_submit: The generation is accepted, but polls find it only after ``not_found_polls`` of them
+            and ``not_found_seconds``; until then they get 404. Submits.
+        unknown_status: The status is a word no client knows. Polls of running generations.
+        completed_without_url: The status is ``completed``, without a URL. Polls of completed generations.
+        expired_url: The URL has expired: this request for it gets 403, and so does each later one. Files.
+        truncated_file: The body breaks off halfway. Files.
+        drop_after: The generation is bought, and the connection dropped without an answer. Submits.
+        gateway_error_after: The generation is bought, and a gateway answers 502 or 504 in HTML. Submits.
+        truncated_json: The answer's JSON breaks off; a submit has bought its generation. Submits, polls, account calls.
+        malformed_json: The answer is not JSON; a submit has bought its generation. Submits, polls, account calls.
+        slow_seconds: How long ``slow`` waits, in real seconds.
+        error_shape: The shape of a failed generation's reason; None lets the seed choose.
+        not_found_polls: See ``not_found_after_submit``.
+        not_found_seconds: See there; in seconds of the vendor's time, which passes ``speed`` times as fast.
+        log_lag: How long after a generation's end its row appears in the log, in seconds of the vendor's time.
+
+    Raises:
+        ConfigurationError: A rate is outside 0 to 1, a fault does not concern that kind of request, or a number is
+            negative.
+    """
+
+    slow: Plan = field(factory=_never, converter=_anywhere)
+    drop_before: Plan = field(factory=_never, converter=_anywhere)
+    gateway_error: Plan = field(factory=_never, converter=_anywhere)
+    server_error: Plan = field(factory=_never, converter=_api)
+    rate_limited: Plan = field(factory=_never, converter=_api)
+    out_of_credits: Plan = field(factory=_never, converter=_submit)
+    error_outcome: Plan = field(factory=_never, converter=_submit)
+    not_found_after_submit: Plan = field(factory=_never, converter=_submit)
+    unknown_status: Plan = field(factory=_never, converter=_poll)
+    completed_without_url: Plan = field(factory=_never, converter=_poll)
+    expired_url: Plan = field(factory=_never, converter=_file)
+    truncated_file: Plan = field(factory=_never, converter=_file)
+    drop_after: Plan = field(factory=_never, converter=_submit)
+    gateway_error_after: Plan = field(factory=_never, converter=_submit)
+    truncated_json: Plan = field(factory=_never, converter=_api)
+    malformed_json: Plan = field(factory=_never, converter=_api)
+    slow_seconds: float = field(default=1.0, validator=_amount)
+    error_shape: ErrorShape | None = None
+    not_found_polls: int = field(default=2, validator=_amount)
+    not_found_seconds: float = field(default=0.0, validator=_amount)
+    log_lag: float = field(default=0.0, validator=_amount)
+
+    def __repr__(self) -> str:
+        plain = _PLAIN if self is not _PLAIN else None
+        names = [part.name for part in attrs.fields(Faults)]
+        told = [
+            f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name) != getattr(plain, name, None)
+        ]
+        return f"Faults({', '.join(told)})"
+
+
+_PLAIN = Faults()
+
+
+class Strikes:
+    """Decides, occasion by occasion, whether a fault strikes."""
+
+    def __init__(self, faults: Faults, dice: Dice) -> None:
+        self.faults = faults
+        self._dice = dice
+        self._occasions: Counter[tuple[str, Kind]] = Counter()
+
+    def strike(self, fault: str, kind: Kind) -> bool:
+        """Count an occasion for this fault, and say whether it strikes."""
+        plan: Plan = getattr(self.faults, fault)
+        trigger = plan.get(kind)
+        if trigger is None:
+            return False
+        self._occasions[fault, kind] += 1
+        occasion = self._occasions[fault, kind]
+        if isinstance(trigger, int | float):
+            return trigger > 0 and self._dice.roll("fault", fault, kind, occasion) < trigger
+        return bool(trigger(occasion)) if callable(trigger) else occasion in trigger

@@ -1,0 +1,144 @@
+"""The file host: signed URLs that expire, ranges, validators, and no credentials."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from aiohttp import web
+from attrs import frozen
+
+from kling_async.sandbox.exchange import Answer, Hangup, hang_up
+from kling_async.sandbox.film import Film
+from kling_async.sandbox.ledger import FileRequest
+from kling_async.sandbox.ranges import asked_range
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kling_async.sandbox.ledger import Purchase
+    from kling_async.sandbox.vendor import Vendor
+
+__all__ = ["FileHost"]
+
+_PIECE = 256 * 1024
+
+
+def _refusal(status: int, code: str, message: str) -> Answer:
+    page = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return Answer(status, page, content_type="application/xml")
+
+
+_EXPIRED = _refusal(403, "AccessDenied", "Request has expired")
+_ABSENT = _refusal(404, "NoSuchKey", "The specified key does not exist.")
+
+
+@frozen
+class _Offer:
+    """A file's answer: its head, and which bytes follow."""
+
+    status: int
+    headers: Mapping[str, str]
+    film: Film
+    part: range
+
+
+class FileHost:
+    """Hands out videos by URLs that it signed itself.
+
+    A URL's query is some hundred characters long and full of percent-escapes; re-encoding a single one breaks it, as it
+    would on the real hosts.
+    """
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+        self._purchases: dict[str, Purchase] = {}  # by file name
+        self._issued = 0
+        self._expired: set[str] = set()  # signatures that a fault let expire before their time
+
+    def url(self, origin: str, purchase: Purchase) -> str:
+        """A URL for this generation's video, good for ``url_lifetime`` from now."""
+        name = f"{self._vendor.dice.bits('file', purchase.generation_id).hex()[:32]}.mp4"
+        self._purchases[name] = purchase
+        self._issued += 1
+        expires = self._vendor.clock() + self._vendor.real_seconds(self._vendor.settings.url_lifetime)
+        policy = _escaped(self._vendor.dice.bits("policy", self._issued) * 4)
+        query = f"Expires={expires:.6f}&Policy={policy}"
+        return f"{origin}/files/{name}?{query}&Signature={self._sign(name, query)}"
+
+    def film(self, purchase: Purchase) -> Film:
+        """This generation's video."""
+        return Film(purchase.generation_id, self._vendor.settings.file_size)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for a file, and record it."""
+        purchase = self._purchases.get(request.match_info["name"])
+        try:
+            answer = await self._vendor.suffer("file") or self._decide(request, purchase)
+        except Hangup:
+            self._record(request, purchase, None)
+            return hang_up(request)
+        self._record(request, purchase, answer.status)
+        return await self._send(request, answer) if isinstance(answer, _Offer) else answer.to_response({})
+
+    def _decide(self, request: web.Request, purchase: Purchase | None) -> Answer | _Offer:
+        if purchase is None:
+            return _ABSENT
+        return _EXPIRED if self._has_expired(request) else self._offer(request, purchase)
+
+    def _has_expired(self, request: web.Request) -> bool:
+        query, _, signature = request.raw_path.partition("?")[2].partition("&Signature=")
+        if not compare_digest(signature.encode(), self._sign(request.match_info["name"], query).encode()):
+            return True
+        if self._vendor.strike("expired_url", "file"):
+            self._expired.add(signature)
+        expires = float(query.partition("&")[0].removeprefix("Expires="))
+        return signature in self._expired or self._vendor.clock() >= expires
+
+    def _sign(self, name: str, query: str) -> str:
+        return _escaped(self._vendor.dice.bits("signature", name, query))
+
+    def _offer(self, request: web.Request, purchase: Purchase) -> Answer | _Offer:
+        film = self.film(purchase)
+        etag = f'"{self._vendor.dice.bits("etag", purchase.generation_id, film.size).hex()[:32]}"'
+        headers = {"Accept-Ranges": "bytes", "Content-Type": "video/mp4", "ETag": etag}
+        if request.headers.get("If-None-Match") == etag:
+            return Answer(304, headers=headers)
+        part = asked_range({name.lower(): value for name, value in request.headers.items()}, film.size, etag)
+        if part is None:
+            return _Offer(200, headers, film, range(film.size))
+        if not part:
+            return Answer(416, headers=headers | {"Content-Range": f"bytes */{film.size}"})
+        return _Offer(206, headers | {"Content-Range": f"bytes {part[0]}-{part[-1]}/{film.size}"}, film, part)
+
+    async def _send(self, request: web.Request, offer: _Offer) -> web.StreamResponse:
+        length = {"Content-Length": str(len(offer.part))}
+        response = web.StreamResponse(status=offer.status, headers={**offer.headers, **length})
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        is_cut = self._vendor.strike("truncated_file", "file")
+        stop = offer.part.start + len(offer.part) // 2 if is_cut else offer.part.stop
+        for start in range(offer.part.start, stop, _PIECE):
+            await response.write(offer.film.read(start, min(start + _PIECE, stop)))
+        if is_cut and request.transport is not None:
+            request.transport.close()  # unlike abort, this lets go of what was written
+        return response
+
+    def _record(self, request: web.Request, purchase: Purchase | None, status: int | None) -> None:
+        self._vendor.ledger.record_answer("file", status)
+        self._vendor.ledger.record_file(
+            FileRequest(
+                at=self._vendor.clock(),
+                generation_id=purchase.generation_id if purchase else None,
+                method=request.method,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                status=status,
+            )
+        )
+
+
+def _escaped(bits: bytes) -> str:
+    return quote(b64encode(bits).decode(), safe="")

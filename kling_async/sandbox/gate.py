@@ -1,0 +1,60 @@
+"""Who may come in, and how many at once: the key, and the limits behind 429."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from math import ceil
+from typing import TYPE_CHECKING
+
+from kling_async.sandbox.exchange import Refusal
+from kling_async.sandbox.window import Window
+
+if TYPE_CHECKING:
+    from kling_async.sandbox.settings import Settings
+
+__all__ = ["Gate"]
+
+_LOG_CALLS, _LOG_SECONDS = 200, 60.0  # the one limit the vendor publishes ("Logs")
+
+
+class Gate:
+    """Checks requests against the settings as they are at that moment. Every refusal is a ``Refusal``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.is_revoked = False
+        self._settings = settings
+        self._rate = settings.requests_per_second
+        self._requests = Window.per_second(self._rate or 1)
+        self._log_calls = Window(_LOG_CALLS, _LOG_SECONDS / settings.speed)
+
+    def check_key(self, authorization: str | None) -> None:
+        """Refuse whoever does not show the key, or shows a revoked one."""
+        expected = f"Bearer {self._settings.api_key}"
+        shown = authorization or ""
+        if self.is_revoked or not compare_digest(shown.encode(), expected.encode()):
+            raise Refusal(401, "Unauthorized: the API key is missing, unknown or revoked")
+
+    def admit_request(self, now: float) -> None:
+        """Refuse what comes too fast."""
+        if self._rate != self._settings.requests_per_second:
+            self._rate = self._settings.requests_per_second
+            self._requests = Window.per_second(self._rate or 1)
+        if self._rate is not None and not self._requests.admit(now):
+            raise self.too_many("Too Many Requests")
+
+    def admit_generation(self, running: int) -> None:
+        """Refuse a submit while as many generations as allowed are unfinished."""
+        most = self._settings.max_concurrent
+        if most is not None and running >= most:
+            raise self.too_many(f"Too many concurrent generations: {running} are unfinished")
+
+    def admit_log_call(self, now: float) -> None:
+        """Refuse what exceeds the log's own limit."""
+        if not self._log_calls.admit(now):
+            raise self.too_many("Too Many Requests")
+
+    def too_many(self, message: str) -> Refusal:
+        """A 429, with ``Retry-After`` only if the settings ask for it."""
+        wait = self._settings.retry_after
+        text = wait if isinstance(wait, str) or wait is None else str(ceil(wait))
+        return Refusal(429, message, headers={} if text is None else {"Retry-After": text})

@@ -1,0 +1,273 @@
+"""The truth about what was bought, asked and fetched, against which a client is judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kling_async.sandbox.faults import Kind
+
+__all__ = ["Charge", "FileRequest", "Ledger", "Poll", "Purchase", "Submit"]
+
+
+@frozen(eq=False, kw_only=True)
+class Purchase:
+    """A generation that was accepted. All instants are comparable with ``time.monotonic()`` in this process.
+
+    Attributes:
+        generation_id: The vendor's id of it.
+        client_request_id: What the client named the submit, if it did so validly.
+        endpoint: The path it was submitted to, without the prefix.
+        model: The model's id.
+        body: The request's JSON body.
+        accepted_at: When it was accepted.
+        started_at: When it got one of the vendor's slots and left the queue.
+        completed_at: When it ends, well or not; often still to come.
+        failure: The vendor's error object if it ends in failure, else None.
+        credits: What it costs if it completes, in credits; a failed one is not charged.
+        usd: The same in US dollars.
+        created: When it was accepted, in seconds since the epoch.
+        hidden_polls: How many polls get 404 at first.
+        hidden_until: Until when polls get 404.
+    """
+
+    generation_id: str
+    client_request_id: str | None
+    endpoint: str
+    model: str
+    body: Mapping[str, Any]
+    accepted_at: float
+    started_at: float
+    completed_at: float
+    failure: object = None
+    credits: float = 0.0
+    usd: float = 0.0
+    created: float = 0.0
+    hidden_polls: int = 0
+    hidden_until: float = 0.0
+
+
+@frozen(eq=False, kw_only=True)
+class Submit:
+    """A POST to one of the generation endpoints, as it came.
+
+    Attributes:
+        at: When it arrived.
+        endpoint: The path it came to, without the prefix.
+        headers: Its headers, names in lower case.
+        content: The body's bytes.
+        body: The body as JSON; None if it is not JSON.
+        client_request_id: What the client named it, if it did so validly.
+        status: The HTTP status it was answered with; None if the connection was dropped instead.
+        purchase: What it bought; None if nothing.
+    """
+
+    at: float
+    endpoint: str
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    body: Any
+    client_request_id: str | None
+    status: int | None
+    purchase: Purchase | None
+
+
+@frozen(eq=False, kw_only=True)
+class Poll:
+    """A GET about a generation that exists.
+
+    Attributes:
+        at: When it was answered.
+        status: The HTTP status it was answered with; None if the connection was dropped instead.
+        said: The word for the generation's status that the client could read; None if it could read none.
+        final: Whether the client could read that the generation has ended, and how.
+    """
+
+    at: float
+    status: int | None
+    said: str | None
+    final: bool
+
+
+@frozen(eq=False, kw_only=True)
+class FileRequest:
+    """A request to the file host.
+
+    Attributes:
+        at: When it was answered.
+        generation_id: Whose video was asked for; None if no such file exists.
+        method: ``GET`` or ``HEAD``.
+        headers: Its headers, names in lower case.
+        status: The HTTP status it was answered with; None if the connection was dropped instead.
+    """
+
+    at: float
+    generation_id: str | None
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    status: int | None
+
+
+@frozen
+class Charge:
+    """What a completed generation cost, booked when it completed."""
+
+    generation_id: str
+    credits: float
+    usd: float
+    at: float
+
+
+class Ledger:
+    """Everything that reached the sandbox, kept for tests to read, from any thread.
+
+    Each property is a copy of what is known at that moment, in order of arrival. Nothing is ever forgotten; ``clear``
+    forgets it all.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything so far, except that generations go on and can be asked about."""
+        with self._lock:
+            self._submits: list[Submit] = []
+            self._purchases: dict[str, Purchase] = {}
+            self._polls: dict[str, list[Poll]] = {}
+            self._noticed: dict[str, float] = {}
+            self._files: list[FileRequest] = []
+            self._answers: Counter[tuple[Kind, int | None]] = Counter()
+
+    @property
+    def submits(self) -> tuple[Submit, ...]:
+        """Every POST to a generation endpoint, refused and dropped ones included."""
+        with self._lock:
+            return tuple(self._submits)
+
+    @property
+    def purchases(self) -> dict[str, Purchase]:
+        """What was bought, by generation id."""
+        with self._lock:
+            return dict(self._purchases)
+
+    @property
+    def accepted(self) -> dict[str | None, tuple[Purchase, ...]]:
+        """What was bought, by client request id; under None what came without a valid one."""
+        bought: dict[str | None, tuple[Purchase, ...]] = {}
+        for purchase in self.purchases.values():
+            bought[purchase.client_request_id] = (*bought.get(purchase.client_request_id, ()), purchase)
+        return bought
+
+    @property
+    def by_key(self) -> dict[str, tuple[Purchase, ...]]:
+        """What was bought, by job key: the client request id up to its last colon, as sessions of this library name it.
+
+        A key with two purchases was bought twice.
+        """
+        bought: dict[str, tuple[Purchase, ...]] = {}
+        for name, purchases in self.accepted.items():
+            if name is not None:
+                key = name.rpartition(":")[0] or name
+                bought[key] = (*bought.get(key, ()), *purchases)
+        return bought
+
+    @property
+    def polls(self) -> dict[str, tuple[Poll, ...]]:
+        """Every GET about a generation, by its id."""
+        with self._lock:
+            return {generation_id: tuple(polls) for generation_id, polls in self._polls.items()}
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """What completed generations cost, in order of completion. A failed one costs nothing."""
+        now = self._clock()
+        done = (one for one in self.purchases.values() if one.completed_at <= now and one.failure is None)
+        return tuple(
+            Charge(one.generation_id, one.credits, one.usd, one.completed_at)
+            for one in sorted(done, key=lambda one: one.completed_at)
+        )
+
+    @property
+    def noticed(self) -> dict[str, float]:
+        """When a client could first read that a generation has ended, by generation id."""
+        with self._lock:
+            return dict(self._noticed)
+
+    @property
+    def delays(self) -> dict[str, float]:
+        """How long after its end each noticed generation was noticed, in real seconds, by generation id."""
+        purchases = self.purchases
+        return {
+            generation_id: at - purchases[generation_id].completed_at
+            for generation_id, at in self.noticed.items()
+            if generation_id in purchases
+        }
+
+    @property
+    def files(self) -> tuple[FileRequest, ...]:
+        """Every request to the file host."""
+        with self._lock:
+            return tuple(self._files)
+
+    @property
+    def leaks(self) -> tuple[FileRequest, ...]:
+        """Requests that showed the file host a credential. There should never be one."""
+        return tuple(request for request in self.files if "authorization" in request.headers)
+
+    @property
+    def answers(self) -> Counter[tuple[Kind, int | None]]:
+        """How many requests of each kind got each HTTP status; None for a dropped connection."""
+        with self._lock:
+            return Counter(self._answers)
+
+    @property
+    def throttled(self) -> int:
+        """How many requests got 429."""
+        return sum(count for (_, status), count in self.answers.items() if status == 429)  # noqa: PLR2004 - HTTP's own
+
+    def polls_of(self, generation_id: str) -> int:
+        """How many polls there were of one generation."""
+        return len(self._polls.get(generation_id, ()))
+
+    def record_answer(self, kind: Kind, status: int | None) -> None:
+        """Count an answer."""
+        with self._lock:
+            self._answers[kind, status] += 1
+
+    def record_purchase(self, purchase: Purchase) -> None:
+        """Record what was bought, at the moment it is bought."""
+        with self._lock:
+            self._purchases[purchase.generation_id] = purchase
+
+    def record_submit(self, submit: Submit) -> None:
+        """Record a POST."""
+        with self._lock:
+            self._submits.append(submit)
+
+    def record_poll(self, generation_id: str, poll: Poll) -> None:
+        """Record a GET about a generation, and notice its end."""
+        with self._lock:
+            self._polls.setdefault(generation_id, []).append(poll)
+            if poll.final:
+                self._noticed.setdefault(generation_id, poll.at)
+
+    def record_file(self, request: FileRequest) -> None:
+        """Record a request for a file."""
+        with self._lock:
+            self._files.append(request)
+
+    def __repr__(self) -> str:
+        polls = sum(map(len, self.polls.values()))
+        counts = (
+            f"{len(self.purchases)} bought, {polls} polls, {len(self.noticed)} noticed, {len(self.files)} file requests"
+        )
+        return f"<Ledger {counts}>"

@@ -1,0 +1,44 @@
+"""A pytest plugin: the fixture ``kling_sandbox``.
+
+It is found by pytest wherever this library is installed, needs no asynchronous plugin, and gets along with any. ::
+
+    @pytest.mark.kling_sandbox(speed=600, credits=300)
+    def test_my_pipeline(kling_sandbox):
+        kling_sandbox.faults = Faults(drop_after={1})
+        asyncio.run(my_pipeline(base_url=kling_sandbox.url, api_key=kling_sandbox.api_key))
+        assert len(kling_sandbox.ledger.purchases) == 1
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kling_async.sandbox.server import Sandbox
+
+__all__ = ["kling_sandbox", "pytest_configure"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "kling_sandbox(**settings): how the kling_sandbox fixture sets its Sandbox up")
+
+
+@pytest.fixture
+def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A local vendor for one test, served from a thread of its own; the marker of the same name sets it up."""
+    # Imported here: pytest loads this plugin also where no test asks for the fixture.
+    from kling_async.sandbox.server import Sandbox  # noqa: PLC0415
+    from kling_async.sandbox.thread import SandboxThread  # noqa: PLC0415
+
+    with SandboxThread(Sandbox(**_settings(request))) as sandbox:
+        yield sandbox
+
+
+def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    marker: pytest.Mark | None = request.node.get_closest_marker("kling_sandbox")
+    return dict(marker.kwargs) if marker else {}

@@ -1,0 +1,67 @@
+"""A price list: made up, but of the vendor's kinds and magnitudes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kling_async.api.catalogue import find_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CREDITS_PER_USD", "Price", "price_list_entry", "price_of", "video_seconds"]
+
+CREDITS_PER_USD = 100
+"""A made-up rate, easy to reckon with."""
+
+_TIERS = {"master": 0.28, "pro": 0.10, "1080p": 0.10}  # US dollars per second of video
+_BASE_TIER = 0.06
+_SILENT = 0.7  # the share of the price that is paid without sound
+_DEFAULT_SECONDS = 5
+
+
+@frozen
+class Price:
+    """What one generation costs."""
+
+    usd: float
+    credits: float
+
+
+def price_of(model: str, body: Mapping[str, Any]) -> Price:
+    """What this request costs if it succeeds."""
+    rate = _rate(model)
+    if _has_sound(model) and body.get("generate_audio") is False:
+        rate *= _SILENT
+    usd = round(rate * video_seconds(body), 4)
+    return Price(usd, round(usd * CREDITS_PER_USD, 2))
+
+
+def video_seconds(body: Mapping[str, Any]) -> int:
+    """The length of the video that is asked for, also when it is given as a string."""
+    duration = body.get("duration")
+    return int(duration) if isinstance(duration, int | str) and str(duration).isdigit() else _DEFAULT_SECONDS
+
+
+def price_list_entry(model: str) -> dict[str, Any]:
+    """A model's ``pricing`` as the list of models shows it: one price, or one for each variant of the request."""
+    unit = {"currency": "USD", "unit": "second", "per": 1}
+    rate = _rate(model)
+    if not _has_sound(model):
+        return {"kind": "fixed", "price": rate, **unit}
+    variants = [
+        {"when": {"generate_audio": True}, "price": rate},
+        {"when": {"generate_audio": False}, "price": round(rate * _SILENT, 4)},
+    ]
+    return {"kind": "variants", "variants": variants, **unit}
+
+
+def _rate(model: str) -> float:
+    return next((rate for tier, rate in _TIERS.items() if tier in model), _BASE_TIER)
+
+
+def _has_sound(model: str) -> bool:
+    known = find_model(model)
+    return known is not None and "generate_audio" in known.fields

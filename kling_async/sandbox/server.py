@@ -1,0 +1,119 @@
+"""A sandbox, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from aiohttp import web
+from attrs import define, field
+
+from kling_async.errors import ConfigurationError
+from kling_async.sandbox.front import make_application
+from kling_async.sandbox.settings import Settings
+from kling_async.sandbox.vendor import Vendor
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from kling_async.sandbox.ledger import Ledger
+    from kling_async.session import KlingSession
+
+__all__ = ["Sandbox"]
+
+
+@define(kw_only=True, eq=False, repr=False, slots=False)
+class Sandbox(Settings):
+    """A local vendor: the real one's API on loopback, its time sped up, its moods at your command.
+
+    ::
+
+        async with Sandbox(speed=600, faults=Faults(drop_after={2})) as sandbox, sandbox.session() as kling:
+            video = await kling.submit(TextToVideo("a white raccoon"))
+        assert all(len(bought) == 1 for bought in sandbox.ledger.by_key.values())
+
+    It serves on the running loop while the ``async with`` lasts; ``SandboxThread`` gives it a loop of its own. Stopped
+    and entered again it goes on where it stood, at the same address, as after an outage: what was bought is still
+    there, and its time has passed.
+
+    Its settings are those of ``Settings``. Everything public may be read, called and assigned from any thread.
+    """
+
+    _vendor: Vendor = field(init=False)
+    _runner: web.AppRunner | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._vendor = Vendor(self)
+
+    @property
+    def url(self) -> str:
+        """What a session takes as ``base_url``, the prefix included. Known once it was started.
+
+        Raises:
+            ConfigurationError: It was never started, and was given no port.
+        """
+        if not self.port:
+            raise ConfigurationError("a sandbox has no url before it is started, unless it is given a port")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{self.prefix}"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was bought, asked and fetched so far."""
+        return self._vendor.ledger
+
+    def revoke_key(self) -> None:
+        """From now on every request that needs the key gets 401."""
+        self._vendor.gate.is_revoked = True
+
+    def restore_key(self) -> None:
+        """The key is good again."""
+        self._vendor.gate.is_revoked = False
+
+    def session(self, **settings: Any) -> KlingSession:  # noqa: ANN401 - KlingSession's own parameters, passed on
+        """A session that talks to this sandbox, with polling and deadlines scaled to its speed.
+
+        Args:
+            settings: Whatever ``KlingSession`` takes; each takes the place of what would have been set here.
+        """
+        # Imported here: the sandbox serves without a session, such as to clients in other languages.
+        from kling_async.sandbox.session import scaled_session  # noqa: PLC0415
+
+        return scaled_session(self, settings)
+
+    async def serve_forever(self) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            OSError: The port cannot be had.
+        """
+        async with self:
+            await asyncio.Event().wait()
+
+    async def __aenter__(self) -> Self:
+        if self._runner is not None:
+            raise ConfigurationError(f"the sandbox is running already, at {self.url}")
+        runner = web.AppRunner(make_application(self._vendor), access_log=None, shutdown_timeout=0.1)
+        self._runner = runner
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self.port).start()
+        except BaseException:
+            await self._stop(runner)
+            raise
+        self.port = runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._stop(self._runner)
+
+    async def _stop(self, runner: web.AppRunner) -> None:
+        self._runner = None
+        await runner.cleanup()
+
+    def __repr__(self) -> str:
+        state = self.url if self._runner is not None else "stopped"
+        return f"<Sandbox {state} speed={self.speed:g} seed={self.seed} {self.ledger!r}>"

@@ -1,0 +1,34 @@
+"""A session for a sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kling_async.pacing.cadence import Polling
+from kling_async.pacing.rate import Limits
+from kling_async.session import KlingSession
+from kling_async.transport.base import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kling_async.sandbox.server import Sandbox
+
+__all__ = ["scaled_session"]
+
+_MOST_PER_SECOND = 200.0  # what a loop that runs client and vendor at once does with ease
+_SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
+
+
+def scaled_session(sandbox: Sandbox, settings: Mapping[str, Any]) -> KlingSession:
+    """A session for this sandbox: what is counted in the vendor's time is divided by its speed, other times are not."""
+    speed = sandbox.speed
+    polling, limits, timeouts = Polling(), Limits(), Timeouts()
+    scaled: dict[str, Any] = {
+        "api_key": sandbox.api_key,
+        "base_url": sandbox.url,
+        "polling": Polling(scale=speed, interval=polling.interval / speed, min_gap=polling.min_gap / speed),
+        "limits": Limits(requests_per_second=min(limits.requests_per_second * speed, _MOST_PER_SECOND)),
+        "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
+    }
+    return KlingSession(**(scaled | dict(settings)))

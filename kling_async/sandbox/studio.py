@@ -1,0 +1,52 @@
+"""How long generations take: a queue, a bounded number of slots, and log-normal durations, all divided by the speed."""
+
+from __future__ import annotations
+
+from heapq import heapreplace
+from math import exp
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from kling_async.sandbox.dice import Dice
+
+__all__ = ["Run", "Studio"]
+
+_QUEUE_SHARE = 0.06
+"""The largest share of a generation that is spent queueing although a slot is free: the vendor's published runs say
+"queued" once in about twenty polls."""
+
+
+@frozen
+class Run:
+    """When a generation gets its slot, and when it ends."""
+
+    started_at: float
+    completed_at: float
+
+
+class Studio:
+    """The vendor's slots.
+
+    Without contention a generation lasts, from acceptance to its end, a log-normal time around its model's published
+    duration. When all slots are taken it waits, first come first served, for the next that falls free. Everything is
+    decided when it is accepted, so that nothing has to run meanwhile.
+    """
+
+    def __init__(self, dice: Dice, *, slots: int, sigma: float, speed: float) -> None:
+        self._dice = dice
+        self._sigma = sigma
+        self._speed = speed
+        self._free_at = [float("-inf")] * slots  # a heap: the instant each slot falls free
+
+    def take(self, typical_seconds: float, now: float, *about: object) -> Run:
+        """Give a generation its slot and its time; ``about`` names it to the dice."""
+        spread = self._sigma * NormalDist().inv_cdf(self._dice.roll("duration", *about))
+        whole = typical_seconds * exp(spread) / self._speed
+        queued = whole * _QUEUE_SHARE * self._dice.roll("queue", *about)
+        started_at = max(now + queued, self._free_at[0])
+        completed_at = started_at + whole - queued
+        heapreplace(self._free_at, completed_at)
+        return Run(started_at, completed_at)

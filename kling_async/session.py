@@ -1,0 +1,436 @@
+"""The session: where requests become jobs, and jobs become videos."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from kling_async.api.protocol import LEGACY, UNIVERSAL, fetch_request, read_generation
+from kling_async.api.requests import Request
+from kling_async.api.results import Video
+from kling_async.engine import events
+from kling_async.engine.download import download_file, safe_name
+from kling_async.engine.engine import Engine
+from kling_async.engine.job import Job
+from kling_async.engine.runner import Runner
+from kling_async.engine.stats import Stats, snapshot
+from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
+from kling_async.journal.memory import MemoryJournal
+from kling_async.pacing.cadence import Polling
+from kling_async.pacing.rate import Limits
+from kling_async.transport.base import Timeouts
+from kling_async.transport.http import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from types import TracebackType
+
+    from kling_async.api.results import Generation
+    from kling_async.journal.base import Journal
+    from kling_async.transport.base import Transport
+
+__all__ = ["KlingSession"]
+
+_BASE_URL = "https://api.aimlapi.com"
+_KEY_VARIABLES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
+_BASE_VARIABLE = "AIMLAPI_BASE_URL"
+_KEY = re.compile(r"[A-Za-z0-9._:-]{1,110}")
+_KEY_ALLOWED = "1 to 110 characters of A-Z a-z 0-9 . _ : -"
+
+
+class KlingSession:
+    """Runs any number of generations at once, under one account's limits.
+
+    ::
+
+        async with KlingSession() as kling:
+            video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))
+            await kling.download(video, into="out")
+
+    A session belongs to the event loop it is entered on, and is used from that loop's thread alone. It may be entered
+    in one task and left in another, and closed any number of times. Leaving it does not wait for jobs (`drain` does): it
+    lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, leaves
+    nothing running, and raises what the caller raised, if anything.
+
+    Args:
+        api_key: The AI/ML API key. By default that of the environment, in ``AIMLAPI_API_KEY`` or ``AIML_API_KEY``.
+        base_url: Where the API is, with a path prefix if a proxy needs one. By default that of the environment, in
+            ``AIMLAPI_BASE_URL``, or else the vendor's.
+        journal: Where jobs are recorded. By default in memory: what is promised of keys holds within one session.
+        limits: How much is done at once, and how fast.
+        polling: When generations are asked about.
+        timeouts: How long things may take.
+        transport: What sends the requests, instead of HTTP; it is not closed by the session, and needs no key here.
+        rng: Where jitter comes from; pass a seeded one to make a run repeatable. Keys and names never come from it.
+
+    Raises:
+        ConfigurationError: There is no API key, or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        journal: Journal | None = None,
+        limits: Limits | None = None,
+        polling: Polling | None = None,
+        timeouts: Timeouts | None = None,
+        transport: Transport | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._polling = polling or Polling()
+        self._timeouts = timeouts or Timeouts()
+        self._journal: Journal = journal or MemoryJournal()
+        self._rng = rng or Random()  # noqa: S311 - jitter is no secret
+        self._base_url = base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
+        self._own: HttpTransport | None = None
+        if transport is None:
+            transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
+        self._transport: Transport = transport
+        self._engine: Engine | None = None
+        self._runner: Runner | None = None
+        self._downloads = asyncio.Semaphore(self._limits.max_downloads)
+
+    # Its life
+
+    async def __aenter__(self) -> Self:
+        if self._runner is not None:
+            raise ConfigurationError("a session is entered once; make another one")
+        self._runner = Runner(self._run)
+        await self._runner.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._close()
+        crash = None if self._engine is None else self._engine.crash
+        # What the caller raised comes out as it is, unless it only tells of the crash.
+        if crash is not None and (error is None or (isinstance(error, SessionClosed) and error.__cause__ is crash)):
+            raise crash
+
+    async def aclose(self) -> None:
+        """Close the session, as leaving it does; closing it again does nothing.
+
+        Raises:
+            Exception: What the scheduler crashed with, if it did.
+        """
+        await self.__aexit__(None, None, None)
+
+    async def _close(self) -> None:
+        if self._runner is not None:
+            await self._runner.stop()
+
+    async def _run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        async with AsyncExitStack() as stack:
+            if self._own is not None:
+                await stack.enter_async_context(self._own)
+            self._engine = Engine(
+                self._transport,
+                self._journal,
+                limits=self._limits,
+                polling=self._polling,
+                timeouts=self._timeouts,
+                rng=self._rng,
+                wall=time.time,
+            )
+            await self._engine.run(ready, stop)
+
+    def _working(self) -> Engine:
+        """The engine, for a caller who may use it now.
+
+        Raises:
+            SessionClosed: The session has not been entered, or has ended.
+            ConfigurationError: The caller is in another thread or event loop.
+        """
+        engine = self._engine
+        if engine is None:
+            raise SessionClosed("the session has not been entered; use it inside `async with`")
+        if _running_loop() is not engine.roster.loop:
+            raise ConfigurationError("a session is used from the thread and event loop it was entered on")
+        if engine.closing:
+            raise engine.closed("the session is closed")
+        return engine
+
+    # Jobs
+
+    def submit(
+        self,
+        request: Request,
+        *,
+        tag: object = None,
+        key: str | None = None,
+        deadline: float | timedelta | None = None,
+    ) -> Job:
+        """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
+
+        Args:
+            request: What to generate.
+            tag: A label of the caller's own, found again as ``job.tag``.
+            key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
+                with the same request is the same job: nothing is bought again, and what is known of it, up to its
+                outcome, is there at once. Without a journal that lasts longer, this holds within this session.
+            deadline: How long to wait for the video, from now, in seconds or as a ``timedelta``; time in the queue
+                counts. It never cuts a generation off that ``Timeouts.generation`` would not.
+
+        Raises:
+            InvalidRequest: The request, the key or the deadline cannot be used, or the key stands for another request.
+            SessionClosed: The session has not been entered, or has ended.
+            ConfigurationError: Called from another thread or event loop than the session's.
+        """
+        engine = self._working()
+        if not isinstance(request, Request):
+            raise _invalid("request", request, "a request, such as TextToVideo(...)")
+        request.check()
+        _check_key(key)
+        patience, digest = _patience(deadline), request.digest()
+        if key is not None and (job := engine.roster.known(key, digest)) is not None:
+            return job
+        watch = engine.roster.admit(request, digest=digest, key=key, tag=tag, deadline=patience)
+        return engine.begin(watch)
+
+    def resume(
+        self,
+        generation_id: str,
+        *,
+        tag: object = None,
+        key: str | None = None,
+        deadline: float | timedelta | None = None,
+        endpoint: str = UNIVERSAL,
+    ) -> Job:
+        """Watch a generation that was bought already, by whomever, and return its job at once.
+
+        Args:
+            generation_id: The vendor's id. One that this session knows is that job, or gives its outcome at once.
+            tag: As for `submit`.
+            key: As for `submit`.
+            deadline: As for `submit`; ``Timeouts.generation`` counts from now.
+            endpoint: The endpoint it was submitted to, universal or legacy.
+
+        Raises:
+            InvalidRequest: An argument cannot be used, or the key stands for something else.
+            SessionClosed: The session has not been entered, or has ended.
+            ConfigurationError: Called from another thread or event loop than the session's.
+        """
+        engine = self._working()
+        _check_id(generation_id, endpoint)
+        _check_key(key)
+        patience = _patience(deadline)
+        if (job := engine.roster.under_id(generation_id)) is not None:
+            return job
+        watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=patience)
+        return engine.begin(watch)
+
+    def as_completed(
+        self,
+        source: Iterable[Request | Job] | AsyncIterable[Request | Job],
+        *,
+        max_in_flight: int | None = None,
+    ) -> AsyncIterator[Job]:
+        """The jobs of a source of requests and jobs, in the order in which they settle, failures included.
+
+        The source is read only as far ahead as allowed, so it may be endless, and is closed however the iteration ends.
+        Requests are submitted as they are read; an invalid one comes out as a job that has settled with its error.
+        Leaving early leaves no task behind; jobs that were begun go on, and are in `pending`.
+
+        Args:
+            source: An iterable or an async iterable.
+            max_in_flight: How many jobs may be between being read and being handed out, 1 or more. By default
+                ``Limits.max_in_flight``.
+
+        Raises:
+            Exception: Whatever the source raised, after every job read before it has been handed out.
+            InvalidRequest: ``max_in_flight`` cannot be used.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        window = self._limits.max_in_flight if max_in_flight is None else max_in_flight
+        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+            raise _invalid("max_in_flight", window, "a whole number, 1 or more")
+        return self._working().as_completed(source, self._enter, window)
+
+    def _enter(self, item: Request | Job) -> Job:
+        if isinstance(item, Job):
+            return item
+        if not isinstance(item, Request):
+            raise TypeError(f"as_completed takes requests and jobs; the source gave {item!r}")
+        try:
+            return self.submit(item)
+        except InvalidRequest as error:
+            return self._working().roster.turned_away(item, None, error)
+
+    async def drain(self) -> None:
+        """Wait until no job is open, those included that are submitted meanwhile."""
+        if self._engine is not None:
+            await self._engine.roster.idle()
+
+    @property
+    def pending(self) -> tuple[Job, ...]:
+        """The jobs that have not settled, in the order they came."""
+        return () if self._engine is None else tuple(self._engine.roster.open.values())
+
+    def resume_submissions(self) -> None:
+        """Go on after the account refused to, as when credits were bought. Jobs that settled with that are resubmitted
+        by the caller, under their keys.
+        """
+        self._working().scheduler.resume()
+
+    # Asking
+
+    async def fetch(self, generation_id: str, *, endpoint: str = UNIVERSAL) -> Generation:
+        """Ask the vendor about a generation, once; the request takes its turn with the polls.
+
+        Raises:
+            APIError: The vendor answered with an error; `NotFound` if it does not know the id.
+            TransportError: No usable answer came.
+            InvalidRequest: An argument cannot be used.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        engine = self._working()
+        _check_id(generation_id, endpoint)
+        await engine.scheduler.turn()
+        response = await self._transport.send(fetch_request(endpoint, generation_id))
+        return read_generation(response, generation_id)
+
+    def stats(self) -> Stats:
+        """What the session has done so far and is doing, in numbers.
+
+        Raises:
+            SessionClosed: The session has not been entered.
+        """
+        if self._engine is None:
+            raise SessionClosed("the session has not been entered; use it inside `async with`")
+        return snapshot(self._engine.roster, self._engine.scheduler, self._engine.tally)
+
+    def subscribe(self, *, buffer: int = 1000) -> events.Subscription:
+        """An async iterator over what happens from now on, as `Event`s, until the session ends.
+
+        Args:
+            buffer: How many events are kept for a reader that is behind, 1 or more. When it is full, the oldest is
+                dropped and counted in ``missed``.
+
+        Raises:
+            InvalidRequest: ``buffer`` cannot be used.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:
+            raise _invalid("buffer", buffer, "a whole number, 1 or more")
+        return self._working().events.subscribe(buffer)
+
+    # Files
+
+    async def download(
+        self,
+        video: Video | Job,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        into: str | os.PathLike[str] | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> Path:
+        """Fetch a video's file, and return its path once the file is there whole.
+
+        It grows in a hidden neighbour and is put under its name at the end, replacing any file of that name. Trouble on
+        the way is tried again where the file broke off, and an address that has expired is asked for anew. At most
+        ``Limits.max_downloads`` files come in at once.
+
+        Args:
+            video: The video, or its job, which is awaited.
+            path: The file to write. Missing folders are made.
+            into: The folder to write to, instead, under a name made of the generation's id. One of the two is needed.
+            progress: Called with the bytes there are so far, and the file's size if known. What it raises ends the
+                download.
+
+        Raises:
+            DownloadError: The file could not be fetched or not be written; nothing was left under its name.
+            KlingError: The job's own failure.
+            InvalidRequest: Neither or both of ``path`` and ``into`` were given.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        engine = self._working()
+        if (path is None) == (into is None):
+            raise _invalid("path" if into is None else "into", path or into, "either path or into")
+        job = video if isinstance(video, Job) else None
+        video = await video if isinstance(video, Job) else video
+        target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
+        async with self._downloads:
+            await download_file(
+                self._transport,
+                video.url,
+                target,
+                expected_size=video.file_size,
+                refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
+                progress=progress,
+                rng=self._rng,
+            )
+        size = (await anyio.Path(target).stat()).st_size
+        if job is not None:
+            engine.events.emit(lambda at: events.Downloaded(at, job, target, size))
+        return target
+
+    async def _fresh_url(self, generation_id: str) -> str:
+        generation = await self.fetch(generation_id)
+        if generation.video is None:
+            raise MalformedResponse(f"the vendor no longer gives a url for generation {generation_id}")
+        return generation.video.url
+
+    def __repr__(self) -> str:
+        if self._engine is None:
+            state = "not entered"
+        elif self._engine.closing:
+            state = "closed"
+        else:
+            state = repr(self._engine.roster)[len("<Roster ") : -1]
+        return f"<KlingSession {self._base_url} {state}>"
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _key(api_key: str | None) -> str:
+    key = api_key or next((value for name in _KEY_VARIABLES if (value := os.environ.get(name))), None)
+    if not key:
+        raise ConfigurationError(f"there is no API key: pass api_key, or set {' or '.join(_KEY_VARIABLES)}")
+    return key
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and (not isinstance(key, str) or _KEY.fullmatch(key) is None):
+        raise _invalid("key", key, _KEY_ALLOWED)
+
+
+def _check_id(generation_id: str, endpoint: str) -> None:
+    if not isinstance(generation_id, str) or not generation_id.strip():
+        raise _invalid("generation_id", generation_id, "the vendor's id of a generation")
+    if endpoint not in (UNIVERSAL, LEGACY):
+        raise _invalid("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
+
+
+def _patience(deadline: float | timedelta | None) -> float | None:
+    if deadline is None:
+        return None
+    patience = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+    if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0 < patience < float("inf"):
+        raise _invalid("deadline", deadline, "seconds or a timedelta, more than 0 s")
+    return float(patience)
+
+
+def _invalid(field: str, value: object, allowed: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} is {value!r}; it takes {allowed}", field=field, value=value, allowed=allowed)

@@ -1,0 +1,435 @@
+"""The transport that sends over HTTP; the only module that imports aiohttp's client, or translates what it raises."""
+
+from __future__ import annotations
+
+import string
+import zlib
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
+from anyio.lowlevel import checkpoint
+from attrs import define, frozen
+from yarl import URL
+
+from kling_async.api.protocol import HttpRequest, HttpResponse, Lane
+from kling_async.errors import (
+    ConfigurationError,
+    ConnectFailed,
+    MalformedResponse,
+    RequestTimeout,
+    TransportError,
+)
+from kling_async.transport.base import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from types import SimpleNamespace, TracebackType
+
+__all__ = ["HttpTransport"]
+
+_BODY_CAP = 4 * 1024 * 1024
+_FILE_BUFFER = 256 * 1024
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FILE_HEADERS = frozenset({"accept", "if-range", "range"})
+_FOREIGN = (aiohttp.ClientError, OSError, ValueError)
+
+
+class HttpTransport:
+    """Sends over HTTP, with separate connections for what costs money, what does not, and files.
+
+    An async context manager: its connections belong to the loop it was entered on, and are gone once it is left. It may
+    be left from any task, and more than once.
+
+    Submits go over a connection of their own each, so that a connection the vendor had dropped meanwhile can never make
+    one ambiguous. Polls and account calls share kept-alive ones. Nothing here limits how many are open at once. Files
+    come without the key or anything else of the account's, over https unless their host is this machine.
+
+    Args:
+        api_key: Sent to ``base_url`` and nowhere else; never shown.
+        base_url: Where the vendor's API, or a proxy in front of it, is: https, or http on this machine. A path is put
+            before every target.
+        timeouts: How long exchanges may take; ``Timeouts()`` by default.
+        trust_env: Whether to go through the proxies the environment names (``HTTPS_PROXY``, ``NO_PROXY`` and so on).
+            Other habits of that name, such as reading passwords from ``.netrc``, stay off.
+        user_agent: What to introduce itself as; by default this library and its version.
+        body_cap: The most bytes an API's answer may have, before and after decompression. 4 MiB: a full page of the
+            account's log is a tenth of that.
+
+    Raises:
+        ConfigurationError: The key or the base URL cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings, all but two by keyword with a default
+        self,
+        api_key: str,
+        *,
+        base_url: str,
+        timeouts: Timeouts | None = None,
+        trust_env: bool = False,
+        user_agent: str | None = None,
+        body_cap: int = _BODY_CAP,
+    ) -> None:
+        self._key = _checked_key(api_key)
+        self._bearer = f"Bearer {self._key}"
+        self._secret = self._key.encode()
+        self._base = _checked_base(base_url)
+        self._timeouts = Timeouts() if timeouts is None else timeouts
+        self._trust_env = trust_env
+        self._agent = _own_name() if user_agent is None else user_agent
+        self._cap = body_cap
+        self._proxy = self._proxy_for(self._base)
+        self._sessions: dict[Lane, aiohttp.ClientSession] = {}
+        self._closing: AsyncExitStack | None = None
+
+    def __repr__(self) -> str:
+        state = "open" if self._sessions else "closed" if self._closing else "not entered"
+        return f"<HttpTransport {self._base} {state}>"
+
+    async def __aenter__(self) -> Self:
+        """Be ready to send on the running loop.
+
+        Raises:
+            ConfigurationError: It is open already.
+        """
+        if self._sessions:
+            raise ConfigurationError(f"{self!r} cannot be entered again before it was left")
+        self._sessions = {lane: self._session(lane) for lane in Lane}
+        self._closing = AsyncExitStack()
+        for session in self._sessions.values():
+            self._closing.push_async_callback(session.close)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; exchanges under way fail with ``TransportError``."""
+        self._sessions = {}
+        if self._closing is None:
+            return
+        # The stack closes every session even if this task is cancelled while it waits for the first.
+        await self._closing.aclose()
+        # Sockets that were closed just before are let go of on the loop's next turn.
+        await checkpoint()
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send once, and return the whole answer, whatever its status. Redirects are answers, and not followed.
+
+        Should the answer's body repeat the API key, it is blotted out.
+
+        Raises:
+            TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
+        """
+        url = self._api_url(request)
+        trail = _Trail(sent=request.lane is not Lane.SUBMIT)
+        try:
+            return await self._exchange(request, url, trail)
+        except _FOREIGN as error:
+            failure = _failure(error, self._place(request.method, url), sent=trail.sent)
+        # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
+        raise failure
+
+    async def _exchange(self, request: HttpRequest, url: str, trail: _Trail) -> HttpResponse:
+        response = await self._open(request.lane).request(
+            request.method,
+            URL(url, encoded=True),
+            data=request.body,
+            headers={**request.headers, "Authorization": self._bearer},
+            allow_redirects=False,
+            proxy=self._proxy,
+            trace_request_ctx=trail,
+        )
+        try:
+            body = await _read(response, self._cap)
+        finally:
+            # A response that was read to its end has given its connection back; any other's is closed here.
+            response.close()
+        if self._secret in body:
+            body = body.replace(self._secret, b"[api key]")
+        return HttpResponse(response.status, response.headers, body)
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:
+        """Fetch a file without saying who asks; leaving the context closes the connection.
+
+        The URL is sent as it is. At most 5 redirects are followed, to https only, or to http on this machine. Of the
+        request's headers only ``Accept``, ``Range`` and ``If-Range`` are sent.
+
+        Raises:
+            TransportError: No answer came, or the URL or a redirect is one that must not be followed; then it is not
+                ``retryable``.
+        """
+        response, url = await self._follow(request)
+        try:
+            yield _Streamed(response, self._place("GET", url))
+        finally:
+            response.close()
+
+    async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
+        if request.lane is not Lane.FILE:
+            raise _unusable(f"{request.method} {_bare(request.target)}: only files are streamed")
+        url = _checked_file_url(request.target)
+        headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = await self._get_file(url, headers)
+            location = response.headers.get(LOCATION)
+            if response.status not in _REDIRECTS or location is None:
+                return response, url
+            response.close()
+            url = _checked_file_url(urljoin(url, location))
+        raise _unusable(f"GET {_bare(request.target)}: more than {_MAX_REDIRECTS} redirects")
+
+    async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        try:
+            return await self._open(Lane.FILE).get(
+                URL(url, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy_for(url),
+            )
+        except _FOREIGN as error:
+            failure = _failure(error, self._place("GET", url), sent=True)
+        raise failure
+
+    def _open(self, lane: Lane) -> aiohttp.ClientSession:
+        try:
+            return self._sessions[lane]
+        except KeyError:
+            raise TransportError(f"{self!r} cannot send: it is not open", sent=False) from None
+
+    def _session(self, lane: Lane) -> aiohttp.ClientSession:
+        """A lane's connections. Their number is the engine's to limit: aiohttp counts queueing as part of a timeout."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=lane is Lane.SUBMIT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The key is not among these: aiohttp passes a session's headers on to the proxy.
+            headers={
+                "User-Agent": self._agent,
+                "Accept-Encoding": "identity" if lane is Lane.FILE else "gzip, deflate",
+            },
+            timeout=self._timeout(lane),
+            auto_decompress=False,
+            read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
+            trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
+        )
+
+    def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
+        limits = self._timeouts
+        if lane is Lane.FILE:
+            return aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.file)
+        total = limits.submit if lane is Lane.SUBMIT else limits.call
+        return aiohttp.ClientTimeout(total=total, connect=limits.connect)
+
+    def _api_url(self, request: HttpRequest) -> str:
+        # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
+        if request.lane is Lane.FILE or not request.target.startswith("/") or not _is_plain(request.target):
+            raise _unusable(f"{request.method} {_bare(request.target)}: not an encoded path of the API's")
+        return self._base + request.target
+
+    def _proxy_for(self, url: str) -> str | None:
+        # aiohttp's own trust_env would also read .netrc, whose credentials collide with the key and follow files.
+        parts = urlsplit(url)
+        if not self._trust_env or proxy_bypass(parts.hostname or ""):
+            return None
+        return getproxies().get(parts.scheme)
+
+    def _place(self, method: str, url: str) -> str:
+        return f"{method} {_bare(url)}".replace(self._key, "[api key]")
+
+
+@define
+class _Trail:
+    """What became of one request."""
+
+    sent: bool
+
+
+@frozen(eq=False)
+class _Streamed:
+    """An answer from a file's host, read as it comes."""
+
+    _response: aiohttp.ClientResponse
+    _place: str
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body's bytes in order, once, in pieces of up to about 256 KiB.
+
+        Raises:
+            TransportError: The body broke off before its stated length, or nothing came for ``Timeouts.file``.
+        """
+        while piece := await self._next():
+            yield piece
+
+    async def _next(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except _FOREIGN as error:
+            failure = _failure(error, self._place, sent=True)
+        raise failure
+
+
+def _trace() -> aiohttp.TraceConfig:
+    """Marks a request's trail just before its first byte may leave."""
+    trace = aiohttp.TraceConfig()
+
+    async def mark(_session: aiohttp.ClientSession, context: SimpleNamespace, _sent: object) -> None:
+        context.trace_request_ctx.sent = True
+
+    trace.on_request_headers_sent.append(mark)
+    return trace
+
+
+def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
+    """What an error of aiohttp's or the system's means here; of its text, only what cannot hold a secret is kept."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        refused = isinstance(error, aiohttp.ClientConnectorCertificateError)
+        return ConnectFailed(f"{place}: no connection: {_obstacle(error)}", certificate=refused)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return RequestTimeout(f"{place}: no connection in time", sent=False)
+    if isinstance(error, TimeoutError):
+        return RequestTimeout(f"{place}: no answer in time", sent=sent)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return MalformedResponse(f"{place}: the answer is not HTTP")
+    return TransportError(f"{place}: {_describe(error)}", sent=sent)
+
+
+def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the host's certificate was refused: {error.certificate_error}"
+    return str(error.os_error)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the host closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, OSError) and error.strerror:
+        return f"the connection broke: {error.strerror}"
+    return f"it cannot be sent ({type(error).__name__})"
+
+
+def _unusable(message: str) -> TransportError:
+    """A request that must not be sent, now or later."""
+    error = TransportError(message, sent=False)
+    error.retryable = False
+    return error
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
+    body = bytearray()
+    while piece := await response.content.readany():
+        body += piece
+        if len(body) > cap:
+            raise MalformedResponse(f"the answer is longer than {cap} bytes", status=response.status)
+    encoding = response.headers.get(CONTENT_ENCODING)
+    return bytes(body) if encoding is None else _decompress(body, encoding, cap, response.status)
+
+
+def _decompress(body: bytes | bytearray, encoding: str, cap: int, status: int) -> bytes:
+    """A compressed body, of which never more than the cap is held: aiohttp before 3.14 would unpack a bomb whole."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return bytes(body)
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise MalformedResponse("the answer is compressed in a way nobody asked for", status=status)
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        plain = unpacker.decompress(body, cap + 1)
+        whole = unpacker.eof or not body or len(plain) > cap
+    except zlib.error:
+        plain, whole = b"", False
+    if not whole:
+        raise MalformedResponse("the answer's compression is broken", status=status)
+    if len(plain) > cap:
+        raise MalformedResponse(f"the answer is longer than {cap} bytes", status=status)
+    return plain
+
+
+def _checked_key(key: str) -> str:
+    if not key.strip():
+        raise ConfigurationError("the API key is empty")
+    if not _is_plain(key):
+        raise ConfigurationError("the API key holds a space, a line break or a character that no key has")
+    return key
+
+
+def _checked_base(base_url: str) -> str:
+    """The base URL without a trailing slash."""
+    base = base_url.strip()
+    try:
+        parts = urlsplit(base)
+        host, userinfo, _ = parts.hostname, parts.username or parts.password, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+    if userinfo is not None or not host or not _is_plain(base) or "?" in base or "#" in base:
+        raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
+    if not _is_safe(parts.scheme, host):
+        shown = f"{parts.scheme}://{host}"
+        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {shown}")
+    return base.rstrip("/")
+
+
+def _checked_file_url(url: str) -> str:
+    """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
+    try:
+        whole = quote(url.strip(), safe=string.punctuation, errors="surrogateescape")
+        parts = urlsplit(whole)
+        host, userinfo, _ = parts.hostname, parts.username or parts.password, parts.port
+    except ValueError:
+        raise _unusable("the file's URL cannot be read") from None
+    if userinfo is not None or not host or not _is_safe(parts.scheme, host):
+        raise _unusable(f"GET {parts.scheme}://{host}: a file's URL takes https, or http on this machine, and no user")
+    return whole
+
+
+def _is_safe(scheme: str, host: str) -> bool:
+    return scheme == "https" or (scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it can stand in a request's head as it is."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _bare(url: str) -> str:
+    """A URL without its query, which may hold a signature."""
+    return url.partition("?")[0]
+
+
+@cache
+def _own_name() -> str:
+    try:
+        return f"kling_async/{version('kling_async')}"
+    except PackageNotFoundError:
+        return "kling_async"

@@ -1,0 +1,126 @@
+"""A vendor in memory: a transport that answers by script, in virtual time, and logs what it was asked and when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from attrs import define, field
+
+from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, TextToVideo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    Answer = HttpResponse | Exception | None
+
+
+def answer(status: int, body: object, **headers: str) -> HttpResponse:
+    """An answer in JSON; underscores in header names stand for dashes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+
+
+def envelope(status: int, message: str, **headers: str) -> HttpResponse:
+    """The vendor's own error envelope."""
+    return answer(status, {"message": message, "statusCode": status, "requestId": "r-1", "path": "/"}, **headers)
+
+
+def done(generation_id: str) -> HttpResponse:
+    """A finished generation."""
+    url = f"https://cdn.example/{generation_id}.mp4"
+    return answer(200, {"id": generation_id, "status": "completed", "video": {"url": url, "file_size": 9}})
+
+
+def running(generation_id: str, status: str = "generating") -> HttpResponse:
+    """A generation that is not done yet."""
+    return answer(200, {"id": generation_id, "status": status, "video": None})
+
+
+@define
+class ScriptedVendor:
+    """Accepts what is submitted as g1, g2, … and completes it `takes` seconds later.
+
+    Scripts answer instead: `on_submit(n)` the nth POST, `on_poll(id, n)` the nth GET about an id. They return an answer, an
+    exception to raise, or None for the usual. `latency` is what every exchange takes, in seconds.
+    """
+
+    takes: float = 200.0
+    latency: float = 0.0
+    on_submit: Callable[[int], Answer] = lambda _: None
+    on_poll: Callable[[str, int], Answer] = lambda _id, _n: None
+    slow_poll: Callable[[str, int], float] = lambda _id, _n: 0.0
+    log: list[tuple[float, str, str]] = field(factory=list)
+    requests: list[HttpRequest] = field(factory=list)
+    submits: int = 0
+    polls: dict[str, int] = field(factory=dict)
+    done_at: dict[str, float] = field(factory=dict)
+    cancelled: int = 0
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        self.requests.append(request)
+        try:
+            return await (self._submit() if request.lane is Lane.SUBMIT else self._poll(request))
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def _submit(self) -> HttpResponse:
+        now = asyncio.get_running_loop().time()
+        self.submits += 1
+        number = self.submits
+        self.log.append((round(now, 6), "submit", str(number)))
+        scripted = self.on_submit(number)
+        await self._take(0.0)
+        if scripted is None:
+            generation_id = f"g{number}"
+            self.done_at[generation_id] = asyncio.get_running_loop().time() + self.takes
+            return answer(200, {"id": generation_id, "status": "queued"})
+        return _played(scripted)
+
+    async def _poll(self, request: HttpRequest) -> HttpResponse:
+        now = asyncio.get_running_loop().time()
+        generation_id = parse_qs(urlsplit(request.target).query)["generation_id"][0]
+        number = self.polls[generation_id] = self.polls.get(generation_id, 0) + 1
+        self.log.append((round(now, 6), "poll", generation_id))
+        scripted = self.on_poll(generation_id, number)
+        await self._take(self.slow_poll(generation_id, number))
+        if scripted is not None:
+            return _played(scripted)
+        return done(generation_id) if now >= self.done_at.get(generation_id, 0.0) else running(generation_id)
+
+    async def _take(self, extra: float) -> None:
+        if self.latency + extra:
+            await asyncio.sleep(self.latency + extra)
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncIterator[Any]:
+        raise AssertionError(f"no file is expected: {request}")
+        yield
+
+    def polled(self, generation_id: str) -> list[float]:
+        """When a generation was asked about."""
+        return [at for at, what, which in self.log if what == "poll" and which == generation_id]
+
+
+def _played(scripted: Answer) -> HttpResponse:
+    if isinstance(scripted, Exception):
+        raise scripted
+    assert scripted is not None
+    return scripted
+
+
+def session(vendor: ScriptedVendor, **settings: Any) -> KlingSession:
+    """A session on a scripted vendor, seeded, with a rate that does not bind unless the test says so."""
+    settings.setdefault("limits", Limits(requests_per_second=1000, burst=1000))
+    settings.setdefault("rng", random.Random(1))
+    return KlingSession(transport=vendor, **settings)
+
+
+def prompt(text: str = "a raccoon", **fields: Any) -> TextToVideo:
+    """A request like any other."""
+    return TextToVideo(text, **fields)
