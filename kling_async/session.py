@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from kling_async.api.protocol import LEGACY, UNIVERSAL, fetch_request, read_generation
+from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refusal
+from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.api.requests import Request
-from kling_async.api.results import Video
 from kling_async.engine import events
 from kling_async.engine.download import download_file, safe_name
 from kling_async.engine.engine import Engine
@@ -33,9 +31,10 @@ from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from datetime import timedelta
     from types import TracebackType
 
-    from kling_async.api.results import Generation
+    from kling_async.api.results import Generation, Video
     from kling_async.journal.base import Journal
     from kling_async.transport.base import Transport
 
@@ -44,8 +43,6 @@ __all__ = ["KlingSession"]
 _BASE_URL = "https://api.aimlapi.com"
 _KEY_VARIABLES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 _BASE_VARIABLE = "AIMLAPI_BASE_URL"
-_KEY = re.compile(r"[A-Za-z0-9._:-]{1,110}")
-_KEY_ALLOWED = "1 to 110 characters of A-Z a-z 0-9 . _ : -"
 
 
 class KlingSession:
@@ -58,8 +55,8 @@ class KlingSession:
             await kling.download(video, into="out")
 
     A session belongs to the event loop it is entered on, and is used from that loop's thread alone. It may be entered
-    in one task and left in another, and closed any number of times. Leaving it does not wait for jobs (`drain` does): it
-    lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, leaves
+    in one task and left in another, and closed any number of times. Leaving it does not wait for jobs (`drain` does):
+    it lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, leaves
     nothing running, and raises what the caller raised, if anything.
 
     Args:
@@ -195,13 +192,13 @@ class KlingSession:
         """
         engine = self._working()
         if not isinstance(request, Request):
-            raise _invalid("request", request, "a request, such as TextToVideo(...)")
+            raise refusal("request", request, "a request, such as TextToVideo(...)")
         request.check()
-        _check_key(key)
-        patience, digest = _patience(deadline), request.digest()
+        check_key(key)
+        limit, digest = patience(deadline), request.digest()
         if key is not None and (job := engine.roster.known(key, digest)) is not None:
             return job
-        watch = engine.roster.admit(request, digest=digest, key=key, tag=tag, deadline=patience)
+        watch = engine.roster.admit(request, digest=digest, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
 
     def resume(
@@ -228,12 +225,13 @@ class KlingSession:
             ConfigurationError: Called from another thread or event loop than the session's.
         """
         engine = self._working()
-        _check_id(generation_id, endpoint)
-        _check_key(key)
-        patience = _patience(deadline)
+        check_id(generation_id)
+        check_endpoint(endpoint)
+        check_key(key)
+        limit = patience(deadline)
         if (job := engine.roster.under_id(generation_id)) is not None:
             return job
-        watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=patience)
+        watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
 
     def as_completed(
@@ -259,8 +257,7 @@ class KlingSession:
             SessionClosed: The session has not been entered, or has ended.
         """
         window = self._limits.max_in_flight if max_in_flight is None else max_in_flight
-        if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-            raise _invalid("max_in_flight", window, "a whole number, 1 or more")
+        check_count("max_in_flight", window)
         return self._working().as_completed(source, self._enter, window)
 
     def _enter(self, item: Request | Job) -> Job:
@@ -284,8 +281,12 @@ class KlingSession:
         return () if self._engine is None else tuple(self._engine.roster.open.values())
 
     def resume_submissions(self) -> None:
-        """Go on after the account refused to, as when credits were bought. Jobs that settled with that are resubmitted
-        by the caller, under their keys.
+        """Go on submitting after the account refused to, as when credits were bought.
+
+        Jobs that settled with the refusal have settled; submit them again, under their keys.
+
+        Raises:
+            SessionClosed: The session has not been entered, or has ended.
         """
         self._working().scheduler.resume()
 
@@ -301,7 +302,8 @@ class KlingSession:
             SessionClosed: The session has not been entered, or has ended.
         """
         engine = self._working()
-        _check_id(generation_id, endpoint)
+        check_id(generation_id)
+        check_endpoint(endpoint)
         await engine.scheduler.turn()
         response = await self._transport.send(fetch_request(endpoint, generation_id))
         return read_generation(response, generation_id)
@@ -327,8 +329,7 @@ class KlingSession:
             InvalidRequest: ``buffer`` cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:
-            raise _invalid("buffer", buffer, "a whole number, 1 or more")
+        check_count("buffer", buffer)
         return self._working().events.subscribe(buffer)
 
     # Files
@@ -362,7 +363,7 @@ class KlingSession:
         """
         engine = self._working()
         if (path is None) == (into is None):
-            raise _invalid("path" if into is None else "into", path or into, "either path or into")
+            raise refusal("path" if into is None else "into", path or into, "either path or into")
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
@@ -409,28 +410,3 @@ def _key(api_key: str | None) -> str:
     if not key:
         raise ConfigurationError(f"there is no API key: pass api_key, or set {' or '.join(_KEY_VARIABLES)}")
     return key
-
-
-def _check_key(key: str | None) -> None:
-    if key is not None and (not isinstance(key, str) or _KEY.fullmatch(key) is None):
-        raise _invalid("key", key, _KEY_ALLOWED)
-
-
-def _check_id(generation_id: str, endpoint: str) -> None:
-    if not isinstance(generation_id, str) or not generation_id.strip():
-        raise _invalid("generation_id", generation_id, "the vendor's id of a generation")
-    if endpoint not in (UNIVERSAL, LEGACY):
-        raise _invalid("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
-
-
-def _patience(deadline: float | timedelta | None) -> float | None:
-    if deadline is None:
-        return None
-    patience = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
-    if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0 < patience < float("inf"):
-        raise _invalid("deadline", deadline, "seconds or a timedelta, more than 0 s")
-    return float(patience)
-
-
-def _invalid(field: str, value: object, allowed: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} is {value!r}; it takes {allowed}", field=field, value=value, allowed=allowed)

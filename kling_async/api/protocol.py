@@ -111,7 +111,6 @@ class Accepted:
     """The vendor took the job and will charge for it."""
 
     generation_id: str
-    usage: Usage = Usage()
 
 
 @frozen
@@ -192,7 +191,7 @@ def _read_accepted(response: HttpResponse) -> SubmitAnswer:
     generation_id = _first_id(answer.get("id"), answer.get("generation_id"))
     if generation_id is None:
         return Uncertain(_malformed(response, "the submit was answered without a generation id"))
-    return Accepted(generation_id, _read_usage(answer, response))
+    return Accepted(generation_id)
 
 
 def read_generation(response: HttpResponse, generation_id: str) -> Generation:

@@ -92,7 +92,8 @@ class Request:
 
     def body(self) -> dict[str, Any]:
         """The body of the submit, as plain JSON data; meaningful for a request that passes ``check``."""
-        return self._known_part() | plain(self.extra)
+        further: dict[str, Any] = plain(self.extra)
+        return self._known_part() | further
 
     def digest(self) -> bytes:
         """SHA-256 of the body in canonical form: two requests that ask for the same have the same.

@@ -52,7 +52,7 @@ class Video:
     file_name: str | None = None
     file_size: int | None = None
     generation_id: str = ""
-    usage: Usage = Usage()
+    usage: Usage = field(factory=Usage)
 
 
 @frozen

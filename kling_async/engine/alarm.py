@@ -24,20 +24,20 @@ class Alarm:
         and whoever compares instants must not be sent back to sleep for it.
         """
         if not self._rung:
-            self._sleeper = self._loop.create_future()
-            self._until = instant
-            timer = None if instant == math.inf else self._loop.call_at(instant, self._ring)
-            try:
-                await self._sleeper
-            finally:
-                if timer is not None:
-                    timer.cancel()
-                self._until = -math.inf
-            woken = self._rung
-        else:
-            woken = True
-        self._rung = False
+            await self._sleep(instant)
+        woken, self._rung = self._rung, False
         return self._loop.time() if woken else max(self._loop.time(), instant)
+
+    async def _sleep(self, instant: float) -> None:
+        self._sleeper = self._loop.create_future()
+        self._until = instant
+        timer = None if instant == math.inf else self._loop.call_at(instant, self._ring)
+        try:
+            await self._sleeper
+        finally:
+            self._until = -math.inf
+            if timer is not None:
+                timer.cancel()
 
     def wake(self) -> None:
         """Wake the sleeper now, or keep it from its next sleep."""

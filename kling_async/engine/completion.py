@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from kling_async.engine.job import Job
 
@@ -82,28 +82,22 @@ class Pump:
             self._news.set()
 
     async def _draw_all(self) -> None:
-        iterator = aiter(self._source) if isinstance(self._source, AsyncIterable) else iter(self._source)
-        drawn = 0
+        source = self._source
+        iterator = aiter(source) if isinstance(source, AsyncIterable) else _unhurried(iter(source))
         try:
-            while True:
-                await self._has_room()
-                if isinstance(self._source, AsyncIterable):
-                    item = await anext(iterator, _END)
-                else:
-                    item = next(iterator, _END)
-                    drawn += 1
-                    if drawn % _STRIDE == 0:
-                        await asyncio.sleep(0)
+            while await self._has_room():
+                item = await anext(iterator, _END)
                 if item is _END:
                     return
                 self._hold(self._enter(item))
         finally:
             await _close(iterator)
 
-    async def _has_room(self) -> None:
+    async def _has_room(self) -> bool:
         while self._held >= self._window:
             self._room.clear()
             await self._room.wait()
+        return True
 
     def _hold(self, job: Job) -> None:
         self._held += 1
@@ -114,10 +108,20 @@ class Pump:
         self._news.set()
 
 
-async def _close(iterator: Any) -> None:  # noqa: ANN401 - any iterator, of either kind
-    """Close a source as its own kind is closed, even while being cancelled."""
-    if hasattr(iterator, "aclose"):
+async def _unhurried(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    """A plain iterator's items; it never waits, so others get the loop now and then, and it is closed if it can be."""
+    try:
+        for drawn, item in enumerate(iterator, start=1):
+            yield item
+            if drawn % _STRIDE == 0:
+                await asyncio.sleep(0)
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    """Close a source in the task that reads it, even while that is being cancelled."""
+    if isinstance(iterator, AsyncGenerator):
         with CancelScope(shield=True, deadline=asyncio.get_running_loop().time() + _CLOSING):
             await iterator.aclose()
-    elif hasattr(iterator, "close"):
-        iterator.close()

@@ -60,7 +60,7 @@ _SUFFIXES = frozenset({*_SUFFIX_OF.values(), ".m4v"})
 _being_written: set[Path] = set()
 
 
-async def download_file(  # noqa: PLR0913 - what to fetch and where to, then settings by keyword
+async def download_file(
     transport: Transport,
     url: str,
     path: Path,
@@ -149,7 +149,7 @@ class _Download:
     size_cap: int
     part: _Part = field(init=False)
     tries: int = 0
-    """Failed ones in a row, since something new came."""
+    """Failed ones in a row that brought nothing new."""
     furthest: int = 0
     """The most bytes there ever were: starting over and reaching less is nothing new, so every download ends."""
     refreshed: bool = False
@@ -168,21 +168,19 @@ class _Download:
 
     async def attempt(self) -> bool:
         """Try once, and say whether the file is whole."""
+        before = self.furthest
         try:
             return await self.fetch()
         except KlingError as error:
-            if error.retryable:
-                await self.back_off(error)
-                return False
-            if isinstance(error, TransportError):
+            if isinstance(error, TransportError) and not error.retryable:
                 raise self.failure(error.message) from error
-            raise
-
-    async def back_off(self, error: KlingError) -> None:
-        self.tries += 1
-        if self.tries >= _TRIES:
-            raise self.failure(f"gave up after {_TRIES} tries in vain; the last: {error.message}") from error
-        await self.sleep(full_jitter(self.tries - 1, base=_WAIT, cap=_LONGEST_WAIT, rng=self.rng))
+            if not error.retryable:
+                raise
+            self.tries = 0 if self.furthest > before else self.tries + 1
+            if self.tries == _TRIES:
+                raise self.failure(f"gave up after {_TRIES} tries in vain; the last: {error.message}") from error
+        await self.sleep(full_jitter(max(0, self.tries - 1), base=_WAIT, cap=_LONGEST_WAIT, rng=self.rng))
+        return False
 
     async def fetch(self) -> bool:
         async with self.transport.stream(file_request(self.url, self.part.conditions())) as response:
@@ -236,7 +234,6 @@ class _Download:
     def advance(self, goal: int | None) -> None:
         if self.part.size > self.furthest:
             self.furthest = self.part.size
-            self.tries = 0
             self.refreshed = False
         if self.progress is not None:
             self.progress(self.part.size, goal)
@@ -334,21 +331,24 @@ class _Part:
 
     def leave(self) -> None:
         """Let go of the file; keep it only if a later download could go on with it."""
-        with self._lock, suppress(OSError):
+        with self._lock:
             self._left = True
             if self._file is not None:
-                self._file.close()
+                with suppress(OSError):
+                    self._file.close()
             if self._noted is None:
-                self.path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.unlink(missing_ok=True)
 
 
 def _read_note(path: Path) -> _Mark | None:
     """The note of an earlier download; None if there is none, or none that makes sense."""
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-        return _Mark(source=str(noted["source"]), etag=str(noted["etag"]))
+        mark = _Mark(source=str(noted["source"]), etag=str(noted["etag"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return mark if _STRONG_ETAG.fullmatch(mark.etag) else None
 
 
 def _read_answer(status: int, headers: Mapping[str, str], part: _Part, url: str) -> _Body | _Next:

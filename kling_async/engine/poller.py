@@ -137,7 +137,7 @@ class Poller:
         # The one poll that must come after the deadline comes right at it.
         return Next(max(self._now(), min(due, watch.deadline)))
 
-    def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> None:
+    def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> Step:
         record = watch.record
         error = DeadlineExceeded(
             f"job {record.key} (generation {record.generation_id}) was not done by its deadline, {why}; "
@@ -145,6 +145,7 @@ class Poller:
         )
         error.__cause__ = cause
         self._roster.settle(watch, error)
+        return None
 
     def _warn_of(self, word: str) -> None:
         if word not in self._unknown_words:

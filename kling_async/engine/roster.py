@@ -96,7 +96,9 @@ class Roster:
         self.emit(watch, events.Queued)
         return watch
 
-    def adopt(self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None) -> Watch:
+    def adopt(
+        self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None
+    ) -> Watch:
         """Take on a generation that was bought already, here or anywhere.
 
         Raises:
@@ -153,9 +155,11 @@ class Roster:
         Raises:
             JournalError: It could not be recorded; the job is as it was.
         """
+        before = watch.record
         record = self._changed(watch, state, changes)
         await self._journal.commit(record)
-        self._put(watch, record)
+        if watch.record is before:  # and was not abandoned meanwhile, which the journal then has after this
+            self._put(watch, record)
 
     def note(self, watch: Watch, state: State, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state at once; the journal may write it later."""
@@ -182,11 +186,12 @@ class Roster:
     async def accept(self, watch: Watch, generation_id: str) -> None:
         """Record what was bought. It is kept in mind and logged even if the journal fails: it is paid for."""
         changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": self._wall()}
-        if watch.record.state is State.ABANDONED:  # while its POST was under way
+        if watch.record.state is not State.ABANDONED:
+            await self._commit_regardless(watch, State.PENDING, changes)
+        if watch.record.state is State.ABANDONED:
             watch.record = evolve(watch.record, **changes)
             self._journal.note(watch.record)
             return
-        await self._commit_regardless(watch, State.PENDING, changes)
         watch.accepted_at = self.loop.time()
         watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
         watch.reach(Milestone.ACCEPTED)
@@ -266,9 +271,9 @@ class Roster:
         return self._journal.find(generation_id) is not None
 
     @property
-    def in_flight(self) -> int:
-        """Generations bought, or being bought, and not yet over, as far as this session watches them."""
-        return sum(self.standing[state] for state in (State.SUBMITTING, State.PENDING, State.UNCERTAIN))
+    def at_vendor(self) -> int:
+        """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
+        return self.standing[State.PENDING] + self.standing[State.UNCERTAIN]
 
     async def idle(self) -> None:
         """Wait until no job is open."""

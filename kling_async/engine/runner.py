@@ -37,7 +37,7 @@ class Runner:
             self._task.result()
 
     async def stop(self) -> None:
-        """Have it end, and return once it has. Cancelled, it ends at once instead of in good order, and is awaited still."""
+        """Have it end, and return once it has; cancelled, it has it end at once, and still returns only then."""
         self._stop.set()
         interruption: asyncio.CancelledError | None = None
         while self._task is not None and not self._task.done():

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
+    from kling_async.engine.stats import Tally
     from kling_async.engine.steps import Step
     from kling_async.engine.submitter import Submitter
-    from kling_async.engine.stats import Tally
     from kling_async.engine.watch import Watch
     from kling_async.errors import APIError, RateLimited
     from kling_async.pacing.rate import Limits
@@ -147,7 +147,8 @@ class Scheduler:
 
     @property
     def _submit_at(self) -> float:
-        if self._submitting >= self._limits.max_submits or self._roster.in_flight >= self._limits.max_in_flight:
+        in_flight = self._submitting + self._roster.at_vendor
+        if self._submitting >= self._limits.max_submits or in_flight >= self._limits.max_in_flight:
             return math.inf
         return max(self._submits.next_due, self._submit_pause.until)
 

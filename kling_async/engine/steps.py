@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
-from kling_async.errors import AuthenticationError, OutOfCredits, RateLimited
+if TYPE_CHECKING:
+    from kling_async.errors import AuthenticationError, OutOfCredits, RateLimited
 
 __all__ = ["Halt", "Next", "Step", "Throttled"]
 

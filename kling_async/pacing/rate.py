@@ -124,6 +124,7 @@ class Pause:
     until: float = field(default=-math.inf, init=False)
     streak: int = field(default=0, init=False)
     _began: float = field(default=-math.inf, init=False)  # what was sent by then is old news
+    _asked: float = field(default=-math.inf, init=False)  # until when the vendor itself asked to wait
 
     def refused(self, now: float, sent_at: float, retry_after: float | None, rng: Random) -> None:
         """Begin or lengthen a pause, because a request sent at ``sent_at`` was refused; never shortens one.
@@ -149,8 +150,11 @@ class Pause:
             self.streak = 0
 
     def lift(self, now: float) -> None:
-        """End the pause early, as when a finished generation makes room. The streak stays until a request passes."""
-        self.until = min(self.until, now)
+        """End the pause early, as when a finished generation makes room; the vendor's own Retry-After still holds.
+
+        The streak stays until a request is accepted.
+        """
+        self.until = min(self.until, max(now, self._asked))
 
     def _hold(self, until: float) -> None:
         self.until = max(self.until, until)

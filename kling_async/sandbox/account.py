@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from math import exp
 from statistics import NormalDist
-from time import time
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue import models, typical_seconds
@@ -27,6 +26,7 @@ _ENDLESS_CREDITS = 1_000_000.0  # what the balance starts from if credits have n
 _LOW_BALANCE = 1_000
 _MOST_ROWS = 100
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([mhd])")
+_COUNT = re.compile(r"[0-9]{1,10}")
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
 
@@ -47,7 +47,7 @@ def logs(vendor: Vendor, exchange: Exchange) -> Answer:
 
 
 def _logged(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
-    start, end = _stretch(query)
+    start, end = _stretch(query, vendor.time_of_day())
     lag = vendor.real_seconds(vendor.settings.faults.log_lag)
     now = vendor.clock()
     return [
@@ -88,27 +88,27 @@ def _row(purchase: Purchase) -> dict[str, Any]:
     }
 
 
-def _stretch(query: Mapping[str, str]) -> tuple[float, float]:
+def _stretch(query: Mapping[str, str], now: float) -> tuple[float, float]:
     """From when to when, in seconds since the epoch: ``start`` and ``end``, or a period up to now."""
     if "start" in query or "end" in query:
-        return _instant(query.get("start", "0")), _instant(query.get("end", "9999-12-31T00:00:00Z"))
+        return _instant(query.get("start", "1970-01-02")), _instant(query.get("end", "9999-12-30"))
     match = _PERIOD.fullmatch(query.get("period", "24h"))
     if match is None:
         raise Refusal(400, "Query validation error: period is a number and m, h or d, such as 24h")
-    now = time()
     return now - int(match[1]) * _UNIT_SECONDS[match[2]], now
 
 
 def _instant(text: str) -> float:
     try:
-        return float(text) if text.replace(".", "", 1).isdigit() else datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
+        instant = datetime.fromisoformat(text)
+    except ValueError:
         raise Refusal(400, "Query validation error: start and end are ISO 8601 instants") from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
 def _count(query: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
     text = query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not _COUNT.fullmatch(text) or not least <= int(text) <= most:
         raise Refusal(400, f"Query validation error: {name} is a whole number from {least} to {most}")
     return int(text)
 

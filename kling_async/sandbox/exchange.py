@@ -85,7 +85,7 @@ class Answer:
 
     status: int
     text: str = ""
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict[str, str])
     content_type: str = "application/json"
 
     @property
@@ -113,7 +113,7 @@ def gateway_page(status: int) -> Answer:
     return Answer(status, page, content_type="text/html")
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer like any other, raised only to save its way up
+class Refusal(Exception):
     """An error status in the vendor's envelope.
 
     Attributes:
@@ -150,7 +150,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer like any other,
         return Answer.json(envelope, status=self.status, headers=self.headers)
 
 
-class Hangup(Exception):  # noqa: N818 - not an error here: it is what was asked for
+class Hangup(Exception):
     """The connection is to be dropped without an answer."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 
 import attrs
 from attrs import field, frozen
@@ -58,12 +58,16 @@ def _file(when: When) -> Plan:
 
 def _plan(when: When, *kinds: Kind) -> Plan:
     """A trigger for each kind of request, out of those the fault concerns."""
-    plan: Plan = when if isinstance(when, Mapping) else dict.fromkeys(kinds, when)
+    plan = when if _is_plan(when) else dict.fromkeys(kinds, cast("Trigger", when))
     for kind, trigger in plan.items():
         if kind not in kinds:
             raise ConfigurationError(f"this fault does not concern {kind!r}, only {', '.join(kinds)}")
         _check(trigger)
     return plan
+
+
+def _is_plan(when: When) -> TypeGuard[Plan]:
+    return isinstance(when, Mapping)
 
 
 def _check(trigger: object) -> None:
@@ -168,8 +172,12 @@ class Strikes:
         self._dice = dice
         self._occasions: Counter[tuple[str, Kind]] = Counter()
 
-    def strike(self, fault: str, kind: Kind) -> bool:
-        """Count an occasion for this fault, and say whether it strikes."""
+    def strike(self, fault: str, kind: Kind, *about: object) -> bool:
+        """Count an occasion for this fault, and say whether it strikes.
+
+        A rate rolls the dice about the occasion's number, or about what is given instead, so that the order in which
+        concurrent requests come does not matter.
+        """
         plan: Plan = getattr(self.faults, fault)
         trigger = plan.get(kind)
         if trigger is None:
@@ -177,5 +185,5 @@ class Strikes:
         self._occasions[fault, kind] += 1
         occasion = self._occasions[fault, kind]
         if isinstance(trigger, int | float):
-            return trigger > 0 and self._dice.roll("fault", fault, kind, occasion) < trigger
+            return trigger > 0 and self._dice.roll("fault", fault, kind, *(about or (occasion,))) < trigger
         return bool(trigger(occasion)) if callable(trigger) else occasion in trigger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from hmac import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -90,7 +89,7 @@ class FileHost:
 
     def _has_expired(self, request: web.Request) -> bool:
         query, _, signature = request.raw_path.partition("?")[2].partition("&Signature=")
-        if not compare_digest(signature.encode(), self._sign(request.match_info["name"], query).encode()):
+        if signature != self._sign(request.match_info["name"], query):
             return True
         if self._vendor.strike("expired_url", "file"):
             self._expired.add(signature)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -19,7 +18,10 @@ __all__ = ["Charge", "FileRequest", "Ledger", "Poll", "Purchase", "Submit"]
 
 @frozen(eq=False, kw_only=True)
 class Purchase:
-    """A generation that was accepted. All instants are comparable with ``time.monotonic()`` in this process.
+    """A generation that was accepted.
+
+    Instants are those of the sandbox's clock: by default comparable with
+    ``time.monotonic()`` and an event loop's ``time()`` in this process.
 
     Attributes:
         generation_id: The vendor's id of it.
@@ -128,24 +130,18 @@ class Charge:
 class Ledger:
     """Everything that reached the sandbox, kept for tests to read, from any thread.
 
-    Each property is a copy of what is known at that moment, in order of arrival. Nothing is ever forgotten; ``clear``
-    forgets it all.
+    Each property is a copy of what is known at that moment, in order of arrival. Nothing is ever forgotten.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = Lock()
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything so far, except that generations go on and can be asked about."""
-        with self._lock:
-            self._submits: list[Submit] = []
-            self._purchases: dict[str, Purchase] = {}
-            self._polls: dict[str, list[Poll]] = {}
-            self._noticed: dict[str, float] = {}
-            self._files: list[FileRequest] = []
-            self._answers: Counter[tuple[Kind, int | None]] = Counter()
+        self._submits: list[Submit] = []
+        self._purchases: dict[str, Purchase] = {}
+        self._polls: dict[str, list[Poll]] = {}
+        self._noticed: dict[str, float] = {}
+        self._files: list[FileRequest] = []
+        self._answers: Counter[tuple[Kind, int | None]] = Counter()
 
     @property
     def submits(self) -> tuple[Submit, ...]:
@@ -205,12 +201,8 @@ class Ledger:
     @property
     def delays(self) -> dict[str, float]:
         """How long after its end each noticed generation was noticed, in real seconds, by generation id."""
-        purchases = self.purchases
-        return {
-            generation_id: at - purchases[generation_id].completed_at
-            for generation_id, at in self.noticed.items()
-            if generation_id in purchases
-        }
+        noticed, purchases = self.noticed, self.purchases
+        return {generation_id: at - purchases[generation_id].completed_at for generation_id, at in noticed.items()}
 
     @property
     def files(self) -> tuple[FileRequest, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -20,6 +21,7 @@ _TIERS = {"master": 0.28, "pro": 0.10, "1080p": 0.10}  # US dollars per second o
 _BASE_TIER = 0.06
 _SILENT = 0.7  # the share of the price that is paid without sound
 _DEFAULT_SECONDS = 5
+_SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 
 
 @frozen
@@ -41,8 +43,7 @@ def price_of(model: str, body: Mapping[str, Any]) -> Price:
 
 def video_seconds(body: Mapping[str, Any]) -> int:
     """The length of the video that is asked for, also when it is given as a string."""
-    duration = body.get("duration")
-    return int(duration) if isinstance(duration, int | str) and str(duration).isdigit() else _DEFAULT_SECONDS
+    return int(asked) if _SECONDS.fullmatch(asked := str(body.get("duration"))) else _DEFAULT_SECONDS
 
 
 def price_list_entry(model: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asked_range"]
 
-_ONE_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def asked_range(headers: Mapping[str, str], size: int, etag: str) -> range | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,7 +13,7 @@ from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from kling_async.sandbox.ids import IdStyle
 
@@ -71,6 +72,8 @@ class Settings:
             the vendor's older samples have it, rather than ``queued`` and ``generating``.
         other_models: Ids of models beyond the catalogue that are served, too; their bodies are not checked.
         file_size: The size each video is padded to, in bytes; None leaves it as small as it is.
+        clock: What the time is, in seconds. By default the same monotonic clock that event loops run by; one of your
+            own lets a test decide when generations end.
         url_lifetime: How long a video's URL works, in seconds of the vendor's time. The default is a day.
 
     Raises:
@@ -94,4 +97,5 @@ class Settings:
     legacy_words: bool = field(default=False, on_setattr=_fixed)
     other_models: frozenset[str] = field(default=frozenset[str](), converter=_ids, on_setattr=_fixed)
     file_size: int | None = field(default=None, validator=_not_negative, on_setattr=_fixed)
+    clock: Callable[[], float] = field(default=monotonic, on_setattr=_fixed)
     url_lifetime: float = field(default=86_400.0, validator=_above_zero, on_setattr=_fixed)

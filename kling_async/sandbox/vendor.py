@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue import find_model, typical_seconds
@@ -36,7 +36,8 @@ class Vendor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.clock = monotonic
+        self.clock = settings.clock
+        self._epoch = time() - self.clock()  # what to add to an instant to get the time of day
         self.dice = Dice(settings.seed)
         self.ledger = Ledger(self.clock)
         self.till = Till()
@@ -53,20 +54,25 @@ class Vendor:
         """How long a length of the vendor's time takes here."""
         return vendor_seconds / self.settings.speed
 
+    def time_of_day(self) -> float:
+        """The time of day by the sandbox's clock, in seconds since the epoch."""
+        return self._epoch + self.clock()
+
     def timestamp(self) -> str:
         """The time of day, as the vendor writes it."""
-        return datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = datetime.fromtimestamp(self.time_of_day(), UTC)
+        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def next_request_id(self) -> str:
         """An id for one more exchange."""
         self._requests += 1
         return self.dice.bits("request", self._requests).hex()[:32]
 
-    def strike(self, fault: str, kind: Kind) -> bool:
+    def strike(self, fault: str, kind: Kind, *about: object) -> bool:
         """Whether this fault strikes now. Newly assigned faults begin to count anew."""
         if self._strikes.faults is not self.settings.faults:
             self._strikes = Strikes(self.settings.faults, self.dice)
-        return self._strikes.strike(fault, kind)
+        return self._strikes.strike(fault, kind, *about)
 
     async def suffer(self, kind: Kind) -> Answer | None:
         """What can go wrong before the vendor sees a request: a gateway's answer, or None to go on.
@@ -113,7 +119,7 @@ class Vendor:
         run = self._studio.take(typical_seconds(model, video_seconds(body)), now, *about)
         failure = self._failure(about)
         price = price_of(model, body)
-        is_hidden = self.strike("not_found_after_submit", "submit")
+        is_hidden = self.strike("not_found_after_submit", "submit", *about)
         hidden_seconds = self.real_seconds(self.settings.faults.not_found_seconds)
         return Purchase(
             generation_id=make_id(self.dice.bits("id", *about), model, self.settings.id_style),
@@ -127,7 +133,7 @@ class Vendor:
             failure=failure,
             credits=price.credits,
             usd=price.usd,
-            created=time(),
+            created=self.time_of_day(),
             hidden_polls=self.settings.faults.not_found_polls if is_hidden else 0,
             hidden_until=now + hidden_seconds if is_hidden else now,
         )
@@ -139,7 +145,7 @@ class Vendor:
         return canonical, self._same_bodies[canonical]
 
     def _failure(self, about: tuple[str, int]) -> object:
-        if not self.strike("error_outcome", "submit"):
+        if not self.strike("error_outcome", "submit", *about):
             return None
         chosen = ERROR_SHAPES[self.dice.bits("shape", *about)[0] % len(ERROR_SHAPES)]
         return error_object(self.settings.faults.error_shape or chosen)

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpTransport"]
 
 _BODY_CAP = 4 * 1024 * 1024
-_FILE_BUFFER = 256 * 1024
+_FILE_BUFFER = 128 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
@@ -67,7 +67,7 @@ class HttpTransport:
         ConfigurationError: The key or the base URL cannot be used.
     """
 
-    def __init__(  # noqa: PLR0913 - settings, all but two by keyword with a default
+    def __init__(
         self,
         api_key: str,
         *,
@@ -180,7 +180,7 @@ class HttpTransport:
 
     async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
         if request.lane is not Lane.FILE:
-            raise _unusable(f"{request.method} {_bare(request.target)}: only files are streamed")
+            raise _unusable(f"{self._place(request.method, request.target)}: only files are streamed")
         url = _checked_file_url(request.target)
         headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
         for _ in range(_MAX_REDIRECTS + 1):
@@ -189,8 +189,8 @@ class HttpTransport:
             if response.status not in _REDIRECTS or location is None:
                 return response, url
             response.close()
-            url = _checked_file_url(urljoin(url, location))
-        raise _unusable(f"GET {_bare(request.target)}: more than {_MAX_REDIRECTS} redirects")
+            url = _checked_file_url(location, base=url)
+        raise _unusable(f"{self._place('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
 
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
@@ -236,7 +236,7 @@ class HttpTransport:
     def _api_url(self, request: HttpRequest) -> str:
         # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
         if request.lane is Lane.FILE or not request.target.startswith("/") or not _is_plain(request.target):
-            raise _unusable(f"{request.method} {_bare(request.target)}: not an encoded path of the API's")
+            raise _unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
         return self._base + request.target
 
     def _proxy_for(self, url: str) -> str | None:
@@ -273,7 +273,7 @@ class _Streamed:
         return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body's bytes in order, once, in pieces of up to about 256 KiB.
+        """The body's bytes in order, once, in pieces of about 256 KiB at most, as they come in.
 
         Raises:
             TransportError: The body broke off before its stated length, or nothing came for ``Timeouts.file``.
@@ -344,7 +344,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
     while piece := await response.content.readany():
         body += piece
         if len(body) > cap:
-            raise MalformedResponse(f"the answer is longer than {cap} bytes", status=response.status)
+            raise _too_long(response.status, cap)
     encoding = response.headers.get(CONTENT_ENCODING)
     return bytes(body) if encoding is None else _decompress(body, encoding, cap, response.status)
 
@@ -355,7 +355,7 @@ def _decompress(body: bytes | bytearray, encoding: str, cap: int, status: int) -
     if name in ("", "identity"):
         return bytes(body)
     if name not in ("gzip", "x-gzip", "deflate"):
-        raise MalformedResponse("the answer is compressed in a way nobody asked for", status=status)
+        raise MalformedResponse(f"{status}: the answer is compressed in a way nobody asked for", status=status)
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
         plain = unpacker.decompress(body, cap + 1)
@@ -363,10 +363,14 @@ def _decompress(body: bytes | bytearray, encoding: str, cap: int, status: int) -
     except zlib.error:
         plain, whole = b"", False
     if not whole:
-        raise MalformedResponse("the answer's compression is broken", status=status)
+        raise MalformedResponse(f"{status}: the answer's compression is broken", status=status)
     if len(plain) > cap:
-        raise MalformedResponse(f"the answer is longer than {cap} bytes", status=status)
+        raise _too_long(status, cap)
     return plain
+
+
+def _too_long(status: int, cap: int) -> MalformedResponse:
+    return MalformedResponse(f"{status}: the answer is longer than {cap} bytes", status=status)
 
 
 def _checked_key(key: str) -> str:
@@ -380,34 +384,45 @@ def _checked_key(key: str) -> str:
 def _checked_base(base_url: str) -> str:
     """The base URL without a trailing slash."""
     base = base_url.strip()
-    try:
-        parts = urlsplit(base)
-        host, userinfo, _ = parts.hostname, parts.username or parts.password, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}") from None
-    if userinfo is not None or not host or not _is_plain(base) or "?" in base or "#" in base:
+    parts = _split(base)
+    if parts is None or not _is_plain(base) or "?" in base or "#" in base:
         raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
-    if not _is_safe(parts.scheme, host):
-        shown = f"{parts.scheme}://{host}"
+    if not _is_safe(parts):
+        shown = f"{parts.scheme}://{parts.hostname}"
         raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {shown}")
     return base.rstrip("/")
 
 
-def _checked_file_url(url: str) -> str:
+def _checked_file_url(url: str, base: str = "") -> str:
     """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
-    try:
-        whole = quote(url.strip(), safe=string.punctuation, errors="surrogateescape")
-        parts = urlsplit(whole)
-        host, userinfo, _ = parts.hostname, parts.username or parts.password, parts.port
-    except ValueError:
-        raise _unusable("the file's URL cannot be read") from None
-    if userinfo is not None or not host or not _is_safe(parts.scheme, host):
-        raise _unusable(f"GET {parts.scheme}://{host}: a file's URL takes https, or http on this machine, and no user")
+    whole = _joined(base, quote(url.strip(), safe=string.punctuation, errors="surrogateescape"))
+    parts = _split(whole)
+    if parts is None:
+        raise _unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
+    if not _is_safe(parts):
+        raise _unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
     return whole
 
 
-def _is_safe(scheme: str, host: str) -> bool:
-    return scheme == "https" or (scheme == "http" and _is_loopback(host))
+def _joined(base: str, url: str) -> str:
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """A URL's parts; None without a host or with a user, whose password would be sent and shown."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
+def _is_safe(parts: SplitResult) -> bool:
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
 
 
 def _is_loopback(host: str) -> bool:

@@ -160,7 +160,7 @@ async def test_a_compressed_answer_is_unpacked(encoding: str, compressed: bytes)
 @pytest.mark.parametrize(
     ("encoding", "body", "why"),
     [
-        ("gzip", gzip.compress(bytes(100_000_000)), "longer than 200000 bytes"),
+        ("gzip", gzip.compress(bytes(20_000_000)), "longer than 200000 bytes"),
         ("gzip", gzip.compress(b"hello")[:-4], "broken"),
         ("gzip", b"not gzip at all", "broken"),
         ("br", b"hello", "nobody asked for"),
@@ -371,7 +371,9 @@ async def test_a_submit_after_a_dropped_connection_is_neither_doubled_nor_lost()
     assert [exchange.connection for exchange in server.requests] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("target", ["", "v2", "@evil.example/", "https://evil.example/", ".evil.example/", "/a b", "/a\r\nX: 1", "/ü"])
+@pytest.mark.parametrize(
+    "target", ["", "v2", "@evil.example/", "https://evil.example/", ".evil.example/", "/a b", "/a\r\nX: 1", "/ü"]
+)
 async def test_a_target_that_could_go_to_another_host_or_break_the_head_is_never_sent(target: str) -> None:
     async with loopback(never) as server, HttpTransport(KEY, base_url=server.url) as transport:
         with pytest.raises(TransportError) as caught:

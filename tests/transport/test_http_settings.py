@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from loopback import Exchange, loopback
 
 from kling_async.api.protocol import HttpRequest, Lane
 from kling_async.errors import ConfigurationError, TransportError
+from kling_async.transport import http
 from kling_async.transport.http import HttpTransport
 
 KEY = "sk-0123456789abcdef"
@@ -21,7 +23,9 @@ async def say_ok(exchange: Exchange) -> None:
     await exchange.answer()
 
 
-@pytest.mark.parametrize("key", ["", " ", "\t\n", "sk-secret\n", "sk-secret\r\nX-Evil: 1", "sk secret", "sk-sécret", "sk-секрет"])
+@pytest.mark.parametrize(
+    "key", ["", " ", "\t\n", "sk-secret\n", "sk-secret\r\nX-Evil: 1", "sk secret", "sk-sécret", "sk-секрет"]
+)
 def test_a_key_no_header_can_hold_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         HttpTransport(key, base_url=API)
@@ -57,7 +61,7 @@ def test_a_base_url_that_is_not_a_host_and_a_path_is_refused(base_url: str) -> N
     assert "password" not in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.example.com", "127.0.0.1.example.com"])  # noqa: S104 - not bound to
+@pytest.mark.parametrize("host", ["api.example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.example.com"])
 def test_plain_http_would_show_the_key_to_the_network_and_is_refused(host: str) -> None:
     with pytest.raises(ConfigurationError, match="https"):
         HttpTransport(KEY, base_url=f"http://{host}")
@@ -83,6 +87,15 @@ async def test_a_trailing_slash_of_the_base_url_makes_no_difference(base_path: s
 @pytest.mark.asyncio
 async def test_a_path_of_the_base_url_comes_before_every_target() -> None:
     assert await _target_of("/proxy/kling%2Fai/", "/v2/x?a=1") == "/proxy/kling%2Fai/v2/x?a=1"
+
+
+def test_a_copy_that_was_never_installed_still_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(http, "version", find_none)
+
+    assert http._own_name.__wrapped__() == "kling_async"
 
 
 @pytest.mark.asyncio

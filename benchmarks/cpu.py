@@ -1,0 +1,95 @@
+"""CPU time per poll: a session with many pending jobs, beside a bare loop on the same server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import math
+from statistics import median
+from time import process_time
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientSession  # noqa: TID251 - what the library is compared with
+
+from benchmarks.figure import Figure
+from benchmarks.fresh import fresh
+from benchmarks.raw_server import GENERATION, serving
+from kling_async import UNIVERSAL, KlingSession, Limits, Polling
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Size
+
+__all__ = ["measure"]
+
+_TASKS = 50  # requests under way at once, on either side
+_WARM = 500  # polls before the clock starts: connections, caches, specialised bytecode
+_LOOK = 0.01  # seconds between looks at how far the session is
+_SOON = 1e-6  # seconds; every job is due again as soon as it was asked about
+
+
+def measure(size: Size) -> list[Figure]:
+    """The session's CPU time per poll as a multiple of the bare loop's, each the median of its turns."""
+    with serving() as url:
+        turns = fresh(_turns, url, size)
+    bare, session = (median(side) * 1e6 for side in zip(*turns, strict=True))
+    raw = {
+        "session_us": session,
+        "bare_us": bare,
+        "rounds": size.rounds,
+        "polls_a_round": size.polls,
+        "lowest_ratio": min(mine / theirs for theirs, mine in turns),
+        "highest_ratio": max(mine / theirs for theirs, mine in turns),
+    }
+    return [Figure(f"CPU per poll, {size.cpu_jobs:,} pending ÷ bare loop", session / bare, 1.30, raw=raw)]
+
+
+def _turns(url: str, size: Size) -> list[tuple[float, float]]:
+    """Seconds per poll of the bare loop and of the session, turn by turn, in one process."""
+    ids = [f"{GENERATION}:kling-video/v2.1/master/text-to-video/{number}" for number in range(size.cpu_jobs)]
+    return [
+        (asyncio.run(_bare(url, ids, size.polls)), asyncio.run(_session(url, ids, size.polls)))
+        for _ in range(size.rounds)
+    ]
+
+
+async def _bare(url: str, ids: list[str], polls: int) -> float:
+    async with ClientSession() as http:
+        await _ask(http, url, ids, _WARM)
+        gc.collect()
+        begun = process_time()
+        await _ask(http, url, ids, polls)
+        return (process_time() - begun) / polls
+
+
+async def _ask(http: ClientSession, url: str, ids: list[str], polls: int) -> None:
+    numbers = iter(range(polls))  # shared, so that the tasks divide the polls among them
+
+    async def loop() -> None:
+        for number in numbers:
+            async with http.get(url + UNIVERSAL, params={"generation_id": ids[number % len(ids)]}) as answer:
+                json.loads(await answer.read())
+
+    await asyncio.gather(*(loop() for _ in range(_TASKS)))
+
+
+async def _session(url: str, ids: list[str], polls: int) -> float:
+    limits = Limits(requests_per_second=math.inf, max_polls=_TASKS, max_in_flight=len(ids))
+    polling = Polling(interval=_SOON, min_gap=_SOON)
+    async with KlingSession("k", base_url=url, limits=limits, polling=polling) as kling:
+        for generation_id in ids:
+            kling.resume(generation_id)
+        await _polled(kling, len(ids) + _WARM)
+        gc.collect()
+        first, begun = kling.stats().polls, process_time()
+        await _polled(kling, first + polls)
+        spent, counted = process_time() - begun, kling.stats().polls - first
+        if kling.stats().pending != len(ids):
+            raise AssertionError(f"jobs were lost on the way: {kling.stats()}")
+        return spent / counted
+
+
+async def _polled(kling: KlingSession, polls: int) -> None:
+    """Return soon after that many polls were begun."""
+    while kling.stats().polls < polls:  # noqa: ASYNC110 - events would cost what is being measured
+        await asyncio.sleep(_LOOK)

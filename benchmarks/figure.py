@@ -1,0 +1,84 @@
+"""Measured numbers, and how much is measured for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FULL", "QUICK", "Figure", "Size"]
+
+
+@frozen
+class Figure:
+    """A measured number.
+
+    Attributes:
+        name: What it is of, in words.
+        value: The number, in ``unit``.
+        target: The most it may be.
+        unit: What it is counted in; empty for a ratio.
+        raw: What it was made from, by name and with units in the names.
+    """
+
+    name: str
+    value: float
+    target: float
+    unit: str = ""
+    raw: Mapping[str, float] = field(factory=dict)
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is met."""
+        return self.value <= self.target
+
+
+@frozen(kw_only=True)
+class Size:
+    """How much is measured: enough to quote, or just enough to see that it runs.
+
+    Attributes:
+        rounds: Turns each side takes where two are compared.
+        polls: Polls a side and turn.
+        cpu_jobs: Pending jobs while those are counted.
+        memory_jobs: For how many pending jobs memory is measured.
+        traced_jobs: For how many the allocator is asked as well, which is slow.
+        stall_jobs: Pending jobs while the event loop is watched.
+        stall_seconds: How long it is watched.
+        imports: Interpreters started a side.
+    """
+
+    rounds: int
+    polls: int
+    cpu_jobs: int
+    memory_jobs: tuple[int, ...]
+    traced_jobs: int
+    stall_jobs: int
+    stall_seconds: float
+    imports: int
+
+
+FULL = Size(
+    rounds=5,
+    polls=10_000,
+    cpu_jobs=1000,
+    memory_jobs=(10_000, 100_000),
+    traced_jobs=10_000,
+    stall_jobs=100_000,
+    stall_seconds=20.0,
+    imports=15,
+)
+
+QUICK = Size(
+    rounds=2,
+    polls=1000,
+    cpu_jobs=200,
+    memory_jobs=(1000,),
+    traced_jobs=500,
+    stall_jobs=2000,
+    stall_seconds=1.0,
+    imports=2,
+)

@@ -1,0 +1,36 @@
+"""How long importing the library takes, beside importing what it stands on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.figure import Figure
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Size
+
+__all__ = ["measure"]
+
+_LIBRARY = "kling_async"
+_DEPENDENCIES = "aiohttp, attrs, cattrs, anyio"
+_TIMED = "from time import process_time; begun = process_time(); import {}; print(process_time() - begun)"
+
+
+def measure(size: Size) -> list[Figure]:
+    """CPU time of ``import kling_async`` as a multiple of importing its dependencies, interpreters taking turns."""
+    for modules in (_DEPENDENCIES, _LIBRARY):  # writes the bytecode, and warms the system's file cache
+        _import(modules)
+    turns = [(_import(_DEPENDENCIES), _import(_LIBRARY)) for _ in range(size.imports)]
+    dependencies, library = (median(side) * 1e3 for side in zip(*turns, strict=True))
+    raw = {"library_ms": library, "dependencies_ms": dependencies, "rounds": size.imports}
+    return [Figure("Import ÷ importing the four dependencies", library / dependencies, 1.25, raw=raw)]
+
+
+def _import(modules: str) -> float:
+    """CPU seconds an import takes in a new interpreter, its start not counted."""
+    command = [sys.executable, "-c", _TIMED.format(modules)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own words alone
+    return float(done.stdout)
