@@ -28,7 +28,7 @@ class Figure:
     value: float
     target: float
     unit: str = ""
-    raw: Mapping[str, float] = field(factory=dict)
+    raw: Mapping[str, float] = field(factory=dict[str, float])
 
     @property
     def met(self) -> bool:

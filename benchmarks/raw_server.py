@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from multiprocessing.connection import Connection
 
 __all__ = ["GENERATION", "serving"]
@@ -52,7 +52,7 @@ def _main(port: Connection) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving() -> Generator[str]:
     """Serve until the context is left; gives the base URL."""
     context = get_context("spawn")
     here, there = context.Pipe()

@@ -55,8 +55,8 @@ class _Watcher:
     """
 
     _loop: asyncio.AbstractEventLoop
-    gaps: list[_Span] = field(factory=list)
-    collections: list[_Span] = field(factory=list)
+    gaps: list[_Span] = field(factory=list["_Span"])
+    collections: list[_Span] = field(factory=list["_Span"])
     _seen: _Span = field(factory=_now)
     _collecting: _Span = field(factory=_Span)  # when the full collection under way began
     _collected: _Span = field(factory=_Span)  # full collections since the last look

@@ -17,9 +17,10 @@ from kling_async.api.arguments import check_count, check_endpoint, check_id, che
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.api.requests import Request
 from kling_async.engine import events
-from kling_async.engine.download import download_file, safe_name
+from kling_async.engine.download import download_file
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
+from kling_async.engine.naming import safe_name
 from kling_async.engine.runner import Runner
 from kling_async.engine.stats import Stats, snapshot
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field
 
-from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, TextToVideo
+from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, Polling, TextToVideo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -124,3 +124,14 @@ def session(vendor: ScriptedVendor, **settings: Any) -> KlingSession:
 def prompt(text: str = "a raccoon", **fields: Any) -> TextToVideo:
     """A request like any other."""
     return TextToVideo(text, **fields)
+
+
+def only_mine() -> bool:
+    """Whether no task is alive but the one that asks."""
+    return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def promptly(vendor: ScriptedVendor | None = None, **settings: Any) -> KlingSession:
+    """A session for real loops: its vendor finishes at once, and it asks within a millisecond."""
+    settings.setdefault("polling", Polling(scale=1e9, interval=0.001, min_gap=0.001))
+    return session(vendor or ScriptedVendor(takes=0.0), **settings)

@@ -37,7 +37,7 @@ def structure(data: object, cls: type[_T]) -> _T:
         raise refusal(list(_problems(error, ""))) from None
 
 
-class _Refused(ValueError):  # noqa: N818 - it never leaves this module
+class _Refused(ValueError):
     """Data of the wrong type; the problems' fields are named from where the data stands."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -59,12 +59,9 @@ def _problems(error: Exception, path: str) -> Iterator[Problem]:
 
 def _place(error: Exception) -> str:
     notes: list[object] = getattr(error, "__notes__", [])
-    for note in notes:
-        if isinstance(note, AttributeValidationNote):
-            return note.name
-        if isinstance(note, IterableValidationNote):
-            return str(note.index)
-    return ""
+    fields = [note.name for note in notes if isinstance(note, AttributeValidationNote)]
+    items = [str(note.index) for note in notes if isinstance(note, IterableValidationNote)]
+    return ".".join(fields + items)
 
 
 def _by(spec: Spec, read: Callable[[object], object] = lambda value: value) -> _Hook:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import logging
 import re
-from contextlib import suppress
 from enum import Enum
-from errno import EISDIR
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
-from threading import Lock
-from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
 from kling_async.api.protocol import file_request
+from kling_async.engine.part import STRONG_ETAG, Mark, Part
 from kling_async.errors import DownloadError, KlingError, TransportError
 from kling_async.pacing.backoff import full_jitter
+from kling_async.transport.urls import bare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
     from random import Random
 
-    from kling_async.api.results import Video
     from kling_async.transport.base import StreamedResponse, Transport
 
-__all__ = ["download_file", "safe_name"]
+__all__ = ["download_file"]
+
+_logger = logging.getLogger("kling_async.download")
 
 _TRIES = 6
 _WAIT = 0.5
@@ -42,19 +39,6 @@ _TRANSIENT = frozenset({408, 425, 429})
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-[0-9]{1,18}/(?P<size>[0-9]{1,18}|\*)")
-_STRONG_ETAG = re.compile(r'"[!#-~]*"')
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
-_LONGEST_STEM = 100
-_SUFFIX_OF = {
-    "video/mp4": ".mp4",
-    "video/quicktime": ".mov",
-    "video/webm": ".webm",
-    "video/x-matroska": ".mkv",
-    "image/gif": ".gif",
-}
-_SUFFIXES = frozenset({*_SUFFIX_OF.values(), ".m4v"})
 
 # Parts that this process is writing, so that two downloads to one path cannot mix their bytes.
 _being_written: set[Path] = set()
@@ -83,7 +67,7 @@ async def download_file(
         transport: Sends on the file lane, so without the API key.
         url: Where the file is, used as it is.
         path: Where to put it. Missing folders are made.
-        expected_size: Its size in bytes, if known; a file of another size is refused.
+        expected_size: Its size in bytes, if announced; what counts if the host does not state a length of its own.
         refresh: Asked for a fresh URL when the host says that this one is no longer good (401, 403, 404, 410); again
             only after the fresh one brought something. Its own errors come through, unless they are retryable.
         progress: Called on the loop with the bytes so far and the size, if known. What it raises ends the download.
@@ -118,14 +102,6 @@ class _Next(Enum):
 
 
 @frozen
-class _Mark:
-    """What an unfinished part is a part of."""
-
-    source: str
-    etag: str
-
-
-@frozen
 class _Body:
     """A body worth storing: where it begins, and the whole file's size and strong ETag, as far as known."""
 
@@ -147,7 +123,7 @@ class _Download:
     rng: Random
     sleep: Callable[[float], Awaitable[object]]
     size_cap: int
-    part: _Part = field(init=False)
+    part: Part = field(init=False)
     tries: int = 0
     """Failed ones in a row that brought nothing new."""
     furthest: int = 0
@@ -156,11 +132,11 @@ class _Download:
     """Whether the URL is a fresh one that has brought nothing yet."""
 
     def __attrs_post_init__(self) -> None:
-        self.part = _Part(self.path)
+        self.part = Part(self.path)
 
     async def run(self) -> None:
         # Opened before anything is asked for: what has arrived is lost if the connection breaks before it is read.
-        await self.on_disk(self.part.open, _bare(self.url))
+        await self.on_disk(self.part.open, bare(self.url))
         self.furthest = self.part.size
         while not await self.attempt():
             pass
@@ -202,7 +178,7 @@ class _Download:
 
     async def store(self, body: _Body, response: StreamedResponse) -> None:
         goal = self.goal(body)
-        mark = None if body.etag is None else _Mark(_bare(self.url), body.etag)
+        mark = None if body.etag is None else Mark(bare(self.url), body.etag)
         if body.offset == 0:
             self.part.start_over(mark)
         else:
@@ -214,14 +190,15 @@ class _Download:
         if self.part.size == 0:
             raise self.failure("the file is empty")
         if goal is not None and self.part.size < goal:
-            raise TransportError(f"GET {_bare(self.url)}: the file broke off at {self.part.size} of {goal} bytes")
+            raise TransportError(f"GET {bare(self.url)}: the file broke off at {self.part.size} of {goal} bytes")
 
     def goal(self, body: _Body) -> int | None:
         """The size the file will have, checked against what was said of it elsewhere."""
         if body.size is None:
             return self.expected_size
         if self.expected_size not in (None, body.size):
-            raise self.failure(f"the host has {body.size} bytes, but {self.expected_size} were announced")
+            # A label that is off must not keep a paid video from its owner; the host knows what it serves.
+            _logger.warning("%s has %d bytes; %d were announced", bare(self.url), body.size, self.expected_size)
         self.check_size(body.size, body.size)
         return body.size
 
@@ -249,109 +226,7 @@ class _Download:
         return _failure(self.url, reason)
 
 
-class _Part:
-    """The hidden neighbour a file grows in, and beside it the note of what it is a part of.
-
-    A thread that was given up by a cancelled task may still be at work here; the lock and ``_left`` keep it from
-    touching a file that was left.
-    """
-
-    def __init__(self, final: Path) -> None:
-        # Not resolve(), which would follow a link to elsewhere.
-        self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
-        self.path = self._final.parent / f".{self._final.name}.part"
-        self.size = 0
-        self._note = self._final.parent / f".{self._final.name}.part.json"
-        self._mark: _Mark | None = None
-        self._noted: _Mark | None = None  # what the note on disk says
-        self._stale = True  # whether what is on disk belongs to no part worth going on with
-        self._file: IO[bytes] | None = None
-        self._left = False
-        self._lock = Lock()
-
-    def open(self, source: str) -> None:
-        with self._lock:
-            if self._left:
-                return
-            if self._final.is_dir():
-                raise IsADirectoryError(EISDIR, "it is a folder")
-            self._final.parent.mkdir(parents=True, exist_ok=True)
-            self._noted = _read_note(self._note)
-            self._file = self.path.open("ab")
-            if self._noted is not None and self._noted.source == source:
-                self._mark, self.size, self._stale = self._noted, self._file.tell(), False
-
-    @property
-    def etag(self) -> str | None:
-        return None if self._mark is None else self._mark.etag
-
-    def conditions(self) -> dict[str, str]:
-        """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
-        if self._mark is None or self.size == 0:
-            return {}
-        return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
-
-    def start_over(self, mark: _Mark | None) -> None:
-        """Drop all there is with the next piece, which begins what this mark names."""
-        self._mark, self.size, self._stale = mark, 0, True
-
-    def go_on(self, mark: _Mark | None) -> None:
-        """Take the next pieces as the rest of what is there, and this as where it comes from now."""
-        self._mark = mark
-
-    def append(self, piece: bytes) -> None:
-        with self._lock:
-            if self._left or self._file is None:
-                return
-            if self._stale:
-                self._file.truncate(0)
-                self._stale = False
-            if self._mark != self._noted:
-                self._write_note()
-            self._file.write(piece)
-            self.size += len(piece)
-
-    def _write_note(self) -> None:
-        if self._mark is None:
-            self._note.unlink(missing_ok=True)
-        else:
-            self._note.write_text(json.dumps(asdict(self._mark)), encoding="utf-8")
-        self._noted = self._mark
-
-    def finish(self) -> None:
-        """Put the whole part under its final name."""
-        with self._lock:
-            if self._left or self._file is None:
-                return
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self.path.replace(self._final)
-            self._note.unlink(missing_ok=True)
-
-    def leave(self) -> None:
-        """Let go of the file; keep it only if a later download could go on with it."""
-        with self._lock:
-            self._left = True
-            if self._file is not None:
-                with suppress(OSError):
-                    self._file.close()
-            if self._noted is None:
-                with suppress(OSError):
-                    self.path.unlink(missing_ok=True)
-
-
-def _read_note(path: Path) -> _Mark | None:
-    """The note of an earlier download; None if there is none, or none that makes sense."""
-    try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        mark = _Mark(source=str(noted["source"]), etag=str(noted["etag"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return mark if _STRONG_ETAG.fullmatch(mark.etag) else None
-
-
-def _read_answer(status: int, headers: Mapping[str, str], part: _Part, url: str) -> _Body | _Next:
+def _read_answer(status: int, headers: Mapping[str, str], part: Part, url: str) -> _Body | _Next:
     """What to do with an answer to the request for a part's rest, or for all.
 
     Raises:
@@ -363,7 +238,7 @@ def _read_answer(status: int, headers: Mapping[str, str], part: _Part, url: str)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
         return _Next.START_OVER
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransportError(f"GET {_bare(url)}: the host answered {status}")
+        raise TransportError(f"GET {bare(url)}: the host answered {status}")
     if status != HTTPStatus.OK and not (status == HTTPStatus.PARTIAL_CONTENT and part.size):
         raise _failure(url, f"the host answered {status}")
     if (other := _not_a_file(headers)) is not None:
@@ -373,7 +248,7 @@ def _read_answer(status: int, headers: Mapping[str, str], part: _Part, url: str)
     return _read_rest(headers, part)
 
 
-def _read_rest(headers: Mapping[str, str], part: _Part) -> _Body | _Next:
+def _read_rest(headers: Mapping[str, str], part: Part) -> _Body | _Next:
     stated = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
     changed = headers.get("etag", part.etag) != part.etag
     if stated is None or int(stated["start"]) != part.size or changed:
@@ -393,7 +268,7 @@ def _not_a_file(headers: Mapping[str, str]) -> str | None:
 def _strong_etag(headers: Mapping[str, str]) -> str | None:
     """The ETag, if it promises that the bytes are the same."""
     etag = headers.get("etag", "").strip()
-    return etag if _STRONG_ETAG.fullmatch(etag) else None
+    return etag if STRONG_ETAG.fullmatch(etag) else None
 
 
 def _digits(text: str | None) -> int | None:
@@ -401,33 +276,4 @@ def _digits(text: str | None) -> int | None:
 
 
 def _failure(url: str, reason: str) -> DownloadError:
-    bare = _bare(url)
-    return DownloadError(f"{bare}: {reason}", url=bare)
-
-
-def _bare(url: str) -> str:
-    """A URL without its query, which may hold a signature."""
-    return url.partition("?")[0]
-
-
-def safe_name(generation_id: str, video: Video) -> str:
-    """A file name for a generation's video: always the same one, another for every id, and good on every file system.
-
-    An id of lower-case letters, digits, ``-``, ``_`` and ``.`` stays as it is, unless it is long or means something to
-    some system. Any other has what is not safe replaced and ``~`` and a digest of the id appended, so that ids that
-    differ only in case, or only in what was replaced, have names that differ too.
-    """
-    stem = _UNSAFE.sub("-", generation_id).strip("-. ")[:_LONGEST_STEM].rstrip("-. ") or "video"
-    if _RESERVED.fullmatch(stem.partition(".")[0]):
-        stem = f"_{stem}"
-    if stem != generation_id or stem != stem.lower():
-        stem = f"{stem}~{hashlib.sha256(generation_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
-    return stem + _suffix(video)
-
-
-def _suffix(video: Video) -> str:
-    kind = (video.content_type or "").partition(";")[0].strip().lower()
-    if kind in _SUFFIX_OF:
-        return _SUFFIX_OF[kind]
-    named = (PurePosixPath(name).suffix.lower() for name in (video.file_name or "", urlsplit(video.url).path))
-    return next((suffix for suffix in named if suffix in _SUFFIXES), ".mp4")
+    return DownloadError(f"{bare(url)}: {reason}", url=bare(url))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import string
 import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -27,6 +25,7 @@ from kling_async.errors import (
     TransportError,
 )
 from kling_async.transport.base import Timeouts
+from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -80,7 +79,7 @@ class HttpTransport:
         self._key = _checked_key(api_key)
         self._bearer = f"Bearer {self._key}"
         self._secret = self._key.encode()
-        self._base = _checked_base(base_url)
+        self._base = checked_base_url(base_url)
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._trust_env = trust_env
         self._agent = _own_name() if user_agent is None else user_agent
@@ -180,8 +179,8 @@ class HttpTransport:
 
     async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
         if request.lane is not Lane.FILE:
-            raise _unusable(f"{self._place(request.method, request.target)}: only files are streamed")
-        url = _checked_file_url(request.target)
+            raise unusable(f"{self._place(request.method, request.target)}: only files are streamed")
+        url = checked_file_url(request.target)
         headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._get_file(url, headers)
@@ -189,8 +188,8 @@ class HttpTransport:
             if response.status not in _REDIRECTS or location is None:
                 return response, url
             response.close()
-            url = _checked_file_url(location, base=url)
-        raise _unusable(f"{self._place('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
+            url = checked_file_url(location, base=url)
+        raise unusable(f"{self._place('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
 
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
@@ -235,8 +234,8 @@ class HttpTransport:
 
     def _api_url(self, request: HttpRequest) -> str:
         # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
-        if request.lane is Lane.FILE or not request.target.startswith("/") or not _is_plain(request.target):
-            raise _unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
+        if request.lane is Lane.FILE or not request.target.startswith("/") or not is_plain(request.target):
+            raise unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
         return self._base + request.target
 
     def _proxy_for(self, url: str) -> str | None:
@@ -247,7 +246,7 @@ class HttpTransport:
         return getproxies().get(parts.scheme)
 
     def _place(self, method: str, url: str) -> str:
-        return f"{method} {_bare(url)}".replace(self._key, "[api key]")
+        return f"{method} {bare(url)}".replace(self._key, "[api key]")
 
 
 @define
@@ -332,13 +331,6 @@ def _describe(error: Exception) -> str:
     return f"it cannot be sent ({type(error).__name__})"
 
 
-def _unusable(message: str) -> TransportError:
-    """A request that must not be sent, now or later."""
-    error = TransportError(message, sent=False)
-    error.retryable = False
-    return error
-
-
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
     body = bytearray()
     while piece := await response.content.readany():
@@ -376,70 +368,9 @@ def _too_long(status: int, cap: int) -> MalformedResponse:
 def _checked_key(key: str) -> str:
     if not key.strip():
         raise ConfigurationError("the API key is empty")
-    if not _is_plain(key):
+    if not is_plain(key):
         raise ConfigurationError("the API key holds a space, a line break or a character that no key has")
     return key
-
-
-def _checked_base(base_url: str) -> str:
-    """The base URL without a trailing slash."""
-    base = base_url.strip()
-    parts = _split(base)
-    if parts is None or not _is_plain(base) or "?" in base or "#" in base:
-        raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
-    if not _is_safe(parts):
-        shown = f"{parts.scheme}://{parts.hostname}"
-        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {shown}")
-    return base.rstrip("/")
-
-
-def _checked_file_url(url: str, base: str = "") -> str:
-    """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
-    whole = _joined(base, quote(url.strip(), safe=string.punctuation, errors="surrogateescape"))
-    parts = _split(whole)
-    if parts is None:
-        raise _unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
-    if not _is_safe(parts):
-        raise _unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
-    return whole
-
-
-def _joined(base: str, url: str) -> str:
-    try:
-        return urljoin(base, url)
-    except ValueError:
-        return ""
-
-
-def _split(url: str) -> SplitResult | None:
-    """A URL's parts; None without a host or with a user, whose password would be sent and shown."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        return None
-    return parts if usable else None
-
-
-def _is_safe(parts: SplitResult) -> bool:
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_plain(text: str) -> bool:
-    """Whether it can stand in a request's head as it is."""
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def _bare(url: str) -> str:
-    """A URL without its query, which may hold a signature."""
-    return url.partition("?")[0]
 
 
 @cache

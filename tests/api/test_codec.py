@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bodies import requests
@@ -28,9 +29,9 @@ names = st.sampled_from(
 )
 
 
-def refusal_of(data: Any) -> InvalidRequest:
+def refusal_of(data: object) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        from_dict(data)
+        from_dict(cast("dict[str, Any]", data))
     return caught.value
 
 
@@ -44,7 +45,7 @@ def test_a_request_comes_back_equal_through_json(request: Request) -> None:
     [
         TextToVideo("a", endpoint=LEGACY, extra={"seed": 1, "deep": {"a": [None]}}, provider="x", model=UNKNOWN),
         TextToVideo("a", multi_prompt=["b", Shot("c", 3)], model=UNKNOWN),
-        TextToVideo("a", duration="long", camera_control=[1], endpoint="/v3/new", validate=False),  # type: ignore[arg-type]
+        TextToVideo("a", duration="long", camera_control=[1], endpoint="/v3/new", validate=False),
         ImageToVideo(URL, camera_control=CameraControl("new", CameraConfig(pan=99.5)), model=UNKNOWN),
         ImageToVideo(URL, dynamic_masks=[DynamicMask("m", [Point(1, 2)])], model=UNKNOWN),
         Request(model=UNKNOWN, extra={"kind": "x", "prompt": "a", "duration": 5}),
@@ -168,11 +169,8 @@ def test_the_older_name_is_refused_where_there_is_no_newer_one() -> None:
 
 
 @given(st.dictionaries(names | st.text(), st.sampled_from(["text-to-video", "image-to-video", "any"]) | anything))
-def test_no_data_raises_anything_but_a_refusal(data: dict[str, Any]) -> None:
-    try:
+def test_data_is_refused_or_comes_back_equal_and_nothing_else_happens(data: dict[str, Any]) -> None:
+    with contextlib.suppress(InvalidRequest):
         request = from_dict(data)
         request.check()
-    except InvalidRequest as error:
-        assert str(error)
-    else:
         assert from_dict(to_dict(request)) == request

@@ -147,7 +147,9 @@ def test_of_several_options_the_one_with_the_right_shape_tells_the_problems() ->
     assert (problem.field, problem.allowed) == ("shots.0.prompt", "text")
 
 
-@pytest.mark.parametrize(("value", "number"), [(5, 5), ("5", 5), ("-05", -5), (5.0, 5), (True, None), ("5.0", None)])
+@pytest.mark.parametrize(
+    ("value", "number"), [(5, 5), ("5", 5), ("-05", -5), (5.0, 5), (True, None), ("5.0", None)], ids=repr
+)
 def test_a_whole_number_is_read_in_every_spelling(value: object, number: int | None) -> None:
     assert whole(value) == number
     assert not isinstance(whole(value), bool)

@@ -37,7 +37,7 @@ class Reply:
     content: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON
+    def json(self) -> Any:
         return json.loads(self.content)
 
     @property
@@ -51,7 +51,7 @@ class Client:
     clock: Clock
     http: aiohttp.ClientSession
 
-    async def call(self, method: str, target: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:  # noqa: ANN401 - aiohttp's own
+    async def call(self, method: str, target: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
         key = {"Authorization": f"Bearer {self.sandbox.api_key}"}
         url = URL(self.sandbox.url + target, encoded=True)
         async with self.http.request(method, url, headers=key | dict(headers or {}), **more) as response:
@@ -63,7 +63,7 @@ class Client:
         *,
         endpoint: str = UNIVERSAL,
         name: str | None = None,
-        **body: Any,  # noqa: ANN401 - JSON
+        **body: Any,
     ) -> Reply:
         headers = {} if name is None else {"X-Client-Request-Id": name}
         return await self.call("POST", endpoint, headers=headers, json={"model": MODEL, "prompt": prompt, **body})
@@ -76,7 +76,7 @@ class Client:
         async with self.http.request(method, URL(url, encoded=True), headers=names) as response:
             return Reply(response.status, response.headers, await response.read())
 
-    async def finished(self, prompt: str = "a raccoon", **body: Any) -> Reply:  # noqa: ANN401 - JSON
+    async def finished(self, prompt: str = "a raccoon", **body: Any) -> Reply:
         """Submit, let its time pass, and poll once."""
         generation_id = (await self.submit(prompt, **body)).generation_id
         self.clock.now += LONG_ENOUGH
@@ -87,7 +87,7 @@ class Client:
 
 
 @asynccontextmanager
-async def visit(**settings: Any) -> AsyncIterator[Client]:  # noqa: ANN401 - Sandbox's own
+async def visit(**settings: Any) -> AsyncIterator[Client]:
     clock = Clock()
     async with Sandbox(**{"clock": clock, **settings}) as sandbox, aiohttp.ClientSession() as http:
         yield Client(sandbox, clock, http)

@@ -53,14 +53,14 @@ def test_ids_have_the_form_asked_for(style: IdStyle) -> None:
 
 
 def test_without_a_style_every_form_comes_up() -> None:
-    made = [make_id(Dice(1).bits(n), "kling/x", None) for n in range(300)]
+    made = [make_id(Dice(1).bits(n), "kling/x", None) for n in range(3000)]
     assert any(":" in one for one in made)
     assert any(one.isdigit() for one in made)
     assert any(len(one) == 36 for one in made)
     nanoids = [one for one in made if NANOID.fullmatch(one) and not one.isdigit()]
     assert any(one.startswith("-") for one in nanoids)
     assert any("_" in one for one in nanoids)
-    assert len(set(made)) == 300
+    assert len(set(made)) == 3000
 
 
 # words

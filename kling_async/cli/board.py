@@ -1,0 +1,188 @@
+"""What there is to show of a session at one instant."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
+from kling_async.cli.figures import one_line
+from kling_async.cli.forecast import Forecast
+from kling_async.cli.speedometer import Speedometer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kling_async import Event, Job, Request, Stats
+
+__all__ = ["Board", "Row", "View"]
+
+_NEWEST = 32  # how many of the running jobs the forecast looks at
+
+
+@frozen
+class Row:
+    """A job that is under way.
+
+    Attributes:
+        name: What its caller calls it.
+        prompt: What it shows.
+        model: Its model, without the supplier's name.
+        status: How far it is: the vendor's own word, or ``downloading``.
+        age: For how long it is under way, in seconds.
+        share: How much of its expected time that is, from 0 to 1.
+        polls: How often it was asked about.
+    """
+
+    name: str
+    prompt: str
+    model: str
+    status: str
+    age: float
+    share: float
+    polls: int
+
+
+@frozen
+class View:
+    """Everything that is shown at one instant.
+
+    Attributes:
+        total: How many jobs there will be.
+        finished: How many have come to their end, files included.
+        counts: How many jobs are at each stage, in the order of a job's life; stages where nothing is are left out.
+        elapsed: For how long this runs, in seconds.
+        left: How long it may run yet, in seconds; None if nothing tells.
+        requests: How many requests were sent for generations.
+        per_second: How many are being sent per second.
+        throttled: How many got 429.
+        paused_for: For how long everything is held, in seconds.
+        halted: Why nothing is submitted any more, if so.
+        rows: The jobs that are under way, those that began first; as many as were asked for.
+        more: How many further ones there are.
+    """
+
+    total: int
+    finished: int
+    counts: tuple[tuple[str, int], ...]
+    elapsed: float
+    left: float | None
+    requests: int
+    per_second: float
+    throttled: int
+    paused_for: float
+    halted: str | None
+    rows: tuple[Row, ...]
+    more: int
+
+
+class Board:
+    """Follows a session by its events, and says what there is to show.
+
+    It holds an entry for each job that is at the vendor or whose file is coming in, and nothing of those that wait or
+    are finished; a view costs as much as it has rows, however many jobs there are.
+
+    Args:
+        total: How many jobs there will be.
+        started: When it all began, in the loop's time, as are all instants here.
+        downloads: Whether a completed job is finished only once its file is on disk.
+        pace: How long things take here, as a share of what the catalogue says: 1 for the vendor itself.
+    """
+
+    def __init__(self, total: int, *, started: float, downloads: bool = True, pace: float = 1.0) -> None:
+        self._total = total
+        self._started = started
+        self._downloads = downloads
+        self._forecast = Forecast(pace)
+        self._speed = Speedometer()
+        self._running: dict[Job, float] = {}  # since when, oldest first
+        self._fetching: dict[Job, float] = {}
+
+    def take(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case Accepted():
+                self._running[event.job] = event.at
+            case Completed():
+                self._learn(event)
+                if self._downloads:
+                    self._fetching[event.job] = event.at
+            case Failed() | Interrupted():
+                self._running.pop(event.job, None)
+            case Downloaded():
+                self._fetching.pop(event.job, None)
+            case _:
+                pass
+
+    def give_up(self, job: Job) -> None:
+        """Take note that this job's file will not come."""
+        self._fetching.pop(job, None)
+
+    def view(self, stats: Stats, now: float, *, rows: int = 0) -> View:
+        """What there is to show now.
+
+        Args:
+            stats: The session's.
+            now: The instant.
+            rows: How many jobs to show one by one.
+        """
+        self._speed.note(now, requests := stats.submits + stats.polls)
+        shown = tuple(islice(self._rows(now), rows))
+        return View(
+            total=self._total,
+            finished=stats.settled - len(self._fetching),
+            counts=tuple((name, count) for name, count in self._counts(stats) if count),
+            elapsed=now - self._started,
+            left=self._left(stats, now),
+            requests=requests,
+            per_second=self._speed.per_second,
+            throttled=stats.throttled,
+            paused_for=stats.paused_for,
+            halted=stats.halted,
+            rows=shown,
+            more=max(0, stats.pending + len(self._fetching) - len(shown)),
+        )
+
+    def _learn(self, event: Completed) -> None:
+        accepted = self._running.pop(event.job, None)
+        if accepted is not None:
+            self._forecast.learn(event.job.request, event.at - accepted)
+
+    def _counts(self, stats: Stats) -> Iterator[tuple[str, int]]:
+        yield "to come", self._total - stats.open - stats.settled
+        yield "queued", stats.queued
+        yield "submitting", stats.submitting
+        yield "uncertain", stats.uncertain
+        yield "generating", stats.pending
+        yield "downloading", len(self._fetching)
+        yield "done", stats.completed - len(self._fetching)
+        yield "failed", stats.failed + stats.rejected
+        yield "stopped", stats.interrupted + stats.abandoned
+
+    def _left(self, stats: Stats, now: float) -> float | None:
+        newest = islice(reversed(self._running.items()), _NEWEST)
+        waiting = self._total - stats.settled - stats.pending
+        return self._forecast.left(waiting, stats.pending, ((job.request, now - since) for job, since in newest))
+
+    def _rows(self, now: float) -> Iterator[Row]:
+        for job, since in self._fetching.items():
+            yield self._row(job, "downloading", now - since, 1.0)
+        for job, since in self._running.items():
+            share = (now - since) / self._forecast.seconds(job.request)
+            yield self._row(job, one_line(job.last_status or "accepted"), now - since, min(1.0, share))
+
+    def _row(self, job: Job, status: str, age: float, share: float) -> Row:
+        request = job.request
+        model = "" if request is None else request.model
+        return Row(_name(job), _prompt(request), model.partition("/")[2] or model, status, age, share, job.polls)
+
+
+def _name(job: Job) -> str:
+    return one_line(job.tag if isinstance(job.tag, str) else job.generation_id or job.key)
+
+
+def _prompt(request: Request | None) -> str:
+    prompt: object = getattr(request, "prompt", None)
+    return one_line(prompt) if isinstance(prompt, str) else ""

@@ -1,0 +1,20 @@
+"""What the command's exit codes mean."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["Exit"]
+
+
+class Exit(IntEnum):
+    """The exit code of ``kling-async``."""
+
+    OK = 0
+    """All is done."""
+    FAILED = 1
+    """Something failed; standard error says what, and why."""
+    USAGE = 2
+    """It was asked for what it cannot do, and did nothing."""
+    INTERRUPTED = 130
+    """Ctrl-C."""

@@ -1,0 +1,53 @@
+"""How figures and texts are written for people, in plain ASCII, so that any terminal and any pipe takes them."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["clock", "count", "one_line", "percentile", "size", "span"]
+
+_STEP = 1000.0
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_LONGEST = 300  # characters of a text that any terminal might show
+
+
+def clock(seconds: float) -> str:
+    """A length of time as ``0:07``, ``12:34`` or ``1:02:03``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def span(seconds: float) -> str:
+    """A length of time with its unit, to about two figures: ``38 ms``, ``1.2 s``, ``35 s``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - one or two figures
+
+
+def size(amount: int) -> str:
+    """A number of bytes in the largest unit that leaves at least 1: ``999 bytes``, ``1.2 MB``."""
+    value, unit = float(amount), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{amount} bytes"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: ``1 video``, ``1,200 videos``."""
+    return f"{number:,} {noun}{"" if number == 1 else "s"}"
+
+
+def percentile(sorted_values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed."""
+    return sorted_values[max(0, ceil(share * len(sorted_values)) - 1)]
+
+
+def one_line(text: str) -> str:
+    """A text that is safe to show: no line breaks, no control characters, not endless."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
+    return " ".join(shown.split())

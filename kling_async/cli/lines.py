@@ -1,0 +1,56 @@
+"""Progress as plain lines, for pipes and log files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kling_async.cli.figures import clock, count
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from kling_async.cli.board import View
+    from kling_async.cli.terminal import Terminal
+
+__all__ = ["Lines", "line"]
+
+
+class Lines:
+    """Says now and then how far it is: one line each time, without control characters.
+
+    Args:
+        terminal: Where to.
+        interval: The time from one line to the next, in seconds.
+    """
+
+    rows = 0
+    """A line has no room for single jobs."""
+
+    def __init__(self, terminal: Terminal, interval: float) -> None:
+        self.interval = interval
+        self._terminal = terminal
+
+    def show(self, view: View) -> None:
+        """Say it."""
+        self._terminal.say(line(view))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+def line(view: View) -> str:
+    """How far it is, in one line."""
+    counts = ", ".join(f"{number:,} {stage}" for stage, number in view.counts)
+    sent = f"{count(view.requests, 'request')}, {view.per_second:.1f}/s, {view.throttled:,} refused (429)"
+    parts = [f"{clock(view.elapsed)}  {view.finished:,} of {view.total:,}", counts, sent]
+    if view.halted is not None:
+        parts.append(f"no more submits: {view.halted}")
+    elif view.left is not None and view.finished < view.total:
+        parts.append(f"about {clock(view.left)} left")
+    return "; ".join(parts)

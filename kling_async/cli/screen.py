@@ -1,0 +1,131 @@
+"""Progress as a picture that is drawn over and over in the same place, for terminals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kling_async.cli.figures import clock, count
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from rich.console import RenderableType
+
+    from kling_async.cli.board import Row, View
+    from kling_async.cli.terminal import Terminal
+
+__all__ = ["Screen", "picture"]
+
+_FRAME = 7  # lines that are not rows: the bar, counts, rates, blank ones, "and more", and the cursor's
+_WIDE = 110  # columns from which on there is room for a bar on each row
+_BAR = 16
+_COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncertain": "yellow", "generating": "cyan"}
+
+
+class Screen:
+    """Draws the state of things several times a second, and wipes it away at the end.
+
+    Args:
+        terminal: Where to; it has to be live.
+    """
+
+    interval = 0.125
+    """The time from one picture to the next, in seconds."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._console = terminal.err
+        # Standard output may go elsewhere: what is written there is none of this display's business.
+        self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+
+    @property
+    def rows(self) -> int:
+        """How many jobs there is room for."""
+        return max(0, self._console.height - _FRAME)
+
+    def show(self, view: View) -> None:
+        """Draw it."""
+        self._live.update(picture(view, self._console.width), refresh=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+def picture(view: View, width: int) -> RenderableType:
+    """How far it is, as wide as a terminal."""
+    parts: list[RenderableType] = [Text(), _overall(view), _stages(view), _rates(view)]
+    if view.rows:
+        parts += [Text(), _jobs(view.rows, is_wide=width >= _WIDE)]
+    if view.rows and view.more:
+        parts.append(Text(f" and {view.more:,} more", "dim"))
+    return Group(*parts)
+
+
+def _overall(view: View) -> Table:
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(ratio=1)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    bar = ProgressBar(total=max(1, view.total), completed=view.finished, complete_style="green")
+    grid.add_row(bar, Text(f"{view.finished:,} of {view.total:,}", "bold"), _time(view))
+    return grid
+
+
+def _time(view: View) -> str:
+    if view.left is None or view.finished >= view.total:
+        return clock(view.elapsed)
+    return f"{clock(view.elapsed)}, about {clock(view.left)} left"
+
+
+def _stages(view: View) -> Text:
+    return _row_of_words([(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in view.counts])
+
+
+def _rates(view: View) -> Text:
+    words = [(count(view.requests, "request"), "dim"), (f"{view.per_second:.1f}/s", "dim")]
+    words.append((f"{view.throttled:,} refused (429)", "yellow" if view.throttled else "dim"))
+    if view.paused_for > 0:
+        words.append((f"held for {view.paused_for:.1f} s", "yellow"))
+    if view.halted is not None:
+        words.append((f"no more submits: {view.halted}", "bold red"))
+    return _row_of_words(words)
+
+
+def _row_of_words(words: list[tuple[str, str]]) -> Text:
+    line = Text("   ").join(Text(word, style) for word, style in words)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _jobs(rows: tuple[Row, ...], *, is_wide: bool) -> Table:
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    grid.add_column(ratio=3, no_wrap=True, overflow="ellipsis")
+    grid.add_column(ratio=2, no_wrap=True, overflow="ellipsis", style="dim")
+    grid.add_column(no_wrap=True, min_width=len("downloading"))
+    grid.add_column(no_wrap=True, justify="right", min_width=len("12:34"))
+    if is_wide:
+        grid.add_column(width=_BAR)
+        grid.add_column(no_wrap=True, justify="right", min_width=len("12 polls"), style="dim")
+    for row in rows:
+        grid.add_row(*_cells(row, is_wide=is_wide))
+    return grid
+
+
+def _cells(row: Row, *, is_wide: bool) -> list[RenderableType]:
+    label = Text.assemble(row.name, "  ", (row.prompt, "dim"))
+    cells: list[RenderableType] = [label, Text(row.model), Text(row.status, "cyan"), clock(row.age)]
+    if is_wide:
+        cells += [ProgressBar(total=1, completed=row.share, width=_BAR), count(row.polls, "poll")]
+    return cells

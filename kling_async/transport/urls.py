@@ -1,0 +1,79 @@
+"""Which URLs may be used, and how they are shown."""
+
+from __future__ import annotations
+
+import string
+from ipaddress import ip_address
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from kling_async.errors import ConfigurationError, TransportError
+
+__all__ = ["bare", "checked_base_url", "checked_file_url", "is_plain", "unusable"]
+
+
+def checked_base_url(base_url: str) -> str:
+    """The base URL without a trailing slash."""
+    base = base_url.strip()
+    parts = _split(base)
+    if parts is None or not is_plain(base) or "?" in base or "#" in base:
+        raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
+    if not _is_safe(parts):
+        shown = f"{parts.scheme}://{parts.hostname}"
+        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {shown}")
+    return base.rstrip("/")
+
+
+def checked_file_url(url: str, base: str = "") -> str:
+    """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
+    whole = _joined(base, quote(url.strip(), safe=string.punctuation, errors="surrogateescape"))
+    parts = _split(whole)
+    if parts is None:
+        raise unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
+    if not _is_safe(parts):
+        raise unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
+    return whole
+
+
+def _joined(base: str, url: str) -> str:
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return ""
+
+
+def _split(url: str) -> SplitResult | None:
+    """A URL's parts; None without a host or with a user, whose password would be sent and shown."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
+def _is_safe(parts: SplitResult) -> bool:
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_plain(text: str) -> bool:
+    """Whether it can stand in a request's head as it is."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def bare(url: str) -> str:
+    """A URL without its query, which may hold a signature."""
+    return url.partition("?")[0]
+
+
+def unusable(message: str) -> TransportError:
+    """A request that must not be sent, now or later."""
+    error = TransportError(message, sent=False)
+    error.retryable = False
+    return error

@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kling_async.api.protocol import (
+    CLIENT_REQUEST_ID,
+    LEGACY,
+    UNIVERSAL,
+    Accepted,
+    HttpResponse,
+    Lane,
+    Refused,
+    TryAgain,
+    Uncertain,
+    describe_reason,
+    encode,
+    fetch_request,
+    file_request,
+    read_error,
+    read_generation,
+    read_retry_after,
+    read_submit,
+    submit_failure,
+    submit_request,
+)
+from kling_async.api.results import Generation, Status, Usage, Video
+from kling_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequest,
+    ConnectFailed,
+    MalformedResponse,
+    NotFound,
+    OutOfCredits,
+    PermissionDenied,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+)
+
+ID = "ce81dc29-7bd1-4f9a-a0a5-0f0e0d0c0b0a:kling-video/v2.1/master/text-to-video"
+HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+def answer(status: int, body: object, **headers: str) -> HttpResponse:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+
+
+def envelope(status: int, message: str = "no") -> dict[str, Any]:
+    return {
+        "message": message,
+        "path": "/v2/video/generations",
+        "requestId": "req-1",
+        "statusCode": status,
+        "timestamp": "2025-01-01T00:00:00Z",
+    }
+
+
+def generation(status: str, **parts: object) -> Generation:
+    return read_generation(answer(200, {"id": ID, "status": status, **parts}), ID)
+
+
+# What is sent.
+
+
+def test_a_submit_is_a_post_of_compact_json_under_the_clients_id() -> None:
+    request = submit_request(LEGACY, {"model": "m", "prompt": "Waschb\u00e4r"}, "key:nonce")
+    assert (request.method, request.target, request.lane) == ("POST", LEGACY, Lane.SUBMIT)
+    assert request.body == '{"model":"m","prompt":"Waschb\u00e4r"}'.encode()
+    assert request.headers == {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        CLIENT_REQUEST_ID: "key:nonce",
+    }
+
+
+@pytest.mark.parametrize(
+    ("generation_id", "query"),
+    [
+        ("1234567890", "1234567890"),
+        ("-a_b~c", "-a_b~c"),
+        ("uuid:kling-video/v2.1", "uuid%3Akling-video%2Fv2.1"),
+        ("a b&c=d?#%", "a%20b%26c%3Dd%3F%23%25"),
+        ("\u00e9", "%C3%A9"),
+    ],
+)
+def test_a_poll_encodes_the_id(generation_id: str, query: str) -> None:
+    request = fetch_request(UNIVERSAL, generation_id)
+    assert (request.method, request.lane, request.body) == ("GET", Lane.CALL, None)
+    assert request.target == f"/v2/video/generations?generation_id={query}"
+    assert request.headers == {"Accept": "application/json"}
+
+
+def test_a_files_signed_url_is_not_touched() -> None:
+    url = "https://cdn.example/a%2Fb.mp4?X-Sig=%2b+%20&e=1"
+    request = file_request(url, {"Range": "bytes=5-"})
+    assert (request.method, request.target, request.lane) == ("GET", url, Lane.FILE)
+    assert request.headers == {"Range": "bytes=5-"}
+
+
+def test_nan_is_never_encoded() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode({"cfg_scale": float("nan")})
+
+
+# What an answer to a submit means.
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+@pytest.mark.parametrize("name", ["id", "generation_id"])
+def test_any_success_with_an_id_is_accepted(status: int, name: str) -> None:
+    assert read_submit(answer(status, {name: ID, "status": "queued"})) == Accepted(ID)
+
+
+def test_an_id_of_digits_may_come_as_a_number() -> None:
+    assert read_submit(answer(200, {"id": 1234567890})) == Accepted("1234567890")
+
+
+def test_the_first_usable_id_counts() -> None:
+    assert read_submit(answer(200, {"id": None, "generation_id": "g"})) == Accepted("g")
+    assert read_submit(answer(200, {"id": True, "generation_id": "g"})) == Accepted("g")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"status": "queued"}, {"id": ""}, {"id": None}, {"id": 5.5}, [], "g", b"", HTML, b'{"id": "g', b'{"id": "\xff"}'],
+)
+def test_a_success_without_a_readable_id_is_uncertain(body: object) -> None:
+    read = read_submit(answer(200, body))
+    assert isinstance(read, Uncertain)
+    assert isinstance(read.error, MalformedResponse)
+    assert read.error.status == 200
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 402, 403, 404, 405, 409, 413, 422])
+@pytest.mark.parametrize("body", [envelope(400), HTML, b""])
+def test_any_redirect_or_client_error_is_refused(status: int, body: object) -> None:
+    read = read_submit(answer(status, body))
+    assert isinstance(read, Refused)
+    assert isinstance(read.error, APIError)
+    assert read.error.status == status
+
+
+@pytest.mark.parametrize("body", [envelope(429), HTML])
+def test_too_many_requests_bought_nothing_and_may_be_tried_again(body: object) -> None:
+    read = read_submit(answer(429, body, retry_after="7"))
+    assert isinstance(read, TryAgain)
+    assert isinstance(read.error, RateLimited)
+    assert read.error.retry_after == 7.0
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_error_in_the_vendors_own_envelope_bought_nothing(status: int) -> None:
+    assert isinstance(read_submit(answer(status, envelope(status))), TryAgain)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, HTML),
+        (503, HTML),
+        (503, {"error": "no"}),
+        (502, envelope(502)),
+        (504, envelope(504)),
+        (520, envelope(520)),
+        (524, HTML),
+    ],
+)
+def test_any_other_server_error_is_uncertain(status: int, body: object) -> None:
+    read = read_submit(answer(status, body))
+    assert isinstance(read, Uncertain)
+    assert isinstance(read.error, ServerError)
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (ConnectFailed("m"), TryAgain),
+        (ConnectFailed("m", certificate=True), Refused),
+        (RequestTimeout("m", sent=False), TryAgain),
+        (RequestTimeout("m"), Uncertain),
+        (MalformedResponse("m"), Uncertain),
+    ],
+)
+def test_a_submit_without_an_answer_is_uncertain_unless_it_never_left(error: Any, meaning: type) -> None:
+    assert submit_failure(error) == meaning(error)
+
+
+# What an answer to a poll means.
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("queued", Status.QUEUED),
+        ("waiting", Status.QUEUED),
+        ("generating", Status.GENERATING),
+        ("active", Status.GENERATING),
+        ("processing", Status.GENERATING),
+        ("in_progress", Status.GENERATING),
+        ("completed", Status.COMPLETED),
+        ("complete", Status.COMPLETED),
+        ("succeeded", Status.COMPLETED),
+        ("error", Status.FAILED),
+        ("failed", Status.FAILED),
+        ("canceled", Status.FAILED),
+        (" Completed ", Status.COMPLETED),
+        ("dreaming", Status.UNKNOWN),
+        ("", Status.UNKNOWN),
+    ],
+)
+def test_a_status_is_normalised_and_kept_as_it_came(word: str, status: Status) -> None:
+    read = generation(word)
+    assert (read.id, read.status, read.raw_status) == (ID, status, word)
+    assert read.status.is_running is (status not in (Status.COMPLETED, Status.FAILED))
+
+
+def test_a_finished_video_is_read_field_by_field() -> None:
+    video = {"url": "https://cdn.example/a.mp4", "content_type": "video/mp4", "file_name": "a.mp4", "file_size": 5}
+    assert generation("completed", video=video, meta={"usage": {"credits_used": 3}}).video == Video(
+        url="https://cdn.example/a.mp4",
+        content_type="video/mp4",
+        file_name="a.mp4",
+        file_size=5,
+        generation_id=ID,
+        usage=Usage(credits_used=3.0),
+    )
+
+
+def test_a_video_may_have_a_url_alone() -> None:
+    assert generation("completed", video={"url": "https://a/b"}).video == Video("https://a/b", generation_id=ID)
+
+
+@pytest.mark.parametrize("video", [None, {}, {"url": None}, {"url": ""}, {"url": 5}, "https://a/b", []])
+def test_a_completion_without_a_url_has_no_video(video: object) -> None:
+    read = generation("completed", video=video)
+    assert (read.status, read.video) == (Status.COMPLETED, None)
+
+
+@pytest.mark.parametrize("size", [-1, "5", 5.5, True, None])
+def test_a_size_that_makes_no_sense_is_not_known(size: object) -> None:
+    video = generation("completed", video={"url": "https://a/b", "file_size": size}).video
+    assert video is not None
+    assert video.file_size is None
+
+
+def usage_of(usage: object, **headers: str) -> Usage | None:
+    body = {"status": "completed", "video": {"url": "https://a/b"}, "meta": {"usage": usage}}
+    video = read_generation(answer(200, body, **headers), ID).video
+    return None if video is None else video.usage
+
+
+def test_the_cost_is_read_from_the_answer() -> None:
+    usage = {"credits_used": 840000, "tokens_used": 12, "usd_spent": 0.42}
+    assert usage_of(usage, x_aimlapi_credits_used="1") == Usage(840000.0, 12.0, 0.42)
+
+
+def test_the_cost_is_read_from_the_headers_where_the_answer_has_none() -> None:
+    headers = {"x_aimlapi_credits_used": "840000", "x_aimlapi_usd_spent": "0.42"}
+    assert usage_of(None, **headers) == Usage(credits_used=840000.0, usd_spent=0.42)
+
+
+@pytest.mark.parametrize("usage", [{"credits_used": -1}, {"credits_used": "many"}, {"credits_used": True}, [], None, 5])
+def test_a_cost_that_makes_no_sense_is_not_known(usage: object) -> None:
+    assert usage_of(usage, x_aimlapi_credits_used="nan", x_aimlapi_usd_spent="much") == Usage()
+
+
+def test_a_running_generation_has_no_video_whatever_the_answer_holds() -> None:
+    assert generation("generating", video={"url": "https://a/b"}).video is None
+
+
+def test_a_failure_keeps_the_vendors_reason_as_it_came() -> None:
+    reason = {"detail": [{"loc": ["body", "image_url"], "msg": "no face", "type": "face", "input": "x"}]}
+    read = generation("error", error=reason)
+    assert (read.failure, read.reason) == ("body.image_url: no face", reason)
+
+
+@pytest.mark.parametrize("answered", [ID, ID.partition(":")[0], None])
+def test_an_answer_may_name_the_generation_in_full_in_part_or_not_at_all(answered: str | None) -> None:
+    read = read_generation(answer(200, {"id": answered, "status": "queued"}), ID)
+    assert read.id == ID
+
+
+@pytest.mark.parametrize(
+    "body", [{"id": "other", "status": "queued"}, {"id": ID}, {"id": ID, "status": 5}, [], HTML, b"", b"{"]
+)
+def test_an_answer_about_something_else_is_malformed(body: object) -> None:
+    with pytest.raises(MalformedResponse) as caught:
+        read_generation(answer(200, body), ID)
+    assert caught.value.status == 200
+
+
+def test_a_malformed_answer_is_quoted_in_part() -> None:
+    with pytest.raises(MalformedResponse) as caught:
+        read_generation(answer(200, b"x" * 100_000), ID)
+    assert caught.value.excerpt == "x" * 500
+
+
+def test_an_error_answer_to_a_poll_is_raised() -> None:
+    with pytest.raises(NotFound, match="404: no"):
+        read_generation(answer(404, envelope(404)), ID)
+
+
+# What an error answer means.
+
+
+def test_an_enveloped_error_is_read_field_by_field() -> None:
+    error = read_error(answer(400, envelope(400, "Body validation error")))
+    assert type(error) is BadRequest
+    assert (error.status, error.path, error.request_id) == (400, "/v2/video/generations", "req-1")
+    assert error.message == "400: Body validation error"
+    assert (error.body, error.enveloped) == (envelope(400, "Body validation error"), True)
+
+
+def test_an_error_from_a_gateway_is_read_as_text() -> None:
+    error = read_error(answer(502, HTML, x_request_id="req-2"))
+    assert type(error) is ServerError
+    assert (error.request_id, error.body, error.enveloped) == ("req-2", HTML.decode(), False)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "cls"),
+    [
+        (401, "no key", AuthenticationError),
+        (402, "Payment required", OutOfCredits),
+        (402, "no", APIError),
+        (403, "You have run out of credits", OutOfCredits),
+        (403, "Key spending limit reached", OutOfCredits),
+        (403, "Insufficient balance", OutOfCredits),
+        (403, "You may not use this model", PermissionDenied),
+        (404, "unknown", NotFound),
+        (422, "no", BadRequest),
+        (429, "slow down", RateLimited),
+    ],
+)
+def test_an_error_has_the_class_of_its_status_and_of_its_prose(status: int, message: str, cls: type) -> None:
+    assert type(read_error(answer(status, envelope(status, message)))) is cls
+
+
+def test_a_status_code_as_text_makes_an_envelope_too() -> None:
+    assert read_error(answer(500, {"message": "m", "statusCode": "500"})).enveloped
+
+
+def test_an_errors_body_is_bounded() -> None:
+    error = read_error(answer(500, b"x" * 1_000_000))
+    assert error.body == "x" * 500
+    assert len(error.message) < 600
+
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "\u0667"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": DATE}, 30.0),
+        ({"retry-after": DATE, "date": "Wed, 21 Oct 2015 07:28:30 GMT"}, None),
+        ({"retry-after": DATE}, None),
+        ({"retry-after": DATE, "date": "yesterday"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:30", "date": DATE}, None),
+    ],
+)
+def test_a_wait_is_read_from_either_form(headers: dict[str, str], seconds: float | None) -> None:
+    assert read_retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (None, "no reason given"),
+        ("", "no reason given"),
+        ({}, "no reason given"),
+        ([], "no reason given"),
+        (" bad face ", "bad face"),
+        (5, "5"),
+        ({"name": "Error", "message": "bad face"}, "bad face"),
+        ({"message": "bad face"}, "bad face"),
+        ({"error": {"message": "bad face"}}, "bad face"),
+        ({"message": "refused", "details": ["a", "b"]}, "refused (a; b)"),
+        ({"loc": ["body", 0], "msg": "no"}, "body.0: no"),
+        ({"path": ["prompt"], "message": "too long"}, "prompt: too long"),
+        ([{"msg": "a"}, "b"], "a; b"),
+        ({"code": 7}, '{"code": 7}'),
+    ],
+)
+def test_a_reason_of_any_shape_becomes_a_readable_sentence(reason: object, text: str) -> None:
+    assert describe_reason(reason) == text
+
+
+def test_a_long_reason_is_shortened() -> None:
+    described = describe_reason({"message": "x" * 10_000})
+    assert len(described) == 500
+    assert described.endswith("\u2026")

@@ -1,0 +1,317 @@
+"""The public API as a type checker sees it. This is read by type checkers and never run.
+
+A checker that disagrees with an `assert_type`, or with a line as a caller would write it, fails the build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never, assert_type
+
+import anyio
+
+from kling_async import (
+    LEGACY,
+    Accepted,
+    AdvancedCameraControl,
+    APIError,
+    CameraConfig,
+    CameraControl,
+    Completed,
+    DeadlineExceeded,
+    Downloaded,
+    DynamicMask,
+    Element,
+    Event,
+    Failed,
+    Generation,
+    GenerationFailed,
+    HttpRequest,
+    HttpResponse,
+    ImageToVideo,
+    Interrupted,
+    InvalidRequest,
+    Job,
+    Journal,
+    Kind,
+    KlingError,
+    KlingSession,
+    Limits,
+    MemoryJournal,
+    Model,
+    Polled,
+    Polling,
+    Queued,
+    RateLimited,
+    Record,
+    Request,
+    Retrying,
+    Shot,
+    State,
+    Stats,
+    Status,
+    StreamedResponse,
+    SubmissionUncertain,
+    Submitted,
+    Subscription,
+    TextToVideo,
+    Throttled,
+    Timeouts,
+    Transport,
+    TransportError,
+    Usage,
+    Video,
+    find_model,
+    from_dict,
+    models,
+    to_dict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+
+
+class EchoTransport:
+    """A caller's own transport: it need not inherit."""
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, {"content-type": "application/json"}, request.body or b"{}")
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[StreamedResponse]:
+        raise TransportError(f"no file at {request.target}", sent=False)
+        yield
+
+
+async def sessions(journal: Journal, transport: Transport) -> None:
+    async with KlingSession() as kling:
+        assert_type(kling, KlingSession)
+    assert_type(
+        KlingSession(
+            "key",
+            base_url="https://proxy.example/kling",
+            journal=journal,
+            limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, max_polls=8),
+            polling=Polling(quantile=0.1, interval=timedelta(seconds=5), jitter=0.1, min_gap=1),
+            timeouts=Timeouts(connect=5, submit=timedelta(minutes=1), generation=timedelta(hours=2), close=1.5),
+            transport=transport,
+            rng=random.Random(7),
+        ),
+        KlingSession,
+    )
+    KlingSession(journal=MemoryJournal(), transport=EchoTransport())
+    assert_type(await kling.aclose(), None)
+
+
+async def one(kling: KlingSession) -> None:
+    job = kling.submit(TextToVideo("a raccoon"), tag="row 1", key="row-1", deadline=timedelta(minutes=30))
+    assert_type(job, Job)
+    assert_type(await job, Video)
+    assert_type(await job.settled(), Job)
+    assert_type(await job.accepted(), str)
+    assert_type(await job.recorded(), Job)
+    assert_type(kling.resume("an id", tag=("any", "label"), deadline=60, endpoint=LEGACY), Job)
+    assert_type(await kling.fetch("an id", endpoint=LEGACY), Generation)
+
+
+def facts(job: Job) -> None:
+    assert_type(job.key, str)
+    assert_type(job.tag, object)
+    assert_type(job.request, Request | None)
+    assert_type(job.state, State)
+    assert_type(job.generation_id, str | None)
+    assert_type(job.submitted_at, datetime | None)
+    assert_type(job.last_status, str | None)
+    assert_type(job.polls, int)
+    assert_type(job.done(), bool)
+    assert_type(job.result(), Video)
+    assert_type(job.exception(), KlingError | None)
+    assert_type(job.abandon(), None)
+    job.add_done_callback(take_job)
+
+
+def take_job(job: Job) -> None:
+    """A callback that returns nothing."""
+
+
+async def with_asyncio(kling: KlingSession, jobs: list[Job]) -> None:
+    awaitable: Awaitable[Video] = jobs[0]
+    coroutine: Coroutine[Any, Any, Job] = jobs[0].settled()
+    assert_type(await awaitable, Video)
+    assert_type(await coroutine, Job)
+    assert_type(await asyncio.gather(*jobs), list[Video])
+    assert_type(await asyncio.gather(*jobs, return_exceptions=True), list[Video | BaseException])
+    assert_type(await asyncio.gather(jobs[0], jobs[1]), tuple[Video, Video])
+    assert_type(await asyncio.wait_for(jobs[0], timeout=5), Video)
+    assert_type(await asyncio.shield(jobs[0]), Video)
+    assert_type(await asyncio.ensure_future(jobs[0]), Video)
+    for earliest in asyncio.as_completed(jobs):
+        assert_type(await earliest, Video)
+    async with asyncio.TaskGroup() as tasks:
+        assert_type(await tasks.create_task(jobs[0].settled()), Job)
+    async with anyio.create_task_group() as group:
+        group.start_soon(kling.submit(TextToVideo("a fox")).settled)
+    done, _ = await asyncio.wait([asyncio.create_task(job.settled()) for job in jobs])
+    assert_type({task.result() for task in done}, set[Job])
+
+
+def prompts() -> Iterator[Request]:
+    yield TextToVideo("a raccoon")
+    yield ImageToVideo("https://images.example/raccoon.png")
+
+
+async def rows(kling: KlingSession) -> AsyncGenerator[Request | Job]:
+    yield TextToVideo("a raccoon")
+    yield kling.resume("an id")
+
+
+async def many(kling: KlingSession) -> None:
+    async for job in kling.as_completed(prompts(), max_in_flight=50):
+        assert_type(job, Job)
+    async for job in kling.as_completed(rows(kling)):
+        assert_type(job, Job)
+    async for job in kling.as_completed([kling.submit(TextToVideo("a fox")), TextToVideo("a bear")]):
+        assert_type(job, Job)
+    async for job in kling.as_completed([TextToVideo("a bear")]):
+        assert_type(job, Job)
+    assert_type(kling.pending, tuple[Job, ...])
+    assert_type(await kling.drain(), None)
+
+
+async def files(kling: KlingSession, job: Job, video: Video) -> None:
+    assert_type(await kling.download(video, "out.mp4", progress=take_progress), Path)
+    assert_type(await kling.download(job, into=Path("out")), Path)
+    assert_type(video.url, str)
+    assert_type(video.content_type, str | None)
+    assert_type(video.file_name, str | None)
+    assert_type(video.file_size, int | None)
+    assert_type(video.usage, Usage)
+    assert_type(video.usage.usd_spent, float | None)
+
+
+def take_progress(so_far: int, whole: int | None) -> None:
+    """A callback that returns nothing."""
+
+
+async def watching(kling: KlingSession) -> None:
+    subscription = kling.subscribe(buffer=100)
+    assert_type(subscription, Subscription)
+    async for event in subscription:
+        assert_type(event, Event)
+        assert_type(event.job, Job)
+        assert_type(told(event), str)
+    assert_type(subscription.missed, int)
+    stats = kling.stats()
+    assert_type(stats, Stats)
+    assert_type(stats.open + stats.settled, int)
+    assert_type(stats.paused_for, float)
+
+
+def told(event: Event) -> str:  # noqa: PLR0911 - one case for each event there is
+    match event:
+        case Queued(job=job):
+            return f"{assert_type(job, Job)} waits"
+        case Submitted(attempt=attempt):
+            return f"attempt {assert_type(attempt, int)}"
+        case Accepted(generation_id=generation_id):
+            return assert_type(generation_id, str)
+        case Polled(status=status, polls=polls):
+            return f"{assert_type(status, Status).value} after {assert_type(polls, int)}"
+        case Retrying(error=error, again_at=again_at):
+            return f"{assert_type(error, KlingError).message}, again at {assert_type(again_at, float)}"
+        case Throttled(submit=submit, until=until):
+            return f"{assert_type(submit, bool)} until {assert_type(until, float)}"
+        case Completed(_, job, video):
+            return f"{assert_type(job, Job).key}: {assert_type(video, Video).url}"
+        case Failed(error=error) | Interrupted(error=error):
+            return assert_type(error, KlingError).message
+        case Downloaded(path=path, size=size):
+            return f"{assert_type(path, Path)}: {assert_type(size, int)}"
+        case _:
+            return f"{assert_type(event.at, float)}"
+
+
+async def failures(job: Job) -> None:
+    try:
+        await job
+    except GenerationFailed as error:
+        assert_type(error.reason, object)
+    except SubmissionUncertain as error:
+        assert_type(error.client_request_id, str | None)
+    except RateLimited as error:
+        assert_type(error.retry_after, float | None)
+    except APIError as error:
+        assert_type(error.status, int)
+        assert_type(error.request_id, str | None)
+    except TransportError as error:
+        assert_type(error.sent, bool)
+    except DeadlineExceeded as error:
+        as_timeout(error)
+    except KlingError as error:
+        assert_type(error.retryable, bool)
+        assert_type((error.key, error.generation_id, error.last_status), tuple[str | None, str | None, str | None])
+
+
+def as_timeout(error: TimeoutError) -> None:
+    """What handles any timeout handles a deadline."""
+
+
+def requests() -> None:
+    text = TextToVideo(
+        "a raccoon",
+        model="klingai/v2-master-text-to-video",
+        endpoint=LEGACY,
+        aspect_ratio="16:9",
+        duration=5,
+        negative_prompt="rain",
+        cfg_scale=0.9,
+        advanced_camera_control=AdvancedCameraControl("zoom", 5),
+        extra={"seed": 7},
+    )
+    image = ImageToVideo(
+        "https://images.example/raccoon.png",
+        prompt="it runs",
+        dynamic_masks=[DynamicMask("https://images.example/mask.png", [{"x": 1, "y": 2}])],
+        camera_control=CameraControl("simple", CameraConfig(zoom=5)),
+        elements=[Element(["https://images.example/fox.png"])],
+        multi_prompt=[Shot("a fox", 5), "a bear"],
+    )
+    for request in (text, image, Request(model="klingai/some-other", extra={"prompt": "a fox"})):
+        assert_type(request.duration_seconds, int | None)
+        assert_type(request.check(), None)
+        assert_type(request.body(), dict[str, Any])
+        assert_type(from_dict(to_dict(request)), Request)
+    assert_type(text.prompt, str | None)
+    try:
+        text.check()
+    except ValueError as error:
+        if isinstance(error, InvalidRequest):
+            assert_type((error.field, error.value, error.allowed), tuple[str, object, str])
+
+
+def catalogue() -> None:
+    assert_type(models(), tuple[Model, ...])
+    model = find_model("kling-video/v1/pro/text-to-video")
+    assert_type(model, Model | None)
+    if model is not None:
+        assert_type(model.kind, Kind)
+
+
+def outcome(state: State) -> str:
+    match state:
+        case State.QUEUED | State.SUBMITTING | State.PENDING | State.UNCERTAIN:
+            return "open"
+        case State.COMPLETED | State.FAILED | State.REJECTED | State.ABANDONED:
+            return "closed"
+        case _:
+            assert_never(state)
+
+
+def journals(record: Record) -> None:
+    journal: Journal = MemoryJournal()
+    assert_type(journal.get("row-1"), Record | None)
+    assert_type(record.error, KlingError | None)
