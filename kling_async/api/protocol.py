@@ -7,22 +7,21 @@ Rules name the vendor's documentation page they come from.
 from __future__ import annotations
 
 import json
-from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from attrs import field, frozen
 
+from kling_async.api.failures import EXCERPT, describe_reason, read_error
+from kling_async.api.loose import amount, first_id, is_object, text
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.errors import (
     APIError,
     MalformedResponse,
-    OutOfCredits,
     RateLimited,
     ServerError,
     TransportError,
-    error_class,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ LEGACY = "/v2/generate/video/kling/generation"
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
 
-_EXCERPT = 500
 _JSON = {"Accept": "application/json"}
 
 
@@ -87,7 +85,7 @@ class HttpRequest:
     method: str
     target: str
     lane: Lane = Lane.CALL
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str] = field(factory=dict[str, str])
     body: bytes | None = None
 
 
@@ -188,7 +186,7 @@ def _read_accepted(response: HttpResponse) -> SubmitAnswer:
     except MalformedResponse as error:
         return Uncertain(error)
     # "id" is documented; "generation_id" was seen instead of it.
-    generation_id = _first_id(answer.get("id"), answer.get("generation_id"))
+    generation_id = first_id(answer.get("id"), answer.get("generation_id"))
     if generation_id is None:
         return Uncertain(_malformed(response, "the submit was answered without a generation id"))
     return Accepted(generation_id)
@@ -204,7 +202,7 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     if not _is_success(response.status):
         raise read_error(response)
     answer = _read_object(response)
-    answered_id = _first_id(answer.get("id"), answer.get("generation_id"))
+    answered_id = first_id(answer.get("id"), answer.get("generation_id"))
     if answered_id is not None and not _same_generation(answered_id, generation_id):
         raise _malformed(response, f"asked about {generation_id!r}, answered about {answered_id!r}")
     raw = answer.get("status")
@@ -246,16 +244,16 @@ def _same_generation(answered: str, asked: str) -> bool:
 
 def _read_video(answer: Mapping[str, Any], response: HttpResponse, generation_id: str) -> Video | None:
     video = answer.get("video")
-    if not _is_object(video):
+    if not is_object(video):
         return None
-    url = _text(video.get("url"))
+    url = text(video.get("url"))
     if url is None:
         return None
     size = video.get("file_size")
     return Video(
         url=url,
-        content_type=_text(video.get("content_type")),
-        file_name=_text(video.get("file_name")),
+        content_type=text(video.get("content_type")),
+        file_name=text(video.get("file_name")),
         file_size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
         generation_id=generation_id,
         usage=_read_usage(answer, response),
@@ -265,103 +263,15 @@ def _read_video(answer: Mapping[str, Any], response: HttpResponse, generation_id
 def _read_usage(answer: Mapping[str, Any], response: HttpResponse) -> Usage:
     """The cost, from the answer's ``meta.usage`` or else from the headers."""
     meta = answer.get("meta")
-    usage = meta.get("usage") if _is_object(meta) else None
-    stated: Mapping[str, Any] = usage if _is_object(usage) else {}
-    credits_used = _amount(stated.get("credits_used"))
-    usd_spent = _amount(stated.get("usd_spent"))
+    usage = meta.get("usage") if is_object(meta) else None
+    stated: Mapping[str, Any] = usage if is_object(usage) else {}
+    credits_used = amount(stated.get("credits_used"))
+    usd_spent = amount(stated.get("usd_spent"))
     return Usage(
         credits_used=_header_amount(response, "x-aimlapi-credits-used") if credits_used is None else credits_used,
-        tokens_used=_amount(stated.get("tokens_used")),
+        tokens_used=amount(stated.get("tokens_used")),
         usd_spent=_header_amount(response, "x-aimlapi-usd-spent") if usd_spent is None else usd_spent,
     )
-
-
-def read_error(response: HttpResponse) -> APIError:
-    """The error an answer with an error status stands for."""
-    body = _read_error_body(response)
-    status = response.status
-    kind = error_class(status)
-    enveloped = _is_object(body) and "message" in body and ("statusCode" in body or "requestId" in body)
-    message = f"{status}: {describe_reason(body)}"
-    if status in (402, 403) and _speaks_of_money(message):
-        kind = OutOfCredits
-    details: dict[str, Any] = {
-        "status": status,
-        "path": _text(body.get("path")) if _is_object(body) else None,
-        "request_id": (_text(body.get("requestId")) if _is_object(body) else None)
-        or response.headers.get("x-request-id"),
-        "body": body,
-        "enveloped": enveloped,
-    }
-    if kind is RateLimited:
-        return RateLimited(message, retry_after=read_retry_after(response.headers), **details)
-    return kind(message, **details)
-
-
-def _read_error_body(response: HttpResponse) -> object:
-    text = response.body[: 64 * 1024].decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text[:_EXCERPT]
-
-
-def _speaks_of_money(message: str) -> bool:
-    # "Errors and status codes" gives 403 for missing credits, a plan's limit and a key's spending limit, told apart
-    # only by their prose.
-    said = message.lower()
-    return any(word in said for word in ("credit", "balance", "fund", "spend", "billing", "top up", "payment", "quota"))
-
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``Retry-After`` in either of its forms; None if absent, past or unreadable.
-
-    A date is read against the answer's own ``Date``, so that a wrong clock on either side does not matter.
-    """
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        if value.strip().isascii() and value.strip().isdigit():
-            return float(value)
-        seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])).total_seconds()
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return seconds if seconds > 0 else None
-
-
-def describe_reason(reason: object) -> str:
-    """A readable sentence for an error object of any shape."""
-    if isinstance(reason, str) and reason.strip():
-        return _shorten(reason.strip())
-    if isinstance(reason, list) and reason:
-        return _shorten("; ".join(describe_reason(part) for part in reason[:10]))
-    if _is_object(reason) and reason:
-        return _describe_object(reason)
-    return "no reason given" if not reason else _shorten(str(reason))
-
-
-def _describe_object(reason: Mapping[str, Any]) -> str:
-    text = _first_text(reason, "message", "msg", "description", "title", "reason")
-    nested = next((reason[name] for name in ("error", "detail", "details", "errors") if reason.get(name)), None)
-    if text is None:
-        if nested is not None:
-            return describe_reason(nested)
-        return _shorten(json.dumps(reason, ensure_ascii=False, default=str))
-    place = reason.get("loc") or reason.get("path")
-    if isinstance(place, list):
-        text = f"{'.'.join(str(part) for part in place)}: {text}"
-    if nested is not None:
-        text = f"{text} ({describe_reason(nested)})"
-    return _shorten(text)
-
-
-def _first_text(values: Mapping[str, Any], *names: str) -> str | None:
-    return next((text for name in names if (text := _text(values.get(name))) is not None), None)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 
 def _is_success(status: int) -> bool:
@@ -373,42 +283,18 @@ def _read_object(response: HttpResponse) -> dict[str, Any]:
         answer = json.loads(response.body)
     except (ValueError, RecursionError):
         raise _malformed(response, "the answer is not JSON") from None
-    if not _is_object(answer):
+    if not is_object(answer):
         raise _malformed(response, "the answer is not a JSON object")
     return answer
 
 
 def _malformed(response: HttpResponse, message: str) -> MalformedResponse:
-    excerpt = response.body[:_EXCERPT].decode("utf-8", "replace")
+    excerpt = response.body[:EXCERPT].decode("utf-8", "replace")
     return MalformedResponse(f"{response.status}: {message}", status=response.status, excerpt=excerpt)
-
-
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _first_id(*values: object) -> str | None:
-    """The first usable id: ids are opaque, and one made of digits may come as a number."""
-    for value in values:
-        if isinstance(value, str) and value:
-            return value
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-    return None
-
-
-def _amount(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < float("inf") else None
 
 
 def _header_amount(response: HttpResponse, name: str) -> float | None:
     try:
-        return _amount(float(response.headers.get(name, "")))
+        return amount(float(response.headers.get(name, "")))
     except ValueError:
         return None

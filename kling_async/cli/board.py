@@ -163,7 +163,7 @@ class Board:
 
     def _left(self, stats: Stats, now: float) -> float | None:
         newest = islice(reversed(self._running.items()), _NEWEST)
-        waiting = self._total - stats.settled - stats.pending
+        waiting = max(0, self._total - stats.settled - stats.pending)
         return self._forecast.left(waiting, stats.pending, ((job.request, now - since) for job, since in newest))
 
     def _rows(self, now: float) -> Iterator[Row]:

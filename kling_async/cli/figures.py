@@ -39,7 +39,7 @@ def size(amount: int) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number with its noun: ``1 video``, ``1,200 videos``."""
-    return f"{number:,} {noun}{"" if number == 1 else "s"}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percentile(sorted_values: Sequence[float], share: float) -> float:

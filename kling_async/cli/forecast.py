@@ -52,7 +52,7 @@ class Forecast:
             return None if queued else 0.0
         mean = sum(expected for expected, _ in last) / len(last)
         end = max(max(_SLOW * expected - age, _OVERDUE * expected) for expected, age in last)
-        return queued / running * mean + end
+        return queued / max(1, running) * mean + end
 
 
 def _usual_seconds(request: Request | None) -> float:

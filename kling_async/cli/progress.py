@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from kling_async.cli.board import Board
@@ -27,7 +27,7 @@ async def progress(
 ) -> AsyncIterator[Board]:
     """Show how far a session is with its jobs and their files, until the context is left.
 
-    On a terminal that is one picture, which is wiped away at the end; elsewhere a line now and then, and one at the end.
+    On a terminal that is one picture, wiped away at the end; elsewhere a line now and then, and a last one.
 
     Args:
         kling: The session, entered.
@@ -67,5 +67,6 @@ async def _alongside(work: Coroutine[object, object, None]) -> AsyncIterator[Non
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()

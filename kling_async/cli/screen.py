@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "picture"]
 
-_FRAME = 7  # lines that are not rows: the bar, counts, rates, blank ones, "and more", and the cursor's
-_WIDE = 110  # columns from which on there is room for a bar on each row
+_FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
+_WIDE = 110  # columns from which on there is room for a whole prompt and a bar on each row
+_NAME, _MODEL = 28, 32  # the most columns they get
 _BAR = 16
 _COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncertain": "yellow", "generating": "cyan"}
 
@@ -111,21 +112,27 @@ def _row_of_words(words: list[tuple[str, str]]) -> Text:
 
 def _jobs(rows: tuple[Row, ...], *, is_wide: bool) -> Table:
     grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    grid.add_column(ratio=3, no_wrap=True, overflow="ellipsis")
-    grid.add_column(ratio=2, no_wrap=True, overflow="ellipsis", style="dim")
-    grid.add_column(no_wrap=True, min_width=len("downloading"))
+    if is_wide:
+        grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME)
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_MODEL, style="dim")
+    grid.add_column(no_wrap=True, min_width=len("downloading"), style="cyan")
     grid.add_column(no_wrap=True, justify="right", min_width=len("12:34"))
     if is_wide:
         grid.add_column(width=_BAR)
         grid.add_column(no_wrap=True, justify="right", min_width=len("12 polls"), style="dim")
+    cells = _wide_cells if is_wide else _cells
     for row in rows:
-        grid.add_row(*_cells(row, is_wide=is_wide))
+        grid.add_row(*cells(row))
     return grid
 
 
-def _cells(row: Row, *, is_wide: bool) -> list[RenderableType]:
+def _cells(row: Row) -> list[RenderableType]:
     label = Text.assemble(row.name, "  ", (row.prompt, "dim"))
-    cells: list[RenderableType] = [label, Text(row.model), Text(row.status, "cyan"), clock(row.age)]
-    if is_wide:
-        cells += [ProgressBar(total=1, completed=row.share, width=_BAR), count(row.polls, "poll")]
-    return cells
+    return [label, Text(row.model), Text(row.status), clock(row.age)]
+
+
+def _wide_cells(row: Row) -> list[RenderableType]:
+    bar = ProgressBar(total=1, completed=row.share, width=_BAR, complete_style="cyan", finished_style="cyan")
+    _, *others = _cells(row)
+    return [Text(row.name), Text(row.prompt, "dim"), *others, bar, count(row.polls, "poll")]

@@ -24,7 +24,7 @@ from kling_async.pacing.agenda import Agenda
 from kling_async.pacing.rate import Gcra, Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -76,7 +76,7 @@ class Scheduler:
         self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that may still be queued then
         self._submitting = 0  # POSTs under way
         self._polling = 0  # GETs under way
-        self._submits_in_a_row = 0
+        self._submits_in_a_row: int = 0
         self._halted: APIError | None = None
         roster.on_settled = self.room_again
 
@@ -204,7 +204,7 @@ class Scheduler:
             await self._follow(watch, step, self._pause, begun)
 
     @contextmanager
-    def _handling(self, watch: Watch) -> Iterator[None]:
+    def _handling(self, watch: Watch) -> Generator[None, None, None]:
         """A mistake in the handling of one job settles that job and nothing else."""
         try:
             yield

@@ -68,7 +68,9 @@ class Exchange:
 
     def tracing_headers(self) -> dict[str, str]:
         """What the vendor adds to every answer ("Request tracing")."""
-        named = {"x-client-request-id": self.client_request_id, "x-inference-id": self.inference_id}
+        # Absent only on a poll whose id is malformed, as was seen.
+        inference_id = self.inference_id or (None if self.kind == "poll" else self.request_id)
+        named = {"x-client-request-id": self.client_request_id, "x-inference-id": inference_id}
         return {"x-request-id": self.request_id} | {name: value for name, value in named.items() if value}
 
 

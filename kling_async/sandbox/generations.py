@@ -77,7 +77,7 @@ def poll(vendor: Vendor, exchange: Exchange) -> Answer:
     if not generation_id:
         raise Refusal(400, "Query validation error: generation_id is required")
     if generation_id.isprintable() and generation_id.isascii() and len(generation_id) <= _LONGEST_ID:
-        exchange.inference_id = generation_id  # absent where the id is malformed, as was seen
+        exchange.inference_id = generation_id
     exchange.purchase = vendor.find(generation_id)
     if exchange.purchase is None or vendor.is_hidden(exchange.purchase):
         raise Refusal(404, f"Generation {generation_id[:_LONGEST_ID]} not found")
@@ -94,7 +94,9 @@ def _tell(vendor: Vendor, exchange: Exchange, purchase: Purchase, word: str) -> 
     is_good = purchase.failure is None
     has_url = is_good and not vendor.strike("completed_without_url", "poll")
     exchange.final = has_url or not is_good
-    url = vendor.files.url(str(exchange.request.url.origin()), purchase) if has_url else None
+    # The file is served at the host the client came to, whatever lies between.
+    origin = f"{exchange.request.scheme}://{exchange.request.host}"
+    url = vendor.files.url(origin, purchase) if has_url else None
     answer = told(purchase, word, url, vendor.files.film(purchase).size)
     return Answer.json(answer, headers=_cost_headers(purchase) if is_good else {})
 

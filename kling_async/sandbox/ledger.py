@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kling_async.sandbox.faults import Kind
 
 __all__ = ["Charge", "FileRequest", "Ledger", "Poll", "Purchase", "Submit"]
+
+_Name = TypeVar("_Name", str, str | None)
 
 
 @frozen(eq=False, kw_only=True)
 class Purchase:
     """A generation that was accepted.
 
-    Instants are those of the sandbox's clock: by default comparable with
-    ``time.monotonic()`` and an event loop's ``time()`` in this process.
+    Instants, here and below, are those of the sandbox's clock: by default comparable with ``time.monotonic()`` and an
+    event loop's ``time()`` in this process.
 
     Attributes:
         generation_id: The vendor's id of it.
@@ -158,10 +160,7 @@ class Ledger:
     @property
     def accepted(self) -> dict[str | None, tuple[Purchase, ...]]:
         """What was bought, by client request id; under None what came without a valid one."""
-        bought: dict[str | None, tuple[Purchase, ...]] = {}
-        for purchase in self.purchases.values():
-            bought[purchase.client_request_id] = (*bought.get(purchase.client_request_id, ()), purchase)
-        return bought
+        return _grouped((one.client_request_id, one) for one in self.purchases.values())
 
     @property
     def by_key(self) -> dict[str, tuple[Purchase, ...]]:
@@ -169,12 +168,8 @@ class Ledger:
 
         A key with two purchases was bought twice.
         """
-        bought: dict[str, tuple[Purchase, ...]] = {}
-        for name, purchases in self.accepted.items():
-            if name is not None:
-                key = name.rpartition(":")[0] or name
-                bought[key] = (*bought.get(key, ()), *purchases)
-        return bought
+        named = ((one.client_request_id, one) for one in self.purchases.values() if one.client_request_id)
+        return _grouped((name.rpartition(":")[0] or name, one) for name, one in named)
 
     @property
     def polls(self) -> dict[str, tuple[Poll, ...]]:
@@ -263,3 +258,10 @@ class Ledger:
             f"{len(self.purchases)} bought, {polls} polls, {len(self.noticed)} noticed, {len(self.files)} file requests"
         )
         return f"<Ledger {counts}>"
+
+
+def _grouped(pairs: Iterable[tuple[_Name, Purchase]]) -> dict[_Name, tuple[Purchase, ...]]:
+    groups: dict[_Name, list[Purchase]] = {}
+    for name, purchase in pairs:
+        groups.setdefault(name, []).append(purchase)
+    return {name: tuple(purchases) for name, purchases in groups.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
@@ -80,15 +79,6 @@ class Sandbox(Settings):
         from kling_async.sandbox.session import scaled_session  # noqa: PLC0415
 
         return scaled_session(self, settings)
-
-    async def serve_forever(self) -> None:
-        """Serve until cancelled.
-
-        Raises:
-            OSError: The port cannot be had.
-        """
-        async with self:
-            await asyncio.Event().wait()
 
     async def __aenter__(self) -> Self:
         if self._runner is not None:

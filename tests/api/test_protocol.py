@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kling_async.api.failures import describe_reason, read_error, read_retry_after
 from kling_async.api.protocol import (
     CLIENT_REQUEST_ID,
     LEGACY,
@@ -15,13 +16,10 @@ from kling_async.api.protocol import (
     Refused,
     TryAgain,
     Uncertain,
-    describe_reason,
     encode,
     fetch_request,
     file_request,
-    read_error,
     read_generation,
-    read_retry_after,
     read_submit,
     submit_failure,
     submit_request,
@@ -393,7 +391,7 @@ def test_a_wait_is_read_from_either_form(headers: dict[str, str], seconds: float
         ({"loc": ["body", 0], "msg": "no"}, "body.0: no"),
         ({"path": ["prompt"], "message": "too long"}, "prompt: too long"),
         ([{"msg": "a"}, "b"], "a; b"),
-        ({"code": 7}, '{"code": 7}'),
+        ({"code": 7}, "code: 7"),
     ],
 )
 def test_a_reason_of_any_shape_becomes_a_readable_sentence(reason: object, text: str) -> None:

@@ -216,6 +216,7 @@ def test_a_session_in_an_unfinished_async_generator_is_closed_with_the_loop() ->
     async def main() -> None:
         generator = jobs_of(session(ScriptedVendor()))
         kept.extend([generator, await anext(generator)])
+        await kept[1].accepted()
 
     main()
 

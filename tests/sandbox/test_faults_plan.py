@@ -68,7 +68,7 @@ def test_a_rate_outside_0_to_1_is_refused(rate: float) -> None:
 
 def test_what_is_no_trigger_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="not a rate"):
-        Faults(slow=None)  # type: ignore[arg-type]
+        Faults(slow=None)
 
 
 def test_a_kind_of_request_the_fault_does_not_concern_is_refused() -> None:

@@ -59,7 +59,7 @@ async def test_drop_before_answers_nothing_and_buys_nothing(kind: str) -> None:
     async with visit(faults=Faults(drop_before={kind: 1})) as api:
         with pytest.raises(aiohttp.ClientError):
             await call(api, kind)
-        assert api.sandbox.ledger.answers == {(kind, None): 1 + (kind != "submit")} or kind == "submit"
+        assert set(api.sandbox.ledger.answers) == {(kind, None)}
         assert api.sandbox.ledger.purchases == {}
 
 
@@ -120,7 +120,7 @@ async def test_unknown_status_shows_while_a_generation_runs() -> None:
 async def test_an_error_outcome_is_told_in_the_shape_asked_for_and_costs_nothing(
     shape: str, kind: type, inside: str
 ) -> None:
-    async with visit(faults=Faults(error_outcome=1, error_shape=shape)) as api:  # type: ignore[arg-type]
+    async with visit(faults=Faults(error_outcome=1, error_shape=shape)) as api:
         told = await api.finished()
         assert (told.status, told.json["status"], told.json["video"]) == (200, "error", None)
         assert isinstance(told.json["error"], kind)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_client import LEGACY, MODEL, UNIVERSAL, visit
+from sandbox_client import LEGACY, MODEL, UNIVERSAL, Reply, visit
 
 pytestmark = pytest.mark.asyncio
 
@@ -72,6 +72,12 @@ async def test_an_invalid_client_request_id_is_silently_dropped(name: str) -> No
         assert list(api.sandbox.ledger.accepted) == [None]
 
 
+async def test_every_other_answer_has_an_inference_id_of_its_own() -> None:
+    async with visit() as api:
+        first, second = await api.call("GET", "/v2/billing"), await api.submit(duration=7)
+        assert first.headers["x-inference-id"] != second.headers["x-inference-id"]
+
+
 async def test_a_nanoid_comes_as_generation_id() -> None:
     async with visit(id_style="nanoid") as api:
         sold = await api.submit()
@@ -100,21 +106,16 @@ async def test_a_session_behind_a_prefix_finds_everything_there() -> None:
 # refusals
 
 
-def is_enveloped(reply: object, status: int, path: str) -> bool:
-    body = reply.json  # type: ignore[attr-defined]
+def is_enveloped(reply: Reply, status: int, path: str) -> bool:
+    body = reply.json
     names = {"message", "path", "requestId", "statusCode", "timestamp"}
     return names <= body.keys() and body["statusCode"] == status and body["path"] == path
 
 
-@pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox", "Bearer \udcff"])
+@pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox", "Bearer ÿ"])
 async def test_a_missing_or_unknown_key_is_401(key: str | None) -> None:
-    async with (
-        visit() as api,
-        api.http.get(
-            f"{api.sandbox.url}/v2/billing",
-            headers={} if key is None else {"Authorization": key.encode("latin1", "replace").decode()},
-        ) as reply,
-    ):
+    headers = {} if key is None else {"Authorization": key}
+    async with visit() as api, api.http.get(f"{api.sandbox.url}/v2/billing", headers=headers) as reply:
         assert reply.status == 401
         assert (await reply.json())["statusCode"] == 401
 

@@ -1,0 +1,42 @@
+"""Single values out of answers whose every part may be of any type."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeGuard
+
+__all__ = ["amount", "first_id", "is_list", "is_object", "text"]
+
+_LARGEST = 1e300  # a whole number may be larger than any float
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no encoding takes
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def text(value: object) -> str | None:
+    """A text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def first_id(*values: object) -> str | None:
+    """The first usable id. Ids are opaque, and one made of digits may come as a number; but it must fit into a URL."""
+    for value in values:
+        name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+        if name is not None and _SURROGATE.search(name) is None:
+            return name
+    return None
+
+
+def amount(value: object) -> float | None:
+    """A number that may be a count or a cost: finite and not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LARGEST:
+        return None
+    return float(value)

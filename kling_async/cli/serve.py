@@ -1,0 +1,87 @@
+"""``kling-async sandbox``: a vendor to try things with, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from attrs import fields_dict
+
+from kling_async import ConfigurationError, Polling
+from kling_async.sandbox import Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kling_async.cli.terminal import Terminal
+    from kling_async.sandbox import Sandbox
+
+__all__ = ["how_to_use", "read_faults", "serve"]
+
+_FAULTS = fields_dict(Faults)
+
+
+def read_faults(given: Iterable[str]) -> Faults:
+    """The faults that were given as ``name=value``.
+
+    Raises:
+        ConfigurationError: There is no such fault, or it does not take this value.
+    """
+    chosen: dict[str, Any] = dict(map(_read_fault, given))  # Faults itself judges the values
+    return Faults(**chosen)
+
+
+def _read_fault(given: str) -> tuple[str, float | str]:
+    name, _, value = given.partition("=")
+    name = name.strip().replace("-", "_")
+    if name not in _FAULTS:
+        raise ConfigurationError(f"there is no fault {name!r}, only {', '.join(_FAULTS)}")
+    if name == "error_shape":
+        return name, value
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ConfigurationError(f"{given!r} is not of the form {name}=NUMBER") from None
+
+
+async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
+    """Serve, and say how to use it; cancel it to end.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+    async with sandbox:
+        for line in how_to_use(sandbox):
+            terminal.tell(line)
+        terminal.say("Serving until Ctrl-C.", "dim")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            terminal.say(f"{sandbox.ledger!r}"[1:-1])
+
+
+def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:
+    """How to use a sandbox: its address and key for the environment, and a program that needs nothing else."""
+    setting = '$env:{}="{}"' if windows else "export {}={}"
+    usual = Polling()
+    scaled = (
+        f"scale={sandbox.speed:g}, interval={usual.interval / sandbox.speed:.3g}, "
+        f"min_gap={usual.min_gap / sandbox.speed:.3g}"
+    )
+    return [
+        setting.format("AIMLAPI_BASE_URL", sandbox.url),
+        setting.format("AIMLAPI_API_KEY", sandbox.api_key),
+        "",
+        "import asyncio",
+        "from kling_async import KlingSession, Polling, TextToVideo",
+        "",
+        "async def main():",
+        f"    polling = Polling({scaled})  # it is {sandbox.speed:g} times as fast as the vendor",
+        "    async with KlingSession(polling=polling) as kling:",
+        '        video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))',
+        '        print(await kling.download(video, into="videos"))',
+        "",
+        "asyncio.run(main())",
+        "",
+    ]
