@@ -1,9 +1,9 @@
-"""Any number of prompts, one per line on standard input: each video is fetched as soon as it is done.
+r"""Any number of prompts, one per line on standard input: each video is fetched as soon as it is done.
 
 The prompts are read only as far ahead as jobs may be in flight, so the input may be endless. Run it with an AI/ML API
 key in AIMLAPI_API_KEY::
 
-    printf '%s\\n' "a fox in the snow" "a lighthouse in a storm" | python examples/many_prompts.py videos
+    printf '%s\n' "a fox in the snow" "a lighthouse in a storm" | python examples/many_prompts.py videos
 """
 
 import asyncio

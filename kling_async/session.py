@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from contextlib import AsyncExitStack
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refusal
+from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refused
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.api.requests import Request
 from kling_async.engine import events
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from kling_async.transport.base import Transport
 
 __all__ = ["KlingSession"]
+
+_logger = logging.getLogger("kling_async.session")
 
 _BASE_URL = "https://api.aimlapi.com"
 _KEY_VARIABLES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
@@ -116,29 +119,45 @@ class KlingSession:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._close()
-        crash = None if self._engine is None else self._engine.crash
+        crash = await self._close()
+        if crash is None:
+            return
         # What the caller raised comes out as it is, unless it only tells of the crash.
-        if crash is not None and (error is None or (isinstance(error, SessionClosed) and error.__cause__ is crash)):
+        if error is None or (isinstance(error, SessionClosed) and error.__cause__ is crash):
             raise crash
+        if self._engine is not None and crash is not self._engine.crash:  # which was logged
+            _logger.error("the session could not be closed in order: %s", crash)
 
     async def aclose(self) -> None:
         """Close the session, as leaving it does; closing it again does nothing.
 
         Raises:
             Exception: What the scheduler crashed with, if it did.
+            JournalError: The journal could not be closed.
+            ConfigurationError: Called on another event loop than the session's, or by a source the session reads.
         """
         await self.__aexit__(None, None, None)
 
-    async def _close(self) -> None:
-        if self._runner is not None:
+    async def _close(self) -> Exception | None:
+        """Close it, and return what it has failed with."""
+        if self._runner is None:
+            return None
+        engine = self._engine
+        if engine is None:
             await self._runner.stop()
+            return None
+        if engine.awaits(asyncio.current_task()):
+            raise ConfigurationError("a session is not closed by a source that it reads; end the source instead")
+        if _running_loop() is engine.roster.loop:
+            engine.close()
+        await self._runner.stop()
+        return engine.crash or self._runner.failure
 
     async def _run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
             if self._own is not None:
                 await stack.enter_async_context(self._own)
-            self._engine = Engine(
+            engine = Engine(
                 self._transport,
                 self._journal,
                 limits=self._limits,
@@ -147,7 +166,12 @@ class KlingSession:
                 rng=self._rng,
                 wall=time.time,
             )
-            await self._engine.run(ready, stop)
+
+            def opened() -> None:
+                self._engine = engine
+                ready()
+
+            await engine.run(opened, stop)
 
     def _working(self) -> Engine:
         """The engine, for a caller who may use it now.
@@ -193,7 +217,7 @@ class KlingSession:
         """
         engine = self._working()
         if not isinstance(request, Request):
-            raise refusal("request", request, "a request, such as TextToVideo(...)")
+            raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
         check_key(key)
         limit, digest = patience(deadline), request.digest()
@@ -306,6 +330,7 @@ class KlingSession:
         check_id(generation_id)
         check_endpoint(endpoint)
         await engine.scheduler.turn()
+        self._working()
         response = await self._transport.send(fetch_request(endpoint, generation_id))
         return read_generation(response, generation_id)
 
@@ -364,7 +389,7 @@ class KlingSession:
         """
         engine = self._working()
         if (path is None) == (into is None):
-            raise refusal("path" if into is None else "into", path or into, "either path or into")
+            raise refused("path" if into is None else "into", path or into, "either path or into")
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)

@@ -45,8 +45,8 @@ def running(generation_id: str, status: str = "generating") -> HttpResponse:
 class ScriptedVendor:
     """Accepts what is submitted as g1, g2, … and completes it `takes` seconds later.
 
-    Scripts answer instead: `on_submit(n)` the nth POST, `on_poll(id, n)` the nth GET about an id. They return an answer, an
-    exception to raise, or None for the usual. `latency` is what every exchange takes, in seconds.
+    Scripts answer instead: `on_submit(n)` the nth POST, `on_poll(id, n)` the nth GET about an id. They return an
+    answer, an exception to raise, or None for the usual. `latency` is what every exchange takes, in seconds.
     """
 
     takes: float = 200.0

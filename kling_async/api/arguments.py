@@ -4,43 +4,46 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
+from kling_async.api.fields import Problem, refusal
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.errors import InvalidRequest
 
-__all__ = ["check_count", "check_endpoint", "check_id", "check_key", "patience", "refusal"]
+if TYPE_CHECKING:
+    from kling_async.errors import InvalidRequest
+
+__all__ = ["check_count", "check_endpoint", "check_id", "check_key", "patience", "refused"]
 
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,110}")
 
 
-def refusal(field: str, value: object, allowed: str) -> InvalidRequest:
+def refused(field: str, value: object, allowed: str) -> InvalidRequest:
     """The error for an argument that cannot be used."""
-    return InvalidRequest(f"{field} is {value!r}; it takes {allowed}", field=field, value=value, allowed=allowed)
+    return refusal([Problem(field, value, allowed)])
 
 
 def check_key(key: object) -> None:
     """A job's key becomes part of an ``X-Client-Request-Id``, which takes only these characters ("Request tracing")."""
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
-        raise refusal("key", key, "1 to 110 characters of A-Z a-z 0-9 . _ : -")
+        raise refused("key", key, "1 to 110 characters of A-Z a-z 0-9 . _ : -")
 
 
 def check_id(generation_id: object) -> None:
     """Generation ids are opaque: any text may be one."""
     if not (isinstance(generation_id, str) and generation_id.strip()):
-        raise refusal("generation_id", generation_id, "the vendor's id of a generation")
+        raise refused("generation_id", generation_id, "the vendor's id of a generation")
 
 
 def check_endpoint(endpoint: object) -> None:
     """Generations are asked about where they were submitted."""
     if endpoint not in (UNIVERSAL, LEGACY):
-        raise refusal("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
+        raise refused("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
 
 
 def check_count(field: str, value: object) -> None:
     """A number of things."""
     if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
-        raise refusal(field, value, "a whole number, 1 or more")
+        raise refused(field, value, "a whole number, 1 or more")
 
 
 def patience(deadline: object) -> float | None:
@@ -49,7 +52,7 @@ def patience(deadline: object) -> float | None:
         return None
     seconds = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
     if not (_is_number(seconds) and 0 < seconds < float("inf")):
-        raise refusal("deadline", deadline, "seconds or a timedelta, more than 0 s")
+        raise refused("deadline", deadline, "seconds or a timedelta, more than 0 s")
     return float(seconds)
 
 

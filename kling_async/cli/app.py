@@ -117,7 +117,16 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     except ConfigurationError as error:
         terminal.say(f"kling-async: {error}", "red")
         return Exit.USAGE
-    except (KlingError, OSError) as error:
+    except KlingError as error:
         terminal.say(f"kling-async: {error}", "red")
         return Exit.FAILED
+    except OSError as error:
+        terminal.say(f"kling-async: {_told(error)}", "red")
+        return Exit.FAILED
     return Exit.OK if result is None else result
+
+
+def _told(error: OSError) -> str:
+    """What went wrong, without the system's number for it."""
+    about = "" if error.filename is None else f"{error.filename}: "
+    return f"{about}{error.strerror or error}"

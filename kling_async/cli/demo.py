@@ -45,8 +45,8 @@ _FAULTS = Faults(
     expired_url={7},
     truncated_file={2, 12},
 )
-"""A bit of everything that a day brings, none of which costs a job anything. Polls suffer early on: waits after an error
-take their real time, whatever the speed, so that later ones would make completions look noticed late."""
+"""A bit of everything that a day brings, none of which costs a job anything. Polls suffer early on: waits after an
+error take their real time, whatever the speed, so that later ones would make completions look noticed late."""
 
 
 @frozen

@@ -11,7 +11,7 @@ from kling_async.cli.lines import Lines
 from kling_async.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
 
     from kling_async import KlingSession, Subscription
     from kling_async.cli.terminal import Terminal
@@ -24,7 +24,7 @@ _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one g
 @asynccontextmanager
 async def progress(
     kling: KlingSession, terminal: Terminal, total: int, *, pace: float = 1.0, interval: float = 5.0
-) -> AsyncIterator[Board]:
+) -> AsyncGenerator[Board]:
     """Show how far a session is with its jobs and their files, until the context is left.
 
     On a terminal that is one picture, wiped away at the end; elsewhere a line now and then, and a last one.
@@ -60,7 +60,7 @@ async def _follow(events: Subscription, board: Board) -> None:
 
 
 @asynccontextmanager
-async def _alongside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _alongside(work: Coroutine[object, object, None]) -> AsyncGenerator[None]:
     """Have something run while the context lasts; what it raises comes out at the end."""
     task = asyncio.create_task(work)
     try:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import fields_dict
 
 from kling_async import ConfigurationError, Polling
+from kling_async.cli.figures import count
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kling_async.cli.terminal import Terminal
-    from kling_async.sandbox import Sandbox
+    from kling_async.sandbox import Ledger, Sandbox
 
 __all__ = ["how_to_use", "read_faults", "serve"]
 
@@ -58,7 +59,14 @@ async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            terminal.say(f"{sandbox.ledger!r}"[1:-1])
+            terminal.say(_takings(sandbox.ledger))
+
+
+def _takings(ledger: Ledger) -> str:
+    polls = sum(map(len, ledger.polls.values()))
+    return (
+        f"{count(len(ledger.purchases), 'generation')} bought, {count(polls, 'poll')}, {ledger.throttled} refused (429)"
+    )
 
 
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:

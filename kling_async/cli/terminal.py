@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -20,9 +19,10 @@ __all__ = ["LogLines", "Terminal"]
 
 
 def _console(stream: TextIO) -> Console:
-    if isinstance(stream, TextIOWrapper):
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
         # A prompt may hold what the terminal's encoding does not; that is no reason to end.
-        stream.reconfigure(errors="replace")
+        reconfigure(errors="replace")
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 

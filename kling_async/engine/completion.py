@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
+from kling_async.engine.cancellation import was_asked_for
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -31,7 +33,8 @@ async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> Asyn
             raise pump.failure
     finally:
         pump.stop()
-        await pump.ended.wait()
+        if pump.task is not None:  # a loop that ends may cancel the pump before it has begun
+            await pump.ended.wait()
 
 
 class Pump:
@@ -41,14 +44,22 @@ class Pump:
     source is read and closed in one and the same task.
     """
 
-    def __init__(self, source: Iterable[Any] | AsyncIterable[Any], enter: Callable[[Any], Job], window: int) -> None:
+    def __init__(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        enter: Callable[[Any], Job],
+        window: int,
+        closed: Callable[[], Exception],
+    ) -> None:
         if not isinstance(source, Iterable | AsyncIterable):
             raise TypeError(f"as_completed takes an iterable or an async iterable, not {type(source).__name__}")
-        self.failure: Exception | None = None  # what the source raised
+        self.failure: BaseException | None = None  # what the source raised, or why it was not read to its end
         self.ended = asyncio.Event()
+        self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
         self._enter = enter
         self._window = window
+        self._closed = closed
         self._held = 0  # drawn, and not handed out
         self._ready: deque[Job] = deque()
         self._news = asyncio.Event()
@@ -72,11 +83,16 @@ class Pump:
 
     async def run(self) -> None:
         """Draw until the source ends, or until stopped; then close the source."""
+        self.task = asyncio.current_task()
         try:
             with self._scope:
                 await self._draw_all()
-        except Exception as error:  # noqa: BLE001 - whatever the source raised is its consumer's to see
-            self.failure = error
+        except (Exception, asyncio.CancelledError) as error:
+            asked_for = was_asked_for(error)
+            # Whatever the source raised is its consumer's to see.
+            self.failure = self._closed() if asked_for else error
+            if asked_for:
+                raise
         finally:
             self.ended.set()
             self._news.set()
@@ -94,10 +110,11 @@ class Pump:
             await _close(iterator)
 
     async def _has_room(self) -> bool:
+        """Wait until there is; False once stopped, as what is drawn is bought."""
         while self._held >= self._window:
             self._room.clear()
             await self._room.wait()
-        return True
+        return not self._scope.cancel_called
 
     def _hold(self, job: Job) -> None:
         self._held += 1

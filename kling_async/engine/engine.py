@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import anyio
 
@@ -54,13 +55,14 @@ class Engine:
         self.tally = Tally()
         self.roster = Roster(loop, journal, self.events, wall=wall, patience=timeouts.generation)
         poller = Poller(transport, self.roster, polling, rng=rng)
-        submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
-        self.scheduler = Scheduler(self.roster, submitter, poller, limits, self.tally, rng=rng)
+        self._submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
+        self.scheduler = Scheduler(self.roster, self._submitter, poller, limits, self.tally, rng=rng)
         self.crash: Exception | None = None
         self.closing = False
         self._journal = journal
         self._grace = timeouts.close
         self._group: TaskGroup | None = None  # what ends as soon as the session does
+        self._pumps: WeakSet[Pump] = WeakSet()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
@@ -68,10 +70,14 @@ class Engine:
         try:
             await self._work(ready, stop)
         finally:
-            self.closing = True
+            self.close()
             self._settle_all()
             self.events.close()
             await self._journal.close()
+
+    def close(self) -> None:
+        """Take on nothing more, and begin no POST any more."""
+        self.closing = self._submitter.closing = True
 
     async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         async with anyio.create_task_group() as submits:
@@ -80,7 +86,7 @@ class Engine:
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 ready()
                 await stop.wait()
-                self.closing = True
+                self.close()
                 group.cancel_scope.cancel()
             submits.cancel_scope.deadline = anyio.current_time() + self._grace
 
@@ -115,9 +121,15 @@ class Engine:
         window: int,
     ) -> AsyncIterator[Job]:
         """The source's jobs in the order in which they settle."""
-        return in_completion_order(Pump(source, enter, window), self._start)
+        pump = Pump(source, enter, window, lambda: self.closed("the session is closed"))
+        return in_completion_order(pump, self._start)
+
+    def awaits(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether the session cannot end before this task, in which a source is read."""
+        return any(pump.task is task and not pump.ended.is_set() for pump in self._pumps)
 
     def _start(self, pump: Pump) -> None:
         if self.closing or self._group is None:
             raise self.closed("the session is closed")
+        self._pumps.add(pump)
         self._group.start_soon(pump.run, name="kling_async source")

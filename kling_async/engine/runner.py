@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from anyio import CancelScope
+
+from kling_async.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 __all__ = ["Runner"]
+
+_running: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
 
 
 class Runner:
@@ -19,6 +25,7 @@ class Runner:
     """
 
     def __init__(self, main: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+        self.failure: Exception | None = None  # what it ended with, if start() did not raise it
         self._main = main
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
@@ -27,22 +34,36 @@ class Runner:
     async def start(self) -> None:
         """Return once it has started; raise what kept it from starting. Cancelled, it leaves nothing running."""
         self._task = asyncio.create_task(self._run(), name="kling_async session")
+        _running.add(self._task)
+        self._task.add_done_callback(self._over)
         try:
             await self._ready.wait()
         except asyncio.CancelledError:
             self._task.cancel()
             await self.stop()
             raise
-        if self._task.done():
-            self._task.result()
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
 
     async def stop(self) -> None:
-        """Have it end, and return once it has; cancelled, it has it end at once, and still returns only then."""
+        """Have it end, and return once it has; cancelled, it has it end at once, and still returns only then.
+
+        Raises:
+            ConfigurationError: It runs on another event loop.
+        """
+        if self._task is None or self._task.done():
+            return
+        if self._task.get_loop() is not asyncio.get_running_loop():
+            raise ConfigurationError("a session is closed on the event loop it was entered on")
         self._stop.set()
         interruption: asyncio.CancelledError | None = None
-        while self._task is not None and not self._task.done():
+        while not self._task.done():
             try:
-                await asyncio.wait({self._task})
+                # A cancelled scope cancels whatever is awaited in it, again and again. Who got here through one still
+                # wants an end in good order; only a cancellation that comes now hastens it.
+                with CancelScope(shield=True):
+                    await asyncio.wait({self._task})
             except asyncio.CancelledError as cancellation:
                 if interruption is None:
                     self._task.cancel()
@@ -53,6 +74,11 @@ class Runner:
     async def _run(self) -> None:
         try:
             await self._main(self._ready.set, self._stop)
-        finally:
-            # A start that failed must not wait for ever; a turn of the loop later the task is done.
-            asyncio.get_running_loop().call_soon(self._ready.set)
+        except Exception as failure:  # noqa: BLE001 - whoever starts or stops it is to have it
+            self.failure = failure
+        except BaseExceptionGroup:
+            pass  # an interrupt that struck a task in here has come out of the loop itself
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        _running.discard(task)
+        self._ready.set()  # a start that failed must not wait for ever

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
+from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.steps import Halt, Next, Throttled
 from kling_async.engine.submitter import uncertain
 from kling_async.engine.workers import Workers
@@ -208,7 +209,9 @@ class Scheduler:
         """A mistake in the handling of one job settles that job and nothing else."""
         try:
             yield
-        except Exception as mistake:
+        except (Exception, asyncio.CancelledError) as mistake:
+            if was_asked_for(mistake):
+                raise
             _logger.exception("job %s could not be handled", watch.record.key)
             error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
             error.__cause__ = mistake

@@ -69,6 +69,7 @@ class Submitter:
         self._rng = rng
         self._wall = wall
         self._now = roster.loop.time
+        self.closing = False  # the session ends: no POST is begun any more
 
     async def submit(self, watch: Watch) -> Step:
         """Send a queued job's POST, once, and see its answer through.
@@ -78,7 +79,7 @@ class Submitter:
         record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
         message = submit_request(record.endpoint, record.request.body(), client_request_id)
-        if watch.settled or not await self._begin(watch, client_request_id):
+        if watch.settled or self.closing or not await self._begin(watch, client_request_id):
             return None
         answer = await self._post(watch, message)
         if watch.record.state is State.ABANDONED:
@@ -113,7 +114,7 @@ class Submitter:
             # The record may have been written, but nothing was sent.
             self._roster.restore(watch)
             raise
-        if watch.settled:  # while that was being recorded
+        if watch.settled or self.closing:  # while that was being recorded
             if watch.record.state is State.SUBMITTING:
                 self._roster.note(watch, State.QUEUED)
             return False

@@ -137,7 +137,9 @@ async def test_polls_wait_out_a_refusal_and_the_refused_one_goes_first() -> None
 @virtual
 async def test_refusals_mid_run_fail_nobody() -> None:
     rng = random.Random(7)
-    vendor = ScriptedVendor(takes=200, on_poll=lambda _id, _n: envelope(429, "slow down") if rng.random() < 0.5 else None)
+    vendor = ScriptedVendor(
+        takes=200, on_poll=lambda _id, _n: envelope(429, "slow down") if rng.random() < 0.5 else None
+    )
     async with session(vendor, polling=STEADY) as kling:
         videos = await asyncio.gather(*(kling.submit(prompt(model=MODEL)) for _ in range(50)))
         assert len({video.generation_id for video in videos}) == 50

@@ -271,16 +271,20 @@ def test_a_session_that_is_never_closed_ends_with_the_loop() -> None:
     assert kling.pending == ()
 
 
-def test_a_loop_that_ends_as_soon_as_a_session_is_entered_is_not_held_up() -> None:
+# A task of an anyio group that is cancelled before its first step leaves its coroutine unawaited.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("turns", range(6))
+def test_a_loop_that_ends_while_a_session_is_entered_is_not_held_up(turns: int) -> None:
     kept = []
 
     async def enter() -> None:
         kept.append(asyncio.create_task(promptly().__aenter__()))
-        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
     asyncio.run(enter())
 
-    assert kept[0].cancelled()
+    assert kept[0].done()
 
 
 @virtual

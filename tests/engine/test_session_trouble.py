@@ -34,7 +34,9 @@ class Trouble(Exception):  # noqa: N818 - a name for a caller's own exception
 # The caller's exceptions
 
 
-@pytest.mark.parametrize("kind", [Trouble, KeyError, asyncio.CancelledError, GeneratorExit, SystemExit, StopAsyncIteration])
+@pytest.mark.parametrize(
+    "kind", [Trouble, KeyError, asyncio.CancelledError, GeneratorExit, SystemExit, StopAsyncIteration]
+)
 @virtual
 async def test_the_callers_exception_comes_out_as_it_was_raised(kind: type[BaseException]) -> None:
     raised = kind("mine")
