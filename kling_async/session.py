@@ -138,7 +138,7 @@ class KlingSession:
         """
         await self.__aexit__(None, None, None)
 
-    async def _close(self) -> Exception | None:
+    async def _close(self) -> BaseException | None:
         """Close it, and return what it has failed with."""
         if self._runner is None:
             return None

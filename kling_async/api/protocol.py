@@ -41,6 +41,7 @@ __all__ = [
     "Uncertain",
     "fetch_request",
     "file_request",
+    "read_answer",
     "read_generation",
     "read_submit",
     "submit_failure",
@@ -199,9 +200,7 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
         APIError: It answered with an error status.
         MalformedResponse: The answer is unreadable, has no status, or is about another generation.
     """
-    if not _is_success(response.status):
-        raise read_error(response)
-    answer = _read_object(response)
+    answer = read_answer(response)
     answered_id = first_id(answer.get("id"), answer.get("generation_id"))
     if answered_id is not None and not _same_generation(answered_id, generation_id):
         raise _malformed(response, f"asked about {generation_id!r}, answered about {answered_id!r}")
@@ -272,6 +271,18 @@ def _read_usage(answer: Mapping[str, Any], response: HttpResponse) -> Usage:
         tokens_used=amount(stated.get("tokens_used")),
         usd_spent=_header_amount(response, "x-aimlapi-usd-spent") if usd_spent is None else usd_spent,
     )
+
+
+def read_answer(response: HttpResponse) -> dict[str, Any]:
+    """The JSON object that a successful answer is.
+
+    Raises:
+        APIError: It is an error.
+        MalformedResponse: It is not a JSON object.
+    """
+    if not _is_success(response.status):
+        raise read_error(response)
+    return _read_object(response)
 
 
 def _is_success(status: int) -> bool:

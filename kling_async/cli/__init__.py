@@ -33,4 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write('kling-async needs its extra: python -m pip install "kling_async[cli]"\n')
         return Exit.USAGE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
     return run(sys.argv[1:] if arguments is None else arguments)

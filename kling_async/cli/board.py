@@ -96,7 +96,8 @@ class Board:
         self._started = started
         self._downloads = downloads
         self._forecast = Forecast(pace)
-        self._speed = Speedometer()
+        self._sending = Speedometer()
+        self._finishing = Speedometer(window=20.0)
         self._running: dict[Job, float] = {}  # since when, oldest first
         self._fetching: dict[Job, float] = {}
 
@@ -128,7 +129,8 @@ class Board:
             now: The instant.
             rows: How many jobs to show one by one.
         """
-        self._speed.note(now, requests := stats.submits + stats.polls)
+        self._sending.note(now, requests := stats.submits + stats.polls)
+        self._finishing.note(now, stats.settled)
         shown = tuple(islice(self._rows(now), rows))
         return View(
             total=self._total,
@@ -137,7 +139,7 @@ class Board:
             elapsed=now - self._started,
             left=self._left(stats, now),
             requests=requests,
-            per_second=self._speed.per_second,
+            per_second=self._sending.per_second,
             throttled=stats.throttled,
             paused_for=stats.paused_for,
             halted=stats.halted,
@@ -164,12 +166,15 @@ class Board:
     def _left(self, stats: Stats, now: float) -> float | None:
         newest = islice(reversed(self._running.items()), _NEWEST)
         waiting = max(0, self._total - stats.settled - stats.pending)
-        return self._forecast.left(waiting, stats.pending, ((job.request, now - since) for job, since in newest))
+        ages = ((job.request, now - since) for job, since in newest)
+        return self._forecast.left(waiting, stats.pending, ages, self._finishing.per_second)
 
     def _rows(self, now: float) -> Iterator[Row]:
         for job, since in self._fetching.items():
             yield self._row(job, "downloading", now - since, 1.0)
         for job, since in self._running.items():
+            if job.done():  # its last event is still on its way, or was missed
+                continue
             share = (now - since) / self._forecast.seconds(job.request)
             yield self._row(job, one_line(job.last_status or "accepted"), now - since, min(1.0, share))
 

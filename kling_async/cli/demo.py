@@ -69,25 +69,27 @@ class Demo:
         """Run it, say what came of it, and return whether all is well.
 
         Raises:
+            ConfigurationError: The sandbox does not take this speed.
             OSError: There is no such folder to be had, or the sandbox cannot listen.
         """
+        sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
         self.output.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(self._produce(terminal))
+        report = asyncio.run(self._produce(sandbox, terminal))
         report = evolve(report, outcomes=tuple(map(_checked, report.outcomes)))
         _tell(report, self.output, terminal)
         return Exit.OK if report.is_good else Exit.FAILED
 
-    async def _produce(self, terminal: Terminal) -> Report:
+    async def _produce(self, sandbox: Sandbox, terminal: Terminal) -> Report:
+        terminal.say(f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor")
         started = monotonic()
+        rng = Random(self.seed)  # noqa: S311 - for a run that can be repeated
         async with (
-            Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS) as sandbox,
-            sandbox.session(rng=Random(self.seed)) as kling,  # noqa: S311 - for a run that can be repeated
+            sandbox,
+            sandbox.session(rng=rng) as kling,
+            progress(kling, terminal, self.jobs, pace=1 / self.speed, interval=_INTERVAL) as board,
         ):
-            what = f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor"
-            terminal.say(what)
-            async with progress(kling, terminal, self.jobs, pace=1 / self.speed, interval=_INTERVAL) as board:
-                jobs = [kling.submit(request, tag=name) for name, request in scenes(self.jobs)]
-                outcomes = await asyncio.gather(*(self._obtain(job, kling, board) for job in jobs))
+            jobs = [kling.submit(request, tag=name) for name, request in scenes(self.jobs)]
+            outcomes = await asyncio.gather(*(self._obtain(job, kling, board) for job in jobs))
         return Report.of(tuple(outcomes), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
 
     async def _obtain(self, job: Job, kling: KlingSession, board: Board) -> Outcome:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["clock", "count", "one_line", "percentile", "size", "span"]
+__all__ = ["clock", "count", "one_line", "percentile", "span"]
 
-_STEP = 1000.0
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _LONGEST = 300  # characters of a text that any terminal might show
 
 
@@ -27,14 +25,6 @@ def span(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - one or two figures
-
-
-def size(amount: int) -> str:
-    """A number of bytes in the largest unit that leaves at least 1: ``999 bytes``, ``1.2 MB``."""
-    value, unit = float(amount), 0
-    while value >= _STEP and unit < len(_UNITS) - 1:
-        value, unit = value / _STEP, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{amount} bytes"
 
 
 def count(number: int, noun: str) -> str:

@@ -16,7 +16,8 @@ __all__ = ["Forecast"]
 _USUAL = 240.0  # seconds for a model of which nothing is known: the middle of what is published
 _TRUST = 1000.0  # seconds of generating after which what was seen weighs as much as what was expected
 _SLOW = 1.25  # the last of several takes longer than the usual one
-_OVERDUE = 0.1  # what is overdue takes at least this share of its time yet
+_SURE = 0.75  # up to this share of its time, a generation is taken to be on time
+_OVERDUE = 0.1  # what is overdue takes this share of its time yet, if nothing else tells
 
 
 class Forecast:
@@ -39,20 +40,30 @@ class Forecast:
         """How long a generation will take."""
         return _usual_seconds(request) * self._actual / self._usual
 
-    def left(self, queued: int, running: int, newest: Iterable[tuple[Request | None, float]]) -> float | None:
+    def left(
+        self, queued: int, running: int, newest: Iterable[tuple[Request | None, float]], finishing: float = 0.0
+    ) -> float | None:
         """How long until everything is done, or None if nothing tells.
 
         Args:
             queued: How many jobs wait to be submitted.
             running: How many are at the vendor. As many are taken to go on side by side.
             newest: What the last accepted of them are, and how long they have been under way.
+            finishing: How many finish per second. The nearer the newest come to their usual end, the more this counts:
+                the vendor may have a queue of its own.
         """
-        last = [(self.seconds(request), age) for request, age in newest]
+        last = [(_SLOW * self.seconds(request), age) for request, age in newest]
         if not last:
             return None if queued else 0.0
-        mean = sum(expected for expected, _ in last) / len(last)
-        end = max(max(_SLOW * expected - age, _OVERDUE * expected) for expected, age in last)
-        return queued / max(1, running) * mean + end
+        mean = sum(expected for expected, _ in last) / len(last) / _SLOW
+        expected, age = max(last, key=lambda one: one[0] - one[1])
+        seen = running / finishing if finishing else _OVERDUE * mean
+        return queued / max(1, running) * mean + max(expected - age, _doubt(age / expected) * seen)
+
+
+def _doubt(share: float) -> float:
+    """How little the usual durations tell of a generation that has used this share of its own, from 0 to 1."""
+    return min(1.0, max(0.0, (share - _SURE) / (1 - _SURE)))
 
 
 def _usual_seconds(request: Request | None) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen", "picture"]
 
 _FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
+_NARROW = 64  # columns up to which there is no room for models
 _WIDE = 110  # columns from which on there is room for a whole prompt and a bar on each row
 _NAME, _MODEL = 28, 32  # the most columns they get
 _BAR = 16
@@ -68,7 +69,7 @@ def picture(view: View, width: int) -> RenderableType:
     """How far it is, as wide as a terminal."""
     parts: list[RenderableType] = [Text(), _overall(view), _stages(view), _rates(view)]
     if view.rows:
-        parts += [Text(), _jobs(view.rows, is_wide=width >= _WIDE)]
+        parts += [Text(), _jobs(view.rows, width)]
     if view.rows and view.more:
         parts.append(Text(f" and {view.more:,} more", "dim"))
     return Group(*parts)
@@ -110,29 +111,31 @@ def _row_of_words(words: list[tuple[str, str]]) -> Text:
     return line
 
 
-def _jobs(rows: tuple[Row, ...], *, is_wide: bool) -> Table:
+def _jobs(rows: tuple[Row, ...], width: int) -> Table:
     grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    is_wide = width >= _WIDE
     if is_wide:
         grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME)
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_MODEL, style="dim")
+    if width > _NARROW:
+        grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_MODEL, style="dim")
     grid.add_column(no_wrap=True, min_width=len("downloading"), style="cyan")
     grid.add_column(no_wrap=True, justify="right", min_width=len("12:34"))
     if is_wide:
         grid.add_column(width=_BAR)
         grid.add_column(no_wrap=True, justify="right", min_width=len("12 polls"), style="dim")
-    cells = _wide_cells if is_wide else _cells
     for row in rows:
-        grid.add_row(*cells(row))
+        grid.add_row(*(_wide_cells(row) if is_wide else _cells(row, with_model=width > _NARROW)))
     return grid
 
 
-def _cells(row: Row) -> list[RenderableType]:
+def _cells(row: Row, *, with_model: bool) -> list[RenderableType]:
     label = Text.assemble(row.name, "  ", (row.prompt, "dim"))
-    return [label, Text(row.model), Text(row.status), clock(row.age)]
+    model = [Text(row.model)] if with_model else []
+    return [label, *model, Text(row.status), clock(row.age)]
 
 
 def _wide_cells(row: Row) -> list[RenderableType]:
     bar = ProgressBar(total=1, completed=row.share, width=_BAR, complete_style="cyan", finished_style="cyan")
-    _, *others = _cells(row)
+    _, *others = _cells(row, with_model=True)
     return [Text(row.name), Text(row.prompt, "dim"), *others, bar, count(row.polls, "poll")]

@@ -61,10 +61,12 @@ class Pump:
         self._window = window
         self._closed = closed
         self._held = 0  # drawn, and not handed out
+        self._closing = False
         self._ready: deque[Job] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        self._scope = CancelScope()
+        self._stopped = False
+        self._scope = CancelScope(shield=True)
 
     async def next_settled(self) -> Job | None:
         """The next job to settle; None once the source has ended and every job was handed out."""
@@ -78,8 +80,17 @@ class Pump:
         return self._ready.popleft()
 
     def stop(self) -> None:
-        """Draw nothing more. The jobs drawn already go on."""
-        self._scope.cancel()
+        """Draw nothing more. The jobs drawn already go on.
+
+        The source is cancelled once, so that it can clean up, and again without end only if that takes too long. The
+        cancellation of a scope, such as that of the session's group, would fail whatever it awaits for cleaning up.
+        """
+        if self._stopped or self.ended.is_set():
+            return
+        self._stopped = True
+        if self.task is not None and not self._closing and not self.task.cancelling():
+            self._scope.deadline = asyncio.get_running_loop().time() + _CLOSING
+            self.task.cancel()
 
     async def run(self) -> None:
         """Draw until the source ends, or until stopped; then close the source."""
@@ -87,12 +98,9 @@ class Pump:
         try:
             with self._scope:
                 await self._draw_all()
-        except (Exception, asyncio.CancelledError) as error:
-            asked_for = was_asked_for(error)
-            # Whatever the source raised is its consumer's to see.
-            self.failure = self._closed() if asked_for else error
-            if asked_for:
-                raise
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is the consumer's to see
+            # What the source raised, or that it was not read to its end.
+            self.failure = self._closed() if was_asked_for(error) else error
         finally:
             self.ended.set()
             self._news.set()
@@ -107,6 +115,7 @@ class Pump:
                     return
                 self._hold(self._enter(item))
         finally:
+            self._closing = True
             await _close(iterator)
 
     async def _has_room(self) -> bool:
@@ -114,7 +123,7 @@ class Pump:
         while self._held >= self._window:
             self._room.clear()
             await self._room.wait()
-        return not self._scope.cancel_called
+        return not self._stopped
 
     def _hold(self, job: Job) -> None:
         self._held += 1

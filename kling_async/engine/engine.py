@@ -76,8 +76,10 @@ class Engine:
             await self._journal.close()
 
     def close(self) -> None:
-        """Take on nothing more, and begin no POST any more."""
+        """Take on nothing more, read from sources nothing more, and begin no POST any more."""
         self.closing = self._submitter.closing = True
+        for pump in tuple(self._pumps):
+            pump.stop()
 
     async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         async with anyio.create_task_group() as submits:
@@ -85,8 +87,10 @@ class Engine:
                 self._group = group
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 ready()
-                await stop.wait()
-                self.close()
+                try:
+                    await stop.wait()
+                finally:
+                    self.close()
                 group.cancel_scope.cancel()
             submits.cancel_scope.deadline = anyio.current_time() + self._grace
 

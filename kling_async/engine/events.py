@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
@@ -9,7 +10,6 @@ from weakref import WeakSet
 from attrs import frozen
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from pathlib import Path
 
@@ -144,17 +144,16 @@ class Subscription:
     It buffers a bounded number of events. A reader that falls behind loses the oldest ones, and ``missed`` counts them.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, buffer: int) -> None:
-        self._loop = loop  # to make a waiter on
+    def __init__(self, buffer: int) -> None:
         self._events: deque[Event] = deque(maxlen=buffer)
-        self._waiter: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()  # wakes every reader, so that all of them see the end
         self._closed = False
         self.missed = 0
 
     def close(self) -> None:
         """End the iteration, after what is buffered. Closing again does nothing."""
         self._closed = True
-        self._wake()
+        self._news.set()
 
     def push(self, event: Event) -> None:
         """Take an event, at the cost of the oldest if the buffer is full."""
@@ -163,11 +162,7 @@ class Subscription:
         if len(self._events) == self._events.maxlen:
             self.missed += 1
         self._events.append(event)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._news.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -176,8 +171,8 @@ class Subscription:
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            self._news.clear()
+            await self._news.wait()
         return self._events.popleft()
 
     def __repr__(self) -> str:
@@ -195,7 +190,7 @@ class Events:
 
     def subscribe(self, buffer: int) -> Subscription:
         """Begin to listen, now."""
-        subscription = Subscription(self._loop, buffer)
+        subscription = Subscription(buffer)
         if self._closed:
             subscription.close()
         self._subscriptions.add(subscription)

@@ -36,8 +36,6 @@ __all__ = ["Poller"]
 
 _logger = logging.getLogger("kling_async.poll")
 
-_BACKOFF_BASE = 1.0  # seconds
-_BACKOFF_CAP = 60.0
 _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job whose deadline has passed, in seconds
 
 
@@ -66,6 +64,10 @@ class Poller:
         if watch.record.request is None:
             return now
         return max(now, min(self._cadence.next_poll(watch, now, self._rng), watch.deadline))
+
+    def wait_after(self, failures: int) -> float:
+        """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
+        return full_jitter(failures, base=self._polling.retry_base, cap=self._polling.retry_cap, rng=self._rng)
 
     async def poll(self, watch: Watch) -> Step:
         """Ask once, and see the answer through."""
@@ -127,8 +129,7 @@ class Poller:
             return None
         if begun >= watch.deadline:
             return self._expire(watch, "and the last poll told nothing", error)
-        wait = full_jitter(failures, base=_BACKOFF_BASE, cap=_BACKOFF_CAP, rng=self._rng)
-        step = self._next(watch, self._now() + max(self._polling.min_gap, wait))
+        step = self._next(watch, self._now() + max(self._polling.min_gap, self.wait_after(failures)))
         _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, step.at))
         return step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from anyio import CancelScope
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner"]
 
-_running: set[asyncio.Task[None]] = set()  # a loop holds its tasks only weakly
-
 
 class Runner:
     """Runs ``main(ready, stop)``: it calls ``ready()`` when it has started, and ends soon after ``stop`` is set.
@@ -25,7 +23,7 @@ class Runner:
     """
 
     def __init__(self, main: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-        self.failure: Exception | None = None  # what it ended with, if start() did not raise it
+        self.failure: BaseException | None = None  # what it ended with, if start() did not raise it
         self._main = main
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
@@ -34,8 +32,8 @@ class Runner:
     async def start(self) -> None:
         """Return once it has started; raise what kept it from starting. Cancelled, it leaves nothing running."""
         self._task = asyncio.create_task(self._run(), name="kling_async session")
-        _running.add(self._task)
-        self._task.add_done_callback(self._over)
+        # A start that failed must not wait for ever.
+        self._task.add_done_callback(lambda _: self._ready.set())
         try:
             await self._ready.wait()
         except asyncio.CancelledError:
@@ -76,9 +74,14 @@ class Runner:
             await self._main(self._ready.set, self._stop)
         except Exception as failure:  # noqa: BLE001 - whoever starts or stops it is to have it
             self.failure = failure
-        except BaseExceptionGroup:
-            pass  # an interrupt that struck a task in here has come out of the loop itself
+        except BaseExceptionGroup as group:
+            # An interrupt that struck a task in here has come out of the loop itself.
+            rest = group.split((KeyboardInterrupt, SystemExit))[1]
+            self.failure = None if rest is None else _first(rest)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        _running.discard(task)
-        self._ready.set()  # a start that failed must not wait for ever
+
+def _first(error: BaseException) -> BaseException:
+    """The first exception in a group that is not a group itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

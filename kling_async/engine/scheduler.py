@@ -149,7 +149,8 @@ class Scheduler:
     @property
     def _submit_at(self) -> float:
         in_flight = self._submitting + self._roster.at_vendor
-        if self._submitting >= self._limits.max_submits or in_flight >= self._limits.max_in_flight:
+        at_once = 1 if self._submit_pause.streak else self._limits.max_submits  # after a refusal, one tries for all
+        if self._submitting >= at_once or in_flight >= self._limits.max_in_flight:
             return math.inf
         return max(self._submits.next_due, self._submit_pause.until)
 

@@ -27,7 +27,6 @@ from kling_async.errors import (
     TransportError,
 )
 from kling_async.journal.base import State
-from kling_async.pacing.backoff import full_jitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Submitter"]
 
 _logger = logging.getLogger("kling_async.submit")
-
-_BACKOFF_BASE = 1.0  # seconds
-_BACKOFF_CAP = 60.0
 
 
 class Submitter:
@@ -149,7 +145,7 @@ class Submitter:
         if watch.troubled_for(now) >= self._timeouts.submission:
             self._roster.settle(watch, error)
             return None
-        again_at = now + full_jitter(failures, base=_BACKOFF_BASE, cap=_BACKOFF_CAP, rng=self._rng)
+        again_at = now + self._poller.wait_after(failures)
         _logger.log(
             logging.DEBUG if failures else logging.WARNING,
             "job %s could not be submitted and will be tried again: %s",

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from kling_async.api.protocol import UNIVERSAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Sequence
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
@@ -80,6 +80,7 @@ class Record:
         endpoint: The path it is submitted to and polled at.
         attempts: How many POSTs were begun for it.
         client_request_id: What the last of them was sent under.
+        former_request_ids: What uncertain ones before it were sent under, before the caller had it sent again.
         generation_id: The vendor's id, once known.
         queued_at: Wall-clock time of the first ``submit``, in seconds since the epoch, as are the others.
         submitted_at: When the last POST was begun.
@@ -90,6 +91,9 @@ class Record:
         polls: How many times the vendor was asked about it.
         video: The outcome, if it completed.
         error: The outcome, if it failed or was rejected.
+        file: Where its file was downloaded to last.
+        file_size: How many bytes that file has.
+        file_digest: SHA-256 of that file, in hexadecimal.
     """
 
     key: str
@@ -100,6 +104,7 @@ class Record:
     endpoint: str = UNIVERSAL
     attempts: int = 0
     client_request_id: str | None = None
+    former_request_ids: tuple[str, ...] = ()
     generation_id: str | None = None
     queued_at: float = 0.0
     submitted_at: float | None = None
@@ -110,17 +115,47 @@ class Record:
     polls: int = field(default=0)
     video: Video | None = None
     error: KlingError | None = None
+    file: str | None = None
+    file_size: int | None = None
+    file_digest: str | None = None
 
 
 class Journal(Protocol):
-    """Where records are kept. One record per key, one key per generation id; the newest record counts."""
+    """Where records are kept. One record per key, one key per generation id; the newest record counts.
 
-    async def open(self) -> Iterable[Record]:
-        """Start, and return every record that is not terminal.
+    A session holds the records of the jobs it watches, so that no two sessions act for one job: ``claim`` takes hold of
+    what is open, ``renew`` keeps hold, ``release`` lets go. A journal of one session at a time holds everything from
+    ``open`` to ``close``. One that several share gives out leases, and refuses to commit what its session does not
+    hold: a POST comes only after such a commit, so what is bought is bought by one of them.
+    """
+
+    @property
+    def lease(self) -> float:
+        """How long records stay held without ``renew``, in seconds; infinite where nobody else could take them."""
+        ...
+
+    async def open(self) -> None:
+        """Start.
 
         Raises:
-            JournalError: It cannot be used, and was left as it was.
+            JournalError: It cannot be used, or another session owns it; it was left as it was.
         """
+        ...
+
+    async def claim(self) -> Sequence[Record]:
+        """Take hold of every record that is not terminal and that nobody holds, in the order they were queued.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+        ...
+
+    async def renew(self) -> None:
+        """Keep hold of what is held, for another lease."""
+        ...
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Let go of these records, for another session to claim."""
         ...
 
     def get(self, key: str) -> Record | None:
@@ -131,15 +166,27 @@ class Journal(Protocol):
         """The newest record of this generation, noted ones included."""
         ...
 
+    def history(self) -> AsyncIterator[Record]:
+        """The newest record of every key, in the order they were queued.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+        ...
+
     def note(self, record: Record) -> None:
-        """Take a record that may be written later; a crash may lose it."""
+        """Take a record that may be written later; a crash may lose it.
+
+        Raises:
+            InvalidRequest: It holds something that this journal cannot keep, such as a tag that is not JSON.
+        """
         ...
 
     async def commit(self, record: Record) -> None:
         """Take a record, and return once a crash cannot lose it, nor any noted before it.
 
         Raises:
-            JournalError: It could not be written. ``get`` returns what it returned before.
+            JournalError: It could not be written; ``get`` returns what it returned before.
         """
         ...
 

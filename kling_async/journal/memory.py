@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Sequence
 
     from kling_async.journal.base import Record
 
@@ -13,15 +14,26 @@ __all__ = ["MemoryJournal"]
 
 
 class MemoryJournal:
-    """Records in a dictionary: as durable as the process."""
+    """Records in a dictionary: as durable as the process. Another session may be opened on it after the first."""
+
+    lease = math.inf
 
     def __init__(self) -> None:
         self._by_key: dict[str, Record] = {}
         self._key_of: dict[str, str] = {}  # generation id → key
 
-    async def open(self) -> Iterable[Record]:
+    async def open(self) -> None:
+        """Nothing has to be opened."""
+
+    async def claim(self) -> Sequence[Record]:
         """The records that are not terminal: none, unless it served a session before."""
         return [record for record in self._by_key.values() if not record.state.is_terminal]
+
+    async def renew(self) -> None:
+        """Nobody else could take what is held."""
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Nobody else could take what is let go of."""
 
     def get(self, key: str) -> Record | None:
         """The newest record under this key."""
@@ -31,6 +43,11 @@ class MemoryJournal:
         """The newest record of this generation."""
         key = self._key_of.get(generation_id)
         return None if key is None else self._by_key[key]
+
+    async def history(self) -> AsyncIterator[Record]:
+        """The newest record of every key, in the order they were queued."""
+        for record in tuple(self._by_key.values()):
+            yield record
 
     def note(self, record: Record) -> None:
         """Keep a record."""

@@ -93,6 +93,9 @@ class Polling:
             apart.
         min_gap: The shortest time from one poll of a generation to its next, whatever the rest says. 1 s: more
             often than that cannot matter where generations take minutes.
+        retry_base: The longest wait before a request is tried again that failed without telling anything. 1 s. It
+            doubles with every such failure in a row, and a random part of it is waited.
+        retry_cap: Where that doubling ends. 60 s: an outage is noticed to be over within a minute.
         scale: Divides every expected duration, and nothing else. 1.0: the vendor's own pace; a stand-in that runs
             60 times as fast takes 60.
         not_found_grace: How long after its acceptance a generation may be unknown to the vendor before that is
@@ -106,6 +109,8 @@ class Polling:
     interval: float = field(default=8.0, converter=seconds, validator=positive)
     jitter: float = field(default=0.2, validator=_is_share)
     min_gap: float = field(default=1.0, converter=seconds, validator=positive)
+    retry_base: float = field(default=1.0, converter=seconds, validator=positive)
+    retry_cap: float = field(default=60.0, converter=seconds, validator=positive)
     scale: float = field(default=1.0, validator=_is_factor)
     not_found_grace: float = field(default=30.0, converter=seconds, validator=not_negative)
 

@@ -6,9 +6,22 @@ with the library. ``Faults`` says what goes wrong, and ``Ledger`` knows what rea
 
 from __future__ import annotations
 
-from kling_async.sandbox.faults import Faults
+from kling_async.sandbox.faults import Faults, Kind, Trigger, When
 from kling_async.sandbox.ledger import Charge, FileRequest, Ledger, Poll, Purchase, Submit
 from kling_async.sandbox.server import Sandbox
 from kling_async.sandbox.thread import SandboxThread
 
-__all__ = ["Charge", "Faults", "FileRequest", "Ledger", "Poll", "Purchase", "Sandbox", "SandboxThread", "Submit"]
+__all__ = [
+    "Charge",
+    "Faults",
+    "FileRequest",
+    "Kind",
+    "Ledger",
+    "Poll",
+    "Purchase",
+    "Sandbox",
+    "SandboxThread",
+    "Submit",
+    "Trigger",
+    "When",
+]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 
 import attrs
@@ -19,10 +20,10 @@ __all__ = ["ErrorShape", "Faults", "Kind", "Strikes", "Trigger", "When"]
 Kind = Literal["submit", "poll", "account", "file"]
 """The kinds of request: a POST that buys, a GET about a generation, any other API call, a file."""
 
-Trigger = float | Collection[int] | Callable[[int], bool]
+Trigger = float | AbstractSet[int] | Sequence[int] | Callable[[int], bool]
 """A rate from 0 to 1, the occasions to strike on (1 is the first), or a function of an occasion's number."""
 
-When = Trigger | Mapping[Kind, Trigger]
+When = Mapping[Kind, Trigger] | Trigger
 """One trigger for every kind of request the fault concerns, or one for each kind named."""
 
 ErrorShape = Literal["object", "detail", "string", "message"]
@@ -74,7 +75,7 @@ def _check(trigger: object) -> None:
     if isinstance(trigger, int | float):
         if not 0 <= trigger <= 1:
             raise ConfigurationError(f"a fault's rate is from 0 to 1, not {trigger!r}")
-    elif not callable(trigger) and not isinstance(trigger, Collection):
+    elif not callable(trigger) and not isinstance(trigger, AbstractSet | Sequence):
         raise ConfigurationError(f"{trigger!r} is not a rate, a collection of occasions, or a function of one")
 
 

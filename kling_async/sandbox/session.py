@@ -27,7 +27,13 @@ def scaled_session(sandbox: Sandbox, settings: Mapping[str, Any]) -> KlingSessio
     scaled: dict[str, Any] = {
         "api_key": sandbox.api_key,
         "base_url": sandbox.url,
-        "polling": Polling(scale=speed, interval=polling.interval / speed, min_gap=polling.min_gap / speed),
+        "polling": Polling(
+            scale=speed,
+            interval=polling.interval / speed,
+            min_gap=polling.min_gap / speed,
+            retry_base=polling.retry_base / speed,
+            retry_cap=polling.retry_cap / speed,
+        ),
         "limits": Limits(requests_per_second=min(limits.requests_per_second * speed, _MOST_PER_SECOND)),
         "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
-from scripted import ScriptedVendor, only_mine, promptly, prompt, session
+from scripted import ScriptedVendor, only_mine, prompt, promptly, session
 from virtual import virtual
 
 from kling_async import ConfigurationError, JournalError, KlingSession, MemoryJournal, SessionClosed

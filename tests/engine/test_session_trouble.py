@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("silent")
 
 
-class Trouble(Exception):  # noqa: N818 - a name for a caller's own exception
+class Trouble(Exception):
     """The caller's own."""
 
 
@@ -139,7 +139,7 @@ asyncio.run(main(), debug=True)
 def test_an_interrupt_from_outside_ends_a_program_quickly_and_with_nothing_but_its_traceback() -> None:
     here = Path(__file__).parents[1]
     paths = os.pathsep.join([str(here), str(here.parent)])
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - this very interpreter
         [sys.executable, "-X", "dev", "-c", CHILD],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -295,6 +295,23 @@ async def test_a_crash_is_logged_even_if_the_body_raises_something_else(caplog: 
         ("kling_async.session", logging.ERROR, "the scheduler crashed; the session ends"),
     ]
     assert "ZeroDivisionError: a bug" in caplog.text
+
+
+class Fatal(BaseException):
+    """More than an exception, as a test framework's own outcomes are."""
+
+
+@virtual
+async def test_what_no_handler_may_catch_ends_the_session_and_comes_out_bare() -> None:
+    def strike(_id: str, _number: int) -> None:
+        raise Fatal
+
+    with pytest.raises(Fatal):
+        async with session(ScriptedVendor(on_poll=strike)) as kling:
+            job = await kling.submit(prompt()).settled()
+
+    assert isinstance(job.exception(), SessionClosed)
+    assert only_mine()
 
 
 @virtual

@@ -1,0 +1,91 @@
+"""A job as a text that can be carried to another process or host, to go on with it there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kling_async.api.codec import from_dict, to_dict
+from kling_async.api.fields import Problem, refusal
+from kling_async.api.loose import amount, is_object, text
+from kling_async.api.protocol import UNIVERSAL
+from kling_async.journal.base import Record, State
+
+if TYPE_CHECKING:
+    from kling_async.api.requests import Request
+
+__all__ = ["is_token", "read_token", "write_token"]
+
+_VERSION = 1
+
+
+def is_token(value: str) -> bool:
+    """Whether a text is meant as a token rather than as a generation's id, which is never a JSON object."""
+    return value.lstrip().startswith("{")
+
+
+def write_token(record: Record) -> str:
+    """A record as a token: versioned JSON, with what is needed to go on, and no secret."""
+    parts = {
+        "kling_async": _VERSION,
+        "key": record.key,
+        "endpoint": record.endpoint,
+        "request": None if record.request is None else to_dict(record.request),
+        "client_request_id": record.client_request_id,
+        "generation_id": record.generation_id,
+        "queued_at": record.queued_at,
+        "submitted_at": record.submitted_at,
+        "accepted_at": record.accepted_at,
+    }
+    return json.dumps({name: part for name, part in parts.items() if part is not None}, ensure_ascii=False)
+
+
+def read_token(token: str) -> Record:
+    """The record of a job that is to be gone on with: pending if its id is known, and otherwise uncertain.
+
+    What a token says of a job's state may be old: another process may have submitted it since. So a job without an id
+    can be looked for, but never be posted from its token.
+
+    Raises:
+        InvalidRequest: It is no token, or one that this version cannot read.
+    """
+    parts = _parse(token)
+    key, generation_id = text(parts.get("key")), text(parts.get("generation_id"))
+    if key is None:
+        raise _unusable(token)
+    request = _read_request(token, parts)
+    return Record(
+        key=key,
+        state=State.UNCERTAIN if generation_id is None else State.PENDING,
+        request=request,
+        digest=b"" if request is None else request.digest(),
+        endpoint=text(parts.get("endpoint")) or UNIVERSAL,
+        client_request_id=text(parts.get("client_request_id")),
+        generation_id=generation_id,
+        queued_at=amount(parts.get("queued_at")) or 0.0,
+        submitted_at=amount(parts.get("submitted_at")),
+        accepted_at=amount(parts.get("accepted_at")),
+    )
+
+
+def _parse(token: str) -> dict[str, Any]:
+    try:
+        parts: object = json.loads(token)
+    except (ValueError, RecursionError):
+        raise _unusable(token) from None
+    if not is_object(parts) or parts.get("kling_async") != _VERSION:
+        raise _unusable(token)
+    return parts
+
+
+def _read_request(token: str, parts: dict[str, Any]) -> Request | None:
+    request = parts.get("request")
+    if request is None:
+        return None
+    if not is_object(request):
+        raise _unusable(token)
+    return from_dict(request)
+
+
+def _unusable(token: str) -> Exception:
+    return refusal([Problem("token", token, f"a token that job.token() made, of version {_VERSION}")])

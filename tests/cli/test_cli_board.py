@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+from showing import job, stats
+
+from kling_async import (
+    Accepted,
+    Completed,
+    Downloaded,
+    Event,
+    Failed,
+    GenerationFailed,
+    Interrupted,
+    Job,
+    Request,
+    SessionClosed,
+    TextToVideo,
+    Video,
+)
+from kling_async.cli.board import Board
+
+FILM = Video("https://cdn.example/film.mp4")
+
+
+def fed(*events: Event, total: int = 24, downloads: bool = True) -> Board:
+    board = Board(total, started=100.0, downloads=downloads)
+    for event in events:
+        board.take(event)
+    return board
+
+
+def names(board: Board, **numbers: int) -> list[str]:
+    return [row.name for row in board.view(stats(**numbers), 200.0, rows=100).rows]
+
+
+def test_jobs_at_the_vendor_are_shown_oldest_first() -> None:
+    board = fed(Accepted(110.0, job(tag="a"), "g1"), Accepted(120.0, job(tag="b"), "g2"))
+    assert names(board, pending=2) == ["a", "b"]
+
+
+def test_a_row_tells_what_there_is_to_tell() -> None:
+    request = TextToVideo("a\nfox", model="klingai/v2.5-turbo/pro/text-to-video")
+    (row,) = (
+        fed(Accepted(110.0, job(request=request, polls=4, last_status="active"), "g1"))
+        .view(stats(pending=1), 142.0, rows=5)
+        .rows
+    )
+    assert (row.name, row.prompt, row.model) == ("01-fox", "a fox", "v2.5-turbo/pro/text-to-video")
+    assert (row.status, row.age, row.polls) == ("active", 32.0, 4)
+    assert row.share == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"tag": "a\x1b[2Jb"}, "a [2Jb"),
+        ({"tag": 7, "generation_id": "g7"}, "g7"),
+        ({"tag": None, "key": "row-9"}, "row-9"),
+    ],
+)
+def test_a_job_goes_by_its_tag_or_else_its_id_or_else_its_key(facts: dict[str, object], name: str) -> None:
+    assert names(fed(Accepted(110.0, job(**facts), "g1")), pending=1) == [name]
+
+
+@pytest.mark.parametrize(("request_", "model"), [(None, ""), (Request(model="plain"), "plain")])
+def test_a_job_without_a_prompt_has_a_row_as_well(request_: Request | None, model: str) -> None:
+    (row,) = fed(Accepted(110.0, job(request=request_), "g1")).view(stats(pending=1), 120.0, rows=5).rows
+    assert (row.prompt, row.model) == ("", model)
+
+
+def test_a_completed_job_is_finished_only_with_its_file() -> None:
+    one = job(tag="a", settled=True)
+    board = fed(Accepted(110.0, one, "g1"), Completed(150.0, one, FILM))
+    view = board.view(stats(completed=1), 160.0, rows=5)
+    assert view.finished == 0
+    assert dict(view.counts) == {"to come": 23, "downloading": 1}
+    assert [(row.status, row.age) for row in view.rows] == [("downloading", 10.0)]
+    board.take(Downloaded(161.0, one, Path("a.mp4"), 9))
+    view = board.view(stats(completed=1), 162.0, rows=5)
+    assert (view.finished, view.rows, dict(view.counts)) == (1, (), {"to come": 23, "done": 1})
+
+
+def test_without_files_a_completed_job_is_finished() -> None:
+    one = job(settled=True)
+    view = fed(Accepted(110.0, one, "g1"), Completed(150.0, one, FILM), downloads=False).view(
+        stats(completed=1), 160.0, rows=5
+    )
+    assert (view.finished, view.rows) == (1, ())
+
+
+def test_a_file_that_will_not_come_is_not_waited_for() -> None:
+    one = job(settled=True)
+    board = fed(Accepted(110.0, one, "g1"), Completed(150.0, one, FILM))
+    board.give_up(one)
+    assert board.view(stats(completed=1), 160.0).finished == 1
+
+
+@pytest.mark.parametrize("kind", [Failed, Interrupted])
+def test_a_job_that_failed_or_stopped_has_no_row(kind: type[Failed | Interrupted]) -> None:
+    one = job(settled=True)
+    error = GenerationFailed("no") if kind is Failed else SessionClosed("closed")
+    board = fed(Accepted(110.0, one, "g1"), kind(120.0, one, error))
+    assert not board._running
+
+
+def test_a_job_whose_end_was_missed_has_no_row() -> None:
+    assert names(fed(Accepted(110.0, job(settled=True), "g1")), completed=1) == []
+
+
+def test_a_job_whose_start_was_missed_still_counts() -> None:
+    one = job(settled=True)
+    assert fed(Completed(150.0, one, FILM)).view(stats(completed=1), 160.0).finished == 0
+
+
+def test_events_that_move_no_row_change_nothing() -> None:
+    assert names(fed(Event(110.0, job()))) == []
+
+
+def test_every_stage_is_counted_in_the_order_of_a_jobs_life() -> None:
+    numbers = {
+        "queued": 1,
+        "submitting": 2,
+        "uncertain": 3,
+        "pending": 4,
+        "completed": 5,
+        "failed": 6,
+        "rejected": 1,
+        "interrupted": 8,
+        "abandoned": 1,
+    }
+    assert fed(total=40).view(stats(**numbers), 160.0).counts == (
+        ("to come", 9),
+        ("queued", 1),
+        ("submitting", 2),
+        ("uncertain", 3),
+        ("generating", 4),
+        ("done", 5),
+        ("failed", 7),
+        ("stopped", 9),
+    )
+
+
+def test_no_more_rows_are_made_than_asked_for_and_the_rest_is_counted() -> None:
+    board = fed(*(Accepted(110.0, job(tag=str(n)), "g") for n in range(10_000)), total=10_000)
+    view = board.view(stats(pending=10_000), 160.0, rows=3)
+    assert [row.name for row in view.rows] == ["0", "1", "2"]
+    assert view.more == 9_997
+
+
+def test_a_view_looks_at_as_many_jobs_as_it_shows_and_a_few_more() -> None:
+    looks = 0
+
+    def counted() -> Job:
+        class Looked:
+            tag, key, polls, last_status, generation_id = "a", "k", 0, None, None
+
+            @property
+            def request(self) -> Request:
+                nonlocal looks
+                looks += 1
+                return TextToVideo("a fox")
+
+            def done(self) -> bool:
+                return False
+
+        return cast("Job", Looked())
+
+    board = fed(*(Accepted(110.0, counted(), "g") for _ in range(10_000)), total=10_000)
+    board.view(stats(pending=10_000), 160.0, rows=5)
+    assert 0 < looks < 100
+
+
+def test_the_rates_are_the_sessions() -> None:
+    board = fed()
+    board.view(stats(submits=1), 110.0)
+    view = board.view(stats(submits=5, polls=16, throttled=2, paused_for=1.5, halted="403"), 112.0)
+    assert (view.requests, view.per_second, view.throttled) == (21, 10.0, 2)
+    assert (view.paused_for, view.halted, view.elapsed) == (1.5, "403", 12.0)
+
+
+def test_what_a_generation_took_is_learned_from() -> None:
+    board = fed()
+    before = board.view(stats(pending=1), 110.0)
+    one, other = job(), job()
+    for event in (Accepted(110.0, one, "g1"), Accepted(110.0, other, "g2"), Completed(3110.0, one, FILM)):
+        board.take(event)
+    assert before.left is None
+    after = board.view(stats(pending=1, completed=1), 110.0).left
+    unlearned = fed(Accepted(110.0, other, "g2")).view(stats(pending=1, completed=23), 110.0).left
+    assert after is not None
+    assert unlearned is not None
+    assert after > 2 * unlearned

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from showing import view
+
+from kling_async.cli.lines import line
+
+
+def test_a_line_says_how_far_it_is() -> None:
+    assert line(view()) == (
+        "0:14  12 of 24; 4 queued, 7 generating, 1 downloading, 11 done, 1 failed; "
+        "88 requests, 6.2/s, 3 refused (429); about 0:08 left"
+    )
+
+
+def test_a_line_does_not_guess_where_nothing_tells() -> None:
+    assert "left" not in line(view(left=None))
+
+
+def test_a_line_does_not_guess_at_the_end() -> None:
+    assert "left" not in line(view(finished=24, left=0.0))
+
+
+def test_a_line_says_why_nothing_is_submitted_any_more() -> None:
+    assert line(view(halted="403: out of credits")).endswith("; no more submits: 403: out of credits")

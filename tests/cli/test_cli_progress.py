@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from kling_async import TextToVideo
+from kling_async.cli.board import Board
+from kling_async.cli.progress import progress
+from kling_async.cli.terminal import LogLines, Terminal
+from kling_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(file: io.StringIO, *, live: bool) -> Terminal:
+    console = Console(file=file, force_terminal=live, width=80, height=24, _environ={})
+    return Terminal(Console(file=io.StringIO()), console)
+
+
+def test_only_a_terminal_is_live() -> None:
+    assert terminal(Screen(), live=True).is_live
+    assert not terminal(io.StringIO(), live=True).is_live  # colours were asked for, but there is no cursor to move
+    assert not terminal(Screen(), live=False).is_live
+
+
+def test_streams_of_any_kind_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    both = Terminal()
+    both.tell("result")
+    both.say("message")
+    assert (out.getvalue(), err.getvalue()) == ("result\n", "message\n")
+
+
+def test_what_an_encoding_lacks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    monkeypatch.setattr("sys.stdout", out)
+    Terminal().tell("a f\u00f6x")
+    out.seek(0)
+    assert out.read() == "a f?x\n"
+
+
+def test_a_message_is_not_wrapped_nor_read_as_markup() -> None:
+    file = io.StringIO()
+    terminal(file, live=False).say("[red]" + "long " * 40)
+    assert file.getvalue() == "[red]" + "long " * 40 + "\n"
+
+
+def test_a_warning_of_the_library_is_a_message_in_one_line() -> None:
+    file = io.StringIO()
+    log = LogLines(terminal(file, live=False))
+    log.handle(logging.makeLogRecord({"levelno": 30, "levelname": "WARNING", "msg": "a\n%s", "args": ("b\x1b",)}))
+    assert file.getvalue() == "warning: a b\n"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("live", [True, False])
+async def test_it_follows_jobs_until_their_files_are_there(tmp_path: Path, live: bool) -> None:  # noqa: FBT001 - a case
+    file = Screen() if live else io.StringIO()
+    async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
+        async with progress(kling, terminal(file, live=live), 2, pace=1 / 5000, interval=0.01) as board:
+            jobs = [kling.submit(TextToVideo(f"fox {n}"), tag=f"fox {n}") for n in range(2)]
+            await asyncio.gather(*(kling.download(job, tmp_path / f"{job.tag}.mp4") for job in jobs))
+            await asyncio.sleep(0)
+        view = board.view(kling.stats(), 0.0, rows=9)
+    assert (view.finished, view.rows, dict(view.counts)) == (2, (), {"done": 2})
+    assert "2 of 2" in file.getvalue()
+    assert ("\x1b[" in file.getvalue()) is live
+
+
+@pytest.mark.asyncio
+async def test_what_goes_wrong_in_the_display_comes_out_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    ended = False
+    async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
+        monkeypatch.setattr(Board, "view", broken)
+        with pytest.raises(ZeroDivisionError):
+            async with progress(kling, terminal(io.StringIO(), live=False), 1):
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                ended = True
+    assert ended
+
+
+@pytest.mark.asyncio
+async def test_what_goes_wrong_inside_comes_out_and_the_display_ends() -> None:
+    file = Screen()
+    async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
+        with pytest.raises(LookupError):
+            async with progress(kling, terminal(file, live=True), 1):
+                raise LookupError
+        assert not [task for task in asyncio.all_tasks() if "progress" in str(task.get_coro())]
+    assert file.getvalue().count("\x1b[?25h") == 1

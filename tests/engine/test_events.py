@@ -1,0 +1,426 @@
+"""What subscribers are told, and that they never hold anything up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scripted import ScriptedVendor, answer, envelope, only_mine, prompt, session
+from virtual import virtual
+
+from kling_async import (
+    Accepted,
+    Completed,
+    ConnectFailed,
+    Event,
+    Failed,
+    GenerationFailed,
+    Interrupted,
+    InvalidRequest,
+    JobAbandoned,
+    Limits,
+    PermissionDenied,
+    Polled,
+    Polling,
+    Queued,
+    Retrying,
+    SessionClosed,
+    Stats,
+    Status,
+    Submitted,
+    Throttled,
+)
+
+if TYPE_CHECKING:
+    from kling_async import Subscription
+
+pytestmark = pytest.mark.usefixtures("silent")
+
+STEADY = Polling(quantile=0.5, interval=10.0, jitter=0.0)
+MODEL = "made-up/model"  # not in the catalogue, so typically 240 s: the first poll comes 240 s after acceptance
+
+
+async def told(subscription: Subscription) -> list[Event]:
+    return [event async for event in subscription]
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+# What each life looks like
+
+
+@virtual
+async def test_a_life_that_goes_well() -> None:
+    async with session(ScriptedVendor(takes=250.0, latency=1.0), polling=STEADY) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt(model=MODEL))
+        video = await job
+
+    assert await told(events) == [
+        Queued(0.0, job),
+        Submitted(0.0, job, attempt=1),
+        Accepted(1.0, job, generation_id="g1"),
+        Polled(242.0, job, status=Status.GENERATING, polls=1),
+        Polled(252.0, job, status=Status.COMPLETED, polls=2),
+        Completed(252.0, job, video=video),
+    ]
+
+
+@virtual
+async def test_a_generation_that_fails() -> None:
+    vendor = ScriptedVendor(on_poll=lambda which, _: answer(200, {"id": which, "status": "error"}))
+    async with session(vendor, polling=STEADY) as kling:
+        events = kling.subscribe()
+        job = await kling.submit(prompt(model=MODEL)).settled()
+
+    error = job.exception()
+    assert isinstance(error, GenerationFailed)
+    assert (await told(events))[2:] == [
+        Accepted(0.0, job, generation_id="g1"),
+        Polled(240.0, job, status=Status.FAILED, polls=1),
+        Failed(240.0, job, error=error),
+    ]
+
+
+@virtual
+async def test_a_request_that_is_refused() -> None:
+    async with session(ScriptedVendor(on_submit=lambda _: envelope(403, "not for you"))) as kling:
+        events = kling.subscribe()
+        job = await kling.submit(prompt()).settled()
+
+    error = job.exception()
+    assert isinstance(error, PermissionDenied)
+    assert (await told(events))[2:] == [Failed(0.0, job, error=error)]
+
+
+@virtual
+async def test_a_submit_that_is_throttled_and_then_passes() -> None:
+    vendor = ScriptedVendor(on_submit=lambda n: envelope(429, "slow down", retry_after="7") if n == 1 else None)
+    async with session(vendor) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt())
+        await job.accepted()
+
+    queued, submitted, throttled, again, accepted, _ = await told(events)
+    assert (queued, submitted) == (Queued(0.0, job), Submitted(0.0, job, attempt=1))
+    assert isinstance(throttled, Throttled)
+    assert (throttled.at, throttled.job, throttled.submit) == (0.0, job, True)
+    assert 7.0 <= throttled.until <= 7.35
+    assert again == Submitted(throttled.until, job, attempt=2)
+    assert accepted == Accepted(throttled.until, job, generation_id="g2")
+
+
+@virtual
+async def test_a_poll_that_is_throttled() -> None:
+    vendor = ScriptedVendor(on_poll=lambda _, n: envelope(429, "slow down") if n == 1 else None)
+    async with session(vendor, polling=STEADY) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt(model=MODEL))
+        video = await job
+
+    throttled, polled, completed = (await told(events))[3:]
+    assert isinstance(throttled, Throttled)
+    assert (throttled.at, throttled.job, throttled.submit) == (240.0, job, False)
+    assert polled == Polled(throttled.until, job, status=Status.COMPLETED, polls=1)
+    assert completed == Completed(throttled.until, job, video=video)
+
+
+@virtual
+async def test_a_submit_and_a_poll_that_are_tried_again() -> None:
+    refused, lost = ConnectFailed("refused"), envelope(500, "broken")
+    vendor = ScriptedVendor(
+        on_submit=lambda n: refused if n == 1 else None,
+        on_poll=lambda _, n: lost if n == 1 else None,
+    )
+    async with session(vendor, polling=STEADY) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt(model=MODEL))
+        await job
+
+    happened = await told(events)
+    assert kinds(happened) == [
+        Queued,
+        Submitted,
+        Retrying,
+        Submitted,
+        Accepted,
+        Retrying,
+        Polled,
+        Completed,
+    ]
+    first, second = (event for event in happened if isinstance(event, Retrying))
+    assert first.error is refused
+    assert "broken" in str(second.error)
+    assert (first.again_at, second.again_at) == (happened[3].at, happened[6].at)
+
+
+@virtual
+async def test_a_job_that_is_abandoned() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt())
+        job.abandon()
+
+    error = job.exception()
+    assert isinstance(error, JobAbandoned)
+    assert await told(events) == [Queued(0.0, job), Interrupted(0.0, job, error=error)]
+
+
+@virtual
+async def test_a_job_that_the_close_cuts_off_is_told_of_before_the_end() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt())
+        await job.accepted()
+
+    last = (await told(events))[-1]
+    assert isinstance(last, Interrupted)
+    assert last.error is job.exception()
+    assert isinstance(last.error, SessionClosed)
+
+
+@virtual
+async def test_a_resumed_generation_is_not_told_of_as_queued() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        job = kling.resume("old")
+        video = await job
+
+    assert await told(events) == [Polled(0.0, job, Status.COMPLETED, polls=1), Completed(0.0, job, video)]
+
+
+# Subscribing
+
+
+@virtual
+async def test_a_subscription_begins_at_the_call_and_not_at_the_first_read() -> None:
+    async with session(ScriptedVendor()) as kling:
+        before = kling.submit(prompt())
+        events = kling.subscribe()
+        job = kling.submit(prompt())
+        await asyncio.gather(before, job)
+
+    happened = await told(events)
+    assert happened[0] == Queued(0.0, job)
+    assert Queued(0.0, before) not in happened
+
+
+@virtual
+async def test_each_subscription_gets_everything() -> None:
+    async with session(ScriptedVendor()) as kling:
+        one, other = kling.subscribe(), kling.subscribe()
+        await kling.submit(prompt())
+
+    assert kinds(await told(one)) == kinds(await told(other))
+
+
+@virtual
+async def test_readers_are_woken_as_things_happen() -> None:
+    seen: list[tuple[float, type[Event]]] = []
+    loop = asyncio.get_running_loop()
+
+    async def read(events: Subscription) -> None:
+        async for event in events:
+            seen.append((loop.time(), type(event)))
+            assert event.at == loop.time()
+
+    async with session(ScriptedVendor(latency=2.0), polling=STEADY) as kling:
+        reader = asyncio.create_task(read(kling.subscribe()))
+        await kling.submit(prompt(model=MODEL))
+    await reader
+
+    assert seen == [
+        (0.0, Queued),
+        (0.0, Submitted),
+        (2.0, Accepted),
+        (244.0, Polled),
+        (244.0, Completed),
+    ]
+    assert only_mine()
+
+
+@virtual
+async def test_two_readers_of_one_subscription_share_its_events_and_both_end() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        readers = [asyncio.create_task(told(events)) for _ in range(2)]
+        await asyncio.sleep(1.0)
+        await kling.submit(prompt())
+
+    shares = await asyncio.gather(*readers)
+    happened = [event for share in shares for event in share]
+    assert {Queued, Submitted, Accepted, Completed} <= set(kinds(happened))
+    assert kinds(happened).count(Completed) == 1
+
+
+@virtual
+async def test_a_reader_that_is_cancelled_loses_nothing() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 1.0)
+        job = kling.submit(prompt())
+        await job
+
+    assert (await told(events))[0] == Queued(1.0, job)
+
+
+@virtual
+async def test_a_reader_that_falls_behind_loses_the_oldest_and_is_told_how_many() -> None:
+    async with session(ScriptedVendor(), polling=STEADY) as kling:
+        narrow, wide = kling.subscribe(buffer=3), kling.subscribe()
+        await asyncio.gather(*(kling.submit(prompt()) for _ in range(10)))
+        assert repr(narrow) == f"<Subscription open 3 buffered, {narrow.missed} missed>"
+
+    everything = await told(wide)
+    assert wide.missed == 0
+    assert await told(narrow) == everything[-3:]
+    assert narrow.missed == len(everything) - 3
+    assert repr(narrow) == f"<Subscription closed 0 buffered, {narrow.missed} missed>"
+
+
+@virtual
+async def test_a_reader_that_never_reads_slows_nobody() -> None:
+    async def run(*, subscribed: bool) -> list[tuple[float, str, str]]:
+        vendor = ScriptedVendor()
+        begun = asyncio.get_running_loop().time()
+        async with session(vendor) as kling:
+            events = kling.subscribe(buffer=1) if subscribed else None
+            await asyncio.gather(*(kling.submit(prompt()) for _ in range(20)))
+            del events
+        return [(round(at - begun, 3), what, which) for at, what, which in vendor.log]
+
+    assert await run(subscribed=True) == await run(subscribed=False)
+
+
+@virtual
+async def test_a_subscription_that_is_dropped_is_forgotten() -> None:
+    async with session(ScriptedVendor()) as kling:
+        assert kling._engine is not None
+        events, kept = kling.subscribe(), kling.subscribe()
+        assert len(kling._engine.events._subscriptions) == 2
+        del events
+        gc.collect()
+        assert list(kling._engine.events._subscriptions) == [kept]
+
+
+@virtual
+async def test_closing_a_subscription_ends_it_after_what_it_holds() -> None:
+    async with session(ScriptedVendor()) as kling:
+        events = kling.subscribe()
+        job = kling.submit(prompt())
+        events.close()
+        events.close()
+        await job
+
+        assert kinds(await told(events)) == [Queued]
+        assert events.missed == 0
+
+
+@virtual
+async def test_closing_the_session_ends_a_reader_that_waits() -> None:
+    async with session(ScriptedVendor()) as kling:
+        reader = asyncio.create_task(told(kling.subscribe()))
+        await asyncio.sleep(1.0)
+
+    assert await reader == []
+    assert only_mine()
+
+
+@pytest.mark.parametrize("buffer", [0, -1, 1.5, True, None])
+@virtual
+async def test_a_buffer_that_is_none_is_refused(buffer: Any) -> None:
+    async with session(ScriptedVendor()) as kling:
+        with pytest.raises(InvalidRequest, match="buffer"):
+            kling.subscribe(buffer=buffer)
+
+
+# Numbers
+
+
+@virtual
+async def test_stats_agree_with_the_events() -> None:
+    trouble = {2: envelope(429, "slow"), 3: envelope(403, "no"), 4: ConnectFailed("refused")}
+    vendor = ScriptedVendor(
+        on_submit=trouble.get,
+        on_poll=lambda which, n: answer(200, {"id": which, "status": "error"}) if (which, n) == ("g5", 1) else None,
+    )
+    async with session(vendor, limits=Limits(max_in_flight=6)) as kling:
+        events = kling.subscribe()
+        jobs = [kling.submit(prompt()) for _ in range(12)]
+        jobs[10].abandon()
+        while kling.stats().completed < 3:
+            await asyncio.sleep(1.0)
+            stats = kling.stats()
+            assert stats.open == len(kling.pending)
+            assert stats.open + stats.settled == len(jobs)
+    happened, stats = kinds(await told(events)), kling.stats()
+
+    assert stats.submits == happened.count(Submitted) == vendor.submits
+    assert stats.throttled == happened.count(Throttled) == 1
+    assert stats.completed == happened.count(Completed)
+    assert stats.failed + stats.rejected == happened.count(Failed) == 2
+    assert stats.abandoned + stats.interrupted == happened.count(Interrupted)
+    assert stats.polls == sum(vendor.polls.values())
+    assert (stats.open, stats.settled) == (0, len(jobs))
+
+
+@virtual
+async def test_stats_follow_one_job() -> None:
+    async with session(ScriptedVendor(latency=2.0)) as kling:
+        seen = [kling.stats()]
+        job = kling.submit(prompt())
+        seen.append(kling.stats())
+        await asyncio.sleep(1.0)
+        seen.append(kling.stats())
+        await job.accepted()
+        seen.append(kling.stats())
+        await job
+        seen.append(kling.stats())
+
+    def place(stats: Stats) -> tuple[int, ...]:
+        return (stats.queued, stats.submitting, stats.pending, stats.completed)
+
+    assert [place(stats) for stats in seen] == [
+        (0, 0, 0, 0),
+        (1, 0, 0, 0),
+        (0, 1, 0, 0),
+        (0, 0, 1, 0),
+        (0, 0, 0, 1),
+    ]
+    assert seen[-1].polls == job.polls
+
+
+@virtual
+async def test_stats_tell_of_a_pause_and_of_a_halt() -> None:
+    vendor = ScriptedVendor(
+        on_submit=lambda n: envelope(403, "You have run out of credits") if n == 2 else None,
+        on_poll=lambda _, n: envelope(429, "slow", retry_after="60") if n == 1 else None,
+    )
+    async with session(vendor) as kling:
+        first = kling.submit(prompt())
+        while not vendor.polls:  # noqa: ASYNC110 - virtual seconds cost nothing
+            await asyncio.sleep(1.0)
+        paused_for = kling.stats().paused_for
+        await first
+        assert 0.0 < paused_for <= 63.0
+        assert kling.stats().paused_for == 0.0
+        await kling.submit(prompt()).settled()
+        halted = kling.stats().halted
+        kling.resume_submissions()
+
+        assert halted is not None
+        assert "credits" in halted
+        assert kling.stats().halted is None
+
+
+@virtual
+async def test_a_fetch_counts_as_a_call() -> None:
+    async with session(ScriptedVendor()) as kling:
+        await kling.fetch("g1")
+
+        assert (kling.stats().calls, kling.stats().polls) == (1, 0)
