@@ -28,6 +28,7 @@ from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResp
 from kling_async.journal.memory import MemoryJournal
 from kling_async.pacing.cadence import Polling
 from kling_async.pacing.rate import Limits
+from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport
 
@@ -71,6 +72,7 @@ class KlingSession:
         limits: How much is done at once, and how fast.
         polling: When generations are asked about.
         timeouts: How long things may take.
+        reconciliation: What becomes of jobs whose submit may or may not have been accepted.
         transport: What sends the requests, instead of HTTP; it is not closed by the session, and needs no key here.
         rng: Where jitter comes from; pass a seeded one to make a run repeatable. Keys and names never come from it.
 
@@ -87,12 +89,14 @@ class KlingSession:
         limits: Limits | None = None,
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
+        reconciliation: Reconciliation | None = None,
         transport: Transport | None = None,
         rng: Random | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._polling = polling or Polling()
         self._timeouts = timeouts or Timeouts()
+        self._reconciliation = reconciliation or Reconciliation()
         self._journal: Journal = journal or MemoryJournal()
         self._rng = rng or Random()  # noqa: S311 - jitter is no secret
         self._base_url = base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
@@ -163,6 +167,7 @@ class KlingSession:
                 limits=self._limits,
                 polling=self._polling,
                 timeouts=self._timeouts,
+                reconciliation=self._reconciliation,
                 rng=self._rng,
                 wall=time.time,
             )

@@ -12,6 +12,7 @@ import anyio
 from kling_async.engine.completion import Pump, in_completion_order
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
+from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.roster import Roster
 from kling_async.engine.scheduler import Scheduler
 from kling_async.engine.stats import Tally
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Journal
     from kling_async.pacing.cadence import Polling
     from kling_async.pacing.rate import Limits
+    from kling_async.pacing.reconciliation import Reconciliation
     from kling_async.transport.base import Timeouts, Transport
 
 __all__ = ["Engine"]
@@ -47,6 +49,7 @@ class Engine:
         limits: Limits,
         polling: Polling,
         timeouts: Timeouts,
+        reconciliation: Reconciliation,
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
@@ -57,6 +60,10 @@ class Engine:
         poller = Poller(transport, self.roster, polling, rng=rng)
         self._submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
         self.scheduler = Scheduler(self.roster, self._submitter, poller, limits, self.tally, rng=rng)
+        self._reconciler = Reconciler(
+            transport, self.roster, self._submitter, self.scheduler, reconciliation, wall=wall
+        )
+        self.scheduler.on_doubt = self._reconciler.take
         self.crash: Exception | None = None
         self.closing = False
         self._journal = journal
@@ -86,6 +93,7 @@ class Engine:
             async with anyio.create_task_group() as group:
                 self._group = group
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
+                group.start_soon(self._reconciler.run, name="kling_async reconciler")
                 ready()
                 try:
                     await stop.wait()

@@ -131,6 +131,8 @@ class Roster:
         record = evolve(record, deadline=None if deadline is None else wall + deadline)
         watch = _watch(record)
         watch.deadline = math.inf if deadline is None else now + deadline
+        if record.submitted_at is not None:
+            watch.begun_at = now - max(0.0, wall - record.submitted_at)
         if record.generation_id is not None:
             watch.accepted_at = now - max(0.0, wall - (record.accepted_at or wall))
             watch.deadline = min(watch.deadline, now + self._patience)
@@ -183,17 +185,22 @@ class Roster:
             self.standing[record.state] += 1
         watch.record = record
 
-    async def accept(self, watch: Watch, generation_id: str) -> None:
-        """Record what was bought. It is kept in mind and logged even if the journal fails: it is paid for."""
-        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": self._wall()}
+    async def accept(self, watch: Watch, generation_id: str, *, begun_at: float | None = None) -> None:
+        """Record what was bought, now or at that instant of the loop's time.
+
+        It is kept in mind and logged even if the journal fails: it is paid for.
+        """
+        accepted_at = self.loop.time() if begun_at is None else begun_at
+        wall = self._wall() - (self.loop.time() - accepted_at)
+        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": wall}
         if watch.record.state is not State.ABANDONED:
             await self._commit_regardless(watch, State.PENDING, changes)
         if watch.record.state is State.ABANDONED:
             watch.record = evolve(watch.record, **changes)
             self._journal.note(watch.record)
             return
-        watch.accepted_at = self.loop.time()
-        watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
+        watch.accepted_at = accepted_at
+        watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
         watch.reach(Milestone.ACCEPTED)
         self.emit(watch, lambda at, job: events.Accepted(at, job, generation_id))
 
@@ -265,6 +272,10 @@ class Roster:
         )
 
     # Asking
+
+    def recorded(self, key: str) -> Record | None:
+        """What is recorded under this key."""
+        return self._journal.get(key)
 
     def owns(self, generation_id: str) -> bool:
         """Whether a job has this generation already."""

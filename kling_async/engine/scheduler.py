@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
+from kling_async.engine.doubt import doubt
 from kling_async.engine.steps import Halt, Next, Throttled
-from kling_async.engine.submitter import uncertain
 from kling_async.engine.workers import Workers
 from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, copied
 from kling_async.journal.base import State
@@ -25,7 +25,7 @@ from kling_async.pacing.agenda import Agenda
 from kling_async.pacing.rate import Gcra, Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -45,6 +45,7 @@ _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
+_POST_GRACE = 1.0  # how long after a deadline a POST under way is looked at again, in seconds
 _CHUNK = 256  # jobs settled in a row before other tasks get the loop
 
 
@@ -61,6 +62,7 @@ class Scheduler:
         *,
         rng: Random,
     ) -> None:
+        self.on_doubt: Callable[[Watch], None] = lambda _: None  # who looks for what may have been bought
         self._roster = roster
         self._submitter = submitter
         self._poller = poller
@@ -88,10 +90,7 @@ class Scheduler:
         state = watch.record.state
         if state is State.SUBMITTING:  # its last watch ended before its POST did
             self._roster.note(watch, State.UNCERTAIN)
-        if state in (State.SUBMITTING, State.UNCERTAIN):
-            self._roster.settle(watch, uncertain(watch, None))
-            return
-        if state is State.QUEUED and watch.deadline < math.inf:
+        if state is not State.PENDING and watch.deadline < math.inf:
             self._expiries.put(watch.deadline, watch)
             self._alarm.wake_by(watch.deadline)
         self._put(watch, self._poller.first(watch) if state is State.PENDING else self._now())
@@ -175,10 +174,15 @@ class Scheduler:
             pool.give(watch)
 
     def _expire(self, watch: Watch | None) -> None:
-        if watch is None or watch.settled or watch.record.state is not State.QUEUED:
+        if watch is None or watch.settled:
             return
-        message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
-        self._roster.settle(watch, DeadlineExceeded(message))
+        if watch.record.state is State.UNCERTAIN:
+            self._roster.settle(watch, doubt(watch))
+        elif watch.record.state is State.QUEUED:
+            message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
+            self._roster.settle(watch, DeadlineExceeded(message))
+        elif watch.record.state is State.SUBMITTING:  # its POST ends by itself in a little while
+            self._expiries.put(self._now() + _POST_GRACE, watch)
 
     # Acting on what came of it
 
@@ -223,7 +227,7 @@ class Scheduler:
             case Throttled(error):
                 self._refused(watch, error, pause, begun)
             case Halt(error):
-                await self._halt(error)
+                await self.halt(error)
             case Next(at):
                 pause.accepted(begun)
                 self._put(watch, at)
@@ -244,12 +248,15 @@ class Scheduler:
             self._roster.settle(watch, copied(self._halted))
         if watch.settled:
             return
+        if watch.record.state is State.UNCERTAIN:
+            self.on_doubt(watch)
+            return
         watch.due = due
         agenda = self._submits if watch.record.state is State.QUEUED else self._polls
         agenda.put(due, watch)
         self._alarm.wake_by(due)
 
-    async def _halt(self, error: APIError) -> None:
+    async def halt(self, error: APIError) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""
         if self._halted is None:
             _logger.error("the account refuses to go on: %s", error)
@@ -263,4 +270,6 @@ class Scheduler:
 
 def _stopped_by(error: APIError) -> tuple[State, ...]:
     """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
-    return (State.QUEUED, State.PENDING) if isinstance(error, AuthenticationError) else (State.QUEUED,)
+    if isinstance(error, AuthenticationError):
+        return (State.QUEUED, State.PENDING, State.UNCERTAIN)
+    return (State.QUEUED,)

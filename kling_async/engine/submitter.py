@@ -23,7 +23,6 @@ from kling_async.errors import (
     JournalError,
     OutOfCredits,
     RateLimited,
-    SubmissionUncertain,
     TransportError,
 )
 from kling_async.journal.base import State
@@ -58,6 +57,7 @@ class Submitter:
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
+        self.echoed = False  # whether the vendor repeats the names of submits: then its log can be trusted to bear them
         self._transport = transport
         self._roster = roster
         self._poller = poller
@@ -83,18 +83,20 @@ class Submitter:
                 await self._roster.accept(watch, answer.generation_id)
             return None
         match answer:
-            case Accepted(generation_id):
+            case Accepted(generation_id, echo):
+                self.echoed |= echo == client_request_id
                 return await self._accepted(watch, generation_id)
             case TryAgain(error):
                 return self._try_again(watch, error)
             case Refused(error):
                 return await self._refused(watch, error)
             case Uncertain(error):
-                return await self._uncertain(watch, error)
+                return self._uncertain(watch, error)
 
     async def _begin(self, watch: Watch, client_request_id: str) -> bool:
         """Make sure that a crash from here on is remembered as one that may have bought something."""
         attempt = watch.record.attempts + 1
+        watch.begun_at = self._now()
         try:
             await self._roster.commit(
                 watch,
@@ -130,7 +132,7 @@ class Submitter:
     async def _accepted(self, watch: Watch, generation_id: str) -> Step:
         if self._roster.owns(generation_id):
             message = f"the vendor answered with the id of another job, {generation_id}"
-            return await self._uncertain(watch, TransportError(message))
+            return self._uncertain(watch, TransportError(message))
         watch.recovered()
         await self._roster.accept(watch, generation_id)
         return Next(self._poller.first(watch))
@@ -166,19 +168,8 @@ class Submitter:
         await self._roster.finish(watch, State.REJECTED, error=error)
         return None
 
-    async def _uncertain(self, watch: Watch, error: KlingError) -> Step:
+    def _uncertain(self, watch: Watch, error: KlingError) -> Step:
+        _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
+        watch.doubt = error
         self._roster.note(watch, State.UNCERTAIN)
-        self._roster.settle(watch, uncertain(watch, error))
-        return None
-
-
-def uncertain(watch: Watch, cause: KlingError | None) -> SubmissionUncertain:
-    """The error of a job that may have been bought, saying how to find out by hand."""
-    name = watch.record.client_request_id
-    error = SubmissionUncertain(
-        f"job {watch.record.key} was sent, and {cause or 'no answer'} does not say whether it was accepted; it is not "
-        f"sent again. If the account's request log shows client_request_id {name}, resume its inference_id",
-        client_request_id=name,
-    )
-    error.__cause__ = cause
-    return error
+        return Next(self._now())

@@ -37,6 +37,7 @@ class Watch:
     record: Record
     model: str
     duration: int | None
+    begun_at: float = -math.inf  # when its last POST was begun
     accepted_at: float = math.inf
     deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
     due: float = -math.inf  # when it was last to be taken up
@@ -47,6 +48,7 @@ class Watch:
     failures: int = 0  # tries in a row that told nothing
     troubled_since: float | None = None  # when those began
     missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
+    doubt: KlingError | None = None  # why nobody knows what became of its POST
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None

@@ -191,7 +191,7 @@ async def test_a_source_may_use_the_session_itself() -> None:
     assert len(jobs) == 3
     assert {job.request and job.request.prompt for job in jobs} <= {
         f"https://cdn.example/g{n}.mp4" for n in range(1, 5)
-    }  # type: ignore[attr-defined]
+    }
     assert only_mine()
 
 
@@ -267,7 +267,7 @@ async def test_refused_requests_count_until_they_are_handed_out() -> None:
             drawn += 1
             yield prompt(duration=7)
 
-    async with session(ScriptedVendor()) as kling, aclosing(kling.as_completed(wrong(), max_in_flight=5)) as jobs:  # type: ignore[type-var]
+    async with session(ScriptedVendor()) as kling, aclosing(kling.as_completed(wrong(), max_in_flight=5)) as jobs:
         await anext(jobs)
         await asyncio.sleep(1.0)
 
@@ -280,7 +280,7 @@ async def test_an_endless_source_may_be_left_at_any_time() -> None:
     async with session(vendor) as kling:
         jobs = kling.as_completed((prompt() for _ in itertools.count()), max_in_flight=10)
         firsts = [await anext(jobs) for _ in range(25)]
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
     assert len(set(firsts)) == 25
     assert vendor.submits <= 35
@@ -315,7 +315,7 @@ async def test_a_long_list_does_not_keep_the_loop_from_others() -> None:
             assert drawn - before <= 32
         task.cancel()
         await first
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
 
 # Trouble with the source
@@ -502,7 +502,7 @@ async def test_aclose_returns_once_the_source_is_closed() -> None:
         jobs = kling.as_completed(source.draw())
         await anext(jobs)
 
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
         assert source.was_closed_properly
 
@@ -553,9 +553,9 @@ async def test_a_consumer_that_leaves_before_the_source_was_read_buys_nothing() 
     vendor = ScriptedVendor()
     async with session(vendor) as kling:
         step = anext(kling.as_completed(requests(9)))
-        step.send(None)  # type: ignore[attr-defined]
+        step.send(None)
         with pytest.raises(asyncio.CancelledError):
-            step.throw(asyncio.CancelledError)  # type: ignore[attr-defined]
+            step.throw(asyncio.CancelledError)
         await asyncio.sleep(1.0)
 
         assert kling.pending == ()
@@ -578,7 +578,7 @@ async def test_leaving_does_not_disturb_a_source_that_is_being_closed_already() 
         jobs = kling.as_completed(source(await kling.submit(prompt()).settled()))
         await anext(jobs)
         await asyncio.sleep(1.0)
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
         assert cleaned == ["up"]
 
@@ -592,7 +592,7 @@ async def test_leaving_does_not_disturb_a_source_that_is_being_cancelled_already
         assert source.read_in is not None
         source.read_in.cancel()  # as a loop that ends does
         await asyncio.sleep(0.5)
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
         assert source.was_closed_properly
 
@@ -623,7 +623,7 @@ async def test_a_source_that_is_slow_to_close_is_given_ten_seconds() -> None:
         jobs = kling.as_completed(stubborn())
         await anext(jobs)
         begun = loop.time()
-        await jobs.aclose()  # type: ignore[attr-defined]
+        await jobs.aclose()
 
         assert loop.time() - begun <= 10.0
     assert only_mine()
@@ -679,7 +679,7 @@ async def test_an_iteration_left_open_when_its_session_closes_may_be_closed_late
         await anext(jobs)
 
     assert source.was_closed_properly
-    await jobs.aclose()  # type: ignore[attr-defined]
+    await jobs.aclose()
     assert only_mine()
 
 

@@ -469,7 +469,7 @@ async def test_a_job_tells_what_is_known_of_it() -> None:
         assert (job.state, job.generation_id, job.last_status) == (State.COMPLETED, "g1", "completed")
         assert job.submitted_at is not None
         assert begun <= job.submitted_at <= datetime.now(UTC)
-        assert job.polls == len([1 for _, what, _ in kling._transport.log if what == "poll"])  # type: ignore[attr-defined]
+        assert job.polls == len([1 for _, what, _ in kling._transport.log if what == "poll"])
 
 
 @virtual

@@ -241,7 +241,7 @@ def sabotage(kling: KlingSession, crash: Exception) -> None:
     def fail(_now: float) -> float:
         raise crash
 
-    kling._engine.scheduler._next_start = fail  # type: ignore[method-assign]
+    kling._engine.scheduler._next_start = fail
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ class Stray:
 async def test_a_poll_that_is_cancelled_from_inside_settles_its_own_job_alone() -> None:
     vendor = ScriptedVendor()
     transport = Stray(vendor, strays=lambda request: request.target.endswith("=g1"))
-    async with session(transport) as kling:  # type: ignore[arg-type]
+    async with session(transport) as kling:
         stray, sound = kling.submit(prompt()), kling.submit(prompt())
         await stray.settled()
         assert (await sound).generation_id == "g2"
@@ -391,7 +391,7 @@ async def test_a_submit_that_is_cancelled_from_inside_is_uncertain_and_harms_no_
     vendor = ScriptedVendor()
     keyed = []
     transport = Stray(vendor, strays=lambda request: request.method == "POST" and not keyed and not keyed.append(1))
-    async with session(transport) as kling:  # type: ignore[arg-type]
+    async with session(transport) as kling:
         stray, sound = kling.submit(prompt()), kling.submit(prompt())
         await stray.settled()
         assert (await sound).generation_id == "g1"

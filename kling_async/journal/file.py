@@ -1,0 +1,73 @@
+"""A journal's file while it is owned: opened with care, and left as one plain file."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from kling_async.errors import JournalError
+from kling_async.journal.connections import connect, journal_errors, reading
+from kling_async.journal.ownership import own
+from kling_async.journal.schema import bring_up_to_date, identify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["journal_mode", "owned_file"]
+
+_WAL_IS_SAFE = (3, 51, 3)  # before, a rare race of writer and checkpoint could corrupt it (SQLite, "The WAL-Reset Bug")
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """How this version of SQLite makes transactions whole."""
+    return "WAL" if version >= _WAL_IS_SAFE else "TRUNCATE"
+
+
+@contextmanager
+def owned_file(path: Path) -> Iterator[sqlite3.Connection]:
+    """The one writing connection to a journal, made if there is none, brought up to date if it is older.
+
+    Raises:
+        JournalError: It is owned by somebody else, corrupt, of a newer version, or no journal; it was left as it was.
+    """
+    with journal_errors(path):
+        _identify(path)
+        with closing(own(path)):
+            _check(path)
+            with closing(connect(path, "rwc")) as connection:
+                _prepare(connection)
+                bring_up_to_date(connection, path)
+                try:
+                    yield connection
+                finally:
+                    _tidy(connection)
+
+
+def _identify(path: Path) -> None:
+    """Look before anything is written, be it beside the file."""
+    if path.exists():
+        with reading(path) as connection:
+            identify(connection, path)
+
+
+def _check(path: Path) -> None:
+    if path.exists():
+        with reading(path) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise JournalError(f"journal {path}: the file is corrupt: {verdict}")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: an ordinary fsync leaves it in the drive's cache
+    connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
+
+
+def _tidy(connection: sqlite3.Connection) -> None:
+    # A file at rest in WAL mode would make each of its readers create files beside it.
+    with suppress(sqlite3.Error):  # somebody is reading: the next to close it does this
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")

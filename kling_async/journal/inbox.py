@@ -1,0 +1,119 @@
+"""What waits for the journal's thread: reads and writes, and how long writes may wait for company."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from threading import Condition
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from attrs import field, frozen
+
+from kling_async.errors import JournalError
+
+if TYPE_CHECKING:
+    import asyncio
+    import sqlite3
+    from collections.abc import Callable
+
+    from kling_async.journal.base import Record
+    from kling_async.journal.rows import Row
+
+__all__ = ["Batch", "Inbox", "Read", "Write"]
+
+_T = TypeVar("_T")
+
+_LINGER = 0.05  # seconds that writes nobody waits for are held back: one fsync is as good for a thousand as for one
+
+
+@frozen(eq=False)
+class Write:
+    """Something to be written.
+
+    Attributes:
+        number: Its place in the order of all writes.
+        record: The record; None to learn only that everything before it is written.
+        row: The record as a row.
+        waiter: Who waits for it: gets None once it is written, or the reason why it is not, and then it is given up.
+            A write that nobody waits for is kept until it can be written.
+    """
+
+    number: int
+    record: Record | None
+    row: Row | None
+    waiter: asyncio.Future[str | None] | None
+
+
+@frozen(eq=False)
+class Read(Generic[_T]):
+    """Something to be read: a function of the connection, and where its result goes."""
+
+    ask: Callable[[sqlite3.Connection], _T]
+    answer: Future[_T] = field(factory=Future)
+
+
+@frozen
+class Batch:
+    """What is to be done at once: first the reads, whose askers may be holding up the event loop."""
+
+    reads: list[Read[Any]]
+    writes: list[Write]
+    last: bool
+
+
+class Inbox:
+    """Filled by any thread, emptied by one."""
+
+    def __init__(self) -> None:
+        self._bell = Condition()
+        self._reads: list[Read[Any]] = []
+        self._writes: list[Write] = []
+        self._hurry = False  # whether somebody waits for a write
+        self._closed = False
+
+    def put(self, write: Write) -> None:
+        """Leave a write.
+
+        Raises:
+            JournalError: The inbox is closed.
+        """
+        with self._bell:
+            self._refuse_if_closed()
+            quiet = self._writes and (self._hurry or write.waiter is None)  # to ring for every note costs more than it
+            self._writes.append(write)
+            self._hurry = self._hurry or write.waiter is not None
+            if not quiet:
+                self._bell.notify()
+
+    def ask(self, read: Read[Any]) -> None:
+        """Leave a read.
+
+        Raises:
+            JournalError: The inbox is closed.
+        """
+        with self._bell:
+            self._refuse_if_closed()
+            self._reads.append(read)
+            self._bell.notify()
+
+    def close(self) -> None:
+        """Take nothing more; what is left here is still taken out."""
+        with self._bell:
+            self._closed = True
+            self._bell.notify()
+
+    def take(self) -> Batch:
+        """Wait for something to do, and take it out. Writes nobody waits for linger while there is only reading."""
+        with self._bell:
+            self._bell.wait_for(lambda: self._writes or self._reads or self._closed)
+            called = self._bell.wait_for(lambda: self._hurry or self._reads or self._closed, _LINGER)
+            batch = Batch(self._reads, [], self._closed)
+            self._reads = []
+            if self._hurry or self._closed or not called:
+                batch.writes.extend(self._writes)
+                self._writes.clear()
+                self._hurry = False
+            return batch
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise JournalError("the journal is closed")

@@ -1,0 +1,82 @@
+"""The newest record of every job that a process has touched, for as long as no file can tell it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from kling_async.journal.base import Record
+
+__all__ = ["Newest"]
+
+
+@define(eq=False)
+class _Entry:
+    record: Record
+    number: int  # of the write that carries the record
+    written: int | None  # the newest of the job's writes that reached the file
+
+
+class Newest:
+    """Records by their keys and generation ids, until they are terminal and written.
+
+    Writes are numbered in their order; the record of the highest number counts, whenever it is told.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._key_of: dict[str, str] = {}  # generation id → key
+
+    def get(self, key: str) -> Record | None:
+        """The newest record under this key."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.record
+
+    def find(self, generation_id: str) -> Record | None:
+        """The newest record of this generation."""
+        key = self._key_of.get(generation_id)
+        return None if key is None else self.get(key)
+
+    def read(self, record: Record) -> Record:
+        """Take a record that the file holds; returns the newest of this job."""
+        if record.key not in self._entries:
+            self._put(record, 0).written = 0
+        return self._entries[record.key].record
+
+    def noted(self, record: Record, number: int) -> None:
+        """Take a record that counts before it is written."""
+        self._put(record, number)
+
+    def written(self, record: Record, number: int) -> bool:
+        """Take a record that was written; returns whether the job was dropped, as the file can tell all of it now."""
+        entry = self._entries.get(record.key)
+        if entry is None or entry.number < number:
+            entry = self._put(record, number)
+        entry.written = number
+        if number < entry.number or not entry.record.state.is_terminal:
+            return False
+        self._drop(entry.record)
+        return True
+
+    def unwritten(self) -> list[Record]:
+        """The records of the jobs of which the file knows nothing yet, in the order in which they came."""
+        return [entry.record for entry in self._entries.values() if entry.written is None]
+
+    def _put(self, record: Record, number: int) -> _Entry:
+        entry = self._entries.get(record.key)
+        if entry is None:
+            entry = self._entries[record.key] = _Entry(record, number, None)
+        entry.record, entry.number = record, number
+        if record.generation_id is not None:
+            self._key_of[record.generation_id] = record.key
+        return entry
+
+    def _drop(self, record: Record) -> None:
+        del self._entries[record.key]
+        if record.generation_id is not None and self._key_of.get(record.generation_id) == record.key:
+            del self._key_of[record.generation_id]
+
+    def __len__(self) -> int:
+        return len(self._entries)

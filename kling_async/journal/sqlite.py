@@ -1,0 +1,221 @@
+"""The journal that outlives the process: one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from asyncio import wrap_future
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from kling_async.errors import JournalError
+from kling_async.journal import table
+from kling_async.journal.fingerprints import Fingerprints
+from kling_async.journal.inbox import Write
+from kling_async.journal.newest import Newest
+from kling_async.journal.rows import write_row
+from kling_async.journal.writer import Writer
+
+if TYPE_CHECKING:
+    import os
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from kling_async.journal.base import Record
+
+__all__ = ["SQLiteJournal"]
+
+_T = TypeVar("_T")
+
+
+class SQLiteJournal:
+    """Records in a SQLite file, durable once committed: neither a crash nor a power cut loses them.
+
+    One session at a time owns the file, on one machine; `JournalReader` reads it meanwhile. Beside it stands
+    ``<name>-owner``, which tells who that is, and while a session is open the files that SQLite needs to undo what a
+    crash leaves half done: a copy of the file alone is whole only while no session has it.
+
+    What is waiting to be written is written together, so that thousands of jobs share one wait for the disk. Nothing of
+    that happens on the event loop; only ``get`` and ``find`` stop it, for some tenths of a millisecond or until the
+    disk has finished a write, for a job that was over before or was over long ago: those are not kept in memory.
+
+    The file holds requests, tags, outcomes and the URLs of finished videos, and never the API key. Data URIs in
+    requests are kept once each, however many requests share them. Tags come back as JSON has them: tuples as lists.
+    A request or tag is recorded as it is when the job is first recorded. Errors come back with their attributes,
+    without their causes.
+
+    Args:
+        path: The file; it is made if there is none, its directory is not.
+    """
+
+    lease = math.inf
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()  # links to one file are one journal, wherever the process goes
+        self._writer: Writer | None = None
+        self._newest = Newest()
+        self._keys = Fingerprints(())  # of the jobs in the file, and likewise the generations
+        self._generations = Fingerprints(())
+        self._numbers = count(1)
+        self._lost: str | None = None  # why the last session could not write everything
+
+    async def open(self) -> None:
+        """Own the file, check it whole, and learn which jobs it holds.
+
+        Reading all of it for the check takes about a second for 300 MB, which is 200,000 jobs with long prompts.
+
+        Raises:
+            JournalError: It is owned by another session, corrupt, of a newer version, or no journal.
+        """
+        if self._writer is not None:
+            raise JournalError(f"journal {self.path}: it is open already")
+        writer = self._writer = Writer(self.path, asyncio.get_running_loop(), self._reported)
+        try:
+            await writer.start()
+            self._keys = await wrap_future(writer.ask(table.keys))
+            self._generations = await wrap_future(writer.ask(table.generations))
+        except BaseException:
+            self._writer = None
+            writer.leave()
+            raise
+        self._newest, self._lost = Newest(), None
+
+    async def claim(self) -> Sequence[Record]:
+        """Every record that is not terminal, in the order they were queued; all are this session's until it ends."""
+        await self._settle()
+        claimed = [self._newest.read(record) for record in await self._ask(table.open_records)]
+        return [record for record in claimed + self._newest.unwritten() if not record.state.is_terminal]
+
+    async def renew(self) -> None:
+        """Nobody else can take what is held."""
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Nobody else can take what is let go of before this session ends."""
+
+    def get(self, key: str) -> Record | None:
+        """The newest record under this key.
+
+        Raises:
+            JournalError: It is only in the file, and cannot be read there.
+        """
+        record = self._newest.get(key)
+        if record is not None or key not in self._keys:
+            return record
+        return self._opened().ask(partial(table.by_key, key=key)).result()
+
+    def find(self, generation_id: str) -> Record | None:
+        """The newest record of this generation.
+
+        Raises:
+            JournalError: It is only in the file, and cannot be read there.
+        """
+        record = self._newest.find(generation_id)
+        if record is not None or generation_id not in self._generations:
+            return record
+        return self._opened().ask(partial(table.by_generation, generation_id=generation_id)).result()
+
+    async def history(self) -> AsyncIterator[Record]:
+        """The newest record of every key, in the order they were queued, read a few hundred at a time.
+
+        A job queued meanwhile may be among them or not.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+        await self._settle()
+        records, place = await self._ask(partial(table.page, after=0))
+        while records:
+            for record in records:
+                yield self._newest.get(record.key) or record
+            records, place = await self._ask(partial(table.page, after=place))
+        for record in self._newest.unwritten():
+            yield record
+
+    def note(self, record: Record) -> None:
+        """Take a record that is written within a fraction of a second, or as soon as the disk takes it again.
+
+        Raises:
+            InvalidRequest: Its tag or its request is not JSON.
+            JournalError: The journal is not open.
+        """
+        write = self._write(record, None)
+        self._newest.noted(record, write.number)
+
+    async def commit(self, record: Record) -> None:
+        """Take a record, and return once a crash cannot lose it, nor any noted before it.
+
+        Until then ``get`` returns what it returned before. Cancelled, the record may or may not be written.
+
+        Raises:
+            InvalidRequest: Its tag or its request is not JSON.
+            JournalError: It could not be written, and will not be; ``get`` returns what it returned before.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._write(record, waiter)
+        await _written(waiter)
+
+    async def flush(self) -> None:
+        """Return once a crash cannot lose anything noted until now.
+
+        Raises:
+            JournalError: Something could not be written; it will be tried again with whatever is written next.
+        """
+        if self._writer is not None:
+            waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            self._writer.put(Write(next(self._numbers), None, None, waiter))
+            await _written(waiter)
+        elif self._lost is not None:
+            raise JournalError(self._lost)
+
+    async def close(self) -> None:
+        """Write what was noted, and let go of the file. Cancelled, it is done without being waited for.
+
+        Raises:
+            JournalError: Something could not be written, and is lost.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            self._lost = await writer.stop()
+            await self.flush()
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            raise JournalError(f"journal {self.path}: it is not open")
+        return self._writer
+
+    def _write(self, record: Record, waiter: asyncio.Future[str | None] | None) -> Write:
+        writer = self._opened()
+        row = write_row(record, before=self._newest.get(record.key))
+        write = Write(next(self._numbers), record, row, waiter)
+        writer.put(write)
+        return write
+
+    def _reported(self, writes: Sequence[Write], reason: str | None) -> None:
+        for write in writes:
+            if write.record is not None and reason is None and self._newest.written(write.record, write.number):
+                self._keys.add(write.record.key)
+                if write.record.generation_id is not None:
+                    self._generations.add(write.record.generation_id)
+            if write.waiter is not None and not write.waiter.done():
+                write.waiter.set_result(reason)
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
+        return await wrap_future(self._opened().ask(question))
+
+    async def _settle(self) -> None:
+        """Have the file catch up; what it cannot take yet is in mind."""
+        with suppress(JournalError):
+            await self.flush()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._writer is None else f"open, {len(self._newest)} jobs in mind"
+        return f"<SQLiteJournal {str(self.path)!r} {state}>"
+
+
+async def _written(waiter: asyncio.Future[str | None]) -> None:
+    reason = await waiter
+    if reason is not None:
+        raise JournalError(reason)

@@ -1,0 +1,163 @@
+"""One thread with the one connection that writes, where whatever waits is written in one transaction."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from asyncio import wrap_future
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kling_async.journal import table
+from kling_async.journal.connections import journal_errors, transaction
+from kling_async.journal.file import owned_file
+from kling_async.journal.inbox import Inbox, Read
+
+if TYPE_CHECKING:
+    import sqlite3
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from kling_async.journal.inbox import Write
+
+__all__ = ["Writer"]
+
+_logger = logging.getLogger("kling_async.journal")
+
+_T = TypeVar("_T")
+
+
+class Writer:
+    """Owns a journal's file, from `start` to `stop`.
+
+    The thread is a daemon, so that a session nobody closed cannot keep a process from ending; and it is joined when the
+    interpreter exits, so that nothing left with it is lost then.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        loop: AbstractEventLoop,
+        report: Callable[[Sequence[Write], str | None], None],
+    ) -> None:
+        self._path = path
+        self._loop = loop
+        self._report = report  # called on the loop, once for all writes of a transaction
+        self._inbox = Inbox()
+        self._kept: list[Write] = []  # what could not be written yet
+        self._reason: str | None = None  # why it could not
+        self._opened: Future[None] = Future()
+        self._ended: Future[str | None] = Future()
+        self._thread = Thread(target=self._run, name=f"kling_async journal {path.name}", daemon=True)
+
+    async def start(self) -> None:
+        """Open the file.
+
+        Raises:
+            JournalError: It cannot be used.
+        """
+        for future in (self._opened, self._ended):
+            future.set_running_or_notify_cancel()  # those who wait for it may be cancelled, it cannot
+        atexit.register(self._finish)
+        self._thread.start()
+        await wrap_future(self._opened)
+
+    async def stop(self) -> str | None:
+        """Write what is left, and close the file; the reason if something could not be written.
+
+        Cancelled, it leaves that to the thread.
+        """
+        self.leave()
+        reason = await wrap_future(self._ended)
+        self._finish()
+        atexit.unregister(self._finish)
+        return reason
+
+    def leave(self) -> None:
+        """Have the thread write what is left and close the file, without waiting for it."""
+        self._inbox.close()
+
+    def _finish(self) -> None:
+        self.leave()
+        self._thread.join()
+
+    def put(self, write: Write) -> None:
+        """Have this written.
+
+        Raises:
+            JournalError: The journal is closed.
+        """
+        self._inbox.put(write)
+
+    def ask(self, question: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
+        """Have this read, before the writes that wait; the future raises `JournalError` if it cannot be.
+
+        Raises:
+            JournalError: The journal is closed.
+        """
+        read = Read(question)
+        self._inbox.ask(read)
+        return read.answer
+
+    # On the thread
+
+    def _run(self) -> None:
+        try:
+            with owned_file(self._path) as connection:
+                self._opened.set_result(None)
+                while self._turn(connection):
+                    pass
+        except Exception as error:  # noqa: BLE001 - whatever ends the thread is told to those who wait for it
+            self._inbox.close()
+            if self._opened.done():
+                self._reason = self._reason or str(error)
+            else:
+                self._opened.set_exception(error)
+        self._ended.set_result(self._reason)
+
+    def _turn(self, connection: sqlite3.Connection) -> bool:
+        batch = self._inbox.take()
+        for read in batch.reads:
+            self._answer(read, connection)
+        if batch.writes or (batch.last and self._kept):
+            self._write(batch.writes, connection)
+        return not batch.last
+
+    def _answer(self, read: Read[Any], connection: sqlite3.Connection) -> None:
+        if not read.answer.set_running_or_notify_cancel():
+            return
+        try:
+            with journal_errors(self._path):
+                read.answer.set_result(read.ask(connection))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            read.answer.set_exception(error)
+
+    def _write(self, writes: list[Write], connection: sqlite3.Connection) -> None:
+        """Write everything in one transaction; what nobody waits for is tried again with the next."""
+        writes, before = self._kept + writes, self._reason
+        try:
+            self._commit(writes, connection)
+        except Exception as error:  # noqa: BLE001 - it is told to those who wait, and this thread goes on
+            self._reason = f"journal {self._path}: {error}"
+            self._kept = [write for write in writes if write.waiter is None]
+            self._tell([write for write in writes if write.waiter is not None])
+        else:
+            self._reason, self._kept = None, []
+            self._tell(writes)
+        if self._reason != before:
+            _logger.warning(self._reason or f"journal {self._path}: everything is written again")
+
+    def _commit(self, writes: list[Write], connection: sqlite3.Connection) -> None:
+        rows = [write.row for write in writes if write.row is not None]
+        if not rows:
+            return
+        with transaction(connection):
+            for row in rows:
+                table.write(connection, row)
+
+    def _tell(self, writes: list[Write]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._report, writes, self._reason)
