@@ -53,6 +53,7 @@ from kling_async.journal.base import Journal, Record, State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.pacing.cadence import Polling
 from kling_async.pacing.rate import Limits
+from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.session import KlingSession
 from kling_async.transport.base import StreamedResponse, Timeouts, Transport
 
@@ -104,6 +105,7 @@ __all__ = [
     "Polling",
     "Queued",
     "RateLimited",
+    "Reconciliation",
     "Record",
     "Request",
     "RequestTimeout",

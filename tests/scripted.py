@@ -60,11 +60,18 @@ class ScriptedVendor:
     polls: dict[str, int] = field(factory=dict)
     done_at: dict[str, float] = field(factory=dict)
     cancelled: int = 0
+    on_logs: Callable[[int], Answer] = lambda _: None
+    rows: list[dict[str, Any]] = field(factory=list)  # the account's log, newest first
+    looks: list[float] = field(factory=list)
+    names: list[str] = field(factory=list)  # what each POST was sent under
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
         try:
-            return await (self._submit() if request.lane is Lane.SUBMIT else self._poll(request))
+            if request.lane is Lane.SUBMIT:
+                self.names.append(request.headers["X-Client-Request-Id"])
+                return await self._submit()
+            return await (self._look(request) if "/v2/logs?" in request.target else self._poll(request))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -92,6 +99,17 @@ class ScriptedVendor:
         if scripted is not None:
             return _played(scripted)
         return done(generation_id) if now >= self.done_at.get(generation_id, 0.0) else running(generation_id)
+
+    async def _look(self, request: HttpRequest) -> HttpResponse:
+        query = parse_qs(urlsplit(request.target).query)
+        offset, limit = int(query["offset"][0]), int(query["limit"][0])
+        self.looks.append(round(asyncio.get_running_loop().time(), 6))
+        scripted = self.on_logs(len(self.looks))
+        await self._take(0.0)
+        if scripted is not None:
+            return _played(scripted)
+        has_more = offset + limit < len(self.rows)
+        return answer(200, {"data": self.rows[offset : offset + limit], "pagination": {"has_more": has_more}})
 
     async def _take(self, extra: float) -> None:
         if self.latency + extra:

@@ -107,15 +107,9 @@ class HttpResponse:
 
 @frozen
 class Accepted:
-    """The vendor took the job and will charge for it.
-
-    Attributes:
-        generation_id: Its id of it.
-        echo: The name the submit was sent under, if the vendor repeated it ("Request tracing").
-    """
+    """The vendor took the job and will charge for it."""
 
     generation_id: str
-    echo: str | None = None
 
 
 @frozen
@@ -196,7 +190,7 @@ def _read_accepted(response: HttpResponse) -> SubmitAnswer:
     generation_id = first_id(answer.get("id"), answer.get("generation_id"))
     if generation_id is None:
         return Uncertain(_malformed(response, "the submit was answered without a generation id"))
-    return Accepted(generation_id, response.headers.get("x-client-request-id"))
+    return Accepted(generation_id)
 
 
 def read_generation(response: HttpResponse, generation_id: str) -> Generation:

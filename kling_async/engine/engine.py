@@ -60,9 +60,7 @@ class Engine:
         poller = Poller(transport, self.roster, polling, rng=rng)
         self._submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
         self.scheduler = Scheduler(self.roster, self._submitter, poller, limits, self.tally, rng=rng)
-        self._reconciler = Reconciler(
-            transport, self.roster, self._submitter, self.scheduler, reconciliation, wall=wall
-        )
+        self._reconciler = Reconciler(transport, self.roster, self.scheduler, reconciliation, wall=wall)
         self.scheduler.on_doubt = self._reconciler.take
         self.crash: Exception | None = None
         self.closing = False

@@ -19,12 +19,11 @@ from kling_async.journal.base import State
 from kling_async.pacing.rate import Gcra
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from kling_async.api.logs import LogRow
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.submitter import Submitter
     from kling_async.engine.watch import Watch
     from kling_async.pacing.reconciliation import Reconciliation
     from kling_async.transport.base import Transport
@@ -37,6 +36,7 @@ _logger = logging.getLogger("kling_async.reconcile")
 _LOOKS_PER_SECOND, _LOOKS_AT_ONCE = 2.5, 40
 
 _FIRST_LOOK, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
+_UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
 _SKEW = 3600.0  # how far this machine's clock and the vendor's may be apart, in seconds
 
 
@@ -51,7 +51,6 @@ class Reconciler:
         self,
         transport: Transport,
         roster: Roster,
-        submitter: Submitter,
         scheduler: Scheduler,
         settings: Reconciliation,
         *,
@@ -59,7 +58,6 @@ class Reconciler:
     ) -> None:
         self._transport = transport
         self._roster = roster
-        self._submitter = submitter
         self._scheduler = scheduler
         self._settings = settings
         self._wall = wall
@@ -109,11 +107,11 @@ class Reconciler:
     async def _look(self, begun: float) -> None:
         """Look for every doubtful job once. Trouble on the way makes the look incomplete, which proves nothing."""
         doubtful = self._still_doubtful()
-        rows: dict[str, list[LogRow]] = {}
+        rows: dict[str, dict[str, LogRow]] = {}  # by name and id; pages that shift may show a row twice
         trouble: Exception | None = None
         try:
             async for row in self._rows(doubtful):
-                rows.setdefault(row.client_request_id, []).append(row)
+                rows.setdefault(row.client_request_id, {})[row.inference_id] = row
         except AuthenticationError as error:
             await self._scheduler.halt(error)
             return
@@ -139,7 +137,7 @@ class Reconciler:
     async def _conclude(
         self,
         doubtful: Sequence[Watch],
-        rows: Mapping[str, Sequence[LogRow]],
+        rows: Mapping[str, Mapping[str, LogRow]],
         begun: float,
         trouble: Exception | None,
     ) -> None:
@@ -147,21 +145,22 @@ class Reconciler:
         for watch in doubtful:
             if watch.settled or watch.record.state is not State.UNCERTAIN:
                 continue
-            found = [row for name in _names(watch) for row in reversed(rows.get(name, ())) if self._fits(watch, row)]
+            named = [row for name in _names(watch) for row in reversed(tuple(rows.get(name, {}).values()))]
+            found = [row for row in named if self._fits(watch, row)]
             if found:
                 await self._adopt(watch, found)
             elif trouble is None and begun >= self._hopeless_at(watch):
-                await self._give_up(
-                    watch, proven=self._submitter.echoed and shown > (watch.record.submitted_at or math.inf)
-                )
-            elif trouble is not None and begun >= 2 * self._hopeless_at(watch) - watch.begun_at:
-                # Nobody waits for ever for a log that cannot be read.
+                await self._give_up(watch, proven=shown > (watch.record.submitted_at or math.inf))
+            elif begun >= self._hopeless_at(watch) + _UNREADABLE:
                 self._roster.settle(watch, doubt(watch))
 
-    def _newest_of_ours(self, rows: Mapping[str, Sequence[LogRow]]) -> float:
-        """When the newest POST was begun that the log shows and this journal knows."""
+    def _newest_of_ours(self, names: Iterable[str]) -> float:
+        """When the newest POST was begun that this journal knows and the log shows under its name.
+
+        The log bears the names of submits, then, and has caught up with that one.
+        """
         newest = -math.inf
-        for name in rows:
+        for name in names:
             record = self._roster.recorded(name.rpartition(":")[0])
             if record is not None and record.client_request_id == name and record.submitted_at is not None:
                 newest = max(newest, record.submitted_at)
@@ -183,7 +182,7 @@ class Reconciler:
             ids = ", ".join(row.inference_id for row in found)
             _logger.error("job %s is in the log %d times, as %s; going on with the first", key, len(found), ids)
         _logger.info("job %s was accepted after all, as %s", key, row.inference_id)
-        del self._doubtful[key]
+        self._doubtful.pop(key, None)
         if row.succeeded is False:
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
             await self._roster.finish(watch, State.FAILED, generation_id=row.inference_id, error=error)
@@ -192,7 +191,7 @@ class Reconciler:
         self._scheduler.take_up(watch)
 
     async def _give_up(self, watch: Watch, *, proven: bool) -> None:
-        del self._doubtful[watch.record.key]
+        self._doubtful.pop(watch.record.key, None)
         record, settings = watch.record, self._settings
         if settings.then == "resubmit" and proven and len(record.former_request_ids) < settings.max_resubmits:
             _logger.warning("job %s is not in the account's log, and is submitted again", record.key)

@@ -131,8 +131,7 @@ class Roster:
         record = evolve(record, deadline=None if deadline is None else wall + deadline)
         watch = _watch(record)
         watch.deadline = math.inf if deadline is None else now + deadline
-        if record.submitted_at is not None:
-            watch.begun_at = now - max(0.0, wall - record.submitted_at)
+        watch.begun_at = now - max(0.0, wall - (record.submitted_at or wall))
         if record.generation_id is not None:
             watch.accepted_at = now - max(0.0, wall - (record.accepted_at or wall))
             watch.deadline = min(watch.deadline, now + self._patience)

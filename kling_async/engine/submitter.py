@@ -57,7 +57,6 @@ class Submitter:
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
-        self.echoed = False  # whether the vendor repeats the names of submits: then its log can be trusted to bear them
         self._transport = transport
         self._roster = roster
         self._poller = poller
@@ -83,8 +82,7 @@ class Submitter:
                 await self._roster.accept(watch, answer.generation_id)
             return None
         match answer:
-            case Accepted(generation_id, echo):
-                self.echoed |= echo == client_request_id
+            case Accepted(generation_id):
                 return await self._accepted(watch, generation_id)
             case TryAgain(error):
                 return self._try_again(watch, error)

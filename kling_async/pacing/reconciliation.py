@@ -52,7 +52,7 @@ class Reconciliation:
             duration: rows lag, and one may appear only when its generation ends.
         then: What follows when it is not there. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
-            log proves nothing: the vendor has not echoed the names of requests, or shows no later job of this journal.
+            log proves nothing, because it shows no later job of this journal under its name.
         max_resubmits: How often one job may be sent again so. 1.
 
     Raises:
