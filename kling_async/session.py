@@ -73,6 +73,8 @@ class KlingSession:
         polling: When generations are asked about.
         timeouts: How long things may take.
         reconciliation: What becomes of jobs whose submit may or may not have been accepted.
+        hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
+            they are submitted.
         transport: What sends the requests, instead of HTTP; it is not closed by the session, and needs no key here.
         rng: Where jitter comes from; pass a seeded one to make a run repeatable. Keys and names never come from it.
 
@@ -90,6 +92,7 @@ class KlingSession:
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
         reconciliation: Reconciliation | None = None,
+        hold: bool = False,
         transport: Transport | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class KlingSession:
         self._polling = polling or Polling()
         self._timeouts = timeouts or Timeouts()
         self._reconciliation = reconciliation or Reconciliation()
+        self._hold = hold
         self._journal: Journal = journal or MemoryJournal()
         self._rng = rng or Random()  # noqa: S311 - jitter is no secret
         self._base_url = base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
@@ -168,6 +172,7 @@ class KlingSession:
                 polling=self._polling,
                 timeouts=self._timeouts,
                 reconciliation=self._reconciliation,
+                hold=self._hold,
                 rng=self._rng,
                 wall=time.time,
             )
@@ -318,7 +323,7 @@ class KlingSession:
         Raises:
             SessionClosed: The session has not been entered, or has ended.
         """
-        self._working().scheduler.resume()
+        self._working().resume_submissions()
 
     # Asking
 

@@ -18,6 +18,7 @@ from kling_async.engine.scheduler import Scheduler
 from kling_async.engine.stats import Tally
 from kling_async.engine.submitter import Submitter
 from kling_async.errors import SessionClosed
+from kling_async.journal.base import State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -50,6 +51,7 @@ class Engine:
         polling: Polling,
         timeouts: Timeouts,
         reconciliation: Reconciliation,
+        hold: bool,
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
@@ -66,6 +68,8 @@ class Engine:
         self.closing = False
         self._journal = journal
         self._grace = timeouts.close
+        self._hold = hold
+        self._held: list[Watch] = []  # jobs of an earlier session that wait to be told to go on
         self._group: TaskGroup | None = None  # what ends as soon as the session does
         self._pumps: WeakSet[Pump] = WeakSet()
 
@@ -73,12 +77,28 @@ class Engine:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
         await self._journal.open()
         try:
+            await self._reopen()
             await self._work(ready, stop)
         finally:
             self.close()
             self._settle_all()
             self.events.close()
             await self._journal.close()
+
+    async def _reopen(self) -> None:
+        """Go on with what an earlier session on this journal left open."""
+        for record in await self._journal.claim():
+            watch = self.roster.reopen(record)
+            if self._hold and record.state is State.QUEUED:
+                self._held.append(watch)
+            else:
+                self.scheduler.take_up(watch)
+
+    def resume_submissions(self) -> None:
+        """Submit what was held, and go on after a refusal."""
+        self.scheduler.resume()
+        while self._held:
+            self.scheduler.take_up(self._held.pop(0))
 
     def close(self) -> None:
         """Take on nothing more, read from sources nothing more, and begin no POST any more."""

@@ -113,7 +113,7 @@ class Reconciler:
             async for row in self._rows(doubtful):
                 rows.setdefault(row.client_request_id, {})[row.inference_id] = row
         except AuthenticationError as error:
-            await self._scheduler.halt(error)
+            self._scheduler.halt(error)
             return
         except Exception as error:  # noqa: BLE001 - a mistake in here must not leave jobs waiting for ever
             _logger.warning("the account's log could not be read to its end: %r", error)

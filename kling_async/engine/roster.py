@@ -54,6 +54,7 @@ class Roster:
         self._wall = wall
         self._patience = patience  # how long a generation is watched, in seconds
         self.on_settled: Callable[[], None] = lambda: None
+        self.on_unrecorded: Callable[[JournalError], None] = lambda _: None
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
@@ -92,7 +93,7 @@ class Roster:
                 endpoint=request.endpoint,
                 queued_at=self._wall(),
             )
-        watch = self._enrol(record, deadline)
+        watch = self._carry_on(record, deadline)
         self.emit(watch, events.Queued)
         return watch
 
@@ -118,7 +119,26 @@ class Roster:
                 queued_at=wall,
                 accepted_at=wall,
             )
-        return self._enrol(record, deadline)
+        return self._carry_on(record, deadline)
+
+    def reopen(self, record: Record) -> Watch:
+        """Take on a job that an earlier session left open; its time has passed meanwhile."""
+        watch = self._enrol(record)
+        if record.deadline is not None:
+            watch.deadline = self._instant(record.deadline)
+        if record.generation_id is not None:
+            watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
+        return watch
+
+    def carry(self, record: Record, *, tag: object, deadline: float | None) -> Watch:
+        """Take on a job that was begun elsewhere.
+
+        Raises:
+            InvalidRequest: Its key stands for something else here, or its generation is another job's.
+        """
+        if self._journal.get(record.key) is not None or self.owns(record.generation_id or ""):
+            raise _misused(record.key)
+        return self._carry_on(evolve(record, tag=tag), deadline)
 
     def turned_away(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
@@ -126,21 +146,32 @@ class Roster:
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
-    def _enrol(self, record: Record, deadline: float | None) -> Watch:
-        now, wall = self.loop.time(), self._wall()
-        record = evolve(record, deadline=None if deadline is None else wall + deadline)
-        watch = _watch(record)
-        watch.deadline = math.inf if deadline is None else now + deadline
-        watch.begun_at = now - max(0.0, wall - (record.submitted_at or wall))
-        if record.generation_id is not None:
-            watch.accepted_at = now - max(0.0, wall - (record.accepted_at or wall))
-            watch.deadline = min(watch.deadline, now + self._patience)
+    def _carry_on(self, record: Record, deadline: float | None) -> Watch:
+        """Watch from now on, for as long as the caller and a new span of patience allow."""
+        now = self.loop.time()
+        record = evolve(record, deadline=None if deadline is None else self._wall() + deadline)
         self._journal.note(record)
+        watch = self._enrol(record)
+        watch.deadline = math.inf if deadline is None else now + deadline
+        if record.generation_id is not None:
+            watch.deadline = min(watch.deadline, now + self._patience)
+        return watch
+
+    def _enrol(self, record: Record) -> Watch:
+        watch = _watch(record)
+        now = self.loop.time()
+        watch.begun_at = now if record.submitted_at is None else min(now, self._instant(record.submitted_at))
+        if record.generation_id is not None:
+            watch.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
         self._watches[record.key] = watch
         self.open[record.key] = Job(watch, self)
         self.standing[record.state] += 1
         self._idle.clear()
         return watch
+
+    def _instant(self, wall: float) -> float:
+        """A moment of wall-clock time as an instant of the loop's."""
+        return self.loop.time() + (wall - self._wall())
 
     def _finished(self, record: Record) -> Job:
         watch = _watch(record)
@@ -214,10 +245,12 @@ class Roster:
     async def _commit_regardless(self, watch: Watch, state: State, changes: dict[str, Any]) -> None:
         try:
             await self.commit(watch, state, **changes)
-        except JournalError:
+        except JournalError as error:
             known = changes.get("generation_id", watch.record.generation_id)
             _logger.exception("job %s is %s (generation %s), unrecorded", watch.record.key, state.value, known)
-            self._put(watch, self._changed(watch, state, changes))
+            if watch.record.state.may_become(state):  # it was not abandoned meanwhile
+                self.note(watch, state, **changes)
+            self.on_unrecorded(error)
 
     # Settling
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.stats import Tally
-    from kling_async.engine.steps import Step
+    from kling_async.engine.steps import Refusal, Step
     from kling_async.engine.submitter import Submitter
     from kling_async.engine.watch import Watch
-    from kling_async.errors import APIError, RateLimited
+    from kling_async.errors import RateLimited
     from kling_async.pacing.rate import Limits
 
 __all__ = ["Scheduler"]
@@ -46,7 +47,6 @@ _logger = logging.getLogger("kling_async.scheduler")
 _STRIDE = 64  # decisions in a row before other tasks get the loop
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
 _POST_GRACE = 1.0  # how long after a deadline a POST under way is looked at again, in seconds
-_CHUNK = 256  # jobs settled in a row before other tasks get the loop
 
 
 class Scheduler:
@@ -80,8 +80,10 @@ class Scheduler:
         self._submitting = 0  # POSTs under way
         self._polling = 0  # GETs under way
         self._submits_in_a_row: int = 0
-        self._halted: APIError | None = None
+        self._halted: Refusal | None = None
+        self._concerned: deque[Watch] = deque()  # jobs that are to be told of it
         roster.on_settled = self.room_again
+        roster.on_unrecorded = self.halt
 
     # What callers ask
 
@@ -111,7 +113,7 @@ class Scheduler:
         await sleep_until(max(self._rate.reserve(self._now()), self._pause.until))
 
     @property
-    def halted(self) -> APIError | None:
+    def halted(self) -> Refusal | None:
         """Why submits do not go on, if they do not."""
         return self._halted
 
@@ -128,7 +130,9 @@ class Scheduler:
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
-            if self._expiries.next_due <= now:
+            if self._concerned:
+                self._tell(self._concerned.popleft())
+            elif self._expiries.next_due <= now:
                 self._expire(self._expiries.take_due(now))
             elif start_at <= now:
                 self._start(now, pool, submits)
@@ -187,6 +191,10 @@ class Scheduler:
     # Acting on what came of it
 
     async def _submit(self, watch: Watch) -> None:
+        self._tell(watch)  # submits may have been stopped since this one was started
+        if watch.settled:
+            self._submitting -= 1
+            return
         self._tally.submits += 1
         with self._handling(watch):
             begun = self._now()
@@ -227,7 +235,8 @@ class Scheduler:
             case Throttled(error):
                 self._refused(watch, error, pause, begun)
             case Halt(error):
-                await self.halt(error)
+                self.halt(error)
+                self._put(watch, watch.due)
             case Next(at):
                 pause.accepted(begun)
                 self._put(watch, at)
@@ -244,8 +253,7 @@ class Scheduler:
         self._put(watch, watch.due)
 
     def _put(self, watch: Watch, due: float) -> None:
-        if self._halted is not None and watch.record.state in _stopped_by(self._halted):
-            self._roster.settle(watch, copied(self._halted))
+        self._tell(watch)
         if watch.settled:
             return
         if watch.record.state is State.UNCERTAIN:
@@ -256,19 +264,20 @@ class Scheduler:
         agenda.put(due, watch)
         self._alarm.wake_by(due)
 
-    async def halt(self, error: APIError) -> None:
+    def halt(self, error: Refusal) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""
         if self._halted is None:
-            _logger.error("the account refuses to go on: %s", error)
+            _logger.error("submits cannot go on: %s", error)
         self._halted = error
-        for count, watch in enumerate(self._roster.watches(*_stopped_by(error)), start=1):
-            if watch.record.state in _stopped_by(error):
-                self._roster.settle(watch, copied(error))
-            if count % _CHUNK == 0:
-                await asyncio.sleep(0)
+        self._concerned.extend(self._roster.watches(*_stopped_by(error)))
+        self._alarm.wake()
+
+    def _tell(self, watch: Watch) -> None:
+        if self._halted is not None and watch.record.state in _stopped_by(self._halted):
+            self._roster.settle(watch, copied(self._halted))
 
 
-def _stopped_by(error: APIError) -> tuple[State, ...]:
+def _stopped_by(error: Refusal) -> tuple[State, ...]:
     """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
     if isinstance(error, AuthenticationError):
         return (State.QUEUED, State.PENDING, State.UNCERTAIN)

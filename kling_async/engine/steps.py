@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from kling_async.errors import AuthenticationError, OutOfCredits, RateLimited
+    from kling_async.errors import AuthenticationError, JournalError, OutOfCredits, RateLimited
+
+    Refusal = AuthenticationError | OutOfCredits | JournalError
 
 __all__ = ["Halt", "Next", "Step", "Throttled"]
 
@@ -28,9 +30,9 @@ class Throttled:
 
 @frozen
 class Halt:
-    """The account refuses: submits cannot go on, nor, under a bad key, can anything else."""
+    """Submits cannot go on, nor, under a bad key, can anything else."""
 
-    error: AuthenticationError | OutOfCredits
+    error: Refusal
 
 
 Step = Next | Throttled | Halt | None

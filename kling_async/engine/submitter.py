@@ -74,9 +74,16 @@ class Submitter:
         record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
         message = submit_request(record.endpoint, record.request.body(), client_request_id)
-        if watch.settled or self.closing or not await self._begin(watch, client_request_id):
+        if watch.settled or self.closing:
             return None
-        answer = await self._post(watch, message)
+        try:
+            if not await self._begin(watch, client_request_id):
+                return None
+        except JournalError as trouble:
+            return Halt(trouble)
+        return await self._conclude(watch, await self._post(watch, message))
+
+    async def _conclude(self, watch: Watch, answer: SubmitAnswer) -> Step:
         if watch.record.state is State.ABANDONED:
             if isinstance(answer, Accepted):
                 await self._roster.accept(watch, answer.generation_id)
@@ -92,7 +99,11 @@ class Submitter:
                 return self._uncertain(watch, error)
 
     async def _begin(self, watch: Watch, client_request_id: str) -> bool:
-        """Make sure that a crash from here on is remembered as one that may have bought something."""
+        """Make sure that a crash from here on is remembered as one that may have bought something.
+
+        Raises:
+            JournalError: That cannot be made sure of.
+        """
         attempt = watch.record.attempts + 1
         watch.begun_at = self._now()
         try:
@@ -103,9 +114,6 @@ class Submitter:
                 client_request_id=client_request_id,
                 submitted_at=self._wall(),
             )
-        except JournalError as error:
-            self._roster.settle(watch, error)
-            return False
         except asyncio.CancelledError:
             # The record may have been written, but nothing was sent.
             self._roster.restore(watch)
