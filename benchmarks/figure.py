@@ -62,7 +62,7 @@ class Size:
 
 
 FULL = Size(
-    rounds=5,
+    rounds=10,
     polls=10_000,
     cpu_jobs=1000,
     memory_jobs=(10_000, 100_000),

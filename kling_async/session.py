@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
+from time import time as wall_clock
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -26,6 +26,7 @@ from kling_async.engine.runner import Runner
 from kling_async.engine.stats import Stats, snapshot
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
 from kling_async.journal.memory import MemoryJournal
+from kling_async.journal.token import is_token, read_token
 from kling_async.pacing.cadence import Polling
 from kling_async.pacing.rate import Limits
 from kling_async.pacing.reconciliation import Reconciliation
@@ -33,12 +34,12 @@ from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
     from datetime import timedelta
     from types import TracebackType
 
     from kling_async.api.results import Generation, Video
-    from kling_async.journal.base import Journal
+    from kling_async.journal.base import Journal, Record
     from kling_async.transport.base import Transport
 
 __all__ = ["KlingSession"]
@@ -174,7 +175,7 @@ class KlingSession:
                 reconciliation=self._reconciliation,
                 hold=self._hold,
                 rng=self._rng,
-                wall=time.time,
+                wall=wall_clock,
             )
 
             def opened() -> None:
@@ -248,9 +249,11 @@ class KlingSession:
         """Watch a generation that was bought already, by whomever, and return its job at once.
 
         Args:
-            generation_id: The vendor's id. One that this session knows is that job, or gives its outcome at once.
+            generation_id: The vendor's id, or what `Job.token` gave, here or elsewhere. What this session or its
+                journal knows is that job, or gives its outcome at once. A token without an id is looked for in the
+                account's log, and never submitted.
             tag: As for `submit`.
-            key: As for `submit`.
+            key: As for `submit`; a token brings its own.
             deadline: As for `submit`; ``Timeouts.generation`` counts from now.
             endpoint: The endpoint it was submitted to, universal or legacy.
 
@@ -264,17 +267,32 @@ class KlingSession:
         check_endpoint(endpoint)
         check_key(key)
         limit = patience(deadline)
+        if is_token(generation_id):
+            return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
         if (job := engine.roster.under_id(generation_id)) is not None:
             return job
         watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
+
+    def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
+        record = read_token(token)
+        check_key(record.key)
+        if record.generation_id is not None and (job := engine.roster.under_id(record.generation_id)) is not None:
+            return job
+        if record.request is None or engine.roster.recorded(record.key) is None:
+            return engine.begin(engine.roster.carry(record, tag=tag, deadline=deadline))
+        if (job := engine.roster.known(record.key, record.digest)) is not None:
+            return job
+        return engine.begin(
+            engine.roster.admit(record.request, digest=record.digest, key=record.key, tag=tag, deadline=deadline)
+        )
 
     def as_completed(
         self,
         source: Iterable[Request | Job] | AsyncIterable[Request | Job],
         *,
         max_in_flight: int | None = None,
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """The jobs of a source of requests and jobs, in the order in which they settle, failures included.
 
         The source is read only as far ahead as allowed, so it may be endless, and is closed however the iteration ends.
@@ -314,6 +332,16 @@ class KlingSession:
     def pending(self) -> tuple[Job, ...]:
         """The jobs that have not settled, in the order they came."""
         return () if self._engine is None else tuple(self._engine.roster.open.values())
+
+    def history(self) -> AsyncIterator[Record]:
+        """What the journal knows of every job, finished ones included, in the order they were queued.
+
+        Raises:
+            SessionClosed: The session has not been entered, or has ended.
+            JournalError: From the iteration: it cannot be read.
+        """
+        self._working()
+        return self._journal.history()
 
     def resume_submissions(self) -> None:
         """Go on submitting after the account refused to, as when credits were bought.

@@ -23,7 +23,7 @@ _CLOSING = 10.0  # how long a source may take to close, in seconds
 _END: Any = object()
 
 
-async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> AsyncIterator[Job]:
+async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> AsyncGenerator[Job, None]:
     """Hand out a pump's jobs as they settle. However this is left, the pump has ended and its source is closed."""
     start(pump)
     try:

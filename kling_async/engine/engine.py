@@ -21,7 +21,7 @@ from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -149,7 +149,7 @@ class Engine:
         source: Iterable[Any] | AsyncIterable[Any],
         enter: Callable[[Any], Job],
         window: int,
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """The source's jobs in the order in which they settle."""
         pump = Pump(source, enter, window, lambda: self.closed("the session is closed"))
         return in_completion_order(pump, self._start)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from kling_async.engine.watch import Milestone
+from kling_async.journal.token import write_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -165,6 +166,14 @@ class Job:
         else:
             waiter = self._watch.waiter(Milestone.SETTLED, self._keeper.loop)
             waiter.add_done_callback(lambda _: callback(self))
+
+    def token(self) -> str:
+        """The job as a text to go on with elsewhere: ``session.resume(token)`` in another process or on another host.
+
+        Versioned JSON, without secrets. Taken before the vendor's id is known, it can only be used to look the job up,
+        in the journal or in the account's log, and never to submit it.
+        """
+        return write_token(self._watch.record)
 
     def abandon(self) -> None:
         """Stop watching, for good: the state becomes ABANDONED and waiters get `JobAbandoned`.

@@ -266,10 +266,10 @@ class Scheduler:
 
     def halt(self, error: Refusal) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""
-        if self._halted is None:
+        if self._halted is None or _stopped_by(self._halted) != _stopped_by(error):
             _logger.error("submits cannot go on: %s", error)
+            self._concerned.extend(self._roster.watches(*_stopped_by(error)))
         self._halted = error
-        self._concerned.extend(self._roster.watches(*_stopped_by(error)))
         self._alarm.wake()
 
     def _tell(self, watch: Watch) -> None:

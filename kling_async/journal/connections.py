@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from kling_async.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 __all__ = ["connect", "journal_errors", "reading", "transaction"]
@@ -18,11 +18,11 @@ _PATIENCE = 10.0  # seconds to wait while another process has the file
 
 
 @contextmanager
-def journal_errors(path: Path) -> Iterator[None]:
-    """Raise what SQLite raises as a `JournalError` that names the file."""
+def journal_errors(path: Path) -> Generator[None]:
+    """Raise what SQLite and the file system raise as a `JournalError` that names the file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise JournalError(f"journal {path}: {error}") from error
 
 
@@ -33,7 +33,7 @@ def connect(path: Path, mode: Literal["ro", "rw", "rwc"], *, patience: float = _
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Generator[sqlite3.Connection]:
     """Read one state of the file, whatever others write meanwhile; they can finish nothing until this ends.
 
     Nothing is changed, except that a file whose writer died amid a transaction is first put back into the state before
@@ -68,7 +68,7 @@ def _begin_reading(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
     """Write all that is written in the block, or none of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -12,7 +12,7 @@ from kling_async.journal.ownership import own
 from kling_async.journal.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 __all__ = ["journal_mode", "owned_file"]
@@ -26,7 +26,7 @@ def journal_mode(version: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def owned_file(path: Path) -> Iterator[sqlite3.Connection]:
+def owned_file(path: Path) -> Generator[sqlite3.Connection]:
     """The one writing connection to a journal, made if there is none, brought up to date if it is older.
 
     Raises:

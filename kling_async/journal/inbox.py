@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from threading import Condition
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from kling_async.errors import JournalError
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     import sqlite3
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from kling_async.journal.base import Record
     from kling_async.journal.rows import Row
@@ -48,7 +48,7 @@ class Read(Generic[_T]):
     """Something to be read: a function of the connection, and where its result goes."""
 
     ask: Callable[[sqlite3.Connection], _T]
-    answer: Future[_T] = field(factory=Future)
+    answer: Future[_T]
 
 
 @frozen

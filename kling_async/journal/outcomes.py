@@ -14,6 +14,7 @@ from kling_async.errors import KlingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import UnionType
 
 __all__ = ["read_error", "read_video", "write_error", "write_video"]
 
@@ -70,9 +71,9 @@ def _as_json(value: object) -> object:
     return value
 
 
-def _checked(value: object, cls: type[Any]) -> Any:  # noqa: ANN401 - it is of the class that was asked for
+def _checked(value: object, cls: type[Any] | UnionType) -> Any:  # noqa: ANN401 - it is of the class that was asked for
     if not isinstance(value, cls):
-        raise TypeError(f"{value!r:.80} stands where {cls.__name__} was written")
+        raise TypeError(f"{value!r:.80} is not what was written there")
     return value
 
 

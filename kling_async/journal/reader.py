@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
     import sqlite3
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from kling_async.journal.base import Record, State
 
@@ -64,7 +64,7 @@ class JournalReader:
             return table.counts(connection)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self) -> Generator[sqlite3.Connection]:
         if not self.path.exists():
             raise JournalError(f"journal {self.path}: there is no such file")
         with journal_errors(self.path), reading(self.path) as connection:

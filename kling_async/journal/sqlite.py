@@ -129,7 +129,7 @@ class SQLiteJournal:
         records, place = await self._ask(partial(table.page, after=0))
         while records:
             for record in records:
-                yield self._newest.get(record.key) or record
+                yield await self._current(record)
             records, place = await self._ask(partial(table.page, after=place))
         for record in self._newest.unwritten():
             yield record
@@ -204,6 +204,13 @@ class SQLiteJournal:
 
     async def _ask(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         return await wrap_future(self._opened().ask(question))
+
+    async def _current(self, record: Record) -> Record:
+        """The newest record of a job of which the file told this one a while ago."""
+        newest = self._newest.get(record.key)
+        if newest is not None or record.state.is_terminal:
+            return newest or record
+        return await self._ask(partial(table.by_key, key=record.key)) or record
 
     async def _settle(self) -> None:
         """Have the file catch up; what it cannot take yet is in mind."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kling_async.errors import JournalError
 from kling_async.journal import table
 from kling_async.journal.connections import journal_errors, transaction
 from kling_async.journal.file import owned_file
@@ -63,7 +64,11 @@ class Writer:
             future.set_running_or_notify_cancel()  # those who wait for it may be cancelled, it cannot
         atexit.register(self._finish)
         self._thread.start()
-        await wrap_future(self._opened)
+        try:
+            await wrap_future(self._opened)
+        except JournalError:
+            self._finish()
+            raise
 
     async def stop(self) -> str | None:
         """Write what is left, and close the file; the reason if something could not be written.
@@ -73,7 +78,6 @@ class Writer:
         self.leave()
         reason = await wrap_future(self._ended)
         self._finish()
-        atexit.unregister(self._finish)
         return reason
 
     def leave(self) -> None:
@@ -83,6 +87,7 @@ class Writer:
     def _finish(self) -> None:
         self.leave()
         self._thread.join()
+        atexit.unregister(self._finish)
 
     def put(self, write: Write) -> None:
         """Have this written.
@@ -98,9 +103,9 @@ class Writer:
         Raises:
             JournalError: The journal is closed.
         """
-        read = Read(question)
-        self._inbox.ask(read)
-        return read.answer
+        answer: Future[_T] = Future()
+        self._inbox.ask(Read(question, answer))
+        return answer
 
     # On the thread
 
@@ -116,7 +121,7 @@ class Writer:
                 self._reason = self._reason or str(error)
             else:
                 self._opened.set_exception(error)
-        self._ended.set_result(self._reason)
+        self._ended.set_result(self._reason if self._kept else None)
 
     def _turn(self, connection: sqlite3.Connection) -> bool:
         batch = self._inbox.take()
