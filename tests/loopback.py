@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     Answer = Callable[["Exchange"], Awaitable[None]]
+    Read = Callable[[asyncio.StreamReader], Awaitable[bytes]]
 
 
 @define
@@ -67,6 +68,15 @@ def response(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:
     return f"HTTP/1.1 {status} Whatever\r\n{''.join(lines)}\r\n".encode() + body
 
 
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.decode().lower().split("\r\n"):
+        if line.startswith("content-length:"):
+            length = int(line.partition(":")[2])
+    return head + await reader.readexactly(length)
+
+
 @define
 class Loopback:
     """The server: where it is, and every request it got, in order."""
@@ -74,6 +84,7 @@ class Loopback:
     answer: Answer
     scheme: str = "http"
     port: int = 0
+    read: Read = field(default=read_request)  # raises ConnectionError to break off
     requests: list[Exchange] = field(factory=list)
     connections: int = 0
     _tasks: set[asyncio.Task[None]] = field(factory=set, repr=False)
@@ -90,7 +101,7 @@ class Loopback:
         number = self.connections
         try:
             while not writer.is_closing():
-                exchange = Exchange(await _read_request(reader), len(self.requests), number, reader, writer)
+                exchange = Exchange(await self.read(reader), len(self.requests), number, reader, writer)
                 self.requests.append(exchange)
                 await self.answer(exchange)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -108,20 +119,11 @@ class Loopback:
         await asyncio.gather(*tasks)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = 0
-    for line in head.decode().lower().split("\r\n"):
-        if line.startswith("content-length:"):
-            length = int(line.partition(":")[2])
-    return head + await reader.readexactly(length)
-
-
 @asynccontextmanager
-async def loopback(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Loopback]:
+async def loopback(answer: Answer, *, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncGenerator[Loopback]:
     """Serve while the context is open. An answer that returns keeps the connection open for the next request."""
     server = Loopback(answer, scheme="http" if tls is None else "https")
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", port, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from importlib.metadata import entry_points, metadata
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,11 @@ def test_what_is_visible_is_exactly_what_is_promised() -> None:
 
 def test_a_name_is_promised_once() -> None:
     assert len(kling_async.__all__) == len(set(kling_async.__all__))
+
+
+@pytest.mark.parametrize("name", kling_async.__all__)
+def test_type_checkers_are_shown_every_public_name(name: str) -> None:
+    assert re.search(rf"\b{name}\b", (ROOT / "tests" / "typing_api.py").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", kling_async.__all__)

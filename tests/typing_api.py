@@ -16,14 +16,20 @@ import anyio
 
 from kling_async import (
     LEGACY,
+    UNIVERSAL,
     Accepted,
     AdvancedCameraControl,
     APIError,
+    AuthenticationError,
+    BadRequest,
     CameraConfig,
     CameraControl,
     Completed,
+    ConfigurationError,
+    ConnectFailed,
     DeadlineExceeded,
     Downloaded,
+    DownloadError,
     DynamicMask,
     Element,
     Event,
@@ -36,20 +42,31 @@ from kling_async import (
     Interrupted,
     InvalidRequest,
     Job,
+    JobAbandoned,
     Journal,
+    JournalError,
     Kind,
     KlingError,
     KlingSession,
+    Lane,
     Limits,
+    MalformedResponse,
     MemoryJournal,
     Model,
+    NotFound,
+    OutOfCredits,
+    PermissionDenied,
     Polled,
     Polling,
     Queued,
     RateLimited,
+    Reconciliation,
     Record,
     Request,
+    RequestTimeout,
     Retrying,
+    ServerError,
+    SessionClosed,
     Shot,
     State,
     Stats,
@@ -79,6 +96,7 @@ class EchoTransport:
     """A caller's own transport: it need not inherit."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
+        assert_type(request.lane, Lane)
         return HttpResponse(200, {"content-type": "application/json"}, request.body or b"{}")
 
     @asynccontextmanager
@@ -98,6 +116,7 @@ async def sessions(journal: Journal, transport: Transport) -> None:
             limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, max_polls=8),
             polling=Polling(quantile=0.1, interval=timedelta(seconds=5), jitter=0.1, min_gap=1),
             timeouts=Timeouts(connect=5, submit=timedelta(minutes=1), generation=timedelta(hours=2), close=1.5),
+            reconciliation=Reconciliation(after=timedelta(hours=2), then="resubmit", max_resubmits=2),
             transport=transport,
             rng=random.Random(7),
         ),
@@ -115,6 +134,7 @@ async def one(kling: KlingSession) -> None:
     assert_type(await job.accepted(), str)
     assert_type(await job.recorded(), Job)
     assert_type(kling.resume("an id", tag=("any", "label"), deadline=60, endpoint=LEGACY), Job)
+    assert_type(kling.resume(job.token(), tag="row 1"), Job)
     assert_type(await kling.fetch("an id", endpoint=LEGACY), Generation)
 
 
@@ -127,6 +147,7 @@ def facts(job: Job) -> None:
     assert_type(job.submitted_at, datetime | None)
     assert_type(job.last_status, str | None)
     assert_type(job.polls, int)
+    assert_type(job.token(), str)
     assert_type(job.done(), bool)
     assert_type(job.result(), Video)
     assert_type(job.exception(), KlingError | None)
@@ -179,6 +200,9 @@ async def many(kling: KlingSession) -> None:
     async for job in kling.as_completed([TextToVideo("a bear")]):
         assert_type(job, Job)
     assert_type(kling.pending, tuple[Job, ...])
+    async for record in kling.history():
+        assert_type(record, Record)
+    assert_type(kling.resume_submissions(), None)
     assert_type(await kling.drain(), None)
 
 
@@ -235,7 +259,7 @@ def told(event: Event) -> str:  # noqa: PLR0911 - one case for each event there 
             return f"{assert_type(event.at, float)}"
 
 
-async def failures(job: Job) -> None:
+async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error there is
     try:
         await job
     except GenerationFailed as error:
@@ -244,13 +268,23 @@ async def failures(job: Job) -> None:
         assert_type(error.client_request_id, str | None)
     except RateLimited as error:
         assert_type(error.retry_after, float | None)
+    except (AuthenticationError, BadRequest, NotFound, OutOfCredits, PermissionDenied, ServerError) as error:
+        assert_type(error.body, object)
     except APIError as error:
         assert_type(error.status, int)
         assert_type(error.request_id, str | None)
-    except TransportError as error:
+    except MalformedResponse as error:
+        assert_type((error.status, error.excerpt), tuple[int, str])
+    except ConnectFailed as error:
+        assert_type(error.certificate, bool)
+    except (RequestTimeout, TransportError) as error:
         assert_type(error.sent, bool)
+    except DownloadError as error:
+        assert_type(error.url, str | None)
     except DeadlineExceeded as error:
         as_timeout(error)
+    except (ConfigurationError, JobAbandoned, JournalError, SessionClosed) as error:
+        assert_type(error.generation_id, str | None)
     except KlingError as error:
         assert_type(error.retryable, bool)
         assert_type((error.key, error.generation_id, error.last_status), tuple[str | None, str | None, str | None])
@@ -273,7 +307,8 @@ def requests() -> None:
         extra={"seed": 7},
     )
     image = ImageToVideo(
-        "https://images.example/raccoon.png",
+        endpoint=UNIVERSAL,
+        image_url="https://images.example/raccoon.png",
         prompt="it runs",
         dynamic_masks=[DynamicMask("https://images.example/mask.png", [{"x": 1, "y": 2}])],
         camera_control=CameraControl("simple", CameraConfig(zoom=5)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +12,8 @@ __all__ = ["close_names", "did_you_mean"]
 
 def close_names(name: str, known: Iterable[str]) -> list[str]:
     """The up to three known names most like this one, best first; none where nothing is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only once something is misspelt
+
     return get_close_matches(name[:200], list(known), n=3, cutoff=0.7)
 
 

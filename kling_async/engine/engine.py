@@ -38,6 +38,8 @@ __all__ = ["Engine"]
 
 _logger = logging.getLogger("kling_async.session")
 
+_CHUNK = 256  # jobs settled in a row before other tasks get the loop
+
 
 class Engine:
     """Puts the acting parts together, and runs them in one task until told to stop, or until the scheduler crashes."""
@@ -81,9 +83,12 @@ class Engine:
             await self._work(ready, stop)
         finally:
             self.close()
-            self._settle_all()
-            self.events.close()
-            await self._journal.close()
+            try:
+                await self._settle_in_turns()
+            finally:
+                self._settle(self.roster.watches())  # what is left, if even this was cancelled
+                self.events.close()
+                await self._journal.close()
 
     async def _reopen(self) -> None:
         """Go on with what an earlier session on this journal left open."""
@@ -134,8 +139,15 @@ class Engine:
         self.scheduler.take_up(watch)
         return job
 
-    def _settle_all(self) -> None:
-        for watch in self.roster.watches():
+    async def _settle_in_turns(self) -> None:
+        """Settle every open job, some at a time: whatever else runs on the loop goes on."""
+        watches = self.roster.watches()
+        for first in range(0, len(watches), _CHUNK):
+            self._settle(watches[first : first + _CHUNK])
+            await asyncio.sleep(0)
+
+    def _settle(self, watches: list[Watch]) -> None:
+        for watch in watches:
             self.roster.settle(watch, self.closed(f"job {watch.record.key}: the session was closed before it was done"))
 
     def closed(self, message: str) -> SessionClosed:

@@ -187,9 +187,11 @@ class Events:
         self._loop = loop
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
+        self.heard = False  # whether anybody ever listened: most sessions need not make any event
 
     def subscribe(self, buffer: int) -> Subscription:
         """Begin to listen, now."""
+        self.heard = True
         subscription = Subscription(buffer)
         if self._closed:
             subscription.close()

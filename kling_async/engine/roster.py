@@ -329,8 +329,7 @@ class Roster:
 
     def emit(self, watch: Watch, make: Callable[[float, Job], events.Event]) -> None:
         """Tell whoever listens what happened to an open job."""
-        job = self.open.get(watch.record.key)
-        if job is not None:
+        if self._bus.heard and (job := self.open.get(watch.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kling_async.engine import events
@@ -26,7 +26,7 @@ from kling_async.pacing.agenda import Agenda
 from kling_async.pacing.rate import Gcra, Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -126,7 +126,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = Workers(polls, self._roster.loop, self._poll)
+        pool = Workers(polls, self._roster.loop, partial(self._handle, self._poll))
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -151,6 +151,8 @@ class Scheduler:
 
     @property
     def _submit_at(self) -> float:
+        if not self._submits:  # the usual case, asked about before every poll
+            return math.inf
         in_flight = self._submitting + self._roster.at_vendor
         at_once = 1 if self._submit_pause.streak else self._limits.max_submits  # after a refusal, one tries for all
         if self._submitting >= at_once or in_flight >= self._limits.max_in_flight:
@@ -171,7 +173,7 @@ class Scheduler:
         if submit:
             self._submits_in_a_row += 1
             self._submitting += 1
-            submits.start_soon(self._submit, watch, name="kling_async submit")
+            submits.start_soon(self._handle, self._submit, watch, name="kling_async submit")
         else:
             self._submits_in_a_row = 0
             self._polling += 1
@@ -196,32 +198,29 @@ class Scheduler:
             self._submitting -= 1
             return
         self._tally.submits += 1
-        with self._handling(watch):
-            begun = self._now()
-            try:
-                step = await self._submitter.submit(watch)
-            finally:
-                self._submitting -= 1
-                self._alarm.wake()
-            await self._follow(watch, step, self._submit_pause, begun)
+        begun = self._now()
+        try:
+            step = await self._submitter.submit(watch)
+        finally:
+            self._submitting -= 1
+            self._alarm.wake()
+        await self._follow(watch, step, self._submit_pause, begun)
 
     async def _poll(self, watch: Watch) -> None:
         self._tally.polls += 1
-        with self._handling(watch):
-            begun = self._now()
-            try:
-                step = await self._poller.poll(watch)
-            finally:
-                if self._polling == self._limits.max_polls:
-                    self._alarm.wake()
-                self._polling -= 1
-            await self._follow(watch, step, self._pause, begun)
-
-    @contextmanager
-    def _handling(self, watch: Watch) -> Generator[None, None, None]:
-        """A mistake in the handling of one job settles that job and nothing else."""
+        begun = self._now()
         try:
-            yield
+            step = await self._poller.poll(watch)
+        finally:
+            if self._polling == self._limits.max_polls:
+                self._alarm.wake()
+            self._polling -= 1
+        await self._follow(watch, step, self._pause, begun)
+
+    async def _handle(self, work: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
+        """Work on one job. A mistake in its handling settles that job and nothing else."""
+        try:
+            await work(watch)
         except (Exception, asyncio.CancelledError) as mistake:
             if was_asked_for(mistake):
                 raise
@@ -232,14 +231,14 @@ class Scheduler:
 
     async def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
         match step:
+            case Next(at):
+                pause.accepted(begun)
+                self._put(watch, at)
             case Throttled(error):
                 self._refused(watch, error, pause, begun)
             case Halt(error):
                 self.halt(error)
                 self._put(watch, watch.due)
-            case Next(at):
-                pause.accepted(begun)
-                self._put(watch, at)
             case None:
                 pause.accepted(begun)
 

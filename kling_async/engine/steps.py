@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["Halt", "Next", "Step", "Throttled"]
 
 
-@frozen
+@frozen(eq=False)
 class Next:
     """Take the job up again at this instant: to submit it or to poll it, as its state says."""
 
     at: float
 
 
-@frozen
+@frozen(eq=False)
 class Throttled:
     """The vendor refused the request for asking too much; the job is as it was."""
 
     error: RateLimited
 
 
-@frozen
+@frozen(eq=False)
 class Halt:
     """Submits cannot go on, nor, under a bad key, can anything else."""
 

@@ -31,10 +31,12 @@ class Workers:
 
     def give(self, watch: Watch) -> None:
         """Have a worker take this up: an idle one, or else a new one."""
-        if self._idle:
-            self._idle.pop().set_result(watch)
-        else:
-            self._group.start_soon(self._serve, watch, name="kling_async worker")
+        while self._idle:
+            call = self._idle.pop()
+            if not call.done():  # its worker may have been cancelled, as when the session closes
+                call.set_result(watch)
+                return
+        self._group.start_soon(self._serve, watch, name="kling_async worker")
 
     async def _serve(self, watch: Watch) -> None:
         while True:

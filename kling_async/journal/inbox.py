@@ -78,10 +78,11 @@ class Inbox:
         """
         with self._bell:
             self._refuse_if_closed()
-            quiet = self._writes and (self._hurry or write.waiter is None)  # to ring for every note costs more than it
+            awaited = write.waiter is not None
+            ring = not self._writes or (awaited and not self._hurry)  # to wake the thread costs more than a note
             self._writes.append(write)
-            self._hurry = self._hurry or write.waiter is not None
-            if not quiet:
+            self._hurry = self._hurry or awaited
+            if ring:
                 self._bell.notify()
 
     def ask(self, read: Read[Any]) -> None:

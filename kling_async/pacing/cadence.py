@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from attrs import field, frozen
@@ -129,6 +128,8 @@ class SleepThenInterval:
     __slots__ = ("_polling", "_sleep_share")
 
     def __init__(self, polling: Polling) -> None:
+        from statistics import NormalDist  # noqa: PLC0415 - slow to import, needed once a session
+
         self._polling = polling
         # The first sleep, as a share of the typical duration.
         self._sleep_share = math.exp(_SIGMA * NormalDist().inv_cdf(polling.quantile)) / polling.scale

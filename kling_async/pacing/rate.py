@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen, setters
 
 from kling_async.errors import ConfigurationError
 from kling_async.pacing.backoff import doubled
@@ -64,7 +64,7 @@ class Limits:
     max_downloads: int = field(default=4, validator=_is_count)
 
 
-@define
+@define(on_setattr=setters.NO_OP)  # its counters change with every request
 class Gcra:
     """Spaces requests evenly: in any t seconds, at most ``burst + rate * t`` of them.
 
@@ -102,6 +102,7 @@ class Gcra:
         Raises:
             ConfigurationError: ``rate`` is not a number of 0.001 or more; nothing changed.
         """
+        _is_rate(self, fields(Gcra).rate, rate)
         backlog = (self._idle_from - now) * self.rate if self._idle_from > now else 0
         self.rate = rate
         self._start, self._taken = now, backlog

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
-from anyio.lowlevel import checkpoint
 from attrs import define, frozen
 from yarl import URL
 
@@ -80,6 +79,7 @@ class HttpTransport:
         self._bearer = f"Bearer {self._key}"
         self._secret = self._key.encode()
         self._base = checked_base_url(base_url)
+        self._root = URL(self._base, encoded=True)
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._trust_env = trust_env
         self._agent = _own_name() if user_agent is None else user_agent
@@ -122,7 +122,7 @@ class HttpTransport:
         # The stack closes every session even if this task is cancelled while it waits for the first.
         await self._closing.aclose()
         # Sockets that were closed just before are let go of on the loop's next turn.
-        await checkpoint()
+        await asyncio.sleep(0)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send once, and return the whole answer, whatever its status. Redirects are answers, and not followed.
@@ -137,14 +137,14 @@ class HttpTransport:
         try:
             return await self._exchange(request, url, trail)
         except _FOREIGN as error:
-            failure = _failure(error, self._place(request.method, url), sent=trail.sent)
+            failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    async def _exchange(self, request: HttpRequest, url: str, trail: _Trail) -> HttpResponse:
+    async def _exchange(self, request: HttpRequest, url: URL, trail: _Trail) -> HttpResponse:
         response = await self._open(request.lane).request(
             request.method,
-            URL(url, encoded=True),
+            url,
             data=request.body,
             headers={**request.headers, "Authorization": self._bearer},
             allow_redirects=False,
@@ -232,11 +232,19 @@ class HttpTransport:
         total = limits.submit if lane is Lane.SUBMIT else limits.call
         return aiohttp.ClientTimeout(total=total, connect=limits.connect)
 
-    def _api_url(self, request: HttpRequest) -> str:
+    def _api_url(self, request: HttpRequest) -> URL:
         # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
         if request.lane is Lane.FILE or not request.target.startswith("/") or not is_plain(request.target):
             raise unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
-        return self._base + request.target
+        path, _, query = request.target.partition("?")
+        root = self._root  # its parts are known; a whole new URL would be taken apart for every poll
+        return URL.build(
+            scheme=root.scheme,
+            authority=root.raw_authority,
+            path=root.raw_path.rstrip("/") + path,
+            query_string=query,
+            encoded=True,
+        )
 
     def _proxy_for(self, url: str) -> str | None:
         # aiohttp's own trust_env would also read .netrc, whose credentials collide with the key and follow files.
@@ -333,8 +341,8 @@ def _describe(error: Exception) -> str:
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
     body = bytearray()
-    while piece := await response.content.readany():
-        body += piece
+    while not response.content.at_eof():
+        body += await response.content.readany()
         if len(body) > cap:
             raise _too_long(response.status, cap)
     encoding = response.headers.get(CONTENT_ENCODING)
@@ -375,6 +383,8 @@ def _checked_key(key: str) -> str:
 
 @cache
 def _own_name() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, seldom needed
+
     try:
         return f"kling_async/{version('kling_async')}"
     except PackageNotFoundError:

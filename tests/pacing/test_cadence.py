@@ -1,4 +1,3 @@
-# ruff: noqa: S311 - seeded randomness is what these tests are about
 from __future__ import annotations
 
 import math

@@ -93,7 +93,7 @@ def test_a_copy_that_was_never_installed_still_has_a_name(monkeypatch: pytest.Mo
     def find_none(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(http, "version", find_none)
+    monkeypatch.setattr("importlib.metadata.version", find_none)
 
     assert http._own_name.__wrapped__() == "kling_async"
 

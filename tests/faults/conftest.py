@@ -1,0 +1,21 @@
+"""What the tests of faults share: a case, which is one fault from its injection to the check of what it left."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from fault_case import Case
+
+
+@pytest.fixture
+def case(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """A fault to be injected; nothing in it waits long."""
+    monkeypatch.setattr("kling_async.engine.reconciler._FIRST_LOOK", 0.02)
+    monkeypatch.setattr("kling_async.engine.reconciler._LONGEST_GAP", 0.05)
+    monkeypatch.setattr("kling_async.engine.scheduler._POST_GRACE", 0.02)
+    monkeypatch.setattr("kling_async.engine.download._WAIT", 0.001)
+    monkeypatch.setattr("kling_async.pacing.rate._FIRST_PAUSE", 0.01)
+    caplog.set_level(logging.DEBUG)
+    return Case(tmp_path, caplog)

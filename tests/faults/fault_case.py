@@ -1,0 +1,133 @@
+"""One fault: a vendor to break, sessions to survive it, and the check of everything they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import define, field
+from fault_vendor import KEY, OTHER_KEY, FaultVendor
+from invariants import Evidence, uphold
+
+from kling_async import KlingSession, Limits, Polling, Reconciliation, Timeouts
+from kling_async.journal.reader import JournalReader
+from kling_async.journal.sqlite import SQLiteJournal
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+    from types import TracebackType
+
+    import pytest
+
+    from kling_async import Job
+
+_PATIENCE = 30  # seconds: nothing hangs
+QUICK: dict[str, Any] = {
+    "scale": 1e6,
+    "interval": 0.01,
+    "min_gap": 0.01,
+    "retry_base": 0.01,
+    "retry_cap": 0.05,
+    "not_found_grace": 0.2,
+}
+
+
+class Watched(KlingSession):
+    """A session that shows its case every job it hands out, and everything it says."""
+
+    def __init__(self, case: Case, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._case = case
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._said = self.subscribe(buffer=100_000)
+        self._case.jobs += self.pending
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self._case.texts += [repr(self), repr(self.stats()), repr(self._own)]
+        await super().__aexit__(*raised)
+        self._case.texts += [repr(event) async for event in self._said]
+
+    def submit(self, *args: Any, **kwargs: Any) -> Job:
+        return self._noticed(super().submit(*args, **kwargs))
+
+    def resume(self, *args: Any, **kwargs: Any) -> Job:
+        return self._noticed(super().resume(*args, **kwargs))
+
+    def _noticed(self, job: Job) -> Job:
+        if job not in self._case.jobs:
+            self._case.jobs.append(job)
+        return job
+
+
+@define
+class Case:
+    """A vendor while it is entered; leaving it asserts that every promise was kept."""
+
+    folder: Path
+    log: pytest.LogCaptureFixture
+    vendor: FaultVendor = field(factory=FaultVendor)
+    jobs: list[Job] = field(factory=list)
+    texts: list[str] = field(factory=list)
+    opted_in: set[str] = field(factory=set)
+    tls: ssl.SSLContext | None = None
+    _open: AsyncExitStack = field(factory=AsyncExitStack)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "batch.db"
+
+    @property
+    def url(self) -> str:
+        return self.vendor.url
+
+    def session(self, **settings: Any) -> Watched:
+        """A session on the case's journal that makes haste; some settings can be given as keywords of their own."""
+        usual: dict[str, Any] = {
+            "api_key": KEY,
+            "base_url": settings.get("base_url") or self.url,
+            "journal": SQLiteJournal(self.path),
+            "polling": Polling(**QUICK | settings.pop("polling", {})),
+            "timeouts": Timeouts(**{"close": 0.2, "generation": 20} | settings.pop("timeouts", {})),
+            "reconciliation": Reconciliation(after=0.2),
+            "limits": Limits(requests_per_second=1000, burst=1000),
+            "rng": random.Random(1),
+        }
+        return Watched(self, **usual | settings)
+
+    async def __aenter__(self) -> Self:
+        await self._open.enter_async_context(asyncio.timeout(_PATIENCE))
+        await self._open.enter_async_context(self.vendor.open(tls=self.tls))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.__aexit__(kind, error, trace)
+        if error is None:
+            self._check_what_was_sent()
+            uphold(self._evidence())
+
+    def _check_what_was_sent(self) -> None:
+        """The key goes to the vendor, in its header, and nowhere else."""
+        for exchange in self.vendor.server.requests:
+            shown = sum(exchange.raw.count(key.encode()) for key in (KEY, OTHER_KEY))
+            authorized = "authorization" in exchange.headers
+            assert (shown, authorized) == ((0, False) if exchange.target.startswith("/files/") else (1, True))
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            jobs=self.jobs,
+            records=list(JournalReader(self.path).records()) if self.path.exists() else [],
+            books=self.vendor.bought(),
+            opted_in=self.opted_in,
+            texts=self.texts,
+            secrets=[KEY, OTHER_KEY],
+            folder=self.folder,
+            log=self.log,
+        )

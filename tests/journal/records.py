@@ -1,0 +1,33 @@
+"""Records for the journal's tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kling_async.api.requests import TextToVideo
+from kling_async.journal.base import Record, State
+
+if TYPE_CHECKING:
+    from kling_async.journal.base import Journal
+    from kling_async.journal.sqlite import SQLiteJournal
+
+REQUEST = TextToVideo("a raccoon")
+GENERATION = "ce81dc29:kling-video/v2.1/master/text-to-video"
+
+
+def job(key: str = "a", state: State = State.QUEUED, **changes: Any) -> Record:
+    """A record with a request."""
+    given: dict[str, Any] = {"request": REQUEST, "digest": REQUEST.digest(), "tag": {"row": 1}, "queued_at": 1.5}
+    return Record(key, state, **(given | changes))
+
+
+async def history(journal: Journal) -> list[Record]:
+    """Everything a journal holds."""
+    return [record async for record in journal.history()]
+
+
+async def reopened(journal: SQLiteJournal) -> SQLiteJournal:
+    """The journal after its session has ended and another has begun."""
+    await journal.close()
+    await journal.open()
+    return journal
