@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Event:
     """Something that happened to a job.
 
@@ -46,13 +46,27 @@ class Event:
     at: float
     job: Job
 
+    # Written once, for all kinds: attrs would compile them for each, whenever the package is imported.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and type(other) is type(self) and _values(self) == _values(other)
 
-@frozen
+    def __hash__(self) -> int:
+        return hash((type(self), self.at, self.job))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in _values(self).items())})"
+
+
+def _values(event: Event) -> dict[str, object]:
+    return asdict(event, recurse=False)
+
+
+@frozen(eq=False, repr=False)
 class Queued(Event):
     """The job waits for its turn to be submitted."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Submitted(Event):
     """A POST for it was begun.
 
@@ -63,14 +77,14 @@ class Submitted(Event):
     attempt: int
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Accepted(Event):
     """The vendor took it; what it costs is owed from now on."""
 
     generation_id: str
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Polled(Event):
     """The vendor said how far it is.
 
@@ -83,7 +97,7 @@ class Polled(Event):
     polls: int
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Retrying(Event):
     """A submit or a poll told nothing and bought nothing, and will be tried again.
 
@@ -96,7 +110,7 @@ class Retrying(Event):
     again_at: float
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Throttled(Event):
     """The vendor refused a request for asking too much (429). The job is as it was; the session slows down.
 
@@ -109,28 +123,28 @@ class Throttled(Event):
     until: float
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Completed(Event):
     """The video is there."""
 
     video: Video
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Failed(Event):
     """There will be no video: the vendor refused the request or failed to make it."""
 
     error: KlingError
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Interrupted(Event):
     """The job settled although its generation's life goes on; it can be resumed."""
 
     error: KlingError
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Downloaded(Event):
     """Its file is on disk, whole."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from attrs import frozen
@@ -18,38 +19,12 @@ from kling_async.journal.outcomes import read_error, read_video, write_error, wr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["COLUMNS", "Row", "Value", "as_column", "as_text", "read_row", "write_row"]
+    from kling_async.api.requests import Request
+
+__all__ = ["CHANGING", "COLUMNS", "Row", "Value", "as_column", "as_text", "read_row", "write_row"]
 
 Value: TypeAlias = str | bytes | int | float | None
 """What a column holds."""
-
-_TEXT = str | bytes  # bytes where the text has half a character, which no column of text takes
-_NUMBER = int | float
-_FIXED = {
-    "key": _TEXT,
-    "request": str | None,
-    "digest": bytes,
-    "tag": str | None,
-    "endpoint": _TEXT,
-    "queued_at": _NUMBER,
-}
-_CHANGING = {
-    "state": str,
-    "attempts": int,
-    "client_request_id": _TEXT | None,
-    "generation_id": _TEXT | None,
-    "submitted_at": _NUMBER | None,
-    "accepted_at": _NUMBER | None,
-    "deadline": _NUMBER | None,
-    "settled_at": _NUMBER | None,
-    "last_status": _TEXT | None,
-    "polls": int,
-    "video": str | None,
-    "error": str | None,
-}
-_TYPES = (_FIXED | _CHANGING).values()
-COLUMNS = (*_FIXED, *_CHANGING)
-"""The columns of a row, in their order."""
 
 
 @frozen
@@ -57,6 +32,7 @@ class Row:
     """A record ready to be written.
 
     Attributes:
+        key: The key's column.
         fixed: What stays as it is for the whole of a job's life; None if it was written before.
         changing: The rest; together they are in the order of ``COLUMNS``.
         media: The media that the row refers to, by their digests.
@@ -76,7 +52,7 @@ def write_row(record: Record, before: Record | None = None) -> Row:
     """
     media: dict[str, str] = {}
     fixed = None if before is not None and _same_job(record, before) else _fixed(record, media)
-    return Row(as_column(record.key), fixed, _changing(record), media)
+    return Row(as_column(record.key), fixed, _columns(record, _CHANGING), media)
 
 
 def _same_job(record: Record, before: Record) -> bool:
@@ -91,45 +67,71 @@ def _same_job(record: Record, before: Record) -> bool:
 
 
 def _fixed(record: Record, media: dict[str, str]) -> tuple[Value, ...]:
-    request = None
-    if record.request is not None:
-        data, apart = set_apart(to_dict(record.request))
-        media.update(apart)
-        request = _json("request", data)
-    return (
-        as_column(record.key),
-        request,
-        record.digest,
-        None if record.tag is None else _json("tag", record.tag),
-        as_column(record.endpoint),
-        _instant("queued_at", record.queued_at),
-    )
+    data, apart = set_apart(None if record.request is None else to_dict(record.request))
+    media.update(apart)
+    return (_column("request", _JSON, data), *_columns(record, _FIXED))
 
 
-def _changing(record: Record) -> tuple[Value, ...]:
-    return (
-        record.state.value,
-        record.attempts,
-        as_column(record.client_request_id),
-        as_column(record.generation_id),
-        _instant("submitted_at", record.submitted_at),
-        _instant("accepted_at", record.accepted_at),
-        _instant("deadline", record.deadline),
-        _instant("settled_at", record.settled_at),
-        as_column(record.last_status),
-        record.polls,
-        None if record.video is None else write_video(record.video),
-        None if record.error is None else write_error(record.error),
-    )
+def _columns(record: Record, kinds: Mapping[str, _Kind]) -> tuple[Value, ...]:
+    return tuple(_column(name, kind, getattr(record, name)) for name, kind in kinds.items())
 
 
-def _json(field: str, value: object) -> str:
+def _column(name: str, kind: _Kind, value: object) -> Value:
     try:
-        encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return None if value is None else kind.write(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise _not_json(field, value, str(error)) from None
+        allowed = "numbers, and JSON data without NaN or infinities"
+        message = f"{name} cannot be recorded: {error}; allowed: {allowed}"
+        raise InvalidRequest(message, field=name, value=value, allowed=allowed) from None
+
+
+def read_row(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
+    """The record that a row describes; ``fetch`` returns media by their digests.
+
+    Raises:
+        JournalError: It describes none.
+    """
+    try:
+        return _read(values, fetch)
+    except Exception as error:
+        key = dict(zip(COLUMNS, values, strict=False)).get("key")
+        raise JournalError(f"the record of job {key!r:.120} cannot be read: {error!r:.200}") from error
+
+
+def _read(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
+    request, *others = values
+    fields = {name: _field(name, kind, value) for (name, kind), value in zip(_KINDS.items(), others, strict=True)}
+    return Record(request=_request(request, fetch), **fields)
+
+
+def _field(name: str, kind: _Kind, value: object) -> Any:  # noqa: ANN401 - of whatever type the field is
+    if not isinstance(value, kind.types):
+        raise TypeError(f"{name} is {value!r:.80}")
+    return None if value is None else kind.read(value)
+
+
+def _request(encoded: str | None, fetch: Callable[[str], str]) -> Request | None:
+    return None if encoded is None else from_dict(put_back(json.loads(encoded), encoded, fetch))
+
+
+def as_column(text: str) -> Value:
+    """A text as a column takes it. The vendor's may hold half a character, and must be kept all the same."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def as_text(value: str | bytes) -> str:
+    """The text that ``as_column`` was given."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+def _as_json(value: object) -> str:
+    encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
     if not _has_named_members(value):
-        raise _not_json(field, value, "the names in an object are texts")
+        raise TypeError("the names in an object are texts")
     return encoded
 
 
@@ -143,70 +145,71 @@ def _has_named_members(value: object) -> bool:
     return True
 
 
-def _not_json(field: str, value: object, reason: str) -> InvalidRequest:
-    allowed = "JSON data, which this journal keeps"
-    message = f"{field} cannot be recorded: {reason}; allowed: {allowed}"
-    return InvalidRequest(message, field=field, value=value, allowed=allowed)
-
-
-def _instant(field: str, seconds: float | None) -> float | None:
-    if seconds is not None and math.isnan(seconds):
-        raise InvalidRequest(f"{field} is NaN; allowed: a number", field=field, value=seconds, allowed="a number")
+def _as_instant(seconds: float) -> float:
+    if math.isnan(seconds):
+        raise ValueError("it is not a number")
     return seconds
 
 
-def as_column(text: str | None) -> Value:
-    """A text as a column takes it. The vendor's may hold half a character, and must be kept all the same."""
-    if text is None:
-        return None
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-    return text
+def _as_texts(encoded: str) -> tuple[str, ...]:
+    texts = json.loads(encoded)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast("list[object]", texts)):
+        raise TypeError(f"{encoded!r:.80} is not a list of texts")
+    return tuple(cast("list[str]", texts))
 
 
-def as_text(value: Any) -> Any:  # noqa: ANN401 - None stays None
-    """The text that ``as_column`` was given."""
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - whatever it is
+    return value
 
 
-def read_row(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
-    """The record that a row describes; ``fetch`` returns media by their digests.
+@frozen
+class _Kind:
+    """How fields of a kind are kept: as what, and how they get there and back."""
 
-    Raises:
-        JournalError: It describes none.
-    """
-    try:
-        return _read(values, fetch)
-    except Exception as error:
-        key = values[0] if values else None
-        raise JournalError(f"the record of job {key!r} cannot be read: {error!r:.200}") from error
+    types: type | UnionType
+    write: Callable[[Any], Value] = _as_it_is
+    read: Callable[[Any], Any] = _as_it_is
+
+    @property
+    def or_none(self) -> _Kind:
+        return _Kind(self.types | NoneType, self.write, self.read)
 
 
-def _read(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
-    for name, value, types in zip(COLUMNS, values, _TYPES, strict=True):
-        if not isinstance(value, types):
-            raise TypeError(f"{name} is {value!r:.80}")
-    key, request, digest, tag, endpoint, queued_at, state, attempts, client_request_id, generation_id = values[:10]
-    submitted_at, accepted_at, deadline, settled_at, last_status, polls, video, error = values[10:]
-    return Record(
-        key=as_text(key),
-        state=State(state),
-        request=None if request is None else from_dict(put_back(json.loads(request), request, fetch)),
-        digest=digest,
-        tag=None if tag is None else json.loads(tag),
-        endpoint=as_text(endpoint),
-        attempts=attempts,
-        client_request_id=as_text(client_request_id),
-        generation_id=as_text(generation_id),
-        queued_at=queued_at,
-        submitted_at=submitted_at,
-        accepted_at=accepted_at,
-        deadline=deadline,
-        settled_at=settled_at,
-        last_status=as_text(last_status),
-        polls=polls,
-        video=None if video is None else read_video(video),
-        error=None if error is None else read_error(error),
-    )
+_TEXT = _Kind(str | bytes, as_column, as_text)
+_WHOLE = _Kind(int)
+_INSTANT = _Kind(int | float, _as_instant)
+_JSON = _Kind(str, _as_json, json.loads)
+
+_FIXED: dict[str, _Kind] = {
+    "key": _TEXT,
+    "digest": _Kind(bytes),
+    "tag": _JSON.or_none,
+    "endpoint": _TEXT,
+    "queued_at": _INSTANT,
+}
+_CHANGING: dict[str, _Kind] = {
+    "state": _Kind(str, lambda state: state.value, State),
+    "attempts": _WHOLE,
+    "client_request_id": _TEXT.or_none,
+    "former_request_ids": _Kind(str, _as_json, _as_texts),
+    "generation_id": _TEXT.or_none,
+    "submitted_at": _INSTANT.or_none,
+    "accepted_at": _INSTANT.or_none,
+    "deadline": _INSTANT.or_none,
+    "settled_at": _INSTANT.or_none,
+    "last_status": _TEXT.or_none,
+    "polls": _WHOLE,
+    "video": _Kind(str, write_video, read_video).or_none,
+    "error": _Kind(str, write_error, read_error).or_none,
+    "file": _TEXT.or_none,
+    "file_size": _WHOLE.or_none,
+    "file_digest": _TEXT.or_none,
+}
+
+_KINDS = _FIXED | _CHANGING
+
+CHANGING = tuple(_CHANGING)
+"""The columns that change in a job's life."""
+
+COLUMNS = ("request", *_KINDS)
+"""All columns of a row, in their order."""

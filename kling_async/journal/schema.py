@@ -31,6 +31,7 @@ STEPS: Sequence[Sequence[str]] = (
             state TEXT NOT NULL,
             attempts INTEGER NOT NULL,
             client_request_id TEXT,
+            former_request_ids TEXT NOT NULL,  -- JSON
             generation_id TEXT,
             submitted_at REAL,
             accepted_at REAL,
@@ -39,7 +40,10 @@ STEPS: Sequence[Sequence[str]] = (
             last_status TEXT,
             polls INTEGER NOT NULL,
             video TEXT,                  -- JSON
-            error TEXT                   -- JSON
+            error TEXT,                  -- JSON
+            file TEXT,
+            file_size INTEGER,
+            file_digest TEXT
         )
         """,
         "CREATE INDEX jobs_by_state ON jobs (state)",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kling_async.errors import JournalError
 from kling_async.journal.base import Record, State
 from kling_async.journal.fingerprints import Fingerprints
-from kling_async.journal.rows import COLUMNS, as_column, as_text, read_row
+from kling_async.journal.rows import CHANGING, COLUMNS, as_column, as_text, read_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,29 +20,15 @@ __all__ = ["by_generation", "by_key", "counts", "generations", "keys", "open_rec
 
 _PAGE = 250  # records read at once: some milliseconds' work
 
-_SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - the columns are written in this package
 _OPEN = tuple(state.value for state in State if not state.is_terminal)
 
-_INSERT = """
-    INSERT INTO jobs (
-        key, request, digest, tag, endpoint, queued_at,
-        state, attempts, client_request_id, generation_id, submitted_at, accepted_at, deadline, settled_at,
-        last_status, polls, video, error
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET
-        request = excluded.request, digest = excluded.digest, tag = excluded.tag, endpoint = excluded.endpoint,
-        queued_at = excluded.queued_at, state = excluded.state, attempts = excluded.attempts,
-        client_request_id = excluded.client_request_id, generation_id = excluded.generation_id,
-        submitted_at = excluded.submitted_at, accepted_at = excluded.accepted_at, deadline = excluded.deadline,
-        settled_at = excluded.settled_at, last_status = excluded.last_status, polls = excluded.polls,
-        video = excluded.video, error = excluded.error
-"""
-_UPDATE = """
-    UPDATE jobs SET
-        state = ?, attempts = ?, client_request_id = ?, generation_id = ?, submitted_at = ?, accepted_at = ?,
-        deadline = ?, settled_at = ?, last_status = ?, polls = ?, video = ?, error = ?
-    WHERE key = ?
-"""
+# Of the statements, the names of columns are the only parts that are not written here.
+_SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
+_INSERT = f"""
+    INSERT INTO jobs ({", ".join(COLUMNS)}) VALUES ({", ".join("?" * len(COLUMNS))})
+    ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS)}
+"""  # noqa: S608 - see above
+_UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE key = ?"  # noqa: S608 - see above
 
 
 def write(connection: sqlite3.Connection, row: Row) -> None:

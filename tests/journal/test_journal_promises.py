@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,15 +47,110 @@ async def test_the_newest_record_of_a_key_counts(any_journal: Journal) -> None:
     assert await history(any_journal) == [job(state=State.UNCERTAIN)]
 
 
-async def test_a_note_during_a_commit_is_newer_than_it(any_journal: Journal) -> None:
+async def test_a_note_made_during_a_commit_is_newer_than_it(any_journal: Journal) -> None:
     any_journal.note(job())
-    committing = any_journal.commit(job(state=State.SUBMITTING))
-    committing_began = getattr(committing, "send", None)
-    assert committing_began is not None
-    import asyncio  # noqa: PLC0415
-
-    task = asyncio.ensure_future(committing)
+    committing = asyncio.ensure_future(any_journal.commit(job(state=State.SUBMITTING)))
     await asyncio.sleep(0)
     any_journal.note(job(state=State.ABANDONED))
-    await task
+    await committing
     assert any_journal.get("a") == job(state=State.ABANDONED)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_a_generation_finds_its_record_in_every_state(any_journal: Journal, state: State) -> None:
+    record = job(state=state, generation_id=GENERATION)
+    await any_journal.commit(record)
+    assert any_journal.find(GENERATION) == record
+    assert any_journal.get("a") == record
+
+
+@pytest.mark.parametrize("state", OPEN)
+async def test_open_records_are_claimed(any_journal: Journal, state: State) -> None:
+    any_journal.note(job(state=state))
+    assert await any_journal.claim() == [job(state=state)]
+
+
+@pytest.mark.parametrize("state", OVER)
+async def test_finished_records_are_not_claimed(any_journal: Journal, state: State) -> None:
+    any_journal.note(job(state=state))
+    assert await any_journal.claim() == []
+
+
+async def test_claims_and_history_come_in_the_order_of_queueing(any_journal: Journal) -> None:
+    keys = ["c", "a", "d", "b"]
+    for key in keys:
+        any_journal.note(job(key))
+    await any_journal.commit(job("a", State.SUBMITTING))
+    await any_journal.commit(job("d", State.REJECTED))
+    assert [record.key for record in await any_journal.claim()] == ["c", "a", "b"]
+    assert [record.key for record in await history(any_journal)] == keys
+
+
+async def test_what_was_released_can_be_claimed_again(any_journal: Journal) -> None:
+    any_journal.note(job())
+    await any_journal.claim()
+    await any_journal.renew()
+    await any_journal.release(["a"])
+    assert await any_journal.claim() == [job()]
+
+
+async def test_a_lease_is_a_while(any_journal: Journal) -> None:
+    assert any_journal.lease > 0
+
+
+async def test_outcomes_come_back(any_journal: Journal) -> None:
+    video = Video("https://files.example/a.mp4", generation_id=GENERATION)
+    await any_journal.commit(job("a", State.COMPLETED, video=video))
+    await any_journal.commit(job("b", State.FAILED, error=GenerationFailed("no raccoons", reason={"code": 7})))
+    found = any_journal.get("a")
+    assert found is not None
+    assert found.video == video
+    found = any_journal.get("b")
+    assert found is not None
+    assert isinstance(found.error, GenerationFailed)
+    assert (found.error.message, found.error.reason) == ("no raccoons", {"code": 7})
+
+
+async def test_history_is_complete_however_long(any_journal: Journal) -> None:
+    records = [job(f"{number:04}", State.ABANDONED if number % 2 else State.QUEUED) for number in range(1001)]
+    for record in records:
+        any_journal.note(record)
+    assert await history(any_journal) == records
+
+
+async def test_another_session_finds_what_one_left(any_journal: Journal) -> None:
+    first, second = job("a", State.PENDING, generation_id=GENERATION), job("b", State.FAILED)
+    any_journal.note(first)
+    any_journal.note(second)
+    await any_journal.close()
+    await any_journal.open()
+    assert await any_journal.claim() == [first]
+    assert any_journal.get("b") == second
+    assert any_journal.find(GENERATION) == first
+    assert await history(any_journal) == [first, second]
+
+
+async def test_another_session_goes_on_where_one_left(any_journal: Journal) -> None:
+    any_journal.note(job())
+    await any_journal.close()
+    await any_journal.open()
+    (record,) = await any_journal.claim()
+    await any_journal.commit(evolve(record, state=State.SUBMITTING, attempts=1))
+    await any_journal.close()
+    await any_journal.open()
+    assert await any_journal.claim() == [job(state=State.SUBMITTING, attempts=1)]
+
+
+async def test_flushing_and_closing_are_good_at_any_time(any_journal: Journal) -> None:
+    await any_journal.flush()
+    await any_journal.close()
+    await any_journal.close()
+    await any_journal.flush()
+
+
+async def test_two_commits_at_once_count_in_their_order(any_journal: Journal) -> None:
+    await asyncio.gather(
+        any_journal.commit(job(state=State.SUBMITTING)),
+        any_journal.commit(job(state=State.PENDING, generation_id=GENERATION)),
+    )
+    assert any_journal.get("a") == job(state=State.PENDING, generation_id=GENERATION)

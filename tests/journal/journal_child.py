@@ -1,0 +1,88 @@
+"""What child processes do with a journal, until they end or are killed: ``journal_child.py DEED PATH MODE``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+from itertools import count
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from records import job
+
+from kling_async.journal import file
+from kling_async.journal.base import State
+from kling_async.journal.sqlite import SQLiteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+NOTES = 500
+
+
+def tell(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def commit(path: str) -> None:
+    """Commit job after job, several at once, and tell the number of each that is durable; until killed."""
+    journal = SQLiteJournal(path)
+    await journal.open()
+    numbers = count()
+    await asyncio.gather(*(_commit_each(journal, numbers) for _ in range(8)))
+
+
+async def _commit_each(journal: SQLiteJournal, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        record = job(f"{number}", tag=number)
+        journal.note(record)
+        await journal.commit(evolve(record, state=State.SUBMITTING))
+        tell(number)
+
+
+async def hold(path: str) -> None:
+    """Own the journal until killed."""
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    tell(os.getpid())
+    await asyncio.Event().wait()
+
+
+async def leave(path: str) -> None:
+    """Note many records, and end without closing anything."""
+    journal = SQLiteJournal(path)
+    await journal.open()
+    for number in range(NOTES):
+        journal.note(job(f"{number}"))
+
+
+async def stumble(path: str) -> None:
+    """Note many records, and end by an error."""
+    await leave(path)
+    raise SystemExit(3)
+
+
+async def tear(path: str) -> None:
+    """Die amid a transaction that has half reached the file."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = TRUNCATE")
+    connection.execute("PRAGMA cache_size = 5")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE jobs SET state = 'queued'")
+    rows = ((f"{number}", "x" * 500) for number in range(3000))
+    connection.executemany("INSERT INTO media VALUES (?, ?)", rows)
+    os._exit(9)
+
+
+DEEDS: dict[str, Callable[[str], Awaitable[None]]] = {
+    deed.__name__: deed for deed in (commit, hold, leave, stumble, tear)
+}
+
+if __name__ == "__main__":
+    _, deed, path, mode = sys.argv
+    file.journal_mode = lambda _: mode
+    asyncio.run(DEEDS[deed](path))  # type: ignore[arg-type]

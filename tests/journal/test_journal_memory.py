@@ -1,0 +1,81 @@
+"""What a long session keeps in memory of jobs that are over, and of jobs of others."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from records import GENERATION, job
+
+from kling_async.journal.base import State
+from kling_async.journal.fingerprints import Fingerprints
+from kling_async.journal.newest import Newest
+
+DONE = job(state=State.COMPLETED, generation_id=GENERATION)
+
+
+@given(st.lists(st.text()), st.lists(st.text()))
+def test_fingerprints_know_every_text_they_were_given(early: list[str], late: list[str]) -> None:
+    marks = Fingerprints(early)
+    for text in late:
+        marks.add(text)
+    assert all(text in marks for text in early + late)
+
+
+@given(st.sets(st.text()), st.text())
+def test_fingerprints_know_no_other_text(texts: set[str], strange: str) -> None:
+    assert (strange in Fingerprints(texts)) == (strange in texts)
+
+
+def test_a_finished_record_is_dropped_once_it_is_written() -> None:
+    newest = Newest()
+    newest.noted(DONE, 1)
+    assert newest.find(GENERATION) == DONE
+    assert newest.written(DONE, 1)
+    assert len(newest) == 0
+    assert newest.get("a") is newest.find(GENERATION) is None
+
+
+def test_an_open_record_stays() -> None:
+    newest = Newest()
+    newest.noted(job(), 1)
+    assert not newest.written(job(), 1)
+    assert newest.get("a") == job()
+
+
+def test_a_finished_record_stays_while_a_newer_one_waits() -> None:
+    newest = Newest()
+    newest.noted(job(state=State.ABANDONED), 1)
+    newest.noted(job(state=State.ABANDONED, generation_id=GENERATION), 2)
+    assert not newest.written(job(state=State.ABANDONED), 1)
+    assert newest.find(GENERATION) is not None
+    assert newest.written(job(state=State.ABANDONED, generation_id=GENERATION), 2)
+
+
+def test_an_older_record_never_counts_again() -> None:
+    newest = Newest()
+    newest.noted(job(state=State.PENDING), 2)
+    newest.written(job(), 1)
+    assert newest.get("a") == job(state=State.PENDING)
+
+
+def test_what_was_read_does_not_replace_what_is_newer() -> None:
+    newest = Newest()
+    newest.noted(job(state=State.PENDING), 1)
+    assert newest.read(job()) == job(state=State.PENDING)
+
+
+def test_what_was_read_is_written() -> None:
+    newest = Newest()
+    newest.read(job("read"))
+    newest.noted(job("new"), 1)
+    assert newest.unwritten() == [job("new")]
+
+
+def test_a_generation_of_two_keys_stays_with_the_later() -> None:
+    newest = Newest()
+    newest.noted(DONE, 1)
+    newest.noted(job("b", State.PENDING, generation_id=GENERATION), 2)
+    newest.written(DONE, 1)
+    found = newest.find(GENERATION)
+    assert found is not None
+    assert found.key == "b"
