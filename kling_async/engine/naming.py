@@ -45,5 +45,12 @@ def _suffix(video: Video) -> str:
     kind = (video.content_type or "").partition(";")[0].strip().lower()
     if kind in _SUFFIX_OF:
         return _SUFFIX_OF[kind]
-    named = (PurePosixPath(name).suffix.lower() for name in (video.file_name or "", urlsplit(video.url).path))
+    named = (PurePosixPath(name).suffix.lower() for name in (video.file_name or "", _path(video.url)))
     return next((suffix for suffix in named if suffix in _SUFFIXES), ".mp4")
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:  # it is none, as the download will say
+        return ""

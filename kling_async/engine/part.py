@@ -56,7 +56,7 @@ class Part:
                 raise IsADirectoryError(EISDIR, "it is a folder")
             self._final.parent.mkdir(parents=True, exist_ok=True)
             self._noted = _read_note(self._note)
-            self._file = self.path.open("ab")
+            self._file = open(self.path, "ab", opener=_open_itself)  # noqa: SIM115 - it is open while it grows
             if self._noted is not None and self._noted.source == source:
                 self._mark, self.size, self._stale = self._noted, self._file.tell(), False
 
@@ -96,7 +96,8 @@ class Part:
         if self._mark is None:
             self._note.unlink(missing_ok=True)
         else:
-            self._note.write_text(json.dumps(asdict(self._mark)), encoding="utf-8")
+            with open(self._note, "w", encoding="utf-8", opener=_open_itself) as note:
+                note.write(json.dumps(asdict(self._mark)))
         self._noted = self._mark
 
     def finish(self) -> None:
@@ -120,6 +121,11 @@ class Part:
             if self._noted is None:
                 with suppress(OSError):
                     self.path.unlink(missing_ok=True)
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """Open a file, but never what a link in its place leads to, which somebody else may have put there."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _read_note(path: Path) -> Mark | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import Status
 from kling_async.engine import events
-from kling_async.engine.steps import Halt, Next, Throttled
+from kling_async.engine.steps import Halt, Throttled
 from kling_async.errors import (
     AuthenticationError,
     BadRequest,
@@ -129,14 +129,14 @@ class Poller:
             return None
         if begun >= watch.deadline:
             return self._expire(watch, "and the last poll told nothing", error)
-        step = self._next(watch, self._now() + max(self._polling.min_gap, self.wait_after(failures)))
+        again_at = self._next(watch, self._now() + max(self._polling.min_gap, self.wait_after(failures)))
         _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
-        self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, step.at))
-        return step
+        self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
+        return again_at
 
-    def _next(self, watch: Watch, due: float) -> Next:
+    def _next(self, watch: Watch, due: float) -> float:
         # The one poll that must come after the deadline comes right at it.
-        return Next(max(self._now(), min(due, watch.deadline)))
+        return max(self._now(), min(due, watch.deadline))
 
     def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> Step:
         record = watch.record

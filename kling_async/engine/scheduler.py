@@ -18,7 +18,7 @@ from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.doubt import doubt
-from kling_async.engine.steps import Halt, Next, Throttled
+from kling_async.engine.steps import Halt, Throttled
 from kling_async.engine.workers import Workers
 from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, copied
 from kling_async.journal.base import State
@@ -96,6 +96,7 @@ class Scheduler:
             self._expiries.put(watch.deadline, watch)
             self._alarm.wake_by(watch.deadline)
         self._put(watch, self._poller.first(watch) if state is State.PENDING else self._now())
+        self._alarm.wake_by(watch.due)
 
     def resume(self) -> None:
         """Let submits go on after the account refused them."""
@@ -126,7 +127,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = Workers(polls, self._roster.loop, partial(self._handle, self._poll))
+        pool = Workers(polls, self._roster.loop, partial(self._handle, self._poll), self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -166,18 +167,38 @@ class Scheduler:
     def _start(self, now: float, pool: Workers, submits: TaskGroup) -> None:
         """Start what is due and most urgent; a job that has settled meanwhile just leaves its agenda."""
         submit = self._submit_at <= now and not (self._poll_at <= now and self._submits_in_a_row >= _SUBMITS_PER_POLL)
-        watch = (self._submits if submit else self._polls).take_due(now)
-        if watch is None or watch.settled:
+        if not submit:
+            if (poll := self._take_poll(now)) is not None:
+                pool.give(poll)
             return
-        self._rate.reserve(now)
-        if submit:
+        watch = self._submits.take_due(now)
+        if watch is not None and not watch.settled:
+            self._rate.reserve(now)
             self._submits_in_a_row += 1
             self._submitting += 1
             submits.start_soon(self._handle, self._submit, watch, name="kling_async submit")
-        else:
-            self._submits_in_a_row = 0
-            self._polling += 1
-            pool.give(watch)
+
+    def _take_poll(self, now: float) -> Watch | None:
+        watch = self._polls.take_due(now)
+        if watch is None or watch.settled:
+            return None
+        self._rate.reserve(now)
+        self._submits_in_a_row = 0
+        self._polling += 1
+        return watch
+
+    def _more(self) -> Watch | None:
+        """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
+        now = self._now()
+        if not self._submits and not self._concerned:
+            start_at = self._next_start(now)
+            if start_at > now:
+                self._alarm.wake_by(start_at)
+                return None
+            if (poll := self._take_poll(now)) is not None:
+                return poll
+        self._alarm.wake()
+        return None
 
     def _expire(self, watch: Watch | None) -> None:
         if watch is None or watch.settled:
@@ -204,7 +225,7 @@ class Scheduler:
         finally:
             self._submitting -= 1
             self._alarm.wake()
-        await self._follow(watch, step, self._submit_pause, begun)
+        self._follow(watch, step, self._submit_pause, begun)
 
     async def _poll(self, watch: Watch) -> None:
         self._tally.polls += 1
@@ -212,10 +233,8 @@ class Scheduler:
         try:
             step = await self._poller.poll(watch)
         finally:
-            if self._polling == self._limits.max_polls:
-                self._alarm.wake()
             self._polling -= 1
-        await self._follow(watch, step, self._pause, begun)
+        self._follow(watch, step, self._pause, begun)
 
     async def _handle(self, work: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
         """Work on one job. A mistake in its handling settles that job and nothing else."""
@@ -229,18 +248,16 @@ class Scheduler:
             error.__cause__ = mistake
             self._roster.settle(watch, error)
 
-    async def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
-        match step:
-            case Next(at):
-                pause.accepted(begun)
-                self._put(watch, at)
-            case Throttled(error):
-                self._refused(watch, error, pause, begun)
-            case Halt(error):
-                self.halt(error)
-                self._put(watch, watch.due)
-            case None:
-                pause.accepted(begun)
+    def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
+        if isinstance(step, Throttled):
+            self._refused(watch, step.error, pause, begun)
+        elif isinstance(step, Halt):
+            self.halt(step.error)
+            self._put(watch, watch.due)
+        else:
+            pause.accepted(begun)
+            if step is not None:
+                self._put(watch, step)
 
     def _refused(self, watch: Watch, error: RateLimited, pause: Pause, begun: float) -> None:
         """Slow down, and put the job back as it was: nothing was learned about it."""
@@ -261,7 +278,6 @@ class Scheduler:
         watch.due = due
         agenda = self._submits if watch.record.state is State.QUEUED else self._polls
         agenda.put(due, watch)
-        self._alarm.wake_by(due)
 
     def halt(self, error: Refusal) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""

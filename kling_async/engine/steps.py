@@ -11,14 +11,7 @@ if TYPE_CHECKING:
 
     Refusal = AuthenticationError | OutOfCredits | JournalError
 
-__all__ = ["Halt", "Next", "Step", "Throttled"]
-
-
-@frozen(eq=False)
-class Next:
-    """Take the job up again at this instant: to submit it or to poll it, as its state says."""
-
-    at: float
+__all__ = ["Halt", "Step", "Throttled"]
 
 
 @frozen(eq=False)
@@ -35,5 +28,5 @@ class Halt:
     error: Refusal
 
 
-Step = Next | Throttled | Halt | None
-"""None: the job has settled."""
+Step = float | Throttled | Halt | None
+"""A number: take the job up again at this instant, to submit or to poll it, as its state says. None: it has settled."""

@@ -17,7 +17,7 @@ from kling_async.api.protocol import (
     submit_request,
 )
 from kling_async.engine import events
-from kling_async.engine.steps import Halt, Next, Throttled
+from kling_async.engine.steps import Halt, Throttled
 from kling_async.errors import (
     AuthenticationError,
     JournalError,
@@ -130,7 +130,7 @@ class Submitter:
             return read_submit(await self._transport.send(message))
         except TransportError as error:
             return submit_failure(error)
-        except asyncio.CancelledError:
+        except (Exception, asyncio.CancelledError):  # also a mistake of the transport's own says nothing of the POST
             if watch.record.state is State.SUBMITTING:
                 self._roster.note(watch, State.UNCERTAIN)
             raise
@@ -141,7 +141,7 @@ class Submitter:
             return self._uncertain(watch, TransportError(message))
         watch.recovered()
         await self._roster.accept(watch, generation_id)
-        return Next(self._poller.first(watch))
+        return self._poller.first(watch)
 
     def _try_again(self, watch: Watch, error: KlingError) -> Step:
         """Nothing was bought: back into the queue, for as long as that makes sense."""
@@ -161,7 +161,7 @@ class Submitter:
             error,
         )
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
-        return Next(again_at)
+        return again_at
 
     async def _refused(self, watch: Watch, error: KlingError) -> Step:
         if isinstance(error, AuthenticationError | OutOfCredits):
@@ -178,4 +178,4 @@ class Submitter:
         _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
         watch.doubt = error
         self._roster.note(watch, State.UNCERTAIN)
-        return Next(self._now())
+        return self._now()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from anyio.abc import TaskGroup
@@ -15,18 +15,26 @@ if TYPE_CHECKING:
 __all__ = ["Workers"]
 
 
+_STRIDE = 64  # pieces of work in a row before a worker lets others have the loop
+
+
 class Workers:
-    """Runs one piece of work per watch; whoever gives the work bounds how much of it is under way."""
+    """Runs one piece of work per watch; whoever gives the work bounds how much of it is under way.
+
+    A worker that has become free asks for more at once, which saves a turn of the loop, and waits if there is none.
+    """
 
     def __init__(
         self,
         group: TaskGroup,
         loop: asyncio.AbstractEventLoop,
         work: Callable[[Watch], Awaitable[None]],
+        more: Callable[[], Watch | None],
     ) -> None:
         self._group = group
         self._loop = loop
         self._work = work
+        self._more = more
         self._idle: list[asyncio.Future[Watch]] = []  # the last to become idle is the first to work
 
     def give(self, watch: Watch) -> None:
@@ -39,8 +47,15 @@ class Workers:
         self._group.start_soon(self._serve, watch, name="kling_async worker")
 
     async def _serve(self, watch: Watch) -> None:
+        served = 0
         while True:
             await self._work(watch)
-            call: asyncio.Future[Watch] = self._loop.create_future()
-            self._idle.append(call)
-            watch = await call
+            served += 1
+            if served % _STRIDE == 0:
+                await asyncio.sleep(0)
+            watch = self._more() or await self._called()
+
+    def _called(self) -> asyncio.Future[Watch]:
+        call: asyncio.Future[Watch] = self._loop.create_future()
+        self._idle.append(call)
+        return call

@@ -61,7 +61,7 @@ class Newest:
         return True
 
     def unwritten(self) -> list[Record]:
-        """The records of the jobs of which the file knows nothing yet, in the order in which they came."""
+        """The records of the jobs of which nothing was written or read yet, in the order in which they came."""
         return [entry.record for entry in self._entries.values() if entry.written is None]
 
     def _put(self, record: Record, number: int) -> _Entry:

@@ -87,7 +87,7 @@ class SQLiteJournal:
         """Every record that is not terminal, in the order they were queued; all are this session's until it ends."""
         await self._settle()
         claimed = [self._newest.read(record) for record in await self._ask(table.open_records)]
-        return [record for record in claimed + self._newest.unwritten() if not record.state.is_terminal]
+        return [record for record in claimed + self._unwritten() if not record.state.is_terminal]
 
     async def renew(self) -> None:
         """Nobody else can take what is held."""
@@ -131,7 +131,7 @@ class SQLiteJournal:
             for record in records:
                 yield await self._current(record)
             records, place = await self._ask(partial(table.page, after=place))
-        for record in self._newest.unwritten():
+        for record in self._unwritten():
             yield record
 
     def note(self, record: Record) -> None:
@@ -211,6 +211,10 @@ class SQLiteJournal:
         if newest is not None or record.state.is_terminal:
             return newest or record
         return await self._ask(partial(table.by_key, key=record.key)) or record
+
+    def _unwritten(self) -> list[Record]:
+        """The records of the jobs of which the file knows nothing yet."""
+        return [record for record in self._newest.unwritten() if record.key not in self._keys]
 
     async def _settle(self) -> None:
         """Have the file catch up; what it cannot take yet is in mind."""

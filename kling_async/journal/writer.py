@@ -142,18 +142,22 @@ class Writer:
 
     def _write(self, writes: list[Write], connection: sqlite3.Connection) -> None:
         """Write everything in one transaction; what nobody waits for is tried again with the next."""
-        writes, before = self._kept + writes, self._reason
+        writes = self._kept + writes
         try:
             self._commit(writes, connection)
         except Exception as error:  # noqa: BLE001 - it is told to those who wait, and this thread goes on
-            self._reason = f"journal {self._path}: {error}"
+            self._became(f"journal {self._path}: {error}")
             self._kept = [write for write in writes if write.waiter is None]
             self._tell([write for write in writes if write.waiter is not None])
         else:
-            self._reason, self._kept = None, []
+            self._became(None)
+            self._kept = []
             self._tell(writes)
-        if self._reason != before:
-            _logger.warning(self._reason or f"journal {self._path}: everything is written again")
+
+    def _became(self, reason: str | None) -> None:
+        if reason != self._reason:
+            _logger.warning(reason or f"journal {self._path}: everything is written again")
+        self._reason = reason
 
     def _commit(self, writes: list[Write], connection: sqlite3.Connection) -> None:
         rows = [write.row for write in writes if write.row is not None]

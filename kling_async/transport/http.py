@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpTransport"]
 
 _BODY_CAP = 4 * 1024 * 1024
+_PIECE = 64 * 1024  # bytes of a body that are sent at once
 _FILE_BUFFER = 128 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -145,7 +147,8 @@ class HttpTransport:
         response = await self._open(request.lane).request(
             request.method,
             url,
-            data=request.body,
+            # From a buffer, aiohttp sends long bodies, which hold images, piece by piece without holding up the loop.
+            data=BytesIO(request.body) if request.body and len(request.body) > _PIECE else request.body,
             headers={**request.headers, "Authorization": self._bearer},
             allow_redirects=False,
             proxy=self._proxy,
@@ -229,8 +232,10 @@ class HttpTransport:
         limits = self._timeouts
         if lane is Lane.FILE:
             return aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.file)
-        total = limits.submit if lane is Lane.SUBMIT else limits.call
-        return aiohttp.ClientTimeout(total=total, connect=limits.connect)
+        if lane is Lane.SUBMIT:
+            return aiohttp.ClientTimeout(total=limits.submit, connect=limits.connect)
+        # sock_connect starts a timer only where a connection is made; connect would for every poll over a kept one.
+        return aiohttp.ClientTimeout(total=limits.call, sock_connect=limits.connect)
 
     def _api_url(self, request: HttpRequest) -> URL:
         # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.

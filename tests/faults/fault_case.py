@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
-from contextlib import AsyncExitStack
+import subprocess
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field
@@ -17,13 +22,14 @@ from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
+    from collections.abc import AsyncGenerator
     from types import TracebackType
 
     import pytest
 
     from kling_async import Job
 
+_PROGRAM = Path(__file__).with_name("fault_child.py")
 _PATIENCE = 30  # seconds: nothing hangs
 QUICK: dict[str, Any] = {
     "scale": 1e6,
@@ -66,6 +72,31 @@ class Watched(KlingSession):
 
 
 @define
+class Child:
+    """A program of its own that uses the library, and what it printed."""
+
+    process: asyncio.subprocess.Process
+    said: list[dict[str, Any]] = field(factory=list)
+    log: str = ""
+
+    async def listen(self) -> dict[str, Any]:
+        """The next thing it says."""
+        assert self.process.stdout is not None
+        line = await self.process.stdout.readline()
+        assert line, f"it has ended without a word: {await self.end()} {self.log}"
+        self.said.append(json.loads(line))
+        return self.said[-1]
+
+    async def end(self) -> int:
+        """Wait for its end; returns its exit code."""
+        out, err = await self.process.communicate()
+        self.said += [json.loads(line) for line in out.splitlines()]
+        self.log += err.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@define
 class Case:
     """A vendor while it is entered; leaving it asserts that every promise was kept."""
 
@@ -99,6 +130,27 @@ class Case:
             "rng": random.Random(1),
         }
         return Watched(self, **usual | settings)
+
+    @asynccontextmanager
+    async def child(self, act: str, *, end: str = "", **told: Any) -> AsyncGenerator[Child]:
+        """A child process on the case's journal; it is made to end, and what it has printed is evidence."""
+        settings = {"act": act, "end": end, "url": self.url, "journal": str(self.path)} | told
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(_PROGRAM),
+            json.dumps(settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"AIMLAPI_API_KEY": KEY},
+        )
+        child = Child(process)
+        try:
+            yield child
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await child.end()
+            self.texts += [child.log, json.dumps(child.said)]
 
     async def __aenter__(self) -> Self:
         await self._open.enter_async_context(asyncio.timeout(_PATIENCE))

@@ -39,6 +39,8 @@ class Sale:
     model: str
     at: float
     failed: bool = False
+    hidden: bool = False  # from the log
+    twins: list[str] = field(factory=list)  # other ids under which the log shows it, older ones
 
 
 @define
@@ -80,11 +82,11 @@ class FaultVendor:
     def posts(self) -> list[Exchange]:
         return [exchange for exchange in self.server.requests if exchange.method == "POST"]
 
-    def bought(self) -> dict[str, list[str]]:
-        """The generations sold under each key."""
-        sold: dict[str, list[str]] = {}
+    def bought(self) -> dict[str, list[set[str]]]:
+        """The POSTs accepted under each key, each as the ids it is known by."""
+        sold: dict[str, list[set[str]]] = {}
         for sale in self.sales:
-            sold.setdefault(sale.key, []).append(sale.generation_id)
+            sold.setdefault(sale.key, []).append({sale.generation_id, *sale.twins})
         return sold
 
     async def arrival(self, kind: str) -> None:
@@ -120,7 +122,10 @@ class FaultVendor:
         """The account's log, newest first."""
         others = [_row(f"stranger:{n}", f"s-{n}", "klingai/some-model", time.time()) for n in range(self.strangers)]
         ours = [
-            _row(sale.name, sale.generation_id, sale.model, sale.at, failed=sale.failed) for sale in self.sales[::-1]
+            _row(sale.name, generation_id, sale.model, sale.at, failed=sale.failed)
+            for sale in self.sales[::-1]
+            for generation_id in (sale.generation_id, *sale.twins)
+            if not sale.hidden
         ]
         return [*others, *(ours if self.counts["look"] > self.lag else []), *self.extra]
 
@@ -150,7 +155,7 @@ async def sells(vendor: FaultVendor, exchange: Exchange) -> None:
 async def tells_how_far_it_is(vendor: FaultVendor, exchange: Exchange) -> None:
     generation_id = asked_id(exchange)
     vendor.asked[generation_id] += 1
-    if generation_id not in [sale.generation_id for sale in vendor.sales]:
+    if not any(generation_id in {sale.generation_id, *sale.twins} for sale in vendor.sales):
         await stated(404, "unknown generation")(vendor, exchange)
     elif vendor.asked[generation_id] < vendor.takes:
         await says(200, {"id": generation_id, "status": "generating", "video": None})(vendor, exchange)
@@ -235,6 +240,16 @@ async def drips(_: FaultVendor, exchange: Exchange) -> None:
     while True:
         await exchange.send(b" ")
         await asyncio.sleep(0.01)  # below any limit on silence
+
+
+def held(until: asyncio.Event, act: Act) -> Act:
+    """Do this once the test says so."""
+
+    async def later(vendor: FaultVendor, exchange: Exchange) -> None:
+        await until.wait()
+        await act(vendor, exchange)
+
+    return later
 
 
 def then_closes(act: Act) -> Act:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kling_async import Job, Record
 
-    Books = Mapping[str, list[str]]
+    Books = Mapping[str, list[set[str]]]
 
 _UNSOLD = frozenset({State.QUEUED, State.REJECTED})
 _SOLD = frozenset({State.PENDING, State.COMPLETED, State.FAILED})
@@ -35,7 +35,7 @@ class Evidence:
 
     jobs: list[Job] = field(factory=list)  # every one that was handed out
     records: list[Record] = field(factory=list)  # what the journal says last
-    books: Books = field(factory=dict)  # what the vendor sold: the generations by the key
+    books: Books = field(factory=dict)  # the POSTs the vendor accepted, by key, each as its ids
     opted_in: set[str] = field(factory=set)  # keys whose caller chose to have them sent again
     texts: list[str] = field(factory=list)  # reprs, output, and whatever else was shown
     secrets: list[str] = field(factory=list)
@@ -63,7 +63,7 @@ def _each_key_is_in_one_state(evidence: Evidence) -> None:
         if record.state in _UNSOLD:
             assert sold == [], record
         if record.state in _SOLD and record.request is not None:
-            assert record.generation_id in sold, record
+            assert any(record.generation_id in ids for ids in sold), record
 
 
 def _nothing_is_bought_twice(evidence: Evidence) -> None:

@@ -129,7 +129,7 @@ async def test_fault_04_a_reset_amid_the_request_is_reported_and_not_sent_again(
 
     async with case, case.session() as kling:
         case.vendor.server.read = tears
-        job = kling.submit(ImageToVideo("data:image/png;base64," + "A" * 20_000_000, "it waves"))
+        job = kling.submit(ImageToVideo("data:image/png;base64," + "A" * 20_000_000, prompt="it waves"))
         with pytest.raises(SubmissionUncertain) as caught:
             await job
         assert caught.value.client_request_id in str(caught.value)

@@ -17,7 +17,8 @@ from kling_async.journal.base import State
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from typing import Any
 
 NOTES = 500
 
@@ -78,11 +79,11 @@ async def tear(path: str) -> None:
     os._exit(9)
 
 
-DEEDS: dict[str, Callable[[str], Awaitable[None]]] = {
+DEEDS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     deed.__name__: deed for deed in (commit, hold, leave, stumble, tear)
 }
 
 if __name__ == "__main__":
     _, deed, path, mode = sys.argv
     file.journal_mode = lambda _: mode
-    asyncio.run(DEEDS[deed](path))  # type: ignore[arg-type]
+    asyncio.run(DEEDS[deed](path))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from asyncio import wrap_future
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.requests import TextToVideo
 from kling_async.journal.base import Record, State
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
     from kling_async.journal.base import Journal
     from kling_async.journal.sqlite import SQLiteJournal
 
@@ -31,3 +37,17 @@ async def reopened(journal: SQLiteJournal) -> SQLiteJournal:
     await journal.close()
     await journal.open()
     return journal
+
+
+async def run(journal: SQLiteJournal, statement: str) -> Any:
+    """Run a statement on the connection that writes."""
+    return await wrap_future(journal._opened().ask(lambda connection: connection.execute(statement).fetchall()))
+
+
+@contextmanager
+def blocked(path: Path) -> Generator[None]:
+    """Have somebody else's transaction on the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")

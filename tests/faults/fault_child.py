@@ -1,0 +1,188 @@
+"""A program that uses the library, and meets its end, or a full disk, at an instant that a test chose.
+
+It is told what to do in one argument, in JSON; what it has seen it prints, a line of JSON each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kling_async import KlingError, KlingSession, Limits, Polling, Retrying, State, TextToVideo, Timeouts
+from kling_async import session as session_module
+from kling_async.engine import reconciler
+from kling_async.journal.sqlite import SQLiteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from kling_async import Record
+
+TOLD: dict[str, Any] = json.loads(sys.argv[1])
+END: str = TOLD["end"]
+
+
+def die() -> None:
+    """End at once, as by a power cut: nothing is written, closed or said any more."""
+    if sys.platform == "win32":
+        os._exit(9)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def say(**what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def fill_the_disk(*, full: bool) -> None:
+    """Have the system refuse every further byte of every file, or take them again."""
+    import resource  # noqa: PLC0415 - not every system has it
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (TOLD.get("room", 0) if full else hard, hard))
+
+
+class Mortal(SQLiteJournal):
+    """A journal at whose commits things happen."""
+
+    async def commit(self, record: Record) -> None:
+        if f"before {record.state.value}" == END:
+            await self.flush()
+            die()
+        await super().commit(record)
+        if f"after {record.state.value}" == END:
+            die()
+        if f"full after {record.state.value} {record.key}" == f"{END} k":
+            fill_the_disk(full=True)
+
+
+def new_session() -> KlingSession:
+    reconciler._FIRST_LOOK = 0.02
+    quick = Polling(scale=1e6, interval=0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05)
+    return KlingSession(
+        base_url=TOLD["url"],
+        journal=Mortal(TOLD["journal"]),
+        polling=quick,
+        timeouts=Timeouts(close=TOLD.get("close", 1)),
+        limits=Limits(requests_per_second=1000, burst=1000),
+    )
+
+
+async def downloads() -> None:
+    """Generate one video and fetch its file, and die on the way."""
+    usual = session_module.download_file
+
+    async def and_dies(*args: Any, **kwargs: Any) -> Path:
+        path = await usual(*args, **kwargs)
+        if END == "after the download":
+            die()
+        return path
+
+    session_module.download_file = and_dies
+
+    def progress(size: int, _whole: int | None) -> None:
+        if END == "amid the download" and size:
+            die()
+
+    async with new_session() as kling:
+        said = kling.subscribe()
+        job = kling.submit(TextToVideo("a raccoon"), key="k", tag={"row": 1})
+        if END.startswith("between attempts"):
+            async for event in said:
+                if isinstance(event, Retrying):
+                    break
+            if END == "between attempts, recorded":
+                await job.recorded()
+            die()
+        await kling.download(job, TOLD["path"], progress=progress)
+        say(finished=True)
+
+
+async def waits() -> None:
+    """Generate a video that is never done, and say when it is accepted."""
+    async with new_session() as kling:
+        job = kling.submit(TextToVideo("a raccoon"), key="k")
+        if END == "interrupt":
+            await job
+        say(accepted=await job.accepted())
+        await job
+
+
+async def opens() -> None:
+    """Open a journal that another process has."""
+    try:
+        async with new_session():
+            say(opened=True)
+    except KlingError as error:
+        say(error=type(error).__name__, text=str(error))
+
+
+async def fills() -> None:
+    """Meet a full disk before a POST, or right after one, and go on when there is room again."""
+    async with new_session() as kling:
+        if END == "full before":
+            fill_the_disk(full=True)
+        before = kling.submit(TextToVideo("a raccoon"), key="k")
+        with suppress(KlingError):
+            await before
+        fill_the_disk(full=True)
+        late = await kling.submit(TextToVideo("too late"), key="late").settled()
+        error = before.exception()
+        say(
+            first=[before.state.value, before.generation_id, error and type(error).__name__],
+            late=[late.state.value, type(late.exception()).__name__],
+        )
+        fill_the_disk(full=False)
+        kling.resume_submissions()
+        again = [kling.submit(TextToVideo("a raccoon"), key="k"), kling.submit(TextToVideo("too late"), key="late")]
+        await asyncio.gather(*again)
+        assert [job.state for job in again] == [State.COMPLETED] * 2
+        say(finished=True)
+
+
+async def full_download() -> None:
+    """Fetch a file for which there is no room."""
+    async with new_session() as kling:
+        video = await kling.submit(TextToVideo("a raccoon"), key="k")
+        fill_the_disk(full=True)
+        try:
+            await kling.download(video, TOLD["path"])
+        except KlingError as error:
+            say(error=type(error).__name__, text=str(error))
+        fill_the_disk(full=False)
+        await kling.download(video, TOLD["path"])
+        say(finished=True)
+
+
+def loses_its_loop() -> None:
+    """Close the loop under an open session, and end as any program does."""
+
+    async def begin() -> None:
+        kling = await new_session().__aenter__()
+        job = kling.submit(TextToVideo("a raccoon"), key="k")
+        say(accepted=await job.accepted())
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    if TOLD["act"] == "loses_its_loop":
+        loses_its_loop()
+        return
+    act: Coroutine[Any, Any, None] = globals()[TOLD["act"]]()
+    if END == "interrupt":  # also where Ctrl-C is ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    asyncio.run(act)
+
+
+main()

@@ -1,0 +1,236 @@
+"""Faults 39 and 40: what can happen to the file that was paid for, and to the files beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_vendor import EVERY, FaultVendor, film, is_silent, page, says, serves_the_film, stated
+from scripted import prompt
+
+from kling_async import DownloadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fault_case import Case, Watched
+    from fault_vendor import Act
+    from loopback import Exchange
+
+pytestmark = pytest.mark.asyncio
+
+
+async def fetch(kling: Watched, into: Path, **wanted: Any) -> Path:
+    return await kling.download(kling.submit(prompt(), key="k"), into=into, **wanted)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+@pytest.mark.parametrize("stated_length", [True, False])
+async def test_fault_39_a_truncated_download_goes_on_and_is_whole(case: Case, stated_length: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    case.vendor.files = {n: film(sent=1000 * n, stated_length=stated_length) for n in (1, 2, 3)}
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert contents(case.folder / "out") == {path.name: case.vendor.film}
+
+
+async def test_fault_39_a_download_that_never_gets_through_leaves_nothing_under_its_name(case: Case) -> None:
+    case.vendor.files[EVERY] = film(sent=1000, etag="")
+    async with case, case.session() as kling:
+        with pytest.raises(DownloadError, match="tries"):
+            await fetch(kling, case.folder / "out")
+        assert contents(case.folder / "out") == {}
+        case.vendor.files.clear()
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+    assert len(case.vendor.posts) == 1
+
+
+async def test_fault_39_a_host_that_ignores_the_range_makes_it_start_over(case: Case) -> None:
+    case.vendor.files = {1: film(sent=200_000), 2: film()}
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+    assert "range" in case.vendor.server.requests[-1].headers
+
+
+async def test_fault_39_a_rest_that_is_not_the_one_asked_for_is_not_taken(case: Case) -> None:
+    async def misplaces(vendor: FaultVendor, exchange: Exchange) -> None:
+        content_range = f"bytes 5-{len(vendor.film) - 1}/{len(vendor.film)}"
+        await exchange.answer(
+            206, vendor.film[5:], content_type="video/mp4", etag=vendor.etag, content_range=content_range
+        )
+
+    case.vendor.files = {1: film(sent=200_000), 2: misplaces}
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+
+
+async def test_fault_39_a_file_that_changed_meanwhile_is_not_mixed_with_its_former_self(case: Case) -> None:
+    async def changes(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.film, vendor.etag = vendor.film[::-1], '"second"'
+        await serves_the_film(vendor, exchange)
+
+    case.vendor.files = {1: film(sent=200_000), 2: changes}
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+
+
+async def test_fault_39_a_rest_of_another_version_is_not_taken_even_from_a_host_that_does_not_check(
+    case: Case,
+) -> None:
+    case.vendor.files = {1: film(sent=200_000), 2: film(start=200_000, etag='"second"')}
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_fault_39_an_expired_address_is_asked_for_anew(case: Case, status: int) -> None:
+    case.vendor.files[2] = stated(status, "expired")
+    case.vendor.files[1] = film(sent=200_000)
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == case.vendor.film
+    assert (case.vendor.counts["poll"], len(case.vendor.posts)) == (2, 1)
+
+
+async def test_fault_39_an_address_that_stays_refused_is_an_error_and_asked_for_once(case: Case) -> None:
+    case.vendor.files[EVERY] = stated(403, "expired")
+    async with case, case.session() as kling:
+        with pytest.raises(DownloadError, match="403"):
+            await fetch(kling, case.folder / "out")
+    assert (case.vendor.counts["poll"], case.vendor.counts["file"]) == (2, 2)
+
+
+@pytest.mark.parametrize("trouble", [page(503), page(200), is_silent], ids=["503", "web page", "silence"])
+async def test_fault_39_what_is_no_file_is_never_stored_as_one(case: Case, trouble: Act) -> None:
+    case.vendor.files[EVERY] = trouble
+    async with case, case.session(timeouts={"file": 0.02}) as kling:
+        with pytest.raises(DownloadError):
+            await fetch(kling, case.folder / "out")
+    assert contents(case.folder / "out") == {}
+
+
+EVIL = [
+    "../../evil.mp4",
+    "/etc/evil.mp4",
+    "C:\\evil.mp4",
+    "a\0b.mp4",
+    "CON.mp4",
+    "nul",
+    "..",
+    ".",
+    "",
+    "a/b/c.mp4",
+    "\u202egpj.mp4",
+    "x" * 5000 + ".mp4",
+    "evil.sh",
+]
+
+
+@pytest.mark.parametrize("name", EVIL)
+async def test_fault_40_the_vendors_file_name_never_becomes_a_path(case: Case, name: str) -> None:
+    case.vendor.video = {"file_name": name}
+    out = case.folder / "deep" / "out"
+    async with case, case.session() as kling:
+        path = await fetch(kling, out)
+    assert (path.parent, path.suffix) == (out, ".mp4")
+    assert contents(out) == {"g-1.mp4": case.vendor.film}
+    assert [entry.name for entry in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("evil", [name for name in EVIL if name])
+async def test_fault_40_neither_does_the_vendors_id(case: Case, evil: str) -> None:
+    async def sells_under_an_evil_id(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).generation_id = evil
+        await says(200, {"id": evil, "status": "queued"})(vendor, exchange)
+
+    case.vendor.submits[1] = sells_under_an_evil_id
+    case.vendor.video = {"url": ""}
+    out = case.folder / "deep" / "out"
+    async with case, case.session() as kling:
+        case.vendor.video = {"url": f"{case.url}/files/a.mp4"}
+        path = await fetch(kling, out)
+    assert path.parent == out
+    assert contents(out) == {path.name: case.vendor.film}
+    assert [entry.name for entry in out.parent.iterdir()] == ["out"]
+
+
+async def test_fault_40_a_link_in_the_files_place_is_replaced_and_what_it_led_to_is_not(case: Case) -> None:
+    precious, out = case.folder / "precious", case.folder / "out"
+    precious.write_bytes(b"precious")
+    out.mkdir()
+    (out / "g-1.mp4").symlink_to(precious)
+    async with case, case.session() as kling:
+        path = await fetch(kling, out)
+    assert (path.is_symlink(), path.read_bytes(), precious.read_bytes()) == (False, case.vendor.film, b"precious")
+
+
+@pytest.mark.parametrize("planted", [".g-1.mp4.part", ".g-1.mp4.part.json"])
+async def test_fault_40_a_link_planted_in_the_place_of_the_growing_file_leads_nowhere(
+    case: Case, planted: str
+) -> None:
+    precious, out = case.folder / "precious", case.folder / "out"
+    precious.write_bytes(b"precious")
+    out.mkdir()
+    (out / planted).symlink_to(precious)
+    async with case, case.session() as kling:
+        try:
+            path = await fetch(kling, out)
+        except DownloadError:
+            path = None
+    assert precious.read_bytes() == b"precious"
+    assert path is None or (path.is_symlink(), path.read_bytes()) == (False, case.vendor.film)
+
+
+async def test_fault_40_a_redirect_to_another_host_is_followed_without_the_key(case: Case) -> None:
+    elsewhere = FaultVendor()
+    async with elsewhere.open(), case, case.session() as kling:
+        case.vendor.files[1] = says(302, b"", location=f"{elsewhere.url}/files/moved.mp4")
+        path = await fetch(kling, case.folder / "out")
+        assert path.read_bytes() == elsewhere.film
+        (asked,) = elsewhere.server.requests
+        assert b"sk-live" not in asked.raw
+        await kling.aclose()
+        await elsewhere.server.hang_up()
+
+
+@pytest.mark.parametrize("target", ["http://cdn.example/a.mp4", "ftp://127.0.0.1/a", "file:///etc/passwd", "//["])
+@pytest.mark.parametrize("way", ["redirect", "at once"])
+async def test_fault_40_an_address_that_is_not_https_is_never_asked(case: Case, target: str, way: str) -> None:
+    if way == "redirect":
+        case.vendor.files[1] = says(302, b"", location=target)
+    else:
+        case.vendor.video = {"url": target}
+    async with case, case.session() as kling:
+        job = kling.submit(prompt())
+        with pytest.raises(DownloadError):
+            await kling.download(job, into=case.folder / "out")
+    assert contents(case.folder / "out") == {}
+    assert case.vendor.counts["file"] == (way == "redirect")
+
+
+async def test_fault_40_a_redirect_without_end_is_left(case: Case) -> None:
+    async def onwards(vendor: FaultVendor, exchange: Exchange) -> None:
+        await exchange.answer(302, b"", location=f"{vendor.url}{exchange.target}1")
+
+    case.vendor.files[EVERY] = onwards
+    async with case, case.session() as kling:
+        with pytest.raises(DownloadError, match="redirects"):
+            await fetch(kling, case.folder / "out")
+    assert case.vendor.counts["file"] == 6
+
+
+async def test_fault_40_two_downloads_to_one_name_do_not_mix(case: Case) -> None:
+    async with case, case.session() as kling:
+        video = await kling.submit(prompt())
+        both = [kling.download(video, case.folder / "a.mp4") for _ in range(2)]
+        ends = await asyncio.gather(*both, return_exceptions=True)
+        assert sum(isinstance(end, DownloadError) for end in ends) == 1
+    assert (case.folder / "a.mp4").read_bytes() == case.vendor.film

@@ -1,0 +1,165 @@
+"""Fault 8, and what else can be wrong with the account's log, in which doubtful submits are looked for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_vendor import EVERY, breaks_off, is_silent, page, resets, says, sells, shows_the_log, sold, stated
+from scripted import prompt
+
+from kling_async import GenerationFailed, Reconciliation, State, SubmissionUncertain
+
+if TYPE_CHECKING:
+    from fault_case import Case
+    from fault_vendor import FaultVendor
+    from loopback import Exchange
+
+pytestmark = pytest.mark.asyncio
+
+PATIENT = Reconciliation(after=20)
+ANYTHING = {"created": "2026-01-01T00:00:00Z", "status": "succeeded", "model": None}
+
+
+async def test_fault_08_a_row_that_lags_is_waited_for(case: Case) -> None:
+    case.vendor.submits[1] = sold(resets)
+    case.vendor.lag = 4
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-1"
+    assert (len(case.vendor.posts), case.vendor.counts["look"]) == (1, 5)
+
+
+async def test_fault_08_rows_on_later_pages_are_found_by_one_look_for_all(case: Case) -> None:
+    case.vendor.submits[EVERY] = sold(resets)
+    case.vendor.strangers, case.vendor.page = 110, 25
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        jobs = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(30)]
+        await asyncio.gather(*jobs)
+        owners = {sale.generation_id: sale.key for sale in case.vendor.sales}
+        assert {job.generation_id: job.key for job in jobs} == owners
+    assert len(case.vendor.posts) == 30
+
+
+async def test_fault_08_of_several_rows_for_one_key_the_oldest_is_adopted_and_all_are_reported(case: Case) -> None:
+    async def sells_strangely(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).twins = ["g-older", "g-1", "g-oldest"]
+        exchange.reset()
+
+    case.vendor.submits[1] = sells_strangely
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-oldest"
+    reports = [record.getMessage() for record in case.log.records if record.levelname == "ERROR"]
+    assert any("g-1" in said and "g-older" in said and "g-oldest" in said for said in reports)
+    assert len(case.vendor.posts) == 1
+
+
+async def test_fault_08_a_page_that_shifts_while_it_is_read_loses_no_row(case: Case) -> None:
+    async def grows(vendor: FaultVendor, exchange: Exchange) -> None:
+        await shows_the_log(vendor, exchange)
+        vendor.strangers += 7
+
+    case.vendor.submits[1] = sold(resets)
+    case.vendor.strangers, case.vendor.page = 50, 10
+    case.vendor.looks[EVERY] = grows
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-1"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        stated(429, "too many requests"),
+        stated(500, "try later"),
+        page(502),
+        says(200, b'{"data": ['),
+        says(200, {"data": None, "pagination": {}}),
+        says(200, {"data": [None, 5, {"client_request_id": 7}, ANYTHING], "pagination": {"has_more": False}}),
+        resets,
+        breaks_off,
+        is_silent,
+    ],
+    ids=["429", "500", "502", "cut", "null", "garbage", "reset", "broken off", "silent"],
+)
+async def test_fault_08_a_log_that_cannot_be_read_proves_nothing(case: Case, trouble: Any) -> None:
+    case.vendor.submits[1] = sold(resets)
+    case.vendor.looks = dict.fromkeys((1, 2), trouble)
+    patience = Reconciliation(after=20)
+    async with case, case.session(reconciliation=patience, timeouts={"call": 0.1}) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-1"
+    assert len(case.vendor.posts) == 1
+
+
+async def test_fault_08_a_row_of_a_failed_generation_is_that_failure(case: Case) -> None:
+    async def sells_and_fails(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).failed = True
+        exchange.reset()
+
+    case.vendor.submits[1] = sells_and_fails
+    async with case, case.session() as kling:
+        job = kling.submit(prompt())
+        with pytest.raises(GenerationFailed, match="log"):
+            await job
+        assert (job.state, job.generation_id) == (State.FAILED, "g-1")
+
+
+async def test_fault_08_a_strangers_row_is_never_adopted_however_much_it_is_like_ours(case: Case) -> None:
+    async def like_ours(vendor: FaultVendor, exchange: Exchange) -> None:
+        name = vendor.posts[0].headers["x-client-request-id"]
+        alike = [name[:-1], f"{name}0", name.upper(), name.partition(":")[0]]
+        vendor.extra = [
+            ANYTHING | {"inference_id": f"s-{n}", "client_request_id": alike[n], "created": "2999"} for n in range(4)
+        ]
+        vendor.extra.append(ANYTHING | {"inference_id": "s-4", "client_request_id": name, "model": "another/model"})
+        await says(200, {"data": vendor.extra, "pagination": {"has_more": False}})(vendor, exchange)
+
+    case.vendor.submits[1] = resets
+    case.vendor.looks[EVERY] = like_ours
+    async with case, case.session() as kling:
+        job = kling.submit(prompt(), key="k")
+        with pytest.raises(SubmissionUncertain):
+            await job
+        assert (job.state, job.generation_id) == (State.UNCERTAIN, None)
+
+
+async def test_fault_08_absence_is_answered_by_another_post_only_where_the_caller_chose_so(case: Case) -> None:
+    case.vendor.submits[1] = resets
+    choice = Reconciliation(after=0.3, then="resubmit")
+    async with case, case.session(reconciliation=choice) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        assert (await lost).generation_id == "g-2"
+    assert [sale.key for sale in case.vendor.sales] == ["later", "lost"]
+
+
+async def test_fault_08_even_then_a_log_that_hides_a_sale_costs_one_more_and_not_a_third(case: Case) -> None:
+    async def sells_secretly(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).hidden = True
+        exchange.reset()
+
+    case.vendor.submits = {1: sells_secretly, 3: sells_secretly, 4: sells}
+    case.opted_in.add("lost")
+    choice = Reconciliation(after=0.3, then="resubmit", max_resubmits=1)
+    async with case, case.session(reconciliation=choice) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+        again = kling.submit(prompt(), key="lost")
+        with pytest.raises(SubmissionUncertain):
+            await again
+    assert [sale.key for sale in case.vendor.sales] == ["lost", "later", "lost"]
+
+
+async def test_fault_08_without_a_later_job_in_the_log_absence_proves_nothing(case: Case) -> None:
+    async def sells_secretly(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).hidden = True
+        exchange.reset()
+
+    case.vendor.submits[1] = sells_secretly
+    async with case, case.session(reconciliation=Reconciliation(after=0.1, then="resubmit")) as kling:
+        with pytest.raises(SubmissionUncertain):
+            await kling.submit(prompt())
+    assert len(case.vendor.posts) == 1

@@ -1,0 +1,260 @@
+"""What is in the file, and what it takes to get it there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import evolve
+from records import GENERATION, REQUEST, blocked, history, job, reopened, run
+
+from kling_async.api.requests import ImageToVideo
+from kling_async.errors import BadRequest, InvalidRequest, JournalError
+from kling_async.journal.base import State
+from kling_async.journal.reader import JournalReader
+from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kling_async.journal.inbox import Write
+
+pytestmark = pytest.mark.asyncio
+
+IMAGE = "data:image/png;base64," + "aGk" * 50_000
+
+
+def in_file(path: Path) -> dict[str, State]:
+    """What another reader sees of the file right now."""
+    return {record.key: record.state for record in JournalReader(path).records()}
+
+
+async def test_a_commit_is_in_the_file_when_it_returns(journal: SQLiteJournal) -> None:
+    await journal.commit(job())
+    assert in_file(journal.path) == {"a": State.QUEUED}
+
+
+async def test_what_was_noted_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
+    journal.note(job("a"))
+    journal.note(job("b"))
+    await journal.commit(job("b", State.SUBMITTING))
+    assert in_file(journal.path) == {"a": State.QUEUED, "b": State.SUBMITTING}
+
+
+async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
+    journal.note(job())
+    await journal.flush()
+    assert in_file(journal.path) == {"a": State.QUEUED}
+
+
+async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJournal) -> None:
+    reported = asyncio.Event()
+    report = journal._reported
+
+    def spy(writes: list[Write], reason: str | None) -> None:
+        report(writes, reason)
+        reported.set()
+
+    assert journal._writer is not None
+    journal._writer._report = spy
+    journal.note(job())
+    await reported.wait()
+    assert in_file(journal.path) == {"a": State.QUEUED}
+
+
+async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJournal) -> None:
+    committing = asyncio.ensure_future(journal.commit(job()))
+    await asyncio.sleep(0)
+    committing.cancel()
+    await journal.flush()
+    assert committing.cancelled()
+    assert journal.get("a") == job()
+    assert in_file(journal.path) == {"a": State.QUEUED}
+
+
+async def test_a_thousand_commits_that_wait_are_one_transaction_and_one_report(journal: SQLiteJournal) -> None:
+    reports: list[int] = []
+    report, go = journal._reported, threading.Event()
+
+    def spy(writes: list[Write], reason: str | None) -> None:
+        reports.append(len(writes))
+        report(writes, reason)
+
+    assert journal._writer is not None
+    journal._writer._report = spy
+    journal._writer.ask(lambda _: go.wait())
+    commits = [asyncio.ensure_future(journal.commit(job(f"{number}"))) for number in range(1000)]
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*commits)
+    assert reports == [1000]
+
+
+async def test_a_commit_that_cannot_be_recorded_is_refused_at_once(journal: SQLiteJournal) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await journal.commit(job(tag=object()))
+    assert caught.value.field == "tag"
+    with pytest.raises(InvalidRequest):
+        journal.note(job(tag=object()))
+    assert journal.get("a") is None
+
+
+async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: SQLiteJournal) -> None:
+    record = job(state=State.REJECTED, generation_id=GENERATION)
+    await journal.commit(record)
+    assert "0 jobs in mind" in repr(journal)
+    assert journal.get("a") == record
+    assert journal.find(GENERATION) == record
+
+
+async def test_a_finished_job_can_be_noted_once_more(journal: SQLiteJournal) -> None:
+    await journal.commit(job(state=State.ABANDONED))
+    journal.note(job(state=State.ABANDONED, generation_id=GENERATION))
+    assert await reopened(journal)
+    assert journal.find(GENERATION) == job(state=State.ABANDONED, generation_id=GENERATION)
+
+
+async def test_outcomes_come_back_in_another_session(journal: SQLiteJournal) -> None:
+    error = BadRequest("no", status=400, path="body.prompt", body={"a": [1]}, enveloped=True)
+    await journal.commit(job(state=State.REJECTED, error=error.about(**WHO), file="out/\udcff.mp4", file_size=7))
+    record = (await reopened(journal)).get("a")
+    assert record is not None
+    assert type(record.error) is BadRequest
+    assert vars(record.error) == vars(error)
+    assert (record.file, record.file_size) == ("out/\udcff.mp4", 7)
+
+
+WHO: Any = {"key": "a", "generation_id": None, "last_status": None, "polls": 0}
+
+
+async def test_what_changed_is_all_that_later_writes_need(journal: SQLiteJournal) -> None:
+    record = job(request=ImageToVideo(IMAGE), tag={"a": [1, None]})
+    await journal.commit(record)
+    record = evolve(record, state=State.PENDING, generation_id=GENERATION, attempts=1)
+    await journal.commit(record)
+    assert await (await reopened(journal)).claim() == [record]
+
+
+async def test_media_are_stored_once_for_all_jobs(journal: SQLiteJournal) -> None:
+    for number in range(20):
+        journal.note(job(f"{number}", request=ImageToVideo(IMAGE, prompt=f"{number}")))
+    records = await (await reopened(journal)).claim()
+    assert [record.request for record in records] == [ImageToVideo(IMAGE, prompt=f"{n}") for n in range(20)]
+    await journal.close()
+    assert len(IMAGE) < journal.path.stat().st_size < 2 * len(IMAGE)
+
+
+async def test_jobs_that_share_media_share_their_memory(journal: SQLiteJournal) -> None:
+    for number in range(2):
+        journal.note(job(f"{number}", request=ImageToVideo(IMAGE)))
+    first, second = await (await reopened(journal)).claim()
+    assert isinstance(first.request, ImageToVideo)
+    assert isinstance(second.request, ImageToVideo)
+    assert first.request.image_url is second.request.image_url
+
+
+async def test_history_tells_what_changed_while_it_was_read(journal: SQLiteJournal) -> None:
+    for number in range(3):
+        journal.note(job(f"{number}"))
+    await reopened(journal)
+    told = []
+    async for record in journal.history():
+        told.append(record.state)
+        if len(told) == 1:
+            await journal.commit(job("1", State.ABANDONED))  # and is not kept in memory then
+            journal.note(job("2", State.SUBMITTING))
+    assert told == [State.QUEUED, State.ABANDONED, State.SUBMITTING]
+
+
+async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJournal) -> None:
+    await journal.commit(job())
+    await reopened(journal)
+    with blocked(journal.path):
+        await run(journal, "PRAGMA busy_timeout = 0")
+        journal.note(job(state=State.SUBMITTING))
+        assert await journal.claim() == [job(state=State.SUBMITTING)]
+        assert await history(journal) == [job(state=State.SUBMITTING)]
+
+
+async def test_a_claim_tells_what_was_noted_before_it(journal: SQLiteJournal) -> None:
+    journal.note(job("a"))
+    journal.note(job("b"))
+    await reopened(journal)
+    journal.note(job("b", State.ABANDONED))
+    journal.note(job("c"))
+    assert await journal.claim() == [job("a"), job("c")]
+
+
+async def test_a_closed_journal_takes_nothing(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="not open"):
+            journal.note(job())
+        with pytest.raises(JournalError, match="not open"):
+            await journal.commit(job())
+        with pytest.raises(JournalError, match="not open"):
+            await journal.claim()
+        await journal.open()
+        await journal.close()
+
+
+async def test_a_closed_journal_remembers_what_it_had_in_mind_but_reads_no_file(journal: SQLiteJournal) -> None:
+    await journal.commit(job("a"))
+    await journal.commit(job("b", State.FAILED))
+    await journal.close()
+    assert journal.get("a") == job("a")
+    with pytest.raises(JournalError, match="not open"):
+        journal.get("b")
+
+
+async def test_closing_leaves_one_plain_file_and_the_owners_and_no_thread(journal: SQLiteJournal) -> None:
+    await journal.commit(job())
+    await journal.close()
+    assert sorted(file.name for file in journal.path.parent.iterdir()) == ["batch.db", "batch.db-owner"]
+    assert not [thread for thread in threading.enumerate() if "journal" in thread.name]
+
+
+async def test_a_cancelled_close_is_done_all_the_same(journal: SQLiteJournal) -> None:
+    assert journal._writer is not None
+    thread = journal._writer._thread
+    journal.note(job())
+    closing_ = asyncio.ensure_future(journal.close())
+    await asyncio.sleep(0)
+    closing_.cancel()
+    await asyncio.gather(closing_, return_exceptions=True)
+    thread.join()
+    assert in_file(journal.path) == {"a": State.QUEUED}
+    await journal.open()
+
+
+async def test_a_cancelled_opening_lets_go_of_the_file(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    opening = asyncio.ensure_future(journal.open())
+    await asyncio.sleep(0)
+    assert journal._writer is not None
+    thread = journal._writer._thread
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    thread.join()
+    await journal.open()
+    await journal.close()
+
+
+async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:
+    journal.note(job())
+    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in mind>"
+    await journal.close()
+    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} closed>"
+
+
+async def test_no_file_holds_the_key(path: Path) -> None:
+    sandbox = Sandbox(speed=2000, seed=1, api_key="nobody-may-read-this")
+    async with sandbox, sandbox.session(journal=SQLiteJournal(path)) as kling:
+        await asyncio.gather(*(kling.submit(REQUEST) for _ in range(3)))
+    assert set(in_file(path).values()) == {State.COMPLETED}
+    contents = [file.read_bytes() for file in path.parent.iterdir()]
+    assert len(contents) == 2
+    assert not any(b"nobody-may-read-this" in content for content in contents)

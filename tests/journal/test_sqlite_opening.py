@@ -1,0 +1,215 @@
+"""What may be opened, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from records import history, job
+
+from kling_async.errors import JournalError
+from kling_async.journal import schema
+from kling_async.journal.connections import connect
+from kling_async.journal.file import journal_mode
+from kling_async.journal.reader import JournalReader
+from kling_async.journal.schema import APPLICATION, STEPS, bring_up_to_date, identify
+from kling_async.journal.sqlite import SQLiteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def change(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def make_text(path: Path) -> None:
+    path.write_text("prompts, one a line\n" * 100)
+
+
+def make_newer(path: Path) -> None:
+    change(path, f"PRAGMA application_id = {APPLICATION}", "PRAGMA user_version = 99", "CREATE TABLE jobs (a)")
+
+
+def make_unversioned(path: Path) -> None:
+    change(path, f"PRAGMA application_id = {APPLICATION}", "CREATE TABLE jobs (a)")
+
+
+def make_something_else(path: Path) -> None:
+    change(path, "CREATE TABLE holidays (day)")
+
+
+def make_a_strange_application(path: Path) -> None:
+    change(path, "PRAGMA application_id = 7")
+
+
+UNSUITABLE: dict[str, Callable[[Path], None]] = {
+    "file is not a database": make_text,
+    "it is of version 99, and this version of kling_async knows them only up to 1; a newer one wrote it": make_newer,
+    "it is of version 0": make_unversioned,
+    "the file is the database of something else": make_something_else,
+    "the file is the database of something else$": make_a_strange_application,
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("reason", UNSUITABLE)
+async def test_an_unsuitable_file_is_refused_and_left_as_it_was(path: Path, reason: str) -> None:
+    UNSUITABLE[reason](path)
+    before = contents(path)
+    with pytest.raises(JournalError, match=reason) as caught:
+        await SQLiteJournal(path).open()
+    assert str(path) in str(caught.value)
+    with pytest.raises(JournalError, match=reason):
+        JournalReader(path)
+    assert names(path.parent) == [path.name]
+    assert contents(path) == before
+
+
+async def _journal_of_many(path: Path) -> bytes:
+    journal = SQLiteJournal(path)
+    await journal.open()
+    for number in range(200):
+        journal.note(job(f"{number:03}", tag="x" * 500))
+    await journal.close()
+    return contents(path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+async def test_a_corrupt_file_is_refused_and_left_as_it_was(path: Path, damage: str) -> None:
+    whole = await _journal_of_many(path)
+    damaged = whole[: len(whole) // 2] if damage == "cut short" else whole[:8192] + b"\x5a" * 4096 + whole[12288:]
+    path.write_bytes(damaged)  # noqa: ASYNC240 - nothing else goes on
+    with pytest.raises(JournalError, match=r"batch\.db: .*(corrupt|malformed)"):
+        await SQLiteJournal(path).open()
+    assert contents(path) == damaged
+
+
+@pytest.mark.asyncio
+async def test_a_refused_file_is_owned_by_nobody(path: Path) -> None:
+    whole = await _journal_of_many(path)
+    path.write_bytes(whole[: len(whole) // 2])  # noqa: ASYNC240 - nothing else goes on
+    journal = SQLiteJournal(path)
+    with pytest.raises(JournalError, match=r"corrupt|malformed"):
+        await journal.open()
+    path.write_bytes(whole)  # noqa: ASYNC240 - nothing else goes on
+    await journal.open()
+    assert len(await history(journal)) == 200
+    await journal.close()
+
+
+@pytest.mark.asyncio
+async def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="unable to open"):
+        await SQLiteJournal(tmp_path / "none" / "batch.db").open()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.asyncio
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match=f"journal {re.escape(str(tmp_path))}: "):
+        await SQLiteJournal(tmp_path).open()
+
+
+@pytest.mark.asyncio
+async def test_an_empty_file_becomes_a_journal(path: Path) -> None:
+    path.touch()  # noqa: ASYNC240 - nothing else goes on
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    await journal.close()
+    assert list(JournalReader(path).records()) == [job()]
+
+
+@pytest.mark.parametrize("name", ["a b?mode=ro#1%20.db", ":memory:", "ünïcode.db"])
+def test_any_name_is_the_name_of_a_file(tmp_path: Path, name: str) -> None:
+    with closing(connect(tmp_path / name, "rwc")) as connection:
+        connection.execute("CREATE TABLE a (b)")
+    assert (tmp_path / name).stat().st_size > 0
+
+
+@pytest.mark.asyncio
+async def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = SQLiteJournal("batch.db")
+    monkeypatch.chdir(tmp_path.parent)
+    await journal.open()
+    await journal.close()
+    assert (tmp_path / "batch.db").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_journal_made_in_the_other_mode_is_opened_all_the_same(journal: SQLiteJournal, mode: str) -> None:
+    await journal.commit(job())
+    await journal.close()
+    change(journal.path, f"PRAGMA journal_mode = {'WAL' if mode == 'TRUNCATE' else 'DELETE'}")
+    await journal.open()
+    assert await journal.claim() == [job()]
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"), [((3, 40, 1), "TRUNCATE"), ((3, 51, 2), "TRUNCATE"), ((3, 51, 3), "WAL"), ((4, 0, 0), "WAL")]
+)
+def test_wal_is_used_only_where_it_is_safe(version: tuple[int, ...], mode: str) -> None:
+    assert journal_mode(version) == mode
+
+
+# Versions
+
+OLD = (("CREATE TABLE jobs (a)", "INSERT INTO jobs VALUES (1)"),)
+NEW = (*OLD, ("ALTER TABLE jobs ADD COLUMN b DEFAULT 2",), ("UPDATE jobs SET b = a + b", "CREATE INDEX i ON jobs (b)"))
+
+
+@pytest.fixture
+def connection(path: Path) -> sqlite3.Connection:
+    return connect(path, "rwc")
+
+
+def test_an_older_file_goes_through_every_step_between(connection: sqlite3.Connection, path: Path) -> None:
+    with closing(connection):
+        bring_up_to_date(connection, path, OLD)
+        assert identify(connection, path, NEW) == 1
+        bring_up_to_date(connection, path, NEW)
+        assert identify(connection, path, NEW) == 3
+        assert connection.execute("SELECT * FROM jobs").fetchall() == [(1, 3)]
+
+
+def test_a_file_of_today_stays_as_it_is(connection: sqlite3.Connection, path: Path) -> None:
+    with closing(connection):
+        bring_up_to_date(connection, path)
+        before = path.read_bytes()
+        bring_up_to_date(connection, path)
+    assert path.read_bytes() == before
+
+
+def test_a_step_that_fails_leaves_the_older_file(connection: sqlite3.Connection, path: Path) -> None:
+    with closing(connection):
+        bring_up_to_date(connection, path, OLD)
+        before = path.read_bytes()
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            bring_up_to_date(connection, path, (*NEW, ("DROP TABLE absent",)))
+    assert path.read_bytes() == before
+
+
+def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(connect(path, "rwc")) as connection:
+        bring_up_to_date(connection, path, STEPS)
+    monkeypatch.setattr("kling_async.journal.reader.STEPS", (*STEPS, ()))
+    with pytest.raises(JournalError, match="of version 1 until a session opens it"):
+        JournalReader(path)
+    assert schema.STEPS is STEPS
