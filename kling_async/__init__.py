@@ -5,7 +5,8 @@ Everything public is a name of this package; the modules below it are not part o
 
 from kling_async.api.catalogue import Kind, Model, find_model, models
 from kling_async.api.codec import from_dict, to_dict
-from kling_async.api.protocol import LEGACY, UNIVERSAL, HttpRequest, HttpResponse, Lane
+from kling_async.api.messages import HttpRequest, HttpResponse, Lane
+from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.api.values import AdvancedCameraControl, CameraConfig, CameraControl, DynamicMask, Element, Shot
@@ -51,6 +52,7 @@ from kling_async.errors import (
 )
 from kling_async.journal.base import Journal, Record, State
 from kling_async.journal.memory import MemoryJournal
+from kling_async.journal.opening import read_journal
 from kling_async.pacing.cadence import Polling
 from kling_async.pacing.rate import Limits
 from kling_async.pacing.reconciliation import Reconciliation
@@ -130,5 +132,6 @@ __all__ = [
     "find_model",
     "from_dict",
     "models",
+    "read_journal",
     "to_dict",
 ]

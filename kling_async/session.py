@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ from random import Random
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Self
 
-import anyio
+from anyio import to_thread
 
 from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refused
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
@@ -26,6 +27,7 @@ from kling_async.engine.runner import Runner
 from kling_async.engine.stats import Stats, snapshot
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
 from kling_async.journal.memory import MemoryJournal
+from kling_async.journal.opening import open_journal
 from kling_async.journal.token import is_token, read_token
 from kling_async.pacing.cadence import Polling
 from kling_async.pacing.rate import Limits
@@ -69,7 +71,9 @@ class KlingSession:
         api_key: The AI/ML API key. By default that of the environment, in ``AIMLAPI_API_KEY`` or ``AIML_API_KEY``.
         base_url: Where the API is, with a path prefix if a proxy needs one. By default that of the environment, in
             ``AIMLAPI_BASE_URL``, or else the vendor's.
-        journal: Where jobs are recorded. By default in memory: what is promised of keys holds within one session.
+        journal: Where jobs are recorded: the path of a file, which is made if there is none, or a journal. What an
+            earlier session left open there goes on, and is in `pending` at once. By default jobs are recorded in
+            memory: what is promised of keys then holds within one session.
         limits: How much is done at once, and how fast.
         polling: When generations are asked about.
         timeouts: How long things may take.
@@ -88,7 +92,7 @@ class KlingSession:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        journal: Journal | None = None,
+        journal: Journal | str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
@@ -102,7 +106,7 @@ class KlingSession:
         self._timeouts = timeouts or Timeouts()
         self._reconciliation = reconciliation or Reconciliation()
         self._hold = hold
-        self._journal: Journal = journal or MemoryJournal()
+        self._journal = _journal(journal)
         self._rng = rng or Random()  # noqa: S311 - jitter is no secret
         self._base_url = base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
         self._own: HttpTransport | None = None
@@ -441,7 +445,8 @@ class KlingSession:
                 progress=progress,
                 rng=self._rng,
             )
-        size = (await anyio.Path(target).stat()).st_size
+        size, digest = await to_thread.run_sync(_measured, target)
+        engine.roster.downloaded(video.generation_id, str(target), size, digest)
         if job is not None:
             engine.events.emit(lambda at: events.Downloaded(at, job, target, size))
         return target
@@ -467,6 +472,19 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
+    if journal is None:
+        return MemoryJournal()
+    return open_journal(journal) if isinstance(journal, str | os.PathLike) else journal
+
+
+def _measured(path: Path) -> tuple[int, str]:
+    """A file's size and digest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
 
 
 def _key(api_key: str | None) -> str:

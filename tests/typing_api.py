@@ -85,6 +85,7 @@ from kling_async import (
     find_model,
     from_dict,
     models,
+    read_journal,
     to_dict,
 )
 
@@ -350,3 +351,5 @@ def journals(record: Record) -> None:
     journal: Journal = MemoryJournal()
     assert_type(journal.get("row-1"), Record | None)
     assert_type(record.error, KlingError | None)
+    assert_type(list(read_journal("batch.db").records()), list[Record])
+    KlingSession("a-key", journal=Path("batch.db"), hold=True)

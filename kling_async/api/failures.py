@@ -13,7 +13,7 @@ from kling_async.errors import APIError, OutOfCredits, RateLimited, error_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.api.protocol import HttpResponse
+    from kling_async.api.messages import HttpResponse
 
 __all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after"]
 

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from kling_async.api.loose import is_list, is_object, text
-from kling_async.api.protocol import HttpRequest, read_answer
+from kling_async.api.messages import HttpRequest
+from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
 if TYPE_CHECKING:
-    from kling_async.api.protocol import HttpResponse
+    from kling_async.api.messages import HttpResponse
 
 __all__ = ["PAGE", "LogPage", "LogRow", "logs_request", "read_logs"]
 

@@ -7,14 +7,14 @@ Rules name the vendor's documentation page they come from.
 from __future__ import annotations
 
 import json
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import frozen
 
 from kling_async.api.failures import EXCERPT, describe_reason, read_error
 from kling_async.api.loose import amount, first_id, is_object, text
+from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.errors import (
     APIError,
@@ -32,9 +32,6 @@ __all__ = [
     "LEGACY",
     "UNIVERSAL",
     "Accepted",
-    "HttpRequest",
-    "HttpResponse",
-    "Lane",
     "Refused",
     "SubmitAnswer",
     "TryAgain",
@@ -59,51 +56,6 @@ CLIENT_REQUEST_ID = "X-Client-Request-Id"
 
 _JSON = {"Accept": "application/json"}
 _ESCAPED = {code: quote(chr(code), safe="") for code in range(128)}
-
-
-class Lane(Enum):
-    """Which kind of exchange a request is; each kind has connections, timeouts and credentials of its own."""
-
-    SUBMIT = "submit"
-    """Costs money: a fresh connection, never repeated by the transport."""
-    CALL = "call"
-    """Costs nothing: polls and account calls, over kept-alive connections."""
-    FILE = "file"
-    """A file from a host that must not see the API key."""
-
-
-@frozen
-class HttpRequest:
-    """A request, before a transport adds the base URL and the key.
-
-    Attributes:
-        method: ``GET`` or ``POST``.
-        target: An absolute path with its encoded query, or on the file lane an absolute URL, sent exactly as it is.
-        lane: Which kind of exchange this is.
-        headers: Headers beyond those every request has.
-        body: The bytes of the body, if any.
-    """
-
-    method: str
-    target: str
-    lane: Lane = Lane.CALL
-    headers: Mapping[str, str] = field(factory=dict[str, str])
-    body: bytes | None = None
-
-
-@frozen
-class HttpResponse:
-    """A whole answer.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The headers, with lower-case names or a mapping that ignores case.
-        body: The body, decompressed, at most as long as the transport's cap.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @frozen

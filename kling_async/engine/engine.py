@@ -15,8 +15,8 @@ from kling_async.engine.poller import Poller
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.roster import Roster
 from kling_async.engine.scheduler import Scheduler
-from kling_async.engine.stats import Tally
 from kling_async.engine.submitter import Submitter
+from kling_async.engine.tally import Tally
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
 

@@ -252,6 +252,12 @@ class Roster:
                 self.note(watch, state, **changes)
             self.on_unrecorded(error)
 
+    def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
+        """Record where a video's file is now, if it is a job's."""
+        record = self._journal.find(generation_id) if generation_id else None
+        if record is not None:
+            self._journal.note(evolve(record, file=path, file_size=size, file_digest=digest))
+
     # Settling
 
     def settle(self, watch: Watch, error: KlingError | None) -> None:

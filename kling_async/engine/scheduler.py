@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
-    from kling_async.engine.stats import Tally
     from kling_async.engine.steps import Refusal, Step
     from kling_async.engine.submitter import Submitter
+    from kling_async.engine.tally import Tally
     from kling_async.engine.watch import Watch
     from kling_async.errors import RateLimited
     from kling_async.pacing.rate import Limits

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import frozen
 
 from kling_async.journal.base import State
 
 if TYPE_CHECKING:
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
+    from kling_async.engine.tally import Tally
 
-__all__ = ["Stats", "Tally", "snapshot"]
-
-
-@define
-class Tally:
-    """Requests counted as they are begun."""
-
-    submits: int = 0
-    polls: int = 0
-    throttled: int = 0
-    calls: int = 0
+__all__ = ["Stats", "snapshot"]
 
 
 @frozen(kw_only=True)

@@ -7,15 +7,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from kling_async.api.protocol import (
-    Accepted,
-    Refused,
-    TryAgain,
-    Uncertain,
-    read_submit,
-    submit_failure,
-    submit_request,
-)
+from kling_async.api.protocol import Accepted, Refused, TryAgain, Uncertain, read_submit, submit_failure, submit_request
 from kling_async.engine import events
 from kling_async.engine.steps import Halt, Throttled
 from kling_async.errors import (
@@ -31,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from kling_async.api.protocol import HttpRequest, SubmitAnswer
+    from kling_async.api.messages import HttpRequest
+    from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from kling_async.api.protocol import HttpRequest, HttpResponse
+    from kling_async.api.messages import HttpRequest, HttpResponse
 
 __all__ = ["StreamedResponse", "Timeouts", "Transport"]
 

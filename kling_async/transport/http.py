@@ -16,7 +16,7 @@ from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
 from attrs import define, frozen
 from yarl import URL
 
-from kling_async.api.protocol import HttpRequest, HttpResponse, Lane
+from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.errors import (
     ConfigurationError,
     ConnectFailed,

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from kling_async.api.failures import describe_reason, read_error, read_retry_after
+from kling_async.api.messages import HttpResponse, Lane
 from kling_async.api.protocol import (
     CLIENT_REQUEST_ID,
     LEGACY,
     UNIVERSAL,
     Accepted,
-    HttpResponse,
-    Lane,
     Refused,
     TryAgain,
     Uncertain,

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.failures import describe_reason, read_error, read_retry_after
+from kling_async.api.messages import HttpResponse
 from kling_async.api.protocol import (
     UNIVERSAL,
     Accepted,
-    HttpResponse,
     Refused,
     TryAgain,
     Uncertain,

@@ -54,7 +54,7 @@ class Watched(KlingSession):
         self._case.jobs += self.pending
         return self
 
-    async def __aexit__(self, *raised: Any) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         self._case.texts += [repr(self), repr(self.stats()), repr(self._own)]
         await super().__aexit__(*raised)
         self._case.texts += [repr(event) async for event in self._said]

@@ -205,15 +205,14 @@ async def test_fault_23_an_unknown_status_is_still_running_and_is_warned_of_once
 
 async def test_fault_24_a_generation_without_end_meets_its_deadline_and_can_still_be_resumed(case: Case) -> None:
     case.vendor.takes = FOR_EVER
-    async with case:
-        async with case.session() as kling:
-            job = kling.submit(prompt(), key="k", deadline=0.2)
-            with pytest.raises(DeadlineExceeded, match="generating") as caught:
-                await job
-            assert (job.state, caught.value.generation_id) == (State.PENDING, "g-1")
-            case.vendor.takes = 1
-            assert (await kling.resume("g-1")).generation_id == "g-1"
-            assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
+    async with case, case.session() as kling:
+        job = kling.submit(prompt(), key="k", deadline=0.2)
+        with pytest.raises(DeadlineExceeded, match="generating") as caught:
+            await job
+        assert (job.state, caught.value.generation_id) == (State.PENDING, "g-1")
+        case.vendor.takes = 1
+        assert (await kling.resume("g-1")).generation_id == "g-1"
+        assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
 
 

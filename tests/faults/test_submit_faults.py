@@ -24,7 +24,7 @@ from fault_vendor import (
     tells_how_far_it_is,
     then_closes,
 )
-from loopback import UNTRUSTED_CERTIFICATE, loopback, read_request
+from loopback import UNTRUSTED_CERTIFICATE, read_request
 from scripted import prompt
 
 from kling_async import (
@@ -44,7 +44,6 @@ from kling_async import (
 
 if TYPE_CHECKING:
     from fault_case import Case
-    from loopback import Exchange
 
 pytestmark = pytest.mark.asyncio
 

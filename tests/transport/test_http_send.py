@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from loopback import UNTRUSTED_CERTIFICATE, Exchange, loopback, response
 
-from kling_async.api.protocol import HttpRequest, Lane
+from kling_async.api.messages import HttpRequest, Lane
 from kling_async.errors import ConnectFailed, MalformedResponse, RequestTimeout, TransportError
 from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport

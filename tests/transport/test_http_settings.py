@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from loopback import Exchange, loopback
 
-from kling_async.api.protocol import HttpRequest, Lane
+from kling_async.api.messages import HttpRequest, Lane
 from kling_async.errors import ConfigurationError, TransportError
 from kling_async.transport import http
 from kling_async.transport.http import HttpTransport

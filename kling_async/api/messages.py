@@ -1,0 +1,58 @@
+"""Requests and answers as values, whatever carries them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HttpRequest", "HttpResponse", "Lane"]
+
+
+class Lane(Enum):
+    """Which kind of exchange a request is; each kind has connections, timeouts and credentials of its own."""
+
+    SUBMIT = "submit"
+    """Costs money: a fresh connection, never repeated by the transport."""
+    CALL = "call"
+    """Costs nothing: polls and account calls, over kept-alive connections."""
+    FILE = "file"
+    """A file from a host that must not see the API key."""
+
+
+@frozen
+class HttpRequest:
+    """A request, before a transport adds the base URL and the key.
+
+    Attributes:
+        method: ``GET`` or ``POST``.
+        target: An absolute path with its encoded query, or on the file lane an absolute URL, sent exactly as it is.
+        lane: Which kind of exchange this is.
+        headers: Headers beyond those every request has.
+        body: The bytes of the body, if any.
+    """
+
+    method: str
+    target: str
+    lane: Lane = Lane.CALL
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    body: bytes | None = None
+
+
+@frozen
+class HttpResponse:
+    """A whole answer.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, with lower-case names or a mapping that ignores case.
+        body: The body, decompressed, at most as long as the transport's cap.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes

@@ -1,0 +1,17 @@
+"""Requests, counted."""
+
+from __future__ import annotations
+
+from attrs import define
+
+__all__ = ["Tally"]
+
+
+@define
+class Tally:
+    """Requests counted as they are begun."""
+
+    submits: int = 0
+    polls: int = 0
+    throttled: int = 0
+    calls: int = 0
