@@ -262,7 +262,8 @@ class KlingSession:
             endpoint: The endpoint it was submitted to, universal or legacy.
 
         Raises:
-            InvalidRequest: An argument cannot be used, or the key stands for something else.
+            InvalidRequest: An argument cannot be used, the key stands for something else, or the generation is another
+                key's.
             SessionClosed: The session has not been entered, or has ended.
             ConfigurationError: Called from another thread or event loop than the session's.
         """
@@ -273,7 +274,7 @@ class KlingSession:
         limit = patience(deadline)
         if is_token(generation_id):
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        if (job := engine.roster.under_id(generation_id)) is not None:
+        if (job := engine.roster.under_id(generation_id, key)) is not None:
             return job
         watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
@@ -281,8 +282,9 @@ class KlingSession:
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)
         check_key(record.key)
-        if record.generation_id is not None and (job := engine.roster.under_id(record.generation_id)) is not None:
-            return job
+        known = None if record.generation_id is None else engine.roster.under_id(record.generation_id, record.key)
+        if known is not None:
+            return known
         if record.request is None or engine.roster.recorded(record.key) is None:
             return engine.begin(engine.roster.carry(record, tag=tag, deadline=deadline))
         if (job := engine.roster.known(record.key, record.digest)) is not None:

@@ -219,8 +219,9 @@ class _Download:
         """Run what may block in a thread."""
         try:
             await to_thread.run_sync(act, *arguments)
-        except OSError as error:
-            raise self.failure(f"{self.path} cannot be written: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise self.failure(f"{self.path} cannot be written: {reason}") from error
 
     def failure(self, reason: str) -> DownloadError:
         return _failure(self.url, reason)

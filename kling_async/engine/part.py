@@ -119,7 +119,7 @@ class Part:
                 with suppress(OSError):
                     self._file.close()
             if self._noted is None:
-                with suppress(OSError):
+                with suppress(OSError, ValueError):
                     self.path.unlink(missing_ok=True)
 
 

@@ -73,11 +73,17 @@ class Roster:
             raise _misused(key)
         return self.open.get(key) or (self._finished(record) if record.state.is_terminal else None)
 
-    def under_id(self, generation_id: str) -> Job | None:
-        """The job of this generation, if there is one: open, or with its recorded outcome."""
+    def under_id(self, generation_id: str, key: str | None = None) -> Job | None:
+        """The job of this generation, if there is one: open, or with its recorded outcome.
+
+        Raises:
+            InvalidRequest: It is not the job of this key.
+        """
         record = self._journal.find(generation_id)
         if record is None:
             return None
+        if key not in (None, record.key):
+            raise _taken(generation_id, record.key)
         return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
 
     def admit(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Watch:
@@ -358,4 +364,10 @@ def _new_key() -> str:
 def _misused(key: str) -> InvalidRequest:
     allowed = "a new key, or the same request again"
     message = f"key {key!r} already stands for another request; allowed: {allowed}"
+    return InvalidRequest(message, field="key", value=key, allowed=allowed)
+
+
+def _taken(generation_id: str, key: str) -> InvalidRequest:
+    allowed = f"the key {key!r}, or none"
+    message = f"generation {generation_id} is the job {key!r} already; allowed: {allowed}"
     return InvalidRequest(message, field="key", value=key, allowed=allowed)

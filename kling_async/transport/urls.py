@@ -25,13 +25,20 @@ def checked_base_url(base_url: str) -> str:
 
 def checked_file_url(url: str, base: str = "") -> str:
     """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
-    whole = _joined(base, quote(url.strip(), safe=string.punctuation, errors="surrogateescape"))
+    whole = _joined(base, _escaped(url.strip()))
     parts = _split(whole)
     if parts is None:
         raise unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
     if not _is_safe(parts):
         raise unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
     return whole
+
+
+def _escaped(url: str) -> str:
+    try:
+        return quote(url, safe=string.punctuation, errors="surrogateescape")
+    except UnicodeEncodeError:  # half a character, out of somebody's JSON
+        return ""
 
 
 def _joined(base: str, url: str) -> str:
