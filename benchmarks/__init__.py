@@ -4,7 +4,7 @@ From a checkout, with the package installed::
 
     python -m benchmarks                      # everything: a few minutes
     python -m benchmarks --quick              # a smoke run: seconds, and figures too rough to quote
-    python -m benchmarks cpu import           # some of: cpu, memory, stall, import
+    python -m benchmarks cpu import           # some of: cpu, memory, stall, import, journal
     python -m benchmarks --json figures.json  # the figures as data, too
 
 Figures are shown, not asserted: a missed target does not fail the command. Time is the processor's wherever it can be,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
-from benchmarks import cpu, imports, memory, stall
+from benchmarks import cpu, imports, journal, memory, stall
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_table, summary
 
@@ -23,6 +23,7 @@ _MEASUREMENTS: dict[str, Callable[[Size], list[Figure]]] = {
     "memory": memory.measure,
     "stall": stall.measure,
     "import": imports.measure,
+    "journal": journal.measure,
 }
 
 

@@ -19,21 +19,25 @@ class Figure:
     Attributes:
         name: What it is of, in words.
         value: The number, in ``unit``.
-        target: The most it may be.
+        target: The most it may be, or the least; None if it is only told.
         unit: What it is counted in; empty for a ratio.
         raw: What it was made from, by name and with units in the names.
+        at_least: Whether the target is the least it may be.
     """
 
     name: str
     value: float
-    target: float
+    target: float | None
     unit: str = ""
     raw: Mapping[str, float] = field(factory=dict[str, float])
+    at_least: bool = field(default=False, kw_only=True)
 
     @property
-    def met(self) -> bool:
-        """Whether the target is met."""
-        return self.value <= self.target
+    def met(self) -> bool | None:
+        """Whether the target is met; None if there is none."""
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 @frozen(kw_only=True)
@@ -49,6 +53,10 @@ class Size:
         stall_jobs: Pending jobs while the event loop is watched.
         stall_seconds: How long it is watched.
         imports: Interpreters started a side.
+        submit_rounds: Turns each side takes where submits are compared.
+        submits: Submits a side and turn.
+        resumed_jobs: For how many pending jobs the opening of a journal is timed, where a target is set for it.
+        opened_jobs: For how many it is timed at most.
     """
 
     rounds: int
@@ -59,6 +67,10 @@ class Size:
     stall_jobs: int
     stall_seconds: float
     imports: int
+    submit_rounds: int
+    submits: int
+    resumed_jobs: int
+    opened_jobs: int
 
 
 FULL = Size(
@@ -70,6 +82,10 @@ FULL = Size(
     stall_jobs=100_000,
     stall_seconds=20.0,
     imports=15,
+    submit_rounds=9,
+    submits=2000,
+    resumed_jobs=10_000,
+    opened_jobs=100_000,
 )
 
 QUICK = Size(
@@ -81,4 +97,8 @@ QUICK = Size(
     stall_jobs=2000,
     stall_seconds=1.0,
     imports=2,
+    submit_rounds=2,
+    submits=200,
+    resumed_jobs=500,
+    opened_jobs=2000,
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["as_data", "as_table", "summary"]
 
 _HEADER = ("", "figure", "target", "met", "raw")
+_MET = {True: "yes", False: "NO", None: ""}
 
 
 def as_table(figures: Sequence[Figure]) -> str:
@@ -29,9 +30,10 @@ def as_table(figures: Sequence[Figure]) -> str:
 
 def summary(figures: Sequence[Figure]) -> str:
     """How many targets are met, and which are not."""
-    missed = [figure.name for figure in figures if not figure.met]
+    aimed = [figure for figure in figures if figure.target is not None]
+    missed = [figure.name for figure in aimed if not figure.met]
     tail = f"; missed: {', '.join(missed)}" if missed else ""
-    return f"{len(figures) - len(missed)} of {len(figures)} targets met{tail}"
+    return f"{len(aimed) - len(missed)} of {len(aimed)} targets met{tail}"
 
 
 def as_data(figures: Sequence[Figure], *, quick: bool) -> dict[str, Any]:
@@ -50,10 +52,16 @@ def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
         _quantity(figure.value, figure.unit),
-        f"≤ {_quantity(figure.target, figure.unit)}",
-        "yes" if figure.met else "NO",
+        _target(figure),
+        _MET[figure.met],
         raw,
     )
+
+
+def _target(figure: Figure) -> str:
+    if figure.target is None:
+        return ""
+    return f"{'≥' if figure.at_least else '≤'} {_quantity(figure.target, figure.unit)}"
 
 
 def _quantity(value: float, unit: str) -> str:

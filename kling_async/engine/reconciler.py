@@ -150,7 +150,9 @@ class Reconciler:
             if found:
                 await self._adopt(watch, found)
             elif trouble is None and begun >= self._hopeless_at(watch):
-                await self._give_up(watch, proven=shown > (watch.record.submitted_at or math.inf))
+                # A row under its name that is not fit to be adopted is all the same a sign that something was bought.
+                absent = not named and shown > (watch.record.submitted_at or math.inf)
+                await self._give_up(watch, proven=absent)
             elif begun >= self._hopeless_at(watch) + _UNREADABLE:
                 self._roster.settle(watch, doubt(watch))
 

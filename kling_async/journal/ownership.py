@@ -11,7 +11,7 @@ import os
 import platform
 import secrets
 import sqlite3
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
@@ -69,17 +69,17 @@ def _sign(connection: sqlite3.Connection, signature: str) -> None:
 
 
 def _signature(connection: sqlite3.Connection) -> str | None:
-    with suppress(sqlite3.OperationalError):  # nobody has signed yet
-        row = connection.execute("SELECT signature FROM owner").fetchone()
-        return None if row is None else row[0]
-    return None
+    try:
+        (signature,) = connection.execute("SELECT signature FROM owner").fetchone()
+    except (sqlite3.OperationalError, TypeError):  # nobody has signed yet
+        return None
+    return str(signature)
 
 
 def _owner(connection: sqlite3.Connection) -> str:
-    with suppress(sqlite3.OperationalError):  # it has not signed yet
+    try:
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        row = connection.execute("SELECT pid, host, since FROM owner").fetchone()
-        if row is not None:
-            pid, host, since = row
-            return f"process {pid} on {host} since {since}"
-    return "another process"
+        pid, host, since = connection.execute("SELECT pid, host, since FROM owner").fetchone()
+    except (sqlite3.OperationalError, TypeError):  # it has not signed yet
+        return "another process"
+    return f"process {pid} on {host} since {since}"

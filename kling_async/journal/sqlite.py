@@ -65,7 +65,8 @@ class SQLiteJournal:
     async def open(self) -> None:
         """Own the file, check it whole, and learn which jobs it holds.
 
-        Reading all of it for the check takes about a second for 300 MB, which is 200,000 jobs with long prompts.
+        The check reads the whole file: with 100,000 finished jobs in 150 MB, opening takes 0.2 s if the system has them
+        cached, and otherwise as long as the disk takes.
 
         Raises:
             JournalError: It is owned by another session, corrupt, of a newer version, or no journal.

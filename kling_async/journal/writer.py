@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from kling_async.journal.inbox import Write
+    from kling_async.journal.inbox import Batch, Write
 
 __all__ = ["Writer"]
 
@@ -115,13 +115,14 @@ class Writer:
                 self._opened.set_result(None)
                 while self._turn(connection):
                     pass
-        except Exception as error:  # noqa: BLE001 - whatever ends the thread is told to those who wait for it
-            self._inbox.close()
+        except Exception as error:
             if self._opened.done():
-                self._reason = self._reason or str(error)
-            else:
-                self._opened.set_exception(error)
-        self._ended.set_result(self._reason if self._kept else None)
+                raise
+            self._opened.set_exception(error)
+        finally:
+            self._inbox.close()
+            self._turn_away(self._inbox.take())
+            self._ended.set_result(self._reason if self._kept else None)
 
     def _turn(self, connection: sqlite3.Connection) -> bool:
         batch = self._inbox.take()
@@ -130,6 +131,21 @@ class Writer:
         if batch.writes or (batch.last and self._kept):
             self._write(batch.writes, connection)
         return not batch.last
+
+    def _turn_away(self, batch: Batch) -> None:
+        """Answer those who came while an error ended the thread; there are none at an ordinary end."""
+        ended = f"journal {self._path}: its thread has ended"
+        for read in batch.reads:
+            if read.answer.set_running_or_notify_cancel():
+                read.answer.set_exception(JournalError(ended))
+        if batch.writes:
+            self._became(self._reason or ended)
+            self._give_up(self._kept + batch.writes)
+
+    def _give_up(self, writes: list[Write]) -> None:
+        """Tell those who wait that nothing is written, and keep the rest."""
+        self._kept = [write for write in writes if write.waiter is None]
+        self._tell([write for write in writes if write.waiter is not None])
 
     def _answer(self, read: Read[Any], connection: sqlite3.Connection) -> None:
         if not read.answer.set_running_or_notify_cancel():
@@ -147,8 +163,7 @@ class Writer:
             self._commit(writes, connection)
         except Exception as error:  # noqa: BLE001 - it is told to those who wait, and this thread goes on
             self._became(f"journal {self._path}: {error}")
-            self._kept = [write for write in writes if write.waiter is None]
-            self._tell([write for write in writes if write.waiter is not None])
+            self._give_up(writes)
         else:
             self._became(None)
             self._kept = []

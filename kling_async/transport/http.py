@@ -129,7 +129,7 @@ class HttpTransport:
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send once, and return the whole answer, whatever its status. Redirects are answers, and not followed.
 
-        Should the answer's body repeat the API key, it is blotted out.
+        Should the answer repeat the API key, it is blotted out.
 
         Raises:
             TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
@@ -161,7 +161,12 @@ class HttpTransport:
             response.close()
         if self._secret in body:
             body = body.replace(self._secret, b"[api key]")
-        return HttpResponse(response.status, response.headers, body)
+        return HttpResponse(response.status, self._without_key(response.headers), body)
+
+    def _without_key(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if not any(self._key in value for value in headers.values()):
+            return headers
+        return {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.figure import Figure
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,12 +36,21 @@ def test_every_figure_is_in_the_table_and_in_the_data(quick: tuple[str, dict[str
     table, data = quick
 
     assert data["quick"]
-    assert len(data["figures"]) == 4
+    assert len(data["figures"]) == 8
     for each in data["figures"]:
         assert each["name"] in table
         assert each["value"] > 0
-        assert each["met"] == (each["value"] <= each["target"])
-    assert f"{sum(each['met'] for each in data['figures'])} of 4 targets met" in table
+    assert f"{sum(bool(each['met']) for each in data['figures'])} of 6 targets met" in table
+
+
+@pytest.mark.parametrize(
+    ("target", "at_least", "met"),
+    [(2.0, False, True), (1.0, False, False), (2.0, True, True), (3.0, True, False), (None, False, None)],
+)
+def test_a_target_is_the_most_or_the_least_a_figure_may_be(
+    *, target: float | None, at_least: bool, met: bool | None
+) -> None:
+    assert Figure("a figure", 2.0, target, at_least=at_least).met is met
 
 
 def test_cpu_is_counted_for_both_sides(quick: tuple[str, dict[str, Any]]) -> None:
@@ -71,6 +82,24 @@ def test_importing_is_timed_in_as_many_interpreters_as_asked(quick: tuple[str, d
 
     assert raw["rounds"] == 2
     assert raw["library_ms"] > raw["dependencies_ms"] / 2
+
+
+def test_submits_are_counted_with_either_journal(quick: tuple[str, dict[str, Any]]) -> None:
+    found = figure(quick[1], "Submits per second")
+
+    assert found["at_least"]
+    assert found["raw"]["rounds"] == 2
+    assert min(found["raw"]["sqlite_per_s"], found["raw"]["memory_per_s"]) > 10
+    assert found["raw"]["lowest_ratio"] <= found["value"] <= found["raw"]["highest_ratio"]
+
+
+def test_the_journals_that_are_opened_hold_the_jobs_that_are_told(quick: tuple[str, dict[str, Any]]) -> None:
+    small = figure(quick[1], "Opening a journal, 500 jobs")
+    large = figure(quick[1], "Opening a journal, 2,000 jobs")
+
+    assert small["raw"]["file_mb"] > 500 * 200 / 1e6  # a row has its request, its id and its instants at least
+    assert large["raw"]["file_mb"] > 2 * small["raw"]["file_mb"]
+    assert figure(quick[1], "Peak memory")["unit"] == "MB"
 
 
 def test_an_unknown_measurement_is_refused_by_name() -> None:

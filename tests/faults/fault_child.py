@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kling_async import KlingError, KlingSession, Limits, Polling, Retrying, State, TextToVideo, Timeouts
@@ -22,6 +21,7 @@ from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from pathlib import Path
 
     from kling_async import Record
 
@@ -145,6 +145,15 @@ async def fills() -> None:
         await asyncio.gather(*again)
         assert [job.state for job in again] == [State.COMPLETED] * 2
         say(finished=True)
+
+
+async def stays_full() -> None:
+    """Buy a video that can never be recorded."""
+    try:
+        async with new_session() as kling:
+            say(first=(await kling.submit(TextToVideo("a raccoon"), key="k")).generation_id)
+    except KlingError as error:
+        say(error=type(error).__name__)
 
 
 async def full_download() -> None:

@@ -67,7 +67,7 @@ class FaultVendor:
     etag: str = '"first"'
     video: dict[str, Any] = field(factory=dict)  # replaces what is usual in "video"
     server: Loopback = field(init=False)
-    _arrivals: dict[str, asyncio.Event] = field(factory=lambda: defaultdict(asyncio.Event))
+    _arrivals: dict[tuple[str, int], asyncio.Event] = field(factory=lambda: defaultdict(asyncio.Event))
 
     @asynccontextmanager
     async def open(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncGenerator[FaultVendor]:
@@ -89,9 +89,9 @@ class FaultVendor:
             sold.setdefault(sale.key, []).append({sale.generation_id, *sale.twins})
         return sold
 
-    async def arrival(self, kind: str) -> None:
-        """Return once a request of this kind has come."""
-        await self._arrivals[kind].wait()
+    async def arrival(self, kind: str, number: int = 1) -> None:
+        """Return once the nth request of this kind has come."""
+        await self._arrivals[kind, number].wait()
 
     def sell(self, exchange: Exchange) -> Sale:
         name = exchange.headers["x-client-request-id"]
@@ -104,7 +104,7 @@ class FaultVendor:
         kind, acts, usual = self._route(exchange)
         self.counts[kind] += 1
         act = acts.get(self.counts[kind]) or acts.get(EVERY) or usual
-        self._arrivals[kind].set()
+        self._arrivals[kind, self.counts[kind]].set()
         if kind != "file" and exchange.headers.get("authorization") not in {f"Bearer {key}" for key in self.keys}:
             act = stated(401, "this key was revoked")
         await act(self, exchange)

@@ -55,8 +55,9 @@ def uphold(evidence: Evidence) -> None:
 def _each_key_is_in_one_state(evidence: Evidence) -> None:
     """Each key has one record, whose state is one that the vendor's books allow, and nothing sold is unknown."""
     counts = Counter(record.key for record in evidence.records)
-    assert [key for key, count in counts.items() if count > 1] == []
-    assert set(evidence.books) <= set(counts), "something was bought that nobody knows of"
+    assert set(counts.values()) <= {1}, f"keys have several records: {counts}"
+    unknown = set(evidence.books) - set(counts)
+    assert not unknown, f"nobody knows that these were bought: {unknown}"
     for record in evidence.records:
         sold = evidence.books.get(record.key, [])
         assert record.state is not State.SUBMITTING, record
@@ -68,11 +69,12 @@ def _each_key_is_in_one_state(evidence: Evidence) -> None:
 
 def _nothing_is_bought_twice(evidence: Evidence) -> None:
     twice = {key for key, sold in evidence.books.items() if len(sold) > 1}
-    assert twice <= evidence.opted_in
+    assert twice <= evidence.opted_in, f"bought twice: {twice}"
 
 
 def _nothing_is_left_waiting(evidence: Evidence) -> None:
-    assert [job for job in evidence.jobs if not job.done()] == []
+    waiting = [job for job in evidence.jobs if not job.done()]
+    assert not waiting, f"not settled: {waiting}"
 
 
 def _no_secret_is_shown(evidence: Evidence) -> None:
@@ -121,8 +123,9 @@ def _files(folder: Path | None) -> Iterable[Path]:
 
 def _nothing_is_left_running(evidence: Evidence) -> None:
     gc.collect()  # what was lost unawaited complains now
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("kling_async")] == []
-    if evidence.log is not None:
-        complaints = [record for record in evidence.log.records if record.name == "asyncio"]
-        assert [r.getMessage() for r in complaints if r.levelno >= logging.WARNING] == []
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("kling_async")]
+    assert not tasks | set(threads), f"still running: {tasks} {threads}"
+    records = [] if evidence.log is None else evidence.log.records
+    complaints = [record for record in records if record.name == "asyncio" and record.levelno >= logging.WARNING]
+    assert not complaints, "\n".join(record.getMessage() for record in complaints)

@@ -34,6 +34,21 @@ async def test_fault_33_cancelling_one_waiter_harms_neither_the_job_nor_other_wa
     assert len(case.vendor.posts) == 1
 
 
+async def test_fault_33_cancelling_who_waits_for_the_record_or_the_file_harms_no_job(case: Case) -> None:
+    async with case, case.session() as kling:
+        job = kling.submit(prompt())
+        waiters = [asyncio.ensure_future(waiting) for waiting in (job.recorded(), job.accepted(), kling.drain())]
+        waiters.append(asyncio.ensure_future(kling.download(job, case.folder / "a.mp4")))
+        await asyncio.sleep(0)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.wait(waiters)
+        assert all(waiter.cancelled() for waiter in waiters)
+        assert await job.recorded() is job
+        await kling.download(job, case.folder / "a.mp4")
+    assert (case.folder / "a.mp4").read_bytes() == case.vendor.film
+
+
 async def test_fault_34_a_job_abandoned_in_the_queue_is_never_sent(case: Case) -> None:
     async with case:
         async with case.session() as kling:
@@ -140,8 +155,7 @@ async def test_fault_35_a_cancelled_program_leaves_every_job_where_it_stood(case
 
     async with case:
         running = asyncio.ensure_future(program())
-        while case.vendor.counts["submit"] < 2:
-            await asyncio.sleep(0)
+        await case.vendor.arrival("submit", 2)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

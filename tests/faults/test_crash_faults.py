@@ -187,15 +187,33 @@ async def test_fault_37_a_disk_that_is_full_before_a_post_stops_it(case: Case) -
 
 
 @posix_only
-@pytest.mark.parametrize("state", ["submitting", "pending"])
-async def test_fault_37_a_disk_that_is_full_after_a_post_loses_nothing_and_catches_up(case: Case, state: str) -> None:
+@pytest.mark.parametrize(("state", "lost"), [("submitting", "pending"), ("pending", "completed")])
+async def test_fault_37_a_disk_that_is_full_after_a_post_loses_nothing_and_catches_up(
+    case: Case, state: str, lost: str
+) -> None:
     async with case, case.child("fills", end=f"full after {state}") as child:
         said = await child.listen()
         assert said == {"first": ["completed", "g-1", None], "late": ["queued", "JournalError"]}
         assert len(case.vendor.posts) == 1
         assert await child.end() == 0, child.log
-        assert "g-1" in child.log
+        assert f"job k is {lost} (generation g-1), unrecorded" in child.log
     assert len(case.vendor.posts) == 2
+
+
+@posix_only
+async def test_fault_37_a_disk_that_stays_full_after_a_post_is_said_on_leaving_and_the_log_finds_what_was_bought(
+    case: Case,
+) -> None:
+    async with case:
+        async with case.child("stays_full", end="full after submitting") as child:
+            assert await child.end() == 0, child.log
+        assert child.said == [{"first": "g-1"}, {"error": "JournalError"}]
+        assert "job k is pending (generation g-1), unrecorded" in child.log
+        async with case.session() as kling:
+            (job,) = kling.pending
+            assert job.state is State.UNCERTAIN
+            assert (await job).generation_id == "g-1"
+    assert len(case.vendor.posts) == 1
 
 
 @posix_only

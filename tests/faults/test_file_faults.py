@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from loopback import Exchange
 
 pytestmark = pytest.mark.asyncio
+
+
+links_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make links, and opens them all")
 
 
 async def fetch(kling: Watched, into: Path, **wanted: Any) -> Path:
@@ -162,6 +166,15 @@ async def test_fault_40_neither_does_the_vendors_id(case: Case, evil: str) -> No
     assert [entry.name for entry in out.parent.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("name", ["a\0b.mp4", "n\0o/a.mp4", "x" * 300])
+async def test_fault_40_a_name_of_the_callers_that_no_file_can_have_is_a_download_error(case: Case, name: str) -> None:
+    async with case, case.session() as kling:
+        with pytest.raises(DownloadError, match="cannot be written"):
+            await kling.download(kling.submit(prompt()), f"{case.folder}/out/{name}")
+    assert case.vendor.counts["file"] == 0
+
+
+@links_only
 async def test_fault_40_a_link_in_the_files_place_is_replaced_and_what_it_led_to_is_not(case: Case) -> None:
     precious, out = case.folder / "precious", case.folder / "out"
     precious.write_bytes(b"precious")
@@ -172,10 +185,9 @@ async def test_fault_40_a_link_in_the_files_place_is_replaced_and_what_it_led_to
     assert (path.is_symlink(), path.read_bytes(), precious.read_bytes()) == (False, case.vendor.film, b"precious")
 
 
+@links_only
 @pytest.mark.parametrize("planted", [".g-1.mp4.part", ".g-1.mp4.part.json"])
-async def test_fault_40_a_link_planted_in_the_place_of_the_growing_file_leads_nowhere(
-    case: Case, planted: str
-) -> None:
+async def test_fault_40_a_link_planted_in_the_place_of_the_growing_file_leads_nowhere(case: Case, planted: str) -> None:
     precious, out = case.folder / "precious", case.folder / "out"
     precious.write_bytes(b"precious")
     out.mkdir()
@@ -214,6 +226,18 @@ async def test_fault_40_an_address_that_is_not_https_is_never_asked(case: Case, 
             await kling.download(job, into=case.folder / "out")
     assert contents(case.folder / "out") == {}
     assert case.vendor.counts["file"] == (way == "redirect")
+
+
+async def test_fault_40_an_address_with_half_a_character_is_kept_and_refused(case: Case) -> None:
+    case.vendor.video = {"url": "https://x.example/\ud800", "file_name": "\ud800.mp4"}
+    async with case:
+        async with case.session() as kling:
+            video = await kling.submit(prompt(), key="k")
+        async with case.session() as kling:
+            job = kling.submit(prompt(), key="k")
+            assert await job == video
+            with pytest.raises(DownloadError):
+                await kling.download(job, into=case.folder / "out")
 
 
 async def test_fault_40_a_redirect_without_end_is_left(case: Case) -> None:

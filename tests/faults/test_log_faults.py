@@ -124,13 +124,28 @@ async def test_fault_08_a_strangers_row_is_never_adopted_however_much_it_is_like
 
 async def test_fault_08_absence_is_answered_by_another_post_only_where_the_caller_chose_so(case: Case) -> None:
     case.vendor.submits[1] = resets
-    choice = Reconciliation(after=0.3, then="resubmit")
+    choice = Reconciliation(after=0.6, then="resubmit")
     async with case, case.session(reconciliation=choice) as kling:
         lost = kling.submit(prompt(), key="lost")
         await case.vendor.arrival("submit")
         await kling.submit(prompt("later"), key="later")
         assert (await lost).generation_id == "g-2"
     assert [sale.key for sale in case.vendor.sales] == ["later", "lost"]
+
+
+async def test_fault_08_a_row_under_our_name_that_does_not_fit_is_no_absence(case: Case) -> None:
+    async def sells_as_another_model(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).model = "another/model"
+        exchange.reset()
+
+    case.vendor.submits[1] = sells_as_another_model
+    async with case, case.session(reconciliation=Reconciliation(after=0.6, then="resubmit")) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+    assert [sale.key for sale in case.vendor.sales] == ["lost", "later"]
 
 
 async def test_fault_08_even_then_a_log_that_hides_a_sale_costs_one_more_and_not_a_third(case: Case) -> None:
@@ -140,7 +155,7 @@ async def test_fault_08_even_then_a_log_that_hides_a_sale_costs_one_more_and_not
 
     case.vendor.submits = {1: sells_secretly, 3: sells_secretly, 4: sells}
     case.opted_in.add("lost")
-    choice = Reconciliation(after=0.3, then="resubmit", max_resubmits=1)
+    choice = Reconciliation(after=0.6, then="resubmit", max_resubmits=1)
     async with case, case.session(reconciliation=choice) as kling:
         lost = kling.submit(prompt(), key="lost")
         await case.vendor.arrival("submit")

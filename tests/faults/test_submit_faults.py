@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fault_vendor import (
     EVERY,
+    KEY,
     OTHER_KEY,
     FaultVendor,
     breaks_off,
@@ -69,9 +70,7 @@ async def test_fault_01_a_refused_connection_sent_nothing_and_is_tried_again_und
     assert [sale.key for sale in case.vendor.sales] == ["k"]
 
 
-async def test_fault_01_a_host_without_an_address_was_sent_nothing(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_fault_01_a_host_without_an_address_was_sent_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     usual, asked = loop.getaddrinfo, []
 
@@ -106,6 +105,17 @@ async def test_fault_03_a_timeout_after_the_vendor_accepted_is_adopted_from_one_
     async with case, case.session(timeouts={"submit": 0.1}) as kling:
         job = kling.submit(prompt())
         assert (await job).generation_id == case.vendor.sales[0].generation_id
+    assert len(case.vendor.posts) == 1
+
+
+async def test_fault_03_a_deadline_that_passes_during_the_post_ends_the_job_once_that_is_over(case: Case) -> None:
+    case.vendor.submits[1] = sold(is_silent)
+    case.vendor.lag = 10**9
+    async with case, case.session(timeouts={"submit": 0.8}) as kling:
+        job = kling.submit(prompt(), deadline=0.4)
+        with pytest.raises(SubmissionUncertain):
+            await job
+        assert job.state is State.UNCERTAIN
     assert len(case.vendor.posts) == 1
 
 
@@ -202,6 +212,23 @@ async def test_fault_10_a_refused_body_is_final_and_what_was_said_is_kept_within
     assert len(case.vendor.posts) == 2
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        stated(400, f"these headers are strange: Authorization: Bearer {KEY}"),
+        says(422, f"<pre>Authorization: Bearer {KEY}</pre>".encode(), content_type="text/html"),
+        says(400, b"bad", x_request_id=KEY),
+    ],
+    ids=["envelope", "web page", "header"],
+)
+async def test_fault_10_a_refusal_that_repeats_the_key_does_not_show_it(case: Case, answer: Any) -> None:
+    case.vendor.submits[1] = answer
+    async with case, case.session() as kling:
+        with pytest.raises(BadRequest) as caught:
+            await kling.submit(prompt(), key="k")
+        assert "[api key]" in repr(vars(caught.value))
+
+
 async def test_fault_11_out_of_credits_amid_a_batch_stops_submits_and_loses_nothing(case: Case) -> None:
     no_credits = stated(403, "You have run out of credits. Top up your balance")
     case.vendor.submits = {1: sells, 2: sells, EVERY: no_credits}
@@ -275,6 +302,21 @@ async def test_fault_13_one_id_for_two_keys_is_an_error_and_no_second_job_takes_
     assert (second.state, second.generation_id) == (State.UNCERTAIN, None)
 
 
+async def test_fault_13_a_generation_of_one_key_cannot_be_resumed_under_another(case: Case) -> None:
+    async with case:
+        async with case.session() as kling:
+            job = kling.submit(prompt(), key="k")
+            video = await job
+            token = job.token()
+        async with case.session() as kling:
+            assert await kling.resume("g-1") == await kling.resume("g-1", key="k") == video
+            with pytest.raises(InvalidRequest, match="'k'"):
+                kling.resume("g-1", key="another")
+            with pytest.raises(InvalidRequest, match="'k'"):
+                kling.resume(token.replace('"k"', '"another"'))
+            assert kling.pending == ()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_fault_14_a_redirected_post_is_an_error_and_not_followed(case: Case, status: int) -> None:
     elsewhere = FaultVendor()
@@ -307,6 +349,21 @@ async def test_fault_20_a_key_revoked_amid_a_run_pauses_everything_until_there_i
             assert set(again) == {"k0", "k1", "k2", "late"}
             await asyncio.gather(*again.values())
     assert len(case.vendor.sales) == 4
+
+
+async def test_fault_20_a_key_revoked_while_a_submit_is_looked_for_leaves_it_uncertain(case: Case) -> None:
+    case.vendor.submits[1] = sold(resets)
+    case.vendor.looks[1] = stated(401, "this key was revoked")
+    async with case:
+        async with case.session() as kling:
+            job = kling.submit(prompt(), key="k")
+            with pytest.raises(AuthenticationError):
+                await job
+            assert job.state is State.UNCERTAIN
+        case.vendor.keys = {OTHER_KEY}
+        async with case.session(api_key=OTHER_KEY) as kling:
+            assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
+    assert len(case.vendor.posts) == 1
 
 
 async def test_fault_20_a_key_that_never_was_good_leaves_the_jobs_queued(case: Case) -> None:

@@ -12,6 +12,7 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
+from kling_async.journal import table
 from kling_async.journal.base import State
 from kling_async.journal.reader import JournalReader
 from kling_async.journal.sqlite import SQLiteJournal
@@ -241,6 +242,18 @@ async def test_a_cancelled_opening_lets_go_of_the_file(path: Path) -> None:
     thread.join()
     await journal.open()
     await journal.close()
+
+
+async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> None:
+    go = threading.Event()
+    await journal.commit(job())
+    journal._opened().ask(lambda _: go.wait())
+    claiming = asyncio.ensure_future(journal._ask(table.open_records))
+    await asyncio.sleep(0)
+    claiming.cancel()
+    go.set()
+    assert await journal.claim() == [job()]
+    assert claiming.cancelled()
 
 
 async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:

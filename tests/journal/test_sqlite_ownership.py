@@ -114,3 +114,16 @@ async def test_an_owners_file_that_is_none_is_named(path: Path) -> None:
     side.write_text("nobody here\n" * 100)
     with pytest.raises(JournalError, match=r"batch\.db-owner: file is not a database"):
         await SQLiteJournal(path).open()
+
+
+async def test_an_owners_file_that_cannot_be_used_is_named(path: Path) -> None:
+    path.with_name("batch.db-owner").mkdir()
+    with pytest.raises(JournalError, match=r"journal .*batch\.db-owner: "):
+        await SQLiteJournal(path).open()
+
+
+async def test_an_owners_file_of_something_else_is_named(path: Path) -> None:
+    with closing(sqlite3.connect(path.with_name("batch.db-owner"))) as strange:
+        strange.execute("CREATE VIEW owner AS SELECT 1")
+    with pytest.raises(JournalError, match=r"journal .*batch\.db-owner: use DROP VIEW"):
+        await SQLiteJournal(path).open()

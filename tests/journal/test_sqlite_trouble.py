@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import blocked, history, job, reopened, run
 
+from kling_async.api.requests import ImageToVideo
 from kling_async.errors import JournalError
+from kling_async.journal import table
 from kling_async.journal.base import State
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
     from kling_async.journal.base import Record
@@ -174,8 +178,6 @@ async def test_a_file_that_breaks_while_it_is_read_is_a_journal_error(journal: S
 
 @pytest.mark.asyncio
 async def test_media_that_went_missing_are_a_journal_error_of_that_job_only(journal: SQLiteJournal) -> None:
-    from kling_async.api.requests import ImageToVideo  # noqa: PLC0415
-
     await journal.commit(job("a", State.FAILED))
     await journal.commit(job("b", State.FAILED, request=ImageToVideo("data:image/png;base64,aGk=")))
     await run(journal, "DELETE FROM media")
@@ -184,20 +186,48 @@ async def test_media_that_went_missing_are_a_journal_error_of_that_job_only(jour
         journal.get("b")
 
 
-class Step:
-    """One thing done to a journal: a note or a commit, of a small or a large record, on a good or a full disk."""
+@pytest.mark.asyncio
+async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
+    journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, dying = threading.Event(), threading.Event()
+    bugs: list[BaseException | None] = []
 
-    strategy = st.tuples(
-        st.sampled_from("abc"),
-        st.sampled_from([State.QUEUED, State.PENDING, State.FAILED, State.COMPLETED]),
-        st.booleans(),
-        st.booleans(),
-        st.booleans(),
-    )
+    def die(_: sqlite3.Connection) -> NoReturn:
+        dying.set()
+        asked.wait()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: bugs.append(args.exc_value))
+    monkeypatch.setattr(journal._opened(), "_turn", die)
+    journal._opened().ask(lambda _: None)
+    await asyncio.to_thread(dying.wait)
+    journal.note(job("a"))
+    late = [asyncio.ensure_future(journal.commit(job("b"))), asyncio.ensure_future(journal._ask(table.open_records))]
+    cancelled = asyncio.ensure_future(journal._ask(table.open_records))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    asked.set()
+    outcomes = await asyncio.gather(*late, return_exceptions=True)
+    assert [str(outcome).rpartition(": ")[2] for outcome in outcomes] == ["its thread has ended"] * 2
+    with pytest.raises(JournalError, match="its thread has ended"):
+        await journal.close()
+    assert [str(bug) for bug in bugs] == ["a bug"]
+
+
+# Key, state, whether it is committed rather than noted, whether it needs room, and whether there is none.
+steps_taken = st.tuples(
+    st.sampled_from("abc"),
+    st.sampled_from([State.QUEUED, State.PENDING, State.FAILED, State.COMPLETED]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
 
 
 @settings(max_examples=40)
-@given(st.lists(Step.strategy, max_size=12))
+@given(st.lists(steps_taken, max_size=12))
 def test_a_journal_in_any_trouble_is_what_its_answers_say(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, State, bool, bool, bool]]
 ) -> None:

@@ -1,0 +1,22 @@
+"""The kill test: a batch is killed at random instants, and restarted until it is done. Nothing may be paid for in vain.
+
+From a checkout, with the package installed::
+
+    python -m benchmarks.kill                  # 200 rounds: some minutes
+    python -m benchmarks.kill --rounds 10      # what the tests do
+
+In a round a child process runs 60 jobs on one journal against a sandbox of this process, whose ledger thus outlives the
+child. The sandbox drops the connection after one submit in ten was accepted, answers one request in twenty with an
+error of its own, refuses some as too many, and its log lags. The child is killed outright (SIGKILL) up to four times,
+at a random instant after it has started, and started again each time; the last one ends by itself. Then the ledger, the
+journal and the files are compared. Rounds differ by their seed, which decides what the sandbox does and how long each
+child lives; what that interrupts is up to the machine.
+
+Rounds of even seeds have jobs sent again whose submit left no trace (``then="resubmit"``), and must deliver all 60
+videos; those of odd seeds have them reported (``then="report"``), and must deliver or report each.
+
+A submit's absence from the log counts only if the log shows a later one. A restarted batch that still has jobs to
+submit provides that by itself. Where the very last submits are the doubtful ones, nothing later is in the log, and they
+are reported although they were to be sent again: rightly so, as the log might just not bear names any more. The round
+then runs the child once more with a 61st job, and again, when the log that shows that job proves the others absent.
+"""

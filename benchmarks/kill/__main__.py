@@ -1,0 +1,52 @@
+"""The command: play many rounds, and show what became of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from benchmarks import kill
+from benchmarks.kill.rounds import play
+from benchmarks.kill.table import as_table
+
+if TYPE_CHECKING:
+    from benchmarks.kill.verdict import Verdict
+
+
+def main() -> None:
+    """Play the rounds asked for; the exit code is 1 if a promise was broken in any."""
+    wanted = _arguments()
+    verdicts: list[Verdict] = []
+    seeds = range(wanted.first, wanted.first + wanted.rounds)
+    with ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
+        for verdict in pool.map(play, seeds):
+            verdicts.append(verdict)
+            sys.stderr.write("." if verdict.good else f"\n{verdict}\n")
+            sys.stderr.flush()
+    sys.stderr.write("\n")
+    sys.stdout.write(f"{as_table(verdicts)}\n")
+    bad = [verdict for verdict in verdicts if not verdict.good]
+    sys.stdout.write(f"{len(bad)} rounds broke a promise\n" if bad else "every promise was kept\n")
+    sys.exit(1 if bad else 0)
+
+
+class _Arguments(argparse.Namespace):
+    rounds: int
+    first: int
+    at_once: int
+
+
+def _arguments() -> _Arguments:
+    first, _, rest = (kill.__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser("python -m benchmarks.kill", description=first, epilog=rest)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--rounds", type=int, default=200, help="how many are played (200)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first round's seed (0)")
+    parser.add_argument("--at-once", type=int, default=4, metavar="ROUNDS", help="how many are played at once (4)")
+    return parser.parse_args(namespace=_Arguments())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""One round: a vendor, and the children that run a batch against it until they are killed, or done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from benchmarks.kill.terms import BEGUN, JOBS, SPEED
+from benchmarks.kill.verdict import judge
+from kling_async import State, read_journal
+from kling_async.sandbox import Faults, Sandbox, SandboxThread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmarks.kill.terms import Then
+    from benchmarks.kill.verdict import Verdict
+
+__all__ = ["Round", "play"]
+
+_ROOT = Path(__file__).parents[2]
+_FAULTS = Faults(drop_after=0.10, server_error=0.05, rate_limited=0.03, log_lag=300.0)
+_MOST_KILLS = 4
+_USUAL_LIFE = 0.35  # seconds until a kill, on average; a batch that is left alone takes about one
+_PATIENCE = 60.0  # seconds; nothing hangs
+_MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
+
+
+def play(seed: int) -> Verdict:
+    """Play a round to its end; its files are removed if all is well, and kept in the temporary folder if not.
+
+    Raises:
+        RuntimeError: A child failed by itself, or did not end; the message holds the end of what it said.
+    """
+    folder = Path(mkdtemp(prefix=f"kill-{seed}-"))
+    # Ends of generations are not spread as far as usually, so that AFTER need not be long to be long enough.
+    vendor = Sandbox(speed=SPEED, seed=seed, sigma=0.2, max_concurrent=JOBS // 2, file_size=128 * 1024, faults=_FAULTS)
+    dice = Random(seed)  # noqa: S311 - a plan that can be repeated
+    lives = [dice.expovariate(1 / _USUAL_LIFE) for _ in range(dice.randint(1, _MOST_KILLS))]
+    with SandboxThread(vendor) as sandbox:
+        verdict = Round(sandbox, folder, "report" if seed % 2 else "resubmit").play(lives)
+    if verdict.good:
+        shutil.rmtree(folder)
+    return verdict
+
+
+@define
+class Round:
+    """One batch, against one sandbox that runs in this process.
+
+    Args:
+        sandbox: The vendor, of the speed that the child counts on.
+        folder: An empty one, for the batch's journal and files.
+        then: What becomes of submits that left no trace.
+    """
+
+    _sandbox: Sandbox
+    _folder: Path
+    _then: Then
+    _runs: int = field(default=0, init=False)
+    _kills: int = field(default=0, init=False)
+    _doubtful: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
+
+    def play(self, lives: Iterable[float] = ()) -> Verdict:
+        """Kill children after these times, in seconds, unless one ends by itself before; then let the last one end.
+
+        Raises:
+            RuntimeError: As for the function.
+        """
+        for life in lives:
+            if not self._killed(life):
+                break
+        return judge(
+            self._sandbox,
+            self._folder,
+            reported=self._finish(),  # first: it adds to the others
+            then=self._then,
+            kills=self._kills,
+            restarts=self._runs - 1,
+            doubtful=self._doubtful,
+        )
+
+    def _finish(self) -> set[str]:
+        """Run the batch to its end; returns the keys it reports. A further job helps it to prove what it must not."""
+        reported, more = self._run_to_its_end(JOBS), 0
+        while reported and self._then == "resubmit" and more < _MOST_RUNS:
+            reported, more = self._run_to_its_end(JOBS + 1), more + 1
+        return reported
+
+    def _run_to_its_end(self, jobs: int) -> set[str]:
+        with self._child(jobs) as child:
+            try:
+                said, _ = child.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise RuntimeError(f"round {self._sandbox.seed}: a child hangs:\n{self._log()}") from None
+        self._check(child)
+        return set(said.split())
+
+    def _killed(self, life: float) -> bool:
+        """Start a child and kill it so many seconds later; False if it has ended by itself before."""
+        with self._child(JOBS) as child:
+            try:
+                child.wait(life)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            else:
+                self._check(child)
+                return False
+        self._kills += 1
+        self._doubtful |= self._names_in_doubt()
+        return True
+
+    def _child(self, jobs: int) -> subprocess.Popen[str]:
+        """A child that has begun. Its log goes to a file that all children of a round share."""
+        self._runs += 1
+        with self._log_file.open("a", encoding="utf-8") as log:
+            child = subprocess.Popen(  # noqa: S603 - our own
+                [sys.executable, "-m", "benchmarks.kill.child", str(self._folder), str(jobs), self._then],
+                cwd=_ROOT,
+                env=os.environ | {"AIMLAPI_API_KEY": self._sandbox.api_key, "AIMLAPI_BASE_URL": self._sandbox.url},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        if child.stdout is None or child.stdout.readline().strip() != BEGUN:
+            child.communicate()
+            self._check(child)
+        return child
+
+    def _check(self, child: subprocess.Popen[str]) -> None:
+        if child.returncode != 0:
+            seed, code = self._sandbox.seed, child.returncode
+            raise RuntimeError(f"round {seed}: a child ended with code {code}:\n{self._log()}")
+
+    @property
+    def _log_file(self) -> Path:
+        return self._folder / "children.log"
+
+    def _log(self) -> str:
+        return self._log_file.read_text("utf-8")[-5000:]
+
+    def _names_in_doubt(self) -> set[str]:
+        """What the submits were sent under of which the journal knows no outcome now."""
+        if not self._sandbox.ledger.submits:
+            return set()  # there may be no journal yet
+        return {
+            record.client_request_id
+            for record in read_journal(self._folder / "batch.db").records()
+            if record.state in (State.SUBMITTING, State.UNCERTAIN) and record.client_request_id is not None
+        }

@@ -1,0 +1,25 @@
+"""What the driver and the child agree on: which jobs there are, and how fast time passes."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+__all__ = ["AFTER", "BEGUN", "JOBS", "SPEED", "Then", "key_of"]
+
+Then: TypeAlias = Literal["report", "resubmit"]
+
+JOBS = 60
+
+SPEED = 1000.0
+"""How many times as fast as the real vendor's time passes: a usual generation takes a quarter of a second."""
+
+AFTER = 2.0
+"""``Reconciliation(after=…)`` in seconds. The sandbox shows every submit in its log after less than half of that."""
+
+BEGUN = "begun"
+"""What the child says once it is about to open its session."""
+
+
+def key_of(number: int) -> str:
+    """The key of a job, and its file's name without the ending."""
+    return f"k{number}"
