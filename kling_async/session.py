@@ -226,7 +226,9 @@ class KlingSession:
                 counts. It never cuts a generation off that ``Timeouts.generation`` would not.
 
         Raises:
-            InvalidRequest: The request, the key or the deadline cannot be used, or the key stands for another request.
+            InvalidRequest: The request, the key or the deadline cannot be used, the key stands for another request, or
+                the journal cannot keep the tag.
+            JournalError: The journal cannot be read.
             SessionClosed: The session has not been entered, or has ended.
             ConfigurationError: Called from another thread or event loop than the session's.
         """

@@ -159,11 +159,19 @@ class Journal(Protocol):
         ...
 
     def get(self, key: str) -> Record | None:
-        """The newest record under this key, noted ones included."""
+        """The newest record under this key, noted ones included.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
         ...
 
     def find(self, generation_id: str) -> Record | None:
-        """The newest record of this generation, noted ones included."""
+        """The newest record of this generation, noted ones included.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
         ...
 
     def history(self) -> AsyncIterator[Record]:
@@ -179,6 +187,7 @@ class Journal(Protocol):
 
         Raises:
             InvalidRequest: It holds something that this journal cannot keep, such as a tag that is not JSON.
+            JournalError: The journal is not open.
         """
         ...
 
