@@ -78,6 +78,8 @@ class Accepting(asyncio.Protocol):
 async def _serve(port: Connection, protocol: type[asyncio.Protocol]) -> None:
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, backlog=1000)
     port.send(server.sockets[0].getsockname()[1])
+    if protocol is not Generating:  # time passes on the wall: a core that is kept busy would be missing elsewhere
+        await server.serve_forever()
     # It never sleeps: waking it costs the client, and the more often the slower the client is.
     while True:  # noqa: ASYNC110 - nothing is waited for
         await asyncio.sleep(0)

@@ -18,7 +18,6 @@ from invariants import Evidence, uphold
 
 from kling_async import KlingSession, Limits, Polling, Reconciliation, Timeouts
 from kling_async.journal.reader import JournalReader
-from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
     import ssl
@@ -122,7 +121,7 @@ class Case:
         usual: dict[str, Any] = {
             "api_key": KEY,
             "base_url": settings.get("base_url") or self.url,
-            "journal": SQLiteJournal(self.path),
+            "journal": self.path,
             "polling": Polling(**QUICK | settings.pop("polling", {})),
             "timeouts": Timeouts(**{"close": 0.2, "generation": 20} | settings.pop("timeouts", {})),
             "reconciliation": Reconciliation(after=0.2),

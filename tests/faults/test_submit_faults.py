@@ -35,6 +35,7 @@ from kling_async import (
     ConnectFailed,
     ImageToVideo,
     InvalidRequest,
+    KlingError,
     OutOfCredits,
     Retrying,
     ServerError,
@@ -158,6 +159,25 @@ async def test_fault_05_connections_the_vendor_drops_after_use_make_no_submit_am
     assert case.vendor.counts["look"] == 0
 
 
+async def test_fault_05_connections_that_die_when_they_are_used_again_are_never_a_submits(case: Case) -> None:
+    used = []
+
+    async def takes_one_request(reader: asyncio.StreamReader) -> bytes:
+        request = await read_request(reader)
+        if reader in used:
+            raise ConnectionResetError
+        used.append(reader)
+        return request
+
+    case.vendor.takes = 3
+    async with case, case.session() as kling:
+        case.vendor.server.read = takes_one_request
+        for n in range(5):
+            await kling.submit(prompt(f"{n}"))
+    assert len(case.vendor.posts) == 5
+    assert case.vendor.counts["look"] == 0
+
+
 @pytest.mark.parametrize("status", [500, 503])
 async def test_fault_09_a_failure_in_the_vendors_own_words_was_not_charged_and_is_sent_again(
     case: Case, status: int
@@ -272,6 +292,21 @@ async def test_fault_12_a_success_without_an_id_is_looked_up_and_not_sent_again(
     case.vendor.submits[1] = sold(answer)
     async with case, case.session() as kling:
         assert (await kling.submit(prompt())).generation_id == "g-1"
+    assert len(case.vendor.posts) == 1
+
+
+async def test_fault_12_a_mistake_in_the_transport_says_nothing_of_its_post_either(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stumbles(*_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    async with case, case.session() as kling:
+        with monkeypatch.context() as broken:
+            broken.setattr("kling_async.transport.http._read", stumbles)
+            job = await kling.submit(prompt(), key="k").settled()
+        assert (job.state, type(job.exception())) == (State.UNCERTAIN, KlingError)
+        assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fault_vendor import resets, sold
 from invariants import Evidence, uphold
-from scripted import ScriptedVendor, answer, envelope, prompt, session
+from scripted import ScriptedVendor, answer, envelope, prompt, running, session
 from virtual import VirtualLoop, virtual
 
 from kling_async import DeadlineExceeded, HttpResponse, MemoryJournal, Polling, RequestTimeout, State
@@ -170,6 +170,18 @@ async def test_fault_38_after_a_suspend_that_the_loops_clock_counts_one_poll_com
         await job.settled()
         assert isinstance(job.exception(), DeadlineExceeded) is not done
     assert vendor.polled("g1") == [5 * HOUR + 100]
+    await kept(vendor, journal, [job])
+
+
+@pytest.mark.usefixtures("wall")
+@virtual
+async def test_fault_38_a_poll_begun_before_the_deadline_does_not_stand_for_the_one_after_it() -> None:
+    vendor, journal = ScriptedVendor(takes=248, slow_poll=lambda _, n: 10.0 if n == 1 else 0.0), MemoryJournal()
+    vendor.on_poll = lambda _, n: running("g1") if n == 1 else None
+    async with session(vendor, journal=journal, polling=STEADY) as kling:
+        job = kling.submit(prompt(model=MODEL), key="k", deadline=245)
+        assert (await job).generation_id == "g1"
+    assert vendor.polled("g1") == [240.0, 250.0]
     await kept(vendor, journal, [job])
 
 
