@@ -118,13 +118,13 @@ class ConnectFailed(TransportError):
     """No connection was made, so nothing was sent: refused, unknown host, or TLS.
 
     Attributes:
-        certificate: Whether the host's certificate was refused. That is not worth another try.
+        tls: Whether TLS could not be agreed on, as where the host's certificate is refused. Not worth another try.
     """
 
-    def __init__(self, message: str, *, sent: bool = False, certificate: bool = False) -> None:
+    def __init__(self, message: str, *, sent: bool = False, tls: bool = False) -> None:
         super().__init__(message, sent=sent)
-        self.certificate = certificate
-        self.retryable = not certificate
+        self.tls = tls
+        self.retryable = not tls
 
 
 class RequestTimeout(TransportError):

@@ -259,7 +259,8 @@ class KlingSession:
                 journal knows is that job, or gives its outcome at once. A token without an id is looked for in the
                 account's log, and never submitted.
             tag: As for `submit`.
-            key: As for `submit`; a token brings its own.
+            key: As for `submit`; a token brings its own. If its job here may have been bought and has no id, as after
+                `SubmissionUncertain`, it goes on with this one.
             deadline: As for `submit`; ``Timeouts.generation`` counts from now.
             endpoint: The endpoint it was submitted to, universal or legacy.
 
@@ -278,22 +279,17 @@ class KlingSession:
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
         if (job := engine.roster.under_id(generation_id, key)) is not None:
             return job
-        watch = engine.roster.adopt(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
-        return engine.begin(watch)
+        record = engine.roster.bought(generation_id, endpoint, key)
+        return engine.begin(engine.roster.adopt(record, tag=tag, deadline=limit))
 
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)
         check_key(record.key)
-        known = None if record.generation_id is None else engine.roster.under_id(record.generation_id, record.key)
-        if known is not None:
-            return known
-        if record.request is None or engine.roster.recorded(record.key) is None:
-            return engine.begin(engine.roster.carry(record, tag=tag, deadline=deadline))
-        if (job := engine.roster.known(record.key, record.digest)) is not None:
-            return job
-        return engine.begin(
-            engine.roster.admit(record.request, digest=record.digest, key=record.key, tag=tag, deadline=deadline)
-        )
+        if record.generation_id is None:
+            job = engine.roster.known(record.key, record.digest)
+        else:
+            job = engine.roster.under_id(record.generation_id, record.key)
+        return job or engine.begin(engine.roster.adopt(record, tag=tag, deadline=deadline))
 
     def as_completed(
         self,

@@ -46,7 +46,7 @@ EXAMPLES: list[KlingError] = [
     ConfigurationError("m"),
     InvalidRequest("m", field="duration", value=7, allowed="5 or 10"),
     TransportError("m", sent=False),
-    ConnectFailed("m", sent=True, certificate=True),
+    ConnectFailed("m", sent=True, tls=True),
     RequestTimeout("m", sent=False),
     MalformedResponse("m", status=200, excerpt="<html>"),
     APIError("m", **ANSWERED),
@@ -106,10 +106,10 @@ def test_whether_another_try_makes_sense_is_the_classs_own_property(error: Kling
     assert error.retryable is (type(error) in RETRYABLE)
 
 
-@pytest.mark.parametrize("certificate", [True, False])
-def test_a_failed_connection_is_worth_another_try_unless_the_certificate_was_refused(*, certificate: bool) -> None:
-    error = ConnectFailed("m", certificate=certificate)
-    assert error.retryable is not certificate
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_failed_connection_is_worth_another_try_unless_tls_was_refused(*, tls: bool) -> None:
+    error = ConnectFailed("m", tls=tls)
+    assert error.retryable is not tls
     assert error.sent is False
 
 

@@ -277,7 +277,7 @@ async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error 
     except MalformedResponse as error:
         assert_type((error.status, error.excerpt), tuple[int, str])
     except ConnectFailed as error:
-        assert_type(error.certificate, bool)
+        assert_type(error.tls, bool)
     except (RequestTimeout, TransportError) as error:
         assert_type(error.sent, bool)
     except DownloadError as error:

@@ -88,8 +88,9 @@ class Reconciler:
                 self._plan(self._now())
 
     def _still_doubtful(self) -> list[Watch]:
-        for key in [key for key, watch in self._doubtful.items() if watch.settled]:
-            del self._doubtful[key]
+        for key, watch in tuple(self._doubtful.items()):
+            if watch.settled or watch.record.state is not State.UNCERTAIN:
+                del self._doubtful[key]
         return list(self._doubtful.values())
 
     def _plan(self, now: float) -> None:

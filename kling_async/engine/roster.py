@@ -103,29 +103,53 @@ class Roster:
         self.emit(watch, events.Queued)
         return watch
 
-    def adopt(
-        self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None
-    ) -> Watch:
-        """Take on a generation that was bought already, here or anywhere.
+    def bought(self, generation_id: str, endpoint: str, key: str | None) -> Record:
+        """The record of a generation that was bought already, by whomever."""
+        wall = self._wall()
+        return Record(
+            key=key or _new_key(),
+            state=State.PENDING,
+            endpoint=endpoint,
+            generation_id=generation_id,
+            queued_at=wall,
+            accepted_at=wall,
+        )
+
+    def adopt(self, record: Record, *, tag: object, deadline: float | None) -> Watch:
+        """Take on a job that was begun elsewhere, or whose generation was found by other means.
+
+        If its key has a job here that has no generation yet, that job goes on with this one: it is never posted again.
 
         Raises:
-            InvalidRequest: The key stands for something else.
+            InvalidRequest: Its key stands for something else here, or is being submitted at this moment.
         """
-        record = self._journal.find(generation_id)
-        if key is not None and (taken := self._journal.get(key)) is not None and taken is not record:
-            raise _misused(key)
-        if record is None:
-            wall = self._wall()
-            record = Record(
-                key=key or _new_key(),
-                state=State.PENDING,
-                tag=tag,
-                endpoint=endpoint,
-                generation_id=generation_id,
-                queued_at=wall,
-                accepted_at=wall,
-            )
-        return self._carry_on(record, deadline)
+        known = self._journal.find(record.generation_id) if record.generation_id else None
+        known = known or self._journal.get(record.key)
+        if known is None:
+            return self._carry_on(evolve(record, tag=tag), deadline)
+        if record.generation_id is not None and known.generation_id is None:
+            return self._supply(known, record, deadline)
+        same = known.generation_id == record.generation_id if record.generation_id else known.digest == record.digest
+        if not same:
+            raise _misused(record.key)
+        return self._carry_on(known, deadline)
+
+    def _supply(self, known: Record, record: Record, deadline: float | None) -> Watch:
+        """Give a job the generation that it was looking for, or that a token of its own says was bought elsewhere."""
+        same = record.digest == known.digest
+        takes_it = same or not record.digest if known.state is State.UNCERTAIN else same and known.state is State.QUEUED
+        if not takes_it:
+            raise _misused(record.key)
+        accepted_at = record.accepted_at or self._wall()
+        watch = self._watches.get(known.key)
+        if watch is None:
+            bought = evolve(known, state=State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
+            return self._carry_on(bought, deadline)
+        self.note(watch, State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
+        watch.accepted_at = min(self.loop.time(), self._instant(accepted_at))
+        watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
+        watch.reach(Milestone.ACCEPTED)
+        return watch
 
     def reopen(self, record: Record) -> Watch:
         """Take on a job that an earlier session left open; its time has passed meanwhile."""
@@ -135,16 +159,6 @@ class Roster:
         if record.generation_id is not None:
             watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
         return watch
-
-    def carry(self, record: Record, *, tag: object, deadline: float | None) -> Watch:
-        """Take on a job that was begun elsewhere.
-
-        Raises:
-            InvalidRequest: Its key stands for something else here, or its generation is another job's.
-        """
-        if self._journal.get(record.key) is not None or self.owns(record.generation_id or ""):
-            raise _misused(record.key)
-        return self._carry_on(evolve(record, tag=tag), deadline)
 
     def turned_away(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""

@@ -172,7 +172,7 @@ class Scheduler:
                 pool.give(poll)
             return
         watch = self._submits.take_due(now)
-        if watch is not None and not watch.settled:
+        if watch is not None and not watch.settled and watch.record.state is State.QUEUED:
             self._rate.reserve(now)
             self._submits_in_a_row += 1
             self._submitting += 1

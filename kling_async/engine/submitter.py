@@ -160,7 +160,7 @@ class Submitter:
         if isinstance(error, AuthenticationError | OutOfCredits):
             self._roster.note(watch, State.QUEUED)
             return Halt(error)
-        if isinstance(error, TransportError):  # never sent, and would not be next time: a bad certificate
+        if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
             self._roster.note(watch, State.QUEUED)
             self._roster.settle(watch, error)
             return None

@@ -25,6 +25,7 @@ class State(Enum):
     ::
 
         QUEUED → SUBMITTING → PENDING → COMPLETED | FAILED
+        QUEUED → PENDING                        (its caller knows that it was bought already)
                  SUBMITTING → REJECTED
                  SUBMITTING → UNCERTAIN → PENDING
                  SUBMITTING → QUEUED            (provably nothing was bought)
@@ -59,7 +60,7 @@ class State(Enum):
 _TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.REJECTED, State.ABANDONED})
 
 _NEXT: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SUBMITTING, State.ABANDONED}),
+    State.QUEUED: frozenset({State.SUBMITTING, State.PENDING, State.ABANDONED}),
     State.SUBMITTING: frozenset({State.QUEUED, State.PENDING, State.UNCERTAIN, State.REJECTED, State.ABANDONED}),
     State.UNCERTAIN: frozenset({State.PENDING, State.FAILED, State.QUEUED, State.ABANDONED}),
     State.PENDING: frozenset({State.COMPLETED, State.FAILED, State.ABANDONED}),

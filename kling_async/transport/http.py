@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
@@ -320,8 +321,7 @@ def _trace() -> aiohttp.TraceConfig:
 def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
     """What an error of aiohttp's or the system's means here; of its text, only what cannot hold a secret is kept."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        refused = isinstance(error, aiohttp.ClientConnectorCertificateError)
-        return ConnectFailed(f"{place}: no connection: {_obstacle(error)}", certificate=refused)
+        return ConnectFailed(f"{place}: no connection: {_obstacle(error)}", tls=_is_tls(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{place}: no connection in time", sent=False)
     if isinstance(error, TimeoutError):
@@ -329,6 +329,13 @@ def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
     if isinstance(error, aiohttp.ClientResponseError):
         return MalformedResponse(f"{place}: the answer is not HTTP")
     return TransportError(f"{place}: {_describe(error)}", sent=sent)
+
+
+def _is_tls(error: Exception) -> bool:
+    """Whether TLS could not be agreed on; a connection that merely broke off during the handshake is another matter."""
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return not isinstance(error.os_error, ssl.SSLEOFError)
+    return isinstance(error, aiohttp.ClientConnectorCertificateError)
 
 
 def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:

@@ -177,7 +177,7 @@ def test_any_other_server_error_is_uncertain(status: int, body: object) -> None:
     ("error", "meaning"),
     [
         (ConnectFailed("m"), TryAgain),
-        (ConnectFailed("m", certificate=True), Refused),
+        (ConnectFailed("m", tls=True), Refused),
         (RequestTimeout("m", sent=False), TryAgain),
         (RequestTimeout("m"), Uncertain),
         (MalformedResponse("m"), Uncertain),

@@ -20,6 +20,7 @@ from kling_async import (
     MemoryJournal,
     OutOfCredits,
     Polling,
+    Reconciliation,
     RequestTimeout,
     SessionClosed,
     State,
@@ -319,3 +320,60 @@ async def test_a_purchase_that_cannot_be_recorded_stops_further_ones() -> None:
         record = journal.get(bought.key)
         assert record is not None
         assert record.generation_id == "g1"
+
+
+# An id found by other means
+
+
+@virtual
+async def test_an_id_found_by_hand_is_put_back_under_its_key() -> None:
+    vendor = ScriptedVendor(on_submit=lambda _: RequestTimeout("lost", sent=True))
+    async with session(vendor, reconciliation=Reconciliation(after=60)) as kling:
+        job = kling.submit(prompt(), key="k")
+        with pytest.raises(SubmissionUncertain):
+            await job
+        found = kling.resume("g-found", key="k")
+        assert (found.key, found.request) == ("k", job.request)
+        assert (await found).generation_id == "g-found"
+        assert await kling.submit(prompt(), key="k") == await found
+    assert vendor.submits == 1
+
+
+@virtual
+async def test_an_id_given_to_a_job_that_is_being_looked_for_ends_the_looking() -> None:
+    vendor = ScriptedVendor(on_submit=lambda _: RequestTimeout("lost", sent=True))
+    async with session(vendor) as kling:
+        job = kling.submit(prompt(), key="k")
+        await asyncio.sleep(1)
+        assert kling.resume("g-found", key="k") is job
+        assert await job.accepted() == "g-found"
+        assert (await job).generation_id == "g-found"
+        await asyncio.sleep(5000)
+    assert len(vendor.looks) <= 1
+
+
+@virtual
+async def test_a_token_with_an_id_keeps_a_job_that_is_queued_here_from_being_bought_again() -> None:
+    vendor = ScriptedVendor()
+    async with session(vendor, polling=STEADY) as elsewhere:
+        job = elsewhere.submit(prompt(model=MODEL), key="k")
+        await job.accepted()
+        token = job.token()
+    vendor.on_submit = lambda _: envelope(429, "full")
+    async with session(vendor, polling=STEADY) as kling:
+        queued = kling.submit(prompt(model=MODEL), key="k")
+        assert kling.resume(token) is queued
+        assert (await queued).generation_id == "g1"
+    assert [record for record in vendor.log if record[1] == "submit"] == [(0.0, "submit", "1")]
+
+
+@virtual
+async def test_a_key_with_a_generation_takes_no_other() -> None:
+    async with session(ScriptedVendor()) as kling:
+        job = kling.submit(prompt(), key="k")
+        with pytest.raises(InvalidRequest, match="key"):
+            await asyncio.sleep(0)
+            kling.resume("another", key="k")
+        await job
+        with pytest.raises(InvalidRequest, match="key"):
+            kling.resume("another", key="k")

@@ -91,7 +91,7 @@ async def test_a_submit_that_never_gets_through_settles_in_the_end_and_stays_que
 
 @virtual
 async def test_a_refused_certificate_is_not_tried_twice() -> None:
-    vendor = ScriptedVendor(on_submit=lambda _: ConnectFailed("self-signed", certificate=True))
+    vendor = ScriptedVendor(on_submit=lambda _: ConnectFailed("self-signed", tls=True))
     async with session(vendor) as kling:
         job = kling.submit(prompt())
         with pytest.raises(ConnectFailed, match="self-signed"):

@@ -23,7 +23,7 @@ PAID: dict[str, Any] = {"request": prompt(), "generation_id": "g-1"}
 
 
 def telling(message: str) -> ConnectFailed:
-    error = ConnectFailed("the certificate was refused", certificate=True)
+    error = ConnectFailed("the certificate was refused", tls=True)
     error.__cause__ = ValueError(message)
     return error
 

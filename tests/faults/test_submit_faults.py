@@ -97,7 +97,7 @@ async def test_fault_02_a_certificate_that_is_refused_fails_fast_with_the_reason
         job = kling.submit(prompt())
         with pytest.raises(ConnectFailed, match="certificate") as caught:
             await job
-        assert (caught.value.certificate, job.state) == (True, State.QUEUED)
+        assert (caught.value.tls, job.state) == (True, State.QUEUED)
     assert case.vendor.posts == []
 
 

@@ -209,7 +209,7 @@ async def test_a_refused_connection_is_known_not_to_have_sent_anything(request_:
 
     error = _discreet(caught.value)
     assert isinstance(error, ConnectFailed)
-    assert (error.sent, error.certificate, error.retryable) == (False, False, True)
+    assert (error.sent, error.tls, error.retryable) == (False, False, True)
 
 
 async def test_a_refused_certificate_is_told_from_other_trouble_and_not_worth_another_try(tmp_path: Path) -> None:
@@ -221,11 +221,11 @@ async def test_a_refused_certificate_is_told_from_other_trouble_and_not_worth_an
         with pytest.raises(ConnectFailed, match="self-signed") as caught:
             await transport.send(SUBMIT)
 
-    assert (caught.value.sent, caught.value.certificate, caught.value.retryable) == (False, True, False)
+    assert (caught.value.sent, caught.value.tls, caught.value.retryable) == (False, True, False)
     assert server.requests == []
 
 
-async def test_tls_with_a_host_that_speaks_none_is_a_connection_that_failed() -> None:
+async def test_tls_with_a_host_that_speaks_none_is_not_worth_another_try() -> None:
     async def speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(response(400))
@@ -238,7 +238,7 @@ async def test_tls_with_a_host_that_speaks_none_is_a_connection_that_failed() ->
         with pytest.raises(ConnectFailed) as caught:
             await transport.send(SUBMIT)
 
-    assert (caught.value.sent, caught.value.certificate, caught.value.retryable) == (False, False, True)
+    assert (caught.value.sent, caught.value.tls, caught.value.retryable) == (False, True, False)
 
 
 async def test_a_host_that_does_not_finish_connecting_in_time_was_sent_nothing() -> None:
