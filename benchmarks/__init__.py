@@ -9,4 +9,6 @@ From a checkout, with the package installed::
 
 Figures are shown, not asserted: a missed target does not fail the command. Time is the processor's wherever it can be,
 so that other work on the machine disturbs it little, and what is compared takes turns within one run.
+
+``python -m benchmarks.kill`` measures nothing, and asserts: see there.
 """

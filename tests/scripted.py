@@ -61,6 +61,7 @@ class ScriptedVendor:
     done_at: dict[str, float] = field(factory=dict)
     cancelled: int = 0
     on_logs: Callable[[int], Answer] = lambda _: None
+    on_balance: Callable[[], HttpResponse] = lambda: answer(200, {"current_balance": 0, "currency": "USD"})
     rows: list[dict[str, Any]] = field(factory=list)  # the account's log, newest first
     looks: list[float] = field(factory=list)
     names: list[str] = field(factory=list)  # what each POST was sent under
@@ -71,6 +72,8 @@ class ScriptedVendor:
             if request.lane is Lane.SUBMIT:
                 self.names.append(request.headers["X-Client-Request-Id"])
                 return await self._submit()
+            if request.target == "/v2/billing":
+                return self.on_balance()
             return await (self._look(request) if "/v2/logs?" in request.target else self._poll(request))
         except asyncio.CancelledError:
             self.cancelled += 1

@@ -9,9 +9,11 @@ from weakref import WeakSet
 
 import anyio
 
+from kling_async.engine.alarm import Alarm
 from kling_async.engine.completion import Pump, in_completion_order
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
+from kling_async.engine.purse import Purse
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.roster import Roster
 from kling_async.engine.scheduler import Scheduler
@@ -66,6 +68,8 @@ class Engine:
         self.scheduler = Scheduler(self.roster, self._submitter, poller, limits, self.tally, rng=rng)
         self._reconciler = Reconciler(transport, self.roster, self.scheduler, reconciliation, wall=wall)
         self.scheduler.on_doubt = self._reconciler.take
+        self._purse = Purse(transport, self.scheduler, Alarm(loop))
+        self.scheduler.on_halt = self._purse.is_empty
         self.crash: Exception | None = None
         self.closing = False
         self._journal = journal
@@ -117,6 +121,7 @@ class Engine:
                 self._group = group
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
+                group.start_soon(self._purse.run, name="kling_async purse")
                 ready()
                 try:
                     await stop.wait()

@@ -63,13 +63,14 @@ class Scheduler:
         rng: Random,
     ) -> None:
         self.on_doubt: Callable[[Watch], None] = lambda _: None  # who looks for what may have been bought
+        self.on_halt: Callable[[], None] = lambda: None  # who looks whether it is over
         self._roster = roster
         self._submitter = submitter
         self._poller = poller
         self._limits = limits
         self._tally = tally
         self._rng = rng
-        self._now = roster.loop.time
+        self.now = self._now = roster.loop.time
         self._alarm = Alarm(roster.loop)
         self._rate = Gcra(limits.requests_per_second, limits.burst)
         self._pause = Pause()  # after a refused poll: holds everything
@@ -285,6 +286,7 @@ class Scheduler:
             _logger.error("submits cannot go on: %s", error)
             self._concerned.extend(self._roster.watches(*_stopped_by(error)))
         self._halted = error
+        self.on_halt()
         self._alarm.wake()
 
     def _tell(self, watch: Watch) -> None:

@@ -1,0 +1,80 @@
+"""An account that runs out of credits, and is paid for again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from scripted import ScriptedVendor, answer, envelope, prompt, session
+from virtual import virtual
+
+from kling_async import HttpResponse, MalformedResponse, OutOfCredits
+from kling_async.api.account import read_balance
+
+if TYPE_CHECKING:
+    from kling_async import KlingSession
+
+BROKE = envelope(403, "You have run out of credits")
+
+
+def balances(*values: float | HttpResponse) -> tuple[ScriptedVendor, list[float]]:
+    """A vendor whose account runs out at the second POST, and then has these balances, look by look."""
+    vendor, looks = ScriptedVendor(on_submit=lambda n: BROKE if n == 2 else None), []
+
+    def look() -> HttpResponse:
+        value = values[min(len(looks), len(values) - 1)]
+        looks.append(asyncio.get_running_loop().time())
+        return value if isinstance(value, HttpResponse) else answer(200, {"current_balance": value})
+
+    vendor.on_balance = look
+    return vendor, looks
+
+
+async def run_out(kling: KlingSession) -> None:
+    await kling.submit(prompt("paid")).accepted()
+    with pytest.raises(OutOfCredits):
+        await kling.submit(prompt("not"), key="k")
+
+
+@virtual
+async def test_submits_go_on_once_the_balance_has_risen() -> None:
+    vendor, looks = balances(0.2, 0.2, 0.2, 10.0)
+    async with session(vendor) as kling:
+        await run_out(kling)
+        await asyncio.sleep(400)
+        assert isinstance(kling.submit(prompt("not"), key="k").exception(), OutOfCredits)
+        await asyncio.sleep(100)
+        assert kling.stats().halted is None
+        await kling.submit(prompt("not"), key="k")
+        await asyncio.sleep(5000)
+        assert looks == [0.0, 60.0, 180.0, 420.0]
+
+
+@virtual
+async def test_a_balance_that_cannot_be_known_or_falls_changes_nothing() -> None:
+    vendor, looks = balances(5.0, envelope(500, "oops"), answer(200, {"currency": "USD"}), 4.0, 4.5)
+    async with session(vendor) as kling:
+        await run_out(kling)
+        await asyncio.sleep(800)
+        assert kling.stats().halted is not None
+        await asyncio.sleep(200)
+        assert kling.stats().halted is None
+        assert len(looks) == 5
+
+
+@virtual
+async def test_being_told_to_go_on_ends_the_looking() -> None:
+    vendor, looks = balances(0.0)
+    async with session(vendor) as kling:
+        await run_out(kling)
+        kling.resume_submissions()
+        await kling.submit(prompt("not"), key="k")
+        await asyncio.sleep(5000)
+        assert len(looks) <= 2
+
+
+@pytest.mark.parametrize("balance", [None, "12", True, []])
+def test_an_answer_without_a_balance_is_malformed(balance: object) -> None:
+    with pytest.raises(MalformedResponse):
+        read_balance(answer(200, {"current_balance": balance}))
