@@ -114,6 +114,8 @@ class FaultVendor:
             return "submit", self.submits, sells
         if exchange.target.startswith("/v2/logs?"):
             return "look", self.looks, shows_the_log
+        if exchange.target == "/v2/billing":
+            return "balance", {}, says(200, {"current_balance": 0, "currency": "USD"})
         if exchange.target.startswith("/files/"):
             return "file", self.files, serves_the_film
         return "poll", self.polls, tells_how_far_it_is
