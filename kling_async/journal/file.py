@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["journal_mode", "owned_file"]
 
+_OLDEST = (3, 33)  # knows UPDATE … FROM
 _WAL_IS_SAFE = (3, 51, 3)  # before, a rare race of writer and checkpoint could corrupt it (SQLite, "The WAL-Reset Bug")
 
 
@@ -32,6 +33,8 @@ def owned_file(path: Path) -> Generator[sqlite3.Connection]:
     Raises:
         JournalError: It is owned by somebody else, corrupt, of a newer version, or no journal; it was left as it was.
     """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise JournalError(f"journal {path}: SQLite is {sqlite3.sqlite_version}; allowed: 3.33 or later")
     with journal_errors(path):
         _identify(path)
         with closing(own(path)):

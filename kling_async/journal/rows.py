@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -52,7 +53,7 @@ def write_row(record: Record, before: Record | None = None) -> Row:
     """
     media: dict[str, str] = {}
     fixed = None if before is not None and _same_job(record, before) else _fixed(record, media)
-    return Row(as_column(record.key), fixed, _columns(record, _CHANGING), media)
+    return Row(as_column(record.key), fixed, _changing(record), media)
 
 
 def _same_job(record: Record, before: Record) -> bool:
@@ -70,6 +71,16 @@ def _fixed(record: Record, media: dict[str, str]) -> tuple[Value, ...]:
     data, apart = set_apart(None if record.request is None else to_dict(record.request))
     media.update(apart)
     return (_column("request", _JSON, data), *_columns(record, _FIXED))
+
+
+def _changing(record: Record) -> tuple[Value, ...]:
+    """What changes, several times in every job's life: quickly, or so that an error names its field."""
+    try:
+        return tuple(
+            [None if value is None else write(value) for value, write in zip(_VALUES(record), _WRITES, strict=True)]
+        )
+    except (TypeError, ValueError, RecursionError):
+        return _columns(record, _CHANGING)
 
 
 def _columns(record: Record, kinds: Mapping[str, _Kind]) -> tuple[Value, ...]:
@@ -128,8 +139,11 @@ def as_text(value: str | bytes) -> str:
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def _as_json(value: object) -> str:
-    encoded = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    encoded = _ENCODER.encode(value)
     if not _has_named_members(value):
         raise TypeError("the names in an object are texts")
     return encoded
@@ -149,6 +163,10 @@ def _as_instant(seconds: float) -> float:
     if math.isnan(seconds):
         raise ValueError("it is not a number")
     return seconds
+
+
+def _as_list(texts: tuple[str, ...]) -> str:
+    return _as_json(texts) if texts else "[]"
 
 
 def _as_texts(encoded: str) -> tuple[str, ...]:
@@ -191,7 +209,7 @@ _CHANGING: dict[str, _Kind] = {
     "state": _Kind(str, lambda state: state.value, State),
     "attempts": _WHOLE,
     "client_request_id": _TEXT.or_none,
-    "former_request_ids": _Kind(str, _as_json, _as_texts),
+    "former_request_ids": _Kind(str, _as_list, _as_texts),
     "generation_id": _TEXT.or_none,
     "submitted_at": _INSTANT.or_none,
     "accepted_at": _INSTANT.or_none,
@@ -207,6 +225,9 @@ _CHANGING: dict[str, _Kind] = {
 }
 
 _KINDS = _FIXED | _CHANGING
+
+_VALUES = attrgetter(*_CHANGING)
+_WRITES = tuple(kind.write for kind in _CHANGING.values())
 
 CHANGING = tuple(_CHANGING)
 """The columns that change in a job's life."""

@@ -46,7 +46,7 @@ STEPS: Sequence[Sequence[str]] = (
             file_digest TEXT
         )
         """,
-        "CREATE INDEX jobs_by_state ON jobs (state)",
+        "CREATE INDEX open_jobs ON jobs (number) WHERE state IN ('queued', 'submitting', 'pending', 'uncertain')",
         "CREATE INDEX jobs_by_generation ON jobs (generation_id) WHERE generation_id IS NOT NULL",
         "CREATE TABLE media (digest TEXT PRIMARY KEY, content TEXT NOT NULL)",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
@@ -12,35 +13,70 @@ from kling_async.journal.rows import CHANGING, COLUMNS, as_column, as_text, read
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kling_async.journal.rows import Row
+    from kling_async.journal.rows import Row, Value
 
 __all__ = ["by_generation", "by_key", "counts", "generations", "keys", "open_records", "page", "write"]
 
 _PAGE = 250  # records read at once: some milliseconds' work
 
-_OPEN = tuple(state.value for state in State if not state.is_terminal)
+_OPEN = ", ".join(f"'{state.value}'" for state in State if not state.is_terminal)  # as the index of them has it
 
 # Of the statements, the names of columns are the only parts that are not written here.
 _SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
-_INSERT = f"""
-    INSERT INTO jobs ({", ".join(COLUMNS)}) VALUES ({", ".join("?" * len(COLUMNS))})
-    ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS)}
-"""  # noqa: S608 - see above
-_UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE key = ?"  # noqa: S608 - see above
+_RUNS = (32, 8, 1)  # rows in a statement: few enough for every SQLite's limit on parameters
 
 
-def write(connection: sqlite3.Connection, row: Row) -> None:
-    """Write a row; a job's first one decides its place in the order."""
-    for digest, text in row.media.items():
+def _insert(rows: int) -> str:
+    names, values = ", ".join(COLUMNS), _values(len(COLUMNS), rows)
+    excluded = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
+    return f"INSERT INTO jobs ({names}) VALUES {values} ON CONFLICT (key) DO UPDATE SET {excluded}"  # noqa: S608 - see above
+
+
+def _update(rows: int) -> str:
+    names, values = ", ".join(("key", *CHANGING)), _values(1 + len(CHANGING), rows)
+    newer = ", ".join(f"{name} = newer.{name}" for name in CHANGING)
+    return f"WITH newer ({names}) AS (VALUES {values}) UPDATE jobs SET {newer} FROM newer WHERE jobs.key = newer.key"  # noqa: S608 - see above
+
+
+def _values(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+_INSERTS = {rows: _insert(rows) for rows in _RUNS}
+_UPDATES = {rows: _update(rows) for rows in _RUNS}
+
+
+def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Write rows in their order; a job's first one decides its place in the order of jobs.
+
+    Many go into one statement: between any two, this thread has to wait until the event loop's lets it go on.
+    """
+    for known, run in groupby(rows, lambda row: row.fixed is None):
+        if known:
+            newest = {row.key: (row.key, *row.changing) for row in run}
+            _execute(connection, _UPDATES, list(newest.values()))
+        else:
+            jobs = list(run)
+            for row in jobs:
+                _keep(connection, row.media)
+            _execute(connection, _INSERTS, [(*(row.fixed or ()), *row.changing) for row in jobs])
+
+
+def _execute(connection: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> None:
+    done = 0
+    for size in _RUNS:
+        while len(rows) - done >= size:
+            connection.execute(statements[size], list(chain.from_iterable(rows[done : done + size])))
+            done += size
+
+
+def _keep(connection: sqlite3.Connection, media: Mapping[str, str]) -> None:
+    for digest, text in media.items():
         # Looked for first: handing over megabytes to have them ignored takes as long as storing them.
         if connection.execute("SELECT 1 FROM media WHERE digest = ?", (digest,)).fetchone() is None:
             connection.execute("INSERT INTO media VALUES (?, ?)", (digest, as_column(text)))
-    if row.fixed is None:
-        connection.execute(_UPDATE, (*row.changing, row.key))
-    else:
-        connection.execute(_INSERT, row.fixed + row.changing)
 
 
 def by_key(connection: sqlite3.Connection, key: str) -> Record | None:
@@ -62,7 +98,7 @@ def by_generation(connection: sqlite3.Connection, generation_id: str) -> Record 
 
 def open_records(connection: sqlite3.Connection) -> list[Record]:
     """The records that are not terminal, in the order in which they were queued."""
-    rows = connection.execute(f"{_SELECT} WHERE state IN (?, ?, ?, ?) ORDER BY number", _OPEN).fetchall()
+    rows = connection.execute(f"{_SELECT} WHERE state IN ({_OPEN}) ORDER BY number").fetchall()
     return list(_records(connection, rows))
 
 

@@ -179,8 +179,7 @@ class Writer:
         if not rows:
             return
         with transaction(connection):
-            for row in rows:
-                table.write(connection, row)
+            table.write(connection, rows)
 
     def _tell(self, writes: list[Write]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -333,9 +333,8 @@ def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
 
 def _is_tls(error: Exception) -> bool:
     """Whether TLS could not be agreed on; a connection that merely broke off during the handshake is another matter."""
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return not isinstance(error.os_error, ssl.SSLEOFError)
-    return isinstance(error, aiohttp.ClientConnectorCertificateError)
+    broke_off = isinstance(error.__cause__, ssl.SSLEOFError)
+    return isinstance(error, aiohttp.ClientSSLError) and not broke_off
 
 
 def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:

@@ -213,3 +213,11 @@ def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pyt
     with pytest.raises(JournalError, match="of version 1 until a session opens it"):
         JournalReader(path)
     assert schema.STEPS is STEPS
+
+
+@pytest.mark.asyncio
+async def test_a_sqlite_that_is_too_old_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kling_async.journal.file.sqlite3.sqlite_version_info", (3, 32, 3))
+    with pytest.raises(JournalError, match=r"allowed: 3\.33 or later"):
+        await SQLiteJournal(tmp_path / "batch.db").open()
+    assert list(tmp_path.iterdir()) == []
