@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -115,16 +116,20 @@ class FileHost:
     async def _send(self, request: web.Request, offer: _Offer) -> web.StreamResponse:
         length = {"Content-Length": str(len(offer.part))}
         response = web.StreamResponse(status=offer.status, headers={**offer.headers, **length})
+        with suppress(ConnectionResetError):  # whoever asked has gone
+            await self._write(request, response, offer)
+        return response
+
+    async def _write(self, request: web.Request, response: web.StreamResponse, offer: _Offer) -> None:
         await response.prepare(request)
         if request.method == "HEAD":
-            return response
+            return
         is_cut = self._vendor.strike("truncated_file", "file")
         stop = offer.part.start + len(offer.part) // 2 if is_cut else offer.part.stop
         for start in range(offer.part.start, stop, _PIECE):
             await response.write(offer.film.read(start, min(start + _PIECE, stop)))
         if is_cut and request.transport is not None:
             request.transport.close()  # unlike abort, this lets go of what was written
-        return response
 
     def _record(self, request: web.Request, purchase: Purchase | None, status: int | None) -> None:
         self._vendor.ledger.record_answer("file", status)
