@@ -16,7 +16,7 @@ __all__ = ["balance_request", "read_balance"]
 
 def balance_request() -> HttpRequest:
     """The GET for the balance ("Billing: balance")."""
-    return HttpRequest("GET", "/v2/billing", headers={"Accept": "application/json"})
+    return HttpRequest("GET", "/v2/billing")
 
 
 def read_balance(response: HttpResponse) -> float:

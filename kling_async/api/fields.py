@@ -106,7 +106,7 @@ class _Leaf(ABC):
         return [] if self._fits(value) else [Problem(path, value, self.allowed)]
 
 
-@frozen
+@frozen(eq=False)
 class Text(_Leaf):
     """Text: one of ``choices`` if there are any, at most ``longest`` characters, and blank only with ``blank``."""
 
@@ -128,7 +128,7 @@ class Text(_Leaf):
         return (self.blank or bool(value.strip())) and (self.longest is None or len(value) <= self.longest)
 
 
-@frozen
+@frozen(eq=False)
 class Url(_Leaf):
     """Where a file is: an absolute http(s) URL, or the file itself as a data URI."""
 
@@ -145,7 +145,7 @@ class Url(_Leaf):
         return _is_web_url(value)
 
 
-@frozen
+@frozen(eq=False)
 class Integer(_Leaf):
     """A whole number: one of ``choices`` if there are any, from ``least`` to ``most``.
 
@@ -173,7 +173,7 @@ class Integer(_Leaf):
         return _within(number, self.least, self.most)
 
 
-@frozen
+@frozen(eq=False)
 class Number(_Leaf):
     """A finite number from ``least`` to ``most``."""
 
@@ -192,7 +192,7 @@ class Number(_Leaf):
         return finite and _within(value, self.least, self.most)
 
 
-@frozen
+@frozen(eq=False)
 class Flag(_Leaf):
     """True or false."""
 
@@ -205,7 +205,7 @@ class Flag(_Leaf):
         return isinstance(value, bool)
 
 
-@frozen
+@frozen(eq=False)
 class ListOf:
     """A list of ``fewest`` to ``most`` items, each as ``item`` says."""
 
@@ -229,7 +229,7 @@ class ListOf:
         return found
 
 
-@frozen
+@frozen(eq=False)
 class Field:
     """A named part of an object.
 
@@ -246,7 +246,7 @@ class Field:
     nullable: bool = False
 
 
-@frozen
+@frozen(eq=False)
 class Object:
     """Named fields, and no others."""
 
@@ -267,7 +267,7 @@ class Object:
         return found + unknown_fields(value, self.fields, path)
 
 
-@frozen
+@frozen(eq=False)
 class OneOf:
     """Whatever one of the ``options`` takes."""
 

@@ -41,7 +41,7 @@ class LogRow:
     created: datetime | None
 
 
-@frozen
+@frozen(eq=False)
 class LogPage:
     """Some rows, newest first, and whether there are more behind them."""
 
@@ -53,7 +53,7 @@ class LogPage:
 def logs_request(start: datetime, end: datetime, offset: int) -> HttpRequest:
     """The GET for the rows of a window of time, from this offset on."""
     window = {"start": _stamp(start), "end": _stamp(end), "limit": PAGE, "offset": offset}
-    return HttpRequest("GET", f"/v2/logs?{urlencode(window)}", headers={"Accept": "application/json"})
+    return HttpRequest("GET", f"/v2/logs?{urlencode(window)}")
 
 
 def read_logs(response: HttpResponse) -> LogPage:

@@ -54,7 +54,6 @@ LEGACY = "/v2/generate/video/kling/generation"
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
 
-_JSON = {"Accept": "application/json"}
 _ESCAPED = {code: quote(chr(code), safe="") for code in range(128)}
 
 
@@ -91,13 +90,13 @@ SubmitAnswer = Accepted | TryAgain | Refused | Uncertain
 
 def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: str) -> HttpRequest:
     """The POST that buys a generation."""
-    headers = _JSON | {"Content-Type": "application/json", CLIENT_REQUEST_ID: client_request_id}
+    headers = {"Content-Type": "application/json", CLIENT_REQUEST_ID: client_request_id}
     return HttpRequest("POST", endpoint, Lane.SUBMIT, headers, encode(body))
 
 
 def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
     """The GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
-    return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}", headers=_JSON)
+    return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}")
 
 
 def _escape(text: str) -> str:
@@ -165,7 +164,7 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     raw = answer.get("status")
     if not isinstance(raw, str):
         raise _malformed(response, "the answer has no status")
-    status = _STATUSES.get(raw.strip().lower(), Status.UNKNOWN)
+    status = _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), Status.UNKNOWN)
     if status is Status.COMPLETED:
         return Generation(generation_id, status, raw, video=_read_video(answer, response, generation_id))
     if status is Status.FAILED:
@@ -196,7 +195,7 @@ _STATUSES: Mapping[str, Status] = {
 
 def _same_generation(answered: str, asked: str) -> bool:
     # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
-    return answered == asked or answered.startswith(f"{asked}:") or asked.startswith(f"{answered}:")
+    return answered == asked or answered.partition(":")[0] == asked or asked.partition(":")[0] == answered
 
 
 def _read_video(answer: Mapping[str, Any], response: HttpResponse, generation_id: str) -> Video | None:

@@ -101,7 +101,7 @@ class _Next(Enum):
     START_OVER = "start over"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Body:
     """A body worth storing: where it begins, and the whole file's size and strong ETag, as far as known."""
 
@@ -110,7 +110,7 @@ class _Body:
     etag: str | None
 
 
-@define
+@define(eq=False, repr=False)
 class _Download:
     """One download: its tries, and what they have brought so far."""
 

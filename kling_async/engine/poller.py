@@ -69,42 +69,49 @@ class Poller:
         """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
         return full_jitter(failures, base=self._polling.retry_base, cap=self._polling.retry_cap, rng=self._rng)
 
-    async def poll(self, watch: Watch) -> Step:
-        """Ask once, and see the answer through."""
+    async def poll(self, watch: Watch, begun: float) -> Step:
+        """Ask once, at this instant, and see the answer through."""
         record = watch.record
         generation_id = record.generation_id
         assert generation_id is not None  # noqa: S101 - only what was accepted is polled
-        begun = self._now()
         try:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
         except KlingError as error:
             return None if watch.settled else self._unanswered(watch, error, begun)
-        return None if watch.settled else await self._answered(watch, generation, begun)
-
-    async def _answered(self, watch: Watch, generation: Generation, begun: float) -> Step:
+        if watch.settled:
+            return None
         watch.polls += 1
+        watch.last_status = generation.raw_status
         if generation.status is Status.COMPLETED and generation.video is None:
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
-            watch.last_status = generation.raw_status
             return self._stumbled(watch, MalformedResponse(message), begun, missing=True)
-        watch.recovered()
+        if watch.troubled_since is not None:
+            watch.recovered()
         watch.polled_at = begun
         watch.status = generation.status
-        watch.last_status = generation.raw_status
         self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls))
-        if generation.status is Status.COMPLETED:
-            await self._roster.finish(watch, State.COMPLETED, video=generation.video)
-            return None
-        if generation.status is Status.FAILED:
-            failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
-            await self._roster.finish(watch, State.FAILED, error=failure)
-            return None
+        return (
+            self._running(watch, generation, begun)
+            if generation.status.is_running
+            else await self._ended(watch, generation)
+        )
+
+    def _running(self, watch: Watch, generation: Generation, begun: float) -> Step:
         if generation.status is Status.UNKNOWN:
             self._warn_of(generation.raw_status)
         if begun >= watch.deadline:
             return self._expire(watch, f"still {generation.raw_status!r}", None)
-        return self._next(watch, self._cadence.next_poll(watch, self._now(), self._rng))
+        now = self._now()
+        return _next(watch, self._cadence.next_poll(watch, now, self._rng), now)
+
+    async def _ended(self, watch: Watch, generation: Generation) -> Step:
+        if generation.video is not None:
+            await self._roster.finish(watch, State.COMPLETED, video=generation.video)
+        else:
+            failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
+            await self._roster.finish(watch, State.FAILED, error=failure)
+        return None
 
     def _unanswered(self, watch: Watch, error: KlingError, begun: float) -> Step:
         if isinstance(error, RateLimited):
@@ -129,14 +136,11 @@ class Poller:
             return None
         if begun >= watch.deadline:
             return self._expire(watch, "and the last poll told nothing", error)
-        again_at = self._next(watch, self._now() + max(self._polling.min_gap, self.wait_after(failures)))
+        now = self._now()
+        again_at = _next(watch, now + max(self._polling.min_gap, self.wait_after(failures)), now)
         _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
         return again_at
-
-    def _next(self, watch: Watch, due: float) -> float:
-        # The one poll that must come after the deadline comes right at it.
-        return max(self._now(), min(due, watch.deadline))
 
     def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> Step:
         record = watch.record
@@ -152,3 +156,8 @@ class Poller:
         if word not in self._unknown_words:
             self._unknown_words.add(word)
             _logger.warning("the vendor uses a status this library does not know, %r; taken as still running", word)
+
+
+def _next(watch: Watch, due: float, now: float) -> float:
+    # The one poll that must come after the deadline comes right at it.
+    return max(now, min(due, watch.deadline))

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kling_async.engine import events
@@ -26,7 +25,7 @@ from kling_async.pacing.agenda import Agenda
 from kling_async.pacing.rate import Gcra, Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -128,7 +127,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = Workers(polls, self._roster.loop, partial(self._handle, self._poll), self._more)
+        pool = Workers(polls, self._roster.loop, self._poll, self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -177,7 +176,7 @@ class Scheduler:
             self._rate.reserve(now)
             self._submits_in_a_row += 1
             self._submitting += 1
-            submits.start_soon(self._handle, self._submit, watch, name="kling_async submit")
+            submits.start_soon(self._submit, watch, name="kling_async submit")
 
     def _take_poll(self, now: float) -> Watch | None:
         watch = self._polls.take_due(now)
@@ -223,6 +222,8 @@ class Scheduler:
         begun = self._now()
         try:
             step = await self._submitter.submit(watch)
+        except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
+            step = self._mistaken(watch, mistake)
         finally:
             self._submitting -= 1
             self._alarm.wake()
@@ -232,22 +233,22 @@ class Scheduler:
         self._tally.polls += 1
         begun = self._now()
         try:
-            step = await self._poller.poll(watch)
+            step = await self._poller.poll(watch, begun)
+        except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
+            step = self._mistaken(watch, mistake)
         finally:
             self._polling -= 1
         self._follow(watch, step, self._pause, begun)
 
-    async def _handle(self, work: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
-        """Work on one job. A mistake in its handling settles that job and nothing else."""
-        try:
-            await work(watch)
-        except (Exception, asyncio.CancelledError) as mistake:
-            if was_asked_for(mistake):
-                raise
-            _logger.exception("job %s could not be handled", watch.record.key)
-            error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
-            error.__cause__ = mistake
-            self._roster.settle(watch, error)
+    def _mistaken(self, watch: Watch, mistake: BaseException) -> Step:
+        """A mistake in the handling of one job settles that job and nothing else."""
+        if was_asked_for(mistake):
+            raise mistake
+        _logger.error("job %s could not be handled", watch.record.key, exc_info=mistake)
+        error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
+        error.__cause__ = mistake
+        self._roster.settle(watch, error)
+        return None
 
     def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
         if isinstance(step, Throttled):
@@ -270,7 +271,8 @@ class Scheduler:
         self._put(watch, watch.due)
 
     def _put(self, watch: Watch, due: float) -> None:
-        self._tell(watch)
+        if self._halted is not None:
+            self._tell(watch)
         if watch.settled:
             return
         if watch.record.state is State.UNCERTAIN:

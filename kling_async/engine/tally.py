@@ -7,7 +7,7 @@ from attrs import define
 __all__ = ["Tally"]
 
 
-@define
+@define(eq=False)
 class Tally:
     """Requests counted as they are begun."""
 

@@ -7,6 +7,7 @@ import ssl
 import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
-from attrs import define, frozen
+from attrs import frozen
 from yarl import URL
 
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
@@ -79,7 +80,7 @@ class HttpTransport:
         body_cap: int = _BODY_CAP,
     ) -> None:
         self._key = _checked_key(api_key)
-        self._bearer = f"Bearer {self._key}"
+        self._credentials = {"Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
         self._base = checked_base_url(base_url)
         self._root = URL(self._base, encoded=True)
@@ -138,34 +139,33 @@ class HttpTransport:
         url = self._api_url(request)
         trail = _Trail(sent=request.lane is not Lane.SUBMIT)
         try:
-            return await self._exchange(request, url, trail)
+            response = await self._open(request.lane).request(
+                request.method,
+                url,
+                data=_payload(request.body),
+                headers={**request.headers, **self._credentials} if request.headers else self._credentials,
+                allow_redirects=False,
+                proxy=self._proxy,
+                trace_request_ctx=trail,
+            )
+            try:
+                body = await _read(response, self._cap)
+            finally:
+                # A response that was read to its end has given its connection back; any other's is closed here.
+                response.close()
         except _FOREIGN as error:
             failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
+        else:
+            if self._secret in body:
+                body = body.replace(self._secret, b"[api key]")
+            return HttpResponse(response.status, self._discreet(response), body)
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    async def _exchange(self, request: HttpRequest, url: URL, trail: _Trail) -> HttpResponse:
-        response = await self._open(request.lane).request(
-            request.method,
-            url,
-            # From a buffer, aiohttp sends long bodies, which hold images, piece by piece without holding up the loop.
-            data=BytesIO(request.body) if request.body and len(request.body) > _PIECE else request.body,
-            headers={**request.headers, "Authorization": self._bearer},
-            allow_redirects=False,
-            proxy=self._proxy,
-            trace_request_ctx=trail,
-        )
-        try:
-            body = await _read(response, self._cap)
-        finally:
-            # A response that was read to its end has given its connection back; any other's is closed here.
-            response.close()
-        if self._secret in body:
-            body = body.replace(self._secret, b"[api key]")
-        return HttpResponse(response.status, self._without_key(response.headers), body)
-
-    def _without_key(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if not any(self._key in value for value in headers.values()):
+    def _discreet(self, response: aiohttp.ClientResponse) -> Mapping[str, str]:
+        """The headers, without the key where they may be shown: those of a success end in no error."""
+        headers = response.headers
+        if response.status < HTTPStatus.BAD_REQUEST or not any(self._key in value for value in headers.values()):
             return headers
         return {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
 
@@ -226,6 +226,7 @@ class HttpTransport:
             # The key is not among these: aiohttp passes a session's headers on to the proxy.
             headers={
                 "User-Agent": self._agent,
+                **({} if lane is Lane.FILE else {"Accept": "application/json"}),
                 "Accept-Encoding": "identity" if lane is Lane.FILE else "gzip, deflate",
             },
             timeout=self._timeout(lane),
@@ -268,11 +269,13 @@ class HttpTransport:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
 
 
-@define
 class _Trail:
     """What became of one request."""
 
-    sent: bool
+    __slots__ = ("sent",)
+
+    def __init__(self, *, sent: bool) -> None:
+        self.sent = sent
 
 
 @frozen(eq=False)
@@ -353,6 +356,11 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"the connection broke: {error.strerror}"
     return f"it cannot be sent ({type(error).__name__})"
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    # From a buffer, aiohttp sends long bodies, which hold images, piece by piece without holding up the loop.
+    return BytesIO(body) if body and len(body) > _PIECE else body
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:

@@ -69,7 +69,6 @@ def test_a_submit_is_a_post_of_compact_json_under_the_clients_id() -> None:
     assert (request.method, request.target, request.lane) == ("POST", LEGACY, Lane.SUBMIT)
     assert request.body == '{"model":"m","prompt":"Waschb\u00e4r"}'.encode()
     assert request.headers == {
-        "Accept": "application/json",
         "Content-Type": "application/json",
         CLIENT_REQUEST_ID: "key:nonce",
     }
@@ -89,7 +88,7 @@ def test_a_poll_encodes_the_id(generation_id: str, query: str) -> None:
     request = fetch_request(UNIVERSAL, generation_id)
     assert (request.method, request.lane, request.body) == ("GET", Lane.CALL, None)
     assert request.target == f"/v2/video/generations?generation_id={query}"
-    assert request.headers == {"Accept": "application/json"}
+    assert request.headers == {}
 
 
 def test_a_files_signed_url_is_not_touched() -> None:
