@@ -90,7 +90,8 @@ class Poller:
             watch.recovered()
         watch.polled_at = begun
         watch.status = generation.status
-        self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls))
+        if self._roster.is_heard:
+            self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls))
         return (
             self._running(watch, generation, begun)
             if generation.status.is_running

@@ -353,9 +353,14 @@ class Roster:
         """Return once everything recorded until now is durable."""
         await self._journal.flush()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody ever listened to events."""
+        return self._bus.heard
+
     def emit(self, watch: Watch, make: Callable[[float, Job], events.Event]) -> None:
         """Tell whoever listens what happened to an open job."""
-        if self._bus.heard and (job := self.open.get(watch.record.key)) is not None:
+        if self.is_heard and (job := self.open.get(watch.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
     def __repr__(self) -> str:

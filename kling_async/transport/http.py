@@ -158,14 +158,15 @@ class HttpTransport:
         else:
             if self._secret in body:
                 body = body.replace(self._secret, b"[api key]")
-            return HttpResponse(response.status, self._discreet(response), body)
+            shown = response.status >= HTTPStatus.BAD_REQUEST  # the headers of a success end in no error
+            return HttpResponse(response.status, self._discreet(response) if shown else response.headers, body)
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
     def _discreet(self, response: aiohttp.ClientResponse) -> Mapping[str, str]:
-        """The headers, without the key where they may be shown: those of a success end in no error."""
+        """The headers, without the key."""
         headers = response.headers
-        if response.status < HTTPStatus.BAD_REQUEST or not any(self._key in value for value in headers.values()):
+        if not any(self._key in value for value in headers.values()):
             return headers
         return {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
 
