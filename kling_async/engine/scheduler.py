@@ -2,7 +2,8 @@
 
 What is to be done waits on agendas, by instant. One request at a time takes its place from the shared rate, the most
 urgent one first, and a worker sends it. Nothing is decided in a worker but what its own answer means; what that asks of
-the session comes back here as a step.
+the session comes back here as a step. A worker that has become free asks here for its next poll at once, which spares
+the coroutine a turn of the loop wherever there is nothing else to weigh.
 """
 
 from __future__ import annotations
