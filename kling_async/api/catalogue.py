@@ -1,69 +1,67 @@
-"""The Kling models on this API: what each takes, where, and how long it usually works.
+"""The Kling models on this API, looked up: by id, by kind, family, version and tier, and by what a body holds.
 
-The facts are the vendor's ("Video Models: Kling AI", one page a model), gathered by what models share. A model that is
-not here can still be used: nothing is known of it, so nothing is checked.
+A model that is not here can still be used: nothing is known of it, so of what it takes nothing is checked.
 """
 
 from __future__ import annotations
 
-import math
-from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
-from attrs import frozen
-
-from kling_async.api.fields import Field, Flag, Integer, ListOf, Number, Object, OneOf, Problem, Text, Url
-from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.api.spelling import close_names
+from kling_async.api.facts import MODELS
+from kling_async.api.fields import Object, Problem, either, refusal
+from kling_async.api.model import TEN, Family, Kind, Model, Tier, scale
+from kling_async.api.spelling import close_names, did_you_mean, misspelt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Kind", "Model", "check_body", "find_model", "models", "suggest", "typical_seconds"]
+__all__ = [
+    "Kind",
+    "Model",
+    "check_body",
+    "find_model",
+    "get_model",
+    "ids_of",
+    "models",
+    "suggest",
+    "typical_seconds",
+    "typo_of",
+]
+
+_UNKNOWN_SECONDS: Final = 240.0  # the middle of what is published for 5 s of video
+_BY_ID = {model.id: model for model in sorted(MODELS, key=lambda model: model.id)}
 
 
-class Kind(Enum):
-    """What a model makes its video from."""
+def models(
+    kind: Kind | str | None = None,
+    *,
+    family: Family | None = None,
+    version: str | None = None,
+    tier: Tier | None = None,
+) -> tuple[Model, ...]:
+    """The models of the catalogue, by id; those that fit all of what is given, and all without.
 
-    TEXT_TO_VIDEO = "text-to-video"
-    IMAGE_TO_VIDEO = "image-to-video"
-    MULTI_IMAGE_TO_VIDEO = "multi-image-to-video"
-    EFFECT = "effect"
-    AVATAR = "avatar"
-    MOTION_CONTROL = "motion-control"
-    REFERENCE_TO_VIDEO = "reference-to-video"
-    VIDEO_EDIT = "video-edit"
-    VIDEO_REFERENCE = "video-reference"
+    Args:
+        kind: What they make their videos from, also as its value: ``"text-to-video"``.
+        family: ``video`` (Kling's main line), ``turbo``, ``omni``, ``o1`` or ``avatar``.
+        version: Such as ``v2.1``, with or without the v.
+        tier: ``standard``, ``pro`` or ``master``; of omni models ``720p`` or ``1080p``.
 
-
-@frozen
-class Model:
-    """A model, as the vendor describes it.
-
-    Attributes:
-        id: The vendor's name for it.
-        kind: What it makes its video from.
-        fields: What a request's body may hold besides ``model``.
-        seconds: How long a 5-second video usually takes to make, in seconds.
-        ten: How many times as long a 10-second video takes.
-        endpoints: The paths it is listed for, the universal one first.
+    Raises:
+        InvalidRequest: There is no such kind, family, version or tier; the message has the nearest there is.
     """
-
-    id: str
-    kind: Kind
-    fields: Mapping[str, Field]
-    seconds: float
-    ten: float = 2.0
-    endpoints: tuple[str, ...] = (UNIVERSAL,)
-
-    def typical_seconds(self, duration: int | None = None) -> float:
-        """How long a video of this many seconds (None: of the vendor's default) usually takes to make, in seconds."""
-        return _scale(self.seconds, self.ten, duration)
-
-
-def models() -> tuple[Model, ...]:
-    """Every model in the catalogue, by id."""
-    return tuple(_BY_ID.values())
+    if kind is None and family is None and version is None and tier is None:
+        return tuple(_BY_ID.values())
+    wanted = {
+        "kind": None if kind is None else Kind(_known("kind", _value(kind), [member.value for member in Kind])),
+        "family": None if family is None else _known("family", family, get_args(Family)),
+        "version": None if version is None else _known("version", _with_v(version), _versions()),
+        "tier": None if tier is None else _known("tier", tier, get_args(Tier)),
+    }
+    sought = {name: value for name, value in wanted.items() if value is not None}
+    return tuple(
+        model for model in _BY_ID.values() if all(getattr(model, name) == value for name, value in sought.items())
+    )
 
 
 def find_model(model_id: str) -> Model | None:
@@ -71,15 +69,37 @@ def find_model(model_id: str) -> Model | None:
     return _BY_ID.get(model_id)
 
 
+def get_model(model_id: str) -> Model:
+    """The model with this id.
+
+    Raises:
+        InvalidRequest: The catalogue has none; the message has the nearest it has.
+    """
+    return _BY_ID[_known("model", model_id, tuple(_BY_ID), "the id of a model in the catalogue")]
+
+
 def suggest(model_id: str) -> list[str]:
     """The ids most like one that is not known, best first, at most three; empty where none is close."""
     return close_names(model_id, _BY_ID)
 
 
+def typo_of(model_id: str) -> str | None:
+    """The id in the catalogue that this one misspells; None for what may well be a model newer than the catalogue.
+
+    Letters within words are what is misspelt; another number, another word or another order is another model.
+    """
+    return misspelt(model_id, tuple(_BY_ID))
+
+
+def ids_of(kind: Kind) -> str:
+    """The ids of the kind's models, in words."""
+    return ", ".join(model.id for model in models(kind))
+
+
 def typical_seconds(model_id: str, duration: int | None) -> float:
     """How long a generation usually takes, in seconds; for an unknown model 240 s per 5 seconds of video."""
     model = find_model(model_id)
-    return _scale(_UNKNOWN_SECONDS, _TEN, duration) if model is None else model.typical_seconds(duration)
+    return scale(_UNKNOWN_SECONDS, TEN, duration) if model is None else model.typical_seconds(duration)
 
 
 def check_body(body: Mapping[str, object]) -> list[Problem]:
@@ -94,302 +114,40 @@ def check_body(body: Mapping[str, object]) -> list[Problem]:
     if model is None:
         return []
     content = {name: value for name, value in body.items() if name != "model"}
-    return Object(model.fields).problems(content) + _prompt_problems(model, body)
+    found = [_say_who_takes(model, problem) for problem in Object(model.fields).problems(content)]
+    wrong = {problem.field.partition(".")[0] for problem in found}
+    sound = [rule for rule in model.rules if wrong.isdisjoint(rule.fields)]
+    return found + [problem for rule in sound for problem in rule.problems(content)]
 
 
-def _prompt_problems(model: Model, body: Mapping[str, object]) -> list[Problem]:
-    """The v3 models take one prompt or several, never both; without an image they need either."""
-    if "multi_prompt" not in model.fields:
-        return []
-    prompt, shots = body.get("prompt"), body.get("multi_prompt")
-    if prompt is not None and shots is not None:
-        return [Problem("multi_prompt", shots, "a prompt or a multi_prompt, not both")]
-    if prompt is None and not shots and model.kind is Kind.TEXT_TO_VIDEO:
-        return [Problem("prompt", None, "text that is not blank, or a multi_prompt instead")]
-    return []
+def _say_who_takes(model: Model, problem: Problem) -> Problem:
+    """Where the model does not take the field but others do, the problem that names them."""
+    if problem.field.partition(".")[0] in model.fields:
+        return problem
+    takers = [other for other in _BY_ID.values() if problem.field in other.fields]
+    same = [other.id for other in takers if other.kind is model.kind]
+    if same:
+        return Problem(problem.field, problem.value, f"nothing by {model.id}; these take it: {', '.join(same)}")
+    if takers:
+        kinds = either(sorted({other.kind.value for other in takers}))
+        return Problem(problem.field, problem.value, f"nothing by {model.kind.value} models; {kinds} models take it")
+    return problem
 
 
-_VIDEO: Final = 5  # seconds of video that published timings are for
-_TEN: Final = 2.0  # a 10 s video takes twice as long as a 5 s one ("Kling v2.1 Pro": 3-4 min and 6-8 min) ...
-_MASTER_TEN: Final = 2.3  # ... and of a master model a little longer ("Kling v2 Master": 5-6 min and 11-14 min)
-_UNKNOWN_SECONDS: Final = 240.0  # the middle of what is published for 5 s of video
+def _known(field: str, value: str, known: Sequence[str], words: str = "") -> str:
+    if value in known:
+        return value
+    allowed = words or either([repr(name) for name in known])
+    raise refusal([Problem(field, value, allowed + did_you_mean(str(value), known))])
 
 
-def _scale(seconds: float, ten: float, duration: int | None) -> float:
-    length = _VIDEO if duration is None else max(duration, 1)
-    return seconds * math.pow(length / _VIDEO, math.log2(ten))
+def _value(kind: Kind | str) -> str:
+    return kind.value if isinstance(kind, Kind) else kind
 
 
-# What fields take. Each name is used by several models, or says what its figures mean.
-
-_TEXT = Field(Text())
-_PROMPT = Field(Text(blank=False), required=True)
-_PROMPT_2500 = Field(Text(longest=2500, blank=False), required=True)
-_SPOKEN = Field(Text(longest=2500))
-_SCRIPT = Field(Text(longest=3072))
-_SCENES = Field(ListOf(Text()))
-_TIMED_SCENES = Field(
-    ListOf(
-        Object(
-            {
-                "prompt": Field(Text(longest=3072), required=True),
-                "duration": Field(Integer(tuple(range(1, 16))), default=5),
-            }
-        ),
-        fewest=1,
-        most=6,
-    ),
-    nullable=True,
-)
-_SHOT_TYPE = Field(Text(("customize", "intelligent")), default="customize")
-_OMNI_SHOT_TYPE = Field(Text(("customize", "intelligent", "intelligence")), default="customize")
-
-_RATIO = Field(Text(("16:9", "9:16", "1:1")))
-_RATIO_WIDE = Field(Text(("16:9", "9:16", "1:1")), default="16:9")
-_LENGTH = Field(Integer((5, 10)))
-_LENGTH_5 = Field(Integer((5, 10)), default=5)
-_LENGTH_3_TO_15 = Field(Integer(tuple(range(3, 16))), default=5)
-_CFG_SCALE = Field(Number(0, 1))
-_SOUND = Field(Flag(), default=True)
-_DROP_AUDIO = Field(Flag(), default=False)
-_KEEP_AUDIO = Field(Flag(), default=True)
-
-_FILE = Field(Url())
-_NEEDED_FILE = Field(Url(), required=True)
-
-_MOVES = ("horizontal", "vertical", "pan", "tilt", "roll", "zoom")
-_PRESETS = ("down_back", "forward_up", "right_turn_forward", "left_turn_forward")
-_PRESET = Field(Text(_PRESETS))
-_ONE_MOVE = Field(
-    Object(
-        {
-            "movement_type": Field(Text(_MOVES), required=True),
-            "movement_value": Field(Integer(least=-10, most=10), required=True),
-        }
-    )
-)
-_CAMERA = Field(
-    Object(
-        {
-            "type": Field(Text(("simple", *_PRESETS))),
-            "config": Field(Object(dict.fromkeys(_MOVES, Field(Number(-10, 10))))),
-        }
-    )
-)
-_POINT = Object({"x": Field(Integer(), required=True), "y": Field(Integer(), required=True)})
-_MASKS = Field(
-    ListOf(
-        Object(
-            {
-                "mask": Field(Text(), required=True),  # published as any string, not as a URL
-                "trajectories": Field(ListOf(_POINT, fewest=2, most=77), required=True),
-            }
-        ),
-        most=6,
-    )
-)
+def _with_v(version: str) -> str:
+    return f"v{version}" if version[:1].isdigit() else version
 
 
-def _images(fewest: int, most: int, *, required: bool = False) -> Field:
-    return Field(ListOf(Url(), fewest, most), required)
-
-
-def _elements(*, frontal: bool, video: bool) -> Field:
-    references = Field(ListOf(Url(), 1, 4), required=True)
-    parts = {"reference_image_urls": references, "frontal_image_url": Field(Url(), required=frontal)}
-    return Field(ListOf(Object(parts | ({"video_url": _FILE} if video else {})), most=4))
-
-
-_O1_ELEMENTS = _elements(frontal=True, video=False)
-_V3_ELEMENTS = _elements(frontal=False, video=True)
-
-_SCENE_NAMES = (
-    "magic_fireball pet_moto_rider media_interview pet_lion pet_delivery pet_chef santa_gifts santa_hug girlfriend "
-    "boyfriend heart_gesture_1 pet_wizard smoke_smoke thumbs_up instant_kid dollar_rain cry_cry building_collapse "
-    "gun_shot mushroom double_gun pet_warrior lightning_power jesus_hug shark_alert long_hair lie_flat polar_bear_hug "
-    "brown_bear_hug jazz_jazz office_escape_plow fly_fly watermelon_bomb pet_dance boss_coming wool_curly iron_warrior "
-    "pet_bee marry_me swing_swing day_to_night piggy_morph wig_out car_explosion ski_ski tiger_hug siblings "
-    "construction_worker let's_ride snatched magic_broom felt_felt jumpdrop celebration splashsplash hula surfsurf "
-    "fairy_wing angel_wing dark_wing skateskate plushcut jelly_press jelly_slice jelly_squish jelly_jiggle pixelpixel "
-    "yearbook instant_film anime_figure rocketrocket bloombloom dizzydizzy fuzzyfuzzy squish expansion hug kiss "
-    "heart_gesture fight"
-)
-_SCENE = Field(Text(tuple(_SCENE_NAMES.split())), required=True)
-
-# What bodies hold, by family.
-
-_PROVIDER = {"provider": _TEXT}
-_STEERED = {"negative_prompt": _TEXT, "cfg_scale": _CFG_SCALE}
-
-_CLASSIC_TEXT = {
-    "prompt": _PROMPT,
-    "aspect_ratio": _RATIO_WIDE,
-    "duration": _LENGTH,
-    **_STEERED,
-    "camera_control": _PRESET,
-    "advanced_camera_control": _ONE_MOVE,
-}
-_MASTER_TEXT = _CLASSIC_TEXT | _PROVIDER
-_PLAIN_TEXT = {"prompt": _PROMPT, "duration": _LENGTH_5, **_STEERED, "aspect_ratio": _RATIO, **_PROVIDER}
-_V26_TEXT = {
-    "prompt": _PROMPT_2500,
-    "aspect_ratio": _RATIO,
-    "duration": _LENGTH_5,
-    **_STEERED,
-    "generate_audio": _SOUND,
-    **_PROVIDER,
-}
-_V3_TEXT = {
-    "prompt": _TEXT,
-    "multi_prompt": _SCENES,
-    "aspect_ratio": _RATIO_WIDE,
-    "duration": _LENGTH_3_TO_15,
-    "shot_type": _SHOT_TYPE,
-    "generate_audio": _SOUND,
-    **_STEERED,
-    **_PROVIDER,
-}
-_OMNI_TEXT = _V3_TEXT | {"shot_type": _OMNI_SHOT_TYPE}
-_TURBO = {"prompt": _SCRIPT, "multi_prompt": _TIMED_SCENES, "duration": _LENGTH_3_TO_15}
-_TURBO_TEXT = _TURBO | {"aspect_ratio": _RATIO_WIDE}
-
-_MASKED_IMAGE = {
-    "image_url": _NEEDED_FILE,
-    "prompt": _TEXT,
-    "duration": _LENGTH_5,
-    **_STEERED,
-    "static_mask": _FILE,
-    "dynamic_masks": _MASKS,
-    "camera_control": _CAMERA,
-}
-_CLASSIC_IMAGE = _MASKED_IMAGE | {"tail_image_url": _FILE}
-_MASTER_IMAGE = _MASKED_IMAGE | _PROVIDER
-_PLAIN_IMAGE = {"image_url": _NEEDED_FILE, "prompt": _PROMPT, "duration": _LENGTH_5, **_STEERED, **_PROVIDER}
-_V26_IMAGE = {
-    "prompt": _PROMPT_2500,
-    "image_url": _NEEDED_FILE,
-    "duration": _LENGTH_5,
-    "negative_prompt": _TEXT,
-    "generate_audio": _SOUND,
-    **_PROVIDER,
-}
-_O1_IMAGE = {
-    "prompt": _PROMPT_2500,
-    "image_url": _NEEDED_FILE,
-    "last_image_url": _FILE,
-    "duration": _LENGTH_5,
-    **_PROVIDER,
-}
-_V3_IMAGE = {
-    "image_url": _NEEDED_FILE,
-    "prompt": _TEXT,
-    "multi_prompt": _SCENES,
-    "tail_image_url": _FILE,
-    "duration": _LENGTH_3_TO_15,
-    "elements": _V3_ELEMENTS,
-    "shot_type": _SHOT_TYPE,
-    "generate_audio": _SOUND,
-    **_STEERED,
-    **_PROVIDER,
-}
-_OMNI_IMAGE = _V3_IMAGE | {"shot_type": _OMNI_SHOT_TYPE}
-_TURBO_IMAGE = _TURBO | {"image_url": _NEEDED_FILE}
-
-_MULTI_IMAGE = {
-    "image_list": _images(2, 4, required=True),
-    "prompt": _TEXT,
-    "aspect_ratio": _RATIO_WIDE,
-    "duration": _LENGTH_5,
-    "negative_prompt": _TEXT,
-}
-_EFFECT = {
-    "image_url": Field(OneOf((Url(), ListOf(Url()))), required=True),
-    "effect_scene": _SCENE,
-    "duration": _LENGTH_5,
-}
-_AVATAR = {
-    "image_url": _NEEDED_FILE,
-    "audio_url": Field(Text(blank=False), required=True),  # published as any string, not as a URL
-    "prompt": _SPOKEN,
-    **_PROVIDER,
-}
-_MOTION = {
-    "image_url": _NEEDED_FILE,
-    "video_url": _NEEDED_FILE,
-    "prompt": _TEXT,
-    "character_orientation": Field(Text(("image", "video")), default="video"),
-    "keep_audio": _KEEP_AUDIO,
-    "mode": Field(Text(("std", "pro")), default="std"),
-}
-_REFERENCE = {
-    "prompt": _PROMPT_2500,
-    "image_list": _images(1, 7),
-    "elements": _O1_ELEMENTS,
-    "aspect_ratio": _RATIO_WIDE,
-    "duration": _LENGTH_5,
-    **_PROVIDER,
-}
-_EDIT = {
-    "prompt": _PROMPT_2500,
-    "video_url": _NEEDED_FILE,
-    "image_list": _images(1, 7),
-    "elements": _O1_ELEMENTS,
-    "keep_audio": _DROP_AUDIO,
-    **_PROVIDER,
-}
-_VIDEO_REFERENCE = _EDIT | {"image_list": _images(1, 4), "aspect_ratio": _RATIO_WIDE, "duration": _LENGTH_5}
-
-# The models. Seconds are those of the vendor's published sample runs; "as" names the nearest relative of a model that
-# has none: the next version of the same tier, v3's tier of the same resolution, and for turbo the other turbo.
-
-_BOTH = (UNIVERSAL, LEGACY)
-_TEXT_KIND, _IMAGE_KIND = Kind.TEXT_TO_VIDEO, Kind.IMAGE_TO_VIDEO
-
-_MODELS = (
-    Model("kling-video/v1/standard/text-to-video", _TEXT_KIND, _CLASSIC_TEXT, 300, endpoints=_BOTH),
-    Model("kling-video/v1/standard/image-to-video", _IMAGE_KIND, _CLASSIC_IMAGE, 240, endpoints=_BOTH),
-    Model("kling-video/v1/pro/text-to-video", _TEXT_KIND, _CLASSIC_TEXT, 225, endpoints=_BOTH),
-    Model("kling-video/v1/pro/image-to-video", _IMAGE_KIND, _CLASSIC_IMAGE, 195, endpoints=_BOTH),
-    Model("kling-video/v1.5/standard/image-to-video", _IMAGE_KIND, _CLASSIC_IMAGE, 120, endpoints=_BOTH),  # as v1.6
-    Model("kling-video/v1.5/pro/text-to-video", _TEXT_KIND, _CLASSIC_TEXT, 450),  # as v1.6
-    Model("kling-video/v1.5/pro/image-to-video", _IMAGE_KIND, _CLASSIC_IMAGE, 180),  # as v1.6
-    Model("kling-video/v1.6/standard/text-to-video", _TEXT_KIND, _PLAIN_TEXT, 195, endpoints=_BOTH),
-    Model("kling-video/v1.6/standard/image-to-video", _IMAGE_KIND, _PLAIN_IMAGE, 120, endpoints=_BOTH),
-    Model("kling-video/v1.6/standard/multi-image-to-video", Kind.MULTI_IMAGE_TO_VIDEO, _MULTI_IMAGE, 120),
-    Model("klingai/kling-video-v1.6-standard-effects", Kind.EFFECT, _EFFECT, 100),
-    Model("kling-video/v1.6/pro/text-to-video", _TEXT_KIND, _CLASSIC_TEXT, 450),
-    Model("kling-video/v1.6/pro/image-to-video", _IMAGE_KIND, _CLASSIC_IMAGE, 180, endpoints=_BOTH),
-    Model("klingai/kling-video-v1.6-pro-effects", Kind.EFFECT, _EFFECT, 120),
-    Model("klingai/v2-master-text-to-video", _TEXT_KIND, _MASTER_TEXT, 300, _MASTER_TEN),
-    Model("klingai/v2-master-image-to-video", _IMAGE_KIND, _MASTER_IMAGE, 290, _MASTER_TEN),
-    Model("kling-video/v2.1/standard/image-to-video", _IMAGE_KIND, _MASKED_IMAGE, 170, endpoints=_BOTH),
-    Model("kling-video/v2.1/pro/image-to-video", _IMAGE_KIND, _MASKED_IMAGE, 160),
-    Model("klingai/v2.1-master-text-to-video", _TEXT_KIND, _MASTER_TEXT, 220, _MASTER_TEN),
-    Model("klingai/v2.1-master-image-to-video", _IMAGE_KIND, _MASTER_IMAGE, 170, _MASTER_TEN),
-    Model("klingai/v2.5-turbo/pro/text-to-video", _TEXT_KIND, _PLAIN_TEXT, 160),
-    Model("klingai/v2.5-turbo/pro/image-to-video", _IMAGE_KIND, _PLAIN_IMAGE, 130),
-    Model("klingai/video-v2-6-pro-text-to-video", _TEXT_KIND, _V26_TEXT, 150),
-    Model("klingai/video-v2-6-pro-image-to-video", _IMAGE_KIND, _V26_IMAGE, 105),
-    Model("klingai/video-v2-6-motion-control", Kind.MOTION_CONTROL, _MOTION, 375),
-    Model("klingai/video-v3-standard-text-to-video", _TEXT_KIND, _V3_TEXT, 420),
-    Model("klingai/video-v3-standard-image-to-video", _IMAGE_KIND, _V3_IMAGE, 225),
-    Model("klingai/video-v3-pro-text-to-video", _TEXT_KIND, _V3_TEXT, 375),
-    Model("klingai/video-v3-pro-image-to-video", _IMAGE_KIND, _V3_IMAGE, 390),
-    Model("klingai/video-v3-standard-turbo-text-to-video", _TEXT_KIND, _TURBO_TEXT, 160),  # as v2.5-turbo
-    Model("klingai/video-v3-standard-turbo-image-to-video", _IMAGE_KIND, _TURBO_IMAGE, 130),  # as v2.5-turbo
-    Model("klingai/video-v3-turbo-pro-text-to-video", _TEXT_KIND, _TURBO_TEXT, 160),  # as v2.5-turbo
-    Model("klingai/video-v3-turbo-pro-image-to-video", _IMAGE_KIND, _TURBO_IMAGE, 130),  # as v2.5-turbo
-    Model("klingai/video-v3-omni-720p-text-to-video", _TEXT_KIND, _OMNI_TEXT, 420),  # as v3 standard
-    Model("klingai/video-v3-omni-720p-image-to-video", _IMAGE_KIND, _OMNI_IMAGE, 225),  # as v3 standard
-    Model("klingai/video-v3-omni-1080p-text-to-video", _TEXT_KIND, _OMNI_TEXT, 375),  # as v3 pro
-    Model("klingai/video-v3-omni-1080p-image-to-video", _IMAGE_KIND, _OMNI_IMAGE, 390),  # as v3 pro
-    Model("klingai/video-v3-motion-control", Kind.MOTION_CONTROL, _MOTION, 45),
-    Model("klingai/video-o1-image-to-video", _IMAGE_KIND, _O1_IMAGE, 75),
-    Model("klingai/video-o1-reference-to-video", Kind.REFERENCE_TO_VIDEO, _REFERENCE, 165),
-    Model("klingai/video-o1-video-to-video-edit", Kind.VIDEO_EDIT, _EDIT, 225),
-    Model("klingai/video-o1-video-to-video-reference", Kind.VIDEO_REFERENCE, _VIDEO_REFERENCE, 195),
-    Model("klingai/avatar-standard", Kind.AVATAR, _AVATAR, 210),
-    Model("klingai/avatar-pro", Kind.AVATAR, _AVATAR, 90),
-)
-
-_BY_ID = {model.id: model for model in sorted(_MODELS, key=lambda model: model.id)}
+def _versions() -> list[str]:
+    return sorted({model.version for model in _BY_ID.values() if model.version is not None})

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.catalogue import Kind, find_model
+from kling_async.api.catalogue import find_model, suggest
 from kling_async.api.fields import Problem, either, refusal, unknown_fields
-from kling_async.api.plain import field_names, is_mapping, plain
-from kling_async.api.requests import ImageToVideo, Request, TextToVideo
+from kling_async.api.loosened import fields_of
+from kling_async.api.model import Kind
+from kling_async.api.plain import as_texts, field_names, is_mapping, plain, read_paths
+from kling_async.api.requests import Request, request_class
 from kling_async.api.spelling import did_you_mean
 from kling_async.api.structure import structure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["from_dict", "to_dict"]
+__all__ = ["from_dict", "named_parts", "to_data", "to_dict"]
 
 _ANY = "any"
-_CLASSES: Mapping[str, type[Request]] = {
-    Kind.TEXT_TO_VIDEO.value: TextToVideo,
-    Kind.IMAGE_TO_VIDEO.value: ImageToVideo,
-    _ANY: Request,
-}
+_KINDS = (*(kind.value for kind in Kind), _ANY)
 
 
 def to_dict(request: Request) -> dict[str, Any]:
     """The request as plain JSON data, from which ``from_dict`` makes an equal one.
 
-    Holds ``kind``, ``model``, and under its field's name whatever else is given.
+    Holds ``kind``, ``model``, and under its field's name whatever else is given; a file as a ``file:`` URI of its path,
+    or its content as a data URI.
     """
+    data: dict[str, Any] = as_texts(to_data(request))
+    return data
+
+
+def to_data(request: Request) -> dict[str, Any]:
+    """The request as ``to_dict`` has it, but with its files as they are: contents as bytes, and paths."""
     kind = _ANY if request.kind is None else request.kind.value
     return {"kind": kind, **plain(request.stated())}
 
@@ -36,33 +41,55 @@ def to_dict(request: Request) -> dict[str, Any]:
 def from_dict(data: Mapping[str, Any]) -> Request:
     """The request that plain data describes; whether its model takes it is for the request's own ``check`` to say.
 
-    ``kind`` may be left out where the catalogue knows the model. ``ratio`` is the vendor's older name for
-    ``aspect_ratio``. Null is as good as leaving a field out. With ``validate`` false only the names are looked at.
+    ``kind`` (a kind's value, such as ``text-to-video``, or ``any`` for a plain `Request`) may be left out where the
+    catalogue knows the model, and ``model`` where its kind is given: that kind's default is taken. ``ratio`` is the
+    vendor's older name for ``aspect_ratio``, "5" is taken for 5, and a ``file:`` URI is read as the path it names. Null
+    is as good as leaving a field out. With ``validate`` false only the names are looked at.
 
     Raises:
         InvalidRequest: A field is unknown, missing or of the wrong type. The attributes tell the first such field, the
             message all of them.
     """
+    cls, parts = named_parts(data)
+    if parts.get("validate") is not False:
+        return structure(parts, cls)
+    unknown = unknown_fields(parts, field_names(cls))
+    if unknown:
+        raise refusal(unknown)
+    return cls(**parts)
+
+
+def named_parts(data: Mapping[str, Any]) -> tuple[type[Request], dict[str, Any]]:
+    """The class of the request that data is for, and what it says under the names of today.
+
+    Raises:
+        InvalidRequest: It is no object, or does not tell what kind of request it is.
+    """
     if not is_mapping(data):
         raise refusal([Problem("request", data, "an object of a request's fields")])
     cls = _class_of(data)
     parts = _renamed(cls, {name: part for name, part in data.items() if name != "kind"})
-    return _unjudged(cls, parts) if parts.get("validate") is False else structure(parts, cls)
+    fields = fields_of(cls.kind)
+    parts = {name: fields[name].spec.read(part) if name in fields else part for name, part in parts.items()}
+    return cls, parts | {name: read_paths(part) for name, part in parts.items() if name == "extra"}
 
 
 def _class_of(data: Mapping[str, Any]) -> type[Request]:
-    kind = data.get("kind")
-    if kind is None:
-        kind = _kind_of(data.get("model"))
-    cls = _CLASSES.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise refusal([Problem("kind", kind, either([*map(repr, _CLASSES)]) + did_you_mean(str(kind), _CLASSES))])
-    return cls
+    kind, model_id = data.get("kind"), data.get("model")
+    if kind is None and isinstance(model_id, str):
+        return request_class(_kind_of(model_id))
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise refusal([Problem("kind", kind, _ANY_KIND + did_you_mean(str(kind), _KINDS))])
+    return Request if kind == _ANY else request_class(Kind(kind))
 
 
-def _kind_of(model_id: object) -> str | None:
-    model = find_model(model_id) if isinstance(model_id, str) else None
-    return None if model is None else model.kind.value
+def _kind_of(model_id: str) -> Kind:
+    model = find_model(model_id)
+    if model is None:
+        close = f" (did you mean {either(suggest(model_id))}?)" if suggest(model_id) else ""
+        allowed = f"an id in the catalogue{close}; beside any other its kind: {_ANY_KIND}"
+        raise refusal([Problem("model", model_id, allowed)])
+    return model.kind
 
 
 def _renamed(cls: type[Request], parts: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +98,4 @@ def _renamed(cls: type[Request], parts: dict[str, Any]) -> dict[str, Any]:
     return {"aspect_ratio" if name == "ratio" else name: part for name, part in parts.items()}
 
 
-def _unjudged(cls: type[Request], parts: dict[str, Any]) -> Request:
-    unknown = unknown_fields(parts, field_names(cls))
-    if unknown:
-        raise refusal(unknown)
-    return cls(**parts)
+_ANY_KIND = either([*map(repr, _KINDS)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import GenericAlias
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from attrs import has
 from cattrs import BaseValidationError, Converter
@@ -16,8 +16,8 @@ from cattrs.errors import AttributeValidationNote, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
 from kling_async.api.fields import Flag, Integer, Number, Problem, Spec, Text, join, refusal, unknown_fields, whole
+from kling_async.api.media import Media, is_file
 from kling_async.api.plain import JSON, field_names, is_json, is_mapping
-from kling_async.api.values import Shot
 
 __all__ = ["structure"]
 
@@ -84,10 +84,35 @@ def _mapping(value: object, _: object) -> Mapping[str, Any]:
     return value
 
 
-def _scene(value: object, _: object) -> str | Shot:
-    if isinstance(value, str):
+def _is_scene(cls: object) -> bool:
+    """Whether it is a text or a value, as scenes are."""
+    kinds = get_args(cls)
+    return kinds[:1] == (str,) and has(kinds[-1])
+
+
+def _scene_hook(cls: object) -> _Hook:
+    value = get_args(cls)[-1]
+
+    def hook(data: object, _: object) -> object:
+        return data if isinstance(data, str) else _CONVERTER.structure(data, value)
+
+    return hook
+
+
+def _media(value: object, _: object) -> Media:
+    if isinstance(value, str) or is_file(value):
         return value
-    return _CONVERTER.structure(value, Shot)
+    raise _Refused(Problem("", value, "a URL, or a file as a data URI or a file: URI"))
+
+
+def _is_media(cls: object) -> bool:
+    return cls in (Media, Media | None)
+
+
+def _pictures(value: object, cls: object) -> Media | tuple[Media, ...]:
+    if not isinstance(value, list | tuple):
+        return _media(value, cls)
+    return tuple(_media(item, cls) for item in cast("list[object] | tuple[object, ...]", value))
 
 
 def _is_tuple(cls: Any) -> bool:  # noqa: ANN401 - annotations have no common type
@@ -112,9 +137,13 @@ def _value_hook(cls: type[Any]) -> _Hook:
         if not is_mapping(value):
             raise _Refused(Problem("", value, f"an object of {', '.join(field_names(cls))}"))
         unknown = unknown_fields(value, field_names(cls))
+        try:
+            found = parts(value, cls)
+        except BaseValidationError as error:
+            raise _Refused(*unknown, *_problems(error, "")) from None
         if unknown:
             raise _Refused(*unknown)
-        return parts(value, cls)
+        return found
 
     return hook
 
@@ -125,6 +154,8 @@ _CONVERTER.register_structure_hook(int, _by(Integer(), whole))
 _CONVERTER.register_structure_hook(float, _by(Number()))
 _CONVERTER.register_structure_hook(bool, _by(Flag()))
 _CONVERTER.register_structure_hook_func(lambda cls: cls == Mapping[str, Any], _mapping)
-_CONVERTER.register_structure_hook_func(lambda cls: cls == str | Shot, _scene)
+_CONVERTER.register_structure_hook_func(_is_media, _media)
+_CONVERTER.register_structure_hook_func(lambda cls: cls == Media | tuple[Media, ...] | None, _pictures)
+_CONVERTER.register_structure_hook_factory(_is_scene, _scene_hook)
 _CONVERTER.register_structure_hook_factory(_is_tuple, _tuple_hook)
 _CONVERTER.register_structure_hook_factory(has, _value_hook)

@@ -7,13 +7,28 @@ is left out of the request's body.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence  # noqa: TC003 - the codec reads the annotations
-from typing import Any
+from typing import Any, cast
 
 from attrs import field, frozen
 
+from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
 from kling_async.api.plain import ShortRepr, read_items, read_value, read_whole
 
-__all__ = ["AdvancedCameraControl", "CameraConfig", "CameraControl", "DynamicMask", "Element", "Point", "Shot"]
+__all__ = [
+    "AdvancedCameraControl",
+    "CameraConfig",
+    "CameraControl",
+    "DynamicMask",
+    "Element",
+    "Point",
+    "Shot",
+    "read_camera",
+    "read_elements",
+    "read_masks",
+    "read_media",
+    "read_movement",
+    "read_shots",
+]
 
 
 @frozen(repr=False)
@@ -61,7 +76,12 @@ class CameraControl(ShortRepr):
 
 @frozen(repr=False)
 class Point(ShortRepr):
-    """A pixel of the input image."""
+    """A pixel of the input image, in a mask's path.
+
+    Attributes:
+        x: Its column, a whole number.
+        y: Its row, a whole number.
+    """
 
     x: int | None = field(default=None, converter=read_whole)
     y: int | None = field(default=None, converter=read_whole)
@@ -76,16 +96,17 @@ class DynamicMask(ShortRepr):
     """A part of the input image that moves along a path.
 
     Attributes:
-        mask: The image that shades the part.
-        trajectories: The path, of 2 to 77 points; mappings with ``x`` and ``y`` are taken, too.
+        mask: The image that shades the part. Required.
+        trajectories: The path, of 2 to 77 points. Required; mappings with ``x`` and ``y`` are taken, too.
     """
 
-    mask: str | None = None
+    mask: Media | None = None
     trajectories: tuple[Point, ...] | None = field(default=None, converter=_points)
 
 
-def _texts(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    return read_items(str, values)
+def read_media(values: Sequence[Media] | None) -> tuple[Media, ...] | None:
+    """A list of media as a tuple; anything else as it is."""
+    return tuple(values) if isinstance(values, list | tuple) else cast("tuple[Media, ...] | None", values)
 
 
 @frozen(repr=False)
@@ -93,24 +114,52 @@ class Element(ShortRepr):
     """A person, animal or thing to appear in the video.
 
     Attributes:
-        reference_image_urls: 1 to 4 images of it.
-        frontal_image_url: An image of its front.
-        video_url: A video of it, for the models that take one.
+        reference_image_urls: 1 to 4 images of it. Required.
+        frontal_image_url: An image of its front; o1 models require it.
+        video_url: A video of it, on v3.
     """
 
-    reference_image_urls: tuple[str, ...] | None = field(default=None, converter=_texts)
-    frontal_image_url: str | None = None
-    video_url: str | None = None
+    reference_image_urls: tuple[Media, ...] | None = field(default=None, converter=read_media)
+    frontal_image_url: Media | None = None
+    video_url: Media | None = None
 
 
 @frozen(repr=False)
 class Shot(ShortRepr):
-    """One scene of several, for the turbo models.
+    """One scene of several, for the v3 turbo models.
 
     Attributes:
-        prompt: What it shows; at most 3072 characters.
+        prompt: What it shows; at most 3072 characters. Required.
         duration: Its length, 1 to 15 seconds; the vendor takes 5 for None.
     """
 
     prompt: str | None = None
     duration: int | None = field(default=None, converter=read_whole)
+
+
+# How requests read their parts: mappings of the field names as values, lists as tuples.
+
+
+def read_shots(values: Sequence[str | Shot | Mapping[str, Any]] | None) -> tuple[str | Shot, ...] | None:
+    """Scenes as texts and ``Shot`` values."""
+    return read_items(Shot, values)
+
+
+def read_elements(values: Sequence[Element | Mapping[str, Any]] | None) -> tuple[Element, ...] | None:
+    """Elements as ``Element`` values."""
+    return read_items(Element, values)
+
+
+def read_masks(values: Sequence[DynamicMask | Mapping[str, Any]] | None) -> tuple[DynamicMask, ...] | None:
+    """Masks as ``DynamicMask`` values."""
+    return read_items(DynamicMask, values)
+
+
+def read_camera(value: CameraControl | Mapping[str, Any] | None) -> CameraControl | None:
+    """A camera as a ``CameraControl``."""
+    return read_value(CameraControl, value)
+
+
+def read_movement(value: AdvancedCameraControl | Mapping[str, Any] | None) -> AdvancedCameraControl | None:
+    """A movement as an ``AdvancedCameraControl``."""
+    return read_value(AdvancedCameraControl, value)

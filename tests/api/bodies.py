@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from kling_async.api.catalogue import Kind, Model, models
 from kling_async.api.fields import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
-from kling_async.api.requests import ImageToVideo, Request, TextToVideo
+from kling_async.api.requests import Request, request_class
+from kling_async.api.rules import SCENES_OF_ONE, SCENES_OF_TWO
 
 urls = st.sampled_from(["https://host.example/a.png", "http://10.0.0.1:8080/b?c=d", "data:image/png;base64,aGk="])
-classes: dict[Kind, type[Request]] = {Kind.TEXT_TO_VIDEO: TextToVideo, Kind.IMAGE_TO_VIDEO: ImageToVideo}
-typed_models = [model for model in models() if model.kind in classes]
 
 
 def fitting(spec: Spec) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one short branch for each spec
@@ -47,20 +46,30 @@ def fitting(spec: Spec) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one 
 
 def contents(model: Model) -> st.SearchStrategy[dict[str, Any]]:
     """What the model takes besides its id."""
-    return fitting(Object(model.fields)).map(lambda content: _with_one_prompt(model, content))
+    return fitting(Object(model.fields)).map(lambda content: together(model, content))
 
 
-def _with_one_prompt(model: Model, content: dict[str, Any]) -> dict[str, Any]:
+def together(model: Model, content: dict[str, Any]) -> dict[str, Any]:
+    """Content whose fields fit each by itself, made to fit together."""
+    if model.kind is Kind.EFFECT:
+        return content | {"image_url": pictures_for(content["effect_scene"], content["image_url"])}
     if content.get("prompt") and "multi_prompt" in content:
-        del content["multi_prompt"]
-    elif model.kind is Kind.TEXT_TO_VIDEO and not content.get("multi_prompt"):
-        content.pop("multi_prompt", None)
-        content.setdefault("prompt", "a raccoon")
+        return {name: part for name, part in content.items() if name != "multi_prompt"}
+    if model.kind is Kind.TEXT_TO_VIDEO and not content.get("multi_prompt"):
+        return {"prompt": "a raccoon"} | {name: part for name, part in content.items() if name != "multi_prompt"}
     return content
+
+
+def pictures_for(scene: str, images: str | list[str]) -> str | list[str]:
+    some = [images] if isinstance(images, str) else images
+    first, *others = some or ["https://host.example/a.png"]
+    if scene in SCENES_OF_TWO:
+        return [first, others[0] if others else first]
+    return images if isinstance(images, str) else [first, *others[: 0 if scene in SCENES_OF_ONE else 1]]
 
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """Requests of every typed kind that their models take."""
-    model = draw(st.sampled_from(typed_models))
-    return classes[model.kind](model=model.id, **draw(contents(model)))
+    """Requests of every kind that their models take."""
+    model = draw(st.sampled_from(models()))
+    return request_class(model.kind)(model=model.id, **draw(contents(model)))

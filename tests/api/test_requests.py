@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 import pytest
-from bodies import classes, contents, requests
+from bodies import contents, requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.catalogue import Kind, Model, check_body, models
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.api.requests import ImageToVideo, Request, TextToVideo
+from kling_async.api.requests import ImageToVideo, Request, TextToVideo, request_class
 from kling_async.api.values import (
     AdvancedCameraControl,
     CameraConfig,
@@ -120,11 +120,11 @@ def test_whatever_a_model_takes_passes_and_is_sent_as_it_is(request: Request) ->
     json.dumps(request.body(), allow_nan=False)
 
 
-@given(st.data(), st.sampled_from([model for model in models() if model.kind in classes]))
+@given(st.data(), st.sampled_from(models()))
 def test_the_body_holds_what_was_given_and_nothing_else(data: st.DataObject, model: Model) -> None:
     content = data.draw(contents(model))
     content = {name: part for name, part in content.items() if part is not None}
-    assert classes[model.kind](model=model.id, **content).body() == {"model": model.id, **content}
+    assert request_class(model.kind)(model=model.id, **content).body() == {"model": model.id, **content}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,20 @@ def test_a_refusal_names_every_problem() -> None:
     assert all(name in message for name in ("duration", "cfg_scale", "aspect_ratio"))
 
 
+def test_a_refusal_has_its_problems_one_by_one_also_after_pickling() -> None:
+    error = refusal_of(text(duration=7, cfg_scale=2))
+    for problems in (error.problems, pickle.loads(pickle.dumps(error)).problems):  # noqa: S301 - bytes made here
+        assert [(one.field, one.value, str(one)) for one in problems] == [
+            ("duration", 7, "duration is 7; allowed: 5 or 10"),
+            ("cfg_scale", 2, "cfg_scale is 2; allowed: a number from 0 to 1"),
+        ]
+
+
+def test_a_refusal_of_one_problem_is_that_problem() -> None:
+    error = refusal_of(text(duration=7))
+    assert error.problems == (error,)
+
+
 def test_a_model_of_another_kind_is_refused_with_those_that_fit() -> None:
     error = refusal_of(text(model="klingai/v2.1-master-image-to-video"))
     assert error.field == "model"
@@ -194,12 +208,37 @@ def test_every_model_goes_to_either_endpoint(endpoint: str) -> None:
         text(model=UNKNOWN, duration=7, aspect_ratio="4:3", cfg_scale=3, shot_type="new", provider="x"),
         text(model=UNKNOWN, prompt=None, multi_prompt=["a", Shot("b", 30)]),
         ImageToVideo(URL, model=UNKNOWN, camera_control={"type": "new", "config": {"pan": 99}}),
-        ImageToVideo(URL, model=UNKNOWN, dynamic_masks=[{"mask": "m", "trajectories": []}], elements=[Element()]),
+        ImageToVideo(URL, model=UNKNOWN, dynamic_masks=[{"mask": "m", "trajectories": []}], elements=[Element([])]),
         Request(model=UNKNOWN),
     ],
 )
 def test_an_unknown_model_takes_whatever_has_the_right_type(request_: Request) -> None:
     request_.check()
+
+
+def test_an_unknown_model_is_warned_of_once_with_the_nearest_known(caplog: pytest.LogCaptureFixture) -> None:
+    newer = "klingai/v8.1-master-text-to-video"
+    for _ in range(3):
+        text(model=newer).check()
+    (warning,) = [record for record in caplog.records if newer in record.getMessage()]
+    assert warning.levelname == "WARNING"
+    assert warning.name == "kling_async.requests"
+    assert MASTER in warning.getMessage()
+
+
+def test_a_model_unlike_any_is_warned_of_without_a_guess(caplog: pytest.LogCaptureFixture) -> None:
+    text(model="sora-99").check()
+    assert "nearest" not in caplog.text
+    assert "'sora-99'" in caplog.text
+
+
+def test_a_misspelt_model_is_refused_before_a_batch_is_built_on_it(caplog: pytest.LogCaptureFixture) -> None:
+    typo = "klingai/v2.1-master-txt-to-video"
+    error = refusal_of(text(model=typo))
+    assert error.field == "model"
+    assert f"(did you mean {MASTER}?)" in error.allowed
+    text(model=typo, validate=False).check()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -216,7 +255,11 @@ def test_an_unknown_model_takes_whatever_has_the_right_type(request_: Request) -
         (ImageToVideo("raccoon.png", model=UNKNOWN), "image_url"),
         (ImageToVideo(URL, model=UNKNOWN, static_mask="mask.png"), "static_mask"),
         (ImageToVideo(URL, model=UNKNOWN, camera_control={"typ": "x"}), "camera_control.typ"),
-        (ImageToVideo(URL, model=UNKNOWN, elements=[{"video_url": "x"}]), "elements.0.video_url"),
+        (
+            ImageToVideo(URL, model=UNKNOWN, elements=[{"reference_image_urls": [], "video_url": "x"}]),
+            "elements.0.video_url",
+        ),
+        (ImageToVideo(URL, model=UNKNOWN, elements=[{}]), "elements.0.reference_image_urls"),
     ],
 )
 def test_an_unknown_model_does_not_excuse_nonsense(request_: Request, field: str) -> None:
@@ -241,9 +284,7 @@ def test_further_fields_may_not_stand_in_for_the_requests_own(name: str, *, vali
 
 
 @pytest.mark.parametrize("validate", [True, False])
-@pytest.mark.parametrize(
-    "extra", [{"a": float("nan")}, {"a": {1, 2}}, {"a": b"x"}, {"a": "\ud800"}, {"a": {1: 2, "b": 3}}]
-)
+@pytest.mark.parametrize("extra", [{"a": float("nan")}, {"a": {1, 2}}, {"a": "\ud800"}, {"a": {1: 2, "b": 3}}])
 def test_what_is_not_json_is_refused_for_any_model(extra: dict[str, Any], *, validate: bool) -> None:
     request = text(model=UNKNOWN, extra=extra, validate=validate)
     assert refusal_of(request).field == "a"

@@ -1,0 +1,64 @@
+"""The catalogue for readers: every model in a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import fields_dict
+
+from kling_async.api.catalogue import models
+from kling_async.api.fields import Integer, ListOf
+from kling_async.api.model import Kind
+from kling_async.api.requests import request_class
+
+if TYPE_CHECKING:
+    from kling_async.api.fields import Field
+    from kling_async.api.model import Model
+
+__all__ = ["models_table"]
+
+_HEAD = ("| Model | What it takes | Usual time |", "|---|---|---|")
+
+
+def models_table() -> str:
+    """Every model as Markdown: a heading and a table for each kind of request, its default model first.
+
+    Required fields are bold; lengths are in seconds, and lists with how many they take. The usual time is in minutes
+    and seconds, for 5 seconds of video.
+    """
+    return "\n\n".join(_section(kind) for kind in Kind)
+
+
+def _section(kind: Kind) -> str:
+    cls = request_class(kind)
+    default = fields_dict(cls)["model"].default
+    known = sorted(models(kind), key=lambda model: (model.id != default, model.family == "o1", model.version, model.id))
+    rows = [_row(model, is_default=model.id == default) for model in known]
+    return "\n".join([f"#### `{cls.__name__}`: {kind.value}", "", *_HEAD, *rows])
+
+
+def _row(model: Model, *, is_default: bool) -> str:
+    fields = ", ".join(_field(name, part) for name, part in model.fields.items())
+    return f"| `{model.id}`{' (default)' if is_default else ''} | {fields} | {_minutes(model.seconds)} |"
+
+
+def _field(name: str, part: Field) -> str:
+    text = f"**{name}**" if part.required else name
+    return f"{text}{_range(part)}" if isinstance(part.spec, Integer | ListOf) else text
+
+
+def _range(part: Field) -> str:
+    match part.spec:
+        case Integer(choices=(first, last)):
+            return f" {first} or {last} s"
+        case Integer(choices=(first, *_, last)):
+            return f" {first} to {last} s"
+        case ListOf(fewest=fewest, most=int(most)):
+            return f" ({fewest} to {most})" if fewest else f" (up to {most})"
+        case _:
+            return ""
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"

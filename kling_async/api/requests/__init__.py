@@ -1,0 +1,66 @@
+"""Requests for videos: one class for each kind of job, each in a file of its own, loaded when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from kling_async.api.model import Kind
+from kling_async.api.requests.base import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kling_async.api.requests.avatar import Avatar
+    from kling_async.api.requests.effect import Effect
+    from kling_async.api.requests.image_to_video import ImageToVideo
+    from kling_async.api.requests.motion_control import MotionControl
+    from kling_async.api.requests.multi_image_to_video import MultiImageToVideo
+    from kling_async.api.requests.reference_to_video import ReferenceToVideo
+    from kling_async.api.requests.text_to_video import TextToVideo
+    from kling_async.api.requests.video_edit import VideoEdit
+    from kling_async.api.requests.video_reference import VideoReference
+
+__all__ = [
+    "Avatar",
+    "Effect",
+    "ImageToVideo",
+    "MotionControl",
+    "MultiImageToVideo",
+    "ReferenceToVideo",
+    "Request",
+    "TextToVideo",
+    "VideoEdit",
+    "VideoReference",
+    "request_class",
+]
+
+_NAMES: Mapping[Kind, str] = {
+    Kind.TEXT_TO_VIDEO: "TextToVideo",
+    Kind.IMAGE_TO_VIDEO: "ImageToVideo",
+    Kind.MULTI_IMAGE_TO_VIDEO: "MultiImageToVideo",
+    Kind.EFFECT: "Effect",
+    Kind.AVATAR: "Avatar",
+    Kind.MOTION_CONTROL: "MotionControl",
+    Kind.REFERENCE_TO_VIDEO: "ReferenceToVideo",
+    Kind.VIDEO_EDIT: "VideoEdit",
+    Kind.VIDEO_REFERENCE: "VideoReference",
+}
+_KINDS = {name: kind for kind, name in _NAMES.items()}
+
+
+def request_class(kind: Kind) -> type[Request]:
+    """The class of the requests of a kind."""
+    # A kind's file is named like the kind.
+    module = import_module(f"{__name__}.{kind.value.replace('-', '_')}")
+    found: type[Request] = getattr(module, _NAMES[kind])
+    return found
+
+
+if not TYPE_CHECKING:  # or a type checker would believe that there is any name at all
+
+    def __getattr__(name: str) -> type[Request]:
+        if name not in _KINDS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = request_class(_KINDS[name])
+        return found

@@ -1,0 +1,170 @@
+"""What all requests are: values that say what is asked for, whether it can be, and the body that asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping  # noqa: TC003 - the codec reads the annotations
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+
+from kling_async.api.catalogue import check_body, find_model, ids_of, suggest, typo_of
+from kling_async.api.fields import Flag, Problem, Text, refusal, whole
+from kling_async.api.loosened import check_kind
+from kling_async.api.model import Kind  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.plain import (
+    JSON,
+    canonical,
+    field_names,
+    given,
+    is_json,
+    is_mapping,
+    plain,
+    read_mapping,
+    short_repr,
+)
+from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.errors import InvalidRequest
+
+__all__ = ["Request"]
+
+_logger = logging.getLogger("kling_async.requests")
+
+_USUAL: Mapping[str, object] = {"endpoint": UNIVERSAL, "extra": {}, "validate": True}
+"""What goes with a request beside its body, and what that usually is."""
+
+
+@frozen(repr=False, unsafe_hash=False)
+class Request:
+    """A request for one video from any model; what has no field here goes into ``extra``.
+
+    A request can be made with anything in it; ``check`` judges it, and is called before anything is sent or spent.
+    Requests are frozen and equal by value, and are not hashable. A field that is None is not sent, so that the vendor's
+    own default holds.
+
+    A model that is not in the catalogue may be newer than this library, so it passes, with a logged warning; of its
+    fields only the types are checked. An id that differs from a known one in nothing but a few letters of a word
+    (``v2.1-master-txt-to-video``) is no new model but a typing error, and is refused before a batch is built on it.
+    With ``validate=False`` even that is sent.
+
+    Attributes:
+        model: The vendor's id of the model.
+        endpoint: The path to submit to: the universal one or the legacy one; with ``validate=False``, any.
+        extra: Further fields of the body, sent untouched. It may not name a field that the request has itself.
+        provider: Which supplier the vendor is to buy from, for models that let you choose.
+        validate: Whether the catalogue has a say. Without it, anything is sent that is JSON.
+    """
+
+    kind: ClassVar[Kind | None] = None
+    """The kind of model this is for; None for any."""
+
+    model: str = field(kw_only=True)
+    endpoint: str = field(default=UNIVERSAL, kw_only=True)
+    extra: Mapping[str, Any] = field(default=None, kw_only=True, converter=read_mapping)
+    provider: str | None = field(default=None, kw_only=True)
+    validate: bool = field(default=True, kw_only=True)
+
+    @property
+    def duration_seconds(self) -> int | None:
+        """The length of the video asked for, in seconds; None if that is left to the vendor."""
+        return whole(getattr(self, "duration", None))
+
+    def check(self) -> None:
+        """Judge the request by the catalogue, without sending anything.
+
+        Raises:
+            InvalidRequest: It cannot be sent, or its model does not take it. The attributes tell the first problem, the
+                message all of them.
+        """
+        problems = self.problems()
+        if problems:
+            raise refusal(problems)
+
+    def problems(self) -> list[Problem]:
+        """Everything that ``check`` would refuse, each with its field and what that takes; empty if nothing."""
+        return self._basic_problems() or (self._content_problems() if self.validate else [])
+
+    def body(self) -> dict[str, Any]:
+        """The body of the submit, as plain JSON data; meaningful for a request that passes ``check``."""
+        further: dict[str, Any] = plain(self.extra)
+        return self._known_part() | further
+
+    def digest(self) -> bytes:
+        """SHA-256 of the body in canonical form: two requests that ask for the same have the same.
+
+        Raises:
+            InvalidRequest: The body is not JSON.
+        """
+        try:
+            return hashlib.sha256(canonical(self.body())).digest()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(f"the request is not JSON: {error}") from None
+
+    def stated(self) -> dict[str, object]:
+        """The fields that are given, in their order; of endpoint, extra and validate those that are not as usual."""
+        return {name: part for name, part in given(self).items() if part != _USUAL.get(name)}
+
+    def _typed(self) -> dict[str, object]:
+        """The fields of the body that are given, ``model`` and ``extra`` aside."""
+        return {name: part for name, part in given(self).items() if name != "model" and name not in _USUAL}
+
+    def _known_part(self) -> dict[str, Any]:
+        parts: dict[str, Any] = plain(self._typed())
+        return {"model": self.model} | parts
+
+    def _basic_problems(self) -> list[Problem]:
+        """What would keep the request from being sent at all."""
+        found = Text(blank=False).problems(self.model, "model") + self._endpoint_problems()
+        found += Flag().problems(self.validate, "validate")
+        if not is_mapping(self.extra):
+            return [*found, Problem("extra", self.extra, "a mapping of further fields")]
+        own = set(field_names(type(self))) - _USUAL.keys()
+        taken = [Problem(f"extra.{name}", self.extra[name], f"only as {name}=") for name in self.extra if name in own]
+        return found + taken + self._json_problems()
+
+    def _endpoint_problems(self) -> list[Problem]:
+        if self.endpoint in (UNIVERSAL, LEGACY) or (not self.validate and _is_path(self.endpoint)):
+            return []
+        return [Problem("endpoint", self.endpoint, f"{UNIVERSAL} or {LEGACY}; with validate=False any other path")]
+
+    def _json_problems(self) -> list[Problem]:
+        parts = {"model": self.model, **self._typed(), **self.extra}
+        if is_json(parts):
+            return []
+        return [Problem(str(name), part, JSON) for name, part in parts.items() if not is_json({"": 0, name: part})]
+
+    def _content_problems(self) -> list[Problem]:
+        """What the model does not take, or if it is not known, what no model of the kind would take."""
+        model = find_model(self.model)
+        if model is None:
+            return _stranger_problems(self.model) + check_kind(self.kind, plain(self._typed()))
+        if self.kind is not None and model.kind is not self.kind:
+            return [Problem("model", self.model, f"a {self.kind.value} model: {ids_of(self.kind)}")]
+        # Facts change: what a typed request has in extra is the caller's knowledge, not the catalogue's.
+        return check_body(self.body() if self.kind is None else self._known_part())
+
+    def __repr__(self) -> str:
+        return short_repr(self, self.stated())
+
+
+def _stranger_problems(model_id: str) -> list[Problem]:
+    """A model that is not in the catalogue: a typing error is a problem, anything else a warning."""
+    meant = typo_of(model_id)
+    if meant is not None:
+        allowed = f"an id in the catalogue (did you mean {meant}?); with validate=False this one as it is"
+        return [Problem("model", model_id, allowed)]
+    _warn_of(model_id)
+    return []
+
+
+@lru_cache(maxsize=256)  # a batch may name it ten thousand times
+def _warn_of(model_id: str) -> None:
+    close = suggest(model_id)
+    nearest = f"; the nearest known: {', '.join(close)}" if close else ""
+    _logger.warning("model %r is not in the catalogue: only its fields' types are checked%s", model_id[:200], nearest)
+
+
+def _is_path(endpoint: object) -> bool:
+    return isinstance(endpoint, str) and endpoint.startswith("/") and not set(endpoint) & set("?# \t\r\n")

@@ -1,0 +1,45 @@
+"""Videos from words that refer to a video."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.model import Kind
+from kling_async.api.plain import read_whole
+from kling_async.api.requests.base import Request
+from kling_async.api.values import Element, read_elements, read_media
+
+__all__ = ["VideoReference"]
+
+
+@frozen(repr=False, unsafe_hash=False)
+class VideoReference(Request):
+    """A new video from words, in the manner of another ("Video Models: Kling AI", the o1 video reference page).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        prompt: What to show. At most 2500 characters. Required.
+        video_url: The video to refer to. Required.
+        model: By default o1, the only one there is.
+        image_list: 1 to 4 further images to refer to.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
+            are taken, too.
+        aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
+        duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
+        keep_audio: Whether the video keeps the sound of the one it is made from; the vendor's default is no.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.VIDEO_REFERENCE
+
+    prompt: str | None = None
+    video_url: Media | None = None
+    model: str = field(default="klingai/video-o1-video-to-video-reference", kw_only=True)
+    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
+    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
+    aspect_ratio: str | None = field(default=None, kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    keep_audio: bool | None = field(default=None, kw_only=True)
