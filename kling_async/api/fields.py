@@ -13,15 +13,21 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import frozen
 
+from kling_async.api.formats import FileType, Format, ending, picture_size, recognised
+from kling_async.api.media import LocalFile, brief, is_file, is_path, path_from_uri
 from kling_async.api.spelling import did_you_mean
 from kling_async.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from kling_async.api.media import FilePath
+
 __all__ = [
     "Field",
+    "FileType",
     "Flag",
+    "Format",
     "Integer",
     "ListOf",
     "Number",
@@ -39,7 +45,13 @@ __all__ = [
     "whole",
 ]
 
-_SHORT = Repr()
+
+class _Short(Repr):
+    def repr1(self, x: object, level: int) -> str:
+        return brief(x) if is_file(x) else super().repr1(x, level)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxlong = 80
 _SHORT.maxother = 400
 
@@ -47,8 +59,13 @@ _DIGITS = re.compile(r"-?[0-9]{1,9}")
 
 
 def show(value: object) -> str:
-    """A repr short enough for a message: long texts and data URIs lose their middle."""
+    """A repr short enough for a message: long texts and data URIs lose their middle, files are told in a few words."""
     return _SHORT.repr(value)
+
+
+def _kept(value: object) -> object:
+    """What a problem keeps of a value: errors are logged, pickled and kept, and files are large."""
+    return brief(value) if isinstance(value, bytes | LocalFile) else value
 
 
 @frozen
@@ -57,12 +74,12 @@ class Problem:
 
     Attributes:
         field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
-        value: The value it has; None where it is missing.
+        value: The value it has, None where it is missing; of a file that was looked into, a few words.
         allowed: What it takes, in words.
     """
 
     field: str
-    value: object = attrs.field(repr=show)
+    value: object = attrs.field(repr=show, converter=_kept)
     allowed: str
 
     def __str__(self) -> str:
@@ -72,9 +89,14 @@ class Problem:
 
 def refusal(problems: Sequence[Problem]) -> InvalidRequest:
     """The error for these problems: its attributes tell the first of them, its message all."""
-    first = problems[0]
-    message = "; ".join(str(problem) for problem in problems)
-    return InvalidRequest(message, field=first.field, value=first.value, allowed=first.allowed)
+    single = [
+        InvalidRequest(str(problem), field=problem.field, value=problem.value, allowed=problem.allowed)
+        for problem in problems
+    ]
+    if len(single) == 1:
+        return single[0]
+    first, message = problems[0], "; ".join(str(problem) for problem in problems)
+    return InvalidRequest(message, field=first.field, value=first.value, allowed=first.allowed, parts=single)
 
 
 class Spec(Protocol):
@@ -87,6 +109,10 @@ class Spec(Protocol):
 
     def problems(self, value: object, path: str) -> list[Problem]:
         """All that is wrong with the value, whose dotted name is ``path``; raises for no value at all."""
+        ...
+
+    def read(self, value: object) -> object:
+        """The value that plain data stands for: the same, but paths where it has ``file:`` URIs for files."""
         ...
 
 
@@ -104,6 +130,9 @@ class _Leaf(ABC):
 
     def problems(self, value: object, path: str) -> list[Problem]:
         return [] if self._fits(value) else [Problem(path, value, self.allowed)]
+
+    def read(self, value: object) -> object:
+        return value
 
 
 @frozen(eq=False)
@@ -128,21 +157,97 @@ class Text(_Leaf):
         return (self.blank or bool(value.strip())) and (self.longest is None or len(value) <= self.longest)
 
 
+_MB = 1024 * 1024
+_LARGEST = {
+    FileType.IMAGE: 50 * _MB,  # the largest that any page allows ("Kling 3.0 Standard Turbo Image to Video")
+    FileType.AUDIO: 5 * _MB,  # "Kling Avatar Professional"
+    FileType.VIDEO: 200 * _MB,  # no page says; a body is built in memory, several times as large
+}
+
+
 @frozen(eq=False)
 class Url(_Leaf):
-    """Where a file is: an absolute http(s) URL, or the file itself as a data URI."""
+    """Where a file is: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
+
+    Files are told by how their content begins, and by the endings of their names as far as they have one.
+
+    Attributes:
+        file: What the file is to be; None for anything.
+        formats: In which formats; None for all there are of ``file``.
+        largest: How many bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
+            200 MB for a video.
+        shortest: How many pixels each side of an image must have at least.
+        steepest: How many times as long as the shorter side of an image the longer may be; None for any.
+        loose: Whether any text is taken that is not blank, as where the vendor publishes a text rather than a URL.
+    """
+
+    file: FileType | None = None
+    formats: tuple[Format, ...] | None = attrs.field(default=None, kw_only=True)
+    largest: int | None = attrs.field(default=None, kw_only=True)
+    shortest: int = attrs.field(default=1, kw_only=True)
+    steepest: float | None = attrs.field(default=None, kw_only=True)
+    loose: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def allowed(self) -> str:
         """What is taken, in words."""
-        return "an http(s) URL or a data: URI"
+        text = "any text" if self.loose else "an http(s) URL, a data: URI"
+        return f"{text}, or a file as a Path or bytes ({either([known.label for known in self._wanted])}{self._limits})"
+
+    @property
+    def _limits(self) -> str:
+        pixels = f", at least {self.shortest} pixels a side" if self.shortest > 1 else ""
+        shape = f", between 1:{self.steepest} and {self.steepest}:1" if self.steepest else ""
+        return f", at most {self._most // _MB} MB{pixels}{shape}"
+
+    def read(self, value: object) -> object:
+        """A ``file:`` URI as the path it names; anything else as it is."""
+        return path_from_uri(value)
 
     def _fits(self, value: object) -> bool:
-        if not isinstance(value, str):
+        if isinstance(value, str):
+            return bool(value.strip()) if self.loose else self._fits_text(value)
+        if isinstance(value, bytes):
+            return self._fits_content(value)
+        return is_path(value) and self._fits_path(value)
+
+    def _fits_text(self, text: str) -> bool:
+        if text[:5].lower() != "data:":
+            return _is_web_url(text)
+        return "," in text and len(text) <= self._most * 3  # each byte takes up to three characters, percent-encoded
+
+    def _fits_path(self, path: FilePath) -> bool:
+        named = ending(path.__fspath__())
+        if named and not any(named in known.endings for known in self._readable):
             return False
-        if value[:5].lower() == "data:":
-            return "," in value
-        return _is_web_url(value)
+        if not isinstance(path, LocalFile):
+            return True
+        return 0 < path.size <= self._most and (path.content is None or self._fits_content(path.content))
+
+    def _fits_content(self, content: bytes) -> bool:
+        known = recognised(content)
+        if known not in self._readable or len(content) > self._most:
+            return False
+        return known.file is not FileType.IMAGE or self._fits_picture(picture_size(content))
+
+    @property
+    def _readable(self) -> tuple[Format, ...]:
+        # An M4A is an MP4 without pictures, and often says that it is an MP4.
+        return (*self._wanted, Format.MP4) if Format.M4A in self._wanted else self._wanted
+
+    @property
+    def _wanted(self) -> tuple[Format, ...]:
+        return self.formats or tuple(known for known in Format if self.file in (None, known.file))
+
+    @property
+    def _most(self) -> int:
+        return self.largest or (max(_LARGEST.values()) if self.file is None else _LARGEST[self.file])
+
+    def _fits_picture(self, size: tuple[int, int] | None) -> bool:
+        if size is None:  # its header is broken
+            return False
+        shorter, longer = sorted(size)
+        return shorter >= self.shortest and (self.steepest is None or longer <= shorter * self.steepest)
 
 
 @frozen(eq=False)
@@ -228,6 +333,10 @@ class ListOf:
             found += self.item.problems(item, join(path, index))
         return found
 
+    def read(self, value: object) -> object:
+        """A list with each item read as ``item`` says; anything else as it is."""
+        return [self.item.read(item) for item in value] if _is_list(value) else value
+
 
 @frozen(eq=False)
 class Field:
@@ -266,6 +375,14 @@ class Object:
             found += _field_problems(part, value, name, join(path, name))
         return found + unknown_fields(value, self.fields, path)
 
+    def read(self, value: object) -> object:
+        """An object with each field read as its spec says; anything else as it is."""
+        if not _is_object(value):
+            return value
+        return {
+            name: self.fields[name].spec.read(part) if name in self.fields else part for name, part in value.items()
+        }
+
 
 @frozen(eq=False)
 class OneOf:
@@ -285,6 +402,12 @@ class OneOf:
             return []
         inner = (problems for problems in found if all(problem.field != path for problem in problems))
         return next(inner, [Problem(path, value, self.allowed)])
+
+    def read(self, value: object) -> object:
+        """The value as every option reads it: each leaves alone what another takes."""
+        for option in self.options:
+            value = option.read(value)
+        return value
 
 
 def whole(value: object) -> int | None:

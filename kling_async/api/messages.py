@@ -40,7 +40,7 @@ class HttpRequest:
     target: str
     lane: Lane = Lane.CALL
     headers: Mapping[str, str] = field(factory=dict[str, str])
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
 
 
 @frozen

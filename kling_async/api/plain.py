@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard, TypeVar, cast
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
-from attrs import fields_dict, has
+from attrs import evolve, fields_dict, has
 
-from kling_async.api.fields import show, whole
+from kling_async.api.fields import join, show, whole
+from kling_async.api.media import File, file_uri, is_file, media_type, path_from_uri
 
 __all__ = [
     "JSON",
     "ShortRepr",
+    "as_texts",
     "canonical",
+    "data_uri",
     "field_names",
     "given",
     "is_json",
@@ -21,20 +26,28 @@ __all__ = [
     "plain",
     "read_items",
     "read_mapping",
+    "read_paths",
     "read_value",
     "read_whole",
     "short_repr",
+    "with_files",
 ]
 
 JSON = "JSON data, without NaN, infinities or broken characters"
 """What ``is_json`` accepts, in words."""
 
 _T = TypeVar("_T")
+_NAMES: dict[type[Any], tuple[str, ...]] = {}  # looked up many times for every request
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_Change: TypeAlias = Callable[[File, str], object]
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...]:
     """The names of a class's fields, in their order."""
-    return tuple(fields_dict(cls))
+    names = _NAMES.get(cls)
+    if names is None:
+        names = _NAMES[cls] = tuple(fields_dict(cls))
+    return names
 
 
 def given(value: object) -> dict[str, object]:
@@ -44,27 +57,85 @@ def given(value: object) -> dict[str, object]:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """The value as plain JSON data: values as dicts without their Nones, tuples as lists, anything else as it is."""
+    """The value as plain JSON data: values as dicts without their Nones, tuples as lists, anything else as it is.
+
+    So files, given by their paths or as their contents, stay what they are; ``as_texts`` writes them out.
+    """
     if is_mapping(value):
         return {name: plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("Sequence[object]", value)]
-    return plain(given(value)) if has(type(value)) else value
+    return plain(given(value)) if has(type(value)) and not is_file(value) else value
+
+
+def as_texts(data: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+    """Plain data with its files as texts: paths as ``file:`` URIs, contents as data URIs."""
+    return with_files(data, lambda file, _: data_uri(file) if isinstance(file, bytes) else file_uri(file))
+
+
+def data_uri(content: bytes) -> str:
+    """A file's content as a data URI."""
+    return f"data:{media_type(content)};base64,{b64encode(content).decode()}"
+
+
+def with_files(value: object, change: _Change, path: str = "") -> Any:  # noqa: ANN401 - whatever it was
+    """A value or data with what ``change`` makes of each file in it and that file's dotted name; itself without any."""
+    if type(value) in _PLAIN:  # as most are
+        return value
+    if is_file(value):
+        return change(value, path)
+    if is_mapping(value):
+        members = {name: with_files(member, change, join(path, name)) for name, member in value.items()}
+        return members if any(members[name] is not member for name, member in value.items()) else value
+    if isinstance(value, list | tuple):
+        return _with_items(cast("list[object] | tuple[object, ...]", value), change, path)
+    return _with_parts(value, change, path) if has(type(value)) else value
+
+
+def _with_items(items: list[object] | tuple[object, ...], change: _Change, path: str) -> Sequence[object]:
+    changed = [with_files(item, change, join(path, index)) for index, item in enumerate(items)]
+    if all(new is old for new, old in zip(changed, items, strict=True)):
+        return items
+    return changed if isinstance(items, list) else tuple(changed)
+
+
+def _with_parts(value: Any, change: _Change, path: str) -> object:  # noqa: ANN401 - a value of any class of attrs
+    parts = given(value)
+    rich = {name: part for name, part in parts.items() if type(part) not in _PLAIN}
+    changed = {name: with_files(part, change, join(path, name)) for name, part in rich.items()}
+    newer = {name: part for name, part in changed.items() if part is not rich[name]}
+    return evolve(value, **newer) if newer else value
 
 
 def canonical(data: object) -> bytes:
-    """JSON of which equal data has equal bytes.
+    """JSON of which equal data has equal bytes. Files count by their paths, or by the SHA-256 of their contents.
 
     Raises:
         TypeError, ValueError, RecursionError: It is not ``JSON``.
     """
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    return _canonical(data, _identity)
+
+
+def _canonical(data: object, default: Callable[[object], str]) -> bytes:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), default=default)
+    return text.encode()
+
+
+def _identity(value: object) -> str:
+    if not is_file(value):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return f"data:sha256,{hashlib.sha256(value).hexdigest()}" if isinstance(value, bytes) else file_uri(value)
+
+
+def _presence(value: object) -> str:
+    """Stands for a file where only what is around it matters: hashing takes time."""
+    return "" if is_file(value) else _identity(value)
 
 
 def is_json(value: object) -> bool:
-    """Whether the value can be sent."""
+    """Whether the value can be sent, files included."""
     try:
-        canonical(plain(value))
+        _canonical(plain(value), _presence)
     except (TypeError, ValueError, RecursionError):
         return False
     return True
@@ -73,6 +144,15 @@ def is_json(value: object) -> bool:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether the value is a mapping; of its names nothing is promised."""
     return isinstance(value, Mapping)
+
+
+def read_paths(data: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+    """Plain data with the paths that its ``file:`` URIs name, as ``as_texts`` made them of paths."""
+    if is_mapping(data):
+        return {name: read_paths(member) for name, member in data.items()}
+    if isinstance(data, list | tuple):
+        return [read_paths(item) for item in cast("Sequence[object]", data)]
+    return path_from_uri(data)
 
 
 # Requests can be made with anything in them: these read what they know, and leave the rest for ``check`` to judge.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.codec import from_dict, to_dict
+from kling_async.api.codec import from_dict, to_data
 from kling_async.api.fields import Problem, refusal
 from kling_async.api.loose import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.journal.base import Record, State
+from kling_async.journal.media import shortened
 
 if TYPE_CHECKING:
     from kling_async.api.requests import Request
@@ -25,12 +26,18 @@ def is_token(value: str) -> bool:
 
 
 def write_token(record: Record) -> str:
-    """A record as a token: versioned JSON, with what is needed to go on, and no secret."""
+    """A record as a token: versioned JSON, with what is needed to go on, and no secret.
+
+    Of the request's media it holds URLs and paths. Digests stand for files' contents and for data URIs of more than
+    some words, so that it stays small: nothing is ever posted from a token.
+    """
+    request, cut = (None, False) if record.request is None else shortened(to_data(record.request))
     parts = {
         "kling_async": _VERSION,
         "key": record.key,
         "endpoint": record.endpoint,
-        "request": None if record.request is None else to_dict(record.request),
+        "request": request,
+        "digest": record.digest.hex() if cut else None,
         "client_request_id": record.client_request_id,
         "generation_id": record.generation_id,
         "queued_at": record.queued_at,
@@ -58,7 +65,7 @@ def read_token(token: str) -> Record:
         key=key,
         state=State.UNCERTAIN if generation_id is None else State.PENDING,
         request=request,
-        digest=b"" if request is None else request.digest(),
+        digest=_read_digest(token, parts, request),
         endpoint=text(parts.get("endpoint")) or UNIVERSAL,
         client_request_id=text(parts.get("client_request_id")),
         generation_id=generation_id,
@@ -85,6 +92,17 @@ def _read_request(token: str, parts: dict[str, Any]) -> Request | None:
     if not is_object(request):
         raise _unusable(token)
     return from_dict(request)
+
+
+def _read_digest(token: str, parts: dict[str, Any], request: Request | None) -> bytes:
+    """The digest of the request as it was submitted; it is carried where the request is not whole."""
+    carried = text(parts.get("digest"))
+    if carried is None:
+        return b"" if request is None else request.digest()
+    try:
+        return bytes.fromhex(carried)
+    except ValueError:
+        raise _unusable(token) from None
 
 
 def _unusable(token: str) -> Exception:

@@ -23,6 +23,10 @@ from kling_async.api.fields import (
     whole,
 )
 
+MEDIA = (
+    "an http(s) URL, a data: URI, or a file as a Path or bytes"
+    " (JPEG, PNG, WebP, MP3, WAV, M4A, AAC, MP4 or MOV, at most 200 MB)"
+)
 SHOT = Object({"prompt": Field(Text(), required=True), "duration": Field(Integer((1, 2)), nullable=True)})
 SPECS: list[Spec] = [
     Text(),
@@ -65,19 +69,19 @@ TAKEN: list[tuple[Spec, Any]] = [
     (SHOT, {"prompt": "a", "duration": None}),
 ]
 
+PICTURE = "an http(s) URL, a data: URI, or for a file a Path or bytes, JPEG, PNG or WebP, at most 50 MB"
 REFUSED: list[tuple[Spec, Any, str]] = [
     (Text(), 5, "text"),
     (Text(), None, "text"),
     (Text(("a", "b", "c")), "d", "'a', 'b' or 'c'"),
     (Text(longest=3), "abcd", "text, at most 3 characters"),
     (Text(blank=False), " \n", "text that is not blank"),
-    (Url(), "raccoon.png", "an http(s) URL or a data: URI"),
-    (Url(), "file:///etc/passwd", "an http(s) URL or a data: URI"),
-    (Url(), "https://", "an http(s) URL or a data: URI"),
-    (Url(), "https://host/a b.png", "an http(s) URL or a data: URI"),
-    (Url(), "https://[::1/a", "an http(s) URL or a data: URI"),
-    (Url(), "data:image/png", "an http(s) URL or a data: URI"),
-    (Url(), b"https://host/a", "an http(s) URL or a data: URI"),
+    (Url(), "raccoon.png", MEDIA),
+    (Url(), "file:///etc/passwd", MEDIA),
+    (Url(), "https://", MEDIA),
+    (Url(), "https://host/a b.png", MEDIA),
+    (Url(), "https://[::1/a", MEDIA),
+    (Url(), "data:image/png", MEDIA),
     (Integer(), True, "a whole number"),
     (Integer(), 5.5, "a whole number"),
     (Integer(), float("nan"), "a whole number"),

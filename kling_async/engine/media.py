@@ -1,0 +1,160 @@
+"""The files that requests bring along: looked at when a job is submitted, read and encoded when its POST is built.
+
+Between the two a job holds a path, or the caller's own bytes: never a copy, and nothing encoded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from base64 import b64encode
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from attrs import evolve
+
+from kling_async.api.fields import Problem, refusal
+from kling_async.api.media import Brief, LocalFile, media_type
+from kling_async.api.plain import with_files
+from kling_async.api.protocol import submit_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kling_async.api.media import File
+    from kling_async.api.messages import HttpRequest
+    from kling_async.api.requests import Request
+    from kling_async.errors import InvalidRequest
+
+__all__ = ["anchored", "check_files", "submission"]
+
+_CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
+_PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3
+
+
+def anchored(request: Request) -> Request:
+    """The request with its relative paths made absolute: where they lead may change while it is queued."""
+    anchored: Request = with_files(request, _absolute)
+    return anchored
+
+
+def _absolute(file: File, _: str) -> File:
+    return file if isinstance(file, bytes) or Path(file).is_absolute() else Path(file).absolute()
+
+
+def check_files(request: Request) -> None:
+    """See that the request's files are there, by a look at what their folders tell, which is quick.
+
+    Raises:
+        InvalidRequest: One is not there, is no file, is empty, or is larger or named otherwise than its field takes.
+    """
+    seen: Request = with_files(request, _seen)
+    if seen is not request:
+        seen.check()
+
+
+async def submission(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+    """The POST that buys a generation, with its files in it; they are read and encoded in another thread.
+
+    Raises:
+        InvalidRequest: A file is not there any more, or its content is not what its field takes.
+    """
+    if not _has_files(request):
+        return _whole(submit_request(endpoint, request.body(), client_request_id))
+    build = partial(_loaded, request, endpoint, client_request_id)
+    return await to_thread.run_sync(build, abandon_on_cancel=True)  # a file on a network may take for ever
+
+
+def _whole(message: HttpRequest) -> HttpRequest:
+    """A POST, unless its request came with a token, which leaves large files behind."""
+    if message.body and _CUT.search(message.body):
+        raise refusal([Problem("request", Brief("one from a token"), "the request itself: tokens do not carry files")])
+    return message
+
+
+def _has_files(request: Request) -> bool:
+    return with_files(request, lambda _file, _name: None) is not request
+
+
+def _loaded(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+    check_files(request)  # again, as it was queued since: what is too large is not read
+    loaded: Request = with_files(request, _read)
+    loaded.check()
+    return _encoded(loaded, endpoint, client_request_id)
+
+
+def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+    """The POST, with files put in only once the rest is JSON, piece by piece, so that they are in memory but once more.
+
+    A mark that nobody can have written holds each one's place.
+    """
+    mark = secrets.token_hex(16)
+    files: list[File] = []
+
+    def set_aside(file: File, _: str) -> str:
+        files.append(file)
+        return mark
+
+    message = submit_request(endpoint, with_files(loaded.body(), set_aside), client_request_id)
+    parts = (message.body or b"").split(mark.encode())
+    joined = (piece for part, file in zip_longest(parts, files) for piece in (part, *_data_uri(file)))
+    return evolve(_whole(message), body=b"".join(joined))
+
+
+def _data_uri(file: File | None) -> Iterator[bytes]:
+    """A file as a data URI, in pieces; none for no file."""
+    content, path = (file.content, file.path) if isinstance(file, LocalFile) else (file, "")
+    if not isinstance(content, bytes):
+        return
+    yield f"data:{media_type(content, path)};base64,".encode()
+    for start in range(0, len(content), _PIECE):
+        yield b64encode(content[start : start + _PIECE])
+
+
+def _seen(file: File, name: str) -> File:
+    """A file with its size."""
+    if isinstance(file, bytes):
+        size = len(file)
+    else:
+        path = os.fspath(file)
+        size = _size(path, name)
+        file = LocalFile(path, size)
+    if not size:
+        raise refusal([Problem(name, file, "a file that is not empty")])
+    return file
+
+
+def _read(file: File, name: str) -> File:
+    """A file with its content."""
+    if isinstance(file, bytes):
+        return file
+    path = os.fspath(file)
+    size = _size(path, name)
+    try:
+        with open(path, "rb") as opened:  # noqa: PTH123 - a path is a text here
+            content = opened.read(size + 1)
+    except OSError as error:
+        raise _unreadable(path, name, error) from error
+    if len(content) != size:
+        raise refusal([Problem(name, LocalFile(path, size), "a file that nobody is writing to")])
+    return LocalFile(path, size, content)
+
+
+def _size(path: str, name: str) -> int:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - see above
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        raise _unreadable(path, name, error) from error
+    if not S_ISREG(status.st_mode):
+        raise refusal([Problem(name, Path(path), "a file, not a folder or a device")])
+    return status.st_size
+
+
+def _unreadable(path: str, name: str, error: OSError | ValueError) -> InvalidRequest:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return refusal([Problem(name, Path(path), f"a file that can be read ({reason})")])
