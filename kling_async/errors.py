@@ -18,6 +18,7 @@
     │   ├── RateLimited            429                                   retryable
     │   └── ServerError            5xx                                   retryable
     ├── GenerationFailed           the vendor could not make the video
+    ├── SpendLimitReached          the session's own limit on spending keeps a job from being submitted
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
     ├── SubmissionUncertain        nobody can know whether a submit was accepted
     ├── JobAbandoned               the caller stopped watching the job
@@ -37,7 +38,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class KlingError(Exception):
@@ -87,17 +88,38 @@ class ConfigurationError(KlingError):
 class InvalidRequest(KlingError, ValueError):
     """A request was refused on this side, before anything was sent or spent.
 
+    The message tells every problem there is, ``problems`` has them one by one, and the attributes are the first one's.
+
     Attributes:
         field: The vendor's name of the offending field, dotted for nested ones.
         value: The value it had.
         allowed: What the field takes, in words.
     """
 
-    def __init__(self, message: str, *, field: str = "", value: object = None, allowed: str = "") -> None:
+    __slots__ = ("_parts",)  # not among the attributes that a journal keeps
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        value: object = None,
+        allowed: str = "",
+        parts: Sequence[InvalidRequest] = (),
+    ) -> None:
         super().__init__(message)
         self.field = field
         self.value = value
         self.allowed = allowed
+        self._parts = tuple(parts)
+
+    @property
+    def problems(self) -> tuple[InvalidRequest, ...]:
+        """Each problem by itself, in order; an error with one problem is its own."""
+        return self._parts or (self,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "_parts": self._parts}
 
 
 class TransportError(KlingError):
@@ -224,6 +246,29 @@ class GenerationFailed(KlingError):
     def __init__(self, message: str, *, reason: object = None) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class SpendLimitReached(KlingError):
+    """Submitting the job could have passed ``Limits.max_spend_usd``; nothing was bought for it, and it stays queued.
+
+    Attributes:
+        limit_usd: The limit, in US dollars.
+        committed_usd: What is spent, or set aside for generations under way.
+        price_usd: What the job may cost at most; None if that is unknown, for which this job alone was refused.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit_usd: float = 0.0,
+        committed_usd: float = 0.0,
+        price_usd: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.limit_usd = limit_usd
+        self.committed_usd = committed_usd
+        self.price_usd = price_usd
 
 
 class DeadlineExceeded(KlingError, TimeoutError):

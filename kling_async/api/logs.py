@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -10,10 +9,13 @@ from attrs import frozen
 
 from kling_async.api.loose import is_list, is_object, text
 from kling_async.api.messages import HttpRequest
+from kling_async.api.moments import read_moment, stamp
 from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kling_async.api.messages import HttpResponse
 
 __all__ = ["PAGE", "LogPage", "LogRow", "logs_request", "read_logs"]
@@ -52,7 +54,7 @@ class LogPage:
 
 def logs_request(start: datetime, end: datetime, offset: int) -> HttpRequest:
     """The GET for the rows of a window of time, from this offset on."""
-    window = {"start": _stamp(start), "end": _stamp(end), "limit": PAGE, "offset": offset}
+    window = {"start": stamp(start), "end": stamp(end), "limit": PAGE, "offset": offset}
     return HttpRequest("GET", f"/v2/logs?{urlencode(window)}")
 
 
@@ -83,19 +85,5 @@ def _read_row(row: object) -> LogRow | None:
         client_request_id,
         model=text(row.get("model")),
         succeeded={"succeeded": True, "failed": False}.get(status or ""),
-        created=_read_time(row.get("created")),
+        created=read_moment(row.get("created")),
     )
-
-
-def _read_time(value: object) -> datetime | None:
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

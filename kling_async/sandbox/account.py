@@ -1,18 +1,14 @@
-"""The account's endpoints: the log, the balance, what was used, the models and how long they take."""
+"""The account's endpoints: the log, the balance and how it moved, and what was used."""
 
 from __future__ import annotations
 
-import json
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
-from hashlib import blake2b
-from math import exp
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.catalogue import models, typical_seconds
 from kling_async.sandbox.exchange import Answer, Exchange, Refusal
-from kling_async.sandbox.prices import CREDITS_PER_USD, price_list_entry
+from kling_async.sandbox.prices import CREDITS_PER_USD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,22 +16,24 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["balance", "billing", "billing_detail", "logs", "metrics", "price_list", "usage"]
+__all__ = ["balance", "billing", "billing_detail", "logs", "transactions", "usage"]
 
 _ENDLESS_CREDITS = 1_000_000.0  # what the balance starts from if credits have no end, which JSON cannot say
 _LOW_BALANCE = 1_000
-_MOST_ROWS = 100
-_PERIOD = re.compile(r"([1-9][0-9]{0,3})([mhd])")
+_MOST_ROWS, _USUAL_ROWS = 100, 50
+_PERIOD = re.compile(r"([1-9][0-9]{0,5})([hd])")
 _COUNT = re.compile(r"[0-9]{1,10}")
-_UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
-_QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_UNIT_SECONDS = {"h": 3600, "d": 86_400}
+_LONGEST_STRETCH = 92 * 86_400
+_DIRECTIONS = ("TOPUP", "CHARGE")
+_TYPES = ("PAYMENT", "BONUS", "REFUND", "ADJUSTMENT", "MODEL_USAGE", "CREDITS_EXPIRED", "INIT")
 
 
 def logs(vendor: Vendor, exchange: Exchange) -> Answer:
     """One page of what the account bought, newest first. A row appears when its generation has ended, or even later."""
     vendor.gate.admit_log_call(vendor.clock())
     query = exchange.request.query
-    limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_MOST_ROWS)
+    limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
     offset = _count(query, "offset", least=0, most=10**9, default=0)
     is_asked = _filter(query.getall("model", ()), query.getall("status", ()))
     rows = [purchase for purchase in _logged(vendor, query) if is_asked(purchase)]
@@ -76,12 +74,12 @@ def _row(purchase: Purchase) -> dict[str, Any]:
     is_charged = purchase.failure is None
     cost = {"usd": purchase.usd, "credits": purchase.credits} if is_charged else {"usd": 0.0, "credits": 0.0}
     return {
-        "created": datetime.fromtimestamp(purchase.created, UTC).isoformat().replace("+00:00", "Z"),
+        "created": _stamp(purchase.created),
         "status": _outcome(purchase),
         "origin": "api",
         "model": purchase.model,
         "cost": cost,
-        "tokens": {},
+        "tokens": {"input": 0, "output": 0, "total": 0},
         "request_id": None,
         "inference_id": purchase.generation_id,
         "client_request_id": purchase.client_request_id,
@@ -90,19 +88,27 @@ def _row(purchase: Purchase) -> dict[str, Any]:
 
 def _stretch(query: Mapping[str, str], now: float) -> tuple[float, float]:
     """From when to when, in seconds since the epoch: ``start`` and ``end``, or a period up to now."""
-    if "start" in query or "end" in query:
-        return _instant(query.get("start", "1970-01-02")), _instant(query.get("end", "9999-12-30"))
-    match = _PERIOD.fullmatch(query.get("period", "24h"))
+    is_absolute = "start" in query and "end" in query
+    if is_absolute == ("period" in query) or ("start" in query) != ("end" in query):
+        raise Refusal(400, "Query validation error: either period, or both start and end")
+    start, end = (_instant(query["start"]), _instant(query["end"])) if is_absolute else (now - _length(query), now)
+    if not 0 <= end - start <= _LONGEST_STRETCH:
+        raise Refusal(400, "Query validation error: end is not earlier than start, and at most 92 days later")
+    return start, end
+
+
+def _length(query: Mapping[str, str]) -> float:
+    match = _PERIOD.fullmatch(query["period"])
     if match is None:
-        raise Refusal(400, "Query validation error: period is a number and m, h or d, such as 24h")
-    return now - int(match[1]) * _UNIT_SECONDS[match[2]], now
+        raise Refusal(400, "Query validation error: period is a number followed by h or d, such as 24h")
+    return float(int(match[1]) * _UNIT_SECONDS[match[2]])
 
 
 def _instant(text: str) -> float:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, "Query validation error: start and end are ISO 8601 instants") from None
+        raise Refusal(400, "Query validation error: moments are in ISO 8601") from None
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
@@ -119,16 +125,74 @@ def billing(vendor: Vendor, _exchange: Exchange) -> Answer:
 
 
 def billing_detail(vendor: Vendor, _exchange: Exchange) -> Answer:
-    """The balance, and what is spoken for."""
-    now = vendor.clock()
-    reserved = vendor.till.committed(now) - vendor.till.charged(now)
+    """The balance, whose it is, and how it is topped up: not at all."""
     detail = {
+        "user_id": 1,
+        "email": "sandbox@example.com",
         "current_balance": round(_credits_left(vendor) / CREDITS_PER_USD, 4),
-        "reserved": round(reserved / CREDITS_PER_USD, 4),
-        "spent": round(vendor.till.charged(now) / CREDITS_PER_USD, 4),
         "currency": "USD",
+        "autotopup_settings": {"is_enabled": False, "threshold": 0, "amount": 0, "currency": "USD"},
     }
     return Answer.json(detail)
+
+
+def transactions(vendor: Vendor, exchange: Exchange) -> Answer:
+    """One page of how the balance moved, newest first: a charge for every generation that has completed."""
+    query = exchange.request.query
+    if not query.keys() <= {"from", "to", "direction", "type", "limit", "cursor"}:
+        raise Refusal(400, "Query validation error: unknown parameter")
+    limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
+    charges = _charges(vendor, query)
+    # Counted from the oldest, so that what comes at the head does not shift it.
+    rest = _place(query["cursor"]) if "cursor" in query else len(charges)
+    page, rest = charges[max(0, rest - limit) : rest], max(0, rest - limit)
+    pagination = {"next_cursor": _cursor(rest) if rest else None, "has_more": rest > 0}
+    return Answer.json({"data": [_entry(vendor, one) for one in reversed(page)], "pagination": pagination})
+
+
+def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
+    """What was charged of what is asked for, oldest first."""
+    direction, kind = query.get("direction", "CHARGE"), query.get("type", "MODEL_USAGE")
+    if direction not in _DIRECTIONS or kind not in _TYPES:
+        raise Refusal(400, "Query validation error: unknown direction or type")
+    start, end = _instant(query.get("from", "1970-01-02")), _instant(query.get("to", "9999-12-30"))
+    if end <= start:
+        raise Refusal(400, "Query validation error: to is later than from")
+    if (direction, kind) != ("CHARGE", "MODEL_USAGE"):
+        return []
+    charged = (one for one in vendor.sold() if one.failure is None and one.completed_at <= vendor.clock())
+    return sorted((one for one in charged if start <= _charged_at(vendor, one) < end), key=lambda one: one.completed_at)
+
+
+def _charged_at(vendor: Vendor, purchase: Purchase) -> float:
+    """When it was charged, in seconds since the epoch."""
+    return vendor.time_of_day() - (vendor.clock() - purchase.completed_at)
+
+
+def _entry(vendor: Vendor, purchase: Purchase) -> dict[str, Any]:
+    return {
+        "created_at": _stamp(_charged_at(vendor, purchase)),
+        "direction": "CHARGE",
+        "type": "MODEL_USAGE",
+        "amount": {"usd": purchase.usd, "credits": purchase.credits},
+        "model": purchase.model,
+        "reference_id": purchase.generation_id,
+    }
+
+
+def _cursor(place: int) -> str:
+    return urlsafe_b64encode(f"v1:{place}".encode()).decode()
+
+
+def _place(cursor: str) -> int:
+    """The place a cursor stands for; only the exact form that was given out is one."""
+    try:
+        place = int(urlsafe_b64decode(cursor).removeprefix(b"v1:"))
+    except ValueError:
+        place = -1
+    if place < 0 or _cursor(place) != cursor:
+        raise Refusal(400, "Query validation error: the cursor is malformed")
+    return place
 
 
 def balance(vendor: Vendor, _exchange: Exchange) -> Answer:
@@ -152,47 +216,20 @@ def _credits_left(vendor: Vendor) -> float:
 
 
 def usage(vendor: Vendor, exchange: Exchange) -> Answer:
-    """What was spent, and on how many generations."""
-    rows = _logged(vendor, exchange.request.query)
-    usd = sum(purchase.usd for purchase in rows if purchase.failure is None)
-    return Answer.json(
-        {"spend": {"usd": round(usd, 4), "credits": round(usd * CREDITS_PER_USD, 2)}, "requests": len(rows)}
-    )
-
-
-def price_list(vendor: Vendor, exchange: Exchange) -> Answer:
-    """The models, with their prices if ``include`` asks for them; 304 to a client that has this very list."""
+    """What was spent, and on how many generations that were charged."""
     query = exchange.request.query
-    wanted = frozenset(query.getall("id", ()))
-    included = frozenset(",".join(query.getall("include", ())).split(","))
-    ids = [model.id for model in models()] + sorted(vendor.settings.other_models)
-    data = [_model(model, included) for model in ids if not wanted or model in wanted]
-    etag = f'W/"{blake2b(json.dumps(data).encode(), digest_size=12).hexdigest()}"'
-    if exchange.request.headers.get("If-None-Match") == etag:
-        return Answer(304, headers={"ETag": etag})
-    return Answer.json({"object": "list", "data": data}, headers={"ETag": etag})
-
-
-def _model(model: str, included: frozenset[str]) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "id": model,
-        "aliases": [],
-        "type": "video",
-        "info": {"name": model, "developer": "Kling AI"},
-        "tags": [],
+    start, end = _stretch(query, vendor.time_of_day())
+    charged = [purchase.usd for purchase in _logged(vendor, query) if purchase.failure is None]
+    answer = {
+        "api_key_prefix": None,
+        "start": _stamp(start),
+        "end": _stamp(end),
+        "spend": round(sum(charged), 4),
+        "currency": "USD",
+        "requests": len(charged),
     }
-    if "pricing" in included:
-        entry["pricing"] = price_list_entry(model)
-    return entry
+    return Answer.json(answer)
 
 
-def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
-    """How long each model's generations take, in the vendor's time, not divided by the speed."""
-    wanted = exchange.request.query.getall("aliases", ())
-    served = [model for model in wanted if vendor.serves(model)] if wanted else [model.id for model in models()]
-    return Answer.json({"data": [{"id": model, "duration_ms": _quantiles(vendor, model)} for model in served]})
-
-
-def _quantiles(vendor: Vendor, model: str) -> dict[str, int]:
-    median, sigma = typical_seconds(model, None), vendor.settings.sigma
-    return {name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _QUANTILES.items()}
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from aiohttp import web
 from attrs import evolve, frozen
 
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.sandbox import account, generations
+from kling_async.sandbox import account, generations, showcase
 from kling_async.sandbox.exchange import Answer, Exchange, Hangup, Refusal, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_application"]
 
-_LONGEST_BODY = 64 * 1024 * 1024  # images come inside of the JSON
+_LONGEST_BODY = 300 * 1024 * 1024  # files come inside of the JSON, a third longer than they are
 
 
 def _unknown(_vendor: Vendor, exchange: Exchange) -> Answer:
@@ -45,10 +45,11 @@ _DESKS = (
     _Desk("GET", "/v2/logs", account.logs),
     _Desk("GET", "/v2/billing", account.billing),
     _Desk("GET", "/v2/billing/detail", account.billing_detail),
+    _Desk("GET", "/v2/billing/transactions", account.transactions),
     _Desk("GET", "/v1/billing/balance", account.balance),
     _Desk("GET", "/v2/usage", account.usage),
-    _Desk("GET", "/v1/models", account.price_list, needs_key=False),
-    _Desk("GET", "/models/metrics", account.metrics, needs_key=False),
+    _Desk("GET", "/v1/models", showcase.price_list, needs_key=False),
+    _Desk("GET", "/models/metrics", showcase.metrics, needs_key=False),
 )
 _NOWHERE = _Desk("*", "/{path:.*}", _unknown, needs_key=False)
 

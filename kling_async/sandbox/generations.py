@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from kling_async.api.catalogue import check_body
 from kling_async.api.protocol import LEGACY
 from kling_async.sandbox.exchange import Answer, Exchange, Refusal
+from kling_async.sandbox.judge import judge
 from kling_async.sandbox.words import UNKNOWN_WORD, accepted, first_word, running, status_word, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.api.fields import Problem
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.vendor import Vendor
 
@@ -53,22 +52,12 @@ def _is_object(body: object) -> TypeGuard[dict[str, Any]]:
 
 
 def _check(vendor: Vendor, body: Mapping[str, Any]) -> None:
-    problems = check_body(body)
     model = body.get("model")
     if isinstance(model, str) and model.strip() and not vendor.serves(model):
         raise Refusal(404, f"Model {model} does not exist or is deprecated")
-    if problems:
-        raise Refusal(400, "Body validation error", details={"details": [_issue(problem) for problem in problems]})
-
-
-def _issue(problem: Problem) -> dict[str, Any]:
-    received = "nothing" if problem.value is None else problem.value
-    return {
-        "path": [int(part) if part.isdigit() else part for part in problem.field.split(".")],
-        "message": f"Expected {problem.allowed}, received {received!r}",
-        "expected": problem.allowed,
-        "received": problem.value,
-    }
+    issues = judge(body)
+    if issues:
+        raise Refusal(400, "Body validation error", details={"details": [issue.as_json() for issue in issues]})
 
 
 def poll(vendor: Vendor, exchange: Exchange) -> Answer:

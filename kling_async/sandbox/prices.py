@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async.api.catalogue import find_model
+from kling_async.sandbox.names import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,16 +48,18 @@ def video_seconds(body: Mapping[str, Any]) -> int:
 
 
 def price_list_entry(model: str) -> dict[str, Any]:
-    """A model's ``pricing`` as the list of models shows it: one price, or one for each variant of the request."""
-    unit = {"currency": "USD", "unit": "second", "per": 1}
+    """A model's ``pricing`` as "Complete Model List" has it: one rate, one for each variant, or none beforehand."""
     rate = _rate(model)
+    if find_model(model) is None:
+        return {"kind": "variable", "currency": "USD"}
     if not _has_sound(model):
-        return {"kind": "fixed", "price": rate, **unit}
+        unit = {"name": "second", "measure": "output", "price": rate, "per": 1}
+        return {"kind": "fixed", "currency": "USD", "units": [unit]}
     variants = [
-        {"when": {"generate_audio": True}, "price": rate},
-        {"when": {"generate_audio": False}, "price": round(rate * _SILENT, 4)},
+        {"when": {"generate_audio": True}, "price": rate, "unit": "second", "per": 1},
+        {"when": {"generate_audio": False}, "price": round(rate * _SILENT, 4), "unit": "second", "per": 1},
     ]
-    return {"kind": "variants", "variants": variants, **unit}
+    return {"kind": "variants", "currency": "USD", "dimensions": ["generate_audio"], "variants": variants}
 
 
 def _rate(model: str) -> float:
@@ -64,5 +67,5 @@ def _rate(model: str) -> float:
 
 
 def _has_sound(model: str) -> bool:
-    known = find_model(model)
+    known = find_model(canonical(model))
     return known is not None and "generate_audio" in known.fields

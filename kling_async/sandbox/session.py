@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kling_async.pacing.cadence import Polling
+from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate import Limits
 from kling_async.session import KlingSession
 from kling_async.transport.base import Timeouts
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scaled_session"]
 
+_USUAL_PER_SECOND = 10.0  # what a session begins with
 _MOST_PER_SECOND = 200.0  # what a loop that runs client and vendor at once does with ease
 _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
 
@@ -23,18 +24,16 @@ _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever t
 def scaled_session(sandbox: Sandbox, settings: Mapping[str, Any]) -> KlingSession:
     """A session for this sandbox: what is counted in the vendor's time is divided by its speed, other times are not."""
     speed = sandbox.speed
-    polling, limits, timeouts = Polling(), Limits(), Timeouts()
+    polling, timeouts = Polling(), Timeouts()
     scaled: dict[str, Any] = {
         "api_key": sandbox.api_key,
         "base_url": sandbox.url,
         "polling": Polling(
             scale=speed,
-            interval=polling.interval / speed,
-            min_gap=polling.min_gap / speed,
             retry_base=polling.retry_base / speed,
             retry_cap=polling.retry_cap / speed,
         ),
-        "limits": Limits(requests_per_second=min(limits.requests_per_second * speed, _MOST_PER_SECOND)),
+        "limits": Limits(requests_per_second=min(_USUAL_PER_SECOND * speed, _MOST_PER_SECOND)),
         "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
     }
     return KlingSession(**(scaled | dict(settings)))

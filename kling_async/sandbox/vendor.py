@@ -17,6 +17,7 @@ from kling_async.sandbox.files import FileHost
 from kling_async.sandbox.gate import Gate
 from kling_async.sandbox.ids import make_id
 from kling_async.sandbox.ledger import Ledger, Purchase
+from kling_async.sandbox.names import canonical
 from kling_async.sandbox.prices import price_of, video_seconds
 from kling_async.sandbox.studio import Studio
 from kling_async.sandbox.till import Till
@@ -92,7 +93,7 @@ class Vendor:
 
     def serves(self, model: str) -> bool:
         """Whether the vendor has such a model."""
-        return find_model(model) is not None or model in self.settings.other_models
+        return find_model(canonical(model)) is not None or model in self.settings.other_models
 
     def can_afford(self, body: Mapping[str, Any]) -> bool:
         """Whether the account has the credits for this request."""

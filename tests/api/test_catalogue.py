@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,21 @@ from bodies import contents
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue import Kind, Model, check_body, find_model, models, suggest, typical_seconds
+from kling_async.api.catalogue import (
+    Kind,
+    Model,
+    check_body,
+    find_model,
+    get_model,
+    models,
+    suggest,
+    typical_seconds,
+    typo_of,
+)
 from kling_async.api.fields import Integer, ListOf, Number, Spec, Text
+from kling_async.api.guide import models_table
 from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.errors import InvalidRequest
 
 URL = "https://host.example/a.png"
 MASTER = "klingai/v2.1-master-text-to-video"
@@ -240,6 +253,126 @@ def test_an_unknown_model_is_not_found() -> None:
 
 def test_a_typing_error_is_met_with_the_right_model() -> None:
     assert suggest("klingai/v2.1-master-txt-to-video")[0] == MASTER
+
+
+@pytest.mark.parametrize(
+    ("model_id", "meant"),
+    [
+        ("klingai/v2.1-master-txt-to-video", MASTER),
+        ("klingai/v2.1-mastr-text-to-video", MASTER),
+        ("KlingAI/v2.1-Master-Text-to-Video", MASTER),
+        ("kling-video/v1.6/standart/text-to-video", "kling-video/v1.6/standard/text-to-video"),
+        ("klingai/avatr-pro", "klingai/avatar-pro"),
+        ("klingai/v2.2-master-text-to-video", None),
+        ("klingai/v2.1-ultra-text-to-video", None),
+        ("klingai/video-v3-lite-text-to-video", None),
+        ("klingai/video-v3-pro-text-to-sound", None),
+        ("klingai/avatar-plus", None),
+        ("klingai/v2.1/master/text-to-video", None),
+        ("klingai/v2.1-master-text-to-video-hd", None),
+        ("gpt-4o", None),
+    ],
+)
+def test_a_typing_error_is_told_from_a_model_newer_than_the_catalogue(model_id: str, meant: str | None) -> None:
+    assert typo_of(model_id) == meant
+
+
+def test_no_model_is_taken_for_another_ones_misspelling() -> None:
+    for model in models():
+        later = model.id.replace("v1", "v4").replace("v2", "v4").replace("v3", "v4").replace("o1", "o2")
+        assert typo_of(later) in (None, model.id)
+        assert typo_of(later) is None or later == model.id
+
+
+def test_a_model_is_got_by_its_id_and_a_misspelt_one_is_met_with_the_right_one() -> None:
+    assert get_model(MASTER) is find_model(MASTER)
+    with pytest.raises(InvalidRequest, match=f"did you mean {MASTER}") as caught:
+        get_model("klingai/v2.1-master-txt-to-video")
+    assert caught.value.field == "model"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ({"kind": Kind.TEXT_TO_VIDEO, "version": "v2.1", "tier": "master"}, [MASTER]),
+        ({"kind": "text-to-video", "version": "2.1"}, [MASTER]),
+        ({"kind": "effect"}, ["klingai/kling-video-v1.6-pro-effects", "klingai/kling-video-v1.6-standard-effects"]),
+        (
+            {"family": "turbo", "tier": "pro", "kind": "text-to-video"},
+            ["klingai/v2.5-turbo/pro/text-to-video", "klingai/video-v3-turbo-pro-text-to-video"],
+        ),
+        (
+            {"family": "omni", "tier": "1080p"},
+            ["klingai/video-v3-omni-1080p-image-to-video", "klingai/video-v3-omni-1080p-text-to-video"],
+        ),
+        ({"version": "v2.6", "kind": "motion-control"}, ["klingai/video-v2-6-motion-control"]),
+        ({"family": "avatar"}, ["klingai/avatar-pro", "klingai/avatar-standard"]),
+        ({"version": "o1", "kind": "video-edit"}, ["klingai/video-o1-video-to-video-edit"]),
+        ({"version": "v1", "tier": "master"}, []),
+    ],
+)
+def test_models_are_found_by_kind_family_version_and_tier(wanted: dict[str, Any], ids: list[str]) -> None:
+    assert [model.id for model in models(**wanted)] == ids
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "nearest"),
+    [
+        ("kind", "txt-to-video", "text-to-video"),
+        ("family", "trubo", "turbo"),
+        ("version", "v2.7", "v2.6"),
+        ("tier", "profi", "pro"),
+    ],
+)
+def test_a_search_for_what_there_is_not_is_met_with_what_there_is(field: str, value: str, nearest: str) -> None:
+    with pytest.raises(InvalidRequest, match=nearest) as caught:
+        models(**{field: value})
+    assert caught.value.field == field
+
+
+def test_every_model_is_of_a_version_a_family_and_a_tier_as_its_id_says() -> None:
+    assert Counter(model.version for model in models()) == {
+        "v1": 4,
+        "v1.5": 3,
+        "v1.6": 7,
+        "v2": 2,
+        "v2.1": 4,
+        "v2.5": 2,
+        "v2.6": 3,
+        "v3": 13,
+        "o1": 4,
+        None: 2,
+    }
+    assert Counter(model.family for model in models()) == {"video": 28, "turbo": 6, "omni": 4, "o1": 4, "avatar": 2}
+    assert Counter(model.tier for model in models()) == {
+        "standard": 13,
+        "pro": 17,
+        "master": 4,
+        "720p": 2,
+        "1080p": 2,
+        None: 6,
+    }
+
+
+def test_a_model_says_in_a_line_what_it_is() -> None:
+    assert str(known("klingai/avatar-pro")) == (
+        "klingai/avatar-pro (avatar; image_url*, audio_url*, prompt, provider; about 90 s for 5 s of video)"
+    )
+    assert repr(known(MASTER)) == f"<Model {MASTER}>"
+
+
+def test_the_table_for_readers_has_every_model_once_and_marks_what_is_required() -> None:
+    table = models_table()
+    assert [table.count(f"| `{model.id}`") for model in models()] == [1] * 44
+    assert table.count("(default)") == 9
+    assert "| `klingai/video-v3-motion-control` (default) | **image_url**, **video_url**, prompt, " in table
+    assert "prompt, multi_prompt (1 to 6), duration 3 to 15 s, aspect_ratio | 2:40 |" in table
+
+
+def test_the_readmes_table_of_models_is_todays() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- models -->")[2].partition("<!-- /models -->")[0].strip()
+    assert shown in ("", models_table())
 
 
 def test_a_stranger_is_met_with_no_suggestion() -> None:

@@ -1,0 +1,187 @@
+"""What requests would cost, by the live price list: exactly, within bounds, or unknown, and then why."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kling_async.api.catalogue import find_model
+from kling_async.api.fields import Integer, whole
+from kling_async.api.loose import is_list
+from kling_async.api.money import shown
+from kling_async.api.plain import is_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kling_async.api.catalogue import Model
+    from kling_async.api.listing import Listing
+    from kling_async.api.prices import Pricing, Rate
+    from kling_async.api.requests import Request
+
+__all__ = ["Cost", "Estimate", "estimate"]
+
+_ZERO = Decimal(0)
+_SECONDS = frozenset({"second", "seconds", "sec", "s"})
+_PIECES = frozenset({"video", "videos", "generation", "generations", "request", "requests"})
+
+
+@frozen(eq=False)
+class Estimate:
+    """What one request would cost if it succeeds; a failed one costs nothing.
+
+    Attributes:
+        request: The request.
+        usd: What it costs at most, in US dollars; None where that cannot be known beforehand.
+        at_least: What it costs at least. Less than ``usd`` where the price depends on something that the request leaves
+            to the vendor, whose choice is not published.
+        note: Why the cost is unknown, or why it is only known within bounds; empty where it is exact.
+    """
+
+    request: Request
+    usd: Decimal | None
+    at_least: Decimal | None = None
+    note: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the cost is known without bounds."""
+        return self.usd is not None and self.usd == self.at_least
+
+
+@frozen(eq=False)
+class Cost:
+    """What some requests would cost, added up. Readable as text.
+
+    Attributes:
+        estimates: The single requests, in their order.
+        usd: What those of known cost come to at most, in US dollars.
+        at_least: What they come to at least.
+        unknown: How many there are beside them whose cost is unknown.
+    """
+
+    estimates: tuple[Estimate, ...]
+    usd: Decimal
+    at_least: Decimal
+    unknown: int
+
+    @classmethod
+    def of(cls, estimates: Iterable[Estimate]) -> Cost:
+        """The sum of some estimates."""
+        single = tuple(estimates)
+        most = sum((one.usd for one in single if one.usd is not None), _ZERO)
+        least = sum((one.at_least for one in single if one.at_least is not None), _ZERO)
+        return cls(single, most, least, sum(one.usd is None for one in single))
+
+    def __str__(self) -> str:
+        known = len(self.estimates) - self.unknown
+        amount = shown(self.usd) if self.usd == self.at_least else f"{shown(self.at_least)} to {shown(self.usd)}"
+        said = f"{amount} for {known} request{'' if known == 1 else 's'}"
+        return f"{said}; the cost of {self.unknown} more is unknown" if self.unknown else said
+
+
+class _Unknown(Exception):
+    """A cost cannot be known; the message says why."""
+
+
+def estimate(request: Request, listing: Listing) -> Estimate:
+    """What a request costs by this list of models with their prices. Nothing is guessed."""
+    try:
+        amounts = _amounts(request, listing)
+    except _Unknown as why:
+        return Estimate(request, None, note=str(why))
+    least, most = min(amounts), max(amounts)
+    note = "" if least == most else "the price depends on what the request leaves to the vendor"
+    return Estimate(request, most, least, note)
+
+
+def _amounts(request: Request, listing: Listing) -> list[Decimal]:
+    """Everything the request may cost, as far as it and the published defaults determine it."""
+    live = listing.find(request.model)
+    if live is None:
+        raise _Unknown(f"the vendor's list has no model {request.model!r}")
+    if live.pricing is None:
+        raise _Unknown(f"the vendor's list has no readable price for {request.model!r}")
+    said = _Said(request.body(), find_model(request.model) or find_model(live.id))
+    return [amount for rates in _choices(live.pricing, said) for amount in _sums(rates, said)]
+
+
+def _choices(pricing: Pricing, said: _Said) -> list[tuple[Rate, ...]]:
+    """The sets of rates that may hold."""
+    if pricing.kind not in ("fixed", "variants"):
+        raise _Unknown(f"the vendor states no price beforehand: it calls it {pricing.kind!r}")
+    if not pricing.is_whole or not pricing.rates:
+        raise _Unknown("the vendor's price is in a form this library does not know")
+    if pricing.kind == "fixed":
+        return [pricing.rates]
+    fitting: list[tuple[Rate, ...]] = [(rate,) for rate in pricing.rates if said.may_fit(rate.when)]
+    if not fitting:
+        raise _Unknown("none of the vendor's prices is for such a request")
+    return fitting
+
+
+def _sums(rates: tuple[Rate, ...], said: _Said) -> list[Decimal]:
+    """What rates that hold together come to: for the least and for the most that may be counted."""
+    counted = [(rate.each, said.count(rate)) for rate in rates]
+    return [sum((each * count[end] for each, count in counted), _ZERO) for end in (0, 1)]
+
+
+class _Said:
+    """What a request says, and what the vendor takes where it says nothing, so far as that is published."""
+
+    def __init__(self, body: Mapping[str, object], model: Model | None) -> None:
+        self._body = body
+        self._model = model
+
+    def may_fit(self, when: Mapping[str, object]) -> bool:
+        """Whether nothing speaks against a condition."""
+        return all(stated is None or _plain(stated) == _plain(wanted) for stated, wanted in self._pairs(when))
+
+    def _pairs(self, when: Mapping[str, object]) -> list[tuple[object, object]]:
+        return [(self._value(name), wanted) for name, wanted in when.items()]
+
+    def _value(self, name: str) -> object:
+        stated = self._body.get(name)
+        field = None if self._model is None else self._model.fields.get(name)
+        return field.default if stated is None and field is not None else stated
+
+    def count(self, rate: Rate) -> tuple[int, int]:
+        """The fewest and the most units of a rate that the request may take."""
+        unit = rate.unit.lower()
+        if unit in _PIECES:
+            return 1, 1
+        if unit not in _SECONDS or rate.measure not in (None, "output"):
+            raise _Unknown(f"it is paid by the {rate.unit}, of which nobody knows beforehand how many there will be")
+        return self._seconds()
+
+    def _seconds(self) -> tuple[int, int]:
+        if self._body.get("duration") is None and _has_timed_scenes(self._body):
+            raise _Unknown("it is paid by the second, and the request states only how long its scenes are")
+        stated = self._value("duration")
+        length = whole(stated)
+        if length is not None and length > 0:
+            return length, length
+        field = None if self._model is None else self._model.fields.get("duration")
+        if stated is not None or field is None:
+            raise _Unknown("it is paid by the second, and how long the video will be is not known beforehand")
+        return _bounds(field.spec)
+
+
+def _bounds(spec: object) -> tuple[int, int]:
+    """The shortest and the longest video that a model makes."""
+    if isinstance(spec, Integer) and spec.choices:
+        return min(spec.choices), max(spec.choices)
+    raise _Unknown("it is paid by the second, and the lengths the model makes are not published")
+
+
+def _has_timed_scenes(body: Mapping[str, object]) -> bool:
+    scenes = body.get("multi_prompt")
+    return is_list(scenes) and any(map(is_mapping, scenes))
+
+
+def _plain(value: object) -> str:
+    """A value as it is compared: "5" is 5, and "true" is True."""
+    number = whole(value)
+    return str(value).strip().lower() if number is None else str(number)

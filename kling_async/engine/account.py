@@ -1,0 +1,247 @@
+"""What a session asks about its account: each call takes its turn with the polls."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import evolve, frozen
+
+from kling_async.api.account import balance_request
+from kling_async.api.billing import (
+    detail_request,
+    read_detail,
+    read_statement,
+    read_transactions,
+    transactions_request,
+)
+from kling_async.api.costs import Cost, Estimate, estimate
+from kling_async.api.listing import Listing, listing_request, read_listing
+from kling_async.api.logbook import logbook_request, read_logbook
+from kling_async.api.metrics import metrics_request, read_metrics
+from kling_async.api.novelties import changes
+from kling_async.api.requests import Request
+from kling_async.api.spans import span
+from kling_async.api.spending import read_usage, usage_request
+from kling_async.engine.alarm import sleep_until
+from kling_async.engine.bookkeeping import bought, join
+from kling_async.errors import KlingError, MalformedResponse, RateLimited
+from kling_async.pacing.backoff import full_jitter
+from kling_async.pacing.rate import Gcra
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from random import Random
+
+    from kling_async.api.billing import Balance, BillingDetail, Transaction
+    from kling_async.api.logbook import LogEntry
+    from kling_async.api.messages import HttpRequest, HttpResponse
+    from kling_async.api.metrics import Metrics
+    from kling_async.api.novelties import CatalogueChanges
+    from kling_async.api.spending import AccountUsage
+    from kling_async.engine.bookkeeping import Costs
+    from kling_async.engine.job import Job
+    from kling_async.engine.scheduler import Scheduler
+    from kling_async.journal.base import Record
+    from kling_async.transport.base import Transport
+
+__all__ = ["Account"]
+
+_T = TypeVar("_T")
+
+_TRIES = 4
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds before a call is made again
+_FRESH = 3600.0  # how long prices are taken for the present ones without asking, in seconds
+_PRICED = ("pricing",)
+_NOT_MODIFIED = 304
+_BEFORE = timedelta(hours=1)  # how far this machine's clock and the vendor's may be apart
+
+# "Usage Logs" allows 200 requests in 60 s; this leaves room in every window.
+_PAGES_PER_SECOND, _PAGES_AT_ONCE = 2.0, 40
+
+
+@frozen(eq=False)
+class _Kept:
+    """A list of models as it was last heard of."""
+
+    listing: Listing
+    etag: str | None
+    at: float
+
+
+class Account:
+    """Asks about money, models and what was done. All of it costs nothing, so that passing trouble is tried again."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        scheduler: Scheduler,
+        *,
+        rng: Random,
+        check_open: Callable[[], object],
+    ) -> None:
+        self._transport = transport
+        self._scheduler = scheduler
+        self._rng = rng
+        self._check_open = check_open  # raises once the session has ended
+        self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
+        self._kept: dict[str, _Kept] = {}  # lists of models, by what was asked for
+        self._asking = asyncio.Lock()  # who comes while a list is on its way takes that one
+
+    # Money
+
+    async def balance(self) -> Balance:
+        """What is left."""
+        return await self._ask(balance_request(), read_statement)
+
+    async def billing_detail(self) -> BillingDetail:
+        """What is left, and how it is topped up."""
+        return await self._ask(detail_request(), read_detail)
+
+    async def usage(self, period: str | None, start: datetime | None, end: datetime | None) -> AccountUsage:
+        """What was spent over a stretch of time."""
+        return await self._ask(usage_request(span(period, start, end)), read_usage)
+
+    async def transactions(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        type: str | None = None,  # noqa: A002 - the vendor's name
+    ) -> AsyncGenerator[Transaction]:
+        """The ledger, newest first. Entries that are made meanwhile do not disturb it."""
+        cursor: str | None = None
+        used = set[str]()
+        while True:
+            message = transactions_request(start=start, end=end, direction=direction, type=type, cursor=cursor)
+            page = await self._ask(message, read_transactions)
+            for row in page.rows:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+            if cursor in used:
+                raise MalformedResponse("the pages of the ledger lead in a circle")
+            used.add(cursor)
+
+    async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> Costs:
+        """Jobs beside the ledger."""
+        known = bought(jobs)
+        if not known:
+            return join(known, (), {})
+        if start is None and (begun := [job.since for job in known if job.since is not None]):
+            start = datetime.fromtimestamp(min(begun), UTC) - _BEFORE
+        charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
+        ledger = [entry async for entry in charges]
+        prices = {job.key: (await self.price(job.request)).usd for job in known if job.request is not None}
+        return join(known, ledger, prices)
+
+    # What was done
+
+    def logs(
+        self,
+        period: str | None,
+        start: datetime | None,
+        end: datetime | None,
+        *,
+        models: str | Iterable[str],
+        statuses: str | Iterable[str],
+    ) -> AsyncGenerator[LogEntry]:
+        """The log, newest first."""
+        return self._logs(span(period, start, end), _names(models), _names(statuses))
+
+    async def _logs(
+        self, stretch: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
+    ) -> AsyncGenerator[LogEntry]:
+        """Each row once: rows that come meanwhile push others onto the next page."""
+        seen = set[tuple[object, ...]]()
+        offset, has_more = 0, True
+        while has_more:
+            await sleep_until(self._log_rate.reserve(self._scheduler.now()))
+            page = await self._ask(logbook_request(stretch, offset, models=models, statuses=statuses), read_logbook)
+            for row in page.rows:
+                name = (row.inference_id, row.request_id, row.created, row.status)
+                if name not in seen or row.inference_id is None:
+                    seen.add(name)
+                    yield row
+            offset, has_more = offset + page.size, page.has_more
+
+    async def metrics(self, models: str | Iterable[str]) -> Metrics:
+        """How fast models are."""
+        return await self._ask(metrics_request(_names(models)), read_metrics)
+
+    # Models and their prices
+
+    async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> Listing:
+        """The live list of models."""
+        return await self._listing(_names(include), _names(ids))
+
+    async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> Listing:
+        """The list as it was at most so many seconds ago; asked for by its ETag once it is known."""
+        plain = listing_request(include, ids)
+        async with self._asking:
+            kept = self._kept.get(plain.target)
+            if kept is not None and self._scheduler.now() - kept.at < fresh:
+                return kept.listing
+            etag = None if kept is None else kept.etag
+            newest = await self._ask(listing_request(include, ids, etag), partial(self._newest, kept))
+            self._kept[plain.target] = newest
+            return newest.listing
+
+    def _newest(self, kept: _Kept | None, response: HttpResponse) -> _Kept:
+        now = self._scheduler.now()
+        if kept is not None and response.status == _NOT_MODIFIED:
+            return evolve(kept, at=now)
+        return _Kept(read_listing(response), response.headers.get("etag"), now)
+
+    async def models(self) -> Listing:
+        """Kling's video models as the vendor lists them now, with their prices."""
+        listing = await self._listing(_PRICED, ())
+        return Listing(tuple(model for model in listing if model.is_kling_video))
+
+    async def refresh_models(self) -> CatalogueChanges:
+        """How the vendor's list differs from the catalogue."""
+        return changes(await self._listing(_PRICED, ()))
+
+    async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
+        """What these requests would cost."""
+        asked = [requests] if isinstance(requests, Request) else list(requests)
+        for request in asked:
+            request.check()
+        listing = await self._listing(_PRICED, (), fresh=_FRESH)
+        return Cost.of(estimate(request, listing) for request in asked)
+
+    async def price(self, request: Request) -> Estimate:
+        """What this request would cost."""
+        return estimate(request, await self._listing(_PRICED, (), fresh=_FRESH))
+
+    # Asking
+
+    async def _ask(self, message: HttpRequest, read: Callable[[HttpResponse], _T]) -> _T:
+        """Ask until there is an answer, or trouble that does not pass."""
+        for attempt in range(_TRIES - 1):
+            try:
+                return await self._ask_once(message, read)
+            except KlingError as error:
+                if not error.retryable:
+                    raise
+                await sleep_until(self._scheduler.now() + self._wait_after(attempt, error))
+        return await self._ask_once(message, read)
+
+    async def _ask_once(self, message: HttpRequest, read: Callable[[HttpResponse], _T]) -> _T:
+        await self._scheduler.turn()
+        self._check_open()
+        return read(await self._transport.send(message))
+
+    def _wait_after(self, attempt: int, error: KlingError) -> float:
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            return min(max(error.retry_after, 0.0), _LONGEST_WAIT)
+        return full_jitter(attempt, base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=self._rng)
+
+
+def _names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names, of which a single one may be given by itself."""
+    return (names,) if isinstance(names, str) else tuple(names)

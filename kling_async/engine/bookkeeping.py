@@ -1,0 +1,148 @@
+"""Holds jobs against the account's ledger: what was paid for which, and what is paid for nothing that is known."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kling_async.api.money import dollars, shown
+from kling_async.engine.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kling_async.api.billing import Transaction
+    from kling_async.api.requests import Request
+    from kling_async.api.results import Video
+    from kling_async.journal.base import Record, State
+
+__all__ = ["Bought", "CostRow", "Costs", "bought", "join"]
+
+_ZERO = Decimal(0)
+
+
+@frozen(eq=False)
+class Bought:
+    """A job that has a generation, as far as its bill is concerned."""
+
+    key: str
+    generation_id: str
+    state: State
+    request: Request | None
+    video: Video | None
+    since: float | None  # when it was submitted, in seconds since the epoch
+
+
+@frozen
+class CostRow:
+    """A job and what was paid for it, in US dollars.
+
+    Attributes:
+        key: The job's key.
+        generation_id: The vendor's id of its generation, by which the ledger knows it.
+        state: Where its life stands; only a completed generation is charged.
+        model: The model that was asked for; None for a generation that was resumed by its id.
+        estimated_usd: What the price list said it would cost at most; None where that is unknown.
+        reported_usd: What the vendor said it cost when it was done, as in ``video.usage``; None where it did not.
+        charged_usd: What the ledger has for it; None if there is nothing, or not yet.
+        charges: The ledger's entries for it.
+    """
+
+    key: str
+    generation_id: str
+    state: State
+    model: str | None
+    estimated_usd: Decimal | None
+    reported_usd: Decimal | None
+    charged_usd: Decimal | None
+    charges: tuple[Transaction, ...] = ()
+
+
+@frozen(eq=False)
+class Costs:
+    """Jobs beside the ledger. Readable as text.
+
+    Attributes:
+        rows: The jobs that have a generation, in the order given.
+        uncharged: The completed ones of those without an entry: none yet, as charges come late, or charged before the
+            time that was looked at.
+        unexplained: Charges for models within that time that belong to none of the jobs. The ledger is the whole
+            account's, so these may be of other programs.
+        charged_usd: What all of ``rows`` were charged, added up.
+    """
+
+    rows: tuple[CostRow, ...]
+    uncharged: tuple[CostRow, ...]
+    unexplained: tuple[Transaction, ...]
+    charged_usd: Decimal
+
+    def __str__(self) -> str:
+        charged = sum(row.charged_usd is not None for row in self.rows)
+        return (
+            f"{shown(self.charged_usd)} charged for {charged} of {len(self.rows)} generations;"
+            f" {len(self.uncharged)} completed without a charge, {len(self.unexplained)} charges for others"
+        )
+
+
+def bought(jobs: Iterable[Job | Record]) -> list[Bought]:
+    """Those of the jobs, or of what a journal knows of them, that have a generation."""
+    read = (_of_job(job) if isinstance(job, Job) else _of_record(job) for job in jobs)
+    return [one for one in read if one is not None]
+
+
+def _of_job(job: Job) -> Bought | None:
+    if job.generation_id is None:
+        return None
+    video = job.result() if job.done() and job.exception() is None else None
+    since = None if job.submitted_at is None else job.submitted_at.timestamp()
+    return Bought(job.key, job.generation_id, job.state, job.request, video, since)
+
+
+def _of_record(record: Record) -> Bought | None:
+    if record.generation_id is None:
+        return None
+    since = record.submitted_at if record.submitted_at is not None else record.accepted_at
+    return Bought(record.key, record.generation_id, record.state, record.request, record.video, since)
+
+
+def join(jobs: Sequence[Bought], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]) -> Costs:
+    """Put each charge to its job, by generation id; ``prices`` are what jobs were to cost, by key."""
+    charges: dict[str, list[Transaction]] = {_bare(job.generation_id): [] for job in jobs}
+    unexplained = [
+        entry for entry in ledger if entry.is_charge and not _put(charges.get(_bare(entry.reference_id or "")), entry)
+    ]
+    rows = tuple(_row(job, tuple(charges[_bare(job.generation_id)]), prices.get(job.key)) for job in jobs)
+    return Costs(
+        rows=rows,
+        uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
+        unexplained=tuple(unexplained),
+        charged_usd=sum((row.charged_usd for row in rows if row.charged_usd is not None), _ZERO),
+    )
+
+
+def _put(charges: list[Transaction] | None, entry: Transaction) -> bool:
+    if charges is None:
+        return False
+    charges.append(entry)
+    return True
+
+
+def _bare(generation_id: str) -> str:
+    # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
+    return generation_id.partition(":")[0]
+
+
+def _row(job: Bought, charges: tuple[Transaction, ...], price: Decimal | None) -> CostRow:
+    amounts = [entry.usd for entry in charges if entry.usd is not None]
+    return CostRow(
+        key=job.key,
+        generation_id=job.generation_id,
+        state=job.state,
+        model=None if job.request is None else job.request.model,
+        estimated_usd=price,
+        reported_usd=None if job.video is None else dollars(job.video.usage.usd_spent),
+        charged_usd=sum(amounts, _ZERO) if amounts else None,
+        charges=charges,
+    )

@@ -1,0 +1,192 @@
+"""The spend guard: no submit goes out that could take the sum of all costs past a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from kling_async.api.money import dollars, shown
+from kling_async.engine.watch import Milestone
+from kling_async.errors import KlingError, SpendLimitReached
+from kling_async.journal.base import State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from kling_async.api.costs import Estimate
+    from kling_async.api.requests import Request
+    from kling_async.engine.watch import Watch
+    from kling_async.journal.base import Record
+
+__all__ = ["Budget"]
+
+_logger = logging.getLogger("kling_async.budget")
+
+_ZERO = Decimal(0)
+
+
+@define(eq=False)
+class _Hold:
+    """What a generation under way may cost at most."""
+
+    watch: Watch
+    usd: Decimal
+
+
+class Budget:
+    """Counts what was spent, and what generations under way may still cost.
+
+    What the journal's earlier sessions bought counts, too. A completed generation counts with what the vendor said it
+    cost, or else with its estimate; one that failed or was refused costs nothing ("Errors and status codes"); one that
+    was given up or abandoned counts in full, as its charge may stand. Estimates are those of the live price list, at
+    their upper bounds.
+    """
+
+    def __init__(
+        self,
+        limit: float,
+        *,
+        allow_unpriced: bool,
+        price: Callable[[Request], Awaitable[Estimate]],
+        history: Callable[[], AsyncIterator[Record]],
+        open_watches: Callable[[], Iterable[Watch]],
+    ) -> None:
+        self._limit = Decimal(repr(limit))
+        self._allow_unpriced = allow_unpriced
+        self._price = price
+        self._history = history
+        self._open_watches = open_watches
+        self._spent = _ZERO
+        self._held: dict[str, _Hold] = {}
+        self._reserved = _ZERO  # the sum of what is held
+        self._is_open = False
+        self._opening = asyncio.Lock()
+
+    @property
+    def spent(self) -> Decimal:
+        """What generations that have ended cost, in US dollars."""
+        return self._spent
+
+    @property
+    def reserved(self) -> Decimal:
+        """What generations under way may still cost, in US dollars."""
+        return self._reserved
+
+    async def reserve(self, watch: Watch) -> KlingError | None:
+        """Set aside what a queued job may cost; returns why it must not be submitted, if so.
+
+        Asked again for the same job, as when its submit is tried again, it sets nothing more aside.
+        """
+        request = watch.record.request
+        assert request is not None  # noqa: S101 - only what was requested is submitted
+        try:
+            await self._open()
+            price = await self._price(request)
+        except KlingError as error:
+            return error
+        if price.usd is None and not self._allow_unpriced:
+            return self._unpriced(price)
+        return self._hold(watch, price.usd or _ZERO)
+
+    def _hold(self, watch: Watch, usd: Decimal) -> SpendLimitReached | None:
+        self._release(watch.record.key)
+        watch.afforded = self._spent + self._reserved + usd <= self._limit
+        if not watch.afforded:
+            return self._refusal(usd)
+        self._keep(watch, usd)
+        return None
+
+    def _keep(self, watch: Watch, usd: Decimal) -> None:
+        """Set this aside until the job has settled."""
+        self._held[watch.record.key] = _Hold(watch, usd)
+        self._reserved += usd
+        settled = watch.waiter(Milestone.SETTLED, asyncio.get_running_loop())
+        settled.add_done_callback(lambda _: self._settle_up(watch))
+
+    def _settle_up(self, watch: Watch) -> None:
+        """Count a job that has settled for what it cost."""
+        hold = self._held.get(watch.record.key)
+        if hold is not None and hold.watch is watch:
+            self._release(watch.record.key)
+            self._spent += _final_cost(watch.record, hold.usd)
+
+    def _release(self, key: str) -> None:
+        hold = self._held.pop(key, None)
+        if hold is not None:
+            self._reserved -= hold.usd
+
+    def _refusal(self, usd: Decimal) -> SpendLimitReached:
+        message = (
+            f"the limit of {shown(self._limit)} would be passed: {shown(self._spent)} is spent,"
+            f" {shown(self._reserved)} set aside for what is under way, and the next submit costs up to {shown(usd)};"
+            " nothing was bought for it"
+        )
+        return SpendLimitReached(
+            message,
+            limit_usd=float(self._limit),
+            committed_usd=float(self._spent + self._reserved),
+            price_usd=float(usd),
+        )
+
+    def _unpriced(self, price: Estimate) -> SpendLimitReached:
+        message = (
+            f"with a limit on spending, what is submitted must have a known price: {price.note}; nothing was bought"
+        )
+        committed = float(self._spent + self._reserved)
+        return SpendLimitReached(message, limit_usd=float(self._limit), committed_usd=committed)
+
+    # What earlier sessions bought
+
+    async def _open(self) -> None:
+        """Count what the journal knows, once, before anything is bought."""
+        async with self._opening:
+            if not self._is_open:
+                self._spent, unknown = await self._count()
+                self._is_open = True
+                if unknown:
+                    _logger.warning("generations of earlier sessions whose cost nobody knows do not count: %d", unknown)
+
+    async def _count(self) -> tuple[Decimal, int]:
+        """What was spent, and how many generations there are beside that of unknown cost; holds what is under way."""
+        spent, unknown = _ZERO, 0
+        watches = {watch.record.key: watch for watch in self._open_watches()}
+        async for record in self._history():
+            if not _may_be_bought(record):
+                continue
+            cost, watch = await self._cost(record), watches.get(record.key)
+            if watch is not None and not watch.settled:
+                self._release(record.key)
+                self._keep(watch, cost or _ZERO)
+            elif cost is None:
+                unknown += 1
+            else:
+                spent += cost
+        return spent, unknown
+
+    async def _cost(self, record: Record) -> Decimal | None:
+        actual = _actual(record)
+        if actual is not None:
+            return actual
+        return None if record.request is None else (await self._price(record.request)).usd
+
+
+def _may_be_bought(record: Record) -> bool:
+    """Whether a submit of this journal's may have been accepted, and its generation has not failed."""
+    return record.attempts > 0 and record.state not in (State.QUEUED, State.REJECTED, State.FAILED)
+
+
+def _actual(record: Record) -> Decimal | None:
+    return None if record.video is None else dollars(record.video.usage.usd_spent)
+
+
+def _final_cost(record: Record, estimate: Decimal) -> Decimal:
+    """What a job that has settled cost, or may still cost where it was only given up."""
+    sent = record.attempts > 0 and record.state is not State.QUEUED
+    if not sent or record.state in (State.FAILED, State.REJECTED):
+        return _ZERO
+    actual = _actual(record)
+    return estimate if actual is None else actual

@@ -1,0 +1,84 @@
+"""What the vendor shows to everybody: its models, what they cost, and how fast they are."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from math import exp
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from kling_async.api.catalogue import models, typical_seconds
+from kling_async.sandbox.exchange import Answer, Exchange, Refusal
+from kling_async.sandbox.names import aliases, canonical
+from kling_async.sandbox.prices import price_list_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kling_async.sandbox.vendor import Vendor
+
+__all__ = ["metrics", "price_list"]
+
+_QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_WINDOW = 300  # seconds
+_MOST_ALIASES = 100
+_ALL = "all"
+
+
+def price_list(vendor: Vendor, exchange: Exchange) -> Answer:
+    """The models, with the sections that ``include`` asks for; 304 to a client that has this very list."""
+    query = exchange.request.query
+    wanted = _split(query.getall("id", ()))
+    included = _split(query.getall("include", ()))
+    ids = [model.id for model in models()] + sorted(vendor.settings.other_models)
+    data = [_model(model, included) for model in ids if not wanted or wanted & {model.lower(), *aliases(model)}]
+    etag = f'W/"{blake2b(json.dumps(data).encode(), digest_size=12).hexdigest()}"'
+    if exchange.request.headers.get("If-None-Match") == etag:
+        return Answer(304, headers={"ETag": etag})
+    return Answer.json({"object": "list", "data": data}, headers={"ETag": etag})
+
+
+def _split(values: Iterable[str]) -> frozenset[str]:
+    """Names in lower case: several are parted by commas, or given one by one, or both."""
+    return frozenset(name.strip().lower() for name in ",".join(values).split(",") if name.strip())
+
+
+def _model(model: str, included: frozenset[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": model,
+        "aliases": aliases(model),
+        "type": "internal/video-generations/submit",
+        "info": {"name": model, "developer": "Kling AI"},
+        "tags": ["playground:video"],
+    }
+    sections = {
+        "pricing": price_list_entry(model),
+        "modalities": {"input": ["text"], "output": ["video"]},
+        "capabilities": ["video_generation"],
+    }
+    return entry | {name: section for name, section in sections.items() if included & {name, _ALL}}
+
+
+def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
+    """How long each model's generations take, in the vendor's time, not divided by the speed."""
+    query = exchange.request.query
+    wanted = query.getall("aliases", ())
+    if not query.keys() <= {"aliases"} or len(wanted) > _MOST_ALIASES:
+        raise Refusal(400, f"Query validation error: only aliases may be given, and at most {_MOST_ALIASES} of them")
+    served = [model for model in wanted if vendor.serves(model)] if wanted else [model.id for model in models()]
+    return Answer.json(
+        {
+            "window_seconds": _WINDOW,
+            "generated_at": vendor.timestamp(),
+            "models": [_figures(vendor, model) for model in served],
+        }
+    )
+
+
+def _figures(vendor: Vendor, model: str) -> Mapping[str, Any]:
+    median, sigma = typical_seconds(canonical(model), None), vendor.settings.sigma
+    spread = {
+        name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _QUANTILES.items()
+    }
+    return {"alias": model, "endpoint": "/v2/video/generations", "metrics": {"duration_ms": spread}}
