@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
-from benchmarks import cpu, imports, journal, memory, stall
+from benchmarks import cpu, decision, imports, journal, memory, stall
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_table, summary
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MEASUREMENTS: dict[str, Callable[[Size], list[Figure]]] = {
     "cpu": cpu.measure,
+    "decision": decision.measure,
     "memory": memory.measure,
     "stall": stall.measure,
     "import": imports.measure,

@@ -25,13 +25,20 @@ __all__ = ["measure"]
 _TASKS = 50  # requests under way at once, on either side
 _WARM = 500  # polls before the clock starts: connections, caches, specialised bytecode
 _LOOK = 0.01  # seconds between looks at how far the session is
-_SOON = 1e-6  # seconds; every job is due again as soon as it was asked about
+_CADENCES = {
+    # Either way every job is due again as soon as it was asked about.
+    "at intervals": (Polling.fixed(1e-6), 1.30),
+    "learned cadence": (Polling(scale=1e9), 1.50),
+}
 
 
 def measure(size: Size) -> list[Figure]:
     """The session's CPU time per poll as a multiple of the bare loop's just before: the median of all rounds."""
     with serving() as url:
-        turns = fresh(_turns, url, size)
+        return [_figure(cadence, fresh(_turns, url, size, cadence), size) for cadence in _CADENCES]
+
+
+def _figure(cadence: str, turns: list[tuple[float, float]], size: Size) -> Figure:
     ratios = [session / bare for bare, session in turns]
     bare, session = (median(side) * 1e6 for side in zip(*turns, strict=True))
     raw = {
@@ -42,14 +49,16 @@ def measure(size: Size) -> list[Figure]:
         "lowest_ratio": min(ratios),
         "highest_ratio": max(ratios),
     }
-    return [Figure(f"CPU per poll, {size.cpu_jobs:,} pending ÷ bare loop", median(ratios), 1.30, raw=raw)]
+    name = f"CPU per poll, {cadence}, {size.cpu_jobs:,} pending ÷ bare loop"
+    return Figure(name, median(ratios), _CADENCES[cadence][1], raw=raw)
 
 
-def _turns(url: str, size: Size) -> list[tuple[float, float]]:
+def _turns(url: str, size: Size, cadence: str) -> list[tuple[float, float]]:
     """Seconds per poll of the bare loop and of the session, turn by turn, in one process."""
     ids = [f"{GENERATION}:kling-video/v2.1/master/text-to-video/{number}" for number in range(size.cpu_jobs)]
+    polling = _CADENCES[cadence][0]
     return [
-        (asyncio.run(_bare(url, ids, size.polls)), asyncio.run(_session(url, ids, size.polls)))
+        (asyncio.run(_bare(url, ids, size.polls)), asyncio.run(_session(url, ids, size.polls, polling)))
         for _ in range(size.rounds)
     ]
 
@@ -74,9 +83,8 @@ async def _ask(http: ClientSession, url: str, ids: list[str], polls: int) -> Non
     await asyncio.gather(*(loop() for _ in range(_TASKS)))
 
 
-async def _session(url: str, ids: list[str], polls: int) -> float:
+async def _session(url: str, ids: list[str], polls: int, polling: Polling) -> float:
     limits = Limits(requests_per_second=math.inf, max_polls=_TASKS, max_in_flight=len(ids))
-    polling = Polling(interval=_SOON, min_gap=_SOON)
     async with KlingSession("k", base_url=url, limits=limits, polling=polling) as kling:
         for generation_id in ids:
             kling.resume(generation_id)

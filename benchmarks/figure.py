@@ -52,6 +52,8 @@ class Size:
         traced_jobs: For how many the allocator is asked as well, which is slow.
         stall_jobs: Pending jobs while the event loop is watched.
         stall_seconds: How long it is watched.
+        decision_jobs: For how many pending jobs a decision of the scheduler's is timed.
+        decisions: How many decisions are timed.
         imports: Interpreters started a side.
         submit_rounds: Turns each side takes where submits are compared.
         submits: Submits a side and turn.
@@ -66,6 +68,8 @@ class Size:
     traced_jobs: int
     stall_jobs: int
     stall_seconds: float
+    decision_jobs: tuple[int, ...]
+    decisions: int
     imports: int
     submit_rounds: int
     submits: int
@@ -81,6 +85,8 @@ FULL = Size(
     traced_jobs=10_000,
     stall_jobs=100_000,
     stall_seconds=20.0,
+    decision_jobs=(1000, 10_000, 100_000),
+    decisions=20_000,
     imports=15,
     submit_rounds=9,
     submits=2000,
@@ -96,6 +102,8 @@ QUICK = Size(
     traced_jobs=500,
     stall_jobs=2000,
     stall_seconds=1.0,
+    decision_jobs=(500, 2000),
+    decisions=500,
     imports=2,
     submit_rounds=2,
     submits=200,

@@ -79,9 +79,12 @@ class _Watcher:
 
 
 def measure(size: Size) -> list[Figure]:
-    """The longest this thread was busy between two looks, in milliseconds, with the wall's clock beside it."""
+    """For how long this thread was busy between two looks, in milliseconds, with the wall's clock beside it."""
     longest, raw = fresh(_watched, size.stall_jobs, size.stall_seconds)
-    return [Figure(f"Longest stall of the loop, {size.stall_jobs:,} pending", longest, 20.0, "ms", raw)]
+    return [
+        Figure(f"Longest stall of the loop, {size.stall_jobs:,} pending", longest, 20.0, "ms", raw),
+        Figure(f"Stall of the loop, p99.9, {size.stall_jobs:,} pending", raw["busy_p999_ms"], 10.0, "ms", raw),
+    ]
 
 
 def _watched(jobs: int, seconds: float) -> tuple[float, dict[str, float]]:

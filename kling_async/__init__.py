@@ -3,13 +3,15 @@
 Everything public is a name of this package; the modules below it are not part of the promise.
 """
 
-from kling_async.api.catalogue import Kind, Model, find_model, models
+import importlib as _importlib
+import typing as _typing
+
+from kling_async.api.catalogue import Kind, Model, find_model, get_model, models
 from kling_async.api.codec import from_dict, to_dict
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.api.requests import ImageToVideo, Request, TextToVideo
+from kling_async.api.requests import Request
 from kling_async.api.results import Generation, Status, Usage, Video
-from kling_async.api.values import AdvancedCameraControl, CameraConfig, CameraControl, DynamicMask, Element, Shot
 from kling_async.engine.events import (
     Accepted,
     Completed,
@@ -25,7 +27,6 @@ from kling_async.engine.events import (
     Throttled,
 )
 from kling_async.engine.job import Job
-from kling_async.engine.stats import Stats
 from kling_async.errors import (
     APIError,
     AuthenticationError,
@@ -47,17 +48,53 @@ from kling_async.errors import (
     RequestTimeout,
     ServerError,
     SessionClosed,
+    SpendLimitReached,
     SubmissionUncertain,
     TransportError,
 )
 from kling_async.journal.base import Journal, Record, State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.opening import read_journal
-from kling_async.pacing.cadence import Polling
+from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate import Limits
 from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.session import KlingSession
 from kling_async.transport.base import StreamedResponse, Timeouts, Transport
+
+if _typing.TYPE_CHECKING:
+    from kling_async.api.billing import AutoTopUp, Balance, BillingDetail, Transaction
+    from kling_async.api.costs import Cost, Estimate
+    from kling_async.api.listing import Listing, LiveModel
+    from kling_async.api.logbook import LogEntry
+    from kling_async.api.media import Media
+    from kling_async.api.metrics import Metrics, ModelMetrics, Quantiles
+    from kling_async.api.novelties import CatalogueChanges
+    from kling_async.api.prices import Pricing, Rate
+    from kling_async.api.requests import (
+        Avatar,
+        Effect,
+        ImageToVideo,
+        MotionControl,
+        MultiImageToVideo,
+        ReferenceToVideo,
+        TextToVideo,
+        VideoEdit,
+        VideoReference,
+    )
+    from kling_async.api.rows import from_row
+    from kling_async.api.spending import AccountUsage
+    from kling_async.api.values import (
+        AdvancedCameraControl,
+        CameraConfig,
+        CameraControl,
+        DynamicMask,
+        Element,
+        Point,
+        Shot,
+    )
+    from kling_async.engine.bookkeeping import CostRow, Costs
+    from kling_async.engine.expectation import ExpectedCompletion
+    from kling_async.engine.stats import LearnedDuration, Stats
 
 __version__ = "0.1.0"
 
@@ -66,20 +103,32 @@ __all__ = [
     "UNIVERSAL",
     "APIError",
     "Accepted",
+    "AccountUsage",
     "AdvancedCameraControl",
     "AuthenticationError",
+    "AutoTopUp",
+    "Avatar",
     "BadRequest",
+    "Balance",
+    "BillingDetail",
     "CameraConfig",
     "CameraControl",
+    "CatalogueChanges",
     "Completed",
     "ConfigurationError",
     "ConnectFailed",
+    "Cost",
+    "CostRow",
+    "Costs",
     "DeadlineExceeded",
     "DownloadError",
     "Downloaded",
     "DynamicMask",
+    "Effect",
     "Element",
+    "Estimate",
     "Event",
+    "ExpectedCompletion",
     "Failed",
     "Generation",
     "GenerationFailed",
@@ -96,25 +145,40 @@ __all__ = [
     "KlingError",
     "KlingSession",
     "Lane",
+    "LearnedDuration",
     "Limits",
+    "Listing",
+    "LiveModel",
+    "LogEntry",
     "MalformedResponse",
+    "Media",
     "MemoryJournal",
+    "Metrics",
     "Model",
+    "ModelMetrics",
+    "MotionControl",
+    "MultiImageToVideo",
     "NotFound",
     "OutOfCredits",
     "PermissionDenied",
+    "Point",
     "Polled",
     "Polling",
+    "Pricing",
+    "Quantiles",
     "Queued",
+    "Rate",
     "RateLimited",
     "Reconciliation",
     "Record",
+    "ReferenceToVideo",
     "Request",
     "RequestTimeout",
     "Retrying",
     "ServerError",
     "SessionClosed",
     "Shot",
+    "SpendLimitReached",
     "State",
     "Stats",
     "Status",
@@ -125,13 +189,74 @@ __all__ = [
     "TextToVideo",
     "Throttled",
     "Timeouts",
+    "Transaction",
     "Transport",
     "TransportError",
     "Usage",
     "Video",
+    "VideoEdit",
+    "VideoReference",
     "find_model",
     "from_dict",
+    "from_row",
+    "get_model",
     "models",
     "read_journal",
     "to_dict",
 ]
+
+_LATER = {
+    "AccountUsage": "api.spending",
+    "AdvancedCameraControl": "api.values",
+    "AutoTopUp": "api.billing",
+    "Avatar": "api.requests",
+    "Balance": "api.billing",
+    "BillingDetail": "api.billing",
+    "CameraConfig": "api.values",
+    "CameraControl": "api.values",
+    "CatalogueChanges": "api.novelties",
+    "Cost": "api.costs",
+    "CostRow": "engine.bookkeeping",
+    "Costs": "engine.bookkeeping",
+    "DynamicMask": "api.values",
+    "Effect": "api.requests",
+    "Element": "api.values",
+    "Estimate": "api.costs",
+    "ExpectedCompletion": "engine.expectation",
+    "ImageToVideo": "api.requests",
+    "LearnedDuration": "engine.stats",
+    "Listing": "api.listing",
+    "LiveModel": "api.listing",
+    "LogEntry": "api.logbook",
+    "Media": "api.media",
+    "Metrics": "api.metrics",
+    "ModelMetrics": "api.metrics",
+    "MotionControl": "api.requests",
+    "MultiImageToVideo": "api.requests",
+    "Point": "api.values",
+    "Pricing": "api.prices",
+    "Quantiles": "api.metrics",
+    "Rate": "api.prices",
+    "ReferenceToVideo": "api.requests",
+    "Shot": "api.values",
+    "Stats": "engine.stats",
+    "TextToVideo": "api.requests",
+    "Transaction": "api.billing",
+    "VideoEdit": "api.requests",
+    "VideoReference": "api.requests",
+    "from_row": "api.rows",
+}
+"""Where the names are that few programs need all of: each is imported when it is first asked for."""
+
+
+if not _typing.TYPE_CHECKING:  # or a type checker would believe that there is any name at all
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(_importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

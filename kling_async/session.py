@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from anyio import to_thread
 
@@ -22,14 +22,15 @@ from kling_async.engine import events
 from kling_async.engine.download import download_file
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
+from kling_async.engine.media import anchored, check_files
 from kling_async.engine.naming import safe_name
 from kling_async.engine.runner import Runner
-from kling_async.engine.stats import Stats, snapshot
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
+from kling_async.journal.base import State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.opening import open_journal
 from kling_async.journal.token import is_token, read_token
-from kling_async.pacing.cadence import Polling
+from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate import Limits
 from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.transport.base import Timeouts
@@ -37,10 +38,19 @@ from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from types import TracebackType
 
+    from kling_async.api.billing import Balance, BillingDetail, Transaction
+    from kling_async.api.costs import Cost
+    from kling_async.api.listing import Listing
+    from kling_async.api.logbook import LogEntry
+    from kling_async.api.metrics import Metrics
+    from kling_async.api.novelties import CatalogueChanges
     from kling_async.api.results import Generation, Video
+    from kling_async.api.spending import AccountUsage
+    from kling_async.engine.bookkeeping import Costs
+    from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal, Record
     from kling_async.transport.base import Transport
 
@@ -217,7 +227,10 @@ class KlingSession:
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
 
         Args:
-            request: What to generate.
+            request: What to generate. Files given by their paths are looked at now, and read only when their turn to
+                be sent has come; to a key they count by their absolute paths, and contents by what they are (hashing
+                them here takes a millisecond for every megabyte or two). A file that cannot be sent by then settles the
+                job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be submitted again.
             tag: A label of the caller's own, found again as ``job.tag``.
             key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
                 with the same request is the same job: nothing is bought again, and what is known of it, up to its
@@ -237,11 +250,18 @@ class KlingSession:
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
         check_key(key)
+        request = anchored(request)
         limit, digest = patience(deadline), request.digest()
         if key is not None and (job := engine.roster.known(key, digest)) is not None:
             return job
+        if self._is_unsent(key):  # what was sent needs its files no more
+            check_files(request)
         watch = engine.roster.admit(request, digest=digest, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
+
+    def _is_unsent(self, key: str | None) -> bool:
+        record = None if key is None else self._journal.get(key)
+        return record is None or record.state is State.QUEUED
 
     def resume(
         self,
@@ -384,7 +404,19 @@ class KlingSession:
         """
         if self._engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
-        return snapshot(self._engine.roster, self._engine.scheduler, self._engine.tally)
+        return self._engine.snapshot()
+
+    def learned(self) -> dict[str, Any]:
+        """How long generations take, by what this session has seen, as data fit for ``json.dumps``.
+
+        A later session begins with it as ``Polling(learned=…)``. A durable journal keeps it by itself.
+
+        Raises:
+            SessionClosed: The session has not been entered.
+        """
+        if self._engine is None:
+            raise SessionClosed("the session has not been entered; use it inside `async with`")
+        return self._engine.learned()
 
     def subscribe(self, *, buffer: int = 1000) -> events.Subscription:
         """An async iterator over what happens from now on, as `Event`s, until the session ends.
@@ -399,6 +431,164 @@ class KlingSession:
         """
         check_count("buffer", buffer)
         return self._working().events.subscribe(buffer)
+
+    # The account
+
+    async def balance(self) -> Balance:
+        """What is left on the account.
+
+        This and the other questions about the account cost nothing and take their turns with the polls. Trouble that
+        may pass is met with up to three more tries, some seconds apart.
+
+        Raises:
+            APIError: The vendor answered with an error.
+            TransportError: No usable answer came.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        return await self._working().account.balance()
+
+    async def billing_detail(self) -> BillingDetail:
+        """What is left on the account, whose it is, and how it is topped up. Raises as `balance` does."""
+        return await self._working().account.billing_detail()
+
+    def transactions(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        direction: str | None = None,
+        type: str | None = None,  # noqa: A002 - the vendor's name
+    ) -> AsyncGenerator[Transaction]:
+        """Every movement of the account's money, newest first, read a page at a time while it is iterated.
+
+        This is what balances are made of; a generation's charge appears some time after it has completed.
+
+        Args:
+            start: From when on.
+            end: Until before when.
+            direction: ``CHARGE`` for money going out, ``TOPUP`` for money coming in; by default both.
+            type: Such as ``MODEL_USAGE``, ``PAYMENT``, ``BONUS``, ``REFUND`` or ``ADJUSTMENT``; by default any.
+
+        Raises:
+            KlingError: From the iteration, as `balance` does.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        return self._working().account.transactions(start=start, end=end, direction=direction, type=type)
+
+    async def usage(
+        self, period: str | None = None, *, start: datetime | None = None, end: datetime | None = None
+    ) -> AccountUsage:
+        """What the session's key has spent over a stretch of time of at most 92 days.
+
+        Args:
+            period: Up to now: a number followed by h or d, such as ``7d``. By default ``24h``.
+            start: From when on, instead of a period, together with ``end``.
+            end: Until when.
+
+        Raises:
+            InvalidRequest: The arguments do not make a stretch of time.
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.usage(period, start, end)
+
+    def logs(
+        self,
+        period: str | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        models: str | Iterable[str] = (),
+        statuses: str | Iterable[str] = (),
+    ) -> AsyncGenerator[LogEntry]:
+        """The requests made with the session's key, newest first, read a page at a time while it is iterated.
+
+        Rows appear late, a generation's once it has ended. Each comes once, even if others push it to a later page.
+
+        Args:
+            period: As for `usage`, as are ``start`` and ``end``.
+            start: From when on.
+            end: Until when.
+            models: Only requests for these models, by id.
+            statuses: Only requests that ``succeeded``, or that ``failed``; by default both.
+
+        Raises:
+            InvalidRequest: The arguments do not make a stretch of time.
+            KlingError: From the iteration, as `balance` does.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        return self._working().account.logs(period, start, end, models=models, statuses=statuses)
+
+    async def metrics(self, models: str | Iterable[str] = ()) -> Metrics:
+        """How fast models are at the moment, by what the vendor measured in the last minutes.
+
+        Args:
+            models: Their ids or aliases; by default all. One that completed nothing lately is missing.
+
+        Raises:
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.metrics(models)
+
+    async def catalogue(
+        self,
+        *,
+        include: str | Iterable[str] = ("pricing", "capabilities", "modalities"),
+        ids: str | Iterable[str] = (),
+    ) -> Listing:
+        """The vendor's live list of all its models, those of other makers included.
+
+        The same question is asked again by its ETag, and answered from memory if nothing has changed.
+
+        Args:
+            include: Which sections to have: any of ``pricing``, ``capabilities`` and ``modalities``.
+            ids: Only these models, by id or alias.
+
+        Raises:
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.catalogue(include, ids)
+
+    async def models(self) -> Listing:
+        """Kling's video models as the vendor serves them now, with their aliases and prices.
+
+        Raises:
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.models()
+
+    async def refresh_models(self) -> CatalogueChanges:
+        """Which models are new, gone or renamed at the vendor, held against the catalogue of this library.
+
+        The catalogue itself stays as it is: what it does not know can be used all the same, unchecked.
+
+        Raises:
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.refresh_models()
+
+    async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
+        """What one or several requests would cost by the vendor's price list, without sending any.
+
+        The list is read at the first question, and asked for changes at most once an hour. What it does not tell is
+        said to be unknown, and what a request leaves to the vendor makes the cost a range.
+
+        Raises:
+            InvalidRequest: A request cannot be submitted.
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.estimate(requests)
+
+    async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> Costs:
+        """Hold jobs against the account's ledger, by generation id.
+
+        Args:
+            jobs: Jobs, or records such as those of `history`. Those without a generation are left out.
+            start: From when on the ledger is read. By default from an hour before the first of the jobs was submitted.
+
+        Raises:
+            KlingError: As `balance` does.
+        """
+        return await self._working().account.reconcile_costs(jobs, start)
 
     # Files
 

@@ -154,5 +154,5 @@ def only_mine() -> bool:
 
 def promptly(vendor: ScriptedVendor | None = None, **settings: Any) -> KlingSession:
     """A session for real loops: its vendor finishes at once, and it asks within a millisecond."""
-    settings.setdefault("polling", Polling(scale=1e9, interval=0.001, min_gap=0.001))
+    settings.setdefault("polling", Polling.fixed(0.001, min_gap=0.001))
     return session(vendor or ScriptedVendor(takes=0.0), **settings)

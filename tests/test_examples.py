@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kling_async import Kind, get_model
+
 if TYPE_CHECKING:
     from kling_async.sandbox import Sandbox
 
@@ -44,6 +46,20 @@ def test_follow_events(kling_sandbox: Sandbox, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr().out
     assert told.count(": done, ") == 3
     assert "0 events missed" in told
+
+
+def test_every_kind(kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("every_kind.py", kling_sandbox, tmp_path)
+    told = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert told.keys() == {kind.value for kind in Kind}
+    assert {Path(path).stat().st_size > 0 for path in told.values()} == {True}
+    sold = [get_model(purchase.model).kind for purchase in kling_sandbox.ledger.purchases.values()]
+    assert sorted(kind.value for kind in sold) == sorted(kind.value for kind in Kind)
+
+
+def test_every_kind_buys_no_more_than_what_was_picked(kling_sandbox: Sandbox, tmp_path: Path) -> None:
+    run("every_kind.py", kling_sandbox, tmp_path, ["effect", "avatar"])
+    assert len(kling_sandbox.ledger.purchases) == 2
 
 
 def test_every_example_is_run_here() -> None:

@@ -26,8 +26,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_what_is_visible_is_exactly_what_is_promised() -> None:
     visible = {
         name
-        for name, value in vars(kling_async).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+        for name in dir(kling_async)
+        if not name.startswith("_") and not isinstance(getattr(kling_async, name), ModuleType)
     }
 
     assert visible == set(kling_async.__all__)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never, assert_type
 
@@ -18,21 +19,33 @@ from kling_async import (
     LEGACY,
     UNIVERSAL,
     Accepted,
+    AccountUsage,
     AdvancedCameraControl,
     APIError,
     AuthenticationError,
+    AutoTopUp,
+    Avatar,
     BadRequest,
+    Balance,
+    BillingDetail,
     CameraConfig,
     CameraControl,
+    CatalogueChanges,
     Completed,
     ConfigurationError,
     ConnectFailed,
+    Cost,
+    CostRow,
+    Costs,
     DeadlineExceeded,
     Downloaded,
     DownloadError,
     DynamicMask,
+    Effect,
     Element,
+    Estimate,
     Event,
+    ExpectedCompletion,
     Failed,
     Generation,
     GenerationFailed,
@@ -49,25 +62,40 @@ from kling_async import (
     KlingError,
     KlingSession,
     Lane,
+    LearnedDuration,
     Limits,
+    Listing,
+    LiveModel,
+    LogEntry,
     MalformedResponse,
+    Media,
     MemoryJournal,
+    Metrics,
     Model,
+    ModelMetrics,
+    MotionControl,
+    MultiImageToVideo,
     NotFound,
     OutOfCredits,
     PermissionDenied,
+    Point,
     Polled,
     Polling,
+    Pricing,
+    Quantiles,
     Queued,
+    Rate,
     RateLimited,
     Reconciliation,
     Record,
+    ReferenceToVideo,
     Request,
     RequestTimeout,
     Retrying,
     ServerError,
     SessionClosed,
     Shot,
+    SpendLimitReached,
     State,
     Stats,
     Status,
@@ -78,12 +106,17 @@ from kling_async import (
     TextToVideo,
     Throttled,
     Timeouts,
+    Transaction,
     Transport,
     TransportError,
     Usage,
     Video,
+    VideoEdit,
+    VideoReference,
     find_model,
     from_dict,
+    from_row,
+    get_model,
     models,
     read_journal,
     to_dict,
@@ -115,7 +148,7 @@ async def sessions(journal: Journal, transport: Transport) -> None:
             base_url="https://proxy.example/kling",
             journal=journal,
             limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, max_polls=8),
-            polling=Polling(quantile=0.1, interval=timedelta(seconds=5), jitter=0.1, min_gap=1),
+            polling=Polling(profile="fast", max_gap=timedelta(minutes=1), jitter=0.1, min_gap=1),
             timeouts=Timeouts(connect=5, submit=timedelta(minutes=1), generation=timedelta(hours=2), close=1.5),
             reconciliation=Reconciliation(after=timedelta(hours=2), then="resubmit", max_resubmits=2),
             transport=transport,
@@ -146,6 +179,7 @@ def facts(job: Job) -> None:
     assert_type(job.state, State)
     assert_type(job.generation_id, str | None)
     assert_type(job.submitted_at, datetime | None)
+    assert_type(job.expected_completion, ExpectedCompletion | None)
     assert_type(job.last_status, str | None)
     assert_type(job.polls, int)
     assert_type(job.token(), str)
@@ -232,6 +266,8 @@ async def watching(kling: KlingSession) -> None:
     assert_type(subscription.missed, int)
     stats = kling.stats()
     assert_type(stats, Stats)
+    assert_type(stats.learned, tuple[LearnedDuration, ...])
+    assert_type(kling.learned(), dict[str, Any])
     assert_type(stats.open + stats.settled, int)
     assert_type(stats.paused_for, float)
 
@@ -316,21 +352,39 @@ def requests() -> None:
         elements=[Element(["https://images.example/fox.png"])],
         multi_prompt=[Shot("a fox", 5), "a bear"],
     )
-    for request in (text, image, Request(model="klingai/some-other", extra={"prompt": "a fox"})):
+    front = Path("fox.png")
+    others: list[Request] = [
+        MultiImageToVideo(["https://images.example/fox.png", Path("bear.png")], prompt="they meet", aspect_ratio="1:1"),
+        Effect(["https://images.example/ann.png", b"content"], "hug", duration=5),
+        Effect(front, "squish"),
+        Avatar(front, Path("voice.mp3"), prompt="gladly"),
+        MotionControl(front, Path("dance.mp4"), keep_audio=False, mode="pro", character_orientation="image"),
+        ReferenceToVideo("a fox", image_list=[front], elements=[Element([front], front)]),
+        VideoEdit("make it snow", "https://videos.example/a.mp4", keep_audio=True),
+        VideoReference("the next scene", Path("a.mp4"), image_list=(front,), duration=10),
+        ImageToVideo(front, dynamic_masks=[DynamicMask(front, [Point(1, 2), Point(3, 4)])]),
+    ]
+    for request in (*others, text, image, Request(model="klingai/some-other", extra={"prompt": "a fox"})):
         assert_type(request.duration_seconds, int | None)
         assert_type(request.check(), None)
+        assert_type([problem.field for problem in request.problems()], list[str])
         assert_type(request.body(), dict[str, Any])
         assert_type(from_dict(to_dict(request)), Request)
+        assert_type(from_row({"model": request.model, "prompt": "a fox"}), Request)
     assert_type(text.prompt, str | None)
     try:
         text.check()
     except ValueError as error:
         if isinstance(error, InvalidRequest):
             assert_type((error.field, error.value, error.allowed), tuple[str, object, str])
+            assert_type(error.problems, tuple[InvalidRequest, ...])
 
 
 def catalogue() -> None:
     assert_type(models(), tuple[Model, ...])
+    assert_type(models(Kind.TEXT_TO_VIDEO, family="video", version="v2.1", tier="master"), tuple[Model, ...])
+    assert_type(get_model("kling-video/v1/pro/text-to-video").version, str | None)
+    assert_type(models("image-to-video")[0].required, tuple[str, ...])
     model = find_model("kling-video/v1/pro/text-to-video")
     assert_type(model, Model | None)
     if model is not None:
@@ -353,3 +407,53 @@ def journals(record: Record) -> None:
     assert_type(record.error, KlingError | None)
     assert_type(list(read_journal("batch.db").records()), list[Record])
     KlingSession("a-key", journal=Path("batch.db"), hold=True)
+
+
+async def account(kling: KlingSession, job: Job) -> None:
+    assert_type(await kling.balance(), Balance)
+    detail = await kling.billing_detail()
+    assert_type(detail, BillingDetail)
+    assert_type(detail.auto_top_up, AutoTopUp | None)
+    assert_type((await kling.balance()).usd, Decimal)
+    assert_type(await kling.usage("7d"), AccountUsage)
+    async for entry in kling.transactions(direction="CHARGE", type="MODEL_USAGE", start=datetime.now(UTC)):
+        assert_type(entry, Transaction)
+        assert_type(entry.usd, Decimal | None)
+    async for row in kling.logs("24h", models="klingai/v2-master-text-to-video", statuses=["failed"]):
+        assert_type(row, LogEntry)
+    costs = await kling.reconcile_costs([job], start=datetime.now(UTC))
+    assert_type(costs, Costs)
+    assert_type(costs.rows, tuple[CostRow, ...])
+
+
+async def live(kling: KlingSession) -> None:
+    metrics = await kling.metrics(["klingai/v2-master-text-to-video"])
+    assert_type(metrics, Metrics)
+    assert_type(metrics.find("klingai/v2-master-text-to-video"), ModelMetrics | None)
+    assert_type(metrics.models[0].duration_ms, Quantiles | None)
+    listing = await kling.catalogue(include="pricing", ids=["klingai/v2-master-text-to-video"])
+    assert_type(listing, Listing)
+    for model in listing:
+        assert_type(model, LiveModel)
+        assert_type(model.pricing, Pricing | None)
+    assert_type(await kling.models(), Listing)
+    assert_type(await kling.refresh_models(), CatalogueChanges)
+
+
+async def costs(kling: KlingSession, pricing: Pricing) -> None:
+    cost = await kling.estimate(TextToVideo("a fox"))
+    assert_type(cost, Cost)
+    assert_type(await kling.estimate([TextToVideo("a fox"), ImageToVideo("https://images.example/fox.png")]), Cost)
+    assert_type(cost.estimates, tuple[Estimate, ...])
+    assert_type(cost.usd, Decimal)
+    assert_type(cost.estimates[0].usd, Decimal | None)
+    assert_type(pricing.rates, tuple[Rate, ...])
+    KlingSession("key", limits=Limits(max_spend_usd=25, allow_unpriced=True))
+
+
+def overspent(error: SpendLimitReached) -> None:
+    assert_type((error.limit_usd, error.committed_usd, error.price_usd), tuple[float, float, float | None])
+
+
+def beginning(image: Media) -> ImageToVideo:
+    return ImageToVideo(image, prompt="a fox")

@@ -43,7 +43,7 @@ async def _batch(folder: Path, jobs: int, then: Then) -> None:
     async with KlingSession(
         journal=folder / "batch.db",
         limits=Limits(requests_per_second=300, burst=20),
-        polling=Polling(scale=SPEED, interval=0.1, min_gap=0.02, retry_base=0.02, retry_cap=0.2),
+        polling=Polling(scale=SPEED, retry_base=0.02, retry_cap=0.2),
         reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5),  # any job may be hit by every kill
     ) as kling:
         await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))

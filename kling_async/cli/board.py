@@ -107,7 +107,7 @@ class Board:
             case Accepted():
                 self._running[event.job] = event.at
             case Completed():
-                self._learn(event)
+                self._running.pop(event.job, None)
                 if self._downloads:
                     self._fetching[event.job] = event.at
             case Failed() | Interrupted():
@@ -131,6 +131,7 @@ class Board:
         """
         self._sending.note(now, requests := stats.submits + stats.polls)
         self._finishing.note(now, stats.settled)
+        self._forecast.learn(stats.learned)
         shown = tuple(islice(self._rows(now), rows))
         return View(
             total=self._total,
@@ -146,11 +147,6 @@ class Board:
             rows=shown,
             more=max(0, stats.pending + len(self._fetching) - len(shown)),
         )
-
-    def _learn(self, event: Completed) -> None:
-        accepted = self._running.pop(event.job, None)
-        if accepted is not None:
-            self._forecast.learn(event.job.request, event.at - accepted)
 
     def _counts(self, stats: Stats) -> Iterator[tuple[str, int]]:
         yield "to come", self._total - stats.open - stats.settled

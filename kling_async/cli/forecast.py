@@ -9,36 +9,36 @@ from kling_async import find_model
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kling_async import Request
+    from kling_async import LearnedDuration, Request
 
 __all__ = ["Forecast"]
 
 _USUAL = 240.0  # seconds for a model of which nothing is known: the middle of what is published
-_TRUST = 1000.0  # seconds of generating after which what was seen weighs as much as what was expected
 _SLOW = 1.25  # the last of several takes longer than the usual one
 _SURE = 0.75  # up to this share of its time, a generation is taken to be on time
 _OVERDUE = 0.1  # what is overdue takes this share of its time yet, if nothing else tells
 
 
 class Forecast:
-    """The catalogue's durations, corrected by what this run has seen.
+    """What the session has learned of durations, and of kinds that it has not met what the catalogue says.
 
     Args:
         pace: How long things take here, as a share of what the catalogue says: 1 for the vendor itself.
     """
 
     def __init__(self, pace: float = 1.0) -> None:
-        self._usual = _TRUST
-        self._actual = _TRUST * pace
+        self._pace = pace
+        self._medians: dict[tuple[str, int | None], float] = {}
 
-    def learn(self, request: Request | None, seconds: float) -> None:
-        """Take into account how long a generation took."""
-        self._usual += _usual_seconds(request)
-        self._actual += seconds
+    def learn(self, learned: Iterable[LearnedDuration]) -> None:
+        """Go by what the session has learned by now."""
+        self._medians = {(each.model, each.duration): each.median for each in learned}
 
     def seconds(self, request: Request | None) -> float:
         """How long a generation will take."""
-        return _usual_seconds(request) * self._actual / self._usual
+        kind = None if request is None else (request.model, request.duration_seconds)
+        median = None if kind is None else self._medians.get(kind)
+        return _usual_seconds(request) * self._pace if median is None else median
 
     def left(
         self, queued: int, running: int, newest: Iterable[tuple[Request | None, float]], finishing: float = 0.0

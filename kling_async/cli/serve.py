@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import fields_dict
 
-from kling_async import ConfigurationError, Polling
+from kling_async import ConfigurationError
 from kling_async.cli.figures import count
 from kling_async.sandbox import Faults
 
@@ -72,11 +72,6 @@ def _takings(ledger: Ledger) -> str:
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:
     """How to use a sandbox: its address and key for the environment, and a program that needs nothing else."""
     setting = '$env:{}="{}"' if windows else "export {}={}"
-    usual = Polling()
-    scaled = (
-        f"scale={sandbox.speed:g}, interval={usual.interval / sandbox.speed:.3g}, "
-        f"min_gap={usual.min_gap / sandbox.speed:.3g}"
-    )
     return [
         setting.format("AIMLAPI_BASE_URL", sandbox.url),
         setting.format("AIMLAPI_API_KEY", sandbox.api_key),
@@ -85,7 +80,7 @@ def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str
         "from kling_async import KlingSession, Polling, TextToVideo",
         "",
         "async def main():",
-        f"    polling = Polling({scaled})  # it is {sandbox.speed:g} times as fast as the vendor",
+        f"    polling = Polling(scale={sandbox.speed:g})  # it is {sandbox.speed:g} times as fast as the vendor",
         "    async with KlingSession(polling=polling) as kling:",
         '        video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))',
         '        print(await kling.download(video, into="videos"))',

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import anyio
 
 from kling_async.engine.alarm import Alarm
+from kling_async.engine.backlog import Backlog
 from kling_async.engine.completion import Pump, in_completion_order
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
@@ -21,6 +23,9 @@ from kling_async.engine.submitter import Submitter
 from kling_async.engine.tally import Tally
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
+from kling_async.pacing.allowance import Allowance
+from kling_async.pacing.learner import Learner
+from kling_async.pacing.rota import Rota
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
@@ -28,10 +33,13 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kling_async.engine.account import Account
+    from kling_async.engine.budget import Budget
     from kling_async.engine.job import Job
+    from kling_async.engine.stats import Stats
     from kling_async.engine.watch import Watch
     from kling_async.journal.base import Journal
-    from kling_async.pacing.cadence import Polling
+    from kling_async.pacing.polling import Polling
     from kling_async.pacing.rate import Limits
     from kling_async.pacing.reconciliation import Reconciliation
     from kling_async.transport.base import Timeouts, Transport
@@ -62,14 +70,32 @@ class Engine:
         loop = asyncio.get_running_loop()
         self.events = Events(loop)
         self.tally = Tally()
+        self._transport = transport
+        self._rng = rng
         self.roster = Roster(loop, journal, self.events, wall=wall, patience=timeouts.generation)
-        poller = Poller(transport, self.roster, polling, rng=rng)
+        self.allowance = Allowance(limits, rng)
+        self.learner = Learner(polling.experience())
+        price = polling.price()
+        rota: Rota[Watch] = Rota(polling.asking(price), price)
+        poller = Poller(transport, self.roster, polling, self.learner, rng=rng)
+        self.roster.forecast = poller.forecast
         self._submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
-        self.scheduler = Scheduler(self.roster, self._submitter, poller, limits, self.tally, rng=rng)
+        self.scheduler = Scheduler(
+            self.roster,
+            self._submitter,
+            poller,
+            Backlog(rota, self.allowance),
+            self.allowance,
+            self.tally,
+            max_polls=limits.max_polls,
+            review_every=polling.review_every,
+        )
         self._reconciler = Reconciler(transport, self.roster, self.scheduler, reconciliation, wall=wall)
         self.scheduler.on_doubt = self._reconciler.take
         self._purse = Purse(transport, self.scheduler, Alarm(loop))
         self.scheduler.on_halt = self._purse.is_empty
+        if limits.max_spend_usd is not None:
+            self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
         self.crash: Exception | None = None
         self.closing = False
         self._journal = journal
@@ -170,6 +196,40 @@ class Engine:
         """The source's jobs in the order in which they settle."""
         pump = Pump(source, enter, window, lambda: self.closed("the session is closed"))
         return in_completion_order(pump, self._start)
+
+    def snapshot(self) -> Stats:
+        """What was done and is being done, in numbers."""
+        from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
+
+        return snapshot(self.roster, self.scheduler, self.allowance, self.learner.experience, self.tally)
+
+    @cached_property
+    def account(self) -> Account:
+        """Who asks about the account."""
+        from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
+
+        return Account(self._transport, self.scheduler, rng=self._rng, check_open=self._check_open)
+
+    def _budget(self, limit: float, journal: Journal, *, allow_unpriced: bool) -> Budget:
+        from kling_async.engine.budget import Budget  # noqa: PLC0415 - few have one
+
+        return Budget(
+            limit,
+            allow_unpriced=allow_unpriced,
+            price=self.account.price,
+            history=journal.history,
+            open_watches=self.roster.watches,
+        )
+
+    def _check_open(self) -> None:
+        if self.closing:
+            raise self.closed("the session is closed")
+
+    def learned(self) -> dict[str, Any]:
+        """How long generations take, as data."""
+        from kling_async.pacing.keepsake import as_data  # noqa: PLC0415 - few ask
+
+        return as_data(self.learner.experience)
 
     def awaits(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether the session cannot end before this task, in which a source is read."""

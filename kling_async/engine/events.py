@@ -91,10 +91,12 @@ class Polled(Event):
     Attributes:
         status: How far it is.
         polls: The number of polls of this job, this one included.
+        expected_at: When it will be done, as likely before as after, in the loop's time; None once it has ended.
     """
 
     status: Status
     polls: int
+    expected_at: float | None
 
 
 @frozen(eq=False, repr=False)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
+    from kling_async.engine.expectation import ExpectedCompletion
     from kling_async.engine.watch import Watch
     from kling_async.errors import KlingError
     from kling_async.journal.base import State
@@ -33,6 +34,10 @@ class Keeper(Protocol):
         """Stop watching a job."""
         ...
 
+    def expected(self, watch: Watch) -> ExpectedCompletion | None:
+        """When a generation will be done."""
+        ...
+
     async def flush(self) -> None:
         """Return once everything recorded until now is durable."""
         ...
@@ -45,9 +50,9 @@ class Job:
     goes on, and may be awaited again. A job whose failure nobody asks about is not complained of.
 
     A job has a **state**, its generation's life, which outlives the session, and **settles** once in this session:
-    ``done()`` says that it has. Settling with `OutOfCredits`, `AuthenticationError`, `DeadlineExceeded`,
-    `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was; submitting the same key again, or
-    resuming the id, makes a new job that carries on.
+    ``done()`` says that it has. Settling with `OutOfCredits`, `SpendLimitReached`, `AuthenticationError`,
+    `DeadlineExceeded`, `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was; submitting the
+    same key again, or resuming the id, makes a new job that carries on.
     """
 
     __slots__ = ("__weakref__", "_keeper", "_watch")
@@ -96,6 +101,11 @@ class Job:
     def polls(self) -> int:
         """How many times the vendor was asked about it; refusals for asking too often are not counted."""
         return self._watch.polls
+
+    @property
+    def expected_completion(self) -> ExpectedCompletion | None:
+        """When it will be done, as far as is known now; None unless it is at the vendor and being watched."""
+        return self._keeper.expected(self._watch)
 
     def done(self) -> bool:
         """Whether it has settled in this session."""
@@ -170,8 +180,8 @@ class Job:
     def token(self) -> str:
         """The job as a text to go on with elsewhere: ``session.resume(token)`` in another process or on another host.
 
-        Versioned JSON, without secrets. Taken before the vendor's id is known, it can only be used to look the job up,
-        in the journal or in the account's log, and never to submit it.
+        Versioned JSON, without secrets; of files it holds URLs and paths, and no contents. Taken before the vendor's id
+        is known, it can only be used to look the job up, in the journal or in the log, and never to submit it.
         """
         return write_token(self._watch.record)
 

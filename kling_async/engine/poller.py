@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import Status
 from kling_async.engine import events
-from kling_async.engine.steps import Halt, Throttled
+from kling_async.engine.steps import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
     BadRequest,
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step
     from kling_async.engine.watch import Watch
-    from kling_async.pacing.cadence import Polling
+    from kling_async.pacing.learner import Forecast, Learner
+    from kling_async.pacing.polling import Polling
     from kling_async.transport.base import Transport
 
 __all__ = ["Poller"]
@@ -47,23 +48,27 @@ class Poller:
         transport: Transport,
         roster: Roster,
         polling: Polling,
+        learner: Learner,
         *,
         rng: Random,
     ) -> None:
         self._transport = transport
         self._roster = roster
-        self._cadence = polling.cadence()
         self._polling = polling
+        self._learner = learner
         self._rng = rng
         self._now = roster.loop.time
         self._unknown_words: set[str] = set()  # statuses warned about already
 
-    def first(self, watch: Watch) -> float:
-        """When to ask first: at once about a generation of which nothing but its id is known."""
-        now = self._now()
+    def begin(self, watch: Watch) -> None:
+        """Follow a generation from here on; one of which nothing but its id is known is asked about at once."""
+        watch.course = self._learner.begin(watch.model, watch.duration, watch.accepted_at, watch.deadline)
         if watch.record.request is None:
-            return now
-        return max(now, min(self._cadence.next_poll(watch, now, self._rng), watch.deadline))
+            watch.course.held = self._now()
+
+    def forecast(self, watch: Watch) -> Forecast | None:
+        """When a generation that is followed is expected to have ended."""
+        return None if watch.course is None else self._learner.forecast(watch.course, self._now())
 
     def wait_after(self, failures: int) -> float:
         """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
@@ -73,7 +78,7 @@ class Poller:
         """Ask once, at this instant, and see the answer through."""
         record = watch.record
         generation_id = record.generation_id
-        assert generation_id is not None  # noqa: S101 - only what was accepted is polled
+        assert generation_id is not None and watch.course is not None  # noqa: S101, PT018 - only what was begun is polled
         try:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
@@ -88,23 +93,28 @@ class Poller:
             return self._stumbled(watch, MalformedResponse(message), begun, missing=True)
         if watch.troubled_since is not None:
             watch.recovered()
-        watch.polled_at = begun
-        watch.status = generation.status
+        if not generation.status.is_running:
+            self._learner.ended(watch.course, begun)
+            self._tell(watch, generation)
+            return await self._ended(watch, generation)
+        self._learner.running(watch.course, begun, generation.status, self._rng)
+        self._tell(watch, generation)
+        return self._running(watch, generation, begun)
+
+    def _tell(self, watch: Watch, generation: Generation) -> None:
         if self._roster.is_heard:
-            self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls))
-        return (
-            self._running(watch, generation, begun)
-            if generation.status.is_running
-            else await self._ended(watch, generation)
-        )
+            forecast = self.forecast(watch) if generation.status.is_running else None
+            expected_at = None if forecast is None else forecast.median
+            self._roster.emit(
+                watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls, expected_at)
+            )
 
     def _running(self, watch: Watch, generation: Generation, begun: float) -> Step:
         if generation.status is Status.UNKNOWN:
             self._warn_of(generation.raw_status)
         if begun >= watch.deadline:
             return self._expire(watch, f"still {generation.raw_status!r}", None)
-        now = self._now()
-        return _next(watch, self._cadence.next_poll(watch, now, self._rng), now)
+        return Go.ON
 
     async def _ended(self, watch: Watch, generation: Generation) -> Step:
         if generation.video is not None:
@@ -138,10 +148,11 @@ class Poller:
         if begun >= watch.deadline:
             return self._expire(watch, "and the last poll told nothing", error)
         now = self._now()
-        again_at = _next(watch, now + max(self._polling.min_gap, self.wait_after(failures)), now)
+        # The one poll that must come after the deadline comes right at it.
+        again_at = max(now, min(now + max(self._polling.min_gap, self.wait_after(failures)), watch.deadline))
         _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
-        return again_at
+        return Retry(again_at)
 
     def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> Step:
         record = watch.record
@@ -157,8 +168,3 @@ class Poller:
         if word not in self._unknown_words:
             self._unknown_words.add(word)
             _logger.warning("the vendor uses a status this library does not know, %r; taken as still running", word)
-
-
-def _next(watch: Watch, due: float, now: float) -> float:
-    # The one poll that must come after the deadline comes right at it.
-    return max(now, min(due, watch.deadline))

@@ -37,6 +37,7 @@ _LOOKS_PER_SECOND, _LOOKS_AT_ONCE = 2.5, 40
 
 _FIRST_LOOK, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
 _UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
+_LONGEST_SPAN = 92 * 86_400.0 - 7200.0  # seconds: the vendor shows 92 days at once ("Logs")
 _SKEW = 3600.0  # how far this machine's clock and the vendor's may be apart, in seconds
 
 
@@ -125,7 +126,7 @@ class Reconciler:
         """The log from before the oldest doubtful POST to now, newest first; rows that come meanwhile only shift it."""
         age = self._now() - min(watch.begun_at for watch in doubtful)
         wall = self._wall()
-        start, end = _moment(wall - age - _SKEW), _moment(wall + _SKEW)
+        start, end = _moment(wall - min(age + _SKEW, _LONGEST_SPAN)), _moment(wall + _SKEW)
         offset, has_more = 0, True
         while has_more:
             await sleep_until(self._rate.reserve(self._now()))
@@ -196,7 +197,10 @@ class Reconciler:
     async def _give_up(self, watch: Watch, *, proven: bool) -> None:
         self._doubtful.pop(watch.record.key, None)
         record, settings = watch.record, self._settings
-        if settings.then == "resubmit" and proven and len(record.former_request_ids) < settings.max_resubmits:
+        # What was posted elsewhere, and is known here by its token alone, is never posted here.
+        ours = record.attempts > 0
+        may_again = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
+        if may_again and proven and ours:
             _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
             former = (*record.former_request_ids, record.client_request_id or "")
             try:

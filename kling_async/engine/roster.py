@@ -7,6 +7,7 @@ import logging
 import math
 import secrets
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.api.requests import Request
+    from kling_async.engine.expectation import ExpectedCompletion
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
+    from kling_async.pacing.learner import Forecast
 
 __all__ = ["Roster"]
 
@@ -53,8 +56,9 @@ class Roster:
         self._bus = bus
         self._wall = wall
         self._patience = patience  # how long a generation is watched, in seconds
-        self.on_settled: Callable[[], None] = lambda: None
+        self.on_settled: Callable[[Watch], None] = lambda _: None
         self.on_unrecorded: Callable[[JournalError], None] = lambda _: None
+        self.forecast: Callable[[Watch], Forecast | None] = lambda _: None  # who knows how long generations take
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
@@ -250,6 +254,7 @@ class Roster:
             self._journal.note(watch.record)
             return
         watch.accepted_at = accepted_at
+        watch.begun_at = watch.due = -math.inf  # of no use any more, and many jobs are pending for long
         watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
         watch.reach(Milestone.ACCEPTED)
         self.emit(watch, lambda at, job: events.Accepted(at, job, generation_id))
@@ -293,7 +298,7 @@ class Roster:
         self._announce(watch, error)
         del self.open[record.key], self._watches[record.key]
         watch.reach(Milestone.SETTLED)
-        self.on_settled()
+        self.on_settled(watch)
         if not self.open:
             self._idle.set()
 
@@ -344,6 +349,20 @@ class Roster:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
         return self.standing[State.PENDING] + self.standing[State.UNCERTAIN]
 
+    def expected(self, watch: Watch) -> ExpectedCompletion | None:
+        """When a generation will be done, if it is being watched."""
+        forecast = self.forecast(watch)
+        if forecast is None or watch.settled:
+            return None
+        from kling_async.engine.expectation import ExpectedCompletion  # noqa: PLC0415 - few ask
+
+        median, late = (self._moment(instant) for instant in (forecast.median, forecast.late))
+        return ExpectedCompletion(median, late)
+
+    def _moment(self, instant: float) -> datetime:
+        """An instant of the loop's as a moment of wall-clock time."""
+        return datetime.fromtimestamp(self._wall() + (instant - self.loop.time()), UTC)
+
     async def idle(self) -> None:
         """Wait until no job is open."""
         while self.open:
@@ -369,11 +388,7 @@ class Roster:
 
 
 def _watch(record: Record) -> Watch:
-    request = record.request
-    # An id may name its model after the first colon.
-    model = request.model if request is not None else (record.generation_id or "").partition(":")[2]
-    duration = request.duration_seconds if request is not None else None
-    return Watch(record, model, duration, polls=record.polls, last_status=record.last_status)
+    return Watch(record, polls=record.polls, last_status=record.last_status)
 
 
 def _new_key() -> str:

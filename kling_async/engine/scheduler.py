@@ -1,6 +1,6 @@
 """The scheduler: one coroutine that decides which job's submit or poll goes next, and when.
 
-What is to be done waits on agendas, by instant. One request at a time takes its place from the shared rate, the most
+What is to be done waits in the backlog. One request at a time takes its place from the session's allowance, the most
 urgent one first, and a worker sends it. Nothing is decided in a worker but what its own answer means; what that asks of
 the session comes back here as a step. A worker that has become free asks here for its next poll at once, which spares
 the coroutine a turn of the loop wherever there is nothing else to weigh.
@@ -18,72 +18,68 @@ from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.doubt import doubt
-from kling_async.engine.steps import Halt, Throttled
+from kling_async.engine.steps import Halt, Retry, Throttled
 from kling_async.engine.workers import Workers
-from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, copied
+from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, SpendLimitReached, copied
 from kling_async.journal.base import State
 from kling_async.pacing.agenda import Agenda
-from kling_async.pacing.rate import Gcra, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from anyio.abc import TaskGroup
 
+    from kling_async.engine.backlog import Backlog
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Refusal, Step
     from kling_async.engine.submitter import Submitter
     from kling_async.engine.tally import Tally
     from kling_async.engine.watch import Watch
-    from kling_async.errors import RateLimited
-    from kling_async.pacing.rate import Limits
+    from kling_async.pacing.allowance import Allowance
 
 __all__ = ["Scheduler"]
 
 _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop
-_SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
 _POST_GRACE = 1.0  # how long after a deadline a POST under way is looked at again, in seconds
 
 
 class Scheduler:
-    """Spends the session's requests: submits first, then the poll that is most overdue."""
+    """Spends the session's requests: submits first, then the poll that is needed most."""
 
     def __init__(
         self,
         roster: Roster,
         submitter: Submitter,
         poller: Poller,
-        limits: Limits,
+        backlog: Backlog,
+        allowance: Allowance,
         tally: Tally,
         *,
-        rng: Random,
+        max_polls: int,
+        review_every: float,
     ) -> None:
         self.on_doubt: Callable[[Watch], None] = lambda _: None  # who looks for what may have been bought
         self.on_halt: Callable[[], None] = lambda: None  # who looks whether it is over
         self._roster = roster
         self._submitter = submitter
         self._poller = poller
-        self._limits = limits
+        self._backlog = backlog
+        self._allowance = allowance
         self._tally = tally
-        self._rng = rng
+        self._max_polls = max_polls
+        self._review_every = review_every  # seconds from one look at all that sleep to the next
         self.now = self._now = roster.loop.time
         self._alarm = Alarm(roster.loop)
-        self._rate = Gcra(limits.requests_per_second, limits.burst)
-        self._pause = Pause()  # after a refused poll: holds everything
-        self._submit_pause = Pause()  # after a refused submit: holds submits, as the account's slots may be full
-        self._submits: Agenda[Watch] = Agenda()
-        self._polls: Agenda[Watch] = Agenda()
-        self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that may still be queued then
+        self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that are not asked about in time by themselves
+        self._review_at = -math.inf
         self._submitting = 0  # POSTs under way
         self._polling = 0  # GETs under way
-        self._submits_in_a_row: int = 0
         self._halted: Refusal | None = None
         self._concerned: deque[Watch] = deque()  # jobs that are to be told of it
-        roster.on_settled = self.room_again
+        roster.on_settled = self._room_again
         roster.on_unrecorded = self.halt
 
     # What callers ask
@@ -93,36 +89,30 @@ class Scheduler:
         state = watch.record.state
         if state is State.SUBMITTING:  # its last watch ended before its POST did
             self._roster.note(watch, State.UNCERTAIN)
-        if state is not State.PENDING and watch.deadline < math.inf:
-            self._expiries.put(watch.deadline, watch)
-            self._alarm.wake_by(watch.deadline)
-        self._put(watch, self._poller.first(watch) if state is State.PENDING else self._now())
-        self._alarm.wake_by(watch.due)
+        if state is not State.PENDING:
+            self._expect_expiry(watch)
+        self._put(watch, self._now())
+        self._alarm.wake()
 
     def resume(self) -> None:
         """Let submits go on after the account refused them."""
         self._halted = None
-        self.room_again()
-
-    def room_again(self) -> None:
-        """A job has settled, so the account may have a slot free: submits need not wait for their pause to end."""
-        self._submit_pause.lift(self._now())
         self._alarm.wake()
 
     async def turn(self) -> None:
         """Wait for a place among the session's requests, and take it."""
         self._tally.calls += 1
-        await sleep_until(max(self._rate.reserve(self._now()), self._pause.until))
+        await sleep_until(self._allowance.take(self._now()))
 
     @property
     def halted(self) -> Refusal | None:
         """Why submits do not go on, if they do not."""
         return self._halted
 
-    @property
-    def paused_until(self) -> float:
-        """Until when everything is held after a refusal, in the loop's time; in the past if nothing is."""
-        return self._pause.until
+    def _room_again(self, watch: Watch) -> None:
+        """A job has settled, so the account may have a slot free."""
+        self._backlog.drop(watch)
+        self._alarm.wake()
 
     # Deciding
 
@@ -138,60 +128,62 @@ class Scheduler:
                 self._expire(self._expiries.take_due(now))
             elif start_at <= now:
                 self._start(now, pool, submits)
-            else:
-                now = await self._alarm.sleep_until(min(start_at, self._expiries.next_due))
+            elif self._next_review > now:
+                now = await self._alarm.sleep_until(min(start_at, self._expiries.next_due, self._next_review))
                 continue
             decisions += 1
-            if decisions % _STRIDE == 0:
+            if self._next_review <= now:
+                self._review(now)
+                await asyncio.sleep(0)  # each piece of a review is long enough for one turn of the loop
+            elif decisions % _STRIDE == 0:
                 await asyncio.sleep(0)
             now = max(now, self._now())
 
     def _next_start(self, now: float) -> float:
         """The earliest instant at which some request may be started, as far as is known now."""
-        wanted = min(self._submit_at, self._poll_at)
-        return wanted if wanted == math.inf else max(wanted, self._pause.until, self._rate.ready_at(now))
+        wanted = min(self._submit_at(now), self._poll_at(now))
+        if wanted == math.inf:
+            self._allowance.waiting(now, due=False)
+            return wanted
+        start_at = max(wanted, self._allowance.request_at(now))
+        if start_at > now:
+            self._allowance.waiting(now, due=wanted <= now)
+        return start_at
 
-    @property
-    def _submit_at(self) -> float:
-        if not self._submits:  # the usual case, asked about before every poll
+    def _submit_at(self, now: float) -> float:
+        if not self._backlog.submits:  # the usual case, asked about before every poll
             return math.inf
-        in_flight = self._submitting + self._roster.at_vendor
-        at_once = 1 if self._submit_pause.streak else self._limits.max_submits  # after a refusal, one tries for all
-        if self._submitting >= at_once or in_flight >= self._limits.max_in_flight:
-            return math.inf
-        return max(self._submits.next_due, self._submit_pause.until)
+        at = max(
+            self._backlog.submit_due,
+            self._allowance.submit_at(now, self._roster.at_vendor, self._submitting),
+        )
+        return max(at, self._allowance.retry_at(now)) if self._backlog.submit_is_retry else at
 
-    @property
-    def _poll_at(self) -> float:
-        return math.inf if self._polling >= self._limits.max_polls else self._polls.next_due
+    def _poll_at(self, now: float) -> float:
+        return math.inf if self._polling >= self._max_polls else self._backlog.poll_at(now)
 
     def _start(self, now: float, pool: Workers, submits: TaskGroup) -> None:
-        """Start what is due and most urgent; a job that has settled meanwhile just leaves its agenda."""
-        submit = self._submit_at <= now and not (self._poll_at <= now and self._submits_in_a_row >= _SUBMITS_PER_POLL)
-        if not submit:
-            if (poll := self._take_poll(now)) is not None:
-                pool.give(poll)
-            return
-        watch = self._submits.take_due(now)
-        if watch is not None and not watch.settled and watch.record.state is State.QUEUED:
-            self._rate.reserve(now)
-            self._submits_in_a_row += 1
-            self._submitting += 1
-            submits.start_soon(self._submit, watch, name="kling_async submit")
+        """Start what is due and most urgent; a job that has settled meanwhile just leaves the backlog."""
+        submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
+        if submit_due and self._backlog.submit_goes_first(polls_due=polls_due):
+            if (watch := self._backlog.take_submit(now)) is not None:
+                self._allowance.take_submit(now)
+                self._submitting += 1
+                submits.start_soon(self._submit, watch, name="kling_async submit")
+        elif (poll := self._take_poll(now)) is not None:
+            pool.give(poll)
 
     def _take_poll(self, now: float) -> Watch | None:
-        watch = self._polls.take_due(now)
-        if watch is None or watch.settled:
-            return None
-        self._rate.reserve(now)
-        self._submits_in_a_row = 0
-        self._polling += 1
+        watch = self._backlog.take_poll(now)
+        if watch is not None:
+            self._allowance.take(now)
+            self._polling += 1
         return watch
 
     def _more(self) -> Watch | None:
         """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
         now = self._now()
-        if not self._submits and not self._concerned:
+        if not self._backlog.submits and not self._concerned:
             start_at = self._next_start(now)
             if start_at > now:
                 self._alarm.wake_by(start_at)
@@ -201,10 +193,27 @@ class Scheduler:
         self._alarm.wake()
         return None
 
+    @property
+    def _next_review(self) -> float:
+        return self._review_at if self._backlog.polls else math.inf
+
+    def _review(self, now: float) -> None:
+        """Look at some more of those that sleep: what was learned meanwhile may make them due sooner."""
+        if self._backlog.review(now, self._allowance.rate):
+            self._review_at = now + self._review_every
+
+    # Deadlines
+
+    def _expect_expiry(self, watch: Watch) -> None:
+        if watch.deadline < math.inf:
+            self._expiries.put(watch.deadline, watch)
+
     def _expire(self, watch: Watch | None) -> None:
         if watch is None or watch.settled:
             return
-        if watch.record.state is State.UNCERTAIN:
+        if watch.record.state is State.PENDING:
+            self._backlog.hurry(watch, self._now())
+        elif watch.record.state is State.UNCERTAIN:
             self._roster.settle(watch, doubt(watch))
         elif watch.record.state is State.QUEUED:
             message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
@@ -228,7 +237,13 @@ class Scheduler:
         finally:
             self._submitting -= 1
             self._alarm.wake()
-        self._follow(watch, step, self._submit_pause, begun)
+        now, running = self._now(), self._roster.at_vendor
+        if isinstance(step, Throttled):
+            until = self._allowance.submit_refused(now, begun, running, step.error.retry_after)
+            self._refused(watch, step, until, submit=True)
+        elif watch.record.state is State.PENDING:
+            self._allowance.submit_passed(now, begun, running)
+        self._follow(watch, step)
 
     async def _poll(self, watch: Watch) -> None:
         self._tally.polls += 1
@@ -239,7 +254,13 @@ class Scheduler:
             step = self._mistaken(watch, mistake)
         finally:
             self._polling -= 1
-        self._follow(watch, step, self._pause, begun)
+        now = self._now()
+        if isinstance(step, Throttled):
+            until = self._allowance.poll_refused(now, begun, step.error.retry_after)
+            self._refused(watch, step, until, submit=False)
+        elif not isinstance(step, Retry):
+            self._allowance.poll_passed(now, begun)
+        self._follow(watch, step)
 
     def _mistaken(self, watch: Watch, mistake: BaseException) -> Step:
         """A mistake in the handling of one job settles that job and nothing else."""
@@ -251,37 +272,38 @@ class Scheduler:
         self._roster.settle(watch, error)
         return None
 
-    def _follow(self, watch: Watch, step: Step, pause: Pause, begun: float) -> None:
-        if isinstance(step, Throttled):
-            self._refused(watch, step.error, pause, begun)
-        elif isinstance(step, Halt):
-            self.halt(step.error)
-            self._put(watch, watch.due)
-        else:
-            pause.accepted(begun)
-            if step is not None:
-                self._put(watch, step)
-
-    def _refused(self, watch: Watch, error: RateLimited, pause: Pause, begun: float) -> None:
-        """Slow down, and put the job back as it was: nothing was learned about it."""
+    def _refused(self, watch: Watch, step: Throttled, until: float, *, submit: bool) -> None:
         self._tally.throttled += 1
-        pause.refused(self._now(), begun, error.retry_after, self._rng)
-        submit = pause is self._submit_pause
-        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", error)
-        self._roster.emit(watch, lambda at, job: events.Throttled(at, job, submit, pause.until))
-        self._put(watch, watch.due)
+        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", step.error)
+        self._roster.emit(watch, lambda at, job: events.Throttled(at, job, submit, until))
+
+    def _follow(self, watch: Watch, step: Step) -> None:
+        if isinstance(step, Halt):
+            self.halt(step.error)
+        if isinstance(step, Retry):
+            self._put(watch, step.at)
+        elif step is not None:
+            self._put(watch, watch.due)
 
     def _put(self, watch: Watch, due: float) -> None:
+        """Have a job wait for its next request; ``due`` says when, unless that is for its course to say."""
         if self._halted is not None:
             self._tell(watch)
         if watch.settled:
             return
-        if watch.record.state is State.UNCERTAIN:
+        state = watch.record.state
+        if state is State.UNCERTAIN:
             self.on_doubt(watch)
-            return
-        watch.due = due
-        agenda = self._submits if watch.record.state is State.QUEUED else self._polls
-        agenda.put(due, watch)
+        elif state is State.QUEUED:
+            self._backlog.put_submit(watch, due)
+        elif watch.course is None:
+            self._poller.begin(watch)
+            self._backlog.put_poll(watch)
+        elif watch.failures:
+            self._backlog.put_retry(watch, due)
+            self._expect_expiry(watch)
+        else:
+            self._backlog.put_poll(watch)
 
     def halt(self, error: Refusal) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""
@@ -294,6 +316,8 @@ class Scheduler:
 
     def _tell(self, watch: Watch) -> None:
         if self._halted is not None and watch.record.state in _stopped_by(self._halted):
+            if isinstance(self._halted, SpendLimitReached) and watch.afforded:
+                return
             self._roster.settle(watch, copied(self._halted))
 
 

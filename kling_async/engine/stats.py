@@ -7,13 +7,35 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.journal.base import State
+from kling_async.pacing.experience import Phase
 
 if TYPE_CHECKING:
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
     from kling_async.engine.tally import Tally
+    from kling_async.pacing.allowance import Allowance
+    from kling_async.pacing.experience import Experience
 
-__all__ = ["Stats", "snapshot"]
+__all__ = ["LearnedDuration", "Stats", "snapshot"]
+
+
+@frozen(kw_only=True)
+class LearnedDuration:
+    """How long one kind of generation takes from when it is taken up, by what was seen of it.
+
+    Attributes:
+        model: The vendor's id of the model.
+        duration: The length of the video in seconds, if it was asked for.
+        median: As likely to take less as more, in seconds.
+        p90: Nine in ten take less, in seconds.
+        generations: How many ends that was learned from, older ones counting less; 0 for what the catalogue says.
+    """
+
+    model: str
+    duration: int | None
+    median: float
+    p90: float
+    generations: float
 
 
 @frozen(kw_only=True)
@@ -35,6 +57,9 @@ class Stats:
         calls: Other requests to the API begun.
         throttled: Answers that refused a request for asking too much (429).
         paused_for: How long everything is held after such an answer, in seconds from now; 0 if nothing is.
+        requests_per_second: How fast requests may follow each other now.
+        slots: How many generations the account seems to run at once; None while no limit was met.
+        learned: How long each kind of generation takes, in the order they were first asked for.
         halted: Why the account refuses submits, if it does.
     """
 
@@ -52,6 +77,9 @@ class Stats:
     calls: int
     throttled: int
     paused_for: float
+    requests_per_second: float
+    slots: int | None
+    learned: tuple[LearnedDuration, ...]
     halted: str | None
 
     @property
@@ -65,7 +93,7 @@ class Stats:
         return self.completed + self.failed + self.rejected + self.abandoned + self.interrupted
 
 
-def snapshot(roster: Roster, scheduler: Scheduler, tally: Tally) -> Stats:
+def snapshot(roster: Roster, scheduler: Scheduler, allowance: Allowance, experience: Experience, tally: Tally) -> Stats:
     """The numbers as they are now."""
     standing, settled = roster.standing, roster.settled
     return Stats(
@@ -82,6 +110,23 @@ def snapshot(roster: Roster, scheduler: Scheduler, tally: Tally) -> Stats:
         polls=tally.polls,
         calls=tally.calls,
         throttled=tally.throttled,
-        paused_for=max(0.0, scheduler.paused_until - roster.loop.time()),
+        paused_for=max(0.0, allowance.paused_until - roster.loop.time()),
+        requests_per_second=allowance.rate,
+        slots=allowance.slots,
+        learned=_learned(experience),
         halted=None if scheduler.halted is None else scheduler.halted.message,
+    )
+
+
+def _learned(experience: Experience) -> tuple[LearnedDuration, ...]:
+    return tuple(
+        LearnedDuration(
+            model=kind.model,
+            duration=kind.duration,
+            median=table.hazard.median,
+            p90=table.hazard.quantile(0.9),
+            generations=table.jobs,
+        )
+        for kind, table in experience
+        if kind.phase is Phase.GENERATING
     )

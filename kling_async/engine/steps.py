@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from kling_async.errors import AuthenticationError, JournalError, OutOfCredits, RateLimited
+    from kling_async.errors import AuthenticationError, JournalError, OutOfCredits, RateLimited, SpendLimitReached
 
-    Refusal = AuthenticationError | OutOfCredits | JournalError
+    Refusal = AuthenticationError | OutOfCredits | JournalError | SpendLimitReached
 
-__all__ = ["Halt", "Step", "Throttled"]
+__all__ = ["Go", "Halt", "Retry", "Step", "Throttled"]
+
+
+class Go(Enum):
+    """The vendor answered."""
+
+    ON = "on"  # the job goes on, as its state asks
+
+
+@frozen(eq=False)
+class Retry:
+    """Nothing was learned, and nothing bought: the job is to be tried again, not before this instant."""
+
+    at: float
 
 
 @frozen(eq=False)
@@ -28,5 +42,5 @@ class Halt:
     error: Refusal
 
 
-Step = float | Throttled | Halt | None
-"""A number: take the job up again at this instant, to submit or to poll it, as its state says. None: it has settled."""
+Step = Go | Retry | Throttled | Halt | None
+"""None: the job has settled."""

@@ -7,14 +7,17 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from kling_async.api.protocol import Accepted, Refused, TryAgain, Uncertain, read_submit, submit_failure, submit_request
+from kling_async.api.protocol import Accepted, Refused, TryAgain, Uncertain, read_submit, submit_failure
 from kling_async.engine import events
-from kling_async.engine.steps import Halt, Throttled
+from kling_async.engine.media import submission
+from kling_async.engine.steps import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
+    InvalidRequest,
     JournalError,
     OutOfCredits,
     RateLimited,
+    SpendLimitReached,
     TransportError,
 )
 from kling_async.journal.base import State
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpRequest
     from kling_async.api.protocol import SubmitAnswer
+    from kling_async.engine.budget import Budget
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step
@@ -58,6 +62,7 @@ class Submitter:
         self._wall = wall
         self._now = roster.loop.time
         self.closing = False  # the session ends: no POST is begun any more
+        self.budget: Budget | None = None  # who says whether a job can be afforded
 
     async def submit(self, watch: Watch) -> Step:
         """Send a queued job's POST, once, and see its answer through.
@@ -66,7 +71,13 @@ class Submitter:
         """
         record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
-        message = submit_request(record.endpoint, record.request.body(), client_request_id)
+        if self.budget is not None and (refusal := await self.budget.reserve(watch)) is not None:
+            return self._unaffordable(watch, refusal)
+        try:
+            message = await submission(record.request, record.endpoint, client_request_id)
+        except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
+            self._roster.settle(watch, error)
+            return None
         if watch.settled or self.closing:
             return None
         try:
@@ -75,6 +86,15 @@ class Submitter:
         except JournalError as trouble:
             return Halt(trouble)
         return await self._conclude(watch, await self._post(watch, message))
+
+    def _unaffordable(self, watch: Watch, refusal: KlingError) -> Step:
+        """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
+        if isinstance(refusal, AuthenticationError | OutOfCredits | JournalError):
+            return Halt(refusal)
+        if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
+            return Halt(refusal)
+        self._roster.settle(watch, refusal)
+        return None
 
     async def _conclude(self, watch: Watch, answer: SubmitAnswer) -> Step:
         if watch.record.state is State.ABANDONED:
@@ -134,7 +154,7 @@ class Submitter:
             return self._uncertain(watch, TransportError(message))
         watch.recovered()
         await self._roster.accept(watch, generation_id)
-        return self._poller.first(watch)
+        return Go.ON
 
     def _try_again(self, watch: Watch, error: KlingError) -> Step:
         """Nothing was bought: back into the queue, for as long as that makes sense."""
@@ -154,7 +174,7 @@ class Submitter:
             error,
         )
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
-        return again_at
+        return Retry(again_at)
 
     async def _refused(self, watch: Watch, error: KlingError) -> Step:
         if isinstance(error, AuthenticationError | OutOfCredits):
@@ -171,4 +191,4 @@ class Submitter:
         _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
         watch.doubt = error
         self._roster.note(watch, State.UNCERTAIN)
-        return self._now()
+        return Go.ON

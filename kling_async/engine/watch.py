@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async.api.results import Status
-
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
+    from kling_async.pacing.course import Course
 
 __all__ = ["Milestone", "Watch"]
 
@@ -35,23 +34,33 @@ class Watch:
     """
 
     record: Record
-    model: str
-    duration: int | None
     begun_at: float = -math.inf  # when its last POST was begun
     accepted_at: float = math.inf
     deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
-    due: float = -math.inf  # when it was last to be taken up
-    polled_at: float | None = None  # when the last poll that told something was begun
-    status: Status = Status.QUEUED
+    due: float = -math.inf  # when it was last to be submitted
+    course: Course | None = None  # once it is asked about
     last_status: str | None = None  # the vendor's own word
     polls: int = 0
     failures: int = 0  # tries in a row that told nothing
     troubled_since: float | None = None  # when those began
     missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
     doubt: KlingError | None = None  # why nobody knows what became of its POST
+    afforded: bool = False  # its cost is set aside, so that a limit on spending stops it no more
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
+
+    @property
+    def model(self) -> str:
+        """The vendor's id of its model; of one that is known by its id alone, what that says after its first colon."""
+        request = self.record.request
+        return request.model if request is not None else (self.record.generation_id or "").partition(":")[2]
+
+    @property
+    def duration(self) -> int | None:
+        """The length of the video in seconds, if it was asked for."""
+        request = self.record.request
+        return None if request is None else request.duration_seconds
 
     def waiter(self, milestone: Milestone, loop: AbstractEventLoop) -> Future[None]:
         """A future that is resolved once this milestone is reached, or never will be."""

@@ -43,6 +43,15 @@ class Agenda(Generic[T]):
         """When the earliest item is due; infinity when there is none."""
         return self._entries[0][0] if self._entries else math.inf
 
+    @property
+    def first(self) -> T:
+        """The earliest item, left where it is.
+
+        Raises:
+            IndexError: There is none.
+        """
+        return self._entries[0][2]
+
     def take_due(self, now: float) -> T | None:
         """Remove and return the earliest item due by ``now``, or None. Equals come out in the order they went in."""
         if not self._entries or self._entries[0][0] > now:

@@ -24,7 +24,7 @@ class Timeouts:
     Attributes:
         connect: Making a connection, TLS included. 10 s: a host that has not answered by then is not there.
         submit: One POST, whole. 60 s: the vendor answers within a few seconds, and giving up early leaves the job
-            uncertain, the most expensive outcome there is.
+            uncertain, the most expensive outcome there is. One that carries files has 10 s more for each megabyte.
         call: One poll or account call, whole. 30 s.
         file: The longest silence while a file comes in. 30 s. A file as a whole has no limit.
         submission: How long one job's submit is tried while nothing is bought, as with no connection. 900 s: outlasts a

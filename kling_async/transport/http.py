@@ -37,6 +37,7 @@ __all__ = ["HttpTransport"]
 
 _BODY_CAP = 4 * 1024 * 1024
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
+_SLOW_LINE = 100_000  # bytes per second
 _FILE_BUFFER = 128 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -85,6 +86,7 @@ class HttpTransport:
         self._base = checked_base_url(base_url)
         self._root = URL(self._base, encoded=True)
         self._timeouts = Timeouts() if timeouts is None else timeouts
+        self._usual = {lane: self._timeout(lane) for lane in Lane}
         self._trust_env = trust_env
         self._agent = _own_name() if user_agent is None else user_agent
         self._cap = body_cap
@@ -147,6 +149,7 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=trail,
+                timeout=self._patience(request),
             )
             try:
                 body = await _read(response, self._cap)
@@ -230,11 +233,19 @@ class HttpTransport:
                 **({} if lane is Lane.FILE else {"Accept": "application/json"}),
                 "Accept-Encoding": "identity" if lane is Lane.FILE else "gzip, deflate",
             },
-            timeout=self._timeout(lane),
+            timeout=self._usual[lane],
             auto_decompress=False,
             read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
             trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
         )
+
+    def _patience(self, request: HttpRequest) -> aiohttp.ClientTimeout:
+        """A submit that carries files may take as much longer as a slow line needs to send them."""
+        usual = self._usual[request.lane]
+        if request.body is None or len(request.body) < _PIECE:
+            return usual
+        total = self._timeouts.submit + len(request.body) / _SLOW_LINE
+        return aiohttp.ClientTimeout(total=total, connect=usual.connect)
 
     def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
         limits = self._timeouts

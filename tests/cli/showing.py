@@ -38,9 +38,9 @@ def stats(**numbers: Any) -> Stats:
     """A session's numbers; those that are not given are 0."""
     names = (
         "queued submitting pending uncertain completed failed rejected abandoned interrupted submits polls calls "
-        "throttled paused_for"
+        "throttled paused_for requests_per_second"
     )
-    return Stats(**(dict.fromkeys(names.split(), 0) | {"halted": None} | numbers))
+    return Stats(**(dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()} | numbers))
 
 
 def row(**facts: Any) -> Row:

@@ -15,6 +15,7 @@ from kling_async import (
     GenerationFailed,
     Interrupted,
     Job,
+    LearnedDuration,
     Request,
     SessionClosed,
     TextToVideo,
@@ -181,15 +182,14 @@ def test_the_rates_are_the_sessions() -> None:
     assert (view.paused_for, view.halted, view.elapsed) == (1.5, "403", 12.0)
 
 
-def test_what_a_generation_took_is_learned_from() -> None:
-    board = fed()
-    before = board.view(stats(pending=1), 110.0)
-    one, other = job(), job()
-    for event in (Accepted(110.0, one, "g1"), Accepted(110.0, other, "g2"), Completed(3110.0, one, FILM)):
-        board.take(event)
-    assert before.left is None
-    after = board.view(stats(pending=1, completed=1), 110.0).left
+def test_what_the_session_has_learned_is_gone_by() -> None:
+    other = job()
+    request = other.request
+    assert request is not None
+    slow = LearnedDuration(model=request.model, duration=None, median=900.0, p90=1200.0, generations=5.0)
+    assert fed().view(stats(pending=1), 110.0).left is None
     unlearned = fed(Accepted(110.0, other, "g2")).view(stats(pending=1, completed=23), 110.0).left
+    after = fed(Accepted(110.0, other, "g2")).view(stats(pending=1, completed=23, learned=(slow,)), 110.0).left
     assert after is not None
     assert unlearned is not None
     assert after > 2 * unlearned

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async import Request, TextToVideo, find_model
+from kling_async import LearnedDuration, Request, TextToVideo, find_model
 from kling_async.cli.forecast import Forecast
 
 MODEL = "klingai/v2.5-turbo/pro/text-to-video"
@@ -31,11 +31,11 @@ def test_what_is_not_known_takes_the_middle_of_what_is(request_: Request | None)
     assert Forecast().seconds(request_) == 240
 
 
-def test_what_is_seen_soon_outweighs_what_was_expected() -> None:
+def test_what_the_session_has_learned_counts_and_only_for_its_kind() -> None:
     forecast = Forecast()
-    for _ in range(200):
-        forecast.learn(REQUEST, usual() / 2)
-    assert forecast.seconds(REQUEST) == pytest.approx(usual() / 2, rel=0.05)
+    forecast.learn([LearnedDuration(model=MODEL, duration=None, median=12.0, p90=20.0, generations=3.5)])
+    assert forecast.seconds(REQUEST) == 12.0
+    assert forecast.seconds(TextToVideo("a fox", model=MODEL, duration=5)) == pytest.approx(usual())
 
 
 def test_with_nothing_under_way_and_nothing_waiting_nothing_is_left() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("silent")
 
-EAGER = Polling(quantile=0.001, interval=1.0, jitter=0.0)  # asks every second, so jobs settle in the order they finish
+EAGER = Polling.fixed(1)  # asks every second, so jobs settle in the order they finish
 
 
 def requests(count: int) -> Iterator[Request]:

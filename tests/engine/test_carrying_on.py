@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kling_async import Record
 
-STEADY = Polling(quantile=0.5, interval=10, jitter=0)
+STEADY = Polling.fixed(10, first=240)
 MODEL = "made-up/model"
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("silent")
 
-STEADY = Polling(quantile=0.5, interval=10.0, jitter=0.0)
+STEADY = Polling.fixed(10, first=240)
 MODEL = "made-up/model"  # not in the catalogue, so typically 240 s: the first poll comes 240 s after acceptance
 
 
@@ -64,8 +64,8 @@ async def test_a_life_that_goes_well() -> None:
         Queued(0.0, job),
         Submitted(0.0, job, attempt=1),
         Accepted(1.0, job, generation_id="g1"),
-        Polled(242.0, job, status=Status.GENERATING, polls=1),
-        Polled(252.0, job, status=Status.COMPLETED, polls=2),
+        Polled(242.0, job, status=Status.GENERATING, polls=1, expected_at=pytest.approx(381.9, abs=0.1)),
+        Polled(252.0, job, status=Status.COMPLETED, polls=2, expected_at=None),
         Completed(252.0, job, video=video),
     ]
 
@@ -81,7 +81,7 @@ async def test_a_generation_that_fails() -> None:
     assert isinstance(error, GenerationFailed)
     assert (await told(events))[2:] == [
         Accepted(0.0, job, generation_id="g1"),
-        Polled(240.0, job, status=Status.FAILED, polls=1),
+        Polled(240.0, job, status=Status.FAILED, polls=1, expected_at=None),
         Failed(240.0, job, error=error),
     ]
 
@@ -125,7 +125,7 @@ async def test_a_poll_that_is_throttled() -> None:
     throttled, polled, completed = (await told(events))[3:]
     assert isinstance(throttled, Throttled)
     assert (throttled.at, throttled.job, throttled.submit) == (240.0, job, False)
-    assert polled == Polled(throttled.until, job, status=Status.COMPLETED, polls=1)
+    assert polled == Polled(throttled.until, job, status=Status.COMPLETED, polls=1, expected_at=None)
     assert completed == Completed(throttled.until, job, video=video)
 
 
@@ -190,7 +190,10 @@ async def test_a_resumed_generation_is_not_told_of_as_queued() -> None:
         job = kling.resume("old")
         video = await job
 
-    assert await told(events) == [Polled(0.0, job, Status.COMPLETED, polls=1), Completed(0.0, job, video)]
+    assert await told(events) == [
+        Polled(0.0, job, Status.COMPLETED, polls=1, expected_at=None),
+        Completed(0.0, job, video),
+    ]
 
 
 # Subscribing

@@ -40,7 +40,7 @@ from kling_async import (
 if TYPE_CHECKING:
     from kling_async import HttpRequest, HttpResponse, Record
 
-STEADY = Polling(quantile=0.5, interval=10, jitter=0)
+STEADY = Polling.fixed(10, first=240)
 MODEL = "made-up/model"
 
 
@@ -610,7 +610,7 @@ def test_abandoning_while_something_is_being_recorded_is_final(instant: float, p
     async def run() -> None:
         journal = _Slow()
         vendor = ScriptedVendor(takes=190, latency=1)
-        async with session(vendor, journal=journal, polling=Polling(quantile=0.01, interval=1, jitter=0)) as kling:
+        async with session(vendor, journal=journal, polling=Polling.fixed(1, first=97)) as kling:
             job = kling.submit(prompt(), key="k")
             await asyncio.sleep(instant)
             assert not job.done()

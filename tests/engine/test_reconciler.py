@@ -27,7 +27,7 @@ from kling_async import (
 if TYPE_CHECKING:
     from kling_async import KlingSession
 
-STEADY = Polling(quantile=0.5, interval=10, jitter=0)
+STEADY = Polling.fixed(10, first=240)
 MODEL = "klingai/v2.1-master-text-to-video"
 LOST = RequestTimeout("no answer in time", sent=True)
 
@@ -213,6 +213,20 @@ async def test_proven_absence_is_submitted_again_where_the_caller_chose_so() -> 
         assert (await job).generation_id == "g3"
         assert vendor.submits == 3
         assert len(set(vendor.names)) == 3
+
+
+@virtual
+async def test_what_is_known_by_its_token_alone_is_never_submitted_again() -> None:
+    vendor = lose(1)
+    async with with_log(vendor) as elsewhere:
+        token = (await _absent(elsewhere, vendor, later=False)).token()
+    async with with_log(vendor, reconciliation=Reconciliation(after=600, then="resubmit")) as kling:
+        job = kling.resume(token)
+        other = await kling.submit(prompt("later"))
+        vendor.rows = [row(vendor.names[1], other.generation_id)]
+        with pytest.raises(SubmissionUncertain):
+            await job
+    assert vendor.submits == 2
 
 
 @virtual

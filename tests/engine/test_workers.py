@@ -18,7 +18,7 @@ def test_leaving_a_busy_session_at_any_turn_of_the_loop_is_quiet(turns: int) -> 
     async def run() -> None:
         vendor = ScriptedVendor(on_poll=lambda which, _: running(which))
         limits = Limits(requests_per_second=math.inf, max_polls=5)
-        async with session(vendor, limits=limits, polling=Polling(interval=1e-6, min_gap=1e-6)) as kling:
+        async with session(vendor, limits=limits, polling=Polling.fixed(1e-6)) as kling:
             for n in range(20):
                 kling.resume(f"g{n}")
             for _ in range(turns):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PROGRAM = Path(__file__).with_name("fault_child.py")
 _PATIENCE = 30  # seconds: nothing hangs
 QUICK: dict[str, Any] = {
-    "scale": 1e6,
     "interval": 0.01,
     "min_gap": 0.01,
     "retry_base": 0.01,
@@ -122,7 +121,7 @@ class Case:
             "api_key": KEY,
             "base_url": settings.get("base_url") or self.url,
             "journal": self.path,
-            "polling": Polling(**QUICK | settings.pop("polling", {})),
+            "polling": Polling.fixed(**QUICK | settings.pop("polling", {})),
             "timeouts": Timeouts(**{"close": 0.2, "generation": 20} | settings.pop("timeouts", {})),
             "reconciliation": Reconciliation(after=0.2),
             "limits": Limits(requests_per_second=1000, burst=1000),

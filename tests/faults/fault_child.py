@@ -65,7 +65,7 @@ class Mortal(SQLiteJournal):
 
 def new_session() -> KlingSession:
     reconciler._FIRST_LOOK = 0.02
-    quick = Polling(scale=1e6, interval=0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05)
+    quick = Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05)
     return KlingSession(
         base_url=TOLD["url"],
         journal=Mortal(TOLD["journal"]),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 MODEL = "made-up/model"
-STEADY = Polling(quantile=0.5, interval=10, jitter=0)  # first asks after 240 s
+STEADY = Polling.fixed(10, first=240)  # first asks after 240 s
 
 
 class Wall:

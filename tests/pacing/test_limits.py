@@ -12,7 +12,8 @@ COUNTS = ["burst", "max_in_flight", "max_submits", "max_polls", "max_downloads"]
 
 def test_the_defaults_are_the_documented_ones() -> None:
     limits = Limits()
-    assert (limits.requests_per_second, limits.burst, limits.max_in_flight) == (10.0, 5, 1000)
+    assert (limits.requests_per_second, limits.submits_per_second) == (None, math.inf)
+    assert (limits.burst, limits.max_in_flight) == (5, 1000)
     assert (limits.max_submits, limits.max_polls, limits.max_downloads) == (16, 64, 4)
 
 
@@ -21,13 +22,12 @@ def test_a_rate_may_be_slow_whole_or_infinite(rate: float) -> None:
     assert Limits(requests_per_second=rate).requests_per_second == rate
 
 
-@pytest.mark.parametrize("rate", [0, 0.0009, -1.0, -math.inf, math.nan, "10", None, True])
-def test_a_bad_rate_is_refused_by_name_value_and_what_is_allowed(rate: object) -> None:
+@pytest.mark.parametrize("name", ["requests_per_second", "submits_per_second"])
+@pytest.mark.parametrize("rate", [0, 0.0009, -1.0, -math.inf, math.nan, "10", True])
+def test_a_bad_rate_is_refused_by_name_value_and_what_is_allowed(name: str, rate: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Limits(requests_per_second=rate)  # type: ignore[arg-type]
-    assert caught.value.message == (
-        f"requests_per_second is {rate!r}; it takes a number per second, 0.001 or more, or math.inf"
-    )
+        Limits(**{name: rate})  # type: ignore[arg-type]
+    assert caught.value.message == f"{name} is {rate!r}; it takes a number per second, 0.001 or more, or math.inf"
 
 
 @pytest.mark.parametrize("name", COUNTS)

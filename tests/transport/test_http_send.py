@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 from loopback import UNTRUSTED_CERTIFICATE, Exchange, loopback, response
 
 from kling_async.api.messages import HttpRequest, Lane
@@ -275,6 +276,20 @@ async def test_an_answer_that_does_not_come_in_time_is_a_timeout_after_sending(r
 
     assert isinstance(error, RequestTimeout)
     assert error.sent is True
+
+
+async def test_a_submit_that_carries_files_may_take_longer() -> None:
+    """Ten seconds more for each megabyte, on top of what is shorter here than any exchange takes."""
+
+    async def say_ok(exchange: Exchange) -> None:
+        await exchange.send(response(200, b"{}"))
+
+    large = evolve(SUBMIT, body=bytes(1_000_000))
+    async with (
+        loopback(say_ok) as server,
+        HttpTransport(KEY, base_url=server.url, timeouts=Timeouts(submit=1e-9)) as transport,
+    ):
+        assert (await transport.send(large)).status == 200
 
 
 @pytest.mark.parametrize("request_", [POLL, SUBMIT], ids=["GET", "POST"])

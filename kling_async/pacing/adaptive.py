@@ -1,0 +1,180 @@
+"""The request rate, learned: cut when the vendor says "too many" (429), and slowly tried upwards again.
+
+The vendor publishes no limits, so they can only be met. What is met is remembered as a *level*, the rate that the
+vendor seems to bear::
+
+    cut        rate = 0.85 * level
+    return     rate = level * (1 - 0.15 * (1 - t/90)**12)      t < 90 s: quickly back, then long just below the level
+    climb      rate = level * (1 + u/300) + most * (u/60)**3   u = t - 90 s: first a careful look past it, then faster
+
+The shape is that of TCP's CUBIC (Ha, Rhee and Xu, 2008) with a far flatter plateau, as a refusal costs a pause, and
+time spent just below the level costs next to nothing. ``t`` is counted in requests that passed, each worth the time
+that its place took: a session that asks for little, or that is paused, learns nothing and climbs nowhere.
+
+The level is three tenths of the way from the rate that was accepted of late to the rate that was refused. They
+differ where the rate was rising. A limit on every second is then nearer to the one refused; a bucket of tokens hides
+for a while that its limit is passed, and its limit is nearer to the one accepted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from kling_async.pacing.rate import Gcra
+
+__all__ = ["AdaptiveRate"]
+
+_MOST = 50.0  # requests per second: what is ventured at most once a session without a cap was refused
+_CUT = 0.85
+_COOLDOWN = 10.0  # seconds: how old a cut must be when a request is sent, for its refusal to be news
+_RETURN = 90.0  # seconds from a cut back to its level; with a refusal at every return, 2 requests/s lose under 1 %
+_FLATNESS = 12
+_CLIMB = 60.0  # seconds from a level up to the most, wherever the level is
+_LOOK = 300.0  # seconds in which the careful look alone would double the rate
+_TOWARDS_REFUSED = 0.3  # of the way from the rate accepted to the rate refused
+_FULLEST_CUT = 0.5  # of the rate: how far a level falls at once, whatever was counted
+_MEMORY = 30.0  # seconds: over how long accepted requests are counted
+_ENOUGH = 100  # requests: so many tell a rate to a percent, and the newest tell it best
+_SHORTEST = 1.0  # seconds: limits count by the second or longer, so a shorter stretch tells no rate
+
+
+class AdaptiveRate:
+    """Spaces requests evenly at a rate that follows the vendor's refusals: a ``Gcra`` whose rate is learned.
+
+    It never exceeds ``burst + most * t`` requests in any t seconds. It knows nothing of pauses: keep a ``Pause`` beside
+    it. A long Retry-After then neither deepens a cut nor delays the way back up.
+    """
+
+    __slots__ = ("_burst", "_climbed", "_cut_at", "_least", "_level", "_meter", "_most", "_pacer")
+
+    def __init__(self, *, most: float = _MOST, burst: int = 5, initial: float = 10.0, least: float = 0.1) -> None:
+        """Begin at ``initial`` requests per second, within ``least`` and ``most``.
+
+        ``most`` is the caller's cap, and wins over both others. ``math.inf`` means no pacing at all until the first
+        refusal; from then on the most is 50 per second.
+
+        Raises:
+            ConfigurationError: ``burst`` or the rate to begin at is of no use to a ``Gcra``.
+        """
+        self._most = most
+        self._least = min(least, most)
+        self._burst = burst
+        self._level = most if most == math.inf else min(max(initial, least), most)
+        self._climbed = _RETURN  # seconds' worth of accepted requests since the cut; none is to be returned from yet
+        self._cut_at = -math.inf
+        self._meter = _Meter()
+        self._pacer = Gcra(self._level, burst)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, as they are spaced now."""
+        return self._pacer.rate
+
+    @property
+    def level(self) -> float:
+        """Requests per second that the vendor seemed to bear at the last cut; until one, the rate begun with."""
+        return self._level
+
+    def ready_at(self, now: float) -> float:
+        """The earliest instant, not before ``now``, at which a request may go. Consumes nothing."""
+        return self._pacer.ready_at(now)
+
+    def reserve(self, now: float) -> float:
+        """Take the next place, and return its instant: what ``ready_at`` says. It cannot be given back."""
+        return self._pacer.reserve(now)
+
+    def binding(self, now: float) -> None:
+        """From ``now`` on, requests are due that wait for their places, be it for the rate or for a pause."""
+        self._meter.start(now)
+
+    def idle(self, now: float) -> None:
+        """From ``now`` on, nothing is due, or something else holds it back: what passes says little of the limit."""
+        self._meter.stop(now)
+
+    def accepted(self, now: float, sent_at: float) -> None:
+        """A request was answered, and not with 429. Raises the rate, if it went since the cut and the rate binds."""
+        if sent_at <= self._cut_at or not self._meter.running:
+            return
+        self._meter.count(now)
+        if self.rate < self._most:
+            self._climbed += 1 / self.rate
+            self._set(now, self._risen())
+
+    def refused(self, now: float, sent_at: float) -> None:
+        """A request was answered with 429. Cuts the rate to 0.85 of its new level.
+
+        That follows from the last 100 requests accepted while the rate was binding, but not from before the last
+        cut, nor from longer than 30 s ago; and it is at least half of the rate. A request sent before a cut, or within
+        10 s after it, causes no other.
+        """
+        if sent_at < self._cut_at + _COOLDOWN:
+            return
+        if self._most == math.inf:
+            self._most = _MOST
+        refused = min(self.rate, self._most)
+        accepted = min(self._meter.per_second(now), refused)
+        level = accepted + _TOWARDS_REFUSED * (refused - accepted)
+        self._level = max(level, _FULLEST_CUT * refused, self._least)
+        self._climbed = 0.0
+        self._cut_at = now
+        self._meter.reset(now)
+        self._pacer.burst = 1  # a limit by the second counts a burst on top of the rate
+        self._set(now, max(self._least, _CUT * self._level))
+
+    def _risen(self) -> float:
+        beyond = self._climbed - _RETURN
+        if beyond < 0.0:
+            return max(self._least, self._level * (1.0 - (1.0 - _CUT) * (beyond / _RETURN) ** _FLATNESS))
+        looked = self._level * (1.0 + beyond / _LOOK)
+        return min(self._most, looked + self._most * (beyond / _CLIMB) ** 3)
+
+    def _set(self, now: float, rate: float) -> None:
+        self._pacer.set_rate(now, rate)
+        if rate >= self._most:
+            self._pacer.burst = self._burst
+
+    def __repr__(self) -> str:
+        return f"<AdaptiveRate {self.rate:.3g}/s, level {self.level:.3g}/s, most {self._most:.3g}/s>"
+
+
+class _Meter:
+    """Counts what is accepted, on a clock that runs only while the rate binds."""
+
+    __slots__ = ("_elapsed", "_from", "_instants", "_since")
+
+    def __init__(self) -> None:
+        self._since: float | None = None  # when the clock was started, by the caller's clock
+        self._elapsed = 0.0  # what it had run until then
+        self._from = 0.0  # from when on, by this clock, it is counted
+        self._instants: deque[float] = deque(maxlen=_ENOUGH)  # of accepted requests, by this clock
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    def start(self, now: float) -> None:
+        if self._since is None:
+            self._since = now
+
+    def stop(self, now: float) -> None:
+        self._elapsed = self._read(now)
+        self._since = None
+
+    def count(self, now: float) -> None:
+        self._instants.append(self._read(now))
+
+    def per_second(self, now: float) -> float:
+        clock = self._read(now)
+        while self._instants and self._instants[0] < clock - _MEMORY:
+            self._instants.popleft()
+        full = len(self._instants) == _ENOUGH  # then what came before its oldest is forgotten
+        begun = self._instants[0] if full else max(self._from, clock - _MEMORY)
+        return len(self._instants) / max(clock - begun, _SHORTEST)
+
+    def reset(self, now: float) -> None:
+        self._from = self._read(now)
+        self._instants.clear()
+
+    def _read(self, now: float) -> float:
+        return self._elapsed if self._since is None else self._elapsed + max(0.0, now - self._since)

@@ -1,0 +1,123 @@
+"""What a session may ask for now: its rate, pauses, the account's slots and retries, as one decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kling_async.pacing.adaptive import AdaptiveRate
+from kling_async.pacing.gate import SubmitGate
+from kling_async.pacing.quota import RetryQuota
+from kling_async.pacing.rate import Gcra, Pause
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from kling_async.pacing.rate import Limits
+
+__all__ = ["Allowance"]
+
+
+class Allowance:
+    """Tells when the next request may go, and learns from every answer what the vendor bears. Instants are the loop's.
+
+    A refused poll (429) is about the rate: it pauses everything and slows the session. A refused submit is about the
+    account's slots, unless what follows says otherwise: it holds submits alone. ``sent_at`` is when the request that
+    was answered had begun.
+    """
+
+    __slots__ = ("_gate", "_limits", "_pause", "_quota", "_rate", "_rng", "_submits")
+
+    def __init__(self, limits: Limits, rng: Random) -> None:
+        self._limits = limits
+        self._rng = rng
+        rate = limits.requests_per_second
+        self._rate = (
+            AdaptiveRate(burst=limits.burst)
+            if rate is None
+            else AdaptiveRate(most=rate, burst=limits.burst, initial=rate)
+        )
+        self._submits = Gcra(limits.submits_per_second, limits.burst)
+        self._pause = Pause()
+        self._gate = SubmitGate()
+        self._quota = RetryQuota()
+
+    @property
+    def rate(self) -> float:
+        """Requests per second, as they are spaced now."""
+        return self._rate.rate
+
+    @property
+    def slots(self) -> int | None:
+        """How many generations the account seems to run at once; None while no limit was met."""
+        return self._gate.level
+
+    @property
+    def paused_until(self) -> float:
+        """Until when everything is held after a refusal; in the past if nothing is."""
+        return self._pause.until
+
+    def request_at(self, now: float) -> float:
+        """The earliest instant, not before ``now``, at which any request may go."""
+        return max(self._pause.until, self._rate.ready_at(now))
+
+    def submit_at(self, now: float, running: int, under_way: int) -> float:
+        """When a submit may go, so far as submits are held apart; infinity if an answer is to be waited for.
+
+        ``running`` generations are accepted and not known to have ended; ``under_way`` submits are not answered.
+        """
+        if under_way >= self._limits.max_submits or running + under_way >= self._limits.max_in_flight:
+            return float("inf")
+        return max(self._submits.ready_at(now), self._gate.ready_at(running, under_way))
+
+    def retry_at(self, now: float) -> float:
+        """When what told nothing may be tried again, so far as retries are held apart."""
+        return self._quota.ready_at(now)
+
+    def take(self, now: float) -> float:
+        """Take the next place for a request, and return its instant."""
+        return max(self._rate.reserve(now), self._pause.until)
+
+    def take_submit(self, now: float) -> None:
+        """Count a submit that takes its place now."""
+        self._rate.reserve(now)
+        self._submits.reserve(now)
+
+    def take_retry(self, now: float) -> None:
+        """Count a retry, beside the place it takes."""
+        self._quota.take(now)
+
+    def waiting(self, now: float, *, due: bool) -> None:
+        """From ``now`` on nothing is started: for want of a place, if anything is ``due``, or of anything to do."""
+        if due:
+            self._rate.binding(now)
+        else:
+            self._rate.idle(now)
+
+    def poll_passed(self, now: float, sent_at: float) -> None:
+        """The vendor answered a poll, and not with a refusal."""
+        self._pause.accepted(sent_at)
+        self._rate.accepted(now, sent_at)
+        self._gate.polled(sent_at, passed=True)
+        self._quota.succeeded(now)
+
+    def poll_refused(self, now: float, sent_at: float, retry_after: float | None) -> float:
+        """A poll was answered with 429; returns until when everything is held."""
+        self._pause.refused(now, sent_at, retry_after, self._rng)
+        self._rate.refused(now, sent_at)
+        self._gate.polled(sent_at, passed=False)
+        return self._pause.until
+
+    def submit_passed(self, now: float, sent_at: float, running: int) -> None:
+        """A submit was accepted; ``running`` counts it already."""
+        self._rate.accepted(now, sent_at)
+        self._quota.succeeded(now)
+        if self._gate.accepted(sent_at, running):
+            self._rate.refused(now, sent_at)
+
+    def submit_refused(self, now: float, sent_at: float, running: int, retry_after: float | None) -> float:
+        """A submit was answered with 429; returns until when submits are held."""
+        self._gate.refused(now, sent_at, running, retry_after, self._rng)
+        return self._gate.ready_at(running, 0)
+
+    def __repr__(self) -> str:
+        return f"<Allowance {self._rate!r} {self._gate!r} {self._quota!r}>"

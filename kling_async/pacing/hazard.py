@@ -1,0 +1,129 @@
+"""How likely a generation is to end next, and what follows for when to ask.
+
+Let T be the time a generation takes, S(t) the share that takes longer than t, and h = -S'/S its hazard: of those still
+under way at age t, the share that ends per second. A poll that answers "not yet" tells only that T is greater, so a
+plan is a series of ages, followed until the end is noticed. If one poll is worth c seconds of delay, the plan to follow
+is the one with the least of c * polls + delay.
+
+*Where many polls come while h hardly changes*, a plan is a density n(t) of polls. It costs c n for the polls and h / 2n
+for the delay, per second and generation that is still under way, which is least at
+
+    n = sqrt(h / 2c) = sqrt(h) / w,    with w = sqrt(2c), and then costs w sqrt(h)
+
+(Keller 1974, "Optimum checking schedules for systems subject to random failure"). Exponential backoff, equal gaps, and
+densities that follow the density of T instead of its hazard all miss this: polling stops when the end is noticed.
+
+*For one poll after another* (Barlow, Hunter and Proschan 1963, "Optimum checking procedures"): after a poll at a, to
+ask next at b costs c S(a), the delay of those that end between, and what is to come after b, for which the cost of the
+density is taken. That is least where
+
+    S(a) / S(b) - 1 = x + x^2 / 3,    with x = w sqrt(h(b))
+
+so the next poll comes when the odds that the generation has ended since the last one have grown to what the hazard
+asks for. The second term makes that right to the second order for a constant hazard, with polls as discrete as they
+are. No plan need be worked out: a price w and an age give the next age. On made-up durations this costs within half a
+percent of the dynamic programme's plan, from 5 polls a generation to 50. To ask whenever the warped clock, the integral
+of sqrt(h), has advanced by w is the same for small w, but brings up to 7 % more delay for the same polls where the
+hazard turns quickly, as after early failures.
+
+*Where many generations share* R polls per second, the same argument with R as a bound gives all of them one price,
+w = sum of sqrt(h) over all that are pending / R.
+
+What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, with a slow tail
+and a few early failures (`kling_async.pacing.priors`). No real traces went into this yet.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kling_async.pacing.grid import Grid
+
+__all__ = ["Hazard"]
+
+
+class Hazard:
+    """The hazard of one kind of generation by age, constant within each bin. Ages are seconds, 0 or more.
+
+    Never changes: what is learned makes a new one.
+    """
+
+    __slots__ = ("_edges", "_first", "_roots", "_strains", "median", "rates")
+
+    def __init__(self, grid: Grid, rates: Sequence[float]) -> None:
+        """Rates are per second, one a bin, each more than 0 and finite."""
+        self.rates = rates
+        self._edges = grid.edges
+        self._roots = [math.sqrt(rate) for rate in rates]
+        rises = (rate * width for rate, width in zip(rates[:-1], grid.widths[:-1], strict=True))
+        self._strains = list(accumulate(rises, initial=0.0))
+        self.median = self.quantile(0.5)
+        self._first: dict[float, float] = {}  # of a sleep that all generations of a kind begin with
+
+    def sqrt_hazard(self, age: float) -> float:
+        """How many polls per second it should have at a price of 1: what it adds to the demand."""
+        return self._roots[bisect_right(self._edges, age) - 1]
+
+    def strain(self, age: float) -> float:
+        """The integral of the hazard up to an age: survival is exp(-strain)."""
+        piece = bisect_right(self._edges, age) - 1
+        return self._strains[piece] + self.rates[piece] * (age - self._edges[piece])
+
+    def age(self, strain: float) -> float:
+        """At which age the integral of the hazard is this."""
+        piece = bisect_right(self._strains, strain) - 1
+        return self._edges[piece] + (strain - self._strains[piece]) / self.rates[piece]
+
+    def survival(self, age: float) -> float:
+        """The share that takes longer than this."""
+        return math.exp(-self.strain(age))
+
+    def quantile(self, share: float, age: float = 0.0) -> float:
+        """The age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
+        return max(age, self.age(self.strain(age) - math.log1p(-share)))
+
+    def first_poll(self, price: float) -> float:
+        """At which age to ask first, at this price (more than 0)."""
+        if price not in self._first:
+            if len(self._first) > 1:  # the least price, and the present one
+                self._first.clear()
+            self._first[price] = self.next_poll(0.0, price)
+        return self._first[price]
+
+    def next_poll(self, age: float, price: float) -> float:
+        """At which age to ask next, after having asked at this one, at this price (more than 0)."""
+        place, strain, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
+        # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
+        # ended waiting for longer than a poll is worth.
+        latest = place + price * price / 2.0 / math.expm1(strain)
+        later = self._past_rise(place, strain, piece, price, latest)
+        return later if later <= latest else place
+
+    def _enough(self, place: float, strain: float, piece: int, price: float) -> tuple[float, float, int]:
+        """The first place from this one on where the strain since the last poll is what a poll needs."""
+        while strain < (needed := self._needed(piece, price)):
+            reached = place + (needed - strain) / self.rates[piece]
+            if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
+                return reached, needed, piece
+            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            place, piece = self._edges[piece + 1], piece + 1
+        return place, strain, piece
+
+    def _past_rise(self, place: float, strain: float, piece: int, price: float, latest: float) -> float:
+        """Where that is so again, after the hazard has risen so much that it was not; infinity if that is too late."""
+        while piece + 1 < len(self._edges) and self._edges[piece + 1] < latest:
+            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            place, piece = self._edges[piece + 1], piece + 1
+            if strain < self._needed(piece, price):
+                return self._enough(place, strain, piece, price)[0]
+        return math.inf
+
+    def _needed(self, piece: int, price: float) -> float:
+        odds = price * self._roots[piece]
+        return math.log1p(odds + odds * odds / 3.0)

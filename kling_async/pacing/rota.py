@@ -1,0 +1,133 @@
+"""Who is asked next: the pending generations of a session, the most urgent first."""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from kling_async.pacing.cadence import Cadence
+    from kling_async.pacing.course import Course
+    from kling_async.pacing.price import Price
+
+__all__ = ["Rota"]
+
+T = TypeVar("T")
+
+_NOTABLE: Final = 0.05  # how much sooner, as a share of the sleep, an instant must be to be changed at once
+_DOUBTS: Final = 8  # how many that are less urgent than they were are put back for one that is taken
+_AT_ONCE: Final = 64  # how many wake for one that is taken: no step is long, even when all are overdue
+
+
+class Rota(Generic[T]):
+    """Those who sleep, by when they are worth a poll; those who are worth one, by when the present price says.
+
+    So a poll that can be afforded goes to somebody if it is of use to anybody, and to who needs it most. What was
+    learned meanwhile, and how the price moved, is taken into account by `review`, which looks at everybody in turn, and
+    whenever somebody's turn comes. Putting and taking cost O(log n).
+    """
+
+    __slots__ = ("_asleep", "_cadence", "_demand", "_price", "_reviewed", "_ripe", "_round", "_sequence", "_waiting")
+
+    def __init__(self, cadence: Cadence, price: Price) -> None:
+        self._cadence = cadence
+        self._price = price
+        self._asleep: list[tuple[float, int, Course, T]] = []
+        self._ripe: list[tuple[float, int, Course, T]] = []
+        self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
+        self._waiting = 0
+        self._round: list[tuple[float, int, Course, T]] = []
+        self._reviewed = 0
+        self._demand = 0.0
+
+    def put(self, course: Course, item: T) -> None:
+        """Let it sleep until it is worth a poll. It must not be on the rota."""
+        self._waiting += 1
+        course.ripe = False
+        self._enter(self._asleep, self._cadence.ripe(course), course, item)
+
+    def drop(self, course: Course) -> None:
+        """Forget it, if it is there."""
+        if course.ticket is not None:
+            course.ticket = None
+            self._waiting -= 1
+
+    def next_at(self) -> float:
+        """When `take` may next have something; minus infinity if it does already, infinity if nobody is here."""
+        if _clear(self._ripe):
+            return -math.inf
+        return self._asleep[0][0] if _clear(self._asleep) else math.inf
+
+    def take(self, now: float) -> T | None:
+        """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
+        self._ripen(now)
+        doubts = 0
+        while _clear(self._ripe):
+            _, _, course, item = heappop(self._ripe)
+            due = self._cadence.due(course)
+            if doubts == _DOUBTS or not self._ripe or due <= self._ripe[0][0]:
+                self.drop(course)
+                return item
+            self._enter(self._ripe, due, course, item)
+            doubts += 1
+        return None
+
+    def review(self, now: float, rate: float, most: int = 128) -> bool:
+        """Look at ``most`` more of those waiting; whether that ends a round.
+
+        At a round's end the price is set, so that ``rate`` polls per second (infinity: no limit) go round.
+        """
+        if not self._reviewed:
+            self._round = [*self._asleep, *self._ripe]
+            self._demand = 0.0
+        for entry in self._round[self._reviewed : self._reviewed + most]:
+            if entry[2].ticket == entry[1]:
+                self._look_at(entry, now)
+        self._reviewed += most
+        if self._reviewed < len(self._round):
+            return False
+        self._reviewed, self._round = 0, []
+        self._price.settle(self._demand, rate)
+        return True
+
+    def __len__(self) -> int:
+        """How many are waiting."""
+        return self._waiting
+
+    def __repr__(self) -> str:
+        return f"<Rota of {len(self)} at {self._price.now:.2f}>"
+
+    def _enter(self, heap: list[tuple[float, int, Course, T]], at: float, course: Course, item: T) -> None:
+        course.ticket = self._sequence
+        heappush(heap, (at, self._sequence, course, item))
+        self._sequence += 1
+
+    def _ripen(self, now: float) -> None:
+        """Move those who are worth a poll to where the most urgent comes first."""
+        for _ in range(_AT_ONCE):
+            if not self._asleep or self._asleep[0][0] > now:
+                return
+            _, ticket, course, item = heappop(self._asleep)
+            if course.ticket != ticket:
+                continue
+            ripe = self._cadence.ripe(course)
+            if ripe > now:
+                self._enter(self._asleep, ripe, course, item)
+            else:
+                course.ripe = True
+                self._enter(self._ripe, self._cadence.due(course), course, item)
+
+    def _look_at(self, entry: tuple[float, int, Course, T], now: float) -> None:
+        at, _, course, item = entry
+        self._demand += self._cadence.demand(course, now)
+        fresh = self._cadence.due(course) if course.ripe else self._cadence.ripe(course)
+        if fresh < at - _NOTABLE * (at - course.seen):
+            self._enter(self._ripe if course.ripe else self._asleep, fresh, course, item)
+
+
+def _clear(heap: list[tuple[float, int, Course, T]]) -> bool:
+    """Drop entries that no longer count from the top; whether any is left."""
+    while heap and heap[0][2].ticket != heap[0][1]:
+        heappop(heap)
+    return bool(heap)

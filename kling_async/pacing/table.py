@@ -1,0 +1,223 @@
+"""What was seen of one kind of generation, and the hazard that this makes likely."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+
+from kling_async.pacing.grid import BINS, RATIO
+from kling_async.pacing.hazard import Hazard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kling_async.pacing.grid import Grid
+
+__all__ = ["Table"]
+
+_TRUST: Final = 4.0  # in generations: how many seen ones the prior weighs as much as ...
+_LEAST_TRUST: Final = 0.02  # ... and no less than so much of an end, wherever it expects none
+_MEMORY: Final = 400.0  # in generations: what is older fades
+_STALENESS: Final = 20  # observations until the hazard is worked out anew, and one more for every ...
+_PATIENCE: Final = 10.0  # ... so many jobs seen, as each changes less
+_UNTOLD: Final = 0.95  # an end somewhere in so much of what was possible tells nothing new
+_LEAST: Final = 1e-4  # the least hazard, per typical duration
+_OLDEST: Final = 1e9  # seconds; an age beyond this is a mistake
+_FAR: Final = 12  # how many bins to either side count as around, at first
+_SPREAD: Final = 0.35 / math.log(RATIO)  # in bins: how far ends lie apart, until a few were seen
+_FEW: Final = 5.0
+_LOWER: Final = 0.2  # shares of ends between which ...
+_UPPER: Final = 0.7
+_APART: Final = 1.366  # ... so many spreads of a normal distribution lie
+_TRIANGLE: Final = 1.22  # how far a triangle reaches for a spread of one, halved: it is boxed twice
+
+
+class Table:
+    """Learns a hazard from polls that found a generation running, and from the one that found it ended.
+
+    Those still running count for as long as they have run (right-censoring): to learn from finished ones alone would
+    make generations seem quicker than they are, whenever many are under way. An end is known to lie between two polls,
+    and is spread over what lies between as the hazard has it so far: one step of expectation maximisation.
+
+    An observation costs O(1) for intervals like those between polls. None raises; one that makes no sense, or tells
+    nothing, is ignored.
+
+    Attributes:
+        grid: The bins.
+        prior: What was believed before anything was seen.
+        hazard: The hazard as of the last rebuild, at most 60 observations ago, and 20 while little was seen.
+        jobs: How many ends were seen, older ones counting less.
+    """
+
+    __slots__ = (
+        "_ends",
+        "_lives",
+        "_new_ends",
+        "_observed",
+        "_passages",
+        "_trusted",
+        "grid",
+        "hazard",
+        "jobs",
+        "prior",
+    )
+
+    def __init__(
+        self,
+        grid: Grid,
+        prior: Sequence[float],
+        ends: Sequence[float] | None = None,
+        lives: Sequence[float] | None = None,
+        jobs: float = 0.0,
+    ) -> None:
+        """``ends`` and ``lives`` are what an earlier table had seen: ends a bin, and seconds lived through in it."""
+        self.grid = grid
+        self.prior = prior
+        self.jobs = jobs
+        self._ends = [0.0] * BINS if ends is None else list(ends)
+        self._lives = [0.0] * BINS if lives is None else list(lives)
+        self._passages = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
+        self._new_ends = 0
+        self._observed = 0
+        self._trusted: dict[int, list[float]] = {}  # by how many bins to either side
+        self.hazard = Hazard(grid, self._rates())
+
+    def observe_pending(self, start: float, end: float) -> None:
+        """It was still running at age ``end``, and what came before ``start`` has been counted."""
+        start = max(start, 0.0)
+        if not start <= end < _OLDEST:
+            return
+        first, last = self.grid.bin(start), self.grid.bin(end)
+        if first == last:
+            self._lives[first] += end - start
+        else:
+            self._lives[first] += self.grid.edges[first + 1] - start
+            self._lives[last] += end - self.grid.edges[last]
+            self._passages[first + 1] += 1.0
+            self._passages[last] -= 1.0
+        self._count()
+
+    def observe_detection(self, start: float, end: float) -> None:
+        """It was running at age ``start``, which has been counted, and had ended by age ``end``."""
+        start = max(start, 0.0)
+        if not start <= end < _OLDEST:
+            return
+        pieces = list(self._pieces(start, end))
+        strain = sum(rate * width for _, width, rate in pieces)
+        ended = -math.expm1(-strain)
+        if ended > _UNTOLD:
+            return
+        if ended > 0.0:
+            self._spread(pieces, ended, math.exp(-strain))
+        else:
+            self._ends[pieces[0][0]] += 1.0
+        self.jobs += 1.0
+        self._new_ends += 1
+        self._count()
+
+    def seen(self) -> tuple[list[float], list[float]]:
+        """Ends a bin, and seconds lived through in it, as the next table may be given them."""
+        self._fold()
+        return list(self._ends), list(self._lives)
+
+    def rebuild(self) -> None:
+        """Work the hazard out from everything seen by now, and let what is old fade."""
+        self._fold()
+        kept = (1.0 - 1.0 / _MEMORY) ** self._new_ends
+        self._ends = [each * kept for each in self._ends]
+        self._lives = [each * kept for each in self._lives]
+        self.jobs *= kept
+        self._new_ends = self._observed = 0
+        self.hazard = Hazard(self.grid, self._rates())
+
+    def __repr__(self) -> str:
+        return f"<Table of {self.jobs:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
+
+    def _count(self) -> None:
+        self._observed += 1
+        if self._observed >= _STALENESS + self.jobs / _PATIENCE:
+            self.rebuild()
+
+    def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
+        """The bins between two ages: which, how much of it, and its hazard."""
+        edges, rates = self.grid.edges, self.hazard.rates
+        last = self.grid.bin(end)
+        for number in range(self.grid.bin(start), last + 1):
+            until = end if number == last else edges[number + 1]
+            yield number, until - max(start, edges[number]), rates[number]
+
+    def _spread(self, pieces: list[tuple[int, float, float]], ended: float, left: float) -> None:
+        """Count one end, and the time lived until then, where they are to be expected."""
+        alive = 1.0
+        for number, width, rate in pieces:
+            gone = alive * -math.expm1(-rate * width)
+            lived = (gone / rate - width * left) / ended
+            self._ends[number] += gone / ended
+            self._lives[number] += min(max(lived, 0.0), width)
+            alive -= gone
+
+    def _fold(self) -> None:
+        through = accumulate(self._passages)
+        self._lives = [
+            lived + count * width for lived, count, width in zip(self._lives, through, self.grid.widths, strict=True)
+        ]
+        self._passages = [0.0] * BINS
+
+    def _rates(self) -> list[float]:
+        """The prior's hazards, each times how many ended around there for one that was expected to.
+
+        First far around, which a few ends make telling, then near, which shows the shape. The prior counts on both
+        sides of the comparison with as many ends as it expects there of `_TRUST` generations. So it goes first where it
+        expects little: after thirty generations of which none failed early, an early failure is hardly expected.
+        """
+        unit = self.grid.unit
+        rates = [rate / unit for rate in self.prior]
+        for reach in (_FAR, self._near()):
+            hoped = _around([rate * lived for rate, lived in zip(rates, self._lives, strict=True)], reach)
+            ended = _around(self._ends, reach)
+            ratios = zip(rates, ended, hoped, self._trust(reach), strict=True)
+            rates = [rate * (trust + e) / (trust + h) for rate, e, h, trust in ratios]
+        return [max(_LEAST / unit, rate) for rate in rates]
+
+    def _trust(self, reach: int) -> list[float]:
+        """How many ends the prior counts for around each bin."""
+        if reach not in self._trusted:
+            rises = [rate * width / self.grid.unit for rate, width in zip(self.prior, self.grid.widths, strict=True)]
+            left = [math.exp(-strain) for strain in accumulate(rises, initial=0.0)]
+            expected = _around([before - after for before, after in pairwise(left)], reach)
+            self._trusted[reach] = [max(_LEAST_TRUST, _TRUST * each) for each in expected]
+        return self._trusted[reach]
+
+    def _near(self) -> int:
+        """How many bins to either side blur what was seen no more than so few ends call for.
+
+        That is a spread's share of one over the fifth root of their number (Silverman 1986, "Density estimation").
+        """
+        count = sum(self._ends)
+        spread = _SPREAD if count < _FEW else self._spread_of_ends(count)
+        return max(1, round(_TRIANGLE * spread * max(1.0, count) ** -0.2))
+
+    def _spread_of_ends(self, count: float) -> float:
+        """How far ends lie apart, in bins, by the half of them that lies in the middle: no tail tells."""
+        until = list(accumulate(self._ends))
+        low, high = (bisect_left(until, share * count) for share in (_LOWER, _UPPER))
+        return (self._within(until, high, _UPPER * count) - self._within(until, low, _LOWER * count)) / _APART
+
+    def _within(self, until: list[float], number: int, wanted: float) -> float:
+        """Where, within this bin, so many have ended."""
+        return number + 1.0 - (until[number] - wanted) / self._ends[number]
+
+
+def _around(values: list[float], reach: int) -> list[float]:
+    """Each bin's value and its neighbours', those further off counting less."""
+    width = 2 * reach + 1
+    return [total / width for total in _boxed(_boxed(values, reach), reach)]
+
+
+def _boxed(values: list[float], reach: int) -> list[float]:
+    """The sums of each bin and as many to either side; beyond the ends there is nothing."""
+    sums = list(accumulate(values, initial=0.0))
+    padded = [0.0] * reach + sums + [sums[-1]] * reach
+    return [end - start for start, end in zip(padded, padded[2 * reach + 1 :], strict=False)]

@@ -1,0 +1,181 @@
+"""Who of what waits is next: a state machine over the backlog, and what it promises in so many words."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kling_async.api.requests import TextToVideo
+from kling_async.api.results import Status
+from kling_async.engine.backlog import Backlog
+from kling_async.engine.watch import Watch
+from kling_async.journal.base import Record, State
+from kling_async.pacing.allowance import Allowance
+from kling_async.pacing.learner import Learner
+from kling_async.pacing.polling import Polling
+from kling_async.pacing.rate import Limits
+from kling_async.pacing.rota import Rota
+
+MODEL = "made-up/model"
+POLLING = Polling.fixed(10)
+LEARNER = Learner(POLLING.experience())
+
+
+def backlog() -> Backlog:
+    price = POLLING.price()
+    return Backlog(Rota(POLLING.asking(price), price), Allowance(Limits(), Random(1)))
+
+
+def watch(state: State = State.PENDING, *, deadline: float = math.inf) -> Watch:
+    record = Record(
+        key=f"k{id(object())}", state=state, request=TextToVideo("x"), digest=b"", endpoint="", queued_at=0.0
+    )
+    made = Watch(record, deadline=deadline)
+    if state is State.PENDING:
+        made.course = LEARNER.begin(MODEL, 5, 0.0, deadline)
+    return made
+
+
+def test_submits_come_out_in_the_order_they_are_due() -> None:
+    waiting, late, early = backlog(), watch(State.QUEUED), watch(State.QUEUED)
+    waiting.put_submit(late, 2.0)
+    waiting.put_submit(early, 1.0)
+    assert waiting.submit_due == 1.0
+    assert [waiting.take_submit(3.0), waiting.take_submit(3.0), waiting.take_submit(3.0)] == [early, late, None]
+
+
+def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
+    waiting, settled, sent = backlog(), watch(State.QUEUED), watch(State.PENDING)
+    settled.settled = True
+    for each in (settled, sent):
+        waiting.put_submit(each, 0.0)
+    assert (waiting.take_submit(1.0), waiting.take_submit(1.0), waiting.submits) == (None, None, False)
+
+
+def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> None:
+    waiting = backlog()
+    for _ in range(4):
+        assert waiting.submit_goes_first(polls_due=True)
+        waiting.put_submit(watch(State.QUEUED), 0.0)
+        waiting.take_submit(0.0)
+    assert not waiting.submit_goes_first(polls_due=True)
+    assert waiting.submit_goes_first(polls_due=False)
+    waiting.put_poll(watch())
+    waiting.take_poll(10.0)
+    assert waiting.submit_goes_first(polls_due=True)
+
+
+def test_a_poll_waits_for_its_course() -> None:
+    waiting, one = backlog(), watch()
+    waiting.put_poll(one)
+    assert waiting.poll_at(0.0) == 10.0
+    assert waiting.take_poll(9.9) is None
+    assert waiting.take_poll(10.0) is one
+
+
+def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
+    waiting = backlog()
+    for _ in range(51):  # one more than go at once
+        waiting.put_retry(watch(), 5.0)
+    assert waiting.poll_at(0.0) == 5.0
+    assert sum(waiting.take_poll(5.0) is not None for _ in range(60)) == 50
+    assert waiting.poll_at(5.0) == 6.0
+    assert waiting.take_poll(6.0) is not None
+
+
+def test_the_last_poll_waits_for_no_other_retry() -> None:
+    waiting = backlog()
+    for _ in range(60):
+        waiting.put_retry(watch(), 5.0)
+    last, hurried = watch(deadline=5.0), watch(deadline=7.0)
+    waiting.put_retry(last, 5.0)
+    waiting.put_retry(hurried, 6.0)
+    taken = [waiting.take_poll(5.0) for _ in range(51)]
+    assert last in taken
+    waiting.hurry(hurried, 7.0)
+    assert hurried in [waiting.take_poll(7.0) for _ in range(3)]
+
+
+def test_what_is_dropped_is_not_asked_about() -> None:
+    waiting, one, other = backlog(), watch(), watch()
+    waiting.put_poll(one)
+    waiting.put_retry(other, 1.0)
+    assert waiting.polls == 2
+    waiting.drop(one)
+    waiting.drop(other)
+    assert (waiting.polls, waiting.take_poll(100.0), waiting.take_poll(100.0)) == (0, None, None)
+
+
+class Polls(RuleBasedStateMachine):
+    """No poll is begun early, none is lost, and none is under way twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.backlog = backlog()
+        self.waiting: dict[Watch, float] = {}  # and from when on
+        self.asked: list[Watch] = []
+
+    @rule(after=st.floats(0.0, 30.0))
+    def time_passes(self, after: float) -> None:
+        self.now += after
+
+    @rule()
+    def accept(self) -> None:
+        made = watch(deadline=self.now + 200.0)
+        made.course = LEARNER.begin(MODEL, 5, self.now, made.deadline)
+        self.backlog.put_poll(made)
+        self.waiting[made] = self.now + 10.0
+
+    @rule()
+    def take(self) -> None:
+        taken = self.backlog.take_poll(self.now)
+        if taken is not None:
+            assert self.waiting.pop(taken) <= self.now
+            self.asked.append(taken)
+
+    @precondition(lambda self: self.asked)
+    @rule(wait=st.floats(0.0, 300.0), running=st.booleans())
+    def answer(self, *, wait: float, running: bool) -> None:
+        answered = self.asked.pop()
+        assert answered.course is not None
+        if running:
+            LEARNER.running(answered.course, self.now, Status.GENERATING, Random(1))
+            self.backlog.put_poll(answered)
+            self.waiting[answered] = max(self.now, min(self.now + 10.0, answered.deadline))
+        else:
+            self.waiting[answered] = due = max(self.now, min(self.now + wait, answered.deadline))
+            self.backlog.put_retry(answered, due)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data(), hurry=st.booleans())
+    def end_or_hurry(self, data: st.DataObject, *, hurry: bool) -> None:
+        one = data.draw(st.sampled_from(sorted(self.waiting, key=id)))
+        if hurry and self.now >= one.deadline:
+            self.backlog.hurry(one, self.now)
+            self.waiting[one] = min(self.now, self.waiting[one])
+        elif not hurry:
+            one.settled = True
+            self.backlog.drop(one)
+            del self.waiting[one]
+
+    @invariant()
+    def counts_what_waits(self) -> None:
+        assert self.backlog.polls == len(self.waiting)
+
+    def teardown(self) -> None:
+        """Whatever still waits comes out in the end, each once."""
+        self.now += 1000.0
+        for _ in range(10 * len(self.waiting) + 10):
+            self.now += 1.0
+            self.take()
+        assert not self.waiting
+        assert len(set(map(id, self.asked))) == len(self.asked)
+
+
+TestPolls = Polls.TestCase
+TestPolls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,0 +1,43 @@
+"""Made-up hazards and generations, for several test files."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from kling_async.pacing import priors
+from kling_async.pacing.experience import Experience, Kind, Phase
+from kling_async.pacing.grid import BINS, Grid
+from kling_async.pacing.hazard import Hazard
+from kling_async.pacing.learner import Learner
+from kling_async.pacing.table import Table
+
+MODEL = "klingai/v2.1-master-text-to-video"  # usually takes 220 s
+
+
+def flat(rate: float, unit: float = 100.0) -> Hazard:
+    return Hazard(Grid(unit), [rate] * BINS)
+
+
+def wild(seed: int, unit: float = 100.0) -> Hazard:
+    """Any hazard at all, over five orders of magnitude."""
+    rng = Random(seed)
+    return Hazard(Grid(unit), [10 ** rng.uniform(-5.0, 0.0) for _ in range(BINS)])
+
+
+def table(unit: float = 100.0) -> Table:
+    return Table(Grid(unit), priors.generating(known=True))
+
+
+def learner(rate: float | None = None) -> Learner:
+    """One that knows a hazard, if one is given, and nothing else."""
+    experience = Experience()
+    if rate is not None:
+        for phase in Phase:
+            kind = Kind(MODEL, 5, phase)
+            experience.restore(kind, Table(Grid(220.0), (rate * 220.0,) * BINS))
+    return Learner(experience)
+
+
+def lognormal(median: float, sigma: float, rng: Random) -> float:
+    return median * math.exp(rng.gauss(0.0, sigma))

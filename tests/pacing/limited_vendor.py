@@ -1,0 +1,131 @@
+"""A vendor with a limit that it does not tell, and a session that finds it, in virtual time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, field
+
+from kling_async.pacing.agenda import Agenda
+from kling_async.pacing.rate import Pause
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from kling_async.pacing.adaptive import AdaptiveRate
+
+
+class Limiter(Protocol):
+    def admit(self, now: float, limit: float) -> bool: ...
+
+
+@define
+class TokenBucket:
+    """Admits ``limit`` requests a second, and after a rest so many at once."""
+
+    capacity: float
+    _tokens: float = field(default=math.inf, init=False)
+    _at: float = field(default=0.0, init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+@define
+class SlidingWindow:
+    """Admits as many requests in any stretch of ``seconds`` as ``limit`` makes of it."""
+
+    seconds: float
+    _admitted: deque[float] = field(factory=deque, init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        while self._admitted and self._admitted[0] <= now - self.seconds:
+            self._admitted.popleft()
+        if len(self._admitted) >= limit * self.seconds:
+            return False
+        self._admitted.append(now)
+        return True
+
+
+@define
+class Polled:
+    """What came of one poll."""
+
+    at: float
+    passed: bool
+
+
+@define
+class PendingJobs:
+    """So many jobs, each due again some seconds after its last answer; refused ones stay due."""
+
+    rate: AdaptiveRate
+    limiter: Limiter
+    steps: list[tuple[float, float]]  # from when on the limit is what
+    rng: Random
+    jobs: int = 500
+    interval: float = 8.0
+    log: list[Polled] = field(factory=list, init=False)
+    _now: float = field(default=0.0, init=False)
+    _pause: Pause = field(factory=Pause, init=False)
+    _due: Agenda[float] = field(factory=Agenda, init=False)
+    _arriving: list[tuple[float, float]] = field(factory=list, init=False)  # (arrives, sent)
+    _answered: list[tuple[float, float, bool]] = field(factory=list, init=False)  # (comes back, sent, passed)
+
+    def run(self, until: float) -> list[Polled]:
+        for _ in range(self.jobs):
+            self._due.put(0.0, 0.0)
+        while self._now < until:
+            self._advance()
+        return self.log
+
+    def _advance(self) -> None:
+        start_at = self._start_at()
+        arrival = self._arriving[0][0] if self._arriving else math.inf
+        answer = self._answered[0][0] if self._answered else math.inf
+        self._now = max(self._now, min(start_at, arrival, answer))
+        if arrival <= self._now:
+            self._arrive()
+        elif answer <= self._now:
+            self._answer()
+        else:
+            self._send()
+
+    def _start_at(self) -> float:
+        wanted = self._due.next_due
+        if wanted <= self._now:
+            self.rate.binding(self._now)
+        else:
+            self.rate.idle(self._now)
+        return math.inf if wanted == math.inf else max(wanted, self._pause.until, self.rate.ready_at(self._now))
+
+    def _send(self) -> None:
+        self.rate.reserve(self._now)
+        self._due.take_due(self._now)
+        heappush(self._arriving, (self._now + self.rng.uniform(0.03, 0.05), self._now))
+
+    def _arrive(self) -> None:
+        at, sent_at = heappop(self._arriving)
+        limit = next(limit for since, limit in reversed(self.steps) if since <= at)
+        passed = self.limiter.admit(at, limit)
+        self.log.append(Polled(at, passed))
+        heappush(self._answered, (at + self.rng.uniform(0.03, 0.25), sent_at, passed))
+
+    def _answer(self) -> None:
+        now, sent_at, passed = heappop(self._answered)
+        if passed:
+            self._pause.accepted(sent_at)
+            self.rate.accepted(now, sent_at)
+            self._due.put(now + self.interval, now)
+        else:
+            self._pause.refused(now, sent_at, None, self.rng)
+            self.rate.refused(now, sent_at)
+            self._due.put(now, now)

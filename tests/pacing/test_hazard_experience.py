@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hazards import MODEL, lognormal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_async.errors import ConfigurationError
+from kling_async.pacing.experience import Experience, Kind, Phase
+from kling_async.pacing.grid import BINS
+from kling_async.pacing.keepsake import as_data, from_data
+
+if TYPE_CHECKING:
+    from kling_async.pacing.table import Table
+
+OTHER = "kling-video/v1.6/standard/text-to-video"
+
+
+def learned(*kinds: Kind, factor: float = 1.5, jobs: int = 60, pace: float = 1.0) -> Experience:
+    experience, rng = Experience(pace), Random(1)
+    for kind in kinds:
+        seen = experience.table(kind)
+        for _ in range(jobs):
+            end = lognormal(factor * kind.typical / pace, 0.2, rng)
+            seen.observe_pending(0.0, end)
+            seen.observe_detection(end, end)
+        seen.rebuild()
+    return experience
+
+
+def relative_median(table: Table) -> float:
+    return table.hazard.median / table.grid.unit
+
+
+# Which table
+
+
+def test_a_kind_has_one_table_laid_out_for_its_typical_duration() -> None:
+    experience = Experience()
+    first = experience.table(Kind(MODEL, 5))
+    assert experience.table(Kind(MODEL, 5)) is first
+    assert first.grid.unit == 220.0
+    assert experience.table(Kind(MODEL, 10)).grid.unit == pytest.approx(220.0 * 2.3)
+    assert experience.table(Kind(MODEL, 5, Phase.QUEUED)) is not first
+    assert len(experience) == 3
+    assert repr(experience) == "<Experience of 3 kinds>"
+
+
+def test_a_faster_pace_shortens_everything() -> None:
+    assert Experience(60.0).table(Kind(MODEL, 5)).hazard.median == pytest.approx(
+        Experience().table(Kind(MODEL, 5)).hazard.median / 60.0
+    )
+
+
+def test_an_unknown_model_is_believed_to_vary_more() -> None:
+    known = Experience().table(Kind(MODEL, 5)).hazard
+    unknown = Experience().table(Kind("somebody/new", 5)).hazard
+    assert unknown.quantile(0.1) / unknown.median < known.quantile(0.1) / known.median
+
+
+def test_another_duration_borrows_from_the_same_model() -> None:
+    experience = learned(Kind(MODEL, 5))
+    assert relative_median(experience.table(Kind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
+
+
+def test_a_known_model_borrows_from_no_other() -> None:
+    assert relative_median(learned(Kind(MODEL, 5)).table(Kind(OTHER, 5))) == pytest.approx(1.02, abs=0.02)
+
+
+def test_an_unknown_model_borrows_from_the_one_most_is_known_of() -> None:
+    experience = learned(Kind(MODEL, 5))
+    few = experience.table(Kind(OTHER, 5))
+    for _ in range(12):
+        few.observe_pending(0.0, 30.0)
+        few.observe_detection(30.0, 30.0)
+    assert relative_median(experience.table(Kind("somebody/new", 5))) == pytest.approx(1.5, rel=0.1)
+
+
+def test_nobody_borrows_from_what_has_hardly_been_seen() -> None:
+    experience = learned(Kind(MODEL, 5), jobs=9)
+    assert relative_median(experience.table(Kind(MODEL, 10))) == pytest.approx(1.02, abs=0.02)
+
+
+def test_phases_do_not_borrow_from_each_other() -> None:
+    experience = learned(Kind(MODEL, 5))
+    assert relative_median(experience.table(Kind(MODEL, 10, Phase.QUEUED))) == pytest.approx(0.5, abs=0.02)
+
+
+# Keeping it
+
+
+@given(
+    factor=st.floats(0.3, 3.0),
+    durations=st.sets(st.sampled_from([None, 5, 10]), min_size=1),
+    phases=st.sets(st.sampled_from(Phase), min_size=1),
+    model=st.sampled_from([MODEL, OTHER, "somebody/new"]),
+)
+def test_what_was_learned_survives_the_journey(
+    factor: float, durations: set[int | None], phases: set[Phase], model: str
+) -> None:
+    experience = learned(*(Kind(model, d, p) for d in durations for p in phases), factor=factor, jobs=12)
+    data = as_data(experience)
+    back = from_data(json.loads(json.dumps(data, allow_nan=False)))
+    assert as_data(back) == data
+    for kind, seen in experience:
+        assert back.table(kind).hazard.rates == pytest.approx(seen.hazard.rates, rel=0.02)
+
+
+def test_what_nothing_was_seen_of_is_not_kept() -> None:
+    experience = Experience()
+    experience.table(Kind(MODEL, 5))
+    assert as_data(experience)["tables"] == []
+
+
+def test_what_was_learned_at_one_pace_serves_at_another() -> None:
+    kind = Kind(MODEL, 5)
+    fast = from_data(as_data(learned(kind)), pace=60.0)
+    assert fast.table(kind).hazard.median == pytest.approx(learned(kind).table(kind).hazard.median / 60.0, rel=0.01)
+
+
+def test_a_borrowed_belief_is_kept_too() -> None:
+    experience = learned(Kind(MODEL, 5))
+    experience.table(Kind(MODEL, 10)).observe_pending(0.0, 1.0)
+    data = as_data(experience)
+    assert [table["prior"] is None for table in data["tables"]] == [True, False]
+    assert relative_median(from_data(data).table(Kind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
+
+
+def spoilt(**changes: Any) -> dict[str, Any]:
+    data = json.loads(json.dumps(as_data(learned(Kind(MODEL, 5)))))
+    data["tables"][0].update(changes)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ([], "it is []"),
+        ({}, "version is None"),
+        ({"version": 2}, "version is 2"),
+        ({"version": 1, "grid": [1, 2, 3]}, "grid is [1, 2, 3]"),
+        ({"version": 1, "grid": [0.01, 1.05, BINS], "tables": {}}, "tables is {}"),
+        ({"version": 1, "grid": [0.01, 1.05, BINS], "tables": [3]}, "tables[0] is 3"),
+        (spoilt(model=None), "tables[0].model is None"),
+        (spoilt(duration=5.5), "tables[0].duration is 5.5"),
+        (spoilt(duration=True), "tables[0].duration is True"),
+        (spoilt(phase="dreaming"), "tables[0].phase is 'dreaming'"),
+        (spoilt(typical=0), "tables[0].typical is 0"),
+        (spoilt(jobs="many"), "tables[0].jobs is 'many'"),
+        (spoilt(jobs=float("nan")), "tables[0].jobs is nan"),
+        (spoilt(ends=[1.0]), "tables[0].ends is [1.0]"),
+        (spoilt(lives="x" * BINS), "tables[0].lives is 'xxx"),
+        (spoilt(lives=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
+        (spoilt(prior=[0.0] * BINS), "tables[0].prior[0] is 0.0"),
+    ],
+)
+def test_what_is_not_experience_is_refused_with_the_place(data: object, where: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        from_data(data)
+    assert where in caught.value.message
+    assert "it takes" in caught.value.message

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import math
+from random import Random
+
+import pytest
+from hazards import lognormal, table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_async.pacing import priors
+from kling_async.pacing.grid import BINS, Grid
+from kling_async.pacing.table import Table
+
+anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(min_value=0.0, max_value=1e4)
+observations = st.lists(st.tuples(st.booleans(), anything, anything), max_size=60)
+
+
+def test_with_nothing_seen_the_hazard_is_the_priors() -> None:
+    assert table(100.0).hazard.rates == pytest.approx([rate / 100.0 for rate in priors.generating(known=True)])
+
+
+def test_living_through_bins_counts_the_time_in_each() -> None:
+    seen = table(100.0)
+    seen.observe_pending(0.5, 1.1)  # bins end at 1, 1.05, 1.1025 …
+    seen.observe_pending(1.01, 1.04)
+    ends, lives = seen.seen()
+    assert lives[:4] == pytest.approx([0.5, 0.05 + 0.03, 0.05, 0.0])
+    assert sum(ends) == 0.0
+
+
+def test_a_long_wait_counts_in_full_and_in_one_stroke() -> None:
+    seen = table(100.0)
+    for _ in range(3):
+        seen.observe_pending(0.0, 300.0)
+    _, lives = seen.seen()
+    assert sum(lives) == pytest.approx(900.0)
+    assert lives[0] == pytest.approx(3.0)
+
+
+def test_an_end_at_a_known_age_lies_in_its_bin() -> None:
+    seen = table(100.0)
+    seen.observe_detection(101.0, 101.0)
+    ends, lives = seen.seen()
+    assert ends[seen.grid.bin(101.0)] == 1.0
+    assert sum(ends) == 1.0
+    assert sum(lives) == 0.0
+
+
+def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
+    grid = Grid(100.0)
+    seen = Table(grid, (0.5,) * BINS)  # half a hundredth ends per second
+    start, edge, end = grid.edges[60], grid.edges[61], grid.edges[62]
+    seen.observe_detection(start, end)
+    ends, lives = seen.seen()
+    ended = 1.0 - math.exp(-0.005 * (end - start))
+    assert ends[60] == pytest.approx((1.0 - math.exp(-0.005 * (edge - start))) / ended)
+    assert sum(ends) == pytest.approx(1.0)
+    # The mean of an exponential that is cut off at the interval's end.
+    assert sum(lives) == pytest.approx(200.0 - (end - start) * (1.0 - ended) / ended)
+
+
+def test_seen_ends_raise_the_hazard_around_them() -> None:
+    seen, number = table(100.0), Grid(100.0).bin(50.0)
+    before = seen.hazard.rates[number]
+    seen.observe_detection(50.0, 50.0)
+    seen.rebuild()
+    assert 2.0 * before < seen.hazard.rates[number] < 4.0 * before
+    assert seen.hazard.rates[number + 40] == pytest.approx(table(100.0).hazard.rates[number + 40])
+
+
+def test_lives_without_an_end_lower_the_hazard() -> None:
+    seen, number = table(100.0), Grid(100.0).bin(100.0)
+    before = seen.hazard.rates[number]
+    for _ in range(20):
+        seen.observe_pending(0.0, 150.0)
+    assert seen.hazard.rates[number] < before / 3.0
+
+
+def lived_and_ended(ends: list[float]) -> Table:
+    seen = table(100.0)
+    for end in ends:
+        seen.observe_pending(0.0, end)
+        seen.observe_detection(end, end)
+    seen.rebuild()
+    return seen
+
+
+def test_after_thirty_that_did_not_fail_early_hardly_any_is_expected_to() -> None:
+    before = 1.0 - table(100.0).hazard.survival(20.0)
+    seen = lived_and_ended([90.0 + step for step in range(30)])
+    assert before > 0.01
+    assert 1.0 - seen.hazard.survival(20.0) < before / 4.0
+
+
+def test_one_early_failure_of_thirty_is_believed() -> None:
+    seen = lived_and_ended([5.0, *(90.0 + step for step in range(29))])
+    assert 1.0 - seen.hazard.survival(20.0) > 0.02
+
+
+def test_what_ends_closer_together_is_drawn_sharper() -> None:
+    rng = Random(4)
+    near, far = (lived_and_ended([lognormal(100.0, spread, rng) for _ in range(300)]) for spread in (0.1, 0.35))
+    assert near.hazard.survival(80.0) > 0.95 > far.hazard.survival(80.0)
+    assert near.hazard.survival(125.0) < 0.05 < far.hazard.survival(125.0)
+
+
+def test_the_hazard_is_worked_out_anew_after_twenty_observations() -> None:
+    seen = table()
+    before = seen.hazard
+    for _ in range(19):
+        seen.observe_pending(10.0, 20.0)
+    assert seen.hazard is before
+    seen.observe_pending(10.0, 20.0)
+    assert seen.hazard is not before
+
+
+def test_an_end_at_some_time_or_other_tells_nothing() -> None:
+    seen = table(100.0)
+    seen.observe_detection(0.0, 36_000.0)
+    assert seen.jobs == 0.0
+    assert not any(map(any, seen.seen()))
+
+
+@pytest.mark.parametrize(("start", "end"), [(5.0, 4.0), (math.nan, 4.0), (0.0, math.nan), (0.0, math.inf), (0.0, 1e12)])
+def test_what_makes_no_sense_is_ignored(start: float, end: float) -> None:
+    seen = table()
+    seen.observe_pending(start, end)
+    seen.observe_detection(start, end)
+    assert not any(map(any, seen.seen()))
+
+
+def test_an_age_before_the_beginning_is_the_beginning() -> None:
+    seen = table(100.0)
+    seen.observe_pending(-5.0, 0.5)
+    assert seen.seen()[1][0] == 0.5
+
+
+@given(observations=observations)
+def test_no_observation_raises_or_spoils_the_hazard(observations: list[tuple[bool, float, float]]) -> None:
+    seen = table()
+    for ended, start, end in observations:
+        (seen.observe_detection if ended else seen.observe_pending)(start, end)
+    seen.rebuild()
+    assert all(0.0 < rate < math.inf for rate in seen.hazard.rates)
+    assert 0.0 < seen.hazard.median < math.inf
+    assert 0.0 <= seen.jobs <= len(observations)
+
+
+def test_what_is_old_fades() -> None:
+    seen, rng = table(100.0), Random(1)
+    for _ in range(3000):
+        end = lognormal(100.0, 0.35, rng)
+        seen.observe_pending(0.0, end)
+        seen.observe_detection(end, end)
+    assert 350.0 < seen.jobs < 450.0
+    for _ in range(1500):
+        end = lognormal(60.0, 0.35, rng)
+        seen.observe_pending(0.0, end)
+        seen.observe_detection(end, end)
+    seen.rebuild()
+    assert seen.hazard.median == pytest.approx(60.0, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 1.5])
+def test_it_learns_how_long_things_really_take(factor: float) -> None:
+    seen, rng = table(100.0), Random(2)
+    for _ in range(200):
+        end = lognormal(100.0 * factor, 0.35, rng)
+        polled = end // 5.0 * 5.0
+        seen.observe_pending(0.0, polled)
+        seen.observe_detection(polled, polled + 5.0)
+    seen.rebuild()
+    assert seen.hazard.median == pytest.approx(100.0 * factor, rel=0.07)
+
+
+def test_those_still_running_teach_more_than_the_finished_alone() -> None:
+    rng = Random(3)
+    whole, finished_only = table(100.0), table(100.0)
+    for duration in [lognormal(150.0, 0.35, rng) for _ in range(300)]:
+        ended_at = min(duration, 130.0)  # all began 130 s ago
+        whole.observe_pending(0.0, ended_at)
+        if duration <= 130.0:
+            whole.observe_detection(ended_at, ended_at)
+            finished_only.observe_pending(0.0, ended_at)
+            finished_only.observe_detection(ended_at, ended_at)
+    whole.rebuild()
+    finished_only.rebuild()
+    true_share = 0.5 * math.erfc(math.log(150.0 / 130.0) / (0.35 * math.sqrt(2.0)))
+    error = abs(1.0 - whole.hazard.survival(130.0) - true_share)
+    assert error < 0.06
+    assert abs(1.0 - finished_only.hazard.survival(130.0) - true_share) > 5.0 * error
+
+
+def test_a_table_shows_what_it_has_learned() -> None:
+    assert repr(table(100.0)) == f"<Table of 0.0 jobs, median {table(100.0).hazard.median:.1f} s>"
