@@ -1,0 +1,48 @@
+"""``kling-async gallery``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from kling_async.cli.figures import count
+from kling_async.cli.gallery.build import build
+from kling_async.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from kling_async.cli.gallery.sheet import Sheet
+
+__all__ = ["advice", "gallery"]
+
+
+def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None) -> None:
+    """Write a folder with a page to look at the videos: of a journal, with all that is known of them, or of a folder.
+
+    Open the index.html in it with any browser: it needs no network and no server, and the folder can be moved, zipped
+    or put on a web server as it is. Running the command again brings it up to date. A journal is only read, also while
+    a batch is running.
+
+    Args:
+        source: A journal's file, or a folder of videos.
+        output: The folder to write to; by default one called after the source, such as batch-gallery for batch.db.
+            Files in it that no gallery wrote are left alone.
+    """
+    terminal = Terminal()
+    made = build(source, output or Path(f"{source.resolve().stem or 'videos'}-gallery"), now=time())
+    for line in advice(made.sheet):
+        terminal.say(line, "yellow")
+    terminal.say(", ".join(f"{figure} {what}" for figure, what in made.sheet.totals))
+    terminal.tell(str(made.page))
+
+
+def advice(sheet: Sheet) -> list[str]:
+    """What to do about videos that are not there yet, a line for each command."""
+    commands: dict[str, int] = {}
+    for entry in sheet.entries:
+        command = sheet.command(entry)
+        if command is not None:
+            commands[command] = commands.get(command, 0) + 1
+    return [f"{count(number, 'video')} to come with: {command}" for command, number in commands.items()]

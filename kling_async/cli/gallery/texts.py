@@ -1,0 +1,92 @@
+"""Texts and figures fit for a page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["as_json", "finite", "flat", "label", "money", "size", "visible", "without_media"]
+
+_LONGEST = 20_000  # characters: several times the longest prompt a model takes
+_UNSHOWABLE = (
+    {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}  # the pictures of control characters
+    | {0x7F: "\u2421"}
+    | dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
+)
+
+
+def visible(text: str) -> str:
+    """A text whose control characters show, and which any file and any browser takes; it still has to be escaped."""
+    return text.replace("\r\n", "\n").translate(_UNSHOWABLE)
+
+
+def without_media(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+    """JSON data with a short description in place of every file in it."""
+    if isinstance(value, dict):
+        return {str(name): without_media(member) for name, member in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [without_media(item) for item in cast("Sequence[object]", value)]
+    if isinstance(value, bytes):
+        return _described("a file", value)
+    if isinstance(value, PurePath):
+        return str(value)
+    return _without_uri(value) if isinstance(value, str) else value
+
+
+def _without_uri(text: str) -> str:
+    if text[:5].lower() == "data:":
+        head, _, content = text[5:].partition(",")
+        kind, *marks = head.split(";")
+        return _described(kind or "a file", content.encode("utf-8", "surrogatepass"), is_base64="base64" in marks)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
+def _described(kind: str, content: bytes, *, is_base64: bool = False) -> str:
+    length = len(content) * 3 // 4 if is_base64 else len(content)
+    return f"<{kind[:60]}, {size(length)} inline, sha256 {hashlib.sha256(content).hexdigest()[:12]}>"
+
+
+def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """The members of JSON data by dotted names, as texts."""
+    if isinstance(value, dict):
+        for part, member in cast("dict[object, object]", value).items():
+            yield from flat(member, f"{name}.{part}" if name else str(part))
+    else:
+        yield name, label(value)
+
+
+def label(value: object) -> str:
+    """JSON data in a line: a text as it is, nothing for None."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_json(value: object) -> str:
+    """JSON data for people to read and programs to take."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def finite(value: float | None) -> float | None:
+    """A number that JSON has; any other is as good as none."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def size(number: float) -> str:
+    """A number of bytes as ``512 B``, ``38 KB``, ``1.2 MB`` or ``3.4 GB``, by thousands."""
+    for unit in ("B", "KB", "MB"):
+        if number < 999.5:  # noqa: PLR2004 - what would be shown as 1000
+            return f"{number:.1f} {unit}" if unit == "MB" and number < 10 else f"{number:.0f} {unit}"  # noqa: PLR2004 - one or two figures
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def money(usd: float) -> str:
+    """An amount of US dollars, to the cent; below ten cents more exactly."""
+    return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.2g}"  # noqa: PLR2004 - see above

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+from gallery_cases import Reading, film, record, write_journal
+
+from kling_async import ConfigurationError, State, TextToVideo
+from kling_async.cli.gallery.build import _quoted, build
+from kling_async.cli.gallery.command import gallery
+from kling_async.sandbox import Faults, Sandbox
+
+
+def run(*arguments: str) -> object:
+    app = App()
+    app.command("kling_async.cli.gallery.command:gallery")
+    return app(["gallery", *arguments], exit_on_error=False, result_action="return_value")
+
+
+def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    records = [record(1, film(tmp_path / "a.mp4")), record(2), record(3), record(4, state=State.PENDING)]
+    write_journal(tmp_path / "my batch.db", records)
+    run("my batch.db")
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [str(Path("my batch-gallery") / "index.html")]
+    assert said.err.splitlines() == [
+        f"2 videos to come with: kling-async download {_quoted('my batch.db')}",
+        f"1 video to come with: kling-async resume {_quoted('my batch.db')}",
+        "4 videos, 1 ready, 2 not downloaded, 1 generating, 0:02 playing time, 14 KB of files, $0.84 spent",
+    ]
+    assert (tmp_path / "my batch-gallery" / "index.html").is_file()
+
+
+def test_the_folder_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "videos" / "a.mp4")
+    run(str(tmp_path / "videos"), "-o", str(tmp_path / "out"))
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / "index.html")]
+    assert (tmp_path / "out" / "media" / "a.mp4").is_file()
+
+
+def test_a_gallery_can_be_made_in_the_folder_of_the_videos_themselves(tmp_path: Path) -> None:
+    film(tmp_path / "a b.mp4")
+    made = build(tmp_path, tmp_path, now=0.0)
+    assert [row["link"] for row in Reading(made.page.read_text("utf-8")).rows] == ["a%20b.mp4"]
+    assert not (tmp_path / "media").exists()
+
+
+def test_a_foreign_page_in_the_way_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(ConfigurationError):
+        gallery(tmp_path, output=tmp_path)
+
+
+def test_secrets_of_addresses_and_names_of_folders_do_not_come_along(tmp_path: Path) -> None:
+    page = build(
+        write_journal(tmp_path / "batch.db", [record(1, film(tmp_path / "private" / "a.mp4")), record(2)]),
+        tmp_path / "out",
+        now=0.0,
+    ).page.read_text("utf-8")
+    assert "signature" not in page
+    assert "private" not in page
+
+
+@pytest.mark.parametrize(("windows", "typed"), [(False, "'my batch.db'"), (True, '"my batch.db"')])
+def test_a_path_is_quoted_as_it_is_typed(windows: bool, typed: str) -> None:  # noqa: FBT001 - a parameter of the test
+    assert _quoted("my batch.db", windows=windows) == typed
+
+
+@pytest.mark.asyncio
+async def test_a_batch_is_shown_while_it_runs_and_after(tmp_path: Path) -> None:
+    journal, folder = tmp_path / "batch.db", tmp_path / "page"
+    async with (
+        Sandbox(speed=2000, faults=Faults(error_outcome={3})) as sandbox,
+        sandbox.session(journal=journal) as kling,
+    ):
+        jobs = [await kling.submit(TextToVideo(f"scene {number}")).settled() for number in range(3)]
+        good = [job for job in jobs if job.exception() is None]
+        running = build(journal, folder, now=0.0)
+        await kling.download(good[0], tmp_path / "out" / "scene.mp4")
+    after = build(journal, folder, now=0.0)
+    assert sorted(entry.outcome.name for entry in running.sheet.entries) == [
+        "FAILED",
+        "NOT_DOWNLOADED",
+        "NOT_DOWNLOADED",
+    ]
+    assert sorted(entry.outcome.name for entry in after.sheet.entries) == ["FAILED", "NOT_DOWNLOADED", "READY"]
+    assert (folder / "media" / "scene.mp4").read_bytes() == (tmp_path / "out" / "scene.mp4").read_bytes()
