@@ -23,6 +23,7 @@ __all__ = ["Batch", "Inbox", "Read", "Write"]
 _T = TypeVar("_T")
 
 _LINGER = 0.05  # seconds that writes nobody waits for are held back: one fsync is as good for a thousand as for one
+_COMPANY = 32  # awaited writes that are not held up for more: the loop can go on with them while those are written
 
 
 @frozen(eq=False)
@@ -67,23 +68,40 @@ class Inbox:
         self._bell = Condition()
         self._reads: list[Read[Any]] = []
         self._writes: list[Write] = []
-        self._hurry = False  # whether somebody waits for a write
+        self._awaited = 0  # how many of the writes somebody waits for
+        self._rung = False  # whether those are to be written now
         self._closed = False
 
-    def put(self, write: Write) -> None:
-        """Leave a write.
+    def put(self, write: Write) -> bool:
+        """Leave a write. One that is awaited is taken soon after `ring`, or once it has enough company.
+
+        Returns:
+            Whether `ring` has to be called for it in a while.
 
         Raises:
             JournalError: The inbox is closed.
         """
         with self._bell:
             self._refuse_if_closed()
-            awaited = write.waiter is not None
-            ring = not self._writes or (awaited and not self._hurry)  # to wake the thread costs more than a note
             self._writes.append(write)
-            self._hurry = self._hurry or awaited
-            if ring:
-                self._bell.notify()
+            if write.waiter is None:
+                if len(self._writes) == 1:  # to wake the thread costs more than a note
+                    self._bell.notify()
+                return False
+            self._awaited += 1
+            if self._awaited == _COMPANY:
+                self._ring()
+            return self._awaited == 1
+
+    def ring(self) -> None:
+        """Have what is awaited taken now, with all that waits then."""
+        with self._bell:
+            if self._awaited and not self._rung:
+                self._ring()
+
+    def _ring(self) -> None:
+        self._rung = True
+        self._bell.notify()
 
     def ask(self, read: Read[Any]) -> None:
         """Leave a read.
@@ -106,13 +124,13 @@ class Inbox:
         """Wait for something to do, and take it out. Writes nobody waits for linger while there is only reading."""
         with self._bell:
             self._bell.wait_for(lambda: self._writes or self._reads or self._closed)
-            called = self._bell.wait_for(lambda: self._hurry or self._reads or self._closed, _LINGER)
+            called = self._bell.wait_for(lambda: self._rung or self._reads or self._closed, _LINGER)
             batch = Batch(self._reads, [], self._closed)
             self._reads = []
-            if self._hurry or self._closed or not called:
+            if self._rung or self._closed or not called:
                 batch.writes.extend(self._writes)
                 self._writes.clear()
-                self._hurry = False
+                self._awaited, self._rung = 0, False
             return batch
 
     def _refuse_if_closed(self) -> None:

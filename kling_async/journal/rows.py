@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from attrs import frozen
 
-from kling_async.api.codec import from_dict, to_dict
+from kling_async.api.codec import from_dict, to_data
 from kling_async.api.plain import is_mapping
 from kling_async.errors import InvalidRequest, JournalError
 from kling_async.journal.base import Record, State
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kling_async.api.requests import Request
+    from kling_async.journal.media import Content
 
 __all__ = ["CHANGING", "COLUMNS", "Row", "Value", "as_column", "as_text", "read_row", "write_row"]
 
@@ -42,7 +43,7 @@ class Row:
     key: Value
     fixed: tuple[Value, ...] | None
     changing: tuple[Value, ...]
-    media: Mapping[str, str]
+    media: Mapping[str, Content]
 
 
 def write_row(record: Record, before: Record | None = None) -> Row:
@@ -51,7 +52,7 @@ def write_row(record: Record, before: Record | None = None) -> Row:
     Raises:
         InvalidRequest: It holds what a row cannot keep: a tag or a request that is not JSON, or a time that is NaN.
     """
-    media: dict[str, str] = {}
+    media: dict[str, Content] = {}
     fixed = None if before is not None and _same_job(record, before) else _fixed(record, media)
     return Row(as_column(record.key), fixed, _changing(record), media)
 
@@ -67,8 +68,8 @@ def _same_job(record: Record, before: Record) -> bool:
     )
 
 
-def _fixed(record: Record, media: dict[str, str]) -> tuple[Value, ...]:
-    data, apart = set_apart(None if record.request is None else to_dict(record.request))
+def _fixed(record: Record, media: dict[str, Content]) -> tuple[Value, ...]:
+    data, apart = set_apart(None if record.request is None else to_data(record.request))
     media.update(apart)
     return (_column("request", _JSON, data), *_columns(record, _FIXED))
 
@@ -96,7 +97,7 @@ def _column(name: str, kind: _Kind, value: object) -> Value:
         raise InvalidRequest(message, field=name, value=value, allowed=allowed) from None
 
 
-def read_row(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
+def read_row(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
     """The record that a row describes; ``fetch`` returns media by their digests.
 
     Raises:
@@ -109,7 +110,7 @@ def read_row(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
         raise JournalError(f"the record of job {key!r:.120} cannot be read: {error!r:.200}") from error
 
 
-def _read(values: Sequence[Any], fetch: Callable[[str], str]) -> Record:
+def _read(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
     request, *others = values
     fields = {name: _field(name, kind, value) for (name, kind), value in zip(_KINDS.items(), others, strict=True)}
     return Record(request=_request(request, fetch), **fields)
@@ -121,7 +122,7 @@ def _field(name: str, kind: _Kind, value: object) -> Any:  # noqa: ANN401 - of w
     return None if value is None else kind.read(value)
 
 
-def _request(encoded: str | None, fetch: Callable[[str], str]) -> Request | None:
+def _request(encoded: str | None, fetch: Callable[[str], Content]) -> Request | None:
     return None if encoded is None else from_dict(put_back(json.loads(encoded), encoded, fetch))
 
 

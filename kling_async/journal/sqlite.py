@@ -42,10 +42,12 @@ class SQLiteJournal:
     that happens on the event loop; only ``get`` and ``find`` stop it, for some tenths of a millisecond or until the
     disk has finished a write, for a job that was over before or was over long ago: those are not kept in memory.
 
-    The file holds requests, tags, outcomes and the URLs of finished videos, and never the API key. Data URIs in
-    requests are kept once each, however many requests share them. Tags come back as JSON has them: tuples as lists.
-    A request or tag is recorded as it is when the job is first recorded. Errors come back with their attributes,
-    without their causes.
+    The file holds requests, tags, outcomes and the URLs of finished videos, and never the API key. Of the media in
+    requests, data URIs and files' contents are kept here once each, by their digests, however many requests share them;
+    of a file given by its path only that path is kept, so the file has to stay where it is until it was sent.
+
+    Tags come back as JSON has them: tuples as lists. A request or tag is recorded as it is when the job is first
+    recorded. Errors come back with their attributes, without their causes.
 
     Args:
         path: The file; it is made if there is none, its directory is not.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain, groupby
+from contextlib import nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import Record, State
+from kling_async.journal.connections import transaction
 from kling_async.journal.fingerprints import Fingerprints
-from kling_async.journal.rows import CHANGING, COLUMNS, as_column, as_text, read_row
+from kling_async.journal.rows import CHANGING, COLUMNS, Row, as_column, as_text, read_row
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from kling_async.journal.rows import Row, Value
+    from kling_async.journal.media import Content
+    from kling_async.journal.rows import Value
 
 __all__ = ["by_generation", "by_key", "counts", "generations", "keys", "open_records", "page", "write"]
 
@@ -25,7 +28,8 @@ _OPEN = ", ".join(f"'{state.value}'" for state in State if not state.is_terminal
 
 # Of the statements, the names of columns are the only parts that are not written here.
 _SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
-_RUNS = (32, 8, 1)  # rows in a statement: few enough for every SQLite's limit on parameters
+_RUNS = (1, 8, 16, 24, 32, 48, 64, 96, 128)  # rows in a statement: few enough for SQLite's limit on parameters
+_LONGEST = _RUNS[-1]
 
 
 def _insert(rows: int) -> str:
@@ -49,34 +53,49 @@ _UPDATES = {rows: _update(rows) for rows in _RUNS}
 
 
 def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write rows in their order; a job's first one decides its place in the order of jobs.
+    """Write rows in their order, all or none; a job's first one decides its place in the order of jobs.
 
-    Many go into one statement: between any two, this thread has to wait until the event loop's lets it go on.
+    It takes few statements, mostly a single one, which is a transaction of its own: after each, this thread has to wait
+    until the event loop's lets it go on.
     """
-    for known, run in groupby(rows, lambda row: row.fixed is None):
-        if known:
-            newest = {row.key: (row.key, *row.changing) for row in run}
-            _execute(connection, _UPDATES, list(newest.values()))
+    jobs = _newest(rows)
+    media = {digest: text for row in jobs for digest, text in row.media.items()}
+    new = [(*row.fixed, *row.changing) for row in jobs if row.fixed is not None]
+    known = [(row.key, *row.changing) for row in jobs if row.fixed is None]
+    statements = [*_runs(_INSERTS, new), *_runs(_UPDATES, known)]
+    with transaction(connection) if media or len(statements) > 1 else nullcontext():
+        _keep(connection, media)
+        for statement, values in statements:
+            connection.execute(statement, values)
+
+
+def _newest(rows: Iterable[Row]) -> Collection[Row]:
+    """The last row of each job, whole if one before it was, in the order of their first ones."""
+    newest: dict[Value, Row] = {}
+    for row in rows:
+        before = newest.get(row.key)
+        if before is None or row.fixed is not None:
+            newest[row.key] = row
         else:
-            jobs = list(run)
-            for row in jobs:
-                _keep(connection, row.media)
-            _execute(connection, _INSERTS, [(*(row.fixed or ()), *row.changing) for row in jobs])
+            newest[row.key] = Row(row.key, before.fixed, row.changing, before.media)
+    return newest.values()
 
 
-def _execute(connection: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> None:
-    done = 0
-    for size in _RUNS:
-        while len(rows) - done >= size:
-            connection.execute(statements[size], list(chain.from_iterable(rows[done : done + size])))
-            done += size
+def _runs(statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> Iterator[tuple[str, Sequence[Value]]]:
+    """Statements that write these rows, with their values."""
+    for start in range(0, len(rows), _LONGEST):
+        run = rows[start : start + _LONGEST]
+        size = next(size for size in _RUNS if size >= len(run))
+        # The last row fills the run: to write it twice is quicker than to prepare a statement for each length.
+        yield statements[size], list(chain(*run, *[run[-1]] * (size - len(run))))
 
 
-def _keep(connection: sqlite3.Connection, media: Mapping[str, str]) -> None:
-    for digest, text in media.items():
+def _keep(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
+    for digest, content in media.items():
         # Looked for first: handing over megabytes to have them ignored takes as long as storing them.
         if connection.execute("SELECT 1 FROM media WHERE digest = ?", (digest,)).fetchone() is None:
-            connection.execute("INSERT INTO media VALUES (?, ?)", (digest, as_column(text)))
+            kept = content if isinstance(content, bytes) else as_column(content)
+            connection.execute("INSERT INTO media VALUES (?, ?)", (digest, kept))
 
 
 def by_key(connection: sqlite3.Connection, key: str) -> Record | None:
@@ -131,14 +150,14 @@ def generations(connection: sqlite3.Connection) -> Fingerprints:
 
 
 def _records(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> Iterator[Record]:
-    media: dict[str, str] = {}  # records that share media share the text, too
+    media: dict[str, Content] = {}  # records that share media share the object, too
 
-    def fetch(digest: str) -> str:
+    def fetch(digest: str) -> Content:
         if digest not in media:
             row = connection.execute("SELECT content FROM media WHERE digest = ?", (digest,)).fetchone()
             if row is None:
                 raise LookupError(f"the media it refers to, {digest}, is missing")
-            media[digest] = as_text(row[0])
+            media[digest] = row[0]
         return media[digest]
 
     return (read_row(row[:-1], fetch) for row in rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal import table
-from kling_async.journal.connections import journal_errors, transaction
+from kling_async.journal.connections import journal_errors
 from kling_async.journal.file import owned_file
 from kling_async.journal.inbox import Inbox, Read
 
@@ -90,12 +90,14 @@ class Writer:
         atexit.unregister(self._finish)
 
     def put(self, write: Write) -> None:
-        """Have this written.
+        """Have this written; called on the loop.
 
         Raises:
             JournalError: The journal is closed.
         """
-        self._inbox.put(write)
+        if self._inbox.put(write):
+            # At the end of this turn of the loop: until then there may come company for it.
+            self._loop.call_soon(self._inbox.ring)
 
     def ask(self, question: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
         """Have this read, before the writes that wait; the future raises `JournalError` if it cannot be.
@@ -176,9 +178,7 @@ class Writer:
 
     def _commit(self, writes: list[Write], connection: sqlite3.Connection) -> None:
         rows = [write.row for write in writes if write.row is not None]
-        if not rows:
-            return
-        with transaction(connection):
+        if rows:
             table.write(connection, rows)
 
     def _tell(self, writes: list[Write]) -> None:

@@ -11,6 +11,8 @@ import pytest
 from kling_async.errors import JournalError
 from kling_async.journal.inbox import Batch, Inbox, Read, Write
 
+COMPANY = 32  # awaited writes that need no bell
+
 
 def note(number: int) -> Write:
     return Write(number, None, None, None)
@@ -20,6 +22,11 @@ def awaited(number: int) -> Write:
     loop = asyncio.new_event_loop()
     loop.close()
     return Write(number, None, None, loop.create_future())
+
+
+def fill(inbox: Inbox, places: range) -> None:
+    for number in places:
+        inbox.put(awaited(number))
 
 
 def question() -> Read[int]:
@@ -43,6 +50,7 @@ def test_a_write_that_is_awaited_takes_the_notes_before_it_along() -> None:
     inbox.put(note(1))
     inbox.put(awaited(2))
     inbox.put(note(3))
+    inbox.ring()
     assert numbers(inbox.take()) == [1, 2, 3]
 
 
@@ -58,10 +66,45 @@ def test_reads_do_not_wait_for_notes() -> None:
 def test_reads_come_with_writes_that_are_awaited() -> None:
     inbox, read = Inbox(), question()
     inbox.put(awaited(1))
+    inbox.ring()
     inbox.ask(read)
     batch = inbox.take()
     assert batch.reads == [read]
     assert numbers(batch) == [1]
+
+
+def test_only_the_first_write_that_is_awaited_needs_the_bell() -> None:
+    inbox = Inbox()
+    assert [inbox.put(write) for write in (note(0), awaited(1), awaited(2), note(3))] == [False, True, False, False]
+    inbox.ring()
+    inbox.take()
+    assert inbox.put(awaited(4))
+
+
+def test_a_write_that_is_awaited_waits_for_company() -> None:
+    inbox = Inbox()
+    fill(inbox, range(COMPANY - 1))
+    inbox.ask(question())
+    assert numbers(inbox.take()) == []
+    inbox.put(awaited(COMPANY))
+    inbox.ask(question())
+    assert len(numbers(inbox.take())) == COMPANY
+
+
+def test_whoever_comes_before_the_thread_does_is_taken_along() -> None:
+    inbox = Inbox()
+    fill(inbox, range(3 * COMPANY))
+    inbox.put(note(999))
+    inbox.ask(question())  # with which nothing is taken that the bell was not rung for
+    assert numbers(inbox.take()) == [*range(3 * COMPANY), 999]
+
+
+def test_the_bell_may_be_rung_for_nothing() -> None:
+    inbox = Inbox()
+    inbox.ring()
+    inbox.put(note(1))
+    inbox.ask(question())
+    assert numbers(inbox.take()) == []
 
 
 def test_the_last_batch_is_all_that_is_left() -> None:
@@ -85,6 +128,7 @@ def test_a_closed_inbox_takes_nothing() -> None:
 def wake(inbox: Inbox, deed: str) -> None:
     if deed == "put":
         inbox.put(awaited(1))
+        inbox.ring()
     elif deed == "ask":
         inbox.ask(question())
     else:

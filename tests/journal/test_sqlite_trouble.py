@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import blocked, history, job, reopened, run
@@ -111,16 +112,18 @@ async def test_a_finished_job_stays_in_mind_while_the_file_cannot_tell_it(journa
 
 @pytest.mark.asyncio
 async def test_a_note_made_during_a_commit_that_fails_counts(journal: SQLiteJournal) -> None:
-    journal.note(job())
+    queued = job()
+    journal.note(queued)
     await fill_disk(journal)
-    committing = asyncio.ensure_future(journal.commit(job(state=State.SUBMITTING, tag=LARGE)))
+    committing = asyncio.ensure_future(journal.commit(evolve(queued, state=State.SUBMITTING, tag=LARGE)))
     await asyncio.sleep(0)
-    journal.note(job(state=State.ABANDONED))
+    abandoned = evolve(queued, state=State.ABANDONED)
+    journal.note(abandoned)
     with pytest.raises(JournalError):
         await committing
-    assert journal.get("a") == job(state=State.ABANDONED)
+    assert journal.get("a") == abandoned
     await empty_disk(journal)
-    assert (await reopened(journal)).get("a") == job(state=State.ABANDONED)
+    assert (await reopened(journal)).get("a") == abandoned
 
 
 @pytest.mark.asyncio

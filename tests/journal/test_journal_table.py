@@ -1,0 +1,92 @@
+"""The statements that write a journal's rows: how few they are, and that they hold together."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+from records import job
+
+from kling_async.api.requests import ImageToVideo
+from kling_async.journal import table
+from kling_async.journal.base import State
+from kling_async.journal.rows import write_row
+from kling_async.journal.schema import bring_up_to_date
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from kling_async.journal.base import Record
+
+JOBS = [job(f"{number:03}") for number in range(129)]
+
+
+@pytest.fixture
+def connection() -> Generator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        bring_up_to_date(connection, Path("batch.db"))
+        yield connection
+
+
+def records(connection: sqlite3.Connection) -> list[Record]:
+    return table.page(connection, 0)[0]
+
+
+def submitting(jobs: Sequence[Record]) -> list[Record]:
+    return [evolve(record, state=State.SUBMITTING, attempts=1, last_status=record.key) for record in jobs]
+
+
+@pytest.mark.parametrize("many", [1, 2, 8, 33, 128, 129])
+def test_any_number_of_rows_is_written_and_written_anew(connection: sqlite3.Connection, many: int) -> None:
+    queued = JOBS[:many]
+    table.write(connection, map(write_row, queued))
+    assert records(connection) == queued
+    begun = submitting(queued)
+    table.write(connection, map(write_row, begun, queued))
+    assert records(connection) == begun
+
+
+def test_of_many_rows_of_a_job_the_last_one_counts_in_the_place_of_the_first(connection: sqlite3.Connection) -> None:
+    first, second = job("b"), job("a")
+    begun, pending = submitting([first])[0], evolve(first, state=State.PENDING)
+    rows = [write_row(first), write_row(second), write_row(begun, first), write_row(pending, begun)]
+    table.write(connection, rows)
+    assert records(connection) == [pending, second]
+
+
+def test_a_row_that_is_whole_replaces_one_that_is_not(connection: sqlite3.Connection) -> None:
+    first = job("a")
+    table.write(connection, [write_row(first)])
+    begun, other = submitting([first])[0], job("a", State.ABANDONED, tag="another")
+    table.write(connection, [write_row(begun, first), write_row(other, begun)])
+    assert records(connection) == [other]
+
+
+def test_media_are_written_with_a_row_that_another_one_follows(connection: sqlite3.Connection) -> None:
+    first = job("a", request=ImageToVideo("data:image/png;base64,aGk="))
+    begun = submitting([first])[0]
+    table.write(connection, [write_row(first), write_row(begun, first)])
+    assert records(connection) == [begun]
+
+
+@pytest.mark.parametrize("many", [2, 129])
+def test_where_one_row_cannot_be_written_none_is(connection: sqlite3.Connection, many: int) -> None:
+    rows = [write_row(record) for record in JOBS[:many]]
+    rows[-1] = evolve(rows[-1], changing=(None, *rows[-1].changing[1:]))  # no state
+    with pytest.raises(sqlite3.IntegrityError):
+        table.write(connection, rows)
+    assert records(connection) == []
+    assert not connection.in_transaction
+
+
+def test_what_changes_of_many_jobs_is_one_statement(connection: sqlite3.Connection) -> None:
+    queued = JOBS[:100]
+    table.write(connection, map(write_row, queued))
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    table.write(connection, map(write_row, submitting(queued), queued))
+    assert len(statements) == 1
