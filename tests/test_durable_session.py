@@ -52,3 +52,15 @@ async def test_others_read_while_one_session_owns_the_journal(tmp_path: Path) ->
         await job.recorded()
         (record,) = read_journal(path).records()
         assert (record.key, record.state, record.generation_id) == ("k", State.COMPLETED, job.generation_id)
+
+
+async def test_what_a_session_learned_of_durations_is_known_to_the_next(tmp_path: Path) -> None:
+    async with Sandbox(speed=2000, seed=3) as sandbox:
+        async with sandbox.session(journal=tmp_path / "batch.db") as kling:
+            await asyncio.gather(*(kling.submit(TextToVideo(f"take {n}", duration=5)) for n in range(5)))
+            [before] = kling.stats().learned
+        async with sandbox.session(journal=tmp_path / "batch.db") as kling:
+            [after] = kling.stats().learned
+    assert (after.model, after.duration) == (before.model, before.duration)
+    assert after.generations == pytest.approx(before.generations, rel=1e-4)
+    assert before.generations > 3

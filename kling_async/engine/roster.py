@@ -264,7 +264,14 @@ class Roster:
         error: KlingError | None = outcome.get("error")
         if error is not None:
             self._about(watch, error)
-        await self._commit_regardless(watch, state, {**outcome, "settled_at": self._wall()})
+        changes = {**outcome, "settled_at": self._wall()}
+        try:
+            await self._commit_regardless(watch, state, changes)
+        except asyncio.CancelledError:  # the session ends while it is being recorded; it is known all the same
+            if watch.record.state.may_become(state):
+                self.note(watch, state, **changes)
+            self.settle(watch, error)
+            raise
         self.settle(watch, error)
 
     async def _commit_regardless(self, watch: Watch, state: State, changes: dict[str, Any]) -> None:

@@ -208,6 +208,22 @@ class Journal(Protocol):
         """
         ...
 
+    async def recall(self) -> str | None:
+        """The text that was last retained, by this session or an earlier one; None if none ever was.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        ...
+
+    async def retain(self, text: str) -> None:
+        """Keep a text, such as what was learned of durations, in place of the one before.
+
+        Raises:
+            JournalError: It could not be written; the one before is kept.
+        """
+        ...
+
     async def close(self) -> None:
         """Write what was noted, and let go of everything held."""
         ...

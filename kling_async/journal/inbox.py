@@ -46,7 +46,7 @@ class Write:
 
 @frozen(eq=False)
 class Read(Generic[_T]):
-    """Something to be read: a function of the connection, and where its result goes."""
+    """Something to be asked of the file by itself: a function of the connection, and where its result goes."""
 
     ask: Callable[[sqlite3.Connection], _T]
     answer: Future[_T]

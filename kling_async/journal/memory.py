@@ -21,6 +21,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._by_key: dict[str, Record] = {}
         self._key_of: dict[str, str] = {}  # generation id → key
+        self._retained: str | None = None
 
     async def open(self) -> None:
         """Nothing has to be opened."""
@@ -61,6 +62,14 @@ class MemoryJournal:
 
     async def flush(self) -> None:
         """Nothing more lasting can be promised here."""
+
+    async def recall(self) -> str | None:
+        """The text that was last retained."""
+        return self._retained
+
+    async def retain(self, text: str) -> None:
+        """Keep a text in place of the one before."""
+        self._retained = text
 
     async def close(self) -> None:
         """Keep everything, for a session that may be opened on it next."""

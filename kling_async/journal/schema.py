@@ -50,6 +50,7 @@ STEPS: Sequence[Sequence[str]] = (
         "CREATE INDEX jobs_by_generation ON jobs (generation_id) WHERE generation_id IS NOT NULL",
         "CREATE TABLE media (digest TEXT PRIMARY KEY, content TEXT NOT NULL)",
     ),
+    ("CREATE TABLE learned (number INTEGER PRIMARY KEY CHECK (number = 1), content TEXT NOT NULL)",),  # JSON
 )
 """What makes each version of the one before; the first makes version 1 of nothing. Steps are added, never changed."""
 

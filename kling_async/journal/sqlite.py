@@ -173,6 +173,22 @@ class SQLiteJournal:
         elif self._lost is not None:
             raise JournalError(self._lost)
 
+    async def recall(self) -> str | None:
+        """The text that was last retained, in any session.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        return await self._ask(table.recall)
+
+    async def retain(self, text: str) -> None:
+        """Keep a text in place of the one before, and return once a crash cannot lose it.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        await self._ask(partial(table.retain, text=text))
+
     async def close(self) -> None:
         """Write what was noted, and let go of the file. Cancelled, it is done without being waited for.
 

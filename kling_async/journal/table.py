@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from kling_async.journal.media import Content
     from kling_async.journal.rows import Value
 
-__all__ = ["by_generation", "by_key", "counts", "generations", "keys", "open_records", "page", "write"]
+__all__ = [
+    "by_generation",
+    "by_key",
+    "counts",
+    "generations",
+    "keys",
+    "open_records",
+    "page",
+    "recall",
+    "retain",
+    "write",
+]
 
 _PAGE = 250  # records read at once: some milliseconds' work
 
@@ -147,6 +158,17 @@ def generations(connection: sqlite3.Connection) -> Fingerprints:
     """Which generations there are."""
     rows = connection.execute("SELECT generation_id FROM jobs WHERE generation_id IS NOT NULL")
     return Fingerprints(as_text(generation_id) for (generation_id,) in rows)
+
+
+def recall(connection: sqlite3.Connection) -> str | None:
+    """The text that was retained last."""
+    row = connection.execute("SELECT content FROM learned").fetchone()
+    return None if row is None else str(row[0])
+
+
+def retain(connection: sqlite3.Connection, text: str) -> None:
+    """Keep a text in place of the one before."""
+    connection.execute("INSERT OR REPLACE INTO learned (number, content) VALUES (1, ?)", (text,))
 
 
 def _records(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> Iterator[Record]:

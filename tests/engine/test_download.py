@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from attrs import define, field
 from loopback import Exchange, loopback
 
-from kling_async.engine.download import download_file
+from kling_async.engine.download import Stored, download_file
 from kling_async.engine.part import Part
 from kling_async.errors import AuthenticationError, DownloadError, RateLimited
 from kling_async.transport.base import Timeouts
@@ -91,7 +92,9 @@ async def _download_from(url: str, path: Path, **settings: Any) -> None:
     timeouts = settings.pop("timeouts", None)
     async with HttpTransport(KEY, base_url="https://api.example.com", timeouts=timeouts) as transport:
         given = {"rng": Random(1), "sleep": Waits()} | settings
-        assert await download_file(transport, url, path, **given) == path
+        stored = await download_file(transport, url, path, **given)
+    content = _bytes(path)
+    assert stored == Stored(path, len(content), hashlib.sha256(content).hexdigest())
 
 
 async def _fail(host: Callable[[Exchange], Awaitable[None]], path: Path, **settings: Any) -> DownloadError:

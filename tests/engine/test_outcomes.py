@@ -602,6 +602,20 @@ class _Slow(MemoryJournal):
             await super().commit(record)
 
 
+@virtual
+async def test_a_session_that_ends_while_an_outcome_is_recorded_keeps_the_outcome() -> None:
+    journal = _Slow()
+    async with session(ScriptedVendor(takes=10), journal=journal, polling=Polling.fixed(20)) as kling:
+        job = kling.submit(prompt(), key="k")
+        await asyncio.sleep(21.5)  # a record of a second, the wait for the poll, and half of the last record
+        assert not job.done()
+    assert job.state is State.COMPLETED
+    assert job.result().generation_id == "g1"
+    record = journal.get("k")
+    assert record is not None
+    assert record.state is State.COMPLETED
+
+
 @pytest.mark.parametrize(("instant", "posts"), [(0.5, 0), (1.5, 1), (2.5, 1), (194.0, 1)])
 def test_abandoning_while_something_is_being_recorded_is_final(instant: float, posts: int) -> None:
     """During the SUBMITTING record, the POST, the PENDING record and the COMPLETED record."""

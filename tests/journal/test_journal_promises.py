@@ -154,3 +154,10 @@ async def test_two_commits_at_once_count_in_their_order(any_journal: Journal) ->
         any_journal.commit(job(state=State.PENDING, generation_id=GENERATION)),
     )
     assert any_journal.get("a") == job(state=State.PENDING, generation_id=GENERATION)
+
+
+async def test_a_text_is_kept_in_place_of_the_one_before(any_journal: Journal) -> None:
+    assert await any_journal.recall() is None
+    await any_journal.retain("one")
+    await any_journal.retain('{"two": "\u00fc\U0001f98a"}')
+    assert await any_journal.recall() == '{"two": "\u00fc\U0001f98a"}'

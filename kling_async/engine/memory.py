@@ -1,0 +1,65 @@
+"""Keeps what a session learns of durations in its journal, so that the next session begins with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kling_async.errors import ConfigurationError, JournalError
+from kling_async.pacing import keepsake
+
+if TYPE_CHECKING:
+    from kling_async.journal.base import Journal
+    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.polling import Polling
+
+__all__ = ["Memory"]
+
+_logger = logging.getLogger("kling_async.session")
+
+_EVERY = 300.0  # seconds: what a crash loses of it is soon learned again
+
+
+class Memory:
+    """Begins with what the journal has, unless the caller brought something; hands back what was learned since."""
+
+    def __init__(self, learner: Learner, journal: Journal, polling: Polling) -> None:
+        self._learner = learner
+        self._journal = journal
+        self._polling = polling
+        self._kept: str | None = None  # what the journal has
+
+    async def recall(self) -> None:
+        """Begin with what the journal has. What cannot be read is passed over: it can be learned anew."""
+        text = None if self._polling.learned is not None else await self._journal.recall()
+        if text is None:
+            return
+        try:
+            self._learner.experience = keepsake.from_data(json.loads(text), self._polling.scale)
+        except (ConfigurationError, ValueError, RecursionError) as error:
+            _logger.warning("what the journal has of durations is of no use, and is learned anew: %s", error)
+        self._kept = text
+
+    async def run(self) -> None:
+        """Hand back now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            await self.retain()
+
+    async def retain(self) -> None:
+        """Hand back what was learned, if anything was."""
+        data = self.as_data()
+        text = json.dumps(data)
+        if not data["tables"] or text == self._kept:
+            return
+        try:
+            await self._journal.retain(text)
+            self._kept = text
+        except JournalError as error:
+            _logger.warning("what was learned of durations could not be kept: %s", error)
+
+    def as_data(self) -> dict[str, Any]:
+        """What is known now, fit for ``json.dumps``."""
+        return keepsake.as_data(self._learner.experience)
