@@ -15,15 +15,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kling_async import KlingError, KlingSession, Limits, Polling, Retrying, State, TextToVideo, Timeouts
-from kling_async import session as session_module
+from kling_async.engine import downloads as downloads_module
 from kling_async.engine import reconciler
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from pathlib import Path
 
     from kling_async import Record
+    from kling_async.engine.download import Stored
 
 TOLD: dict[str, Any] = json.loads(sys.argv[1])
 END: str = TOLD["end"]
@@ -77,15 +77,15 @@ def new_session() -> KlingSession:
 
 async def downloads() -> None:
     """Generate one video and fetch its file, and die on the way."""
-    usual = session_module.download_file
+    usual = downloads_module.download_file
 
-    async def and_dies(*args: Any, **kwargs: Any) -> Path:
-        path = await usual(*args, **kwargs)
+    async def and_dies(*args: Any, **kwargs: Any) -> Stored:
+        stored = await usual(*args, **kwargs)
         if END == "after the download":
             die()
-        return path
+        return stored
 
-    session_module.download_file = and_dies
+    downloads_module.download_file = and_dies
 
     def progress(size: int, _whole: int | None) -> None:
         if END == "amid the download" and size:
