@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from kling_async.api.loose import amount, first_id, is_list, is_object, text
+from kling_async.api.loose import amount, first_id, is_object, text
 from kling_async.api.messages import HttpRequest
 from kling_async.api.moments import read_moment, stamp
 from kling_async.api.money import dollars
+from kling_async.api.pages import read_page
 from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
@@ -210,10 +211,7 @@ def read_transactions(response: HttpResponse) -> TransactionPage:
         APIError: The vendor answered with an error status.
         MalformedResponse: The answer is not a page.
     """
-    answer = read_answer(response)
-    rows, pagination = answer.get("data"), answer.get("pagination")
-    if not is_list(rows) or not is_object(pagination):
-        raise MalformedResponse(f"{response.status}: the answer is not a page of the ledger", status=response.status)
+    rows, pagination = read_page(response, "ledger")
     cursor = text(pagination.get("next_cursor"))
     goes_on = cursor is not None and pagination.get("has_more") is not False and bool(rows)
     return TransactionPage(tuple(map(_read_row, filter(is_object, rows))), cursor if goes_on else None)

@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from kling_async.api.loose import amount, first_id, is_list, is_object, text
+from kling_async.api.loose import amount, first_id, is_object, text
 from kling_async.api.messages import HttpRequest
 from kling_async.api.moments import read_moment
 from kling_async.api.money import dollars
-from kling_async.api.protocol import read_answer
-from kling_async.errors import MalformedResponse
+from kling_async.api.pages import read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,10 +89,7 @@ def read_logbook(response: HttpResponse) -> LogbookPage:
         APIError: The vendor answered with an error status.
         MalformedResponse: The answer is not a page.
     """
-    answer = read_answer(response)
-    rows, pagination = answer.get("data"), answer.get("pagination")
-    if not is_list(rows) or not is_object(pagination):
-        raise MalformedResponse(f"{response.status}: the answer is not a page of the log", status=response.status)
+    rows, pagination = read_page(response, "log")
     has_more = pagination.get("has_more") is True and bool(rows)
     return LogbookPage(tuple(map(_read_row, filter(is_object, rows))), len(rows), has_more)
 

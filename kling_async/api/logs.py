@@ -7,11 +7,10 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from kling_async.api.loose import is_list, is_object, text
+from kling_async.api.loose import is_object, text
 from kling_async.api.messages import HttpRequest
 from kling_async.api.moments import read_moment, stamp
-from kling_async.api.protocol import read_answer
-from kling_async.errors import MalformedResponse
+from kling_async.api.pages import read_page
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,10 +64,7 @@ def read_logs(response: HttpResponse) -> LogPage:
         APIError: The vendor answered with an error status.
         MalformedResponse: The answer is not a page.
     """
-    answer = read_answer(response)
-    rows, pagination = answer.get("data"), answer.get("pagination")
-    if not is_list(rows) or not is_object(pagination):
-        raise MalformedResponse(f"{response.status}: the answer is not a page of the log", status=response.status)
+    rows, pagination = read_page(response, "log")
     read = tuple(row for row in map(_read_row, rows) if row is not None)
     return LogPage(read, len(rows), has_more=pagination.get("has_more") is True and bool(rows))
 
