@@ -29,8 +29,20 @@ hazard turns quickly, as after early failures.
 *Where many generations share* R polls per second, the same argument with R as a bound gives all of them one price,
 w = sum of sqrt(h) over all that are pending / R.
 
-What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, with a slow tail
-and a few early failures (`kling_async.pacing.priors`). No real traces went into this yet.
+*What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
+whoever asks. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
+is nothing to learn. For a lognormal around 330 s of which one in twenty takes two to four times as long it is 61 s with
+a spread of 0.15, and 120 s with 0.35: to be 5 s late takes 12 or 24 polls, and 37 or 39 at equal gaps of 10 s.
+
+*How the hazard is learned*: bin by bin, ends are compared with those that were to be expected of the time lived through
+(the estimator of events by exposure, as actuaries have it), those still running included; an end between two polls is
+spread over what lies between (one step of expectation maximisation, Dempster, Laird and Rubin 1977). The prior weighs
+as much as four generations. `kling_async.pacing.table` has the details.
+
+What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, with a spread of
+0.35, a slow tail and a few early failures (`kling_async.pacing.priors`). One model and length at one time is taken to
+have one distribution, which drifts slowly; nothing is made of the hour or of the account. No real traces went into this
+yet: until some exist, every figure here and in the benchmarks is one of made-up durations.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class Table:
         """
         count = sum(self._ends)
         spread = _SPREAD if count < _FEW else self._spread_of_ends(count)
-        return max(1, round(_TRIANGLE * spread * max(1.0, count) ** -0.2))
+        return max(1, round(_TRIANGLE * spread * math.pow(max(1.0, count), -0.2)))
 
     def _spread_of_ends(self, count: float) -> float:
         """How far ends lie apart, in bins, by the half of them that lies in the middle: no tail tells."""

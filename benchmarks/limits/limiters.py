@@ -1,0 +1,101 @@
+"""How vendors count."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from attrs import define, field
+
+from kling_async.sandbox.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["LIMITERS", "Limiter"]
+
+
+class Limiter(Protocol):
+    """Lets requests in, or not."""
+
+    def admit(self, now: float, limit: float) -> bool:
+        """Whether one more may come now; if so, it counts. ``limit`` is how many per second there may be now."""
+        ...
+
+
+@define
+class _FixedWindow:
+    """So many within each stretch of the clock; the next stretch begins anew."""
+
+    seconds: float
+    _stretch: int = field(default=0, init=False)
+    _admitted: int = field(default=0, init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        stretch = int(now / self.seconds)
+        if stretch != self._stretch:
+            self._stretch, self._admitted = stretch, 0
+        if self._admitted >= limit * self.seconds:
+            return False
+        self._admitted += 1
+        return True
+
+
+@define
+class _SlidingWindow:
+    """So many within any stretch."""
+
+    seconds: float
+    _admitted: deque[float] = field(factory=deque[float], init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        while self._admitted and self._admitted[0] <= now - self.seconds:
+            self._admitted.popleft()
+        if len(self._admitted) >= limit * self.seconds:
+            return False
+        self._admitted.append(now)
+        return True
+
+
+@define
+class _Bucket:
+    """So many per second, and after a rest this many at once."""
+
+    capacity: float
+    _tokens: float = field(default=math.inf, init=False)
+    _at: float = field(default=0.0, init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+@define
+class _Sandbox:
+    """The library's own stand-in's."""
+
+    _limit: float = field(default=math.nan, init=False)
+    _window: Window = field(factory=lambda: Window.per_second(1.0), init=False)
+
+    def admit(self, now: float, limit: float) -> bool:
+        if limit != self._limit:
+            self._limit, self._window = limit, Window.per_second(limit)
+        return self._window.admit(now)
+
+
+LIMITERS: Final[Mapping[str, Callable[[], Limiter]]] = {
+    "the sandbox's": _Sandbox,
+    "fixed window of 1 s": lambda: _FixedWindow(1.0),
+    "sliding window of 1 s": lambda: _SlidingWindow(1.0),
+    "sliding window of 10 s": lambda: _SlidingWindow(10.0),
+    "bucket of 5": lambda: _Bucket(5.0),
+    "bucket of 10": lambda: _Bucket(10.0),
+    "bucket of 1": lambda: _Bucket(1.0),
+    "sliding window of 60 s": lambda: _SlidingWindow(60.0),
+}
+"""By how they are called. The last two are known to be hard: one forgives nothing, the other tells a minute late."""

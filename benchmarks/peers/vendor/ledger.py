@@ -1,0 +1,110 @@
+"""What was bought, by which job, when it is done, and how many requests that took."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, define, field, frozen
+
+from benchmarks.peers.vendor.durations import durations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.peers.vendor.terms import Terms
+
+__all__ = ["Ledger", "Purchase"]
+
+_BURST = 5  # requests that may come at once under a limit
+_NUMBER = re.compile(rb"take (\d+)")  # how every client's prompts end, in whatever form they are sent
+
+
+@frozen
+class Purchase:
+    """A generation that was accepted. Instants are the shared clock's.
+
+    Attributes:
+        id: Its id.
+        job: The number of the job it was bought for.
+        accepted_at: When it was accepted.
+        completes_at: When it is done.
+        model: The model that was asked for, if that was said in the way of AI/ML API.
+        name: What it was submitted under (``X-Client-Request-Id``), if anything.
+    """
+
+    id: str
+    job: int
+    accepted_at: float
+    completes_at: float
+    model: str | None = None
+    name: str | None = None
+
+
+@define
+class Ledger:
+    """The books of one run."""
+
+    terms: Terms
+    now: Callable[[], float]
+    purchases: dict[str, Purchase] = field(factory=dict[str, Purchase])
+    requests: int = 0
+    posts: int = 0
+    refused: int = 0
+    _durations: list[float] = field(init=False)
+    _unanswered: set[int] = field(init=False)  # jobs whose next answer to a submit is lost
+    _tokens: float = field(default=_BURST, init=False)
+    _counted_at: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        terms = self.terms
+        self._durations = durations(terms.jobs, terms.seed, terms.median)
+        lost = max(1, round(terms.jobs * terms.lost)) if terms.lost else 0
+        rng = Random(f"lost {terms.seed}")  # noqa: S311 - repeatable on purpose
+        self._unanswered = set(rng.sample(range(terms.jobs), lost))
+        self._counted_at = self.now()
+
+    def admit(self, *, is_post: bool) -> bool:
+        """Count a request; False if it is one too many."""
+        self.requests += 1
+        self.posts += is_post
+        if self.terms.rate is None or self._has_room(self.terms.rate):
+            return True
+        self.refused += 1
+        return False
+
+    def _has_room(self, rate: float) -> bool:
+        now = self.now()
+        self._tokens = min(_BURST, self._tokens + (now - self._counted_at) * rate)
+        self._counted_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def buy(self, body: bytes, *, model: str | None = None, name: str | None = None) -> Purchase:
+        """Accept a generation for the job whose number the body holds."""
+        found = _NUMBER.search(body)
+        if found is None:
+            raise ValueError(f"no job's number is in {body!r}")
+        job, now = int(found[1]), self.now()
+        generation_id = f"gen-{job:05d}-{len(self.purchases):05d}"
+        purchase = Purchase(generation_id, job, now, now + self._durations[job], model, name)
+        self.purchases[generation_id] = purchase
+        return purchase
+
+    def loses_answer(self, purchase: Purchase) -> bool:
+        """Whether the answer to this submit is lost; the next one to the same job is not."""
+        lost = purchase.job in self._unanswered
+        self._unanswered.discard(purchase.job)
+        return lost
+
+    def as_data(self) -> dict[str, Any]:
+        """The books as plain JSON data."""
+        return {
+            "purchases": [asdict(purchase) for purchase in self.purchases.values()],
+            "requests": self.requests,
+            "posts": self.posts,
+            "refused": self.refused,
+        }

@@ -1,0 +1,78 @@
+"""What was aimed for, and whether it was reached."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.policy.batches import COLD_START, SESSION, title
+from benchmarks.policy.optimum import least_product
+from benchmarks.policy.policy import FIXED
+from benchmarks.policy.report import Target
+from benchmarks.policy.single import requests_at, value_at
+from benchmarks.policy.singles import COLD, FIVE, MAIN, OPTIMUM, THIRTY, WARMED, WIDE, WIDER
+from benchmarks.policy.streams import steady_title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.policy.exact import Outcome
+    from benchmarks.policy.report import Curve, Row
+
+__all__ = ["targets"]
+
+_SAMPLE_DELAY: Final = 5.0  # seconds: that of the vendor's own samples, which ask every ten
+_OF_THE_LOOP: Final = 0.36
+_COMPARED: Final = (8.0, 10.0, 12.0, 15.0, 20.0)  # requests a generation
+
+
+def targets(rows: Sequence[Row], curves: Sequence[Curve]) -> list[Target]:
+    """Every target that what was played tells of."""
+    found: list[Target] = []
+    for scenario, law in ((MAIN, FIVE), (WIDER, WIDE)):
+        by_policy = {curve.policy: curve.points for curve in curves if curve.scenario == scenario}
+        if by_policy:
+            found += [*_shares(scenario, by_policy), *_vendor_loop(scenario, by_policy, least_product(law))]
+    for policy in (COLD_START, SESSION, WARMED):
+        found += _rows(rows, title(1000, 10.0), policy, 0.92)
+    for rate in (10.0, 20.0):
+        found += _rows(rows, steady_title(rate), "learned", 0.88)
+    return found
+
+
+def _shares(scenario: str, curves: dict[str, Sequence[Outcome]]) -> Iterable[Target]:
+    for policy, wanted in ((WARMED, 0.95), (THIRTY, 0.88)):
+        shares = [
+            best / ours
+            for each in _COMPARED
+            if (best := value_at(each, curves[OPTIMUM])) and (ours := value_at(each, curves[policy]))
+        ]
+        if shares:
+            yield Target(
+                f"{scenario}: {policy}, share of the optimum, mean over 8 to 20 requests", fmean(shares), wanted
+            )
+
+
+def _vendor_loop(scenario: str, curves: dict[str, Sequence[Outcome]], product: float) -> Iterable[Target]:
+    """Requests for the delay of the vendor's loop, in the requests of that loop."""
+    loop = requests_at(_SAMPLE_DELAY, curves[FIXED])
+    if loop is None:
+        return
+    for policy in (WARMED, THIRTY, COLD, OPTIMUM):
+        requests = requests_at(_SAMPLE_DELAY, curves[policy])
+        if requests is not None:
+            yield Target(
+                f"{scenario}: requests of {policy} for a delay of 5 s ÷ the vendor's loop",
+                requests / loop,
+                0.36,
+                most=True,
+            )
+    name = f"{scenario}: the same by Keller's formula, without a programme"
+    yield Target(name, product / _SAMPLE_DELAY / loop, 0.36, most=True)
+
+
+def _rows(rows: Sequence[Row], scenario: str, policy: str, wanted: float) -> Iterable[Target]:
+    """The best profile's share."""
+    shares = [row.share for row in rows if (row.scenario, row.policy) == (scenario, policy) and row.share is not None]
+    if shares:
+        yield Target(f"{scenario}: {policy}, share of the bound", max(shares), wanted)
