@@ -7,15 +7,16 @@ import gc
 import json
 import math
 from statistics import median
-from time import process_time
+from time import process_time, time
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession  # noqa: TID251 - what the library is compared with
+from attrs import evolve
 
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
 from benchmarks.raw_server import GENERATION, serving
-from kling_async import UNIVERSAL, KlingSession, Limits, Polling
+from kling_async import UNIVERSAL, KlingSession, Limits, MemoryJournal, Polling, Record, State, TextToVideo
 
 if TYPE_CHECKING:
     from benchmarks.figure import Size
@@ -28,7 +29,7 @@ _LOOK = 0.01  # seconds between looks at how far the session is
 _CADENCES = {
     # Either way every job is due again as soon as it was asked about.
     "at intervals": (Polling.fixed(1e-6), 1.30),
-    "learned cadence": (Polling(scale=1e9), 1.50),
+    "learned cadence": (Polling(seconds_per_poll=1e-12, min_gap=1e-6), 1.50),
 }
 
 
@@ -55,7 +56,7 @@ def _figure(cadence: str, turns: list[tuple[float, float]], size: Size) -> Figur
 
 def _turns(url: str, size: Size, cadence: str) -> list[tuple[float, float]]:
     """Seconds per poll of the bare loop and of the session, turn by turn, in one process."""
-    ids = [f"{GENERATION}:kling-video/v2.1/master/text-to-video/{number}" for number in range(size.cpu_jobs)]
+    ids = [f"{GENERATION}:{number}" for number in range(size.cpu_jobs)]
     polling = _CADENCES[cadence][0]
     return [
         (asyncio.run(_bare(url, ids, size.polls)), asyncio.run(_session(url, ids, size.polls, polling)))
@@ -85,9 +86,7 @@ async def _ask(http: ClientSession, url: str, ids: list[str], polls: int) -> Non
 
 async def _session(url: str, ids: list[str], polls: int, polling: Polling) -> float:
     limits = Limits(requests_per_second=math.inf, max_polls=_TASKS, max_in_flight=len(ids))
-    async with KlingSession("k", base_url=url, limits=limits, polling=polling) as kling:
-        for generation_id in ids:
-            kling.resume(generation_id)
+    async with KlingSession("k", base_url=url, journal=_bought(ids), limits=limits, polling=polling) as kling:
         await _polled(kling, len(ids) + _WARM)
         gc.collect()
         first, begun = kling.stats().polls, process_time()
@@ -96,6 +95,15 @@ async def _session(url: str, ids: list[str], polls: int, polling: Polling) -> fl
         if kling.stats().pending != len(ids):
             raise AssertionError(f"jobs were lost on the way: {kling.stats()}")
         return spent / counted
+
+
+def _bought(ids: list[str]) -> MemoryJournal:
+    """A journal by which all of these are pending, of one model."""
+    journal, request, now = MemoryJournal(), TextToVideo("a white raccoon", duration=5), time()
+    for generation_id in ids:
+        record = Record(generation_id, State.PENDING, request, endpoint=UNIVERSAL, queued_at=now)
+        journal.note(evolve(record, generation_id=generation_id, accepted_at=now))
+    return journal
 
 
 async def _polled(kling: KlingSession, polls: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figure import Figure
 
-__all__ = ["as_data", "as_table", "summary"]
+__all__ = ["as_data", "as_markdown", "as_table", "summary"]
 
 _HEADER = ("", "figure", "target", "met", "raw")
 _MET = {True: "yes", False: "NO", None: ""}
@@ -26,6 +26,12 @@ def as_table(figures: Sequence[Figure]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def as_markdown(figures: Sequence[Figure]) -> str:
+    """The same as a Markdown table."""
+    rows = [("", *_HEADER[1:]), ("---",) * len(_HEADER), *(_row(figure) for figure in figures)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def summary(figures: Sequence[Figure]) -> str:

@@ -45,6 +45,11 @@ class Price:
         self.now = max(self.least, demand / rate)
 
     @property
+    def is_short(self) -> bool:
+        """Whether there are fewer polls than are worth their price."""
+        return self.now > self.least
+
+    @property
     def scarcity(self) -> float:
         """How many times rarer polls are than they would be without a limit: 1 or more."""
         return self.now / self.least

@@ -61,12 +61,16 @@ class Rota(Generic[T]):
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
+        looked_at = self._sequence  # entries from here on are as they should be
         self._ripen(now)
         doubts = 0
         while _clear(self._ripe):
-            _, _, course, item = heappop(self._ripe)
+            _, ticket, course, item = heappop(self._ripe)
+            if ticket >= looked_at or doubts == _DOUBTS or not self._ripe:
+                self.drop(course)
+                return item
             due = self._cadence.due(course)
-            if doubts == _DOUBTS or not self._ripe or due <= self._ripe[0][0]:
+            if due <= self._ripe[0][0]:
                 self.drop(course)
                 return item
             self._enter(self._ripe, due, course, item)
@@ -116,7 +120,8 @@ class Rota(Generic[T]):
                 self._enter(self._asleep, ripe, course, item)
             else:
                 course.ripe = True
-                self._enter(self._ripe, self._cadence.due(course), course, item)
+                # With polls to spare, what is worth one is due.
+                self._enter(self._ripe, self._cadence.due(course) if self._price.is_short else ripe, course, item)
 
     def _look_at(self, entry: tuple[float, int, Course, T], now: float) -> None:
         at, _, course, item = entry

@@ -20,8 +20,9 @@ __all__ = ["Table"]
 _TRUST: Final = 4.0  # in generations: how many seen ones the prior weighs as much as ...
 _LEAST_TRUST: Final = 0.02  # ... and no less than so much of an end, wherever it expects none
 _MEMORY: Final = 400.0  # in generations: what is older fades
-_STALENESS: Final = 20  # observations until the hazard is worked out anew, and one more for every ...
-_PATIENCE: Final = 10.0  # ... so many jobs seen, as each changes less
+_STALENESS: Final = 20  # observations until the hazard is worked out anew, ...
+_NEWS: Final = 0.02  # ... or this share of all there were, whichever is more, ...
+_STALEST: Final = 500  # ... but no more than so many
 _UNTOLD: Final = 0.95  # an end somewhere in so much of what was possible tells nothing new
 _LEAST: Final = 1e-4  # the least hazard, per typical duration
 _OLDEST: Final = 1e9  # seconds; an age beyond this is a mistake
@@ -47,7 +48,8 @@ class Table:
     Attributes:
         grid: The bins.
         prior: What was believed before anything was seen.
-        hazard: The hazard as of the last rebuild, at most 60 observations ago, and 20 while little was seen.
+        hazard: The hazard as of the last rebuild: 20 observations ago at most while there were few, and when there were
+            many, 2 % of them, but no more than 500.
         jobs: How many ends were seen, older ones counting less.
     """
 
@@ -57,6 +59,7 @@ class Table:
         "_new_ends",
         "_observed",
         "_passages",
+        "_told",
         "_trusted",
         "grid",
         "hazard",
@@ -80,7 +83,8 @@ class Table:
         self._lives = [0.0] * BINS if lives is None else list(lives)
         self._passages = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
         self._new_ends = 0
-        self._observed = 0
+        self._observed = 0  # since the last rebuild
+        self._told = 0.0  # until then, older ones counting less
         self._trusted: dict[int, list[float]] = {}  # by how many bins to either side
         self.hazard = Hazard(grid, self._rates())
 
@@ -129,6 +133,7 @@ class Table:
         self._ends = [each * kept for each in self._ends]
         self._lives = [each * kept for each in self._lives]
         self.jobs *= kept
+        self._told = (self._told + self._observed) * kept
         self._new_ends = self._observed = 0
         self.hazard = Hazard(self.grid, self._rates())
 
@@ -137,7 +142,7 @@ class Table:
 
     def _count(self) -> None:
         self._observed += 1
-        if self._observed >= _STALENESS + self.jobs / _PATIENCE:
+        if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._told)):
             self.rebuild()
 
     def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
