@@ -1,7 +1,12 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-It is built on the library's public names alone. What it does when, by module: ``app`` reads the command line, ``demo``
-and ``serve`` are commands, ``progress`` shows how far a session is, ``report`` sums up.
+It is built on the library's public names alone. ``app`` reads the command line, and ``commands`` has a file for each
+command; ``options`` and ``wishes`` are what many of them take, ``connect`` makes their session.
+
+A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
+with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
+sees through to their files, and ``interrupts`` knows Ctrl-C. ``progress`` shows how far a session is: ``board`` says
+what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put things in words.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_EXTRA = frozenset({"cyclopts", "rich"})
+_EXTRA = frozenset({"cyclopts", "jinja2", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,98 +1,59 @@
-"""The command line: what can be asked for, and with which words."""
+"""The command line: what can be asked for, and what becomes of what goes wrong."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
+from cyclopts import App, CycloptsError, Group, Parameter
 
-from kling_async import ConfigurationError, KlingError, __version__
-from kling_async.cli.demo import Demo
+from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
 from kling_async.cli.exits import Exit
-from kling_async.cli.serve import read_faults, serve
+from kling_async.cli.rows import BadRows, told
 from kling_async.cli.terminal import LogLines, Terminal
-from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["app", "run"]
 
+_EPILOGUE = """
+Exit codes: 0 all done, 1 something failed, 2 wrong usage and nothing was done, 3 it stopped early and can go on,
+130 interrupted by Ctrl-C.
+
+The API key is read from the environment variable AIMLAPI_API_KEY, or from a file with --key-file. Without one,
+everything can be tried with --sandbox. Results go to standard output, progress and messages to standard error.
+"""
+
+
+def _shown(default: object) -> object:
+    """What is said of a default: nothing, where that is to do without."""
+    return None if default is False or default in ((), "") else default
+
+
 app = App(
     name="kling-async",
     help="Run many Kling AI video generations at once through AI/ML API.",
-    help_epilogue="Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted by Ctrl-C.",
+    help_epilogue=_EPILOGUE,
     version=__version__,
     help_format="markdown",
     suppress_keyboard_interrupt=False,  # see run()
+    default_parameter=Parameter(negative="", show_default=_shown),
 )
 
-
-@app.command
-def demo(
-    *,
-    output: Annotated[Path, Parameter(name=("--output", "-o"))] = Path("demo-videos"),
-    jobs: PositiveInt = 24,
-    speed: PositiveFloat = 20.0,
-    seed: int = 1,
-) -> int:
-    """Make 24 videos at once, from a local stand-in for the vendor: no key, no bill, no network.
-
-    It starts a sandbox on this machine, submits prompts for eight models, shows how far they are, downloads the videos
-    and checks each, and ends with what it took. Exits with 0 only if every video arrived whole.
-
-    Args:
-        output: The folder for the videos; files of the same names in it are replaced.
-        jobs: How many videos to make.
-        speed: How many times as fast as the vendor's the sandbox's time passes.
-        seed: Decides about ids and durations; the same seed gives the same again.
-    """
-    return Demo(output, jobs=jobs, speed=speed, seed=seed).run(Terminal())
-
-
-@app.command
-def sandbox(
-    *,
-    host: str = "127.0.0.1",
-    port: Port = 8642,
-    speed: PositiveFloat = 60.0,
-    seed: int = 1,
-    slots: PositiveInt = 100,
-    max_concurrent: NonNegativeInt | None = None,
-    requests_per_second: PositiveFloat | None = None,
-    credits: NonNegativeFloat | None = None,  # noqa: A002 - the name of the option
-    fault: Annotated[tuple[str, ...], Parameter(negative="", metavar="NAME=VALUE", show_default=False)] = (),
-) -> None:
-    """Serve a local stand-in for the vendor until Ctrl-C, and print how to use it.
-
-    Args:
-        host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        speed: How many times as fast as the vendor's its time passes.
-        seed: Decides about ids, durations, faults and the key; the same seed gives the same again.
-        slots: How many generations it works on at once; the others queue.
-        max_concurrent: How many generations may be unfinished before a submit gets 429; by default any number.
-        requests_per_second: How many requests may come in a second before 429; by default any number.
-        credits: What the account may spend, 100 credits to the dollar; by default without end.
-        fault: Something that goes wrong, and how often, from 0 to 1, such as server_error=0.05, drop_after=0.01,
-            error_outcome=0.1 or truncated_file=0.1; may be given several times. A wrong name lists them all.
-    """
-    vendor = Sandbox(
-        host=host,
-        port=port,
-        speed=speed,
-        seed=seed,
-        slots=slots,
-        max_concurrent=max_concurrent,
-        requests_per_second=requests_per_second,
-        credits=credits,
-        faults=read_faults(fault),
-    )
-    asyncio.run(serve(vendor, Terminal()))
+_HELP = ("--help", "-h")
+_COMMANDS = {
+    "Make videos": ("generate", "batch", "resume"),
+    "Look after them": ("status", "fetch", "download", "gallery"),
+    "Know before you pay": ("models", "balance", "cost", "logs"),
+    "Try it out": ("demo", "sandbox"),
+}
+for _place, (_title, _names) in enumerate(_COMMANDS.items()):
+    _group = Group(_title, sort_key=_place)
+    for _name in _names:
+        _module = "gallery.command" if _name == "gallery" else f"commands.{_name}"
+        # By its place alone: a command and what it needs are loaded when it is called.
+        app.command(f"kling_async.cli.{_module}:{_name}", name=_name, group=_group)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -109,12 +70,25 @@ def run(arguments: Sequence[str]) -> int:
         logging.getLogger("kling_async").removeHandler(log)
 
 
+def _load_all() -> None:
+    """Load every command: the list of them shows what each says of itself."""
+    for names in _COMMANDS.values():
+        for name in names:
+            app[name]  # which loads it
+
+
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
+    if not arguments or arguments[0] in _HELP:
+        _load_all()
     try:
         result = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
-    except ConfigurationError as error:
+    except BadRows as bad:
+        for line in told(bad):
+            terminal.say(line, "red")
+        return Exit.USAGE
+    except (ConfigurationError, InvalidRequest) as error:
         terminal.say(f"kling-async: {error}", "red")
         return Exit.USAGE
     except KlingError as error:

@@ -10,7 +10,9 @@ from attrs import frozen
 from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
 from kling_async.cli.figures import one_line
 from kling_async.cli.forecast import Forecast
+from kling_async.cli.names import short
 from kling_async.cli.speedometer import Speedometer
+from kling_async.cli.tags import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +61,7 @@ class View:
         per_second: How many are being sent per second.
         throttled: How many got 429.
         paused_for: For how long everything is held, in seconds.
+        spent: What the videos of this run cost, in US dollars, as far as the vendor has said.
         halted: Why nothing is submitted any more, if so.
         rows: The jobs that are under way, those that began first; as many as were asked for.
         more: How many further ones there are.
@@ -73,6 +76,7 @@ class View:
     per_second: float
     throttled: int
     paused_for: float
+    spent: float
     halted: str | None
     rows: tuple[Row, ...]
     more: int
@@ -100,6 +104,22 @@ class Board:
         self._finishing = Speedometer(window=20.0)
         self._running: dict[Job, float] = {}  # since when, oldest first
         self._fetching: dict[Job, float] = {}
+        self._given_up: set[Job] = set()  # whose end has not been heard of yet
+        self._recalled = 0  # jobs whose outcomes were there before this run, which the session does not count
+        self._lost = 0  # of those there are videos for, how many have no file
+        self._spent = 0.0
+
+    def join(self, job: Job, since: float) -> None:
+        """Take on a job that was at the vendor before anybody listened."""
+        self._running[job] = since
+
+    def recall(self, job: Job, at: float) -> None:
+        """Take on a job whose outcome was there before; if that is a video, its file is on its way from now on."""
+        self._recalled += 1
+        if job.exception() is None:
+            self._fetching[job] = at
+        else:
+            self._lost += 1
 
     def take(self, event: Event) -> None:
         """Take note of an event."""
@@ -108,7 +128,8 @@ class Board:
                 self._running[event.job] = event.at
             case Completed():
                 self._running.pop(event.job, None)
-                if self._downloads:
+                self._spent += event.video.usage.usd_spent or 0.0
+                if self._downloads and event.job not in self._given_up:
                     self._fetching[event.job] = event.at
             case Failed() | Interrupted():
                 self._running.pop(event.job, None)
@@ -119,7 +140,13 @@ class Board:
 
     def give_up(self, job: Job) -> None:
         """Take note that this job's file will not come."""
-        self._fetching.pop(job, None)
+        self._lost += 1
+        self.leave(job)
+
+    def leave(self, job: Job) -> None:
+        """Take note that this job's file is there already."""
+        if self._fetching.pop(job, None) is None:
+            self._given_up.add(job)
 
     def view(self, stats: Stats, now: float, *, rows: int = 0) -> View:
         """What there is to show now.
@@ -135,7 +162,7 @@ class Board:
         shown = tuple(islice(self._rows(now), rows))
         return View(
             total=self._total,
-            finished=stats.settled - len(self._fetching),
+            finished=stats.settled + self._recalled - len(self._fetching),
             counts=tuple((name, count) for name, count in self._counts(stats) if count),
             elapsed=now - self._started,
             left=self._left(stats, now),
@@ -143,25 +170,26 @@ class Board:
             per_second=self._sending.per_second,
             throttled=stats.throttled,
             paused_for=stats.paused_for,
+            spent=self._spent,
             halted=stats.halted,
             rows=shown,
             more=max(0, stats.pending + len(self._fetching) - len(shown)),
         )
 
     def _counts(self, stats: Stats) -> Iterator[tuple[str, int]]:
-        yield "to come", self._total - stats.open - stats.settled
+        yield "to come", self._total - stats.open - stats.settled - self._recalled
         yield "queued", stats.queued
         yield "submitting", stats.submitting
         yield "uncertain", stats.uncertain
         yield "generating", stats.pending
         yield "downloading", len(self._fetching)
-        yield "done", stats.completed - len(self._fetching)
-        yield "failed", stats.failed + stats.rejected
+        yield "done", stats.completed + self._recalled - len(self._fetching) - self._lost
+        yield "failed", stats.failed + stats.rejected + self._lost
         yield "stopped", stats.interrupted + stats.abandoned
 
     def _left(self, stats: Stats, now: float) -> float | None:
         newest = islice(reversed(self._running.items()), _NEWEST)
-        waiting = max(0, self._total - stats.settled - stats.pending)
+        waiting = max(0, self._total - stats.settled - self._recalled - stats.pending)
         ages = ((job.request, now - since) for job, since in newest)
         return self._forecast.left(waiting, stats.pending, ages, self._finishing.per_second)
 
@@ -181,7 +209,12 @@ class Board:
 
 
 def _name(job: Job) -> str:
-    return one_line(job.tag if isinstance(job.tag, str) else job.generation_id or job.key)
+    label = label_of(job.tag)
+    known = label.tag or label.output
+    if known:
+        return one_line(known)
+    # A row's key says more than an id; any other key says less.
+    return short(job.key) if short(job.key) != job.key else one_line(job.generation_id or job.key)
 
 
 def _prompt(request: Request | None) -> str:

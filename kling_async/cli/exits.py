@@ -16,5 +16,7 @@ class Exit(IntEnum):
     """Something failed; standard error says what, and why."""
     USAGE = 2
     """It was asked for what it cannot do, and did nothing."""
+    STOPPED = 3
+    """It ended early, and can go on: out of credits, at the limit on spending, or before the vendor was done."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C. What was under way is saved; standard error says how to go on."""

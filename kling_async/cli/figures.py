@@ -6,9 +6,9 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["clock", "count", "one_line", "percentile", "span"]
+__all__ = ["clock", "count", "dollars", "one_line", "percentile", "span", "table"]
 
 _LONGEST = 300  # characters of a text that any terminal might show
 
@@ -32,6 +32,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def dollars(usd: float) -> str:
+    """An amount of US dollars: to the cent, and small ones to two figures."""
+    return f"${usd:,.2f}" if abs(usd) >= 0.1 or not usd else f"${usd:.2g}"  # noqa: PLR2004 - below, cents say too little
+
+
 def percentile(sorted_values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed."""
     return sorted_values[max(0, ceil(share * len(sorted_values)) - 1)]
@@ -41,3 +46,10 @@ def one_line(text: str) -> str:
     """A text that is safe to show: no line breaks, no control characters, not endless."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
     return " ".join(shown.split())
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows of cells in columns, as plain text: to be read, and to be cut into pieces by other programs."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from kling_async.cli.figures import clock, count
+from kling_async.cli.figures import clock, count, dollars
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Lines", "line"]
+
+_LONGEST = 80  # characters of a reason that is told in full elsewhere
 
 
 class Lines:
@@ -49,8 +52,10 @@ def line(view: View) -> str:
     counts = ", ".join(f"{number:,} {stage}" for stage, number in view.counts)
     sent = f"{count(view.requests, 'request')}, {view.per_second:.1f}/s, {view.throttled:,} refused (429)"
     parts = [f"{clock(view.elapsed)}  {view.finished:,} of {view.total:,}", counts, sent]
+    if view.spent:
+        parts.append(f"{dollars(view.spent)} spent")
     if view.halted is not None:
-        parts.append(f"no more submits: {view.halted}")
+        parts.append(f"no more submits: {shorten(view.halted, _LONGEST, placeholder='...')}")
     elif view.left is not None and view.finished < view.total:
         parts.append(f"about {clock(view.left)} left")
     return "; ".join(parts)

@@ -51,6 +51,7 @@ async def progress(
     with surface:
         async with _alongside(_follow(kling.subscribe(buffer=_BUFFER), board)), _alongside(redraw()):
             yield board
+            await asyncio.sleep(0)  # what happened last is still to be heard of
             show()
 
 

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kling_async.cli.figures import clock, count
+from kling_async.cli.figures import clock, count, dollars
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -98,6 +98,8 @@ def _stages(view: View) -> Text:
 def _rates(view: View) -> Text:
     words = [(count(view.requests, "request"), "dim"), (f"{view.per_second:.1f}/s", "dim")]
     words.append((f"{view.throttled:,} refused (429)", "yellow" if view.throttled else "dim"))
+    if view.spent:
+        words.append((f"{dollars(view.spent)} spent", ""))
     if view.paused_for > 0:
         words.append((f"held for {view.paused_for:.1f} s", "yellow"))
     if view.halted is not None:

@@ -10,7 +10,7 @@ from kling_async import Job, Stats, TextToVideo
 from kling_async.cli.board import Row, View
 
 if TYPE_CHECKING:
-    from kling_async import Request
+    from kling_async import KlingError, Request
 
 
 @define(eq=False)
@@ -24,9 +24,13 @@ class _StandIn:
     key: str = "some-key"
     polls: int = 0
     settled: bool = False
+    error: KlingError | None = None
 
     def done(self) -> bool:
         return self.settled
+
+    def exception(self) -> KlingError | None:
+        return self.error
 
 
 def job(**facts: Any) -> Job:
@@ -69,6 +73,7 @@ def view(**facts: Any) -> View:
         "per_second": 6.25,
         "throttled": 3,
         "paused_for": 0.0,
+        "spent": 0.0,
         "halted": None,
         "rows": (),
         "more": 0,

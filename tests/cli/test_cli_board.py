@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from attrs import evolve
 from showing import job, stats
 
 from kling_async import (
@@ -19,6 +20,7 @@ from kling_async import (
     Request,
     SessionClosed,
     TextToVideo,
+    Usage,
     Video,
 )
 from kling_async.cli.board import Board
@@ -58,7 +60,11 @@ def test_a_row_tells_what_there_is_to_tell() -> None:
     ("facts", "name"),
     [
         ({"tag": "a\x1b[2Jb"}, "a [2Jb"),
-        ({"tag": 7, "generation_id": "g7"}, "g7"),
+        ({"tag": 7, "generation_id": "g7"}, "7"),
+        ({"tag": {"output": "a/fox.mp4"}, "generation_id": "g7"}, "a/fox.mp4"),
+        ({"tag": {"output": "a/fox.mp4", "tag": "fox"}}, "fox"),
+        ({"tag": None, "generation_id": "g7"}, "g7"),
+        ({"tag": None, "generation_id": "g7", "key": "0123456789abcdef0123456789abcdef-2"}, "01234567-2"),
         ({"tag": None, "key": "row-9"}, "row-9"),
     ],
 )
@@ -92,11 +98,46 @@ def test_without_files_a_completed_job_is_finished() -> None:
     assert (view.finished, view.rows) == (1, ())
 
 
-def test_a_file_that_will_not_come_is_not_waited_for() -> None:
+def test_a_file_that_will_not_come_is_not_waited_for_and_counts_as_failed() -> None:
     one = job(settled=True)
-    board = fed(Accepted(110.0, one, "g1"), Completed(150.0, one, FILM))
+    board = fed(Accepted(110.0, one, "g1"), Completed(150.0, one, FILM), total=1)
     board.give_up(one)
+    view = board.view(stats(completed=1), 160.0)
+    assert (view.finished, dict(view.counts)) == (1, {"failed": 1})
+
+
+def test_a_file_given_up_before_its_video_was_heard_of_is_not_waited_for() -> None:
+    one = job(settled=True)
+    board = fed(Accepted(110.0, one, "g1"), total=1)
+    board.give_up(one)
+    board.take(Completed(150.0, one, FILM))
     assert board.view(stats(completed=1), 160.0).finished == 1
+
+
+def test_a_job_that_was_at_the_vendor_before_has_a_row() -> None:
+    board = fed(total=1)
+    board.join(job(tag="a"), 40.0)
+    (row,) = board.view(stats(pending=1), 100.0, rows=5).rows
+    assert (row.name, row.age) == ("a", 60.0)
+
+
+def test_jobs_that_were_over_before_count_beside_the_sessions_own() -> None:
+    made, kept, failed = job(settled=True), job(settled=True), job(settled=True, error=GenerationFailed("no"))
+    board = fed(total=5)
+    for one in (made, kept, failed):
+        board.recall(one, 110.0)
+    board.leave(kept)
+    view = board.view(stats(completed=1), 120.0)
+    assert dict(view.counts) == {"to come": 1, "downloading": 1, "done": 2, "failed": 1}
+    assert view.finished == 4 - 1
+    board.take(Downloaded(130.0, made, Path("a.mp4"), 9))
+    assert board.view(stats(completed=1), 140.0).finished == 4
+
+
+def test_what_is_spent_is_what_the_vendor_says_of_each_video() -> None:
+    priced = evolve(FILM, usage=Usage(usd_spent=1.4))
+    board = fed(*(Completed(150.0, job(settled=True), film) for film in (priced, priced, FILM)))
+    assert board.view(stats(completed=3), 160.0).spent == pytest.approx(2.8)
 
 
 @pytest.mark.parametrize("kind", [Failed, Interrupted])

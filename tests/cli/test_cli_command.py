@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from command import QUICK, interrupt, run, run_child, start
 
-from kling_async import DownloadError, __version__
+from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
 from kling_async.cli.demo import Demo
+from kling_async.cli.exits import Exit
 from kling_async.cli.film import flaw
 
 if TYPE_CHECKING:
@@ -156,12 +157,58 @@ def test_help_explains_every_option(
         assert len(explained.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ")) > len(option) + 20
 
 
+COMMANDS = [
+    *("generate", "batch", "resume"),
+    *("status", "fetch", "download", "gallery"),
+    *("models", "balance", "cost", "logs"),
+    *("demo", "sandbox"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_and_argument_of_every_command_is_explained(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    cells = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in capsys.readouterr().out.splitlines()]
+    named = [cell for cell in cells if cell.startswith(("--", "* "))]
+    assert named
+    assert [cell for cell in named if len(cell.lstrip("* ").split("  ", 1)) < 2] == []
+
+
+def test_the_list_of_commands_says_what_each_does_and_what_exit_codes_mean(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    main([])
+    out = capsys.readouterr().out
+    lines = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in out.splitlines()]
+    for command in COMMANDS:
+        (line,) = [line for line in lines if line.split(" ")[0] == command]
+        assert line.endswith(".")
+    _, _, codes = out.partition("Exit codes: ")
+    assert [str(int(code)) in codes for code in Exit] == [True] * 5
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no"), InvalidRequest("no")])
+def test_what_cannot_be_asked_for_is_wrong_usage(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Demo, "run", refusing)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr() == ("", "kling-async: no\n")
+
+
 def test_the_version_is_the_packages() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
 
-@pytest.mark.parametrize("missing", ["rich", "cyclopts"])
+@pytest.mark.parametrize("missing", ["rich", "cyclopts"])  # jinja2 is of the same extra
 def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from kling_async.cli import main; sys.exit(main(['demo']))"
     done = run_child([sys.executable, "-c", program])
@@ -212,3 +259,16 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
         err = process.stderr.read()
     assert "Traceback" not in err
     assert process.returncode == 1
+
+
+def test_a_batch_whose_reader_goes_away_stops_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("prompt\n" + "a\n" * 9)
+    with start(
+        *("batch", str(tmp_path / "b.csv"), "--sandbox", *QUICK, "--json", "-o", str(tmp_path / "out"))
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err.splitlines()[-1]) == (1, "kling-async: nobody reads the output any more")
+    assert "Traceback" not in err

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.figures import clock, count, one_line, percentile, span
+from kling_async.cli.figures import clock, count, dollars, one_line, percentile, span, table
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,14 @@ def test_a_text_becomes_one_printable_line_of_bounded_length(text: str) -> None:
     shown = one_line(text)
     assert shown.isprintable()
     assert len(shown) <= 300
+
+
+@pytest.mark.parametrize(
+    ("usd", "written"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.1, "$0.10"), (0.056, "$0.056"), (-2.5, "$-2.50")]
+)
+def test_dollars_have_cents_and_small_amounts_two_figures(usd: float, written: str) -> None:
+    assert dollars(usd) == written
+
+
+def test_a_table_is_as_wide_as_its_cells() -> None:
+    assert list(table([("a", "bb"), ("ccc", "")])) == ["a    bb", "ccc"]

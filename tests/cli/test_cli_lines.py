@@ -22,3 +22,11 @@ def test_a_line_does_not_guess_at_the_end() -> None:
 
 def test_a_line_says_why_nothing_is_submitted_any_more() -> None:
     assert line(view(halted="403: out of credits")).endswith("; no more submits: 403: out of credits")
+
+
+def test_a_line_says_what_is_spent_so_far() -> None:
+    assert "; $1.40 spent; " in line(view(spent=1.4))
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(line(view(halted="word " * 100))) < 250

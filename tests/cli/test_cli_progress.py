@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 from rich.console import Console
 
 from kling_async import TextToVideo
@@ -34,6 +36,25 @@ def test_only_a_terminal_is_live() -> None:
     assert terminal(Screen(), live=True).is_live
     assert not terminal(io.StringIO(), live=True).is_live  # colours were asked for, but there is no cursor to move
     assert not terminal(Screen(), live=False).is_live
+
+
+def test_results_and_a_picture_do_not_share_a_terminal() -> None:
+    both = terminal(Screen(), live=True)
+    assert not evolve(both, out=Console(file=Screen()), as_json=True).is_live
+    assert evolve(both, as_json=True).is_live  # results go elsewhere
+
+
+def test_facts_are_a_line_of_json_that_any_pipe_takes() -> None:
+    out = io.StringIO()
+    Terminal(Console(file=out, width=20)).tell_facts({"prompt": "a f\u00f6x [red]\n" + "long " * 20, "n": None})
+    assert out.getvalue() == json.dumps({"prompt": "a f\u00f6x [red]\n" + "long " * 20, "n": None}) + "\n"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_last_words_come_beneath_the_picture(live: bool) -> None:  # noqa: FBT001 - a case
+    file = Screen()
+    terminal(file, live=live).end("go on with this")
+    assert file.getvalue() == ("\x1b[?25h\ngo on with this\n" if live else "go on with this\n")
 
 
 def test_streams_of_any_kind_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

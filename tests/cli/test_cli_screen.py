@@ -60,6 +60,10 @@ def test_a_pause_and_a_halt_are_told() -> None:
     assert "no more submits: 403: out of credits" in rates
 
 
+def test_what_is_spent_is_told() -> None:
+    assert drawn(120, spent=0.056)[3].split("   ")[-1] == "$0.056 spent"
+
+
 def test_jobs_there_is_no_room_for_are_counted() -> None:
     assert drawn(80, rows=ROWS, more=9_988)[-1].strip() == "and 9,988 more"
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from kling_async import State, Usage, to_dict
 from kling_async.cli.gallery.entry import Entry, Footage, Outcome
 from kling_async.cli.gallery.footage import find
-from kling_async.cli.gallery.texts import as_json, finite, flat, label, visible, without_media
+from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
+from kling_async.cli.tags import label_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def entry_of(record: Record, beside: Path) -> Entry:
         outcome=outcome,
         prompt=visible(_prompt(request)),
         model=visible(_model(record)),
-        tag=visible(label(record.tag)),
+        tag=visible(label_of(record.tag).tag or ""),
         parameters=tuple((visible(name), visible(text)) for name, text in flat(rest)),
         request=visible(as_json(request)) if request else None,
         generation_id=None if record.generation_id is None else visible(record.generation_id),

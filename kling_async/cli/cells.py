@@ -1,0 +1,147 @@
+"""A batch's text as rows of cells: JSON Lines, or a table with a header; nothing is known here of requests."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Cells", "Flaw", "read_cells"]
+
+_DELIMITERS = (",", ";", "\t")
+_LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
+
+
+@frozen
+class Flaw:
+    """Something that is wrong with a batch.
+
+    Attributes:
+        line: On which line, from 1; None if with all of it.
+        place: Where on the line; empty for all of it.
+        reason: What is wrong, in words.
+    """
+
+    line: int | None
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        places = [f"line {self.line}"] if self.line is not None else []
+        return ": ".join([", ".join([*places, *filter(None, [self.place])]), self.reason]).removeprefix(": ")
+
+
+@frozen
+class Cells:
+    """A row.
+
+    Attributes:
+        line: The line it begins on, from 1.
+        values: What its cells hold, by the names of their columns.
+        columns: The numbers of the columns, from 1, if it is of a table.
+    """
+
+    line: int
+    values: Mapping[str, Any]
+    columns: Mapping[str, int] = field(factory=dict[str, int], repr=False)
+
+    def flaw(self, name: str, reason: str) -> Flaw:
+        """Something that is wrong with the cell of this (dotted) name; the reason names it, too."""
+        number = self.columns.get(name.partition(".")[0])
+        return Flaw(self.line, "" if number is None else f"column {number}", reason)
+
+
+def read_cells(content: bytes) -> Iterator[Cells | Flaw]:
+    """The rows, and what is wrong with the text, in order. Blank lines and rows are passed over.
+
+    What begins with ``{`` is JSON Lines; anything else is a table whose first row names the columns, parted by commas,
+    semicolons or tabs. The text is UTF-8, with or without a byte order mark.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield _not_utf8(content, error.start)
+        return
+    start = text.lstrip()[:1]
+    if start == "[":
+        yield Flaw(None, "", "it is one JSON list; a batch has one JSON object on each line, without commas in between")
+    else:
+        yield from _json_lines(text) if start == "{" else _table(text)
+
+
+def _not_utf8(content: bytes, at: int) -> Flaw:
+    line_start = content.rfind(b"\n", 0, at) + 1
+    where = f"byte {at - line_start + 1}"
+    return Flaw(content.count(b"\n", 0, at) + 1, where, "it is not UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)")
+
+
+def _json_lines(text: str) -> Iterator[Cells | Flaw]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _json_line(number, line)
+
+
+def _json_line(number: int, line: str) -> Cells | Flaw:
+    try:
+        value: object = json.loads(line, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        return Flaw(number, f"column {error.colno}", f"it is not JSON: {error.msg}")
+    except (ValueError, RecursionError) as error:
+        return Flaw(number, "", f"it cannot be read: {error}")
+    if not isinstance(value, dict):
+        return Flaw(number, "", 'a row is a JSON object, such as {"prompt": "a red fox"}')
+    return Cells(number, cast("dict[str, Any]", value))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"{twice} is given twice")
+    return members
+
+
+def _table(text: str) -> Iterator[Cells | Flaw]:
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    names: list[str] | None = None
+    line = 1
+    try:
+        for row in reader:
+            if names is None:
+                names = [name.strip() for name in row]
+                yield from _header_flaws(names, line)
+            elif any(map(str.strip, row)):
+                yield _row(row, names, line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        yield Flaw(line, "", f"the table cannot be read: {error}")
+
+
+def _delimiter(text: str) -> str:
+    header = text.partition("\n")[0]
+    return max(_DELIMITERS, key=header.count)
+
+
+def _header_flaws(names: list[str], line: int) -> Iterator[Flaw]:
+    times = Counter(names)
+    for number, name in enumerate(names, start=1):
+        if not name:
+            yield Flaw(line, f"column {number}", "it has no name; the first row names the columns")
+        elif times[name] > 1:
+            yield Flaw(line, f"column {number}", f"there are {times[name]} columns named {name}")
+
+
+def _row(row: list[str], names: list[str], line: int) -> Cells | Flaw:
+    spare = row[len(names) :]
+    if any(map(str.strip, spare)):
+        return Flaw(line, f"column {len(names) + 1}", f"it has {len(row)} cells; there are {len(names)} columns")
+    columns = {name: number for number, name in enumerate(names, start=1)}
+    return Cells(line, dict(zip(names, row, strict=False)), columns)

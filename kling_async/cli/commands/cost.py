@@ -1,0 +1,57 @@
+"""``kling-async cost``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from kling_async.cli.connect import connected
+from kling_async.cli.options import CONNECTION, AsJson, Connection
+from kling_async.cli.quote import by_model, notes, quote, total
+from kling_async.cli.source import Source
+from kling_async.cli.terminal import Terminal
+from kling_async.cli.wishes import WISHES, Wishes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kling_async import Cost
+    from kling_async.cli.rows import Row
+
+__all__ = ["cost"]
+
+
+def cost(  # noqa: D417 - what commands share is described once, in options
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    as_json: AsJson = False,
+    wishes: Wishes = WISHES,
+    connection: Connection = CONNECTION,
+) -> None:
+    """Say what a batch would cost by the vendor's price list of today, model by model. Nothing is submitted.
+
+    Every row is counted, those included that a journal knows already; `batch --dry-run` counts what is still to buy.
+
+    Args:
+        file: The batch, as for `kling-async batch`; - for standard input.
+    """
+    terminal = Terminal(as_json=as_json)
+    rows = Source(file).rows(wishes)
+    quotes = quote(rows, asyncio.run(_asked(rows, connection)), {})
+    if as_json:
+        for one in quotes:
+            terminal.tell_facts(one.facts())
+        return
+    for line in by_model(quotes):
+        terminal.tell(line)
+    terminal.tell(f"in all: {total(quotes)}")
+    for note in notes(quotes):
+        terminal.say(f"not known exactly: {note}", "yellow")
+
+
+async def _asked(rows: Sequence[Row], connection: Connection) -> Cost:
+    async with connected(connection) as kling:
+        return await kling.estimate([row.request for row in rows])

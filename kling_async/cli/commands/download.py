@@ -1,0 +1,63 @@
+"""``kling-async download``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kling_async.cli.commands.resume import Resumption
+from kling_async.cli.connect import connected
+from kling_async.cli.exits import Exit
+from kling_async.cli.facts import job_facts
+from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
+from kling_async.cli.phrases import command
+from kling_async.cli.progress import progress
+from kling_async.cli.terminal import Terminal
+from kling_async.cli.work import Work
+
+__all__ = ["download"]
+
+
+def download(  # noqa: D417 - what commands share is described once, in options
+    what: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    output: Output = Path("videos"),
+    as_json: AsJson = False,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Download the video of a generation, once it is made, or every finished video of a journal that is missing.
+
+    Nothing is bought. A video that is there already and whole is not fetched again.
+
+    Args:
+        what: A generation's id, or a journal's file.
+    """
+    terminal = Terminal(as_json=as_json)
+    again = command("download", what, "-o", output, *connection.words())
+    if not Path(what).is_file():
+        return asyncio.run(_one(what, output, connection, terminal))
+    work = Work(
+        journal=Path(what),
+        output=output,
+        connection=connection,
+        running=RUNNING,
+        terminal=terminal,
+        again=again,
+        hold=True,
+    )
+    return Resumption.of(work, with_open=False).run()
+
+
+async def _one(generation_id: str, output: Path, connection: Connection, terminal: Terminal) -> Exit:
+    async with connected(connection) as kling, progress(kling, terminal, 1, pace=1 / connection.pace):
+        job = kling.resume(generation_id)
+        path = await kling.download(job, into=output)
+    if terminal.as_json:
+        terminal.tell_facts(job_facts(job, path, None))
+    else:
+        terminal.tell(str(path))
+    return Exit.OK

@@ -1,0 +1,59 @@
+"""``kling-async fetch``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from kling_async import Status
+from kling_async.cli.connect import connected
+from kling_async.cli.exits import Exit
+from kling_async.cli.facts import generation_facts
+from kling_async.cli.figures import one_line
+from kling_async.cli.options import CONNECTION, AsJson, Connection
+from kling_async.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from kling_async import Generation
+
+__all__ = ["fetch"]
+
+_EXITS = {Status.COMPLETED: Exit.OK, Status.FAILED: Exit.FAILED}
+
+
+def fetch(  # noqa: D417 - what commands share is described once, in options
+    generation_id: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    as_json: AsJson = False,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Ask once how far a generation is, and print the vendor's answer: its status, and the video's address.
+
+    It exits with 0 if the video is made, with 1 if it failed, and with 3 while the vendor is at it.
+
+    Args:
+        generation_id: The vendor's id of the generation.
+    """
+    terminal = Terminal(as_json=as_json)
+    generation = asyncio.run(_asked(generation_id, connection))
+    if as_json:
+        terminal.tell_facts(generation_facts(generation))
+    else:
+        terminal.tell(_told(generation))
+    return _EXITS.get(generation.status, Exit.STOPPED)
+
+
+async def _asked(generation_id: str, connection: Connection) -> Generation:
+    async with connected(connection) as kling:
+        return await kling.fetch(generation_id)
+
+
+def _told(generation: Generation) -> str:
+    if generation.video is not None:
+        return f"{generation.status.value}  {generation.video.url}"
+    if generation.failure is not None:
+        return f"{generation.status.value}  {one_line(generation.failure)}"
+    return one_line(generation.raw_status) or generation.status.value

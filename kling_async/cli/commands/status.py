@@ -1,0 +1,77 @@
+"""``kling-async status``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - read by cyclopts
+from time import monotonic, sleep, time
+
+from rich.live import Live
+from rich.text import Text
+
+from kling_async import read_journal
+from kling_async.cli.options import AsJson  # noqa: TC001 - read by cyclopts
+from kling_async.cli.standing import Standing, lines
+from kling_async.cli.terminal import Terminal
+
+__all__ = ["status"]
+
+_EVERY = 2.0  # seconds from one look to the next
+_SHARE = 10  # a look takes a tenth of the time at most: it holds up whoever writes the journal
+
+
+def status(  # noqa: D417 - what commands share is described once, in options
+    journal: Path, /, *, watch: bool = False, as_json: AsJson = False
+) -> None:
+    """Say where a journal's jobs stand: how many are in which state, which waits longest, and what failed, and why.
+
+    The journal is only read, also while a batch is running, and nothing is asked of the vendor.
+
+    Args:
+        journal: The journal's file.
+        watch: Look again and again, until no job is open or Ctrl-C.
+    """
+    terminal = Terminal(as_json=as_json)
+    if watch and terminal.out.is_interactive and not as_json:
+        _watch_live(journal, terminal)
+    elif watch:
+        _watch_lines(journal, terminal)
+    else:
+        _tell(_look(journal), terminal)
+
+
+def _look(journal: Path) -> Standing:
+    return Standing.of(read_journal(journal).records())
+
+
+def _tell(standing: Standing, terminal: Terminal) -> None:
+    now = time()
+    if terminal.as_json:
+        terminal.tell_facts(standing.facts(now))
+        return
+    for line in lines(standing, now):
+        terminal.tell(line)
+
+
+def _watch_lines(journal: Path, terminal: Terminal) -> None:
+    while True:
+        began = monotonic()
+        standing = _look(journal)
+        _tell(standing, terminal)
+        if not standing.open:
+            return
+        _rest(began)
+
+
+def _watch_live(journal: Path, terminal: Terminal) -> None:
+    with Live(console=terminal.out, auto_refresh=False) as live:
+        while True:
+            began = monotonic()
+            standing = _look(journal)
+            live.update(Text("\n".join(lines(standing, time()))), refresh=True)
+            if not standing.open:
+                return
+            _rest(began)
+
+
+def _rest(began: float) -> None:
+    sleep(max(_EVERY, _SHARE * (monotonic() - began)))

@@ -1,0 +1,109 @@
+"""A session for a command, by its options."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
+from kling_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+    from pathlib import Path
+
+    from kling_async.cli.options import Connection
+
+__all__ = ["connected", "has_key", "key_of"]
+
+_KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
+_FIRST_PER_SECOND, _MOST_PER_SECOND = 10.0, 200.0  # what a session begins with, and what any machine sends with ease
+_HOUR, _SOONEST = 3600.0, 5.0  # seconds until what is not in the log was very probably not bought
+_SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
+
+
+@asynccontextmanager
+async def connected(
+    connection: Connection,
+    *,
+    journal: Path | None = None,
+    hold: bool = False,
+    limits: Mapping[str, Any] | None = None,
+    resubmit: bool = False,
+) -> AsyncGenerator[KlingSession]:
+    """A session with the vendor, or with a sandbox that lives as long as it.
+
+    Args:
+        connection: Where the vendor is, and who asks.
+        journal: The journal's file, if there is to be one.
+        hold: Whether what is queued in the journal stays there.
+        limits: Settings of ``Limits``.
+        resubmit: Whether to send again what may have been bought, and then very probably was not.
+
+    Raises:
+        ConfigurationError: The options do not go together, or there is no API key.
+        JournalError: The journal cannot be used.
+    """
+    url, key = connection.base_url, key_of(connection)
+    async with AsyncExitStack() as stack:
+        if connection.sandbox:
+            seed = secrets.randbelow(2**32)  # so that no two runs' generations have the same ids
+            sandbox = await stack.enter_async_context(Sandbox(speed=connection.pace, seed=seed))
+            url, key = sandbox.url, sandbox.api_key
+        settings = scaled(connection.pace, limits or {}, "resubmit" if resubmit else "report")
+        session = KlingSession(key, base_url=url, journal=journal, hold=hold, **settings)
+        yield await stack.enter_async_context(session)
+
+
+def scaled(speed: float, limits: Mapping[str, Any], then: Literal["report", "resubmit"] = "report") -> dict[str, Any]:
+    """A session's settings for a vendor whose time passes so many times as fast."""
+    if speed == 1:
+        return {"limits": Limits(**limits), "reconciliation": Reconciliation(then=then)}
+    polling, timeouts = Polling(), Timeouts()
+    rate: dict[str, Any] = {"requests_per_second": min(_FIRST_PER_SECOND * max(1.0, speed), _MOST_PER_SECOND)}
+    return {
+        "limits": Limits(**(rate | dict(limits))),
+        "polling": Polling(scale=speed, retry_base=polling.retry_base / speed, retry_cap=polling.retry_cap / speed),
+        "reconciliation": Reconciliation(after=max(_HOUR / speed, _SOONEST), then=then),
+        "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
+    }
+
+
+def key_of(connection: Connection) -> str:
+    """The API key to ask with; a sandbox brings its own.
+
+    Raises:
+        ConfigurationError: There is none, or the options do not go together.
+    """
+    connection.check()
+    return "" if connection.sandbox else read_key(connection.key_file)
+
+
+def has_key(connection: Connection) -> bool:
+    """Whether there is a key to ask with."""
+    return connection.sandbox or connection.key_file is not None or any(map(os.environ.get, _KEYS))
+
+
+def read_key(path: Path | None) -> str:
+    """The API key: the first word of a file, or else what is in the environment.
+
+    Raises:
+        ConfigurationError: There is none, or the file cannot be read.
+    """
+    if path is None:
+        key = next((value for name in _KEYS if (value := os.environ.get(name))), None)
+        if key is None:
+            raise ConfigurationError(
+                "there is no API key: set AIMLAPI_API_KEY, name a file that holds it with --key-file, or try it"
+                " without a key with --sandbox"
+            )
+        return key
+    try:
+        words = path.read_text("utf-8-sig", "replace").split(maxsplit=1)
+    except OSError as error:
+        raise ConfigurationError(f"the key file {path} cannot be read: {error.strerror}") from error
+    if not words:
+        raise ConfigurationError(f"{path} holds no API key: it is empty")
+    return words[0]

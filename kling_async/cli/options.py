@@ -1,0 +1,108 @@
+"""Options that many commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from attrs import frozen
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
+
+from kling_async import ConfigurationError
+
+__all__ = ["CONNECTION", "RUNNING", "AsJson", "Connection", "Output", "Running"]
+
+_SANDBOX_SPEED = 60.0
+
+Output = Annotated[
+    Path, Parameter(name=("--output", "-o"), help="The folder for the videos. Nothing in it is replaced.")
+]
+
+AsJson = Annotated[
+    bool, Parameter(name="--json", help="Print one JSON object a line instead; messages go to standard error as ever.")
+]
+
+
+@Parameter(name="*", group="Vendor")
+@frozen(kw_only=True)
+class Connection:
+    """Where the vendor is, and who asks. The key is never an option: those are seen by everybody on the machine."""
+
+    sandbox: bool = False
+    """Try it without a key or a bill: with a stand-in for the vendor, which starts and ends with this command."""
+    base_url: str | None = None
+    """Where the API is, such as a proxy; by default what is in AIMLAPI_BASE_URL, or else the vendor's address."""
+    key_file: Path | None = None
+    """A file with the API key in it; by default the key is in the environment, in AIMLAPI_API_KEY."""
+    speed: PositiveFloat | None = None
+    """How many times as fast as the vendor's a sandbox's time passes; 60 with --sandbox, else 1, as at the vendor."""
+
+    @property
+    def pace(self) -> float:
+        """How many times as fast as at the vendor time passes there."""
+        return self.speed or (_SANDBOX_SPEED if self.sandbox else 1.0)
+
+    def check(self) -> None:
+        """See that the options go together.
+
+        Raises:
+            ConfigurationError: They do not.
+        """
+        if self.sandbox and (self.base_url is not None or self.key_file is not None):
+            raise ConfigurationError("--sandbox has its own address and key: leave out --base-url and --key-file")
+
+    def words(self) -> list[str]:
+        """The options, as they are typed."""
+        return _typed(base_url=self.base_url, key_file=self.key_file, speed=self.speed)
+
+
+CONNECTION = Connection()
+
+
+@Parameter(name="*", group="Limits")
+@frozen(kw_only=True)
+class Running:
+    """How much is done at once, how fast, and for how much money."""
+
+    max_in_flight: PositiveInt | None = None
+    """How many generations may be at the vendor at once. [default: 1000]"""
+    rate: PositiveFloat | None = None
+    """The most requests per second; by default it begins with 10 and adapts to what the vendor takes."""
+    max_spend: NonNegativeFloat | None = None
+    """Stop before the journal's jobs could cost more than so many US dollars in all, by the vendor's price list."""
+    allow_unpriced: bool = False
+    """With --max-spend, also submit what has no known price."""
+    resubmit: bool = False
+    """Send once more what was sent without an answer, as in a crash, and is in the vendor's log not even an hour later;
+    by default that is left as uncertain, since it may have been bought."""
+
+    def limits(self) -> dict[str, Any]:
+        """The settings of ``Limits`` that are asked for."""
+        given = {
+            "max_in_flight": self.max_in_flight,
+            "requests_per_second": self.rate,
+            "max_spend_usd": self.max_spend,
+        }
+        return {name: value for name, value in given.items() if value is not None} | {
+            "allow_unpriced": self.allow_unpriced
+        }
+
+    def words(self) -> list[str]:
+        """The options, as they are typed."""
+        flags = {"--allow-unpriced": self.allow_unpriced, "--resubmit": self.resubmit}
+        given = [flag for flag, is_given in flags.items() if is_given]
+        return _typed(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend) + given
+
+
+RUNNING = Running()
+
+
+def _typed(**values: object) -> list[str]:
+    """Options with values, as they are typed; those without are left out."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", _shown(value))]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,129 @@
+"""What a batch would cost, and what it would send."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kling_async import KlingError
+from kling_async.cli.connect import connected, has_key
+from kling_async.cli.facts import request_facts
+from kling_async.cli.figures import count, dollars, one_line, table
+from kling_async.cli.names import Names, named, short, usual_name
+from kling_async.cli.phrases import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kling_async import Cost, Estimate
+    from kling_async.cli.options import Connection
+    from kling_async.cli.rows import Row
+
+__all__ = ["Quote", "by_model", "lines", "notes", "prices", "quote", "total"]
+
+
+@frozen(eq=False)
+class Quote:
+    """A row, where its file would go, and what it would cost.
+
+    Attributes:
+        row: The row.
+        output: The name of its file.
+        state: How far it is in the journal, if it is there.
+        estimate: Its cost; None if no prices are known.
+    """
+
+    row: Row
+    output: str
+    state: str | None
+    estimate: Estimate | None
+
+    @property
+    def price(self) -> str:
+        """The cost, for people."""
+        return "unknown" if self.estimate is None else _amount(self.estimate.at_least, self.estimate.usd)
+
+    def facts(self) -> dict[str, Any]:
+        """The same as JSON."""
+        known = self.estimate
+        return {
+            "line": self.row.line,
+            "key": self.row.key,
+            "tag": self.row.tag,
+            "output": self.output,
+            **request_facts(self.row.request),
+            "state": self.state,
+            "usd": None if known is None or known.usd is None else float(known.usd),
+            "usd_at_least": None if known is None or known.at_least is None else float(known.at_least),
+            "note": None if known is None else known.note or None,
+        }
+
+
+async def prices(connection: Connection, rows: Sequence[Row]) -> tuple[Cost | None, str]:
+    """What rows cost, or why that is not known."""
+    if not has_key(connection):
+        return None, "there is no API key to ask for the price list with"
+    try:
+        async with connected(connection) as kling:
+            return await kling.estimate([row.request for row in rows]), ""
+    except KlingError as error:
+        return None, reason(error)
+
+
+def quote(rows: Sequence[Row], cost: Cost | None, states: dict[str, str]) -> list[Quote]:
+    """Each row with its name and its cost."""
+    names = Names()
+    estimates = [None] * len(rows) if cost is None else cost.estimates
+    return [
+        Quote(row, names.pick(_name(row)), states.get(row.key), estimate)
+        for row, estimate in zip(rows, estimates, strict=True)
+    ]
+
+
+def _name(row: Row) -> str:
+    return usual_name(row.request, row.key) if row.output is None else named(row.output)
+
+
+def lines(quotes: Sequence[Quote]) -> Iterator[str]:
+    """A table of the quotes."""
+    head = ("line", "key", "model", "output", "cost", "so far")
+    cells = [
+        (str(one.row.line), short(one.row.key), one.row.request.model, one.output, one.price, one.state or "new")
+        for one in quotes
+    ]
+    return table([head, *cells])
+
+
+def by_model(quotes: Sequence[Quote]) -> Iterator[str]:
+    """What the models cost, each in a line."""
+    groups: dict[str, list[Quote]] = {}
+    for one in quotes:
+        groups.setdefault(one.row.request.model, []).append(one)
+    cells = [(model, f"{len(group):,}", total(group)) for model, group in sorted(groups.items())]
+    return table([("model", "videos", "cost"), *cells])
+
+
+def total(quotes: Sequence[Quote]) -> str:
+    """The sum, and how much is missing from it."""
+    known = [one.estimate for one in quotes if one.estimate is not None and one.estimate.usd is not None]
+    unknown = len(quotes) - len(known)
+    if not known:
+        return "unknown"
+    most = sum((one.usd or Decimal(0) for one in known), Decimal(0))
+    least = sum((one.at_least or Decimal(0) for one in known), Decimal(0))
+    said = _amount(least, most)
+    return f"{said}, and {count(unknown, 'video')} of unknown cost" if unknown else said
+
+
+def notes(quotes: Sequence[Quote]) -> list[str]:
+    """Why costs are not known exactly, each reason once."""
+    return list(dict.fromkeys(one_line(one.estimate.note) for one in quotes if one.estimate and one.estimate.note))
+
+
+def _amount(least: Decimal | None, most: Decimal | None) -> str:
+    if most is None:
+        return "unknown"
+    upper = dollars(float(most))
+    return upper if least in (None, most) else f"{dollars(float(least or 0))} to {upper}"

@@ -1,0 +1,143 @@
+"""Where a journal's jobs stand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kling_async import State
+from kling_async.cli.facts import error_facts
+from kling_async.cli.figures import clock, count, dollars
+from kling_async.cli.names import short
+from kling_async.cli.phrases import reason
+from kling_async.cli.tags import label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kling_async import KlingError, Record
+
+__all__ = ["Standing", "Trouble", "lines"]
+
+_MOST_TOLD = 20
+
+
+@frozen
+class Trouble:
+    """A job that will not have a video.
+
+    Attributes:
+        key: Its key.
+        label: What to call it.
+        state: How it ended.
+        error: Why.
+    """
+
+    key: str
+    label: str
+    state: State
+    error: KlingError | None
+
+    def facts(self) -> dict[str, Any]:
+        """The same as JSON."""
+        error = None if self.error is None else error_facts(self.error)
+        return {"key": self.key, "tag": self.label, "state": self.state.value, "error": error}
+
+
+@frozen(eq=False)
+class Standing:
+    """A journal at one moment.
+
+    Attributes:
+        counts: How many jobs are in each state.
+        downloaded: How many of the completed ones were downloaded.
+        usd: What the completed ones cost, in US dollars, as far as the vendor said.
+        oldest: The one that is at the vendor for the longest time, if any is.
+        troubles: Those that failed or were refused, in their order.
+    """
+
+    counts: Counter[State]
+    downloaded: int
+    usd: float
+    oldest: Record | None
+    troubles: tuple[Trouble, ...]
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Standing:
+        """What records come to."""
+        counts, downloaded, usd = Counter[State](), 0, 0.0
+        oldest: Record | None = None
+        troubles: list[Trouble] = []
+        for record in records:
+            counts[record.state] += 1
+            downloaded += record.state is State.COMPLETED and record.file is not None
+            usd += 0.0 if record.video is None else record.video.usage.usd_spent or 0.0
+            if record.state is State.PENDING and (oldest is None or _since(record) < _since(oldest)):
+                oldest = record
+            if record.state in (State.FAILED, State.REJECTED):
+                troubles.append(_trouble(record))
+        return cls(counts, downloaded, usd, oldest, tuple(troubles))
+
+    @property
+    def open(self) -> int:
+        """How many jobs are not at their ends."""
+        return sum(number for state, number in self.counts.items() if not state.is_terminal)
+
+    def facts(self, now: float) -> dict[str, Any]:
+        """The same as JSON; ``now`` is wall-clock time."""
+        oldest = self.oldest
+        return {
+            "jobs": self.counts.total(),
+            "open": self.open,
+            **{state.value: self.counts[state] for state in State},
+            "downloaded": self.downloaded,
+            "usd": self.usd,
+            "oldest_pending": None
+            if oldest is None
+            else {
+                "key": oldest.key,
+                "tag": _label(oldest),
+                "generation_id": oldest.generation_id,
+                "seconds": now - _since(oldest),
+            },
+            "failures": [trouble.facts() for trouble in self.troubles],
+        }
+
+
+def lines(standing: Standing, now: float) -> Iterator[str]:
+    """The same for people; ``now`` is wall-clock time."""
+    yield f"{count(standing.counts.total(), 'job')}, {standing.open:,} open"
+    for state in State:
+        if standing.counts[state]:
+            yield f"  {state.value:<11}{standing.counts[state]:>8,}{_more(standing, state)}"
+    if standing.oldest is not None:
+        waits = clock(now - _since(standing.oldest))
+        yield f"longest at the vendor: {_label(standing.oldest)}, for {waits}, as {standing.oldest.generation_id}"
+    for trouble in standing.troubles[:_MOST_TOLD]:
+        why = "the vendor gave no reason" if trouble.error is None else reason(trouble.error)
+        yield f"{trouble.state.value}: {trouble.label}: {why}"
+    if len(standing.troubles) > _MOST_TOLD:
+        yield f"and {len(standing.troubles) - _MOST_TOLD:,} more that failed; --json tells all"
+
+
+def _more(standing: Standing, state: State) -> str:
+    if state is not State.COMPLETED:
+        return ""
+    spent = f", {dollars(standing.usd)} spent" if standing.usd else ""
+    return f"  ({standing.downloaded:,} downloaded{spent})"
+
+
+def _trouble(record: Record) -> Trouble:
+    return Trouble(record.key, _label(record), record.state, record.error)
+
+
+def _label(record: Record) -> str:
+    label = label_of(record.tag)
+    return label.tag or label.output or short(record.key)
+
+
+def _since(record: Record) -> float:
+    times = (record.accepted_at, record.submitted_at, record.queued_at)
+    return next(time for time in times if time is not None)

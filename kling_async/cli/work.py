@@ -1,0 +1,191 @@
+"""A journal's jobs, run to their ends: what ``batch`` and ``resume`` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from time import time
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define, field, frozen
+
+from kling_async import SpendLimitReached, State
+from kling_async.cli.collector import Collector, Item
+from kling_async.cli.connect import connected, key_of
+from kling_async.cli.exits import Exit
+from kling_async.cli.figures import count
+from kling_async.cli.interrupts import run
+from kling_async.cli.names import Names, named, short, usual_name
+from kling_async.cli.phrases import command
+from kling_async.cli.progress import progress
+from kling_async.cli.recorded import file_of
+from kling_async.cli.tags import label_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from pathlib import Path
+
+    from kling_async import Job, KlingSession, Record
+    from kling_async.cli.board import Board
+    from kling_async.cli.collector import Tally
+    from kling_async.cli.options import Connection, Running
+    from kling_async.cli.terminal import Terminal
+
+__all__ = ["Work", "Workshop"]
+
+
+@define(kw_only=True, eq=False)
+class Work:
+    """A run over a journal.
+
+    Attributes:
+        journal: The journal's file.
+        output: The folder for the videos.
+        connection: Where the vendor is.
+        running: How fast, and for how much.
+        hold: Whether nothing is to be submitted.
+        terminal: Where progress, messages and results go.
+        again: What goes on with the journal.
+
+    Raises:
+        ConfigurationError: The options do not go together, or there is no API key.
+    """
+
+    journal: Path
+    output: Path
+    connection: Connection
+    running: Running
+    terminal: Terminal
+    again: str
+    hold: bool = False
+    _is_entered: bool = field(init=False, default=False)  # whether the journal has all there is to do
+
+    def __attrs_post_init__(self) -> None:
+        key_of(self.connection)
+
+    def run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> Exit:
+        """Run it, and say what came of it.
+
+        Args:
+            total: How many jobs there are.
+            do: What puts them in.
+
+        Raises:
+            KlingError: There is no session to be had.
+            OSError: There is no such folder to be had.
+        """
+        self.output.mkdir(parents=True, exist_ok=True)
+        try:
+            tally = run(self._run(total, do), self._say_last_words)
+        except KeyboardInterrupt:
+            self.terminal.say(self._how_to_go_on("interrupted;"), "yellow")
+            return Exit.INTERRUPTED
+        self._sum_up(tally)
+        return tally.exit
+
+    async def _run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> Tally:
+        session = connected(
+            self.connection,
+            journal=self.journal,
+            hold=self.hold,
+            limits=self.running.limits(),
+            resubmit=self.running.resubmit,
+        )
+        async with (
+            session as kling,
+            progress(kling, self.terminal, total, pace=1 / self.connection.pace) as board,
+        ):
+            shop = Workshop(self, kling, board)
+            async with self._told_when_interrupted():
+                await do(shop)
+                self._is_entered = True
+                return await shop.collector.collect(shop.items)
+
+    @asynccontextmanager
+    async def _told_when_interrupted(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.terminal.say("stopping, and saving what is under way; Ctrl-C again stops at once", "yellow")
+            raise
+
+    def _say_last_words(self) -> None:
+        self.terminal.end(self._how_to_go_on("interrupted at once;"))
+
+    def _how_to_go_on(self, what: str) -> str:
+        if self.connection.sandbox:
+            return f"{what} the sandbox is gone with all that was in it: delete {self.journal} to begin anew"
+        if not self._is_entered:
+            return f"{what} it had hardly begun: go on with the same command"
+        return f"{what} go on with: {self.again}"
+
+    def _sum_up(self, tally: Tally) -> None:
+        for kind, number in tally.stopped.items():
+            self.terminal.say(f"{count(number, 'job')} stopped early: {kind}: {tally.reasons[kind]}", "yellow")
+        if tally.unfetched:
+            again = command("download", self.journal, "-o", self.output, *self.connection.words())
+            self.terminal.say(
+                f"{count(tally.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
+            )
+        if tally.stopped:
+            limited = SpendLimitReached.__name__ in tally.stopped
+            what = "what is left is saved" + (": with a higher --max-spend," if limited else ";")
+            self.terminal.say(self._how_to_go_on(what), "yellow")
+        if not self.terminal.as_json:
+            self.terminal.tell(_summary(tally, self.output))
+
+
+@frozen(eq=False)
+class Workshop:
+    """What a run works with: its session, and the jobs that it sees through."""
+
+    work: Work
+    kling: KlingSession
+    board: Board
+    items: list[Item] = field(init=False, factory=list[Item])
+    names: Names = field(init=False, factory=Names)
+    collector: Collector = field(
+        init=False,
+        default=Factory(
+            lambda shop: Collector(shop.kling, shop.board, shop.work.terminal, as_json=shop.work.terminal.as_json),
+            takes_self=True,
+        ),
+    )
+
+    def add(self, job: Job, record: Record | None = None, *, label: str = "") -> None:
+        """See a job through to its file.
+
+        Args:
+            job: The job.
+            record: What was known of it before.
+            label: What to call it in messages; by default its tag, or its key.
+        """
+        path = self.work.output / self.names.pick(name_of(job))
+        file = None if record is None else file_of(record, self.work.journal.parent, self.work.output)
+        known = label_of(job.tag)
+        self.items.append(Item(job, label or known.tag or known.output or short(job.key), path, file))
+        now = asyncio.get_running_loop().time()
+        if job.done() and job.state.is_terminal:
+            self.board.recall(job, now)
+            if file is not None:
+                self.board.leave(job)
+        elif job.state is State.PENDING:
+            begun = job.submitted_at
+            self.board.join(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
+
+
+def name_of(job: Job | Record) -> str:
+    """The name for a job's file."""
+    output = label_of(job.tag).output
+    return usual_name(job.request, job.key) if output is None else named(output)
+
+
+def _summary(tally: Tally, output: Path) -> str:
+    stopped = tally.stopped.total()
+    everything = tally.done + tally.failed + tally.unfetched + stopped
+    parts = [f"{tally.done:,} of {count(everything, 'video')} in {output}"]
+    parts += [f"{tally.kept:,} of them from before"] if tally.kept else []
+    parts += [f"{tally.failed:,} failed"] if tally.failed else []
+    parts += [f"{tally.unfetched:,} not downloaded"] if tally.unfetched else []
+    parts += [f"{stopped:,} not finished"] if stopped else []
+    return ", ".join(parts)

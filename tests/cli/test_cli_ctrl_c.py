@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kling_async.cli.commands.batch import _Batch
+from kling_async.cli.interrupts import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from answers import Answer
+
+    from kling_async.sandbox import Sandbox
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals wake no loop on Windows as they do elsewhere")
+
+
+def no_words() -> None:
+    raise AssertionError("nobody asked for the end")
+
+
+async def interrupted(times: int) -> str:
+    """Work during which Ctrl-C comes so many times."""
+    for _ in range(times):
+        signal.raise_signal(signal.SIGINT)
+    for _ in range(9):
+        await asyncio.sleep(0)
+    return "done"
+
+
+def test_work_that_nobody_interrupts_gives_its_result() -> None:
+    assert run(interrupted(0), no_words) == "done"
+
+
+def test_ctrl_c_cancels_the_work_which_may_end_in_order() -> None:
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        try:
+            await interrupted(1)
+        finally:
+            await asyncio.sleep(0)
+            ended = True
+
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(work(), no_words)
+    assert ended
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_ctrl_c_twice_ends_the_process_after_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[object] = []
+    monkeypatch.setattr(os, "_exit", happened.append)
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted(2), lambda: happened.append("words"))
+    assert happened == ["words", 130]
+
+
+def test_who_ignores_ctrl_c_goes_on_doing_so() -> None:
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run(interrupted(1), no_words) == "done"
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def test_work_runs_in_any_thread() -> None:
+    done: list[str] = []
+    thread = threading.Thread(target=lambda: done.append(run(interrupted(0), no_words)))
+    thread.start()
+    thread.join()
+    assert done == ["done"]
+
+
+def test_a_cancellation_of_the_works_own_is_no_interruption() -> None:
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run(work(), no_words)
+
+
+def test_a_batch_that_had_hardly_begun_begins_again(
+    kling: Callable[..., Answer], vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit_nothing(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.undo()
+
+    (tmp_path / "b.csv").write_text("prompt\n" + "a\n" * 150)
+    monkeypatch.setattr(_Batch, "_submit", submit_nothing)
+    done = kling("batch", "b.csv", "--base-url", vendor.url)
+    assert (done.code, done.out) == (130, "")
+    assert done.err.splitlines()[-1] == "interrupted; it had hardly begun: go on with the same command"
+
+
+@pytest.mark.kling_sandbox(speed=20)
+def test_with_a_sandbox_there_is_nothing_to_go_on_with(
+    kling: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = _Batch._submit
+
+    def interrupt_after(*arguments: object) -> None:
+        submit(*arguments)  # type: ignore[arg-type]
+        signal.raise_signal(signal.SIGINT)
+
+    (tmp_path / "b.csv").write_text("prompt\na\n")
+    monkeypatch.setattr(_Batch, "_submit", interrupt_after)
+    done = kling("batch", "b.csv", "--sandbox")
+    assert done.code == 130
+    assert done.err.splitlines()[-1].endswith("delete b.sandbox.db to begin anew")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kling_async import ConfigurationError, Limits, Reconciliation
+from kling_async.cli.connect import has_key, read_key, scaled
+from kling_async.cli.options import Connection, Running
+from kling_async.cli.phrases import command, reason
+from kling_async.cli.source import Source
+from kling_async.cli.wishes import Wishes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIMLAPI_API_KEY", "AIML_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_options_can_be_typed_again() -> None:
+    assert Running(max_in_flight=5, rate=2.5, max_spend=10.0, allow_unpriced=True, resubmit=True).words() == [
+        *("--max-in-flight", "5", "--rate", "2.5", "--max-spend", "10", "--allow-unpriced", "--resubmit")
+    ]
+    assert Connection(base_url="http://a", key_file=Path("k"), speed=60.0).words() == [
+        *("--base-url", "http://a", "--key-file", "k", "--speed", "60")
+    ]
+    assert Running().words() == Connection().words() == []
+
+
+@pytest.mark.parametrize(
+    ("connection", "pace"), [(Connection(), 1), (Connection(sandbox=True), 60), (Connection(sandbox=True, speed=5), 5)]
+)
+def test_a_sandbox_is_quick_unless_told_otherwise(connection: Connection, pace: float) -> None:
+    assert connection.pace == pace
+
+
+@pytest.mark.parametrize("other", [{"base_url": "http://a"}, {"key_file": Path("k")}])
+def test_a_sandbox_has_an_address_and_a_key_of_its_own(other: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        Connection(sandbox=True, **other).check()  # type: ignore[arg-type]
+
+
+def test_limits_that_are_not_asked_for_are_the_librarys() -> None:
+    assert scaled(1, Running().limits()) == {"limits": Limits(), "reconciliation": Reconciliation()}
+    assert scaled(1, Running(rate=3, max_spend=5).limits())["limits"] == Limits(requests_per_second=3, max_spend_usd=5)
+
+
+def test_at_a_sandbox_waits_are_shorter_and_a_rate_that_was_asked_for_stays() -> None:
+    settings = scaled(60, {"requests_per_second": 7})
+    assert settings["polling"].scale == 60
+    assert settings["timeouts"].generation == 60
+    assert settings["reconciliation"] == Reconciliation(after=60)
+    assert settings["limits"].requests_per_second == 7
+    assert scaled(5, {})["limits"].requests_per_second == 50
+    assert scaled(600, {})["limits"].requests_per_second == 200
+
+
+def test_the_key_is_the_environments_or_a_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf from-a-file \r\nand more")
+    monkeypatch.setenv("AIML_API_KEY", "second")
+    assert read_key(None) == "second"
+    monkeypatch.setenv("AIMLAPI_API_KEY", "first")
+    assert read_key(None) == "first"
+    assert read_key(tmp_path / "key") == "from-a-file"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n"])
+def test_without_a_key_it_is_said_what_to_do(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="key"):
+        read_key(path)
+    with pytest.raises(ConfigurationError, match="--sandbox"):
+        read_key(None)
+
+
+def test_whether_there_is_a_key_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not has_key(Connection())
+    assert has_key(Connection(sandbox=True))
+    assert has_key(Connection(key_file=Path("k")))
+    monkeypatch.setenv("AIMLAPI_API_KEY", "k")
+    assert has_key(Connection())
+
+
+def test_wishes_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    wishes = Wishes(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
+    assert wishes.cells() == {
+        "image_url": (tmp_path / "a.jpg").as_uri(),
+        "duration": 5,
+        "generate_audio": "true",
+        "shot_type": " x=y",
+    }
+    assert Wishes(image=("https://a.example/", "https://b.example/")).cells() == {
+        "image_list": ["https://a.example/", "https://b.example/"]
+    }
+    assert Wishes().cells() == {}
+
+
+@pytest.mark.parametrize("wishes", [Wishes(set=("x",)), Wishes(set=("=x",)), Wishes(image=("none.jpg",))])
+def test_a_wish_that_cannot_be_meant_is_refused(wishes: Wishes) -> None:
+    with pytest.raises(ConfigurationError):
+        wishes.cells()
+
+
+@pytest.mark.parametrize(
+    ("name", "sandbox", "journal"),
+    [
+        ("here/batch.jsonl", False, "here/batch.db"),
+        ("batch.csv", True, "batch.sandbox.db"),
+        ("a.b.csv", False, "a.b.db"),
+        ("-", False, "kling-batch.db"),
+    ],
+)
+def test_a_batchs_journal_lies_beside_it(name: str, sandbox: bool, journal: str) -> None:  # noqa: FBT001 - a case
+    assert Source(name).journal(sandbox=sandbox) == Path(journal)
+
+
+@pytest.mark.parametrize(
+    ("windows", "typed"), [(False, "kling-async resume 'my batch.db'"), (True, 'kling-async resume "my batch.db"')]
+)
+def test_a_command_can_be_pasted(windows: bool, typed: str) -> None:  # noqa: FBT001 - a case
+    assert command("resume", Path("my batch.db"), windows=windows) == typed
+
+
+def test_a_reason_is_a_line() -> None:
+    assert reason(ConfigurationError("a\nb")) == "ConfigurationError: a b"
+
+
+@pytest.mark.parametrize("command_", ["batch", "balance", "cost", "fetch", "generate", "download", "logs", "resume"])
+def test_the_key_is_no_option_of_any_command(command_: str, kling: Callable[..., object]) -> None:
+    shown = str(kling(command_, "--help"))
+    assert "--sandbox" in shown
+    assert "--key-file" in shown
+    assert "--api-key" not in shown
