@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
-from benchmarks import cpu, decision, imports, journal, memory, stall
+from benchmarks import cpu, decision, downloads, imports, journal, memory, stall
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_markdown, as_table, summary
 
@@ -27,6 +27,7 @@ _MEASUREMENTS: dict[str, Callable[[Size], list[Figure]]] = {
     "stall": stall.measure,
     "import": imports.measure,
     "journal": journal.measure,
+    "downloads": lambda size: downloads.measure(downloads.QUICK if size is QUICK else downloads.FULL),
 }
 
 _PROGRAMS: dict[str, list[str]] = {"policy": [], "limits": [], "peers": ["--only", "kling_async", "aiohttp-10s"]}

@@ -16,6 +16,8 @@ from kling_async.engine.events import (
     Accepted,
     Completed,
     Downloaded,
+    DownloadFailed,
+    Downloading,
     Event,
     Failed,
     Interrupted,
@@ -93,6 +95,7 @@ if _typing.TYPE_CHECKING:
         Shot,
     )
     from kling_async.engine.bookkeeping import CostRow, Costs
+    from kling_async.engine.delivery import Delivery
     from kling_async.engine.expectation import ExpectedCompletion
     from kling_async.engine.stats import LearnedDuration, Stats
 
@@ -121,8 +124,11 @@ __all__ = [
     "CostRow",
     "Costs",
     "DeadlineExceeded",
+    "Delivery",
     "DownloadError",
+    "DownloadFailed",
     "Downloaded",
+    "Downloading",
     "DynamicMask",
     "Effect",
     "Element",
@@ -218,6 +224,7 @@ _LATER = {
     "Cost": "api.costs",
     "CostRow": "engine.bookkeeping",
     "Costs": "engine.bookkeeping",
+    "Delivery": "engine.delivery",
     "DynamicMask": "api.values",
     "Effect": "api.requests",
     "Element": "api.values",

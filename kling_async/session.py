@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from random import Random
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio import to_thread
-
 from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refused
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.api.requests import Request
-from kling_async.engine import events
-from kling_async.engine.download import download_file
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.media import anchored, check_files
@@ -50,6 +45,9 @@ if TYPE_CHECKING:
     from kling_async.api.results import Generation, Video
     from kling_async.api.spending import AccountUsage
     from kling_async.engine.bookkeeping import Costs
+    from kling_async.engine.delivery import Delivery
+    from kling_async.engine.downloads import Downloads
+    from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal, Record
     from kling_async.transport.base import Transport
@@ -125,7 +123,6 @@ class KlingSession:
         self._transport: Transport = transport
         self._engine: Engine | None = None
         self._runner: Runner | None = None
-        self._downloads = asyncio.Semaphore(self._limits.max_downloads)
 
     # Its life
 
@@ -367,6 +364,22 @@ class KlingSession:
         self._working()
         return self._journal.history()
 
+    def find(self, key: str) -> Job | None:
+        """The job of a key, as when a client asks about it whom its key was given: open, or with its recorded outcome.
+
+        None if the key is not known, or if its job has settled here although its generation's life goes on, as after
+        `DeadlineExceeded`; submitting the key again goes on with it.
+
+        Raises:
+            InvalidRequest: There can be no such key.
+            JournalError: The journal cannot be read.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        engine = self._working()
+        check_key(key)
+        record = engine.roster.recorded(key)
+        return None if record is None else engine.roster.known(key, record.digest)
+
     def resume_submissions(self) -> None:
         """Go on submitting after the account refused to, as when credits were bought.
 
@@ -416,9 +429,9 @@ class KlingSession:
         """
         if self._engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
-        return self._engine.learned()
+        return self._engine.memory.as_data()
 
-    def subscribe(self, *, buffer: int = 1000) -> events.Subscription:
+    def subscribe(self, *, buffer: int = 1000) -> Subscription:
         """An async iterator over what happens from now on, as `Event`s, until the session ends.
 
         Args:
@@ -619,27 +632,66 @@ class KlingSession:
             InvalidRequest: Neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
         """
-        engine = self._working()
-        if (path is None) == (into is None):
-            raise refused("path" if into is None else "into", path or into, "either path or into")
+        self._working()
+        _check_place(path, into)
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
-        async with self._downloads:
-            await download_file(
-                self._transport,
-                video.url,
-                target,
-                expected_size=video.file_size,
-                refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
-                progress=progress,
-                rng=self._rng,
-            )
-        size, digest = await to_thread.run_sync(_measured, target)
-        engine.roster.downloaded(video.generation_id, str(target), size, digest)
-        if job is not None:
-            engine.events.emit(lambda at: events.Downloaded(at, job, target, size))
-        return target
+        return await self._downloads.fetch(video, target, job=job, progress=progress)
+
+    def as_downloaded(
+        self,
+        source: Iterable[Request | Job] | AsyncIterable[Request | Job],
+        *,
+        path: Callable[[Job], str | os.PathLike[str]] | None = None,
+        into: str | os.PathLike[str] | None = None,
+        max_in_flight: int | None = None,
+    ) -> AsyncGenerator[Delivery, None]:
+        """The jobs of a source with their files, in the order in which these are there, failures included.
+
+        What `as_completed` is to jobs, this is to their files: ``Limits.max_downloads`` of them come in side by side
+        while other jobs go on. Deliveries nobody takes hold up the downloads, and so in the end the source.
+        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind.
+
+        Args:
+            source: As for `as_completed`.
+            path: Asked for each job's file, once the job has its video.
+            into: The folder to write to, instead, under names made of the generations' ids. One of the two is needed.
+            max_in_flight: How many jobs may be between being read and having their download begun, 1 or more. By
+                default ``Limits.max_in_flight``.
+
+        Raises:
+            Exception: Whatever the source raised, after every job read before it has been handed out; or what
+                ``path`` raised.
+            InvalidRequest: An argument cannot be used.
+            SessionClosed: The session has not been entered, or has ended.
+        """
+        from kling_async.engine.delivery import Courier  # noqa: PLC0415 - not every program has use for it
+
+        _check_place(path, into)
+        courier = Courier(partial(self._file_of, path, into))
+        jobs = self.as_completed(source, max_in_flight=max_in_flight)
+        begun = self._working().as_completed(jobs, courier.begin, self._limits.max_downloads)
+        return courier.hand_out(begun)
+
+    async def _file_of(
+        self, path: Callable[[Job], str | os.PathLike[str]] | None, into: str | os.PathLike[str] | None, job: Job
+    ) -> Path:
+        job.result()
+        return await (self.download(job, into=into) if path is None else self.download(job, path(job)))
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        from kling_async.engine.downloads import Downloads  # noqa: PLC0415 - not every program has use for it
+
+        return Downloads(
+            self._transport,
+            self._working(),
+            at_once=self._limits.max_downloads,
+            fresh_url=self._fresh_url,
+            check_open=self._working,
+            rng=self._rng,
+        )
 
     async def _fresh_url(self, generation_id: str) -> str:
         generation = await self.fetch(generation_id)
@@ -670,11 +722,9 @@ def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
     return open_journal(journal) if isinstance(journal, str | os.PathLike) else journal
 
 
-def _measured(path: Path) -> tuple[int, str]:
-    """A file's size and digest."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), digest
+def _check_place(path: object, into: object) -> None:
+    if (path is None) == (into is None):
+        raise refused("path" if into is None else "into", path or into, "either path or into")
 
 
 def _key(api_key: str | None) -> str:

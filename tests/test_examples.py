@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import io
+import json
+import math
+import os
+import re
 import runpy
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import define
 
-from kling_async import Kind, get_model
+import kling_async
+from kling_async import Kind, Limits, get_model
+from kling_async.sandbox import Sandbox, SandboxThread
 
 if TYPE_CHECKING:
-    from kling_async.sandbox import Sandbox
+    from collections.abc import Iterator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -60,6 +76,258 @@ def test_every_kind(kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.Captu
 def test_every_kind_buys_no_more_than_what_was_picked(kling_sandbox: Sandbox, tmp_path: Path) -> None:
     run("every_kind.py", kling_sandbox, tmp_path, ["effect", "avatar"])
     assert len(kling_sandbox.ledger.purchases) == 2
+
+
+@pytest.mark.timeout(180)
+def test_thousand_prompts(kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = runpy.run_path(str(EXAMPLES / "thousand_prompts.py"))["main"]
+    session = kling_sandbox.session(limits=Limits(requests_per_second=math.inf, max_in_flight=200))
+    assert asyncio.run(main(session, str(tmp_path))) == {"done": 1000}
+    assert len(kling_sandbox.ledger.purchases) == 1000
+    assert {Path(line) for line in capsys.readouterr().out.splitlines()} == set(tmp_path.iterdir())
+
+
+def test_pipeline(kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = (sys.executable, "-c", "import shutil, sys; shutil.copy(*sys.argv[1:])", "{video}", "{picture}")
+    run("pipeline.py", kling_sandbox, tmp_path, [f"take {n}" for n in range(5)], copy)
+    videos, pictures = set(tmp_path.glob("*.mp4")), set(tmp_path.glob("*.png"))
+    assert {Path(line) for line in capsys.readouterr().out.splitlines()} == pictures
+    assert {picture.with_suffix(".mp4") for picture in pictures} == videos
+    assert {picture.read_bytes() for picture in pictures} == {video.read_bytes() for video in videos}
+    assert len(videos) == 5
+
+
+def test_notebook(kling_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kling_async, "KlingSession", kling_sandbox.session)
+    monkeypatch.chdir(tmp_path)
+    script = (EXAMPLES / "notebook.py").read_text("utf-8")
+    code = compile(script, "notebook.py", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert code.co_flags & inspect.CO_COROUTINE
+    asyncio.run(eval(code, {}))  # noqa: S307 - this project's own words
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 3
+
+
+def test_test_your_own() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "test_your_own.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very Python
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+SAMPLE = re.compile(r'^([a-z_]+)(\{[a-z]+="[^"]*"\})? ([0-9.e+-]+)$', re.MULTILINE)
+
+
+def test_metrics(kling_sandbox: Sandbox, tmp_path: Path) -> None:
+    told = run("metrics.py", kling_sandbox, tmp_path, free_port(), ["a fox", "an otter", "a heron"])
+    samples = {name + labels: float(value) for name, labels, value in SAMPLE.findall(told)}
+    comments = [line for line in told.splitlines() if line.startswith("#")]
+    assert len(samples) + len(comments) == len(told.splitlines())
+    assert samples['kling_events_total{event="Downloaded"}'] == 3
+    assert samples['kling_generation_seconds_bucket{le="+Inf"}'] == samples["kling_generation_seconds_count"] == 3
+    assert samples["kling_generation_seconds_sum"] > 0
+    assert samples["kling_downloaded_bytes_total"] == sum(video.stat().st_size for video in tmp_path.glob("*.mp4"))
+    assert samples['kling_jobs{state="pending"}'] == 0
+
+
+def test_metrics_are_served_beside_the_work(kling_sandbox: Sandbox) -> None:
+    example = runpy.run_path(str(EXAMPLES / "metrics.py"))
+    port = free_port()
+
+    async def scrape() -> tuple[int, str | None, str]:
+        async with kling_sandbox.session() as kling:
+            runner = await example["serve"](example["Metrics"](), kling, port)
+            told = await asyncio.to_thread(get, port, "/metrics")
+            await runner.cleanup()
+        return told
+
+    status, kind, text = asyncio.run(scrape())
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert 'kling_jobs{state="queued"} 0' in text
+
+
+def test_tracing(kling_sandbox: Sandbox, tmp_path: Path) -> None:
+    trace = pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed")
+    export = pytest.importorskip("opentelemetry.sdk.trace.export")
+    memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    spans = memory.InMemorySpanExporter()
+    provider = trace.TracerProvider()
+    provider.add_span_processor(export.SimpleSpanProcessor(spans))
+    run("tracing.py", kling_sandbox, tmp_path, provider)
+    assert [span.name.partition(" ")[0] for span in spans.get_finished_spans()] == [
+        "generate_content",
+        "kling.download",
+    ]
+
+
+# The web services, in processes of their own
+
+
+class Clock:
+    """A vendor's clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vendor(clock: Clock) -> Iterator[Sandbox]:
+    """A vendor whose generations are done once its clock is set forward."""
+    with SandboxThread(Sandbox(clock=clock)) as sandbox:
+        yield sandbox
+
+
+SERVE = """
+import runpy, sys
+from kling_async import KlingSession, Polling
+example, journal, port = sys.argv[1:]
+session = KlingSession(journal=journal, polling=Polling.fixed(0.05, min_gap=0.05))
+runpy.run_path(example)["main"](session, int(port))
+"""
+
+
+@define
+class Service:
+    """One of the services, and what it says to clients."""
+
+    example: str
+    folder: Path
+    vendor: Sandbox
+    port: int
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """One life of the service; it is killed at the end, unless it has ended."""
+        command = [sys.executable, "-c", SERVE, str(EXAMPLES / self.example), str(self.folder / "jobs.db")]
+        environment = {"AIMLAPI_BASE_URL": self.vendor.url, "AIMLAPI_API_KEY": self.vendor.api_key}
+        with subprocess.Popen(  # noqa: S603 - this very Python
+            [*command, str(self.port)],
+            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                said = next((line for line in process.stdout if "running on http" in line.lower()), None)
+                assert said is not None, "it ended instead of serving"
+                yield process
+            finally:
+                process.kill()
+
+    def post(self, body: object) -> tuple[int, Any]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request("POST", "/videos", json.dumps(body), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read().decode()
+            return response.status, json.loads(text) if response.status == 202 else text
+
+    def show(self, token: str) -> Any:
+        status, _, text = get(self.port, f"/videos/{token}")
+        return json.loads(text) if status == 200 else status
+
+    @contextmanager
+    def following(self, token: str) -> Iterator[Iterator[tuple[str, Any]]]:
+        """The events of a job, as a browser gets them."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request("GET", f"/videos/{token}/events")
+            response = connection.getresponse()
+            assert (response.headers["Content-Type"] or "").startswith("text/event-stream")
+            yield events_of(response)
+
+
+def events_of(response: HTTPResponse) -> Iterator[tuple[str, Any]]:
+    kind = ""
+    for line in response:
+        name, _, value = line.decode().strip().partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, json.loads(value)
+
+
+def get(port: int, target: str) -> tuple[int, str | None, str]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return response.status, response.headers["Content-Type"], response.read().decode()
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture(params=["web_service.py", "fastapi_service.py"])
+def service(request: pytest.FixtureRequest, tmp_path: Path, vendor: Sandbox) -> Service:
+    if request.param == "fastapi_service.py" and not (find_spec("fastapi") and find_spec("uvicorn")):
+        pytest.skip("fastapi and uvicorn are not installed")
+    return Service(request.param, tmp_path, vendor, free_port())
+
+
+def test_a_service_goes_on_with_what_it_promised_after_it_was_killed(service: Service, clock: Clock) -> None:
+    with service.running() as process:
+        status, promised = service.post({"prompt": "a fox in the snow"})
+        with service.following(promised["token"]) as events:
+            next(told for _, told in events if told["state"] == "pending")
+            process.kill()
+    with service.running():
+        with service.following(promised["token"]) as events:
+            first = next(events)
+            clock.now = 3600.0
+            *_, last = events
+        shown = service.show(promised["token"])
+
+    assert status == 202
+    assert first[1]["state"] == "pending"
+    assert (last[0], last[1]["state"]) == ("settled", "completed")
+    assert shown == last[1]
+    assert shown["url"].startswith("http")
+    assert len(service.vendor.ledger.purchases) == 1
+
+
+def test_a_service_knows_in_its_next_life_what_was_finished_in_the_last(service: Service, clock: Clock) -> None:
+    with service.running() as process:
+        _, promised = service.post({"prompt": "a fox in the snow"})
+        with service.following(promised["token"]) as events:
+            next(told for _, told in events if told["state"] == "pending")
+            clock.now = 3600.0
+            *_, (_, finished) = events
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+    with service.running(), service.following(promised["token"]) as events:
+        assert list(events) == [("settled", finished)]
+
+
+def test_a_service_refuses_what_is_no_prompt_and_knows_no_other_tokens(service: Service) -> None:
+    with service.running():
+        refused = [service.post(body)[0] for body in ({"prompt": ""}, {"prompt": 5}, {}, [])]
+        unknown = [service.show(token) for token in ("0" * 24, "not a token".replace(" ", "%20"))]
+
+    assert all(status in (400, 422) for status in refused)
+    assert unknown == [404, 404]
+    assert not service.vendor.ledger.purchases
+
+
+@pytest.mark.parametrize("service", ["web_service.py"], indirect=True)
+def test_a_service_that_is_stopped_lets_its_followers_go(service: Service) -> None:
+    with service.running() as process:
+        _, promised = service.post({"prompt": "a fox in the snow"})
+        with service.following(promised["token"]) as events:
+            next(events)
+            process.send_signal(signal.SIGTERM)
+            seen = [kind for kind, _ in events]
+        assert process.wait(timeout=30) == 0
+
+    assert "settled" not in seen[:-1]
 
 
 def test_every_example_is_run_here() -> None:

@@ -38,8 +38,11 @@ from kling_async import (
     CostRow,
     Costs,
     DeadlineExceeded,
+    Delivery,
     Downloaded,
     DownloadError,
+    DownloadFailed,
+    Downloading,
     DynamicMask,
     Effect,
     Element,
@@ -241,9 +244,19 @@ async def many(kling: KlingSession) -> None:
     assert_type(await kling.drain(), None)
 
 
+async def deliveries(kling: KlingSession) -> None:
+    async for delivery in kling.as_downloaded(prompts(), into="out", max_in_flight=50):
+        assert_type(delivery, Delivery)
+        assert_type((delivery.job, delivery.path, delivery.error), tuple[Job, Path | None, KlingError | None])
+        assert_type(delivery.result(), Path)
+    async for delivery in kling.as_downloaded([TextToVideo("a bear")], path=lambda job: f"{job.tag}.mp4"):
+        assert_type(delivery.job.tag, object)
+
+
 async def files(kling: KlingSession, job: Job, video: Video) -> None:
     assert_type(await kling.download(video, "out.mp4", progress=take_progress), Path)
     assert_type(await kling.download(job, into=Path("out")), Path)
+    assert_type(kling.find("row-1"), Job | None)
     assert_type(video.url, str)
     assert_type(video.content_type, str | None)
     assert_type(video.file_name, str | None)
@@ -272,7 +285,7 @@ async def watching(kling: KlingSession) -> None:
     assert_type(stats.paused_for, float)
 
 
-def told(event: Event) -> str:  # noqa: PLR0911 - one case for each event there is
+def told(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event there is
     match event:
         case Queued(job=job):
             return f"{assert_type(job, Job)} waits"
@@ -288,8 +301,10 @@ def told(event: Event) -> str:  # noqa: PLR0911 - one case for each event there 
             return f"{assert_type(submit, bool)} until {assert_type(until, float)}"
         case Completed(_, job, video):
             return f"{assert_type(job, Job).key}: {assert_type(video, Video).url}"
-        case Failed(error=error) | Interrupted(error=error):
+        case Failed(error=error) | Interrupted(error=error) | DownloadFailed(error=error):
             return assert_type(error, KlingError).message
+        case Downloading(path=path):
+            return f"{assert_type(path, Path)} comes in"
         case Downloaded(path=path, size=size):
             return f"{assert_type(path, Path)}: {assert_type(size, int)}"
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from anyio import CancelScope
 
@@ -14,8 +14,6 @@ from kling_async.engine.cancellation import was_asked_for
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from kling_async.engine.job import Job
-
 __all__ = ["Pump", "in_completion_order"]
 
 _STRIDE = 32  # items drawn from a plain iterable in a row before other tasks get the loop
@@ -23,12 +21,23 @@ _CLOSING = 10.0  # how long a source may take to close, in seconds
 _END: Any = object()
 
 
-async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> AsyncGenerator[Job, None]:
-    """Hand out a pump's jobs as they settle. However this is left, the pump has ended and its source is closed."""
+class Settling(Protocol):
+    """What says when it is over, such as a job or a task."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
+        """Have this called by the loop once it is over."""
+        ...
+
+
+T = TypeVar("T", bound=Settling)
+
+
+async def in_completion_order(pump: Pump[T], start: Callable[[Pump[T]], None]) -> AsyncGenerator[T, None]:
+    """Hand out what a pump holds as it settles. However this is left, the pump has ended and its source is closed."""
     start(pump)
     try:
-        while (job := await pump.next_settled()) is not None:
-            yield job
+        while (settled := await pump.next_settled()) is not None:
+            yield settled
         if pump.failure is not None:
             raise pump.failure
     finally:
@@ -37,8 +46,8 @@ async def in_completion_order(pump: Pump, start: Callable[[Pump], None]) -> Asyn
             await pump.ended.wait()
 
 
-class Pump:
-    """Draws items from a source and makes jobs of them, at most ``window`` from drawn to handed out.
+class Pump(Generic[T]):
+    """Draws items from a source and begins a job or the like for each, at most ``window`` from drawn to handed out.
 
     It runs in a task of its own, so that neither the source nor the consumer waits for the other, and so that the
     source is read and closed in one and the same task.
@@ -47,7 +56,7 @@ class Pump:
     def __init__(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
-        enter: Callable[[Any], Job],
+        enter: Callable[[Any], T],
         window: int,
         closed: Callable[[], Exception],
     ) -> None:
@@ -62,14 +71,14 @@ class Pump:
         self._closed = closed
         self._held = 0  # drawn, and not handed out
         self._closing = False
-        self._ready: deque[Job] = deque()
+        self._ready: deque[T] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._stopped = False
         self._scope = CancelScope(shield=True)
 
-    async def next_settled(self) -> Job | None:
-        """The next job to settle; None once the source has ended and every job was handed out."""
+    async def next_settled(self) -> T | None:
+        """The next to settle; None once the source has ended and everything was handed out."""
         while not self._ready:
             if self.ended.is_set() and not self._held:
                 return None
@@ -80,7 +89,7 @@ class Pump:
         return self._ready.popleft()
 
     def stop(self) -> None:
-        """Draw nothing more. The jobs drawn already go on.
+        """Draw nothing more. What was begun goes on.
 
         The source is cancelled once, so that it can clean up, and again without end only if that takes too long. The
         cancellation of a scope, such as that of the session's group, would fail whatever it awaits for cleaning up.
@@ -125,12 +134,12 @@ class Pump:
             await self._room.wait()
         return not self._stopped
 
-    def _hold(self, job: Job) -> None:
+    def _hold(self, begun: T) -> None:
         self._held += 1
-        job.add_done_callback(self._settled)
+        begun.add_done_callback(self._settled)
 
-    def _settled(self, job: Job) -> None:
-        self._ready.append(job)
+    def _settled(self, begun: T) -> None:
+        self._ready.append(begun)
         self._news.set()
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kling_async.transport.base import StreamedResponse, Transport
 
-__all__ = ["download_file"]
+__all__ = ["Stored", "download_file"]
 
 _logger = logging.getLogger("kling_async.download")
 
@@ -39,6 +39,16 @@ _TRANSIENT = frozenset({408, 425, 429})
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-[0-9]{1,18}/(?P<size>[0-9]{1,18}|\*)")
+
+
+@frozen
+class Stored:
+    """A file that is there whole: where, how many bytes, and their SHA-256 in hexadecimal."""
+
+    path: Path
+    size: int
+    digest: str
+
 
 # Parts that this process is writing, so that two downloads to one path cannot mix their bytes.
 _being_written: set[Path] = set()
@@ -55,7 +65,8 @@ async def download_file(
     rng: Random,
     sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
     size_cap: int = _SIZE_CAP,
-) -> Path:
+    stored: Callable[[Stored], object] = lambda _: None,
+) -> Stored:
     """Fetch a file; once it is there whole and on disk, and not before, it stands under its name, replacing any other.
 
     Until then it grows in a hidden neighbour, ``.NAME.part``. If the host gave it a strong ETag, that stays after a
@@ -74,9 +85,10 @@ async def download_file(
         rng: Draws the waits.
         sleep: Waits, in seconds.
         size_cap: The most bytes a file may have. 8 GiB: hundreds of times the largest video.
+        stored: Called as soon as the file stands under its name, even if this is cancelled just then.
 
     Returns:
-        The path.
+        What is on disk now.
 
     Raises:
         DownloadError: The file could not be had, or not be written. What was under its name before still is.
@@ -91,7 +103,9 @@ async def download_file(
     finally:
         part.leave()
         _being_written.discard(part.path)
-    return path
+        if part.is_in_place:
+            stored(Stored(path, part.size, part.digest))
+    return Stored(path, part.size, part.digest)
 
 
 class _Next(Enum):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import anyio
 
 from kling_async.engine.alarm import Alarm
 from kling_async.engine.backlog import Backlog
-from kling_async.engine.completion import Pump, in_completion_order
+from kling_async.engine.completion import Pump, Settling, in_completion_order
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
 from kling_async.engine.purse import Purse
@@ -24,7 +24,6 @@ from kling_async.engine.tally import Tally
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
 from kling_async.pacing.allowance import Allowance
-from kling_async.pacing.learner import Learner
 from kling_async.pacing.rota import Rota
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ _logger = logging.getLogger("kling_async.session")
 
 _CHUNK = 256  # jobs settled in a row before other tasks get the loop
 
+T = TypeVar("T", bound=Settling)
+
 
 class Engine:
     """Puts the acting parts together, and runs them in one task until told to stop, or until the scheduler crashes."""
@@ -67,6 +68,10 @@ class Engine:
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
+        # What it takes to learn is needed once a session, and not to import the package.
+        from kling_async.engine.memory import Memory  # noqa: PLC0415
+        from kling_async.pacing.learner import Learner  # noqa: PLC0415
+
         loop = asyncio.get_running_loop()
         self.events = Events(loop)
         self.tally = Tally()
@@ -75,6 +80,7 @@ class Engine:
         self.roster = Roster(loop, journal, self.events, wall=wall, patience=timeouts.generation)
         self.allowance = Allowance(limits, rng)
         self.learner = Learner(polling.experience())
+        self.memory = Memory(self.learner, journal, polling)
         price = polling.price()
         rota: Rota[Watch] = Rota(polling.asking(price), price)
         poller = Poller(transport, self.roster, polling, self.learner, rng=rng)
@@ -103,12 +109,13 @@ class Engine:
         self._hold = hold
         self._held: list[Watch] = []  # jobs of an earlier session that wait to be told to go on
         self._group: TaskGroup | None = None  # what ends as soon as the session does
-        self._pumps: WeakSet[Pump] = WeakSet()
+        self._pumps: WeakSet[Pump[Any]] = WeakSet()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
         await self._journal.open()
         try:
+            await self.memory.recall()
             await self._reopen()
             await self._work(ready, stop)
         finally:
@@ -118,6 +125,7 @@ class Engine:
             finally:
                 self._settle(self.roster.watches())  # what is left, if even this was cancelled
                 self.events.close()
+                await self.memory.retain()
                 await self._journal.close()
 
     async def _reopen(self) -> None:
@@ -148,6 +156,7 @@ class Engine:
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
                 group.start_soon(self._purse.run, name="kling_async purse")
+                group.start_soon(self.memory.run, name="kling_async memory")
                 ready()
                 try:
                     await stop.wait()
@@ -190,10 +199,10 @@ class Engine:
     def as_completed(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
-        enter: Callable[[Any], Job],
+        enter: Callable[[Any], T],
         window: int,
-    ) -> AsyncGenerator[Job, None]:
-        """The source's jobs in the order in which they settle."""
+    ) -> AsyncGenerator[T, None]:
+        """What is begun for each of the source's items, in the order in which it settles."""
         pump = Pump(source, enter, window, lambda: self.closed("the session is closed"))
         return in_completion_order(pump, self._start)
 
@@ -225,17 +234,11 @@ class Engine:
         if self.closing:
             raise self.closed("the session is closed")
 
-    def learned(self) -> dict[str, Any]:
-        """How long generations take, as data."""
-        from kling_async.pacing.keepsake import as_data  # noqa: PLC0415 - few ask
-
-        return as_data(self.learner.experience)
-
     def awaits(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether the session cannot end before this task, in which a source is read."""
         return any(pump.task is task and not pump.ended.is_set() for pump in self._pumps)
 
-    def _start(self, pump: Pump) -> None:
+    def _start(self, pump: Pump[Any]) -> None:
         if self.closing or self._group is None:
             raise self.closed("the session is closed")
         self._pumps.add(pump)

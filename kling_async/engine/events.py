@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Accepted",
     "Completed",
+    "DownloadFailed",
     "Downloaded",
+    "Downloading",
     "Event",
     "Events",
     "Failed",
@@ -143,6 +145,21 @@ class Failed(Event):
 class Interrupted(Event):
     """The job settled although its generation's life goes on; it can be resumed."""
 
+    error: KlingError
+
+
+@frozen(eq=False, repr=False)
+class Downloading(Event):
+    """Its file begins to come in: `Downloaded` or `DownloadFailed` follows."""
+
+    path: Path
+
+
+@frozen(eq=False, repr=False)
+class DownloadFailed(Event):
+    """Its file did not come, or the caller gave it up; what was bought is still there to be fetched."""
+
+    path: Path
     error: KlingError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from kling_async.engine.watch import Milestone
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from kling_async.errors import KlingError
     from kling_async.journal.base import State
 
-__all__ = ["Job", "Keeper"]
+__all__ = ["Job", "Keeper", "watch_of"]
 
 
 class Keeper(Protocol):
@@ -214,3 +215,7 @@ class Job:
             error = self._watch.error
             parts.append("settled" if error is None else f"settled with {type(error).__name__}")
         return f"{' '.join(parts)}>"
+
+
+watch_of: Callable[[Job], Watch] = attrgetter("_watch")
+"""What the engine keeps in mind of a job; for the engine alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -39,11 +40,13 @@ class Part:
         self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
         self.path = self._final.parent / f".{self._final.name}.part"
         self.size = 0
+        self._sha256 = hashlib.sha256()  # of what there is
         self._note = self._final.parent / f".{self._final.name}.part.json"
         self._mark: Mark | None = None
         self._noted: Mark | None = None  # what the note on disk says
         self._stale = True  # whether what is on disk belongs to no part worth going on with
         self._file: IO[bytes] | None = None
+        self.is_in_place = False  # whether it stands under its final name
         self._left = False
         self._lock = Lock()
 
@@ -59,11 +62,18 @@ class Part:
             self._file = open(self.path, "ab", opener=_open_itself)  # noqa: SIM115 - it is open while it grows
             if self._noted is not None and self._noted.source == source:
                 self._mark, self.size, self._stale = self._noted, self._file.tell(), False
+                with open(self.path, "rb", opener=_open_itself) as earlier:
+                    self._sha256 = hashlib.file_digest(earlier, "sha256")
 
     @property
     def etag(self) -> str | None:
         """The strong ETag of the file this is a part of, if known."""
         return None if self._mark is None else self._mark.etag
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what there is, in hexadecimal."""
+        return self._sha256.hexdigest()
 
     def conditions(self) -> dict[str, str]:
         """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
@@ -86,10 +96,12 @@ class Part:
                 return
             if self._stale:
                 self._file.truncate(0)
+                self._sha256 = hashlib.sha256()
                 self._stale = False
             if self._mark != self._noted:
                 self._write_note()
             self._file.write(piece)
+            self._sha256.update(piece)
             self.size += len(piece)
 
     def _write_note(self) -> None:
@@ -109,6 +121,7 @@ class Part:
             os.fsync(self._file.fileno())
             self._file.close()
             self.path.replace(self._final)
+            self.is_in_place = True
             self._note.unlink(missing_ok=True)
 
     def leave(self) -> None:

@@ -93,21 +93,19 @@ class Poller:
             return self._stumbled(watch, MalformedResponse(message), begun, missing=True)
         if watch.troubled_since is not None:
             watch.recovered()
-        if not generation.status.is_running:
+        running = generation.status.is_running
+        if running:
+            self._learner.running(watch.course, begun, generation.status, self._rng)
+        else:
             self._learner.ended(watch.course, begun)
+        if self._roster.is_heard:
             self._tell(watch, generation)
-            return await self._ended(watch, generation)
-        self._learner.running(watch.course, begun, generation.status, self._rng)
-        self._tell(watch, generation)
-        return self._running(watch, generation, begun)
+        return self._running(watch, generation, begun) if running else await self._ended(watch, generation)
 
     def _tell(self, watch: Watch, generation: Generation) -> None:
-        if self._roster.is_heard:
-            forecast = self.forecast(watch) if generation.status.is_running else None
-            expected_at = None if forecast is None else forecast.median
-            self._roster.emit(
-                watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls, expected_at)
-            )
+        forecast = self.forecast(watch) if generation.status.is_running else None
+        expected_at = None if forecast is None else forecast.median
+        self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls, expected_at))
 
     def _running(self, watch: Watch, generation: Generation, begun: float) -> Step:
         if generation.status is Status.UNKNOWN:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kling_async.engine import events
-from kling_async.engine.job import Job
+from kling_async.engine.job import Job, watch_of
 from kling_async.engine.watch import Milestone, Watch
 from kling_async.errors import InvalidRequest, JobAbandoned, JournalError
 from kling_async.journal.base import Record, State
@@ -51,7 +51,6 @@ class Roster:
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
         self.standing: Counter[State] = Counter()  # how many of those are in each state
         self.settled: Counter[State] = Counter()  # in which states the others were when they settled
-        self._watches: dict[str, Watch] = {}  # the open jobs' working states
         self._journal = journal
         self._bus = bus
         self._wall = wall
@@ -145,10 +144,11 @@ class Roster:
         if not takes_it:
             raise _misused(record.key)
         accepted_at = record.accepted_at or self._wall()
-        watch = self._watches.get(known.key)
-        if watch is None:
+        job = self.open.get(known.key)
+        if job is None:
             bought = evolve(known, state=State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
             return self._carry_on(bought, deadline)
+        watch = watch_of(job)
         self.note(watch, State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
         watch.accepted_at = min(self.loop.time(), self._instant(accepted_at))
         watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
@@ -187,7 +187,6 @@ class Roster:
         watch.begun_at = now if record.submitted_at is None else min(now, self._instant(record.submitted_at))
         if record.generation_id is not None:
             watch.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
-        self._watches[record.key] = watch
         self.open[record.key] = Job(watch, self)
         self.standing[record.state] += 1
         self._idle.clear()
@@ -303,7 +302,7 @@ class Roster:
         self.standing[record.state] -= 1
         self.settled[record.state] += 1
         self._announce(watch, error)
-        del self.open[record.key], self._watches[record.key]
+        del self.open[record.key]
         watch.reach(Milestone.SETTLED)
         self.on_settled(watch)
         if not self.open:
@@ -319,12 +318,12 @@ class Roster:
 
     def watches(self, *states: State) -> list[Watch]:
         """The working states of the open jobs in one of these states; of all without any."""
-        return [watch for watch in self._watches.values() if not states or watch.record.state in states]
+        return [watch for watch in map(watch_of, self.open.values()) if not states or watch.record.state in states]
 
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good; a POST under way ends first, so that what it bought is known."""
-        watch = self._watches.get(job.key)
-        if watch is None:
+        watch = watch_of(job)
+        if watch.settled:
             return
         bought = watch.record.state is not State.QUEUED
         message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"

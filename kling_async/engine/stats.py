@@ -61,6 +61,9 @@ class Stats:
         slots: How many generations the account seems to run at once; None while no limit was met.
         learned: How long each kind of generation takes, in the order they were first asked for.
         halted: Why the account refuses submits, if it does.
+        downloading: Files that are coming in.
+        downloaded: Files that came in whole.
+        downloaded_bytes: How many bytes those have together.
     """
 
     queued: int
@@ -81,6 +84,9 @@ class Stats:
     slots: int | None
     learned: tuple[LearnedDuration, ...]
     halted: str | None
+    downloading: int = 0
+    downloaded: int = 0
+    downloaded_bytes: int = 0
 
     @property
     def open(self) -> int:
@@ -115,6 +121,9 @@ def snapshot(roster: Roster, scheduler: Scheduler, allowance: Allowance, experie
         slots=allowance.slots,
         learned=_learned(experience),
         halted=None if scheduler.halted is None else scheduler.halted.message,
+        downloading=tally.downloading,
+        downloaded=tally.downloaded,
+        downloaded_bytes=tally.downloaded_bytes,
     )
 
 

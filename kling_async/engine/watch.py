@@ -25,7 +25,7 @@ class Milestone(Enum):
     SETTLED = "settled"
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Watch:
     """One job's working state. Instants are the loop's time, in seconds.
 

@@ -68,7 +68,7 @@ _NEXT: dict[State, frozenset[State]] = {
 }
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Record:
     """All that is known of one job, enough to go on with it without the caller. Never holds the API key.
 

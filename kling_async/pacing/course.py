@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Course"]
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Course:
     """One generation, as far as polls have told. Instants are the loop's, in seconds.
 

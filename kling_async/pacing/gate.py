@@ -84,8 +84,8 @@ class SubmitGate:
         """A poll was answered, with 429 or with anything else. Tells the account's refusals from those of the rate."""
         if passed:
             self._polls_passed = max(self._polls_passed, sent_at)
-        else:
-            self._polls_refused = max(self._polls_refused, sent_at)
+        elif sent_at > self._polls_refused:
+            self._polls_refused = sent_at
 
     def accepted(self, sent_at: float, running: int) -> bool:
         """A submit was accepted; ``running`` counts it already. Returns whether the refusal before was the rate's.

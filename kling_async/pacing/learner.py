@@ -62,7 +62,7 @@ class Learner:
         course.seen = at
         course.polls += 1
         course.held = None
-        course.swing = rng.uniform(-1.0, 1.0)
+        course.swing = 2.0 * rng.random() - 1.0
 
     def ended(self, course: Course, at: float) -> None:
         """A poll begun at that instant found it completed or failed."""

@@ -36,9 +36,7 @@ def _is_profile(_: object, attribute: Attribute[Any], value: object) -> None:
 
 def _is_cadence(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and not all(hasattr(value, name) for name in ("ripe", "due", "demand")):
-        raise ConfigurationError(
-            f"{attribute.name} is {value!r}; it takes None or a cadence, as Polling.fixed makes"
-        )
+        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes None or a cadence, as Polling.fixed makes")
 
 
 def _was_learned(_: object, __: Attribute[Any], value: object) -> None:

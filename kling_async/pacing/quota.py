@@ -52,6 +52,8 @@ class RetryQuota:
 
     def succeeded(self, now: float) -> None:
         """Something got through, a retry or not, so the vendor answers: one more retry, up to the capacity."""
+        if self._left >= self._capacity:  # as nearly always
+            return
         if now > self._at:
             self._left, self._at = self._at_hand(now), now
         self._left = min(self._capacity, self._left + 1.0)

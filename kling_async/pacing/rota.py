@@ -54,18 +54,22 @@ class Rota(Generic[T]):
             self._waiting -= 1
 
     def next_at(self) -> float:
-        """When `take` may next have something; minus infinity if it does already, infinity if nobody is here."""
+        """When `take` may next have something, which may be past; infinity if nobody is here."""
         if _clear(self._ripe):
             return -math.inf
         return self._asleep[0][0] if _clear(self._asleep) else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
+        if not self._ripe and not self._price.is_short:
+            return self._wake(now)
         looked_at = self._sequence  # entries from here on are as they should be
         self._ripen(now)
         doubts = 0
         while _clear(self._ripe):
             _, ticket, course, item = heappop(self._ripe)
+            if course.ticket != ticket:  # so many do not count that others have the loop before the rest is cleared
+                return None
             if ticket >= looked_at or doubts == _DOUBTS or not self._ripe:
                 self.drop(course)
                 return item
@@ -75,6 +79,21 @@ class Rota(Generic[T]):
                 return item
             self._enter(self._ripe, due, course, item)
             doubts += 1
+        return None
+
+    def _wake(self, now: float) -> T | None:
+        """The one that has been worth a poll for longest; with polls to spare, that is the most urgent one."""
+        for _ in range(_AT_ONCE):
+            if not self._asleep or self._asleep[0][0] > now:
+                return None
+            _, ticket, course, item = heappop(self._asleep)
+            if course.ticket != ticket:
+                continue
+            ripe = self._cadence.ripe(course)
+            if ripe <= now and (not self._asleep or ripe <= self._asleep[0][0]):
+                self.drop(course)
+                return item
+            self._enter(self._asleep, ripe, course, item)
         return None
 
     def review(self, now: float, rate: float, most: int = 128) -> bool:
@@ -132,7 +151,9 @@ class Rota(Generic[T]):
 
 
 def _clear(heap: list[tuple[float, int, Course, T]]) -> bool:
-    """Drop entries that no longer count from the top; whether any is left."""
-    while heap and heap[0][2].ticket != heap[0][1]:
+    """Drop entries that no longer count from the top, but not too many at once; whether any is left."""
+    for _ in range(_AT_ONCE):
+        if not heap or heap[0][2].ticket == heap[0][1]:
+            break
         heappop(heap)
     return bool(heap)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -93,7 +93,7 @@ class Table:
         start = max(start, 0.0)
         if not start <= end < _OLDEST:
             return
-        first, last = self.grid.bin(start), self.grid.bin(end)
+        first, last = bisect_right(self.grid.edges, start) - 1, bisect_right(self.grid.edges, end) - 1
         if first == last:
             self._lives[first] += end - start
         else:

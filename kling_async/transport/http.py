@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -38,6 +39,7 @@ __all__ = ["HttpTransport"]
 _BODY_CAP = 4 * 1024 * 1024
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
+_AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # for a request, beside what its lane has
 _FILE_BUFFER = 128 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -86,7 +88,6 @@ class HttpTransport:
         self._base = checked_base_url(base_url)
         self._root = URL(self._base, encoded=True)
         self._timeouts = Timeouts() if timeouts is None else timeouts
-        self._usual = {lane: self._timeout(lane) for lane in Lane}
         self._trust_env = trust_env
         self._agent = _own_name() if user_agent is None else user_agent
         self._cap = body_cap
@@ -149,7 +150,7 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=trail,
-                timeout=self._patience(request),
+                **self._patience(request.body),
             )
             try:
                 body = await _read(response, self._cap)
@@ -233,19 +234,19 @@ class HttpTransport:
                 **({} if lane is Lane.FILE else {"Accept": "application/json"}),
                 "Accept-Encoding": "identity" if lane is Lane.FILE else "gzip, deflate",
             },
-            timeout=self._usual[lane],
+            timeout=self._timeout(lane),
             auto_decompress=False,
             read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
             trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
         )
 
-    def _patience(self, request: HttpRequest) -> aiohttp.ClientTimeout:
+    def _patience(self, body: bytes | None) -> Mapping[str, Any]:
         """A submit that carries files may take as much longer as a slow line needs to send them."""
-        usual = self._usual[request.lane]
-        if request.body is None or len(request.body) < _PIECE:
-            return usual
-        total = self._timeouts.submit + len(request.body) / _SLOW_LINE
-        return aiohttp.ClientTimeout(total=total, connect=usual.connect)
+        if body is None or len(body) < _PIECE:
+            return _AS_USUAL
+        limits = self._timeouts
+        total = limits.submit + len(body) / _SLOW_LINE
+        return {"timeout": aiohttp.ClientTimeout(total=total, connect=limits.connect)}
 
     def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
         limits = self._timeouts

@@ -154,7 +154,7 @@ class Polls(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), hurry=st.booleans())
     def end_or_hurry(self, data: st.DataObject, *, hurry: bool) -> None:
-        one = data.draw(st.sampled_from(sorted(self.waiting, key=id)))
+        one = data.draw(st.sampled_from(list(self.waiting)))
         if hurry and self.now >= one.deadline:
             self.backlog.hurry(one, self.now)
             self.waiting[one] = min(self.now, self.waiting[one])

@@ -304,6 +304,16 @@ async def test_a_download_that_the_caller_gives_up_is_told_of_too(tmp_path: Path
     assert "given up" in failed.error.message
 
 
+async def test_a_video_without_its_job_comes_in_unannounced_and_is_counted(tmp_path: Path) -> None:
+    async with promptly(FilmVendor()) as kling:
+        video = await kling.submit(prompt())
+        events = kling.subscribe()
+        await kling.download(video, into=tmp_path)
+        events.close()
+        assert await told(events, Downloading, Downloaded) == []
+        assert kling.stats().downloaded == 1
+
+
 async def test_files_are_counted_as_they_come(tmp_path: Path) -> None:
     coming: list[int] = []
 

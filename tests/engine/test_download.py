@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import threading
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
-from loopback import Exchange, loopback
+from loopback import Exchange, loopback, response
 
 from kling_async.engine.download import Stored, download_file
 from kling_async.engine.part import Part
@@ -20,7 +22,6 @@ from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio
 
@@ -626,3 +627,32 @@ async def test_a_note_with_an_etag_no_header_can_hold_is_not_believed(tmp_path: 
         await _download_from(f"{server.url}/a.mp4", path)
 
     assert (path.read_bytes(), host.asked) == (FILE, [None])
+
+
+async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancelled_just_then(tmp_path: Path) -> None:
+    placed, go_on = threading.Event(), threading.Event()
+
+    class Slow(type(Path())):  # type: ignore[misc] - the platform's own kind of path
+        """A path whose file takes a while to be put in place, for whoever waits for it."""
+
+        def replace(self, target: Any) -> Any:
+            done = super().replace(target)
+            placed.set()
+            go_on.wait(timeout=10)
+            return done
+
+    async def whole(exchange: Exchange) -> None:
+        await exchange.send(response(200, b"a video", content_type="video/mp4"))
+
+    told: list[Stored] = []
+    path = tmp_path / "video.mp4"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("kling_async.engine.part.Path", Slow)
+        task = asyncio.create_task(_download(whole, path, stored=told.append))
+        await asyncio.to_thread(placed.wait, 10)
+        task.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [each.path for each in told] == [path]
+    assert path.read_bytes() == b"a video"
