@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Experience", "Kind", "Phase"]
 
 _TELLING: Final = 10.0  # how many generations a table must have seen for others to begin with what it learned
+_MOST: Final = 500  # kinds: ids that are resumed may name anything as their models, and each table takes some kilobytes
 _SHORTEST: Final = 1e-3  # seconds; no bins are laid out for less
 
 
@@ -65,8 +66,11 @@ class Experience:
         self._tables: dict[Kind, Table] = {}
 
     def table(self, kind: Kind) -> Table:
-        """The table of this kind; always the same one."""
+        """The table of this kind; always the same one. Beyond 500 kinds, those of unknown models share one."""
         found = self._tables.get(kind)
+        if found is None and len(self._tables) >= _MOST and find_model(kind.model) is None:
+            kind = Kind("", None, kind.phase)
+            found = self._tables.get(kind)
         if found is None:
             found = self._tables[kind] = Table(self.grid(kind.typical), self._prior(kind))
         return found

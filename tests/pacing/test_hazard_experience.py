@@ -163,3 +163,13 @@ def test_what_is_not_experience_is_refused_with_the_place(data: object, where: s
         from_data(data)
     assert where in caught.value.message
     assert "it takes" in caught.value.message
+
+
+def test_whatever_ids_name_as_models_there_are_only_so_many_tables() -> None:
+    experience = Experience()
+    tables = [experience.table(Kind(f"somebody/model-{number}")) for number in range(2000)]
+    assert len(experience) <= 501
+    assert tables[-1] is tables[-2] is experience.table(Kind("yet/another"))
+    assert tables[0] is experience.table(Kind("somebody/model-0"))
+    known = experience.table(Kind("klingai/v2.1-master-text-to-video", 5))
+    assert known is not tables[-1]
