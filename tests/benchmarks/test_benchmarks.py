@@ -100,7 +100,7 @@ def test_the_journals_that_are_opened_hold_the_jobs_that_are_told(quick: tuple[s
 
     assert small["raw"]["file_mb"] > 500 * 200 / 1e6  # a row has its request, its id and its instants at least
     assert large["raw"]["file_mb"] > 2 * small["raw"]["file_mb"]
-    assert figure(quick[1], "Peak memory")["unit"] == "MB"
+    assert figure(quick[1], "Peak memory for that")["unit"] == "MB"
 
 
 def test_an_unknown_measurement_is_refused_by_name() -> None:
