@@ -28,7 +28,7 @@ class Rota(Generic[T]):
     whenever somebody's turn comes. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_cadence", "_demand", "_price", "_reviewed", "_ripe", "_round", "_sequence", "_waiting")
+    __slots__ = ("_asleep", "_cadence", "_demand", "_price", "_reviewing", "_ripe", "_round", "_sequence", "_waiting")
 
     def __init__(self, cadence: Cadence, price: Price) -> None:
         self._cadence = cadence
@@ -38,7 +38,7 @@ class Rota(Generic[T]):
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
         self._waiting = 0
         self._round: list[tuple[float, int, Course, T]] = []
-        self._reviewed = 0
+        self._reviewing = False
         self._demand = 0.0
 
     def put(self, course: Course, item: T) -> None:
@@ -101,16 +101,16 @@ class Rota(Generic[T]):
 
         At a round's end the price is set, so that ``rate`` polls per second (infinity: no limit) go round.
         """
-        if not self._reviewed:
-            self._round = [*self._asleep, *self._ripe]
+        if not self._reviewing:
+            self._reviewing, self._round = True, [*self._asleep, *self._ripe]
             self._demand = 0.0
-        for entry in self._round[self._reviewed : self._reviewed + most]:
+        for _ in range(min(most, len(self._round))):
+            entry = self._round.pop()  # one by one: to let go of 100,000 at once would take long
             if entry[2].ticket == entry[1]:
                 self._look_at(entry, now)
-        self._reviewed += most
-        if self._reviewed < len(self._round):
+        if self._round:
             return False
-        self._reviewed, self._round = 0, []
+        self._reviewing = False
         self._price.settle(self._demand, rate)
         return True
 
