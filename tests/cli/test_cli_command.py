@@ -146,12 +146,8 @@ def test_help_is_a_result(arguments: list[str], capsys: pytest.CaptureFixture[st
         ("sandbox", "--host --port --speed --seed --slots --max-concurrent --requests-per-second --credits --fault"),
     ],
 )
-def test_help_explains_every_option(
-    command: str, options: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    main([command, "--help"])
-    words = capsys.readouterr().out
+def test_help_explains_every_option(command: str, options: str) -> None:
+    words = run(command, "--help", COLUMNS="200").stdout
     for option in options.split():
         (explained,) = [line for line in words.splitlines() if f"{option} " in line.partition("  ")[0] + " "]
         assert len(explained.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ")) > len(option) + 20
@@ -166,23 +162,17 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_and_argument_of_every_command_is_explained(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    assert main([command, "--help"]) == 0
-    cells = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in capsys.readouterr().out.splitlines()]
+def test_every_option_and_argument_of_every_command_is_explained(command: str) -> None:
+    shown = run(command, "--help", COLUMNS="200")
+    assert shown.returncode == 0
+    cells = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in shown.stdout.splitlines()]
     named = [cell for cell in cells if cell.startswith(("--", "* "))]
     assert named
     assert [cell for cell in named if len(cell.lstrip("* ").split("  ", 1)) < 2] == []
 
 
-def test_the_list_of_commands_says_what_each_does_and_what_exit_codes_mean(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    main([])
-    out = capsys.readouterr().out
+def test_the_list_of_commands_says_what_each_does_and_what_exit_codes_mean() -> None:
+    out = run(COLUMNS="200").stdout  # in a process of its own: what was shown before keeps its width
     lines = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in out.splitlines()]
     for command in COMMANDS:
         (line,) = [line for line in lines if line.split(" ")[0] == command]
