@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
 from benchmarks import cpu, decision, downloads, imports, journal, memory, stall
+from benchmarks.command import parser_for
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_markdown, as_table, summary
 
@@ -74,7 +75,7 @@ def _run(program: str, results: Path, *, quick: bool) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
 
 
-class _Arguments(argparse.Namespace):
+class _Arguments(Namespace):
     names: list[str]
     quick: bool
     json: Path | None
@@ -82,9 +83,7 @@ class _Arguments(argparse.Namespace):
 
 
 def _arguments() -> _Arguments:
-    first, _, rest = (benchmarks.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser("python -m benchmarks", description=first, epilog=rest)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_for(benchmarks)
     parser.add_argument("names", nargs="*", metavar="measurement", help=f"some of: {', '.join(_MEASUREMENTS)}")
     parser.add_argument("--quick", action="store_true", help="just enough to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")

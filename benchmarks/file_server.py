@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import tempfile
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from contextlib import suppress
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
+from benchmarks.server_process import serving_apart
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
 __all__ = ["serving_files"]
@@ -22,24 +22,12 @@ _HEAD = (
 )
 
 
-@contextmanager
-def serving_files(size: int) -> Iterator[str]:
+def serving_files(size: int) -> AbstractContextManager[str]:
     """Serve files of so many bytes until the context is left; gives the base URL."""
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_main, args=(there, size), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
-        here.close()
+    return serving_apart(_main, size)
 
 
 def _main(port: Connection, size: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
     with tempfile.TemporaryFile() as film, socket.create_server(("127.0.0.1", 0), backlog=1000) as server:
         film.truncate(size)
         port.send(server.getsockname()[1])

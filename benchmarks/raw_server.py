@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import contextmanager
 from itertools import count
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+from benchmarks.server_process import serving_apart
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
     from multiprocessing.connection import Connection
 
 __all__ = ["GENERATION", "Accepting", "Generating", "serving"]
@@ -85,22 +84,10 @@ async def _serve(port: Connection, protocol: type[asyncio.Protocol]) -> None:
         await asyncio.sleep(0)
 
 
-def _main(port: Connection, protocol: type[asyncio.Protocol]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
-    asyncio.run(_serve(port, protocol))
-
-
-@contextmanager
-def serving(protocol: type[asyncio.Protocol] = Generating) -> Generator[str]:
+def serving(protocol: type[asyncio.Protocol] = Generating) -> AbstractContextManager[str]:
     """Serve by this protocol until the context is left; gives the base URL."""
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_main, args=(there, protocol), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
-        here.close()
+    return serving_apart(_main, protocol)
+
+
+def _main(port: Connection, protocol: type[asyncio.Protocol]) -> None:
+    asyncio.run(_serve(port, protocol))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from benchmarks import kill
+from benchmarks.command import parser_for
 from benchmarks.kill.rounds import play
 from benchmarks.kill.table import as_table
 
@@ -32,16 +33,14 @@ def main() -> None:
     sys.exit(1 if bad else 0)
 
 
-class _Arguments(argparse.Namespace):
+class _Arguments(Namespace):
     rounds: int
     first: int
     at_once: int
 
 
 def _arguments() -> _Arguments:
-    first, _, rest = (kill.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser("python -m benchmarks.kill", description=first, epilog=rest)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_for(kill)
     parser.add_argument("--rounds", type=int, default=200, help="how many are played (200)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first round's seed (0)")
     parser.add_argument("--at-once", type=int, default=4, metavar="ROUNDS", help="how many are played at once (4)")

@@ -13,7 +13,7 @@ from kling_async.sandbox.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LIMITERS", "Limiter"]
+__all__ = ["LIMITERS", "Limiter", "SlidingWindow", "TokenBucket"]
 
 
 class Limiter(Protocol):
@@ -43,13 +43,14 @@ class _FixedWindow:
 
 
 @define
-class _SlidingWindow:
-    """So many within any stretch."""
+class SlidingWindow:
+    """As many within any stretch of so many seconds as the limit makes of it."""
 
     seconds: float
     _admitted: deque[float] = field(factory=deque[float], init=False)
 
     def admit(self, now: float, limit: float) -> bool:
+        """Whether the stretch that ends now has room for one more; if so, it counts."""
         while self._admitted and self._admitted[0] <= now - self.seconds:
             self._admitted.popleft()
         if len(self._admitted) >= limit * self.seconds:
@@ -59,14 +60,15 @@ class _SlidingWindow:
 
 
 @define
-class _Bucket:
-    """So many per second, and after a rest this many at once."""
+class TokenBucket:
+    """As many per second as the limit says, and after a rest this many at once."""
 
     capacity: float
     _tokens: float = field(default=math.inf, init=False)
     _at: float = field(default=0.0, init=False)
 
     def admit(self, now: float, limit: float) -> bool:
+        """Whether there is a token, which is then taken."""
         self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
         self._at = now
         if self._tokens < 1.0:
@@ -91,11 +93,11 @@ class _Sandbox:
 LIMITERS: Final[Mapping[str, Callable[[], Limiter]]] = {
     "the sandbox's": _Sandbox,
     "fixed window of 1 s": lambda: _FixedWindow(1.0),
-    "sliding window of 1 s": lambda: _SlidingWindow(1.0),
-    "sliding window of 10 s": lambda: _SlidingWindow(10.0),
-    "bucket of 5": lambda: _Bucket(5.0),
-    "bucket of 10": lambda: _Bucket(10.0),
-    "bucket of 1": lambda: _Bucket(1.0),
-    "sliding window of 60 s": lambda: _SlidingWindow(60.0),
+    "sliding window of 1 s": lambda: SlidingWindow(1.0),
+    "sliding window of 10 s": lambda: SlidingWindow(10.0),
+    "bucket of 5": lambda: TokenBucket(5.0),
+    "bucket of 10": lambda: TokenBucket(10.0),
+    "bucket of 1": lambda: TokenBucket(1.0),
+    "sliding window of 60 s": lambda: SlidingWindow(60.0),
 }
 """By how they are called. The last two are known to be hard: one forgives nothing, the other tells a minute late."""

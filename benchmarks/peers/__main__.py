@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 import benchmarks.peers as package
+from benchmarks.command import Wanted, parser_for
 from benchmarks.peers import figures as kept
 from benchmarks.peers.cell import CONDITIONS, Cell, run
 from benchmarks.peers.environments import Unavailable, python_with
@@ -47,8 +47,7 @@ def main() -> None:
         _draw(figures, wanted.svg)
 
 
-class _Arguments(argparse.Namespace):
-    quick: bool
+class _Arguments(Wanted):
     real: bool
     resume: bool
     only: list[str]
@@ -57,15 +56,10 @@ class _Arguments(argparse.Namespace):
     seeds: list[int]
     budget: float
     patience: float
-    json: Path | None
-    markdown: Path | None
-    svg: Path | None
 
 
 def _arguments() -> _Arguments:
-    first, _, rest = (package.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser("python -m benchmarks.peers", description=first, epilog=rest)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_for(package)
     names = [each.name for each in SETTINGS]
     parser.add_argument("--quick", action="store_true", help="few jobs and one seed: just enough to see that it runs")
     parser.add_argument("--only", nargs="+", choices=names, default=[], metavar="NAME", help=", ".join(names))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import policy
+from benchmarks.command import read, show
 from benchmarks.policy.batches import play_batches
 from benchmarks.policy.report import Report
 from benchmarks.policy.singles import play_singles
@@ -22,14 +20,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Play, print the tables, and write what is asked for."""
-    wanted = _arguments()
+    wanted = read(policy)
     report = play(QUICK if wanted.quick else FULL)
-    text = report.as_markdown()
-    sys.stdout.write(text)
-    if wanted.markdown is not None:
-        wanted.markdown.write_text(text, "utf-8")
-    if wanted.json is not None:
-        wanted.json.write_text(json.dumps(report.as_data(), allow_nan=False) + "\n", "utf-8")
+    show(report, wanted)
     if wanted.svg is not None:
         from benchmarks.plots.policy import draw  # noqa: PLC0415 - needs what only plots need
 
@@ -51,24 +44,6 @@ def play(size: Size) -> Report:
 
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
-
-
-class _Arguments(argparse.Namespace):
-    quick: bool
-    json: Path | None
-    markdown: Path | None
-    svg: Path | None
-
-
-def _arguments() -> _Arguments:
-    first, _, rest = (policy.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser("python -m benchmarks.policy", description=first, epilog=rest)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="just enough to see that it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there, as data")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw there; needs the extra `bench`")
-    return parser.parse_args(namespace=_Arguments())
 
 
 if __name__ == "__main__":

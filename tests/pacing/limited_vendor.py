@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -15,44 +14,8 @@ from kling_async.pacing.rate import Pause
 if TYPE_CHECKING:
     from random import Random
 
+    from benchmarks.limits.limiters import Limiter
     from kling_async.pacing.adaptive import AdaptiveRate
-
-
-class Limiter(Protocol):
-    def admit(self, now: float, limit: float) -> bool: ...
-
-
-@define
-class TokenBucket:
-    """Admits ``limit`` requests a second, and after a rest so many at once."""
-
-    capacity: float
-    _tokens: float = field(default=math.inf, init=False)
-    _at: float = field(default=0.0, init=False)
-
-    def admit(self, now: float, limit: float) -> bool:
-        self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-
-@define
-class SlidingWindow:
-    """Admits as many requests in any stretch of ``seconds`` as ``limit`` makes of it."""
-
-    seconds: float
-    _admitted: deque[float] = field(factory=deque, init=False)
-
-    def admit(self, now: float, limit: float) -> bool:
-        while self._admitted and self._admitted[0] <= now - self.seconds:
-            self._admitted.popleft()
-        if len(self._admitted) >= limit * self.seconds:
-            return False
-        self._admitted.append(now)
-        return True
 
 
 @define

@@ -6,14 +6,17 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from limited_vendor import PendingJobs, SlidingWindow, TokenBucket
+from limited_vendor import PendingJobs
 
+from benchmarks.limits.limiters import SlidingWindow, TokenBucket
 from kling_async.pacing.adaptive import AdaptiveRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from limited_vendor import Limiter, Polled
+    from limited_vendor import Polled
+
+    from benchmarks.limits.limiters import Limiter
 
 PHASE = 1_200.0  # seconds
 SETTLING = 400.0  # of them: what comes after is the steady state
