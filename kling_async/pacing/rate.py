@@ -167,12 +167,5 @@ class Pause:
         if sent_at > self._began:
             self.streak = 0
 
-    def lift(self, now: float) -> None:
-        """End the pause early, as when a finished generation makes room; the vendor's own Retry-After still holds.
-
-        The streak stays until a request is accepted.
-        """
-        self.until = min(self.until, max(now, self._asked))
-
     def _hold(self, until: float) -> None:
         self.until = max(self.until, until)

@@ -124,40 +124,6 @@ def test_a_request_that_passes_does_not_cut_a_pause_short() -> None:
     assert pause.until == until
 
 
-def test_lifting_ends_a_pause_and_keeps_the_streak() -> None:
-    pause = Pause()
-    pause.refused(10.0, 9.0, None, Random(0))
-    pause.lift(10.1)
-    assert (pause.until, pause.streak) == (10.1, 1)
-
-
-def test_lifting_what_is_over_prolongs_nothing() -> None:
-    pause = Pause()
-    pause.refused(10.0, 9.0, None, Random(0))
-    until = pause.until
-    pause.lift(100.0)
-    assert pause.until == until
-
-
-def test_lifting_does_not_cut_short_what_the_vendor_asked_for() -> None:
-    pause, rng = Pause(), Random(0)
-    pause.refused(10.0, 9.0, 60.0, rng)
-    until = pause.until
-    pause.lift(15.0)
-    assert pause.until == until
-    pause.lift(80.0)
-    assert pause.until == until
-
-
-def test_a_refusal_after_lifting_pauses_again_and_for_longer() -> None:
-    pause, rng = Pause(), Random(0)
-    pause.refused(10.0, 9.0, None, rng)
-    pause.lift(15.0)
-    pause.refused(16.0, 15.5, None, rng)
-    assert pause.streak == 2
-    assert 16.5 <= pause.until <= 17.0
-
-
 def test_a_pause_shows_its_live_state() -> None:
     pause = Pause()
     pause.refused(10.0, 9.0, None, Random(0))
