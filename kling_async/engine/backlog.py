@@ -11,6 +11,7 @@ from kling_async.pacing.agenda import Agenda
 if TYPE_CHECKING:
     from kling_async.engine.watch import Watch
     from kling_async.pacing.allowance import Allowance
+    from kling_async.pacing.course import Course
     from kling_async.pacing.rota import Rota
 
 __all__ = ["Backlog"]
@@ -38,16 +39,14 @@ class Backlog:
 
     def put_poll(self, watch: Watch) -> None:
         """Ask about it when its course says."""
-        if watch.course is not None:
-            self._rota.put(watch.course, watch)
+        self._rota.put(_course(watch), watch)
 
     def put_retry(self, watch: Watch, due: float) -> None:
         """Ask about it again, from this instant on and when a retry may go; its last poll waits for no other's sake."""
-        if watch.course is None:
-            return
-        watch.course.held = due
+        course = _course(watch)
+        course.held = due
         if due >= watch.deadline:
-            self._rota.put(watch.course, watch)
+            self._rota.put(course, watch)
         else:
             self._retrying.add(watch)
             self._retries.put(due, watch)
@@ -131,3 +130,9 @@ class Backlog:
 
     def __repr__(self) -> str:
         return f"<Backlog of {len(self._submits)} submits and {self.polls} polls>"
+
+
+def _course(watch: Watch) -> Course:
+    """What a poll goes by: everything accepted has one, and without it a job would never be asked about again."""
+    assert watch.course is not None  # noqa: S101 - only what was accepted is asked about
+    return watch.course
