@@ -13,8 +13,9 @@ from kling_async.pacing.grid import Grid
 from kling_async.pacing.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from kling_async.pacing.family import Family
 
 __all__ = ["Experience", "Kind", "Phase"]
 
@@ -72,7 +73,7 @@ class Experience:
             kind = Kind("", None, kind.phase)
             found = self._tables.get(kind)
         if found is None:
-            found = self._tables[kind] = Table(self.grid(kind.typical), self._prior(kind))
+            found = self._tables[kind] = Table(self.grid(kind.typical), self._family(kind))
         return found
 
     def grid(self, typical: float) -> Grid:
@@ -88,11 +89,15 @@ class Experience:
         """Go on from an earlier table of this kind, in place of what was there."""
         self._tables[kind] = table
 
-    def own_prior(self, kind: Kind) -> tuple[float, ...]:
+    def own_family(self, kind: Kind) -> Family:
         """What is believed of a kind by itself, with nothing learned of any other."""
         if kind.phase is Phase.QUEUED:
             return priors.queued()
         return priors.generating(known=find_model(kind.model) is not None)
+
+    def borrowed_family(self, kind: Kind, rates: Sequence[float]) -> Family:
+        """What is believed of a kind, as these hazards per typical duration were learned of another."""
+        return priors.borrowed(rates, known=find_model(kind.model) is not None)
 
     def __iter__(self) -> Iterator[tuple[Kind, Table]]:
         """Every kind asked about, and its table, in the order they came."""
@@ -104,11 +109,11 @@ class Experience:
     def __repr__(self) -> str:
         return f"<Experience of {len(self)} kinds>"
 
-    def _prior(self, kind: Kind) -> tuple[float, ...]:
+    def _family(self, kind: Kind) -> Family:
         lender = self._lender(kind)
         if lender is None:
-            return self.own_prior(kind)
-        return tuple(rate * lender.grid.unit for rate in lender.hazard.rates)
+            return self.own_family(kind)
+        return self.borrowed_family(kind, [rate * lender.grid.unit for rate in lender.hazard.rates])
 
     def _lender(self, kind: Kind) -> Table | None:
         telling = [(k, t) for k, t in self if k.phase is kind.phase and t.jobs >= _TELLING]

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "Grid"]
+__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "Grid"]
 
 FIRST: Final = 0.01  # the end of the first bin, in typical durations
 RATIO: Final = 1.05
@@ -15,6 +15,9 @@ BINS: Final = 176  # the last one begins at about 49 typical durations, and has 
 EDGES: Final = (0.0, *(FIRST * RATIO**step for step in range(BINS - 1)))
 """Where the bins begin, in typical durations."""
 
+WIDTHS: Final = tuple(end - start for start, end in pairwise((*EDGES, EDGES[-1] * RATIO)))
+"""How long they are; the last has no end, and the width it would have."""
+
 
 class Grid:
     """The bins of one kind of generation.
@@ -22,7 +25,7 @@ class Grid:
     Attributes:
         unit: The kind's typical duration, in seconds; finite, and more than 0.
         edges: Where the bins begin, in seconds, from 0 upwards.
-        widths: How long they are; the last has no end, and the width it would have.
+        widths: How long they are.
     """
 
     __slots__ = ("edges", "unit", "widths")
@@ -30,7 +33,7 @@ class Grid:
     def __init__(self, unit: float) -> None:
         self.unit = unit
         self.edges = tuple(edge * unit for edge in EDGES)
-        self.widths = tuple(end - start for start, end in pairwise((*self.edges, self.edges[-1] * RATIO)))
+        self.widths = tuple(width * unit for width in WIDTHS)
 
     def bin(self, age: float) -> int:
         """The number of the bin that an age of 0 s or more falls into."""

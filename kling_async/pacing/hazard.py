@@ -34,15 +34,18 @@ whoever asks. For an exponential that is half the mean, which equal gaps reach a
 is nothing to learn. For a lognormal around 330 s of which one in twenty takes two to four times as long it is 61 s with
 a spread of 0.15, and 120 s with 0.35: to be 5 s late takes 12 or 24 polls, and 37 or 39 at equal gaps of 10 s.
 
-*How the hazard is learned*: bin by bin, ends are compared with those that were to be expected of the time lived through
-(the estimator of events by exposure, as actuaries have it), those still running included; an end between two polls is
-spread over what lies between (one step of expectation maximisation, Dempster, Laird and Rubin 1977). The prior weighs
-as much as four generations. `kling_async.pacing.table` has the details.
+*How the hazard is learned*: what was seen is ends and time lived through, bin by bin, those still running included; an
+end between two polls is spread over what lies between (one step of expectation maximisation, Dempster, Laird and Rubin
+1977). A few ends tell which of a family of hazards is likely: how long a kind takes, how far that spreads, how many
+fail early (`kling_async.pacing.family`). Many tell where the hazard differs from the family's, ends being compared with
+those that were to be expected of the time lived through (the estimator of events by exposure, as actuaries have it);
+there the family weighs as much as thirty generations (`kling_async.pacing.table`).
 
-What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, with a spread of
-0.35, a slow tail and a few early failures (`kling_async.pacing.priors`). One model and length at one time is taken to
-have one distribution, which drifts slowly; nothing is made of the hour or of the account. No real traces went into this
-yet: until some exist, every figure here and in the benchmarks is one of made-up durations.
+What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, more or less
+wide, with a slow tail and a few early failures, all in all as wide as a spread of 0.35 makes them
+(`kling_async.pacing.priors`). One model and length at one time is taken to have one distribution, which drifts slowly;
+nothing is made of the hour or of the account. No real traces went into this yet: until some exist, every figure here
+and in the benchmarks is one of made-up durations.
 """
 
 from __future__ import annotations

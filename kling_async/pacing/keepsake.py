@@ -46,7 +46,7 @@ def from_data(data: object, pace: float = 1.0) -> Experience:
 
 def _table_data(kind: Kind, table: Table, experience: Experience) -> dict[str, Any]:
     ends, lives = table.seen()
-    borrowed = table.prior != experience.own_prior(kind)
+    lent = table.family.lent
     return {
         "model": kind.model,
         "duration": kind.duration,
@@ -55,18 +55,20 @@ def _table_data(kind: Kind, table: Table, experience: Experience) -> dict[str, A
         "jobs": _rounded(table.jobs),
         "ends": [_rounded(each) for each in ends],
         "lives": [_rounded(each / table.grid.unit) for each in lives],
-        "prior": [_rounded(each) for each in table.prior] if borrowed else None,
+        "prior": None if lent is None else [_rounded(each) for each in lent],
     }
 
 
 def _restore(experience: Experience, data: Mapping[str, object], where: str) -> None:
     kind = _kind(data, where)
     grid = experience.grid(_amount(data.get("typical"), f"{where}.typical", least=1e-6))
-    own = data.get("prior") is None
-    prior = experience.own_prior(kind) if own else tuple(_amounts(data.get("prior"), f"{where}.prior", least=1e-6))
+    lent = data.get("prior")
+    family = experience.own_family(kind)
+    if lent is not None:
+        family = experience.borrowed_family(kind, _amounts(lent, f"{where}.prior", least=1e-6))
     ends = _amounts(data.get("ends"), f"{where}.ends")
     lives = [lived * grid.unit for lived in _amounts(data.get("lives"), f"{where}.lives")]
-    experience.restore(kind, Table(grid, prior, ends, lives, _amount(data.get("jobs"), f"{where}.jobs")))
+    experience.restore(kind, Table(grid, family, ends, lives, _amount(data.get("jobs"), f"{where}.jobs")))
 
 
 def _kind(data: Mapping[str, object], where: str) -> Kind:

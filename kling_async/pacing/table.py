@@ -5,33 +5,36 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
+from operator import mul
 from typing import TYPE_CHECKING, Final
 
-from kling_async.pacing.grid import BINS, RATIO
+from kling_async.pacing.grid import BINS, RATIO, WIDTHS
 from kling_async.pacing.hazard import Hazard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kling_async.pacing.family import Family
     from kling_async.pacing.grid import Grid
 
 __all__ = ["Table"]
 
-_TRUST: Final = 4.0  # in generations: how many seen ones the prior weighs as much as ...
-_LEAST_TRUST: Final = 0.02  # ... and no less than so much of an end, wherever it expects none
+_TRUST: Final = 30.0  # in generations: how many seen ones the fitted family weighs as much as ...
+_LEAST_TRUST: Final = 0.5  # ... and no less than so much of an end, wherever it expects none
 _MEMORY: Final = 400.0  # in generations: what is older fades
 _STALENESS: Final = 20  # observations until the hazard is worked out anew, ...
 _NEWS: Final = 0.02  # ... or this share of all there were, whichever is more, ...
 _STALEST: Final = 500  # ... but no more than so many
+_REFIT: Final = 0.1  # of all observations there were: how many make the family worth fitting anew
 _UNTOLD: Final = 0.95  # an end somewhere in so much of what was possible tells nothing new
 _LEAST: Final = 1e-4  # the least hazard, per typical duration
 _OLDEST: Final = 1e9  # seconds; an age beyond this is a mistake
-_FAR: Final = 12  # how many bins to either side count as around, at first
 _SPREAD: Final = 0.35 / math.log(RATIO)  # in bins: how far ends lie apart, until a few were seen
 _FEW: Final = 5.0
 _LOWER: Final = 0.2  # shares of ends between which ...
 _UPPER: Final = 0.7
 _APART: Final = 1.366  # ... so many spreads of a normal distribution lie
+_NEARER: Final = 0.3  # of that reach: where it is looked at once more
 _TRIANGLE: Final = 1.22  # how far a triangle reaches for a spread of one, halved: it is boxed twice
 
 
@@ -42,12 +45,15 @@ class Table:
     make generations seem quicker than they are, whenever many are under way. An end is known to lie between two polls,
     and is spread over what lies between as the hazard has it so far: one step of expectation maximisation.
 
+    What was seen first tells which members of a family of hazards are likely, which takes few ends, then how hazards
+    differ from theirs in one place or another, which takes many.
+
     An observation costs O(1) for intervals like those between polls. None raises; one that makes no sense, or tells
     nothing, is ignored.
 
     Attributes:
         grid: The bins.
-        prior: What was believed before anything was seen.
+        family: What may be true of its kind, and how likely that was before anything was seen.
         hazard: The hazard as of the last rebuild: 20 observations ago at most while there were few, and when there were
             many, 2 % of them, but no more than 500.
         jobs: How many ends were seen, older ones counting less.
@@ -55,37 +61,42 @@ class Table:
 
     __slots__ = (
         "_ends",
+        "_fitted",
         "_lives",
         "_new_ends",
         "_observed",
         "_passages",
         "_told",
         "_trusted",
+        "_unfitted",
+        "family",
         "grid",
         "hazard",
         "jobs",
-        "prior",
     )
 
     def __init__(
         self,
         grid: Grid,
-        prior: Sequence[float],
+        family: Family,
         ends: Sequence[float] | None = None,
         lives: Sequence[float] | None = None,
         jobs: float = 0.0,
     ) -> None:
         """``ends`` and ``lives`` are what an earlier table had seen: ends a bin, and seconds lived through in it."""
         self.grid = grid
-        self.prior = prior
+        self.family = family
         self.jobs = jobs
         self._ends = [0.0] * BINS if ends is None else list(ends)
         self._lives = [0.0] * BINS if lives is None else list(lives)
         self._passages = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
         self._new_ends = 0
-        self._observed = 0  # since the last rebuild
-        self._told = 0.0  # until then, older ones counting less
+        self._observed = self._unfitted = 0  # since the last rebuild, and since the family was fitted
+        self._told = 0.0  # until the last rebuild, older ones counting less
+        self._fitted = family.rates
         self._trusted: dict[int, list[float]] = {}  # by how many bins to either side
+        if ends is not None:
+            self._fit()
         self.hazard = Hazard(grid, self._rates())
 
     def observe_pending(self, start: float, end: float) -> None:
@@ -129,12 +140,8 @@ class Table:
     def rebuild(self) -> None:
         """Work the hazard out from everything seen by now, and let what is old fade."""
         self._fold()
-        kept = (1.0 - 1.0 / _MEMORY) ** self._new_ends
-        self._ends = [each * kept for each in self._ends]
-        self._lives = [each * kept for each in self._lives]
-        self.jobs *= kept
-        self._told = (self._told + self._observed) * kept
-        self._new_ends = self._observed = 0
+        self._fade()
+        self._fit()
         self.hazard = Hazard(self.grid, self._rates())
 
     def __repr__(self) -> str:
@@ -143,7 +150,11 @@ class Table:
     def _count(self) -> None:
         self._observed += 1
         if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._told)):
-            self.rebuild()
+            self._fold()
+            self._fade()
+            if self._unfitted >= _REFIT * self._told:
+                self._fit()
+            self.hazard = Hazard(self.grid, self._rates())
 
     def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
         """The bins between two ages: which, how much of it, and its hazard."""
@@ -170,27 +181,40 @@ class Table:
         ]
         self._passages = [0.0] * BINS
 
-    def _rates(self) -> list[float]:
-        """The prior's hazards, each times how many ended around there for one that was expected to.
+    def _fade(self) -> None:
+        """Let what is old count less, by as much as is new."""
+        kept = (1.0 - 1.0 / _MEMORY) ** self._new_ends
+        self._ends = [each * kept for each in self._ends]
+        self._lives = [each * kept for each in self._lives]
+        self.jobs *= kept
+        self._told = (self._told + self._observed) * kept
+        self._unfitted += self._observed
+        self._new_ends = self._observed = 0
 
-        First far around, which a few ends make telling, then near, which shows the shape. The prior counts on both
-        sides of the comparison with as many ends as it expects there of `_TRUST` generations. So it goes first where it
-        expects little: after thirty generations of which none failed early, an early failure is hardly expected.
+    def _fit(self) -> None:
+        """Find out which members of the family are likely."""
+        self._fitted = self.family.given(self._ends, [lived / self.grid.unit for lived in self._lives])
+        self._trusted = {}
+        self._unfitted = 0
+
+    def _rates(self) -> list[float]:
+        """The family's hazards, each times how many ended around there for one that was expected to.
+
+        First as far around as few ends call for, then nearer, where several humps would not show otherwise. The family
+        counts on both sides of the comparison, with as many ends as it expects there of `_TRUST` generations.
         """
-        unit = self.grid.unit
-        rates = [rate / unit for rate in self.prior]
-        for reach in (_FAR, self._near()):
-            hoped = _around([rate * lived for rate, lived in zip(rates, self._lives, strict=True)], reach)
-            ended = _around(self._ends, reach)
-            ratios = zip(rates, ended, hoped, self._trust(reach), strict=True)
-            rates = [rate * (trust + e) / (trust + h) for rate, e, h, trust in ratios]
+        unit, near = self.grid.unit, self._near()
+        rates = [rate / unit for rate in self._fitted]
+        for reach in (near, max(1, round(_NEARER * near))):
+            due = _around(list(map(mul, rates, self._lives)), reach)
+            compared = zip(rates, _around(self._ends, reach), due, self._trust(reach), strict=True)
+            rates = [rate * (trust + seen) / (trust + expected) for rate, seen, expected, trust in compared]
         return [max(_LEAST / unit, rate) for rate in rates]
 
     def _trust(self, reach: int) -> list[float]:
-        """How many ends the prior counts for around each bin."""
+        """How many ends the family counts for around each bin."""
         if reach not in self._trusted:
-            rises = [rate * width / self.grid.unit for rate, width in zip(self.prior, self.grid.widths, strict=True)]
-            left = [math.exp(-strain) for strain in accumulate(rises, initial=0.0)]
+            left = [math.exp(-strain) for strain in accumulate(map(mul, self._fitted, WIDTHS), initial=0.0)]
             expected = _around([before - after for before, after in pairwise(left)], reach)
             self._trusted[reach] = [max(_LEAST_TRUST, _TRUST * each) for each in expected]
         return self._trusted[reach]

@@ -64,7 +64,7 @@ async def test_a_life_that_goes_well() -> None:
         Queued(0.0, job),
         Submitted(0.0, job, attempt=1),
         Accepted(1.0, job, generation_id="g1"),
-        Polled(242.0, job, status=Status.GENERATING, polls=1, expected_at=pytest.approx(381.9, abs=0.1)),
+        Polled(242.0, job, status=Status.GENERATING, polls=1, expected_at=pytest.approx(358.8, abs=0.1)),
         Polled(252.0, job, status=Status.COMPLETED, polls=2, expected_at=None),
         Completed(252.0, job, video=video),
     ]

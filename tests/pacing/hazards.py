@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from random import Random
+from typing import TYPE_CHECKING
 
 from kling_async.pacing import priors
 from kling_async.pacing.experience import Experience, Kind, Phase
+from kling_async.pacing.family import Family, Shape
 from kling_async.pacing.grid import BINS, Grid
 from kling_async.pacing.hazard import Hazard
 from kling_async.pacing.learner import Learner
 from kling_async.pacing.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODEL = "klingai/v2.1-master-text-to-video"  # usually takes 220 s
 
@@ -25,6 +30,11 @@ def wild(seed: int, unit: float = 100.0) -> Hazard:
     return Hazard(Grid(unit), [10 ** rng.uniform(-5.0, 0.0) for _ in range(BINS)])
 
 
+def only(rates: Sequence[float]) -> Family:
+    """One that knows nothing else to be possible."""
+    return Family([(1.0, Shape(rates))])
+
+
 def table(unit: float = 100.0) -> Table:
     return Table(Grid(unit), priors.generating(known=True))
 
@@ -35,7 +45,7 @@ def learner(rate: float | None = None) -> Learner:
     if rate is not None:
         for phase in Phase:
             kind = Kind(MODEL, 5, phase)
-            experience.restore(kind, Table(Grid(220.0), (rate * 220.0,) * BINS))
+            experience.restore(kind, Table(Grid(220.0), only((rate * 220.0,) * BINS)))
     return Learner(experience)
 
 

@@ -64,7 +64,7 @@ def test_quantiles_come_in_order_and_never_before_the_age(seed: int, age: float,
 
 @pytest.mark.parametrize("known", [True, False])
 def test_the_prior_is_centred_on_what_is_typical(known: bool) -> None:  # noqa: FBT001 - a parameter
-    hazard = Hazard(Grid(1.0), priors.generating(known=known))
+    hazard = Hazard(Grid(1.0), priors.generating(known=known).rates)
     assert hazard.median == pytest.approx(1.03, abs=0.03)
     assert 1.0 - hazard.survival(0.2) == pytest.approx(0.015, abs=0.01)  # early failures
     assert 0.03 < hazard.survival(2.2) < 0.13  # a slow tail
@@ -72,7 +72,7 @@ def test_the_prior_is_centred_on_what_is_typical(known: bool) -> None:  # noqa: 
 
 
 def test_what_waits_may_wait_for_any_time() -> None:
-    hazard = Hazard(Grid(1.0), priors.queued())
+    hazard = Hazard(Grid(1.0), priors.queued().rates)
     assert hazard.median == pytest.approx(0.5, rel=0.02)
     assert hazard.quantile(0.9) > 2.0
 

@@ -4,7 +4,7 @@ import math
 from random import Random
 
 import pytest
-from hazards import lognormal, table
+from hazards import lognormal, only, table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ observations = st.lists(st.tuples(st.booleans(), anything, anything), max_size=6
 
 
 def test_with_nothing_seen_the_hazard_is_the_priors() -> None:
-    assert table(100.0).hazard.rates == pytest.approx([rate / 100.0 for rate in priors.generating(known=True)])
+    assert table(100.0).hazard.rates == pytest.approx([rate / 100.0 for rate in priors.generating(known=True).rates])
 
 
 def test_living_through_bins_counts_the_time_in_each() -> None:
@@ -49,7 +49,7 @@ def test_an_end_at_a_known_age_lies_in_its_bin() -> None:
 
 def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
     grid = Grid(100.0)
-    seen = Table(grid, (0.5,) * BINS)  # half a hundredth ends per second
+    seen = Table(grid, only((0.5,) * BINS))  # half a hundredth ends per second
     start, edge, end = grid.edges[60], grid.edges[61], grid.edges[62]
     seen.observe_detection(start, end)
     ends, lives = seen.seen()
@@ -60,13 +60,22 @@ def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
     assert sum(lives) == pytest.approx(200.0 - (end - start) * (1.0 - ended) / ended)
 
 
-def test_seen_ends_raise_the_hazard_around_them() -> None:
-    seen, number = table(100.0), Grid(100.0).bin(50.0)
-    before = seen.hazard.rates[number]
+def test_ends_that_the_family_cannot_explain_raise_the_hazard_around_them() -> None:
+    believed = only(priors.generating(known=True).rates)
+    seen, number = Table(Grid(100.0), believed), Grid(100.0).bin(50.0)
+    before = seen.hazard.rates
     seen.observe_detection(50.0, 50.0)
     seen.rebuild()
-    assert 2.0 * before < seen.hazard.rates[number] < 4.0 * before
-    assert seen.hazard.rates[number + 40] == pytest.approx(table(100.0).hazard.rates[number + 40])
+    assert seen.hazard.rates[number] > 1.5 * before[number]
+    assert seen.hazard.rates[number + 40] == pytest.approx(before[number + 40])
+
+
+def test_two_humps_are_told_apart() -> None:
+    rng = Random(5)
+    seen = lived_and_ended([lognormal(rng.choice([70.0, 140.0]), 0.06, rng) for _ in range(300)])
+    first, valley, second = (seen.hazard.rates[seen.grid.bin(age)] for age in (70.0, 98.0, 140.0))
+    assert valley < first / 4.0
+    assert valley < second / 20.0
 
 
 def test_lives_without_an_end_lower_the_hazard() -> None:
