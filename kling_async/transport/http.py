@@ -40,7 +40,7 @@ _BODY_CAP = 4 * 1024 * 1024
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
 _AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # for a request, beside what its lane has
-_FILE_BUFFER = 128 * 1024  # aiohttp lets twice as much come in before it holds the host back
+_FILE_BUFFER = 256 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
@@ -307,7 +307,7 @@ class _Streamed:
         return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body's bytes in order, once, in pieces of about 256 KiB at most, as they come in.
+        """The body's bytes in order, once, in pieces of what came in meanwhile, 1 MiB at most.
 
         Raises:
             TransportError: The body broke off before its stated length, or nothing came for ``Timeouts.file``.
