@@ -23,9 +23,9 @@ _TRUST: Final = 30.0  # in generations: how many seen ones the fitted family wei
 _LEAST_TRUST: Final = 0.5  # ... and no less than so much of an end, wherever it expects none
 _MEMORY: Final = 400.0  # in generations: what is older fades
 _STALENESS: Final = 20  # observations until the hazard is worked out anew, ...
-_NEWS: Final = 0.02  # ... or this share of all there were, whichever is more, ...
-_STALEST: Final = 500  # ... but no more than so many
-_REFIT: Final = 0.1  # of all observations there were: how many make the family worth fitting anew
+_NEWS: Final = 0.05  # ... or this share of all there were, whichever is more, ...
+_STALEST: Final = 1000  # ... but no more than so many
+_REFIT: Final = 0.2  # of all observations there were: how many make the family worth fitting anew
 _UNTOLD: Final = 0.95  # an end somewhere in so much of what was possible tells nothing new
 _LEAST: Final = 1e-4  # the least hazard, per typical duration
 _OLDEST: Final = 1e9  # seconds; an age beyond this is a mistake
@@ -55,7 +55,7 @@ class Table:
         grid: The bins.
         family: What may be true of its kind, and how likely that was before anything was seen.
         hazard: The hazard as of the last rebuild: 20 observations ago at most while there were few, and when there were
-            many, 2 % of them, but no more than 500.
+            many, 5 % of them, but no more than 1,000.
         jobs: How many ends were seen, older ones counting less.
     """
 
@@ -184,8 +184,9 @@ class Table:
     def _fade(self) -> None:
         """Let what is old count less, by as much as is new."""
         kept = (1.0 - 1.0 / _MEMORY) ** self._new_ends
-        self._ends = [each * kept for each in self._ends]
-        self._lives = [each * kept for each in self._lives]
+        if self._new_ends:
+            self._ends = [each * kept for each in self._ends]
+            self._lives = [each * kept for each in self._lives]
         self.jobs *= kept
         self._told = (self._told + self._observed) * kept
         self._unfitted += self._observed

@@ -86,7 +86,8 @@ class HttpTransport:
         self._credentials = {"Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
         self._base = checked_base_url(base_url)
-        self._root = URL(self._base, encoded=True)
+        root = URL(self._base, encoded=True)
+        self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._trust_env = trust_env
         self._agent = _own_name() if user_agent is None else user_agent
@@ -262,11 +263,11 @@ class HttpTransport:
         if request.lane is Lane.FILE or not request.target.startswith("/") or not is_plain(request.target):
             raise unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
         path, _, query = request.target.partition("?")
-        root = self._root  # its parts are known; a whole new URL would be taken apart for every poll
+        # Of known parts: a whole new URL would be taken apart for every poll.
         return URL.build(
-            scheme=root.scheme,
-            authority=root.raw_authority,
-            path=root.raw_path.rstrip("/") + path,
+            scheme=self._scheme,
+            authority=self._authority,
+            path=self._prefix + path,
             query_string=query,
             encoded=True,
         )
@@ -377,20 +378,23 @@ def _payload(body: bytes | None) -> bytes | BytesIO | None:
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
-    body = bytearray()
+    pieces: list[bytes] = []
+    length = 0
     while not response.content.at_eof():
-        body += await response.content.readany()
-        if len(body) > cap:
+        pieces.append(await response.content.readany())
+        length += len(pieces[-1])
+        if length > cap:
             raise _too_long(response.status, cap)
+    body = b"".join(pieces)  # mostly of one
     encoding = response.headers.get(CONTENT_ENCODING)
-    return bytes(body) if encoding is None else _decompress(body, encoding, cap, response.status)
+    return body if encoding is None else _decompress(body, encoding, cap, response.status)
 
 
-def _decompress(body: bytes | bytearray, encoding: str, cap: int, status: int) -> bytes:
+def _decompress(body: bytes, encoding: str, cap: int, status: int) -> bytes:
     """A compressed body, of which never more than the cap is held: aiohttp before 3.14 would unpack a bomb whole."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
-        return bytes(body)
+        return body
     if name not in ("gzip", "x-gzip", "deflate"):
         raise MalformedResponse(f"{status}: the answer is compressed in a way nobody asked for", status=status)
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
