@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from kling_async import session
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -51,6 +54,9 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def play(scene: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end, in virtual time."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+    """Run it to its end, in virtual time, which is a session's calendar as well: the same each time it is played."""
+    with (
+        asyncio.Runner(loop_factory=_VirtualLoop) as runner,
+        patch.object(session, "wall_clock", runner.get_loop().time),
+    ):
         runner.run(scene)
