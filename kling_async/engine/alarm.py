@@ -50,8 +50,8 @@ class Alarm:
             self.wake()
 
     def _ring(self) -> None:
-        if self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(None)
+        if self._sleeper is not None:
+            _awaken(self._sleeper)
 
 
 async def sleep_until(instant: float) -> None:
@@ -60,8 +60,14 @@ async def sleep_until(instant: float) -> None:
     if instant <= loop.time():
         return
     future: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_at(instant, future.set_result, None)
+    timer = loop.call_at(instant, _awaken, future)
     try:
         await future
     finally:
         timer.cancel()
+
+
+def _awaken(sleeper: asyncio.Future[None]) -> None:
+    # It may have been cancelled in this very turn of the loop, too late for its timer to be.
+    if not sleeper.done():
+        sleeper.set_result(None)
