@@ -27,7 +27,7 @@ of sqrt(h), has advanced by w is the same for small w, but brings up to 7 % more
 hazard turns quickly, as after early failures.
 
 *Where many generations share* R polls per second, the same argument with R as a bound gives all of them one price,
-w = sum of sqrt(h) over all that are pending / R.
+w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.price` says what if not).
 
 *What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
 whoever asks. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there

@@ -12,8 +12,15 @@ __all__ = ["PROFILES", "Price"]
 PROFILES: Final = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
 """How many seconds of delay one poll is worth when there is no lack of polls, by profile.
 
-Of made-up videos that usually take five and a half minutes, that asks about each 51, 30 and 17 times, and notices that
-it is done 2.6, 4.5 and 8 s late.
+Of made-up videos that usually take five and a half minutes, that asks about each 47, 27 and 15 times at first, and
+notices that it is done 2, 3.5 and 6 s late; once many were seen, 37, 21 and 11 times are enough for a little less.
+"""
+
+_TRIM: Final = 0.6
+"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
+
+Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
+of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
 """
 
 
@@ -42,7 +49,7 @@ class Price:
 
         ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
         """
-        self.now = max(self.least, demand / rate)
+        self.now = max(self.least, _TRIM * demand / rate)
 
     @property
     def is_short(self) -> bool:

@@ -47,7 +47,7 @@ def test_profiles_from_fast_to_economy_poll_ever_less() -> None:
 def test_polls_are_shared_out_by_price() -> None:
     price = Price(0.5)
     assert (price.now, price.scarcity) == (0.5, 1.0)
-    price.settle(demand=30.0, rate=10.0)
+    price.settle(demand=50.0, rate=10.0)
     assert (price.now, price.scarcity) == (3.0, 6.0)
 
 
@@ -162,7 +162,7 @@ def test_a_sleep_is_the_same_whenever_it_is_looked_at() -> None:
 
 def test_scarce_polls_come_later_than_they_would_be_worth() -> None:
     price = Price(1.0)
-    price.settle(demand=40.0, rate=10.0)
+    price.settle(demand=50.0, rate=7.5)
     course, cadence = answered(learner(0.01)), LearnedCadence(price)
     assert cadence.ripe(course) == pytest.approx(1000.0 + GAP, abs=1e-3)
     assert cadence.due(course) == pytest.approx(1000.0 + 100.0 * math.log1p(0.4 + 0.16 / 3.0))
@@ -183,7 +183,7 @@ def test_the_longest_gap_holds_after_the_first_poll_and_is_stretched_as_polls_ge
     assert cadence.ripe(polled) == 1200.0
     polled.working.hazard.median = 500.0
     assert cadence.ripe(polled) == 1250.0  # half of what its kind takes
-    price.settle(demand=20.0, rate=10.0)
+    price.settle(demand=25.0, rate=7.5)
     assert cadence.due(polled) == 1500.0
 
 

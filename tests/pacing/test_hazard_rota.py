@@ -105,11 +105,11 @@ def test_a_whole_round_sets_the_price_by_what_is_demanded() -> None:
     assert not waiting.review(50.0, rate=1.0, most=60)
     assert price.now == 1.0
     assert waiting.review(50.0, rate=1.0, most=60)
-    assert price.now == pytest.approx(100 * 0.1)
+    assert price.now == pytest.approx(0.6 * 100 * 0.1)
     waiting.drop(courses[0])
     assert waiting.review(50.0, rate=2.0)
-    assert price.now == pytest.approx(99 * 0.1 / 2.0)
-    assert repr(waiting) == "<Rota of 99 at 4.95>"
+    assert price.now == pytest.approx(0.6 * 99 * 0.1 / 2.0)
+    assert repr(waiting) == "<Rota of 99 at 2.97>"
 
 
 def test_nobody_waiting_is_a_round_too() -> None:
