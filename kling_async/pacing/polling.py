@@ -55,8 +55,8 @@ class Polling:
 
     Attributes:
         profile: How eager to be while the rate allows: ``fast``, ``balanced`` or ``economy``. A video that usually
-            takes five and a half minutes is then asked about some 47, 27 or 15 times, and noticed some 2, 3.5 or 6 s late;
-            once many were seen, fewer polls do.
+            takes five and a half minutes is then asked about some 47, 27 or 15 times, and noticed some 2, 3.5 or 6 s
+            late; once many were seen, fewer polls do.
         seconds_per_poll: The same as a number: how many seconds of delay one poll is worth. By default the profile's:
             0.05, 0.15 or 0.5.
         min_gap: The shortest time from one poll of a generation to its next. 1 s: more often than that cannot matter
