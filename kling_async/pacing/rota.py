@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kling_async.pacing.cadence import Cadence
     from kling_async.pacing.course import Course
     from kling_async.pacing.price import Price
@@ -17,7 +20,8 @@ T = TypeVar("T")
 
 _NOTABLE: Final = 0.05  # how much sooner, as a share of the sleep, an instant must be to be changed at once
 _DOUBTS: Final = 8  # how many that are less urgent than they were are put back for one that is taken
-_AT_ONCE: Final = 64  # how many wake for one that is taken: no step is long, even when all are overdue
+_AT_ONCE: Final = 64  # how many entries are passed over for one that is taken: no step is long
+_WAKING: Final = 16  # how many wake for one that is taken, even if all are overdue: garbage collections see them twice
 
 
 class Rota(Generic[T]):
@@ -28,7 +32,7 @@ class Rota(Generic[T]):
     whenever somebody's turn comes. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_cadence", "_demand", "_price", "_reviewing", "_ripe", "_round", "_sequence", "_waiting")
+    __slots__ = ("_asleep", "_cadence", "_demand", "_looked_at", "_price", "_ripe", "_round", "_sequence", "_waiting")
 
     def __init__(self, cadence: Cadence, price: Price) -> None:
         self._cadence = cadence
@@ -37,9 +41,9 @@ class Rota(Generic[T]):
         self._ripe: list[tuple[float, int, Course, T]] = []
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
         self._waiting = 0
-        self._round: list[tuple[float, int, Course, T]] = []
-        self._reviewing = False
-        self._demand = 0.0
+        self._round: Iterator[tuple[float, int, Course, T]] | None = None  # who is still to be looked at in it
+        self._demand = 0.0  # of those who were, ...
+        self._looked_at = 0  # ... and how many they were
 
     def put(self, course: Course, item: T) -> None:
         """Let it sleep until it is worth a poll. It must not be on the rota."""
@@ -99,20 +103,34 @@ class Rota(Generic[T]):
     def review(self, now: float, rate: float, most: int = 128) -> bool:
         """Look at ``most`` more of those waiting; whether that ends a round.
 
-        At a round's end the price is set, so that ``rate`` polls per second (infinity: no limit) go round.
+        At a round's end the price is set, so that ``rate`` polls per second (infinity: no limit) go round. Between two
+        calls others may come and go; a few may then be looked at twice in a round, or not before the next one.
         """
-        if not self._reviewing:
-            self._reviewing, self._round = True, [*self._asleep, *self._ripe]
-            self._demand = 0.0
-        for _ in range(min(most, len(self._round))):
-            entry = self._round.pop()  # one by one: to let go of 100,000 at once would take long
+        if self._round is None:
+            self._round, self._demand, self._looked_at = self._everybody(), 0.0, 0
+        seen = 0
+        for entry in islice(self._round, most):
+            seen += 1
             if entry[2].ticket == entry[1]:
                 self._look_at(entry, now)
-        if self._round:
+        if seen == most:
             return False
-        self._reviewing = False
+        self._round = None
+        if self._looked_at not in (0, self._waiting):
+            self._demand *= self._waiting / self._looked_at
         self._price.settle(self._demand, rate)
         return True
+
+    def _everybody(self) -> Iterator[tuple[float, int, Course, T]]:
+        """Every entry where it stands, from the last to the first: to list 100,000 of them would hold up the loop.
+
+        Not only that itself, but every collection of garbage until the list is an old one. In this order, most of those
+        who are moved about in a heap meanwhile are moved ahead, to where they are still met.
+        """
+        for heap in (self._asleep, self._ripe):
+            place = len(heap)
+            while (place := min(place, len(heap)) - 1) >= 0:
+                yield heap[place]
 
     def __len__(self) -> int:
         """How many are waiting."""
@@ -128,7 +146,7 @@ class Rota(Generic[T]):
 
     def _ripen(self, now: float) -> None:
         """Move those who are worth a poll to where the most urgent comes first."""
-        for _ in range(_AT_ONCE):
+        for _ in range(_WAKING):
             if not self._asleep or self._asleep[0][0] > now:
                 return
             _, ticket, course, item = heappop(self._asleep)
@@ -145,6 +163,7 @@ class Rota(Generic[T]):
     def _look_at(self, entry: tuple[float, int, Course, T], now: float) -> None:
         at, _, course, item = entry
         self._demand += self._cadence.demand(course, now)
+        self._looked_at += 1
         fresh = self._cadence.due(course) if course.ripe else self._cadence.ripe(course)
         if fresh < at - _NOTABLE * (at - course.seen):
             self._enter(self._ripe if course.ripe else self._asleep, fresh, course, item)
