@@ -21,7 +21,7 @@ T = TypeVar("T")
 _NOTABLE: Final = 0.05  # how much sooner, as a share of the sleep, an instant must be to be changed at once
 _DOUBTS: Final = 8  # how many that are less urgent than they were are put back for one that is taken
 _AT_ONCE: Final = 64  # how many entries are passed over for one that is taken: no step is long
-_WAKING: Final = 16  # how many wake for one that is taken, even if all are overdue: garbage collections see them twice
+_WAKING: Final = 16  # how many wake for one that is taken, though all may be overdue: each then has a new entry
 
 
 class Rota(Generic[T]):
