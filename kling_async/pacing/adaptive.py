@@ -4,8 +4,8 @@ The vendor publishes no limits, so they can only be met. What is met is remember
 vendor seems to bear::
 
     cut        rate = 0.85 * level
-    return     rate = level * (1 - 0.15 * (1 - t/90)**12)      t < 90 s: quickly back, then long just below the level
-    climb      rate = level * (1 + u/300) + most * (u/60)**3   u = t - 90 s: first a careful look past it, then faster
+    return     rate = level * (1 - 0.15 * (1 - t/120)**24)    t < 120 s: quickly back, then long just below the level
+    climb      rate = level * (1 + u/300) + most * (u/60)**3   u = t - 120 s: first a careful look past it, then faster
 
 The shape is that of TCP's CUBIC (Ha, Rhee and Xu, 2008) with a far flatter plateau, as a refusal costs a pause, and
 time spent just below the level costs next to nothing. ``t`` is counted in requests that passed, each worth the time
@@ -28,8 +28,8 @@ __all__ = ["AdaptiveRate"]
 _MOST = 50.0  # requests per second: what is ventured at most once a session without a cap was refused
 _CUT = 0.85
 _COOLDOWN = 10.0  # seconds: how old a cut must be when a request is sent, for its refusal to be news
-_RETURN = 90.0  # seconds from a cut back to its level; with a refusal at every return, 2 requests/s lose under 1 %
-_FLATNESS = 12
+_RETURN = 120.0  # seconds from a cut back to its level; with a refusal at every return, 2 requests/s lose under 1 %
+_FLATNESS = 24
 _CLIMB = 60.0  # seconds from a level up to the most, wherever the level is
 _LOOK = 300.0  # seconds in which the careful look alone would double the rate
 _TOWARDS_REFUSED = 0.3  # of the way from the rate accepted to the rate refused
