@@ -48,12 +48,13 @@ class Curve:
 
 @frozen
 class Target:
-    """A figure and what it should be: at least, or at ``most``."""
+    """A figure and what it should be: at least, or at ``most``; ``within_reach`` if the optimum is that."""
 
     name: str
     figure: float
     wanted: float
     most: bool = False
+    within_reach: bool = True
 
     @property
     def met(self) -> bool:
@@ -87,7 +88,9 @@ class Report:
 
 
 def _verdict(target: Target) -> str:
-    return "met" if target.met else "**missed**"
+    if target.met:
+        return "met"
+    return "**missed**" if target.within_reach else "out of anybody's reach"
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

@@ -56,19 +56,19 @@ def _shares(scenario: str, curves: dict[str, Sequence[Outcome]]) -> Iterable[Tar
 def _vendor_loop(scenario: str, curves: dict[str, Sequence[Outcome]], product: float) -> Iterable[Target]:
     """Requests for the delay of the vendor's loop, in the requests of that loop."""
     loop = requests_at(_SAMPLE_DELAY, curves[FIXED])
-    if loop is None:
+    least = requests_at(_SAMPLE_DELAY, curves[OPTIMUM])
+    if loop is None or least is None:
         return
+    within_reach = least / loop <= _OF_THE_LOOP
+
+    def target(name: str, figure: float) -> Target:
+        return Target(f"{scenario}: {name}", figure, _OF_THE_LOOP, most=True, within_reach=within_reach)
+
     for policy in (WARMED, THIRTY, COLD, OPTIMUM):
         requests = requests_at(_SAMPLE_DELAY, curves[policy])
         if requests is not None:
-            yield Target(
-                f"{scenario}: requests of {policy} for a delay of 5 s ÷ the vendor's loop",
-                requests / loop,
-                0.36,
-                most=True,
-            )
-    name = f"{scenario}: the same by Keller's formula, without a programme"
-    yield Target(name, product / _SAMPLE_DELAY / loop, 0.36, most=True)
+            yield target(f"requests of {policy} for a delay of 5 s ÷ the vendor's loop", requests / loop)
+    yield target("the same by Keller's formula, without a programme", product / _SAMPLE_DELAY / loop)
 
 
 def _rows(rows: Sequence[Row], scenario: str, policy: str, wanted: float) -> Iterable[Target]:
