@@ -5,7 +5,9 @@ bins grow in proportion to age, a member is its shape, moved by some bins. With 
 through in it, a member of hazard h becomes as likely as it was believed to be, times the product of h^e exp(-hL) over
 all bins: the likelihood of hazards that are constant within bins, those still running included. As it is not known
 which member is true, what is expected is the mean of them all, each weighed by how likely it is and by how many it has
-reach the age ("Bayesian model averaging", Hoeting, Madigan, Raftery and Volinsky 1999).
+reach the age ("Bayesian model averaging", Hoeting, Madigan, Raftery and Volinsky 1999). As no member is quite true,
+likelihoods count for less than they would if one were: they are tempered, as "safe" Bayesian learning has it (Grünwald
+and van Ommen 2017).
 
 Early failures are a risk of their own beside the members', so that they do not make a kind seem quicker. At which ages
 they come is believed; how many there are is learned, by a gamma prior.
@@ -27,6 +29,7 @@ __all__ = ["Family", "Shape"]
 
 _STEP: Final = 3  # bins from member to member: a sixth of the duration
 _FURTHEST: Final = 24  # bins to either side: three times as quick or slow
+_CAUTION: Final = 0.35  # the power of likelihoods: no member is quite true, and the first ends of a batch are no sample
 _UNLIKELY: Final = 1e-3  # beside the likeliest; less counts for nothing
 _NEVER: Final = 1e-12  # the least share that reaches an age, so that each member says something of all
 _EARLY_TRUST: Final = 0.05  # in early failures: what the belief in how many there are weighs
@@ -109,7 +112,9 @@ class Family:
     def _mean(self, ends: Sequence[float], lives: Sequence[float]) -> list[float]:
         """That of the members."""
         ends, lives = _without_end(ends), _without_end(lives)
-        told = [believed + shape.log_likelihood(move, ends, lives) for believed, shape, move in self._members]
+        told = [
+            believed + _CAUTION * shape.log_likelihood(move, ends, lives) for believed, shape, move in self._members
+        ]
         most = max(told)
         weights = [math.exp(each - most) for each in told]
         likely = [(each, *member[1:]) for each, member in zip(weights, self._members, strict=True) if each > _UNLIKELY]

@@ -103,8 +103,8 @@ def test_the_likelier_of_two_shapes_wins_by_what_was_seen() -> None:
     assert two.rates[0] == pytest.approx(1.25)
     ends, lives = list(NOTHING), list(NOTHING)
     ends[100], lives[100] = 2.0, 2.0
-    # Likelihoods are 4 exp(-4) and 0.25 exp(-1).
-    odds = 4.0 * math.exp(-4.0) / (0.25 * math.exp(-1.0))
+    # Likelihoods are 4 exp(-4) and 0.25 exp(-1), to the power of 0.35.
+    odds = math.pow(4.0 * math.exp(-4.0) / (0.25 * math.exp(-1.0)), 0.35)
     assert two.given(ends, lives)[0] == pytest.approx((2.0 * odds + 0.5) / (odds + 1.0))
 
 
