@@ -50,6 +50,6 @@ def _panel(axes: Axes, found: Stepped, phase: float) -> None:
     axes.set_xlim(0.0, edges[-1])
     axes.set_xlabel("minutes")
     label(axes, "the limit, told to nobody", (edges[0], _LIMITS[0]), "black", (6.0, 5.0))
-    label(axes, "let in", (edges[2], _LIMITS[2]), GREEN, (22.0, -24.0))
+    label(axes, "let in", (edges[2], _LIMITS[2]), GREEN, (44.0, -40.0))
     if found.refused > 0.1:  # noqa: PLR2004 - otherwise there is nothing to point at
         label(axes, "refused", (edges[1] / 2.0, _TALLEST * 0.6), RIVALS[0], (0.0, 0.0))
