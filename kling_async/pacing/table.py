@@ -137,11 +137,12 @@ class Table:
         self._fold()
         return list(self._ends), list(self._lives)
 
-    def rebuild(self) -> None:
+    def rebuild(self, *, refit: bool = True) -> None:
         """Work the hazard out from everything seen by now, and let what is old fade."""
         self._fold()
         self._fade()
-        self._fit()
+        if refit:
+            self._fit()
         self.hazard = Hazard(self.grid, self._rates())
 
     def __repr__(self) -> str:
@@ -150,11 +151,7 @@ class Table:
     def _count(self) -> None:
         self._observed += 1
         if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._told)):
-            self._fold()
-            self._fade()
-            if self._unfitted >= _REFIT * self._told:
-                self._fit()
-            self.hazard = Hazard(self.grid, self._rates())
+            self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._told)
 
     def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
         """The bins between two ages: which, how much of it, and its hazard."""
