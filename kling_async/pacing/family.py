@@ -60,9 +60,8 @@ class Shape:
         return self._left[_FURTHEST - move :][:BINS]
 
     def ended(self, move: int) -> list[float]:
-        """The share that ends in each bin, per typical duration, moved by so many."""
-        slower = math.pow(RATIO, move)
-        return [each / slower for each in self._ended[_FURTHEST - move :][:BINS]]
+        """The share that ends in each bin, moved by so many; per duration that is typical then."""
+        return self._ended[_FURTHEST - move :][:BINS]
 
 
 class Family:
@@ -118,11 +117,12 @@ class Family:
         most = max(told)
         weights = [math.exp(each - most) for each in told]
         likely = [(each, *member[1:]) for each, member in zip(weights, self._members, strict=True) if each > _UNLIKELY]
-        weights = [weight for weight, _, _ in likely]
-        ended = zip(*(shape.ended(move) for _, shape, move in likely), strict=True)
+        of_left = [weight for weight, _, _ in likely]
+        of_ended = [weight / math.pow(RATIO, move) for weight, _, move in likely]
         left = zip(*(shape.left(move) for _, shape, move in likely), strict=True)
+        ended = zip(*(shape.ended(move) for _, shape, move in likely), strict=True)
         return [
-            sum(map(mul, weights, gone)) / sum(map(mul, weights, there))
+            sum(map(mul, of_ended, gone)) / sum(map(mul, of_left, there))
             for gone, there in zip(ended, left, strict=True)
         ]
 
