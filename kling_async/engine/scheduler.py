@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.backlog import Backlog
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
@@ -75,7 +76,8 @@ class Scheduler:
         self._alarm = Alarm(roster.loop)
         self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that are not asked about in time by themselves
         self._review_at = -math.inf
-        self._submitting = 0  # POSTs under way
+        self._submitting = 0  # submits begun whose outcome is not recorded yet
+        self._posting = 0  # those of them whose POST is not over
         self._polling = 0  # GETs under way
         self._halted: Refusal | None = None
         self._concerned: deque[Watch] = deque()  # jobs that are to be told of it
@@ -155,7 +157,7 @@ class Scheduler:
             return math.inf
         at = max(
             self._backlog.submit_due,
-            self._allowance.submit_at(now, self._roster.at_vendor, self._submitting),
+            self._allowance.submit_at(now, self._roster.at_vendor, self._submitting, self._posting),
         )
         return max(at, self._allowance.retry_at(now)) if self._backlog.submit_is_retry else at
 
@@ -169,6 +171,7 @@ class Scheduler:
             if (watch := self._backlog.take_submit(now)) is not None:
                 self._allowance.take_submit(now)
                 self._submitting += 1
+                self._posting += 1
                 submits.start_soon(self._submit, watch, name="kling_async submit")
         elif (poll := self._take_poll(now)) is not None:
             pool.give(poll)
@@ -227,11 +230,12 @@ class Scheduler:
         self._tell(watch)  # submits may have been stopped since this one was started
         if watch.settled:
             self._submitting -= 1
+            self._posting -= 1
             return
         self._tally.submits += 1
         begun = self._now()
         try:
-            step = await self._submitter.submit(watch)
+            step = await self._submitter.conclude(watch, await self._posted(watch))
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
             step = self._mistaken(watch, mistake)
         finally:
@@ -244,6 +248,13 @@ class Scheduler:
         elif watch.record.state is State.PENDING:
             self._allowance.submit_passed(now, begun, running)
         self._follow(watch, step)
+
+    async def _posted(self, watch: Watch) -> SubmitAnswer | Halt | None:
+        try:
+            return await self._submitter.post(watch)
+        finally:  # the next POST need not wait until this one's answer is recorded
+            self._posting -= 1
+            self._alarm.wake()
 
     async def _poll(self, watch: Watch) -> None:
         self._tally.polls += 1

@@ -64,8 +64,8 @@ class Submitter:
         self.closing = False  # the session ends: no POST is begun any more
         self.budget: Budget | None = None  # who says whether a job can be afforded
 
-    async def submit(self, watch: Watch) -> Step:
-        """Send a queued job's POST, once, and see its answer through.
+    async def post(self, watch: Watch) -> SubmitAnswer | Halt | None:
+        """Send a queued job's POST, once; what was answered is for `conclude`, as is why nothing was sent.
 
         Cancelled before the POST is handed to the transport, the job is queued as before; later, it is uncertain.
         """
@@ -85,9 +85,9 @@ class Submitter:
                 return None
         except JournalError as trouble:
             return Halt(trouble)
-        return await self._conclude(watch, await self._post(watch, message))
+        return await self._post(watch, message)
 
-    def _unaffordable(self, watch: Watch, refusal: KlingError) -> Step:
+    def _unaffordable(self, watch: Watch, refusal: KlingError) -> Halt | None:
         """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
         if isinstance(refusal, AuthenticationError | OutOfCredits | JournalError):
             return Halt(refusal)
@@ -96,7 +96,10 @@ class Submitter:
         self._roster.settle(watch, refusal)
         return None
 
-    async def _conclude(self, watch: Watch, answer: SubmitAnswer) -> Step:
+    async def conclude(self, watch: Watch, answer: SubmitAnswer | Halt | None) -> Step:
+        """Record what became of a POST."""
+        if answer is None or isinstance(answer, Halt):
+            return answer
         if watch.record.state is State.ABANDONED:
             if isinstance(answer, Accepted):
                 await self._roster.accept(watch, answer.generation_id)

@@ -193,7 +193,10 @@ class Journal(Protocol):
         ...
 
     async def commit(self, record: Record) -> None:
-        """Take a record, and return once a crash cannot lose it, nor any noted before it.
+        """Take a record, and return once a crash cannot lose it, nor any noted or begun to be committed before it.
+
+        So a POST that takes the place of an answered one begins with that answer safe, and a crash leaves no more jobs
+        in doubt than POSTs may be under way at once.
 
         Raises:
             JournalError: It could not be written; ``get`` returns what it returned before.

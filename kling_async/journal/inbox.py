@@ -23,7 +23,6 @@ __all__ = ["Batch", "Inbox", "Read", "Write"]
 _T = TypeVar("_T")
 
 _LINGER = 0.05  # seconds that writes nobody waits for are held back: one fsync is as good for a thousand as for one
-_COMPANY = 32  # awaited writes that are not held up for more: the loop can go on with them while those are written
 
 
 @frozen(eq=False)
@@ -73,7 +72,7 @@ class Inbox:
         self._closed = False
 
     def put(self, write: Write) -> bool:
-        """Leave a write. One that is awaited is taken soon after `ring`, or once it has enough company.
+        """Leave a write. One that is awaited is taken soon after `ring`.
 
         Returns:
             Whether `ring` has to be called for it in a while.
@@ -85,23 +84,16 @@ class Inbox:
             self._refuse_if_closed()
             self._writes.append(write)
             if write.waiter is None:
-                if len(self._writes) == 1:  # to wake the thread costs more than a note
-                    self._bell.notify()
-                return False
+                return len(self._writes) == 1
             self._awaited += 1
-            if self._awaited == _COMPANY:
-                self._ring()
             return self._awaited == 1
 
     def ring(self) -> None:
-        """Have what is awaited taken now, with all that waits then."""
+        """Have what is awaited taken now, with all that waits then; or have what is not linger from now on."""
         with self._bell:
-            if self._awaited and not self._rung:
-                self._ring()
-
-    def _ring(self) -> None:
-        self._rung = True
-        self._bell.notify()
+            self._rung = self._awaited > 0
+            if self._writes:
+                self._bell.notify()
 
     def ask(self, read: Read[Any]) -> None:
         """Leave a read.

@@ -148,7 +148,7 @@ class SQLiteJournal:
         self._newest.noted(record, write.number)
 
     async def commit(self, record: Record) -> None:
-        """Take a record, and return once a crash cannot lose it, nor any noted before it.
+        """Take a record, and return once a crash cannot lose it, nor any noted or begun to be committed before it.
 
         Until then ``get`` returns what it returned before. Cancelled, the record may or may not be written.
 

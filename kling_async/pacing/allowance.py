@@ -60,12 +60,13 @@ class Allowance:
         """The earliest instant, not before ``now``, at which any request may go."""
         return max(self._pause.until, self._rate.ready_at(now))
 
-    def submit_at(self, now: float, running: int, under_way: int) -> float:
+    def submit_at(self, now: float, running: int, under_way: int, posting: int) -> float:
         """When a submit may go, so far as submits are held apart; infinity if an answer is to be waited for.
 
-        ``running`` generations are accepted and not known to have ended; ``under_way`` submits are not answered.
+        ``running`` generations are accepted and not known to have ended; of ``under_way`` submits it is not known here
+        what became of them, and ``posting`` of those are not answered.
         """
-        if under_way >= self._limits.max_submits or running + under_way >= self._limits.max_in_flight:
+        if posting >= self._limits.max_submits or running + under_way >= self._limits.max_in_flight:
             return float("inf")
         return max(self._submits.ready_at(now), self._gate.ready_at(running, under_way))
 

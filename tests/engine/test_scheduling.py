@@ -10,7 +10,7 @@ import pytest
 from scripted import ScriptedVendor, envelope, prompt, running, session
 from virtual import virtual
 
-from kling_async import Limits, Polling, State
+from kling_async import Limits, MemoryJournal, Polling, Record, State
 
 # A cadence without jitter: the first poll 60 s after acceptance (half of a typical 120 s), then every 10 s.
 STEADY = Polling.fixed(10, first=240)
@@ -106,6 +106,35 @@ async def test_no_more_posts_are_under_way_than_allowed() -> None:
         jobs = [kling.submit(prompt(model=MODEL)) for _ in range(5)]
         await jobs[-1].accepted()
     assert [at for at, what, _ in vendor.log if what == "submit"] == [0.0, 0.0, 2.0, 2.0, 4.0]
+
+
+class SlowDisk(MemoryJournal):
+    """Takes three seconds to record what was bought."""
+
+    async def commit(self, record: Record) -> None:
+        await asyncio.sleep(3.0 if record.state is State.PENDING else 0.0)
+        await super().commit(record)
+
+
+@virtual
+async def test_the_next_post_does_not_wait_for_the_answer_before_it_to_be_recorded() -> None:
+    vendor = ScriptedVendor(latency=2.0)
+    limits = Limits(requests_per_second=math.inf, max_submits=1)
+    async with session(vendor, polling=STEADY, limits=limits, journal=SlowDisk()) as kling:
+        jobs = [kling.submit(prompt(model=MODEL)) for _ in range(3)]
+        await jobs[0].accepted()
+        assert asyncio.get_running_loop().time() == 5.0
+        await jobs[-1].accepted()
+    assert [at for at, what, _ in vendor.log if what == "submit"] == [0.0, 2.0, 4.0]
+
+
+@virtual
+async def test_what_is_bought_and_not_recorded_yet_counts_as_in_flight() -> None:
+    vendor = ScriptedVendor(takes=100)
+    limits = Limits(requests_per_second=math.inf, max_in_flight=2)
+    async with session(vendor, polling=STEADY, limits=limits, journal=SlowDisk()) as kling:
+        await asyncio.gather(*(kling.submit(prompt(model=MODEL)) for _ in range(4)))
+    assert [at for at, what, _ in vendor.log if what == "submit"] == [0.0, 0.0, FIRST, FIRST]
 
 
 @virtual

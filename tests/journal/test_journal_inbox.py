@@ -11,8 +11,6 @@ import pytest
 from kling_async.errors import JournalError
 from kling_async.journal.inbox import Batch, Inbox, Read, Write
 
-COMPANY = 32  # awaited writes that need no bell
-
 
 def note(number: int) -> Write:
     return Write(number, None, None, None)
@@ -22,11 +20,6 @@ def awaited(number: int) -> Write:
     loop = asyncio.new_event_loop()
     loop.close()
     return Write(number, None, None, loop.create_future())
-
-
-def fill(inbox: Inbox, places: range) -> None:
-    for number in places:
-        inbox.put(awaited(number))
 
 
 def question() -> Read[int]:
@@ -73,30 +66,22 @@ def test_reads_come_with_writes_that_are_awaited() -> None:
     assert numbers(batch) == [1]
 
 
-def test_only_the_first_write_that_is_awaited_needs_the_bell() -> None:
+def test_only_the_first_write_and_the_first_that_is_awaited_need_the_bell() -> None:
     inbox = Inbox()
-    assert [inbox.put(write) for write in (note(0), awaited(1), awaited(2), note(3))] == [False, True, False, False]
+    writes = (note(0), note(1), awaited(2), awaited(3), note(4))
+    assert [inbox.put(write) for write in writes] == [True, False, True, False, False]
     inbox.ring()
     inbox.take()
-    assert inbox.put(awaited(4))
+    assert inbox.put(awaited(5))
 
 
-def test_a_write_that_is_awaited_waits_for_company() -> None:
+def test_without_the_bell_only_reads_are_taken() -> None:
     inbox = Inbox()
-    fill(inbox, range(COMPANY - 1))
+    inbox.put(awaited(1))
     inbox.ask(question())
     assert numbers(inbox.take()) == []
-    inbox.put(awaited(COMPANY))
-    inbox.ask(question())
-    assert len(numbers(inbox.take())) == COMPANY
-
-
-def test_whoever_comes_before_the_thread_does_is_taken_along() -> None:
-    inbox = Inbox()
-    fill(inbox, range(3 * COMPANY))
-    inbox.put(note(999))
-    inbox.ask(question())  # with which nothing is taken that the bell was not rung for
-    assert numbers(inbox.take()) == [*range(3 * COMPANY), 999]
+    inbox.ring()
+    assert numbers(inbox.take()) == [1]
 
 
 def test_the_bell_may_be_rung_for_nothing() -> None:
@@ -126,7 +111,10 @@ def test_a_closed_inbox_takes_nothing() -> None:
 
 
 def wake(inbox: Inbox, deed: str) -> None:
-    if deed == "put":
+    if deed == "note":
+        inbox.put(note(1))
+        inbox.ring()
+    elif deed == "put":
         inbox.put(awaited(1))
         inbox.ring()
     elif deed == "ask":
@@ -135,7 +123,7 @@ def wake(inbox: Inbox, deed: str) -> None:
         inbox.close()
 
 
-@pytest.mark.parametrize("deed", ["put", "ask", "close"])
+@pytest.mark.parametrize("deed", ["note", "put", "ask", "close"])
 def test_whoever_waits_for_work_is_woken_by_it(deed: str) -> None:
     inbox, batches = Inbox(), list[Batch]()
     thread = Thread(target=lambda: batches.append(inbox.take()))

@@ -45,6 +45,14 @@ async def test_what_was_noted_before_a_commit_is_in_the_file_with_it(journal: SQ
     assert in_file(journal.path) == {"a": State.QUEUED, "b": State.SUBMITTING}
 
 
+async def test_what_was_begun_to_be_committed_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
+    first = asyncio.ensure_future(journal.commit(job("a")))
+    await asyncio.sleep(0)
+    await journal.commit(job("b"))
+    assert in_file(journal.path) == {"a": State.QUEUED, "b": State.QUEUED}
+    await first
+
+
 async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
     journal.note(job())
     await journal.flush()
@@ -76,22 +84,40 @@ async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJourn
     assert in_file(journal.path) == {"a": State.QUEUED}
 
 
-async def test_a_thousand_commits_that_wait_are_one_transaction_and_one_report(journal: SQLiteJournal) -> None:
-    reports: list[int] = []
-    report, go = journal._reported, threading.Event()
+def transactions(journal: SQLiteJournal) -> list[int]:
+    """How many writes each transaction from now on has."""
+    sizes: list[int] = []
+    report = journal._reported
 
     def spy(writes: list[Write], reason: str | None) -> None:
-        reports.append(len(writes))
+        sizes.append(len(writes))
         report(writes, reason)
 
     assert journal._writer is not None
     journal._writer._report = spy
+    return sizes
+
+
+async def test_a_thousand_commits_that_wait_are_one_transaction_and_one_report(journal: SQLiteJournal) -> None:
+    sizes, go = transactions(journal), threading.Event()
+    assert journal._writer is not None
     journal._writer.ask(lambda _: go.wait())
     commits = [asyncio.ensure_future(journal.commit(job(f"{number}"))) for number in range(1000)]
     await asyncio.sleep(0)
     go.set()
     await asyncio.gather(*commits)
-    assert reports == [1000]
+    assert sizes == [1000]
+
+
+async def test_what_comes_within_three_turns_of_a_commit_is_written_with_it(journal: SQLiteJournal) -> None:
+    async def after(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await journal.commit(job(f"{turns}"))
+
+    sizes = transactions(journal)
+    await asyncio.gather(*map(after, range(4)))
+    assert sizes == [4]
 
 
 async def test_a_commit_that_cannot_be_recorded_is_refused_at_once(journal: SQLiteJournal) -> None:

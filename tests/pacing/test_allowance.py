@@ -29,15 +29,24 @@ def test_submits_and_polls_share_the_rate() -> None:
 def test_submits_have_a_rate_of_their_own_as_well() -> None:
     apart = allowance(requests_per_second=100, submits_per_second=2)
     apart.take_submit(0.0)
-    assert apart.submit_at(0.0, running=0, under_way=0) == 0.5
+    assert apart.submit_at(0.0, running=0, under_way=0, posting=0) == 0.5
     assert apart.request_at(0.0) == 0.01
 
 
-@pytest.mark.parametrize(("running", "under_way"), [(5, 0), (3, 2), (0, 4)])
-def test_submits_wait_for_answers_and_ends_where_the_callers_limits_are_reached(running: int, under_way: int) -> None:
+@pytest.mark.parametrize(("running", "under_way", "posting"), [(5, 0, 0), (3, 2, 0), (0, 4, 4)])
+def test_submits_wait_for_answers_and_ends_where_the_callers_limits_are_reached(
+    running: int, under_way: int, posting: int
+) -> None:
     full = allowance(max_in_flight=5, max_submits=4)
-    assert full.submit_at(0.0, running, under_way) == math.inf
-    assert full.submit_at(0.0, running=2, under_way=1) == 0.0
+    assert full.submit_at(0.0, running, under_way, posting) == math.inf
+    assert full.submit_at(0.0, running=0, under_way=4, posting=3) == 0.0
+
+
+def test_a_submit_beyond_what_the_account_took_waits_until_it_is_known_what_became_of_the_one_before() -> None:
+    refused = allowance()
+    refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
+    assert refused.submit_at(9.0, running=3, under_way=0, posting=0) <= 9.0
+    assert refused.submit_at(9.0, running=3, under_way=1, posting=0) == math.inf
 
 
 def test_a_refused_poll_pauses_everything_and_slows_the_session() -> None:
@@ -52,14 +61,14 @@ def test_a_refused_submit_holds_submits_alone() -> None:
     refused = allowance(requests_per_second=10)
     until = refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
     assert 1.25 <= until <= 1.5
-    assert refused.submit_at(1.0, running=3, under_way=0) == until
+    assert refused.submit_at(1.0, running=3, under_way=0, posting=0) == until
     assert (refused.request_at(1.0), refused.rate, refused.slots) == (1.0, 10.0, 3)
 
 
 def test_a_generation_that_ends_makes_room_for_a_submit() -> None:
     refused = allowance()
     refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
-    assert refused.submit_at(1.0, running=2, under_way=0) <= 1.0
+    assert refused.submit_at(1.0, running=2, under_way=0, posting=0) <= 1.0
 
 
 def test_a_submit_that_passes_at_once_after_a_refusal_was_refused_for_the_rate() -> None:
