@@ -39,7 +39,7 @@ _OPEN = ", ".join(f"'{state.value}'" for state in State if not state.is_terminal
 
 # Of the statements, the names of columns are the only parts that are not written here.
 _SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
-_RUNS = (1, 8, 16, 24, 32, 48, 64, 96, 128)  # rows in a statement: few enough for SQLite's limit on parameters
+_RUNS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows in a statement; SQLite limits its parameters
 _LONGEST = _RUNS[-1]
 
 
