@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 
 from benchmarks.kill.terms import AFTER, BEGUN, SPEED, key_of
 from kling_async import KlingSession, Limits, Polling, Reconciliation, SubmissionUncertain, TextToVideo
-from kling_async.engine import reconciler
 from kling_async.pacing import rate
 
 if TYPE_CHECKING:
@@ -31,11 +30,7 @@ def main() -> None:
 
 
 def _hurry() -> None:
-    """Shorten waits that callers have no say in, and that are made for a vendor a thousand times as slow.
-
-    These are the reconciler's between looks, and what follows a refusal without Retry-After.
-    """
-    reconciler._FIRST_LOOK, reconciler._LONGEST_GAP = 0.05, 0.3  # noqa: SLF001 - see above
+    """Shorten the waits that follow a refusal without Retry-After: callers have no say in them."""
     rate._FIRST_PAUSE, rate._LONGEST_PAUSE = 0.02, 0.2  # noqa: SLF001 - see above
 
 
@@ -44,7 +39,8 @@ async def _batch(folder: Path, jobs: int, then: Then) -> None:
         journal=folder / "batch.db",
         limits=Limits(requests_per_second=300, burst=20),
         polling=Polling(scale=SPEED, retry_base=0.02, retry_cap=0.2),
-        reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5),  # any job may be hit by every kill
+        # Any job may be hit by every kill.
+        reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5, scale=SPEED),
     ) as kling:
         await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))
 

@@ -7,8 +7,11 @@ import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
+from attrs import evolve
+
+from kling_async import ConfigurationError, KlingSession
 from kling_async.sandbox import Sandbox
+from kling_async.sandbox.session import scaled_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["connected", "has_key", "key_of"]
 
 _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
-_FIRST_PER_SECOND, _MOST_PER_SECOND = 10.0, 200.0  # what a session begins with, and what any machine sends with ease
-_HOUR, _SOONEST = 3600.0, 5.0  # seconds until what is not in the log was very probably not bought
-_SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
 
 
 @asynccontextmanager
@@ -59,16 +59,8 @@ async def connected(
 
 def scaled(speed: float, limits: Mapping[str, Any], then: Literal["report", "resubmit"] = "report") -> dict[str, Any]:
     """A session's settings for a vendor whose time passes so many times as fast."""
-    if speed == 1:
-        return {"limits": Limits(**limits), "reconciliation": Reconciliation(then=then)}
-    polling, timeouts = Polling(), Timeouts()
-    rate: dict[str, Any] = {"requests_per_second": min(_FIRST_PER_SECOND * max(1.0, speed), _MOST_PER_SECOND)}
-    return {
-        "limits": Limits(**(rate | dict(limits))),
-        "polling": Polling(scale=speed, retry_base=polling.retry_base / speed, retry_cap=polling.retry_cap / speed),
-        "reconciliation": Reconciliation(after=max(_HOUR / speed, _SOONEST), then=then),
-        "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
-    }
+    settings = scaled_settings(speed, limits)
+    return settings | {"reconciliation": evolve(settings["reconciliation"], then=then)}
 
 
 def key_of(connection: Connection) -> str:

@@ -35,8 +35,6 @@ _logger = logging.getLogger("kling_async.reconcile")
 # "Request logs" allows 200 requests in 60 s; this stays below that in every window.
 _LOOKS_PER_SECOND, _LOOKS_AT_ONCE = 2.5, 40
 
-_FIRST_LOOK, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
-_UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
 _LONGEST_SPAN = 92 * 86_400.0 - 7200.0  # seconds: the vendor shows 92 days at once ("Logs")
 _SKEW = 3600.0  # how far this machine's clock and the vendor's may be apart, in seconds
 
@@ -65,15 +63,15 @@ class Reconciler:
         self._now = roster.loop.time
         self._rate = Gcra(_LOOKS_PER_SECOND, _LOOKS_AT_ONCE)
         self._alarm = Alarm(roster.loop)
-        self._gap = _FIRST_LOOK
+        self._gap = settings.first_gap
         self._look_at = math.inf
         self._doubtful: dict[str, Watch] = {}
 
     def take(self, watch: Watch) -> None:
         """Look for a job's submit, soon and then ever more slowly."""
         self._doubtful[watch.record.key] = watch
-        self._gap = _FIRST_LOOK
-        self._look_at = min(self._look_at, self._now() + _FIRST_LOOK)
+        self._gap = self._settings.first_gap
+        self._look_at = min(self._look_at, self._now() + self._gap)
         self._alarm.wake_by(self._look_at)
 
     async def run(self) -> None:
@@ -96,7 +94,7 @@ class Reconciler:
 
     def _plan(self, now: float) -> None:
         """The next look: after a growing gap, or as soon as one may be the last for some job."""
-        self._gap = min(2 * self._gap, _LONGEST_GAP)
+        self._gap = self._settings.gap_after(self._gap)
         last = min(
             (at for watch in self._doubtful.values() if (at := self._hopeless_at(watch)) > now), default=math.inf
         )
@@ -155,7 +153,7 @@ class Reconciler:
                 # A row under its name that is not fit to be adopted is all the same a sign that something was bought.
                 absent = not named and shown > (watch.record.submitted_at or math.inf)
                 await self._give_up(watch, proven=absent)
-            elif begun >= self._hopeless_at(watch) + _UNREADABLE:
+            elif begun >= self._hopeless_at(watch) + self._settings.longer:
                 self._roster.settle(watch, doubt(watch))
 
     def _newest_of_ours(self, names: Iterable[str]) -> float:

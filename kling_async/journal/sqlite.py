@@ -138,7 +138,7 @@ class SQLiteJournal:
             yield record
 
     def note(self, record: Record) -> None:
-        """Take a record that is written within a fraction of a second, or as soon as the disk takes it again.
+        """Take a record that is written a fraction of a second later, given that the loop turns and the disk takes it.
 
         Raises:
             InvalidRequest: Its tag or its request is not JSON.

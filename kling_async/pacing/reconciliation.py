@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from kling_async.api.catalogue import typical_seconds
 from kling_async.errors import ConfigurationError
+from kling_async.pacing.amounts import factor
 from kling_async.pacing.durations import not_negative, seconds
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ __all__ = ["Reconciliation"]
 
 _AT_LEAST = 3600.0  # the account's log lags, and may show a generation only once that has ended
 _MEDIANS = 4.0  # by how many typical durations even a slow generation has ended
+_SOONEST = 5.0  # requests take real time, whatever the scale
+
+_FIRST_GAP, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
+_UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
 
 
 def _optional(value: float | timedelta | None) -> float | None:
@@ -54,6 +59,8 @@ class Reconciliation:
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
             log proves nothing, because it shows no later job of this journal under its name.
         max_resubmits: How often one job may be sent again so. 1.
+        scale: How many times as fast as the vendor a stand-in is. 1.0. Divides the time between looks, and the default
+            of ``after``, which stays 5 s at least.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -62,7 +69,24 @@ class Reconciliation:
     after: float | None = field(default=None, converter=_optional, validator=_optional_length)
     then: Literal["report", "resubmit"] = field(default="report", validator=_is_verdict)
     max_resubmits: int = field(default=1, validator=_is_count)
+    scale: float = field(default=1.0, validator=factor)
 
     def patience(self, model: str, duration: int | None) -> float:
         """How long after its POST a job is looked for at least, in seconds."""
-        return max(_AT_LEAST, _MEDIANS * typical_seconds(model, duration)) if self.after is None else self.after
+        if self.after is not None:
+            return self.after
+        return max(max(_AT_LEAST, _MEDIANS * typical_seconds(model, duration)) / self.scale, _SOONEST)
+
+    @property
+    def first_gap(self) -> float:
+        """How long after a submit became doubtful the first look comes, in seconds."""
+        return _FIRST_GAP / self.scale
+
+    def gap_after(self, gap: float) -> float:
+        """How long after a look the next one comes, at the latest, given the time between it and the one before."""
+        return min(2 * gap, _LONGEST_GAP / self.scale)
+
+    @property
+    def longer(self) -> float:
+        """How much longer a job waits for a log that cannot be read, in seconds."""
+        return _UNREADABLE / self.scale

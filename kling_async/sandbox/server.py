@@ -70,7 +70,7 @@ class Sandbox(Settings):
         self._vendor.gate.is_revoked = False
 
     def session(self, **settings: Any) -> KlingSession:  # noqa: ANN401 - KlingSession's own parameters, passed on
-        """A session that talks to this sandbox, with polling and deadlines scaled to its speed.
+        """A session that talks to this sandbox, with polling, reconciliation and deadlines scaled to its speed.
 
         Args:
             settings: Whatever ``KlingSession`` takes; each takes the place of what would have been set here.

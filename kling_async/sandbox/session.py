@@ -1,4 +1,4 @@
-"""A session for a sandbox."""
+"""A session for a sandbox, or for any vendor that is faster than the real one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate import Limits
+from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.session import KlingSession
 from kling_async.transport.base import Timeouts
 
@@ -14,26 +15,30 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.server import Sandbox
 
-__all__ = ["scaled_session"]
+__all__ = ["scaled_session", "scaled_settings"]
 
-_USUAL_PER_SECOND = 10.0  # what a session begins with
+_FIRST_PER_SECOND = 10.0  # what a session begins with
 _MOST_PER_SECOND = 200.0  # what a loop that runs client and vendor at once does with ease
 _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
 
 
 def scaled_session(sandbox: Sandbox, settings: Mapping[str, Any]) -> KlingSession:
-    """A session for this sandbox: what is counted in the vendor's time is divided by its speed, other times are not."""
-    speed = sandbox.speed
+    """A session for this sandbox, at its speed."""
+    here: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
+    return KlingSession(**(here | scaled_settings(sandbox.speed, {}) | dict(settings)))
+
+
+def scaled_settings(speed: float, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A session's settings for a vendor whose time passes so many times as fast, with these of ``Limits``.
+
+    What is counted in the vendor's time is divided by that, other times are not.
+    """
     polling, timeouts = Polling(), Timeouts()
-    scaled: dict[str, Any] = {
-        "api_key": sandbox.api_key,
-        "base_url": sandbox.url,
-        "polling": Polling(
-            scale=speed,
-            retry_base=polling.retry_base / speed,
-            retry_cap=polling.retry_cap / speed,
-        ),
-        "limits": Limits(requests_per_second=min(_USUAL_PER_SECOND * speed, _MOST_PER_SECOND)),
+    rate = min(_FIRST_PER_SECOND * max(1.0, speed), _MOST_PER_SECOND)
+    usual: dict[str, Any] = {} if speed == 1 else {"requests_per_second": rate}
+    return {
+        "limits": Limits(**(usual | dict(limits))),
+        "polling": Polling(scale=speed, retry_base=polling.retry_base / speed, retry_cap=polling.retry_cap / speed),
+        "reconciliation": Reconciliation(scale=speed),
         "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
     }
-    return KlingSession(**(scaled | dict(settings)))

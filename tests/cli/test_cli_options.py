@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import ConfigurationError, Limits, Reconciliation
+from kling_async import ConfigurationError, Limits, Polling, Reconciliation, Timeouts
 from kling_async.cli.connect import has_key, read_key, scaled
 from kling_async.cli.options import Connection, Running
 from kling_async.cli.phrases import command, reason
@@ -46,7 +46,12 @@ def test_a_sandbox_has_an_address_and_a_key_of_its_own(other: dict[str, object])
 
 
 def test_limits_that_are_not_asked_for_are_the_librarys() -> None:
-    assert scaled(1, Running().limits()) == {"limits": Limits(), "reconciliation": Reconciliation()}
+    assert scaled(1, Running().limits()) == {
+        "limits": Limits(),
+        "polling": Polling(),
+        "reconciliation": Reconciliation(),
+        "timeouts": Timeouts(),
+    }
     assert scaled(1, Running(rate=3, max_spend=5).limits())["limits"] == Limits(requests_per_second=3, max_spend_usd=5)
 
 
@@ -54,7 +59,8 @@ def test_at_a_sandbox_waits_are_shorter_and_a_rate_that_was_asked_for_stays() ->
     settings = scaled(60, {"requests_per_second": 7})
     assert settings["polling"].scale == 60
     assert settings["timeouts"].generation == 60
-    assert settings["reconciliation"] == Reconciliation(after=60)
+    assert settings["reconciliation"] == Reconciliation(scale=60)
+    assert scaled(60, {}, "resubmit")["reconciliation"] == Reconciliation(scale=60, then="resubmit")
     assert settings["limits"].requests_per_second == 7
     assert scaled(5, {})["limits"].requests_per_second == 50
     assert scaled(600, {})["limits"].requests_per_second == 200

@@ -137,3 +137,13 @@ async def test_no_more_is_bought_than_may_be_spent_over_restarts(tmp_path: Path)
             await kling.drain()
             assert all(job.state is State.COMPLETED for job in await run(kling, 5))
         assert sum(charge.usd for charge in sandbox.ledger.charges) == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize(
+    "fault", [Faults(drop_after={1}), Faults(drop_after={1}, log_lag=60.0)], ids=["at once", "late"]
+)
+async def test_a_session_at_the_sandboxs_speed_finds_a_submit_whose_answer_was_lost(fault: Faults) -> None:
+    async with Sandbox(speed=1000, faults=fault) as sandbox, sandbox.session() as kling:
+        job = kling.submit(five())
+        assert (await job).generation_id == job.generation_id
+        assert len(sandbox.ledger.purchases) == 1
