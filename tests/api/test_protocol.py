@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kling_async.api.failures import describe_reason, read_error, read_retry_after
 from kling_async.api.messages import HttpResponse, Lane
@@ -89,6 +92,12 @@ def test_a_poll_encodes_the_id(generation_id: str, query: str) -> None:
     assert (request.method, request.lane, request.body) == ("GET", Lane.CALL, None)
     assert request.target == f"/v2/video/generations?generation_id={query}"
     assert request.headers == {}
+
+
+@given(st.text(st.sampled_from("aZ09._~-:/ %+&?#\n\u00e9")) | st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_id_can_be_anything_but_the_value_of_its_parameter(generation_id: str) -> None:
+    query = fetch_request(UNIVERSAL, generation_id).target.partition("?")[2]
+    assert query == f"generation_id={quote(generation_id, safe='')}"
 
 
 def test_a_files_signed_url_is_not_touched() -> None:
