@@ -54,7 +54,7 @@ class Size:
         real: Seconds of real time against the sandbox.
     """
 
-    seeds: Sequence[int] = (1000, 1001, 1002)
+    seeds: Sequence[int] = range(1000, 1008)
     pending: int = 500
     phase: float = 1200.0
     settling: float = 400.0
