@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -180,17 +181,22 @@ def test_a_whole_session_comes_to_what_the_quick_one_comes_to() -> None:
     assert whole.delay == pytest.approx(quick.delay, rel=0.15)
 
 
+def shuffled(seed: int) -> list[Generation]:
+    durations = even(FIVE, 100)
+    Random(seed).shuffle(durations)
+    return [Generation(0.0, 5, each) for each in durations]
+
+
 @pytest.mark.parametrize(("rate", "step"), [(1.0, 5.0), (10.0, 1.0)])
 def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, step: float) -> None:
-    durations = even(FIVE, 100)
-    Random(1).shuffle(durations)
-    generations = [Generation(0.0, 5, each) for each in durations]
     spell = 100.0 / rate
     groups = [Group(FIVE, spell * (index + 0.5) / 5, 20.0) for index in range(5)]
     least = bound(groups, lambda at: rate if at >= spell else 0.0, step=step, rounds=8)
     assert least > 1.0
     for policy in [*ours([0.05]), *rivals(FIVE, [10.0], few=True)]:
-        assert run(policy, WORLD.learner(), generations, rate, seed=1).delay > 0.95 * least
+        # A single run of a hundred generations is easily off by 8 %.
+        delays = [run(policy, WORLD.learner(), shuffled(seed), rate, seed=seed).delay for seed in range(16)]
+        assert fmean(delays) > 0.97 * least
 
 
 def test_no_bound_is_made_up_where_nobody_may_ask() -> None:
