@@ -55,7 +55,7 @@ LEGACY = "/v2/generate/video/kling/generation"
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
 
-_is_usual_id = re.compile(r"[A-Za-z0-9._~:/-]*", re.ASCII).fullmatch
+_is_usual_id = re.compile(r"[A-Za-z0-9._~:/-]*").fullmatch
 
 
 @frozen

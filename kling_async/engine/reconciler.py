@@ -153,7 +153,7 @@ class Reconciler:
                 # A row under its name that is not fit to be adopted is all the same a sign that something was bought.
                 absent = not named and shown > (watch.record.submitted_at or math.inf)
                 await self._give_up(watch, proven=absent)
-            elif begun >= self._hopeless_at(watch) + self._settings.longer:
+            elif begun >= self._hopeless_at(watch) + self._settings.log_grace:
                 self._roster.settle(watch, doubt(watch))
 
     def _newest_of_ours(self, names: Iterable[str]) -> float:

@@ -87,6 +87,6 @@ class Reconciliation:
         return min(2 * gap, _LONGEST_GAP / self.scale)
 
     @property
-    def longer(self) -> float:
+    def log_grace(self) -> float:
         """How much longer a job waits for a log that cannot be read, in seconds."""
         return _UNREADABLE / self.scale
