@@ -25,7 +25,7 @@ _LAYERS = 5  # as many as curl and urllib3 undo
 class Decoder:
     """Decodes one body.
 
-    ``gzip`` (of any number of members) and ``deflate`` (in zlib's wrapping or in none) are undone, in upper case too and
+    ``gzip`` (of any number of members) and ``deflate`` (in zlib's wrapping or in none) are undone, upper case too, and
     stacked in any order. A label that names no compression, such as ``identity``, ``utf-8`` or ``aws-chunked``, changes
     nothing; nor does ``gzip`` where the bytes are not gzip, as after a proxy that unpacks a body and keeps its label.
 
