@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,12 +66,12 @@ class Decoder:
         pieces: Iterable[bytes] = (data,) if not self._layers else _slices(data)
         for layer in self._layers:
             pieces = chain.from_iterable(map(layer.feed, pieces))
-        try:
+        with suppress(zlib.error):
             for piece in filter(None, pieces):
                 self._decoded = self._checked(self._decoded + len(piece))
                 yield piece
-        except zlib.error:
-            raise self._broken() from None
+            return
+        raise self._broken()
 
     def finish(self) -> None:
         """Be told that the body has ended.
