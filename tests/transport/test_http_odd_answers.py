@@ -95,7 +95,13 @@ async def test_a_files_answer_may_be_as_odd(what: str) -> None:
 
 @pytest.mark.parametrize(
     "vast",
-    [whole(b"X-Long: " + b"a" * 100_000), whole(*(b"X-Line-%d: a" % n for n in range(5000)))],
+    [
+        whole(b"X-Long: " + b"a" * 100_000),
+        pytest.param(
+            whole(*(b"X-Line-%d: a" % n for n in range(5000))),
+            marks=pytest.mark.skipif("max_headers" not in http._header_limits(), reason="this aiohttp counts no lines"),
+        ),
+    ],
     ids=["line", "lines"],
 )
 @pytest.mark.parametrize("request_", [POLL, SUBMIT], ids=["GET", "POST"])
