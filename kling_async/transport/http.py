@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
-from http import HTTPStatus
 from inspect import signature
 from io import BytesIO
 from types import MappingProxyType
@@ -180,8 +179,7 @@ class HttpTransport:
         headers, body = answer.headers, answer.body
         if self._secret in body:
             body = body.replace(self._secret, b"[api key]")
-        # The headers of a success end in no error.
-        if answer.status >= HTTPStatus.BAD_REQUEST and any(self._key in value for value in headers.values()):
+        if any(self._key in value for value in headers.values()):
             headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
         return HttpResponse(answer.status, headers, body)
 
@@ -249,9 +247,9 @@ class HttpTransport:
             auto_decompress=False,
             request_class=_Request,
             response_class=_Response,
-            **_header_limits(),
             read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
             trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
+            **_header_limits(),
         )
 
     def _patience(self, body: bytes | None) -> Mapping[str, Any]:
@@ -297,7 +295,7 @@ class HttpTransport:
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that is sent only where nothing came before it: aiohttp takes that for its answer."""
+    """A request that is sent only where nothing has come before it, which aiohttp would take for its answer."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is None or conn.protocol.should_close:

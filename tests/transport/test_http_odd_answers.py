@@ -221,3 +221,13 @@ async def test_a_submit_is_not_sent_to_a_host_that_answers_before_it_is_asked(mo
         await turns()
 
     assert (caught.value.sent, caught.value.retryable, read) == (False, True, [b""])
+
+
+async def test_a_key_in_a_header_that_names_the_generation_is_blotted_out() -> None:
+    async def echo(exchange: Exchange) -> None:
+        await exchange.answer(body=b"{}", x_inference_id=KEY)
+
+    async with loopback(echo) as server, HttpTransport(KEY, base_url=server.url) as transport:
+        answered = await transport.send(POLL)
+
+    assert answered.headers["x-inference-id"] == "[api key]"
