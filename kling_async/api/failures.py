@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.loose import is_list, is_object, text
+from kling_async.api.loose import is_list, is_object, parse_json, text
 from kling_async.errors import APIError, OutOfCredits, RateLimited, error_class
 
 if TYPE_CHECKING:
@@ -49,11 +48,11 @@ def read_error(response: HttpResponse) -> APIError:
 
 
 def _read_error_body(response: HttpResponse) -> object:
-    beginning = response.body[:_BODY].decode("utf-8", "replace")
+    beginning = response.body[:_BODY]
     try:
-        return json.loads(beginning)
+        return parse_json(beginning)
     except (ValueError, RecursionError):
-        return beginning[:EXCERPT]
+        return beginning.decode("utf-8", "replace")[:EXCERPT]
 
 
 def _speaks_of_money(message: str) -> bool:

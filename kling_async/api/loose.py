@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeGuard
 
-__all__ = ["amount", "first_id", "is_list", "is_object", "text"]
+__all__ = ["amount", "first_id", "is_list", "is_object", "parse_json", "text"]
 
 _LARGEST = 1e300  # a whole number may be larger than any float
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no encoding takes
+_decode = json.JSONDecoder(strict=False).decode
+_DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no encoding takes, or one that was not read
+
+
+def parse_json(body: bytes) -> object:
+    """What a body says as JSON: UTF-8, with a byte order mark or none, UTF-16 or UTF-32.
+
+    A byte that is no UTF-8 costs the character, not the answer; nor does a raw line break within a text.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It nests too deep.
+    """
+    try:
+        said = body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        said = body.decode("utf-8", "replace")
+    return _decode(said)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -30,7 +48,7 @@ def first_id(*values: object) -> str | None:
     """The first usable id. Ids are opaque, and one made of digits may come as a number; but it must fit into a URL."""
     for value in values:
         name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
-        if name is not None and (name.isascii() or _SURROGATE.search(name) is None):
+        if name is not None and (name.isascii() or _DAMAGE.search(name) is None):
             return name
     return None
 

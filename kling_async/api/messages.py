@@ -34,6 +34,8 @@ class HttpRequest:
         lane: Which kind of exchange this is.
         headers: Headers beyond those every request has.
         body: The bytes of the body, if any.
+        about: The id of the generation it asks about, if any: nothing more may be taken from a connection that answers
+            about anything else, since each further answer would be another request's, too.
     """
 
     method: str
@@ -41,6 +43,7 @@ class HttpRequest:
     lane: Lane = Lane.CALL
     headers: Mapping[str, str] = field(factory=dict[str, str])
     body: bytes | None = field(default=None, repr=False)
+    about: str | None = None
 
 
 @frozen

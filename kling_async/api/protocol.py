@@ -14,7 +14,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from kling_async.api.failures import EXCERPT, describe_reason, read_error
-from kling_async.api.loose import amount, first_id, is_object, text
+from kling_async.api.loose import amount, first_id, is_object, parse_json, text
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.errors import (
@@ -39,6 +39,7 @@ __all__ = [
     "Uncertain",
     "fetch_request",
     "file_request",
+    "is_about",
     "read_answer",
     "read_generation",
     "read_submit",
@@ -54,6 +55,9 @@ LEGACY = "/v2/generate/video/kling/generation"
 
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
+
+_INFERENCE_ID = "x-inference-id"
+"""In every answer; for a generation, on submits and polls, it is the generation's id ("Request tracing")."""
 
 _is_usual_id = re.compile(r"[A-Za-z0-9._~:/-]*").fullmatch
 
@@ -97,7 +101,7 @@ def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: st
 
 def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
     """The GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
-    return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}")
+    return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}", about=generation_id)
 
 
 def _escape(text: str) -> str:
@@ -115,14 +119,16 @@ def encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def read_submit(response: HttpResponse) -> SubmitAnswer:
-    """What an answer to a submit means for the caller's money.
+def read_submit(response: HttpResponse, client_request_id: str = "") -> SubmitAnswer:
+    """What an answer to a submit, sent under this name, means for the caller's money.
 
     "Errors and status codes" states that a failed request is not charged. That word counts only in the vendor's own
     envelope: a gateway's 502 or 504 says nothing about what happened behind it.
     """
+    if client_request_id and _echo(response) not in (None, client_request_id):
+        return Uncertain(_malformed(response, "the submit was answered with the answer to another request"))
     if _is_success(response.status):
-        return _read_accepted(response)
+        return _read_accepted(response, client_request_id)
     error = read_error(response)
     if isinstance(error, RateLimited):
         return TryAgain(error)
@@ -139,16 +145,28 @@ def submit_failure(error: TransportError) -> SubmitAnswer:
     return TryAgain(error) if error.retryable else Refused(error)
 
 
-def _read_accepted(response: HttpResponse) -> SubmitAnswer:
+def _echo(response: HttpResponse) -> str | None:
+    """The name that the answered request was sent under, repeated by the vendor ("Request tracing")."""
+    return text(response.headers.get(CLIENT_REQUEST_ID.lower()))
+
+
+def _read_accepted(response: HttpResponse, client_request_id: str) -> SubmitAnswer:
+    doubt = None
     try:
-        answer = _read_object(response)
+        generation_id = _named(_read_object(response))
     except MalformedResponse as error:
-        return Uncertain(error)
-    # "id" is documented; "generation_id" was seen instead of it.
-    generation_id = first_id(answer.get("id"), answer.get("generation_id"))
+        generation_id, doubt = None, error
+    if generation_id is None and client_request_id and _echo(response) == client_request_id:
+        # The log's row would name the same id, and be found by the same name.
+        generation_id = _stated(response)
     if generation_id is None:
-        return Uncertain(_malformed(response, "the submit was answered without a generation id"))
+        return Uncertain(doubt or _malformed(response, "the submit was answered without a generation id"))
     return Accepted(generation_id)
+
+
+def _named(answer: Mapping[str, Any]) -> str | None:
+    """The generation that an answer's body names: "id" is documented, "generation_id" was seen instead of it."""
+    return first_id(answer.get("id"), answer.get("generation_id"))
 
 
 def read_generation(response: HttpResponse, generation_id: str) -> Generation:
@@ -156,12 +174,12 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
 
     Raises:
         APIError: It answered with an error status.
-        MalformedResponse: The answer is unreadable, has no status, or is about another generation.
+        MalformedResponse: The answer is unreadable, has no status, or is not known to be about this generation.
     """
+    if response.status in _ABOUT_ONE:
+        _check_subject(response, _stated(response) or generation_id, generation_id)
     answer = read_answer(response)
-    answered_id = first_id(answer.get("id"), answer.get("generation_id"))
-    if answered_id is not None and not _same_generation(answered_id, generation_id):
-        raise _malformed(response, f"asked about {generation_id!r}, answered about {answered_id!r}")
+    _check_subject(response, _named(answer) or _stated(response), generation_id)
     raw = answer.get("status")
     if not isinstance(raw, str):
         raise _malformed(response, "the answer has no status")
@@ -192,6 +210,33 @@ _STATUSES: Mapping[str, Status] = {
     "canceled": Status.FAILED,
     "cancelled": Status.FAILED,
 }
+
+
+_ABOUT_ONE = frozenset({400, 404, 422})  # errors of one request alone, which those of limits and outages are not
+
+
+def _check_subject(response: HttpResponse, answered: str | None, asked: str) -> None:
+    if answered is None:
+        raise _malformed(response, f"asked about {asked!r}, answered without an id")
+    if not _same_generation(answered, asked):
+        raise _malformed(response, f"asked about {asked!r}, answered about {answered[:EXCERPT]!r}")
+
+
+def _stated(response: HttpResponse) -> str | None:
+    """The generation that an answer's header names."""
+    return first_id(response.headers.get(_INFERENCE_ID))
+
+
+def is_about(response: HttpResponse, generation_id: str) -> bool:
+    """Whether a success is known to be about this generation; an error need not be about any."""
+    stated = _stated(response)
+    if not _is_success(response.status) or (stated is not None and _same_generation(stated, generation_id)):
+        return True
+    try:
+        answered_id = _named(_read_object(response))
+    except MalformedResponse:
+        return False
+    return answered_id is not None and _same_generation(answered_id, generation_id)
 
 
 def _same_generation(answered: str, asked: str) -> bool:
@@ -249,7 +294,7 @@ def _is_success(status: int) -> bool:
 
 def _read_object(response: HttpResponse) -> dict[str, Any]:
     try:
-        answer = json.loads(response.body.decode())
+        answer = parse_json(response.body)
     except (ValueError, RecursionError):
         raise _malformed(response, "the answer is not JSON") from None
     if not is_object(answer):

@@ -143,7 +143,7 @@ class Submitter:
 
     async def _post(self, watch: Watch, message: HttpRequest) -> SubmitAnswer:
         try:
-            return read_submit(await self._transport.send(message))
+            return read_submit(await self._transport.send(message), watch.record.client_request_id or "")
         except TransportError as error:
             return submit_failure(error)
         except (Exception, asyncio.CancelledError):  # also a mistake of the transport's own says nothing of the POST

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
-from http import HTTPStatus
+from inspect import signature
 from io import BytesIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +19,7 @@ from attrs import frozen
 from yarl import URL
 
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
+from kling_async.api.protocol import is_about
 from kling_async.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -28,15 +28,21 @@ from kling_async.errors import (
     TransportError,
 )
 from kling_async.transport.base import Timeouts
+from kling_async.transport.decoding import Decoder
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from types import SimpleNamespace, TracebackType
 
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+
 __all__ = ["HttpTransport"]
 
 _BODY_CAP = 4 * 1024 * 1024
+_HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browsers, curl and httpx take
+_HEADER_LINES = 1024  # aiohttp's own are 128, in releases that count them
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
 _AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # for a request, beside what its lane has
@@ -161,19 +167,21 @@ class HttpTransport:
         except _FOREIGN as error:
             failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
         else:
-            if self._secret in body:
-                body = body.replace(self._secret, b"[api key]")
-            shown = response.status >= HTTPStatus.BAD_REQUEST  # the headers of a success end in no error
-            return HttpResponse(response.status, self._discreet(response) if shown else response.headers, body)
+            answer = self._discreet(HttpResponse(response.status, response.headers, body))
+            if request.about is not None and not is_about(answer, request.about):
+                _part_with(response)
+            return answer
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    def _discreet(self, response: aiohttp.ClientResponse) -> Mapping[str, str]:
-        """The headers, without the key."""
-        headers = response.headers
-        if not any(self._key in value for value in headers.values()):
-            return headers
-        return {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
+    def _discreet(self, answer: HttpResponse) -> HttpResponse:
+        """The answer, without the key."""
+        headers, body = answer.headers, answer.body
+        if self._secret in body:
+            body = body.replace(self._secret, b"[api key]")
+        if any(self._key in value for value in headers.values()):
+            headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
+        return HttpResponse(answer.status, headers, body)
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:
@@ -237,8 +245,11 @@ class HttpTransport:
             },
             timeout=self._timeout(lane),
             auto_decompress=False,
+            request_class=_Request,
+            response_class=_Response,
             read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
             trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
+            **_header_limits(),
         )
 
     def _patience(self, body: bytes | None) -> Mapping[str, Any]:
@@ -281,6 +292,42 @@ class HttpTransport:
 
     def _place(self, method: str, url: str) -> str:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that is sent only where nothing has come before it, which aiohttp would take for its answer."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if conn.protocol is None or conn.protocol.should_close:
+            raise _SpokeFirstError
+        return await super().send(conn)
+
+
+class _SpokeFirstError(aiohttp.ServerDisconnectedError):
+    """An answer came before its request, or was left over. Known to aiohttp as a reason to take another connection."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that knows its connection after aiohttp has given that back, as it does once the last byte came."""
+
+    carrier: ResponseHandler | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        self.carrier = connection.protocol
+        return await super().start(connection)
+
+
+def _part_with(response: aiohttp.ClientResponse) -> None:
+    """Close the connection that a response came over."""
+    if isinstance(response, _Response) and response.carrier is not None:
+        response.carrier.close()
+
+
+@cache
+def _header_limits() -> Mapping[str, Any]:
+    limits = {"max_line_size": _HEADER_LINE, "max_field_size": _HEADER_LINE, "max_headers": _HEADER_LINES}
+    taken = signature(aiohttp.ClientSession).parameters  # aiohttp 3.13 does not count the lines
+    return {name: limit for name, limit in limits.items() if name in taken}
 
 
 class _Trail:
@@ -344,7 +391,10 @@ def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
     if isinstance(error, TimeoutError):
         return RequestTimeout(f"{place}: no answer in time", sent=sent)
     if isinstance(error, aiohttp.ClientResponseError):
-        return MalformedResponse(f"{place}: the answer is not HTTP")
+        is_long = error.message.startswith(("Got more than", "Too many headers"))
+        return MalformedResponse(
+            f"{place}: {'the header of the answer is too long' if is_long else 'the answer is not HTTP'}"
+        )
     return TransportError(f"{place}: {_describe(error)}", sent=sent)
 
 
@@ -363,6 +413,8 @@ def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError
 
 
 def _describe(error: Exception) -> str:
+    if isinstance(error, _SpokeFirstError):
+        return "the host answered before it was asked"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the host closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
@@ -378,40 +430,13 @@ def _payload(body: bytes | None) -> bytes | BytesIO | None:
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
+    encoding = ",".join(response.headers.getall(CONTENT_ENCODING, ()))
+    decoder = Decoder(encoding, cap=cap, status=response.status)
     pieces: list[bytes] = []
-    length = 0
     while not response.content.at_eof():
-        pieces.append(await response.content.readany())
-        length += len(pieces[-1])
-        if length > cap:
-            raise _too_long(response.status, cap)
-    body = b"".join(pieces)  # mostly of one
-    encoding = response.headers.get(CONTENT_ENCODING)
-    return body if encoding is None else _decompress(body, encoding, cap, response.status)
-
-
-def _decompress(body: bytes, encoding: str, cap: int, status: int) -> bytes:
-    """A compressed body, of which never more than the cap is held: aiohttp before 3.14 would unpack a bomb whole."""
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
-        return body
-    if name not in ("gzip", "x-gzip", "deflate"):
-        raise MalformedResponse(f"{status}: the answer is compressed in a way nobody asked for", status=status)
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    try:
-        plain = unpacker.decompress(body, cap + 1)
-        whole = unpacker.eof or not body or len(plain) > cap
-    except zlib.error:
-        plain, whole = b"", False
-    if not whole:
-        raise MalformedResponse(f"{status}: the answer's compression is broken", status=status)
-    if len(plain) > cap:
-        raise _too_long(status, cap)
-    return plain
-
-
-def _too_long(status: int, cap: int) -> MalformedResponse:
-    return MalformedResponse(f"{status}: the answer is longer than {cap} bytes", status=status)
+        pieces += decoder.feed(await response.content.readany())
+    decoder.finish()
+    return b"".join(pieces)  # mostly of one
 
 
 def _checked_key(key: str) -> str:

@@ -21,6 +21,7 @@ from kling_async.api.protocol import (
     encode,
     fetch_request,
     file_request,
+    is_about,
     read_generation,
     read_submit,
     submit_failure,
@@ -134,11 +135,57 @@ def test_the_first_usable_id_counts() -> None:
     "body",
     [{"status": "queued"}, {"id": ""}, {"id": None}, {"id": 5.5}, [], "g", b"", HTML, b'{"id": "g', b'{"id": "\xff"}'],
 )
-def test_a_success_without_a_readable_id_is_uncertain(body: object) -> None:
-    read = read_submit(answer(200, body))
+@pytest.mark.parametrize("echo", ["", "key:nonce"])
+def test_a_success_without_a_readable_id_is_uncertain(body: object, echo: str) -> None:
+    """Even with an id in its header, unless that is known to be of this request."""
+    headers = {"x_client_request_id": echo} if echo else {"x_inference_id": ID}
+    read = read_submit(answer(200, body, **headers), "key:nonce")
     assert isinstance(read, Uncertain)
     assert isinstance(read.error, MalformedResponse)
     assert read.error.status == 200
+
+
+@pytest.mark.parametrize("body", [{"status": "queued"}, b"", HTML, b'{"id": "g', {"id": "g-\ufffd"}])
+def test_a_success_that_names_its_request_and_its_generation_in_its_headers_is_accepted(body: object) -> None:
+    read = read_submit(answer(200, body, x_client_request_id="key:nonce", x_inference_id=ID), "key:nonce")
+    assert read == Accepted(ID)
+
+
+def test_of_two_ids_of_a_submit_the_documented_one_in_the_body_counts() -> None:
+    headers = {"x_client_request_id": "key:nonce", "x_inference_id": "another"}
+    assert read_submit(answer(200, {"id": ID}, **headers), "key:nonce") == Accepted(ID)
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+def test_the_answer_to_another_request_says_nothing_of_this_ones_submit(status: int) -> None:
+    body = {"id": ID} if status == 200 else envelope(status)
+    read = read_submit(answer(status, body, x_client_request_id="another:nonce", x_inference_id=ID), "key:nonce")
+    assert isinstance(read, Uncertain)
+    assert "another request" in str(read.error)
+
+
+ODD_JSON = {
+    "byte order mark": b'\xef\xbb\xbf{"id": "g-1"}',
+    "UTF-16": '{"id": "g-1"}'.encode("utf-16"),
+    "UTF-16 without a mark": '{"id": "g-1"}'.encode("utf-16-le"),
+    "UTF-32": '{"id": "g-1"}'.encode("utf-32"),
+    "Latin-1": '{"id": "g-1", "prompt": "Waschbär"}'.encode("latin-1"),
+    "broken character": b'{"id": "g-1", "prompt": "\xff\xfe"}',
+    "half a character": b'{"id": "g-1", "prompt": "\\ud83d"}',
+    "NaN": b'{"id": "g-1", "cost": NaN, "most": Infinity}',
+    "raw line break": b'{"id": "g-1", "prompt": "a\nb"}',
+    "space around": b' \r\n{"id": "g-1"}\r\n ',
+}
+
+
+@pytest.mark.parametrize("what", ODD_JSON)
+def test_json_that_is_odd_but_names_an_id_is_accepted(what: str) -> None:
+    assert read_submit(answer(200, ODD_JSON[what])) == Accepted("g-1")
+
+
+def test_a_refusal_that_begins_with_a_byte_order_mark_is_the_vendors_own() -> None:
+    read = read_submit(answer(500, b"\xef\xbb\xbf" + json.dumps(envelope(500)).encode()))
+    assert isinstance(read, TryAgain)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 402, 403, 404, 405, 409, 413, 422])
@@ -254,7 +301,7 @@ def test_a_size_that_makes_no_sense_is_not_known(size: object) -> None:
 
 
 def usage_of(usage: object, **headers: str) -> Usage | None:
-    body = {"status": "completed", "video": {"url": "https://a/b"}, "meta": {"usage": usage}}
+    body = {"id": ID, "status": "completed", "video": {"url": "https://a/b"}, "meta": {"usage": usage}}
     video = read_generation(answer(200, body, **headers), ID).video
     return None if video is None else video.usage
 
@@ -284,10 +331,46 @@ def test_a_failure_keeps_the_vendors_reason_as_it_came() -> None:
     assert (read.failure, read.reason) == ("body.image_url: no face", reason)
 
 
-@pytest.mark.parametrize("answered", [ID, ID.partition(":")[0], None])
-def test_an_answer_may_name_the_generation_in_full_in_part_or_not_at_all(answered: str | None) -> None:
-    read = read_generation(answer(200, {"id": answered, "status": "queued"}), ID)
-    assert read.id == ID
+@pytest.mark.parametrize("answered", [ID, ID.partition(":")[0]])
+@pytest.mark.parametrize("place", ["id", "generation_id", "header"])
+def test_an_answer_names_the_generation_in_full_or_in_part_in_its_body_or_else_in_its_header(
+    answered: str, place: str
+) -> None:
+    named = {} if place == "header" else {place: answered}
+    response = answer(200, named | {"status": "queued"}, x_inference_id=answered if place == "header" else "another")
+    assert read_generation(response, ID).id == ID
+    assert is_about(response, ID)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_inference_id": ""}, {"x_inference_id": "another"}])
+def test_an_answer_that_names_no_generation_or_another_in_its_header_alone_tells_nothing(
+    headers: dict[str, str],
+) -> None:
+    response = answer(200, {"status": "completed", "video": {"url": "https://a/b"}}, **headers)
+    with pytest.raises(MalformedResponse, match=f"answered {'about' if headers.get('x_inference_id') else 'without'}"):
+        read_generation(response, ID)
+    assert not is_about(response, ID)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, MalformedResponse) for status in (400, 404, 422)),
+        (401, AuthenticationError),
+        (429, RateLimited),
+        (503, ServerError),
+    ],
+)
+def test_an_error_about_another_generation_tells_nothing_unless_it_concerns_everybody(
+    status: int, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        read_generation(answer(status, envelope(status), x_inference_id="another"), ID)
+
+
+def test_an_answer_about_no_generation_does_not_speak_for_the_one_asked_about() -> None:
+    assert not is_about(answer(200, HTML), ID)
+    assert is_about(answer(502, HTML), ID)
 
 
 @pytest.mark.parametrize(

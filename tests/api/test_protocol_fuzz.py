@@ -67,7 +67,9 @@ objects = st.fixed_dictionaries(
 )
 bodies = st.binary(max_size=200) | (objects | values).map(lambda value: json.dumps(value).encode())
 headers = st.dictionaries(
-    st.sampled_from(["retry-after", "date", "x-request-id", "x-aimlapi-credits-used", "x-aimlapi-usd-spent"]),
+    st.sampled_from(
+        ["retry-after", "date", "x-request-id", "x-aimlapi-credits-used", "x-aimlapi-usd-spent", "x-inference-id"]
+    ),
     st.text(max_size=40) | st.integers().map(str) | st.floats().map(str) | st.datetimes().map("{:%c}".format),
 )
 statuses = st.integers(100, 599) | st.just(200)
@@ -117,7 +119,7 @@ def test_a_reason_of_any_shape_is_described_in_bounds(reason: object) -> None:
 
 def test_an_absurd_cost_does_not_lose_a_finished_video() -> None:
     answer = {"status": "completed", "video": {"url": "https://a/b"}, "meta": {"usage": {"credits_used": 10**400}}}
-    read = read_generation(HttpResponse(200, {}, json.dumps(answer).encode()), "g")
+    read = read_generation(HttpResponse(200, {"x-inference-id": "g"}, json.dumps(answer).encode()), "g")
     assert read.video == Video("https://a/b", generation_id="g")
 
 
