@@ -8,7 +8,6 @@ from asyncio import wrap_future
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kling_async.errors import JournalError
@@ -16,6 +15,7 @@ from kling_async.journal import table
 from kling_async.journal.fingerprints import Fingerprints
 from kling_async.journal.inbox import Write
 from kling_async.journal.newest import Newest
+from kling_async.journal.paths import absolute
 from kling_async.journal.rows import write_row
 from kling_async.journal.writer import Writer
 
@@ -56,7 +56,7 @@ class SQLiteJournal:
     lease = math.inf
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).resolve()  # links to one file are one journal, wherever the process goes
+        self.path = absolute(path)
         self._writer: Writer | None = None
         self._newest = Newest()
         self._keys = Fingerprints(())  # of the jobs in the file, and likewise the generations
