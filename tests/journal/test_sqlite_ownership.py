@@ -137,6 +137,7 @@ DEEDS = [read_all, copy_all, query, read_records, delete_side_files, fork_and_en
 
 
 @not_on_windows
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # as of Python 3.12; it is the point here
 @pytest.mark.parametrize("deed", DEEDS)
 async def test_an_owner_stays_one_whatever_its_program_does_with_the_files(
     journal: SQLiteJournal, mode: str, deed: Callable[[Path], None]
