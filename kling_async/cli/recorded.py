@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ def records_of(journal: Path) -> dict[str, Record]:
     Raises:
         JournalError: It is no journal, or cannot be read.
     """
-    if not journal.exists() or not journal.stat().st_size:
+    if not os.path.exists(journal) or not journal.stat().st_size:  # noqa: PTH110 - Path's raises for some names
         return {}
     return {record.key: record for record in read_journal(journal).records()}
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.connections import connect, journal_errors, reading
-from kling_async.journal.ownership import own
+from kling_async.journal.ownership import own, own_name, warn_of_network
+from kling_async.journal.paths import strangeness
 from kling_async.journal.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from kling_async.journal.connections import Connection
 
 __all__ = ["journal_mode", "owned_file"]
 
@@ -27,7 +30,7 @@ def journal_mode(version: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def owned_file(path: Path) -> Generator[sqlite3.Connection]:
+def owned_file(path: Path) -> Generator[Connection]:
     """The one writing connection to a journal, made if there is none, brought up to date if it is older.
 
     Raises:
@@ -36,31 +39,38 @@ def owned_file(path: Path) -> Generator[sqlite3.Connection]:
     if sqlite3.sqlite_version_info < _OLDEST:
         raise JournalError(f"journal {path}: SQLite is {sqlite3.sqlite_version}; allowed: 3.33 or later")
     with journal_errors(path):
-        _identify(path)
-        with closing(own(path)):
-            _check(path)
-            with closing(connect(path, "rwc")) as connection:
-                _prepare(connection)
-                bring_up_to_date(connection, path)
-                try:
-                    yield connection
-                finally:
-                    _tidy(connection)
+        _be_there(path)
+        with own(path) as file, _checked(path), closing(connect(path, "rw")) as connection:
+            connection.check_place(file)
+            warn_of_network(path, file)
+            _prepare(connection)
+            bring_up_to_date(connection, path)
+            try:
+                yield connection
+            finally:
+                _tidy(connection)
 
 
-def _identify(path: Path) -> None:
-    """Look before anything is written, be it beside the file."""
-    if path.exists():
-        with reading(path) as connection:
-            identify(connection, path)
+def _be_there(path: Path) -> None:
+    """Make sure that there is a file, and such a one as a journal may be."""
+    strange = strangeness(path)
+    if strange:
+        raise JournalError(f"journal {strange}")
+    if not path.exists():
+        connect(path, "rwc").close()
 
 
-def _check(path: Path) -> None:
-    if path.exists():
-        with reading(path) as connection:
+@contextmanager
+def _checked(path: Path) -> Generator[None]:
+    """Look before anything is written, be it beside the file, and then look whether all of it is whole."""
+    with reading(path, as_owner=True) as connection:
+        identify(connection, path)
+    with own_name(path):
+        with reading(path, as_owner=True) as connection:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise JournalError(f"journal {path}: the file is corrupt: {verdict}")
+        yield
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

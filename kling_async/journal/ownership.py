@@ -1,85 +1,138 @@
 """One owner at a time for a journal, among all sessions and processes of a machine.
 
-The owner of ``batch.db`` holds a write transaction open on ``batch.db-owner``, a SQLite file in which it signed. The
-operating system lets go of it when the process ends, however it ends, so nothing stale is left; the file itself stays,
-since removing a lock's file can give it two holders. Those who only read the journal do not ask.
+The owner of ``batch.db`` holds a lock on that very file, so that it is the owner by whatever name, link or path the
+file is found; and on ``batch.db-owner``, in which it signs, so that it is also the owner of whatever file is put in its
+place. The operating system lets go of both when the process ends, however it ends, so nothing stale is left. The second
+file stays, and may be deleted at any time. Those who only read the journal do not ask.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
-import secrets
-import sqlite3
-from contextlib import ExitStack
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.connections import connect, journal_errors
+from kling_async.journal.descriptors import close_descriptor, identity_of, open_descriptor
+from kling_async.journal.locks import holder_of, lock, unlock
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Generator
 
-__all__ = ["own"]
+    from kling_async.journal.descriptors import Identity
 
-_PATIENCE = 2000  # milliseconds for those who are refused and look who was first
+__all__ = ["is_owned", "own", "own_name", "warn_of_network"]
+
+_logger = logging.getLogger("kling_async.journal")
+
+_SIGNED = b"process "  # how the second file begins
+_ONCE_SIGNED = b"CREATE TABLE owner (signature TEXT"  # what was in it when it was one of SQLite's
+_LONGEST = 4096  # bytes that are looked at
+_MOUNTS = Path("/proc/self/mountinfo")
+_REMOTE = frozenset({"9p", "afs", "ceph", "cifs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "virtiofs"})
 
 
-def own(path: Path) -> sqlite3.Connection:
-    """Become the owner of the journal, until the returned connection is closed.
+@contextmanager
+def own(path: Path) -> Generator[Identity]:
+    """Be the owner of the journal, whose file is there, within the block; which file that is.
 
     Raises:
-        JournalError: Another session is; the message says which.
+        JournalError: Another session is, and the message says which.
+        OSError: The file cannot be opened, or locked.
     """
-    side = path.with_name(f"{path.name}-owner")
-    with journal_errors(side), ExitStack() as unless_held:
-        connection = connect(side, "rwc", patience=0)
-        unless_held.callback(connection.close)
+    with _locked(path, 0, partial(_in_use, path)) as descriptor:
+        yield identity_of(descriptor)
+
+
+@contextmanager
+def own_name(path: Path) -> Generator[None]:
+    """Be the owner of whatever file has this name, within the block, and sign.
+
+    Raises:
+        JournalError: Another session is; or the file for signatures is something else's.
+        OSError: That file cannot be opened, or locked.
+    """
+    side = _side(path)
+    with _locked(side, os.O_CREAT, partial(_in_use, path)) as descriptor:
+        found = os.read(descriptor, _LONGEST)
+        if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:
+            raise JournalError(f"journal {side}: the file is something else's, and the journal needs its name")
+        _sign(descriptor)
+        yield
+
+
+def is_owned(path: Path) -> bool:
+    """Whether a file has an owner, who may be this process.
+
+    Raises:
+        OSError: It cannot be opened, or locked.
+    """
+    try:
+        with _locked(path, 0, lambda _: BlockingIOError()):
+            return False
+    except BlockingIOError:
+        return True
+
+
+@contextmanager
+def _locked(path: Path, flags: int, refusal: Callable[[int], Exception]) -> Generator[int]:
+    descriptor = open_descriptor(path, flags)
+    try:
+        if not lock(descriptor):
+            raise refusal(descriptor)
         try:
-            _hold(connection)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            raise JournalError(
-                f"journal {path}: it is in use by {_owner(connection)}, and can have one owner at a time;"
-                " close that session first, or read the journal with JournalReader"
-            ) from None
-        unless_held.pop_all()
-        return connection
+            yield descriptor
+        finally:
+            unlock(descriptor)  # not by closing alone: that may have to wait
+    finally:
+        close_descriptor(descriptor)
 
 
-def _hold(connection: sqlite3.Connection) -> None:
-    signature = secrets.token_hex(8)
-    while True:
-        connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("BEGIN IMMEDIATE")
-        if _signature(connection) == signature:
-            return
-        # What is not committed nobody can read; between this commit and the next BEGIN somebody else may be first.
-        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        _sign(connection, signature)
-        connection.execute("COMMIT")
+def _side(path: Path) -> Path:
+    return path.with_name(f"{path.name}-owner")
 
 
-def _sign(connection: sqlite3.Connection, signature: str) -> None:
-    connection.execute("DROP TABLE IF EXISTS owner")
-    connection.execute("CREATE TABLE owner (signature TEXT, pid INTEGER, host TEXT, since TEXT)")
-    statement = "INSERT INTO owner VALUES (?, ?, ?, strftime('%Y-%m-%d %H:%M:%S UTC', 'now'))"
-    connection.execute(statement, (signature, os.getpid(), platform.node()))
+def _in_use(path: Path, descriptor: int) -> JournalError:
+    owner = _owner(_side(path), holder_of(descriptor))
+    return JournalError(
+        f"journal {path}: it is in use by {owner}, and can have one owner at a time;"
+        " close that session first, or read the journal with read_journal()"
+    )
 
 
-def _signature(connection: sqlite3.Connection) -> str | None:
-    try:
-        (signature,) = connection.execute("SELECT signature FROM owner").fetchone()
-    except (sqlite3.OperationalError, TypeError):  # nobody has signed yet
+def _owner(side: Path, process: int | None) -> str:
+    with suppress(OSError):
+        signature = side.read_text("utf-8", errors="replace").strip()
+        # What the owner before this one has signed tells nothing.
+        if signature.startswith(f"process {process} ") or (process is None and signature and is_owned(side)):
+            return signature
+    return "another process" if process is None else f"process {process} on {platform.node()}"
+
+
+def _sign(descriptor: int) -> None:
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    with suppress(OSError):  # on a full disk, it is the owner all the same
+        os.truncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {since}\n".encode())
+
+
+def warn_of_network(path: Path, file: Identity) -> None:
+    """Tell of a file system that other machines may share, whose locks are not sure to be seen there."""
+    kind = _kind_of_file_system(file[0])
+    if kind in _REMOTE:
+        _logger.warning("journal %s: it is on %s, so other machines may not see that it is in use", path, kind)
+
+
+def _kind_of_file_system(device: int) -> str | None:
+    """What kind of file system a device has, where the system tells."""
+    if not _MOUNTS.exists():
         return None
-    return str(signature)
-
-
-def _owner(connection: sqlite3.Connection) -> str:
-    try:
-        connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        pid, host, since = connection.execute("SELECT pid, host, since FROM owner").fetchone()
-    except (sqlite3.OperationalError, TypeError):  # it has not signed yet
-        return "another process"
-    return f"process {pid} on {host} since {since}"
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = (line.split() for line in _MOUNTS.read_text(errors="replace").splitlines())
+    return next((mount[mount.index("-") + 1] for mount in mounts if mount[2] == number), None)

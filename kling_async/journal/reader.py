@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal import table
 from kling_async.journal.connections import journal_errors, reading
+from kling_async.journal.paths import absolute, strangeness
 from kling_async.journal.schema import STEPS, identify
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class JournalReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).resolve()
+        self.path = absolute(path)
         with self._connection():
             """It can be read."""
 
@@ -65,6 +65,9 @@ class JournalReader:
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:
+        strange = strangeness(self.path)
+        if strange:
+            raise JournalError(f"journal {strange}")
         if not self.path.exists():
             raise JournalError(f"journal {self.path}: there is no such file")
         with journal_errors(self.path), reading(self.path) as connection:

@@ -8,7 +8,6 @@ from asyncio import wrap_future
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kling_async.errors import JournalError
@@ -16,6 +15,7 @@ from kling_async.journal import table
 from kling_async.journal.fingerprints import Fingerprints
 from kling_async.journal.inbox import Write
 from kling_async.journal.newest import Newest
+from kling_async.journal.paths import absolute
 from kling_async.journal.rows import write_row
 from kling_async.journal.writer import Writer
 
@@ -34,9 +34,12 @@ _T = TypeVar("_T")
 class SQLiteJournal:
     """Records in a SQLite file, durable once committed: neither a crash nor a power cut loses them.
 
-    One session at a time owns the file, on one machine; `JournalReader` reads it meanwhile. Beside it stands
-    ``<name>-owner``, which tells who that is, and while a session is open the files that SQLite needs to undo what a
-    crash leaves half done: a copy of the file alone is whole only while no session has it.
+    One session at a time owns the file, by whatever name it is met, on one machine; `JournalReader` reads it meanwhile.
+    Nothing that its program does with the file takes that away, but to open and close it takes SQLite's own locks from
+    the writer, so that what writes into it and is no session may then destroy it. Beside it stands ``<name>-owner``,
+    which tells who the owner is, and while a session is open the files that SQLite needs to undo what a crash leaves
+    half done. It finds them by the name: a copy, a hard link or a new name of the file alone is whole only while no
+    session has it, and none was killed with it.
 
     What is waiting to be written is written together, so that thousands of jobs share one wait for the disk. Nothing of
     that happens on the event loop; only ``get`` and ``find`` stop it, for some tenths of a millisecond or until the
@@ -51,12 +54,15 @@ class SQLiteJournal:
 
     Args:
         path: The file; it is made if there is none, its directory is not.
+
+    Raises:
+        ConfigurationError: No file has such a path.
     """
 
     lease = math.inf
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).resolve()  # links to one file are one journal, wherever the process goes
+        self.path = absolute(path)
         self._writer: Writer | None = None
         self._newest = Newest()
         self._keys = Fingerprints(())  # of the jobs in the file, and likewise the generations

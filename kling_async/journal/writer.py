@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from kling_async.journal.connections import Connection
     from kling_async.journal.inbox import Batch, Write
 
 __all__ = ["Writer"]
@@ -68,8 +69,11 @@ class Writer:
         """
         for future in (self._opened, self._ended):
             future.set_running_or_notify_cancel()  # those who wait for it may be cancelled, it cannot
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system has no room for another one
+            raise JournalError(f"journal {self._path}: it needs a thread: {error}") from error
         atexit.register(self._finish)
-        self._thread.start()
         try:
             await wrap_future(self._opened)
         except JournalError:
@@ -137,7 +141,7 @@ class Writer:
             self._turn_away(self._inbox.take())
             self._ended.set_result(self._reason if self._kept else None)
 
-    def _turn(self, connection: sqlite3.Connection) -> bool:
+    def _turn(self, connection: Connection) -> bool:
         batch = self._inbox.take()
         for read in batch.reads:
             self._answer(read, connection)
@@ -169,7 +173,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
             read.answer.set_exception(error)
 
-    def _write(self, writes: list[Write], connection: sqlite3.Connection) -> None:
+    def _write(self, writes: list[Write], connection: Connection) -> None:
         """Write everything in one transaction; what nobody waits for is tried again with the next."""
         writes = self._kept + writes
         try:
@@ -187,9 +191,10 @@ class Writer:
             _logger.warning(reason or f"journal {self._path}: everything is written again")
         self._reason = reason
 
-    def _commit(self, writes: list[Write], connection: sqlite3.Connection) -> None:
+    def _commit(self, writes: list[Write], connection: Connection) -> None:
         rows = [write.row for write in writes if write.row is not None]
         if rows:
+            connection.check_place()
             table.write(connection, rows)
 
     def _tell(self, writes: list[Write]) -> None:

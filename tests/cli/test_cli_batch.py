@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -287,6 +288,22 @@ def test_a_journal_in_use_is_left_alone(kling: Kling, vendor: Sandbox, tmp_path:
     assert (done.code, done.out) == (1, "")
     assert json.dumps("other.db")[1:-1] in done.err
     assert len(vendor.ledger.submits) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it knows no such pipes")
+@pytest.mark.parametrize("journal", [".", "pipe.db", "loop.db", "x" * 300, "batch.csv/x.db"])
+@pytest.mark.parametrize("command", [("batch", "batch.csv", *QUICK, "--journal"), ("status",), ("resume",)])
+def test_a_path_of_no_journal_is_wrong_usage(
+    kling: Kling, vendor: Sandbox, tmp_path: Path, journal: str, command: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    (tmp_path / "loop.db").symlink_to("loop.db")
+    os.mkfifo(tmp_path / "pipe.db")
+    before = files(tmp_path)
+    done = kling(*command, journal)
+    assert (done.code, done.out) == (2, "")
+    assert f"journal {tmp_path}" in done.err or f"journal {journal}" in done.err.replace("'", "")
+    assert (files(tmp_path), vendor.ledger.submits) == (before, ())
 
 
 def test_a_mistake_of_this_program_comes_out_bare(

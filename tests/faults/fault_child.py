@@ -123,6 +123,16 @@ async def opens() -> None:
         say(error=type(error).__name__, text=str(error))
 
 
+async def buys() -> None:
+    """Buy the same six videos as another process, if the journal is to be had."""
+    try:
+        async with new_session() as kling:
+            jobs = [kling.submit(TextToVideo("a raccoon"), key=f"k{number}") for number in range(6)]
+            say(bought=[await job.accepted() for job in jobs])
+    except KlingError as error:
+        say(error=type(error).__name__, text=str(error))
+
+
 async def fills() -> None:
     """Meet a full disk before a POST, or right after one, and go on when there is room again."""
     async with new_session() as kling:

@@ -6,15 +6,18 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from fault_vendor import FOR_EVER, held, is_silent, sells, sold, stated
 from scripted import prompt
 
-from kling_async import JournalError, State, SubmissionUncertain
+from kling_async import JournalError, State, SubmissionUncertain, read_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fault_case import Case
 
 pytestmark = pytest.mark.asyncio
@@ -123,6 +126,86 @@ async def test_fault_32_a_second_process_on_a_journal_is_refused_with_the_name_o
             assert said["error"] == "JournalError"
             assert f"process {os.getpid()} " in said["text"]
     assert len(case.vendor.posts) == 1
+
+
+def left_alone(path: Path) -> Path:
+    return path
+
+
+def read_by_its_owner(path: Path) -> Path:
+    for file in path.parent.glob("batch.db*"):
+        file.read_bytes()
+    return path
+
+
+def queried_by_its_owner(path: Path) -> Path:
+    assert read_journal(path).counts().total() == 6
+    return path
+
+
+def without_side_files(path: Path) -> Path:
+    for file in path.parent.glob("batch.db-*"):
+        file.unlink()
+    return path
+
+
+def linked(path: Path) -> Path:
+    os.link(path, path.with_name("link.db"))
+    return path.with_name("link.db")
+
+
+def renamed(path: Path) -> Path:
+    return path.rename(path.with_name("renamed.db"))
+
+
+def replaced(path: Path) -> Path:
+    linked(path)
+    path.with_name("empty.db").touch()
+    return path.with_name("empty.db").replace(path)
+
+
+DEEDS = [left_alone, read_by_its_owner, queried_by_its_owner, without_side_files, linked, renamed, replaced]
+
+
+@posix_only
+@pytest.mark.parametrize("deed", DEEDS)
+async def test_fault_32_a_second_process_buys_nothing_whatever_became_of_the_files(
+    case: Case, deed: Callable[[Path], Path]
+) -> None:
+    case.vendor.takes = FOR_EVER
+    async with case:
+        async with case.session() as kling:
+            for job in [kling.submit(prompt(), key=f"k{number}") for number in range(6)]:
+                await job.accepted()
+            path = deed(case.path)
+            async with case.child("buys", journal=str(path)) as second:
+                assert await second.end() == 0, second.log
+            assert [said.get("error") for said in second.said] == ["JournalError"]
+            assert f"in use by process {os.getpid()} " in second.said[0]["text"]
+            for other in {path, case.path.with_name("link.db")} - {case.path}:
+                if other.exists():
+                    other.replace(case.path)
+        assert len(case.vendor.sales) == 6
+
+
+@posix_only
+@pytest.mark.parametrize("deed", [Path.unlink, renamed, replaced])
+async def test_fault_32_nothing_is_bought_that_would_be_recorded_in_a_file_nobody_finds(
+    case: Case, deed: Callable[[Path], Path | None]
+) -> None:
+    async with case, case.session() as kling:
+        await kling.submit(prompt(), key="k")
+        safe = case.path.with_name("safe.db")
+        os.link(case.path, safe)
+        deed(case.path)
+        job = kling.submit(prompt("another"), key="other")
+        with pytest.raises(JournalError, match="moved, removed or replaced while in use"):
+            await job
+        assert len(case.vendor.posts) == 1
+        safe.replace(case.path)
+        kling.resume_submissions()
+        await kling.submit(prompt("another"), key="other")
+    assert len(case.vendor.posts) == 2
 
 
 async def test_fault_35_a_loop_closed_under_a_session_lets_the_process_end_and_loses_no_job(case: Case) -> None:

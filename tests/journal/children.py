@@ -38,6 +38,12 @@ def finished(deed: str, path: Path, mode: str = "TRUNCATE") -> int:
         return process.wait(PATIENCE)
 
 
+def told(deed: str, path: Path, mode: str = "TRUNCATE") -> str:
+    """The one line of a child that ends by itself."""
+    with child(deed, path, mode) as process:
+        return process.communicate(timeout=PATIENCE)[0].strip()
+
+
 def line(process: subprocess.Popen[str]) -> str:
     """The next line that a child writes."""
     assert process.stdout is not None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
+from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 from records import job
 
+from kling_async.errors import KlingError
 from kling_async.journal import file
 from kling_async.journal.base import State
+from kling_async.journal.reader import JournalReader
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -53,6 +57,45 @@ async def hold(path: str) -> None:
     await asyncio.Event().wait()
 
 
+async def fork(path: str) -> None:
+    """Own the journal until killed, with a forked child that outlives it until it is killed."""
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    forked = os.fork()
+    if not forked:
+        signal.pause()
+    tell(forked)
+    await asyncio.Event().wait()
+
+
+async def attempt(path: str) -> None:
+    """Try to own the journal, and tell what comes of it."""
+    journal = SQLiteJournal(path)
+    try:
+        await journal.open()
+        tell("owned")
+        await journal.close()
+    except KlingError as error:
+        tell(error)
+
+
+async def write(path: str) -> None:
+    """Try to write into the file as somebody who knows nothing of owners, and tell what comes of it."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            tell("writing")
+        except sqlite3.OperationalError as error:
+            tell(error)
+
+
+async def count_jobs(path: str) -> None:
+    """Tell how many jobs there are, whoever writes."""
+    tell("looking")
+    tell(JournalReader(path).counts().total())
+
+
 async def leave(path: str) -> None:
     """Note many records, and end without closing anything."""
     journal = SQLiteJournal(path)
@@ -80,7 +123,7 @@ async def tear(path: str) -> None:
 
 
 DEEDS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
-    deed.__name__: deed for deed in (commit, hold, leave, stumble, tear)
+    deed.__name__: deed for deed in (commit, hold, fork, attempt, write, count_jobs, leave, stumble, tear)
 }
 
 if __name__ == "__main__":

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import sqlite3
+import sys
+import threading
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from records import history, job
 
-from kling_async.errors import JournalError
+from kling_async.errors import ConfigurationError, JournalError
 from kling_async.journal import schema
 from kling_async.journal.connections import connect
 from kling_async.journal.file import journal_mode
+from kling_async.journal.opening import open_journal, read_journal
 from kling_async.journal.reader import JournalReader
 from kling_async.journal.schema import APPLICATION, STEPS, bring_up_to_date, identify
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def names(folder: Path) -> list[str]:
@@ -167,6 +172,145 @@ async def test_a_journal_made_in_the_other_mode_is_opened_all_the_same(journal: 
 )
 def test_wal_is_used_only_where_it_is_safe(version: tuple[int, ...], mode: str) -> None:
     assert journal_mode(version) == mode
+
+
+# Paths at which no journal can be
+
+
+def with_nul(folder: Path) -> Path:
+    return folder / "batch\0.db"
+
+
+def a_link_to_itself(folder: Path) -> Path:
+    path = folder / "loop.db"
+    path.symlink_to(path)
+    return path
+
+
+def under_a_file(folder: Path) -> Path:
+    (folder / "file").touch()
+    return folder / "file" / "batch.db"
+
+
+def a_folder(folder: Path) -> Path:
+    return folder
+
+
+def the_root(_: Path) -> Path:
+    return Path("/")
+
+
+def a_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.db")
+    return folder / "pipe.db"
+
+
+def beside_a_pipe(folder: Path) -> Path:
+    (folder / "batch.db").touch()
+    os.mkfifo(folder / "batch.db-journal")
+    return folder / "batch.db"
+
+
+def beside_a_pipe_of_signatures(folder: Path) -> Path:
+    (folder / "batch.db").touch()
+    os.mkfifo(folder / "batch.db-owner")
+    return folder / "batch.db"
+
+
+def a_device(_: Path) -> Path:
+    return Path("/dev/null")
+
+
+def a_socket(folder: Path) -> Path:
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(os.path.relpath(folder / "socket.db"))
+    return folder / "socket.db"
+
+
+def with_a_long_name(folder: Path) -> Path:
+    return folder / f"{'x' * 245}.db"
+
+
+def longer_than_sqlite_takes(folder: Path) -> Path:
+    return folder / ("x" * 200) / ("x" * 200) / ("x" * 200) / "batch.db"
+
+
+def longer_than_any_path(folder: Path) -> Path:
+    return folder / ("x/" * 3000) / "batch.db"
+
+
+STRANGE = {
+    with_nul: "no file has such a path",
+    a_link_to_itself: "loop.db",
+    under_a_file: "Not a directory",
+    a_folder: "it is no ordinary file, but a folder",
+    the_root: "it is no ordinary file, but a folder",
+    a_pipe: "it is no ordinary file, but a pipe",
+    beside_a_pipe: "batch.db-journal: it is no ordinary file, but a pipe",
+    beside_a_pipe_of_signatures: "batch.db-owner: it is no ordinary file, but a pipe",
+    a_device: "/dev/null: it is no ordinary file, but a device",
+    a_socket: "it is no ordinary file, but a device or a socket",
+    with_a_long_name: "248 of them in its name; allowed: 504, and 247 in its name",
+    longer_than_sqlite_takes: "allowed: 504",
+    longer_than_any_path: "allowed: 504",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="these are POSIX's")
+@pytest.mark.asyncio
+@pytest.mark.parametrize("place", STRANGE)
+async def test_a_strange_path_is_refused_by_name_and_at_once(tmp_path: Path, place: Callable[[Path], Path]) -> None:
+    path = place(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"^journal .*{STRANGE[place]}") as told:
+        open_journal(path)
+    assert len(str(told.value)) < 1000
+    with pytest.raises(ConfigurationError, match=STRANGE[place]):
+        read_journal(path)
+    with pytest.raises((ConfigurationError, JournalError), match=STRANGE[place]):
+        await SQLiteJournal(path).open()
+    with pytest.raises((ConfigurationError, JournalError), match=STRANGE[place]):
+        JournalReader(path)
+    assert names(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, nobody takes away the folder one is in")
+def test_a_relative_path_in_a_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigurationError, match=r"journal 'batch\.db': no file has such a path"):
+        open_journal("batch.db")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("length", [247, 504])
+async def test_the_longest_paths_are_those_of_journals(tmp_path: Path, length: int) -> None:
+    folder = tmp_path / ("f" * 100)
+    while len(str(folder)) < length - 220:
+        folder /= "f" * 100
+    folder.mkdir(parents=True)
+    path = folder / ("x" * (min(247, length - len(str(folder)) - 1)))
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    await journal.close()
+    assert list(JournalReader(path).records()) == [job()]
+
+
+@pytest.mark.asyncio
+async def test_where_no_thread_is_to_be_had_none_is_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    journal = SQLiteJournal(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(JournalError, match=r"batch\.db: it needs a thread: can't start new thread"):
+            await journal.open()
+    await journal.open()
+    await journal.close()
 
 
 # Versions

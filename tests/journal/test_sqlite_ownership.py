@@ -1,25 +1,39 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import platform
+import select
+import shutil
+import signal
 import sqlite3
+import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from children import child, line
-from records import job
+from children import child, line, told
+from records import job, run
 
 from kling_async.errors import JournalError
-from kling_async.journal import ownership
+from kling_async.journal import locks, ownership
 from kling_async.journal.reader import JournalReader
 from kling_async.journal.sqlite import SQLiteJournal
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.asyncio
+
+not_on_windows = pytest.mark.skipif(
+    sys.platform == "win32", reason="there, files in use can neither be moved nor forked"
+)
+MANY = """
+    WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT 3000)
+    INSERT INTO media SELECT number, zeroblob(500) FROM numbers
+"""
 
 
 async def test_a_second_owner_in_the_process_is_told_of_the_first(journal: SQLiteJournal) -> None:
@@ -83,47 +97,287 @@ async def test_readers_are_not_locked_out(journal: SQLiteJournal) -> None:
     assert list(JournalReader(journal.path).records()) == [job()]
 
 
-def hold_unsigned(side: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(side, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    return connection
+# What a program may do with the files of its own journal, which takes SQLite's locks from it
 
 
-async def test_an_owner_that_has_not_signed_yet_is_another_process(path: Path) -> None:
-    first = hold_unsigned(path.with_name("batch.db-owner"))
-    with closing(first), pytest.raises(JournalError, match="in use by another process,"):
+def read_all(path: Path) -> None:
+    for file in path.parent.glob("batch.db*"):
+        file.read_bytes()
+
+
+def copy_all(path: Path) -> None:
+    backup = path.parent / "backup"
+    backup.mkdir()
+    for file in path.parent.glob("batch.db*"):
+        shutil.copy2(file, backup)
+
+
+def query(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM jobs").fetchall()
+
+
+def read_records(path: Path) -> None:
+    assert list(JournalReader(path).records()) == [job()]
+
+
+def delete_side_files(path: Path) -> None:
+    for file in path.parent.glob("batch.db-*"):
+        file.unlink()
+
+
+def fork_and_end(_: Path) -> None:
+    forked = os.fork()
+    if not forked:
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+
+DEEDS = [read_all, copy_all, query, read_records, delete_side_files, fork_and_end]
+
+
+@not_on_windows
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # as of Python 3.12; it is the point here
+@pytest.mark.parametrize("deed", DEEDS)
+async def test_an_owner_stays_one_whatever_its_program_does_with_the_files(
+    journal: SQLiteJournal, mode: str, deed: Callable[[Path], None]
+) -> None:
+    await journal.commit(job())
+    deed(journal.path)
+    told_of = f"in use by process {os.getpid()} on {platform.node()}"
+    assert told_of in told("attempt", journal.path, mode)
+    with pytest.raises(JournalError, match=told_of):
+        await SQLiteJournal(journal.path).open()
+    await journal.commit(job("b"))
+
+
+# By what other names a journal may be met
+
+
+def by_hard_link(path: Path) -> Path:
+    link = path.parent / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    os.link(path, link)
+    return link
+
+
+def by_symbolic_link(path: Path) -> Path:
+    link = path.with_name("link.db")
+    link.symlink_to(path.name)
+    return link
+
+
+def by_relative_path(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+def by_new_name(path: Path) -> Path:
+    return path.rename(path.with_name("renamed.db"))
+
+
+def by_new_folder(path: Path) -> Path:
+    return path.parent.rename(path.parent.with_name("renamed")) / path.name
+
+
+def without_side_files(path: Path) -> Path:
+    delete_side_files(path)
+    return by_hard_link(path)
+
+
+def after_replacement(path: Path) -> Path:
+    copy = path.with_name("copy.db")
+    shutil.copy2(path, copy)
+    return copy.replace(path)
+
+
+NAMES = [
+    by_hard_link,
+    by_symbolic_link,
+    by_relative_path,
+    by_new_name,
+    by_new_folder,
+    without_side_files,
+    after_replacement,
+]
+
+
+@not_on_windows
+@pytest.mark.parametrize("other", NAMES)
+async def test_a_journal_is_the_same_by_any_other_name(
+    tmp_path: Path, mode: str, other: Callable[[Path], Path]
+) -> None:
+    path = tmp_path / "folder" / "batch.db"
+    path.parent.mkdir()
+    with child("hold", path, mode) as process:
+        pid = line(process)
+        name = other(path)
+        assert f"in use by process {pid} on {platform.node()}" in told("attempt", name, mode)
+        with pytest.raises(JournalError, match=f"in use by process {pid} on "):
+            await SQLiteJournal(name).open()
+
+
+@not_on_windows
+async def test_a_copy_is_a_journal_of_its_own(journal: SQLiteJournal, tmp_path: Path) -> None:
+    await journal.commit(job())
+    await journal.close()
+    await journal.open()
+    copy_all(journal.path)
+    assert told("attempt", tmp_path / "backup" / "batch.db") == "owned"
+
+
+@not_on_windows
+@pytest.mark.parametrize("move", [by_new_name, after_replacement, Path.unlink])
+async def test_a_file_that_is_moved_or_replaced_takes_nothing_more_until_it_is_back(
+    journal: SQLiteJournal, move: Callable[[Path], Path | None]
+) -> None:
+    await journal.commit(job())
+    safe = journal.path.with_name("safe.db")
+    os.link(journal.path, safe)
+    move(journal.path)
+    with pytest.raises(JournalError, match=r"batch\.db: the file was moved, removed or replaced while in use"):
+        await journal.commit(job("b"))
+    safe.replace(journal.path)
+    await journal.commit(job("c"))
+    assert JournalReader(journal.path).counts().total() == 2
+
+
+# Forks
+
+
+@not_on_windows
+async def test_a_forked_child_does_not_own_what_its_dead_parent_did(path: Path, mode: str) -> None:
+    with child("fork", path, mode) as process:
+        forked = int(line(process))
+        try:
+            assert f"in use by process {process.pid} " in told("attempt", path, mode)
+            process.kill()
+            process.wait()
+            assert told("attempt", path, mode) == "owned"
+        finally:
+            os.kill(forked, signal.SIGKILL)
+
+
+# SQLite's own locks, which this process would lose with the first descriptor of the file that is closed
+
+
+@not_on_windows
+async def test_who_is_refused_takes_no_locks_from_the_owner(journal: SQLiteJournal) -> None:
+    await run(journal, "BEGIN IMMEDIATE")
+    with pytest.raises(JournalError, match="in use"):
+        await SQLiteJournal(by_hard_link(journal.path)).open()
+    assert told("write", journal.path) == "database is locked"
+    await run(journal, "COMMIT")
+
+
+@not_on_windows
+async def test_an_owner_that_leaves_takes_no_locks_from_those_who_read(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    assert len(descriptors_of(path)) == 2
+    with JournalReader(path)._connection():
+        await journal.close()
+        assert not ownership.is_owned(path)
+        assert told("write", path) == "database is locked"
+    assert descriptors_of(path) == []
+    assert told("write", path) == "writing"
+
+
+def descriptors_of(path: Path) -> list[str]:
+    return [file.name for file in Path("/dev/fd").iterdir() if names_file(file.name, path)]
+
+
+def names_file(descriptor: str, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(int(descriptor)), path.stat())
+    except OSError:
+        return False
+
+
+@not_on_windows
+async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_those_who_read(path: Path) -> None:
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    await run(journal, "PRAGMA cache_size = 5")
+    await run(journal, "BEGIN IMMEDIATE")
+    await run(journal, MANY)
+    read_all(path)
+    with child("count_jobs", path) as reader:
+        assert line(reader) == "looking"
+        assert not select.select([reader.stdout], [], [], 0.5)[0]  # nor is it told half of it
+        await run(journal, "COMMIT")
+        assert line(reader) == "1"
+    assert await run(journal, "PRAGMA integrity_check") == [("ok",)]
+    assert await run(journal, "SELECT count(*) FROM media") == [(3000,)]
+    await journal.close()
+
+
+# The second file
+
+
+async def test_what_a_former_owner_signed_is_not_told_of_the_next(journal: SQLiteJournal) -> None:
+    journal.path.with_name("batch.db-owner").write_text("process 1 on nowhere since 1970\n")
+    with pytest.raises(JournalError, match=f"in use by process {os.getpid()} on {platform.node()}, and"):
+        await SQLiteJournal(journal.path).open()
+
+
+async def test_a_kernel_that_tells_no_holder_leaves_it_to_the_signature(
+    journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "holder_of", lambda _: None)
+    with pytest.raises(JournalError, match=f"in use by process {os.getpid()} on .* since "):
+        await SQLiteJournal(journal.path).open()
+    journal.path.with_name("batch.db-owner").write_text("")
+    with pytest.raises(JournalError, match="in use by another process, and"):
+        await SQLiteJournal(journal.path).open()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere these are not apart from SQLite's")
+async def test_a_kernel_without_locks_of_open_descriptions_has_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EINVAL, "unknown")
+
+    monkeypatch.setattr(locks.fcntl, "fcntl", refuse)
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.commit(job())
+    with pytest.raises(JournalError, match=f"in use by process {os.getpid()} on .* since "):
         await SQLiteJournal(path).open()
+    await journal.close()
+    await journal.open()
+    await journal.close()
 
 
-async def test_who_was_overtaken_while_signing_signs_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sign, others = ownership._sign, ["an overtaker"]
-
-    def overtaken(connection: sqlite3.Connection, signature: str) -> None:
-        sign(connection, others.pop() if others else signature)
-
-    monkeypatch.setattr(ownership, "_sign", overtaken)
-    with closing(ownership.own(path)) as owner:
-        assert others == []
-        assert owner.in_transaction
-        with pytest.raises(JournalError, match="in use"):
-            ownership.own(path)
-
-
-async def test_an_owners_file_that_is_none_is_named(path: Path) -> None:
+async def test_a_second_file_of_something_else_is_left_alone(path: Path) -> None:
     side = path.with_name("batch.db-owner")
     side.write_text("nobody here\n" * 100)
-    with pytest.raises(JournalError, match=r"batch\.db-owner: file is not a database"):
+    with pytest.raises(JournalError, match=r"batch\.db-owner: the file is something else's"):
         await SQLiteJournal(path).open()
+    assert side.read_text() == "nobody here\n" * 100
 
 
-async def test_an_owners_file_that_cannot_be_used_is_named(path: Path) -> None:
-    path.with_name("batch.db-owner").mkdir()
-    with pytest.raises(JournalError, match=r"journal .*batch\.db-owner: "):
+async def test_a_second_file_as_it_was_once_is_signed_anew(path: Path) -> None:
+    with closing(sqlite3.connect(path.with_name("batch.db-owner"))) as former:
+        former.execute("CREATE TABLE owner (signature TEXT, pid INTEGER, host TEXT, since TEXT)")
+    journal = SQLiteJournal(path)
+    await journal.open()
+    with pytest.raises(JournalError, match=r"in use by process .* since "):
         await SQLiteJournal(path).open()
+    await journal.close()
 
 
-async def test_an_owners_file_of_something_else_is_named(path: Path) -> None:
-    with closing(sqlite3.connect(path.with_name("batch.db-owner"))) as strange:
-        strange.execute("CREATE VIEW owner AS SELECT 1")
-    with pytest.raises(JournalError, match=r"journal .*batch\.db-owner: use DROP VIEW"):
-        await SQLiteJournal(path).open()
+async def test_a_file_system_that_other_machines_have_is_told_of(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    device, mounts = os.stat(tmp_path).st_dev, tmp_path / "mounts"  # noqa: PTH116 - nothing else goes on
+    mounts.write_text(
+        f"1 0 0:0 / / rw - proc x rw\n2 1 {os.major(device)}:{os.minor(device)} / /x rw a:1 - nfs4 h:/ rw\n"
+    )
+    monkeypatch.setattr(ownership, "_MOUNTS", mounts)
+    journal = SQLiteJournal(path)
+    await journal.open()
+    await journal.close()
+    assert f"journal {path}: it is on nfs4, so other machines may not see that it is in use" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def download(  # noqa: D417 - what commands share is described once, in options
     """
     terminal = Terminal(as_json=as_json)
     again = command("download", what, "-o", output, *connection.words())
-    if not Path(what).is_file():
+    if not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
         return asyncio.run(_one(what, output, connection, terminal))
     work = Work(
         journal=Path(what),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class Resumption:
             ConfigurationError: There is no such journal.
             JournalError: It cannot be read.
         """
-        if not work.journal.is_file():
+        if not os.path.isfile(work.journal):  # noqa: PTH113 - Path's raises for some names
             raise ConfigurationError(f"journal {work.journal}: there is no such file")
         every = records_of(work.journal)
         chosen = {

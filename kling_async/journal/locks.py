@@ -1,0 +1,89 @@
+"""A lock on a file that nobody but its holder lets go of.
+
+POSIX record locks, which SQLite takes, vanish when the process closes any descriptor of the file. What is taken here
+belongs to one open descriptor, and lasts until that is closed: at the latest by the system, when the process ends
+(Linux, "fcntl(2)", open file description locks; they are in XNU, too; Windows knows no others).
+
+The locked bytes lie in the page that SQLite sets aside for locks, behind those it uses itself (SQLite, "Database File
+Format", the lock-byte page), so that neither is ever in the other's way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+__all__ = ["holder_of", "lock", "unlock"]
+
+_START = 0x4000_0000 + 512
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def lock(descriptor: int) -> bool:
+        """Take the lock, unless somebody has it; returns whether it was taken."""
+        os.lseek(descriptor, _START, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+    def unlock(descriptor: int) -> None:
+        """Let go of the lock that was taken with this descriptor."""
+        os.lseek(descriptor, _START, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    def holder_of(descriptor: int) -> int | None:
+        """The id of the process that has the lock, as far as the system tells."""
+        del descriptor  # it does not
+
+else:
+    import fcntl
+    import struct
+
+    if sys.platform == "darwin":
+        _SET, _GET = 90, 92  # fcntl.h of XNU; Python does not name them
+        _FLOCK = struct.Struct("qqihh")
+        _FIELDS = ("start", "length", "pid", "type", "whence")
+    else:
+        # Other systems refuse these, and are refused in turn: there SQLite's locks and such as last exclude each other.
+        _SET, _GET = getattr(fcntl, "F_OFD_SETLK", 37), getattr(fcntl, "F_OFD_GETLK", 36)
+        _FLOCK = struct.Struct("hhqqi4x")
+        _FIELDS = ("type", "whence", "start", "length", "pid")
+
+    def lock(descriptor: int) -> bool:
+        """Take the lock, unless somebody has it; returns whether it was taken."""
+        try:
+            _set(descriptor, fcntl.F_WRLCK)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def unlock(descriptor: int) -> None:
+        """Let go of the lock that was taken with this descriptor."""
+        _set(descriptor, fcntl.F_UNLCK)
+
+    def holder_of(descriptor: int) -> int | None:
+        """The id of the process that has the lock, as far as the system tells."""
+        try:
+            answer = fcntl.fcntl(descriptor, _GET, _range(fcntl.F_WRLCK))
+        except OSError:
+            return None
+        found = dict(zip(_FIELDS, _FLOCK.unpack(answer), strict=True))
+        return found["length"] if found["type"] != fcntl.F_UNLCK and found["start"] == _START else None
+
+    def _set(descriptor: int, kind: int) -> None:
+        try:
+            fcntl.fcntl(descriptor, _SET, _range(kind))
+        except OSError as error:
+            if error.errno != errno.EINVAL or sys.platform != "linux":
+                raise
+            # Kernels in a sandbox, as gVisor's, may know only these; Linux keeps them apart from SQLite's.
+            fcntl.flock(descriptor, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _range(kind: int) -> bytes:
+        # Such locks have no process id in the kernel's books. Their length is told, so that is the id.
+        given = {"type": kind, "whence": os.SEEK_SET, "start": _START, "length": os.getpid(), "pid": 0}
+        return _FLOCK.pack(*(given[field] for field in _FIELDS))
