@@ -48,13 +48,8 @@ def _arguments() -> _Arguments:
     parser.add_argument("--rounds", type=int, default=200, help="how many are played (200)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first round's seed (0)")
     parser.add_argument("--at-once", type=int, default=4, metavar="ROUNDS", help="how many are played at once (4)")
-    parser.add_argument(
-        "--troubles",
-        nargs="*",
-        choices=TROUBLES,
-        default=list(TROUBLES),
-        help="what a round has beside its kills (all)",
-    )
+    beside = "what a round has beside its kills (all)"
+    parser.add_argument("--troubles", nargs="*", choices=TROUBLES, default=list(TROUBLES), help=beside)
     return parser.parse_args(namespace=_Arguments())
 
 

@@ -76,7 +76,7 @@ def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) 
             TROUBLES,
             marks=pytest.mark.xfail(
                 strict=False,
-                reason="a suspend and a spoilt log count as proof, a gateway's page is final, a reader gives the journal away",
+                reason="a spoilt or late log is taken as proof, a gateway's page as final, and a reader drops the lock",
             ),
         ),
     ],
