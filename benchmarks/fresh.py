@@ -6,6 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from benchmarks.server_process import end_with_parent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,5 +19,5 @@ T = TypeVar("T")
 
 def fresh(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do the work in a new process; returns, or raises, what it did there."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         return pool.submit(work, *args, **kwargs).result()

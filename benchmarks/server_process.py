@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from multiprocessing.connection import Connection
 
-__all__ = ["serving_apart"]
+__all__ = ["end_with_parent", "serving_apart"]
 
 _Served = TypeVar("_Served")
 
@@ -35,6 +37,19 @@ def serving_apart(serve: Callable[[Connection, _Served], None], served: _Served)
         here.close()
 
 
+def end_with_parent() -> None:
+    """Have this process end once the one that started it has, however that ended."""
+    Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _main(serve: Callable[[Connection, _Served], None], port: Connection, served: _Served) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
+    end_with_parent()
     serve(port, served)

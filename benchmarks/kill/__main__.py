@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import kill
 from benchmarks.command import parser_for
 from benchmarks.kill.rounds import play
 from benchmarks.kill.table import as_table
+from benchmarks.kill.terms import TROUBLES
 
 if TYPE_CHECKING:
+    from benchmarks.kill.terms import Trouble
     from benchmarks.kill.verdict import Verdict
 
 
@@ -22,7 +25,7 @@ def main() -> None:
     verdicts: list[Verdict] = []
     seeds = range(wanted.first, wanted.first + wanted.rounds)
     with ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
-        for verdict in pool.map(play, seeds):
+        for verdict in pool.map(partial(play, troubles=wanted.troubles), seeds):
             verdicts.append(verdict)
             sys.stderr.write("." if verdict.good else f"\n{verdict}\n")
             sys.stderr.flush()
@@ -37,6 +40,7 @@ class _Arguments(Namespace):
     rounds: int
     first: int
     at_once: int
+    troubles: list[Trouble]
 
 
 def _arguments() -> _Arguments:
@@ -44,6 +48,8 @@ def _arguments() -> _Arguments:
     parser.add_argument("--rounds", type=int, default=200, help="how many are played (200)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first round's seed (0)")
     parser.add_argument("--at-once", type=int, default=4, metavar="ROUNDS", help="how many are played at once (4)")
+    beside = "what a round has beside its kills (all)"
+    parser.add_argument("--troubles", nargs="*", choices=TROUBLES, default=list(TROUBLES), help=beside)
     return parser.parse_args(namespace=_Arguments())
 
 

@@ -1,19 +1,34 @@
-"""A batch as a user would write it: ``child.py FOLDER JOBS THEN`` makes every video there is no file of yet.
+"""A batch as a user would write it: ``child.py FOLDER JOBS THEN [TROUBLE…]`` makes every video there is no file of yet.
 
 It is killed at any instant and started again with the same arguments. It says that it begins, and in the end the key of
-each job that may or may not have been bought. The API's address and key are in the environment.
+each job that may or may not have been bought. What stops jobs without ending them has it run again. The API's address
+and key are in the environment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import sys
+from contextlib import suppress
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.kill.terms import AFTER, BEGUN, SPEED, key_of
-from kling_async import KlingSession, Limits, Polling, Reconciliation, SubmissionUncertain, TextToVideo
+from benchmarks.kill.terms import AFTER, AGAIN, BEGUN, REFUSED, SPEED, key_of
+from kling_async import (
+    JournalError,
+    KlingError,
+    KlingSession,
+    Limits,
+    Polling,
+    Reconciliation,
+    State,
+    SubmissionUncertain,
+    TextToVideo,
+    session,
+)
 from kling_async.pacing import rate
 
 if TYPE_CHECKING:
@@ -22,11 +37,16 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Do what the arguments ask for."""
-    _, folder, jobs, then = sys.argv
+    _, folder, jobs, then, *troubles = sys.argv
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(name)s %(message)s")
     _hurry()
+    _shift_clock(Path(folder) / "clock", troubles)
     _say(BEGUN)
-    asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then)))
+    try:
+        is_done = asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then), is_read="reader" in troubles))
+    except JournalError as error:
+        sys.exit(REFUSED if "in use" in str(error) else str(error))
+    sys.exit(0 if is_done else AGAIN)
 
 
 def _hurry() -> None:
@@ -34,7 +54,28 @@ def _hurry() -> None:
     rate._FIRST_PAUSE, rate._LONGEST_PAUSE = 0.02, 0.2  # noqa: SLF001 - see above
 
 
-async def _batch(folder: Path, jobs: int, then: Then) -> None:
+def _shift_clock(file: Path, troubles: list[str]) -> None:
+    """Have the wall clock jump with the vendor's, as suspends do it, or be wrong by hours."""
+    wrong_by = random.choice((-3.0, -1.0, 0.0, 1.0, 3.0)) * 3600.0 if "skew" in troubles else 0.0  # noqa: S311
+    if "suspend" in troubles or wrong_by:
+        session.wall_clock = lambda: time() + wrong_by + (float(file.read_text()) if file.exists() else 0.0)  # type: ignore[attr-defined]
+
+
+async def _read_own(folder: Path) -> None:
+    """Copy the journal now and then, as a program does that backs itself up."""
+    while True:
+        await asyncio.to_thread(_copy, folder)
+        await asyncio.sleep(0.02)
+
+
+def _copy(folder: Path) -> None:
+    for file in folder.glob("batch.db*"):
+        with suppress(OSError):
+            file.read_bytes()
+
+
+async def _batch(folder: Path, jobs: int, then: Then, *, is_read: bool) -> bool:
+    """Make it; returns whether every job came to its end."""
     async with KlingSession(
         journal=folder / "batch.db",
         limits=Limits(requests_per_second=300, burst=20),
@@ -42,18 +83,32 @@ async def _batch(folder: Path, jobs: int, then: Then) -> None:
         # Any job may be hit by every kill.
         reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5, scale=SPEED),
     ) as kling:
-        await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))
+        reading = asyncio.create_task(_read_own(folder)) if is_read else None
+        ends = await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))
+        if reading is not None:
+            reading.cancel()
+    return all(ends)
 
 
-async def _deliver(kling: KlingSession, folder: Path, key: str) -> None:
-    """Have this job's file, or say that nobody knows whether it was bought."""
+async def _deliver(kling: KlingSession, folder: Path, key: str) -> bool:
+    """Have this job's file, or say that nobody knows whether it was bought; False if it was only stopped.
+
+    Raises:
+        KlingError: It has come to a bad end.
+    """
     file = folder / f"{key}.mp4"
     if file.exists():
-        return
+        return True
+    job = kling.submit(TextToVideo(f"a white raccoon, take {key}"), key=key)
     try:
-        await kling.download(kling.submit(TextToVideo(f"a white raccoon, take {key}"), key=key), file)
+        await kling.download(job, file)
     except SubmissionUncertain:
         _say(key)
+    except KlingError:
+        if job.state.is_terminal and job.state is not State.COMPLETED:
+            raise
+        return False
+    return True
 
 
 def _say(text: str) -> None:

@@ -6,47 +6,66 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from benchmarks.kill.terms import BEGUN, JOBS, SPEED
+from benchmarks.kill.terms import AGAIN, BEGUN, JOBS, REFUSED, SPEED
+from benchmarks.kill.troubled import troubled
 from benchmarks.kill.verdict import judge
 from kling_async import State, read_journal
-from kling_async.sandbox import Faults, Sandbox, SandboxThread
+from kling_async.sandbox import Faults, SandboxThread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from benchmarks.kill.terms import Then
+    from benchmarks.kill.terms import Then, Trouble
     from benchmarks.kill.verdict import Verdict
+    from kling_async.sandbox import Sandbox
 
 __all__ = ["Round", "play"]
 
+_CHILD = (sys.executable, "-m", "benchmarks.kill.child")
 _ROOT = Path(__file__).parents[2]
 _FAULTS = Faults(drop_after=0.10, server_error=0.05, rate_limited=0.03, log_lag=300.0)
 _MOST_KILLS = 4
 _USUAL_LIFE = 0.35  # seconds until a kill, on average; a batch that is left alone takes about one
 _PATIENCE = 60.0  # seconds; nothing hangs
+_MOST_STOPS = 30  # of the child that is to come to its end
 _MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
 
 
-def play(seed: int) -> Verdict:
+def play(seed: int, troubles: Collection[Trouble] = ()) -> Verdict:
     """Play a round to its end; its files are removed if all is well, and kept in the temporary folder if not.
+
+    Args:
+        seed: Which round.
+        troubles: What it has beside its kills.
 
     Raises:
         RuntimeError: A child failed by itself, or did not end; the message holds the end of what it said.
     """
     folder = Path(mkdtemp(prefix=f"kill-{seed}-"))
     # Ends of generations are not spread as far as usually, so that AFTER need not be long to be long enough.
-    vendor = Sandbox(speed=SPEED, seed=seed, sigma=0.2, max_concurrent=JOBS // 2, file_size=128 * 1024, faults=_FAULTS)
+    vendor = troubled(
+        frozenset(troubles),
+        folder / "clock",
+        seed,
+        speed=SPEED,
+        sigma=0.2,
+        max_concurrent=JOBS // 2,
+        file_size=128 * 1024,
+        faults=_FAULTS,
+    )
     dice = Random(seed)  # noqa: S311 - a plan that can be repeated
     lives = [dice.expovariate(1 / _USUAL_LIFE) for _ in range(dice.randint(1, _MOST_KILLS))]
     with SandboxThread(vendor) as sandbox:
-        verdict = Round(sandbox, folder, "report" if seed % 2 else "resubmit").play(lives)
+        verdict = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles).play(lives)
     if verdict.good:
         shutil.rmtree(folder)
     return verdict
@@ -60,11 +79,13 @@ class Round:
         sandbox: The vendor, of the speed that the child counts on.
         folder: An empty one, for the batch's journal and files.
         then: What becomes of submits that left no trace.
+        troubles: What the children have to live with.
     """
 
     _sandbox: Sandbox
     _folder: Path
     _then: Then
+    _troubles: Collection[Trouble] = ()
     _runs: int = field(default=0, init=False)
     _kills: int = field(default=0, init=False)
     _doubtful: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
@@ -96,35 +117,43 @@ class Round:
         return reported
 
     def _run_to_its_end(self, jobs: int) -> set[str]:
-        with self._child(jobs) as child:
-            try:
-                said, _ = child.communicate(timeout=_PATIENCE)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                raise RuntimeError(f"round {self._sandbox.seed}: a child hangs:\n{self._log()}") from None
-        self._check(child)
-        return set(said.split())
+        for _ in range(_MOST_STOPS):
+            with self._child(jobs) as child:
+                try:
+                    said, _ = child.communicate(timeout=_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    raise RuntimeError(f"round {self._sandbox.seed}: a child hangs:\n{self._log()}") from None
+            self._check(child, AGAIN)
+            if child.returncode == 0:
+                return set(said.split())
+        raise RuntimeError(f"round {self._sandbox.seed}: its child is stopped again and again:\n{self._log()}")
 
     def _killed(self, life: float) -> bool:
-        """Start a child and kill it so many seconds later; False if it has ended by itself before."""
-        with self._child(JOBS) as child:
-            try:
-                child.wait(life)
-            except subprocess.TimeoutExpired:
-                child.kill()
-            else:
-                self._check(child)
-                return False
-        self._kills += 1
+        """Start a child and kill it so many seconds later; False if it has ended by itself before.
+
+        Where it reads its own journal, another is started beside it, which is to be refused as long as it lives.
+        """
+        with ExitStack() as children:
+            both = [children.enter_context(self._child(JOBS)) for _ in range(1 + ("reader" in self._troubles))]
+            until = monotonic() + life
+            for child in both:
+                try:
+                    child.wait(max(0.0, until - monotonic()))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    self._kills += 1
+                else:
+                    self._check(child, AGAIN, REFUSED)
         self._doubtful |= self._names_in_doubt()
-        return True
+        return all(child.returncode != 0 for child in both)
 
     def _child(self, jobs: int) -> subprocess.Popen[str]:
         """A child that has begun. Its log goes to a file that all children of a round share."""
         self._runs += 1
         with self._log_file.open("a", encoding="utf-8") as log:
             child = subprocess.Popen(  # noqa: S603 - our own
-                [sys.executable, "-m", "benchmarks.kill.child", str(self._folder), str(jobs), self._then],
+                [*_CHILD, str(self._folder), str(jobs), self._then, *self._troubles],
                 cwd=_ROOT,
                 env=os.environ | {"AIMLAPI_API_KEY": self._sandbox.api_key, "AIMLAPI_BASE_URL": self._sandbox.url},
                 stdout=subprocess.PIPE,
@@ -136,8 +165,8 @@ class Round:
             self._check(child)
         return child
 
-    def _check(self, child: subprocess.Popen[str]) -> None:
-        if child.returncode != 0:
+    def _check(self, child: subprocess.Popen[str], *other_ends: int) -> None:
+        if child.returncode not in (0, *other_ends):
             seed, code = self._sandbox.seed, child.returncode
             raise RuntimeError(f"round {seed}: a child ended with code {code}:\n{self._log()}")
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-__all__ = ["AFTER", "BEGUN", "JOBS", "SPEED", "Then", "key_of"]
+__all__ = ["AFTER", "AGAIN", "BEGUN", "JOBS", "REFUSED", "SPEED", "TROUBLES", "Then", "Trouble", "key_of"]
 
 Then: TypeAlias = Literal["report", "resubmit"]
+
+Trouble: TypeAlias = Literal["suspend", "skew", "gateway", "log", "reader"]
+
+TROUBLES: tuple[Trouble, ...] = ("suspend", "skew", "gateway", "log", "reader")
+"""What a round can have beside its kills, see the package."""
+
+AGAIN = 3
+"""The exit code of a child that was stopped, and has to be run again."""
+
+REFUSED = 4
+"""That of one that cannot have the journal, since another has it."""
 
 JOBS = 60
 

@@ -5,8 +5,9 @@ command; ``options`` and ``wishes`` are what many of them take, ``connect`` make
 
 A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
 with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
-sees through to their files, and ``interrupts`` knows Ctrl-C. ``progress`` shows how far a session is: ``board`` says
-what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put things in words.
+sees through to their files, and ``interrupts`` knows Ctrl-C, SIGTERM and SIGHUP. ``progress`` shows how far a session
+is: ``board`` says what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put
+things in words.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kling_async.cli.exits import Exit
+from kling_async.cli.interrupts import exit_of, heeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the command's name; by default that of the process.
     """
     try:
+        with heeded():
+            return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt as interrupt:
+        return exit_of(interrupt)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
         # Imported here: without the extra there is still something to say.
         from kling_async.cli.app import run  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -38,6 +48,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write('kling-async needs its extra: python -m pip install "kling_async[cli]"\n')
         return Exit.USAGE
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    return run(sys.argv[1:] if arguments is None else arguments)
+    return run(arguments)

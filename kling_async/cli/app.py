@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
 from kling_async.cli.exits import Exit
+from kling_async.cli.interrupts import exit_of
 from kling_async.cli.rows import BadRows, told
 from kling_async.cli.terminal import LogLines, Terminal
 
@@ -19,7 +20,7 @@ __all__ = ["app", "run"]
 
 _EPILOGUE = """
 Exit codes: 0 all done, 1 something failed, 2 wrong usage and nothing was done, 3 it stopped early and can go on,
-130 interrupted by Ctrl-C.
+130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 
 The API key is read from the environment variable AIMLAPI_API_KEY, or from a file with --key-file. Without one,
 everything can be tried with --sandbox. Results go to standard output, progress and messages to standard error.
@@ -63,9 +64,9 @@ def run(arguments: Sequence[str]) -> int:
     logging.getLogger("kling_async").addHandler(log)
     try:
         return _dispatch(arguments, terminal)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         terminal.say("interrupted", "yellow")
-        return Exit.INTERRUPTED
+        return exit_of(interrupt)
     finally:
         logging.getLogger("kling_async").removeHandler(log)
 

@@ -13,6 +13,7 @@ from kling_async import KlingError
 from kling_async.cli.exits import Exit
 from kling_async.cli.figures import count, one_line
 from kling_async.cli.film import flaw
+from kling_async.cli.interrupts import run
 from kling_async.cli.progress import progress
 from kling_async.cli.report import Outcome, Report, flaws, lines
 from kling_async.cli.scenes import scenes
@@ -74,7 +75,7 @@ class Demo:
         """
         sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
         self.output.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(self._produce(sandbox, terminal))
+        report = run(self._produce(sandbox, terminal), lambda: terminal.end("interrupted at once"))
         report = evolve(report, outcomes=tuple(map(_checked, report.outcomes)))
         _tell(report, self.output, terminal)
         return Exit.OK if report.is_good else Exit.FAILED

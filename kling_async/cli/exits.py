@@ -18,5 +18,9 @@ class Exit(IntEnum):
     """It was asked for what it cannot do, and did nothing."""
     STOPPED = 3
     """It ended early, and can go on: out of credits, at the limit on spending, or before the vendor was done."""
+    HUNG_UP = 129
+    """SIGHUP, as when its terminal is closed. As after Ctrl-C."""
     INTERRUPTED = 130
     """Ctrl-C. What was under way is saved; standard error says how to go on."""
+    TERMINATED = 143
+    """SIGTERM. As after Ctrl-C."""

@@ -1,8 +1,11 @@
-"""What a journal knows of jobs whose files may have been fetched already."""
+"""What a journal knows of jobs whose files may have been fetched already, and journals that last only until then."""
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,22 @@ from kling_async import read_journal
 if TYPE_CHECKING:
     from kling_async import Record
 
-__all__ = ["file_of", "records_of"]
+__all__ = ["discard_if_passing", "file_of", "passing_journal", "records_of"]
+
+_PASSING = re.compile(r"generate-[0-9a-f]{8}\.db")
+
+
+def passing_journal(folder: Path) -> Path:
+    """Where to keep a journal that is needed only until what was bought is in this folder."""
+    return folder / f"generate-{secrets.token_hex(4)}.db"
+
+
+def discard_if_passing(journal: Path) -> None:
+    """Remove such a journal, with what stands beside it; any other stays."""
+    if _PASSING.fullmatch(journal.name):
+        for file in journal.parent.glob(f"{journal.name}*"):
+            with suppress(OSError):  # it is in nobody's way
+                file.unlink()
 
 
 def records_of(journal: Path) -> dict[str, Record]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
 from rich.console import Console
@@ -15,7 +18,7 @@ from rich.text import Text
 from kling_async.cli.figures import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from typing import TextIO
 
 __all__ = ["LogLines", "Terminal"]
@@ -27,6 +30,37 @@ def _console(stream: TextIO) -> Console:
         # A prompt may hold what the terminal's encoding does not; that is no reason to end.
         reconfigure(errors="replace")
     return _Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+class _Lenient:
+    """Standard error, on which nobody may be left to read, as after a hangup: what it does not take is dropped.
+
+    Whoever spends money has to end in order all the same. Where it broke once nothing more goes: what is left in its
+    buffer would fail again at the end of the process, and change its exit code.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropping():
+            self._stream.flush()
+
+    @contextmanager
+    def _dropping(self) -> Generator[None]:
+        try:
+            yield
+        except OSError:
+            with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
 
 
 class _Console(Console):
@@ -46,12 +80,12 @@ class Terminal:
 
     Attributes:
         out: For results.
-        err: For progress and messages.
+        err: For progress and messages, which are dropped where it takes none.
         as_json: Whether results are JSON lines, which appear while there is progress to show.
     """
 
     out: Console = field(factory=lambda: _console(sys.stdout))
-    err: Console = field(factory=lambda: _console(sys.stderr))
+    err: Console = field(factory=lambda: _console(cast("TextIO", _Lenient(sys.stderr))))
     as_json: bool = False
 
     def say(self, message: str, style: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
@@ -12,22 +11,22 @@ from attrs import Factory, define, field, frozen
 from kling_async import SpendLimitReached, State
 from kling_async.cli.collector import Collector, Item
 from kling_async.cli.connect import connected, key_of
-from kling_async.cli.exits import Exit
 from kling_async.cli.figures import count
-from kling_async.cli.interrupts import run
+from kling_async.cli.interrupts import exit_of, run, told
 from kling_async.cli.names import Names, named, short, usual_name
 from kling_async.cli.phrases import command
 from kling_async.cli.progress import progress
-from kling_async.cli.recorded import file_of
+from kling_async.cli.recorded import discard_if_passing, file_of
 from kling_async.cli.tags import label_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from kling_async import Job, KlingSession, Record
     from kling_async.cli.board import Board
     from kling_async.cli.collector import Tally
+    from kling_async.cli.exits import Exit
     from kling_async.cli.options import Connection, Running
     from kling_async.cli.terminal import Terminal
 
@@ -77,10 +76,12 @@ class Work:
         self.output.mkdir(parents=True, exist_ok=True)
         try:
             tally = run(self._run(total, do), self._say_last_words)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             self.terminal.say(self._how_to_go_on("interrupted;"), "yellow")
-            return Exit.INTERRUPTED
+            return exit_of(interrupt)
         self._sum_up(tally)
+        if not (tally.stopped or tally.unfetched):
+            discard_if_passing(self.journal)
         return tally.exit
 
     async def _run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> Tally:
@@ -96,18 +97,10 @@ class Work:
             progress(kling, self.terminal, total, pace=1 / self.connection.pace) as board,
         ):
             shop = Workshop(self, kling, board)
-            async with self._told_when_interrupted():
+            async with told(self.terminal):
                 await do(shop)
                 self._is_entered = True
                 return await shop.collector.collect(shop.items)
-
-    @asynccontextmanager
-    async def _told_when_interrupted(self) -> AsyncGenerator[None]:
-        try:
-            yield
-        except asyncio.CancelledError:
-            self.terminal.say("stopping, and saving what is under way; Ctrl-C again stops at once", "yellow")
-            raise
 
     def _say_last_words(self) -> None:
         self.terminal.end(self._how_to_go_on("interrupted at once;"))

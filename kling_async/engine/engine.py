@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -113,20 +114,17 @@ class Engine:
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
-        await self._journal.open()
-        try:
+        async with AsyncExitStack() as closing:  # each step is taken, whatever those before it came to
+            await self._journal.open()
+            closing.push_async_callback(self._journal.close)
+            closing.push_async_callback(self.memory.retain)
+            closing.callback(self.events.close)
+            closing.callback(self._settle_all)  # what is left, if even settling in turns was cancelled
+            closing.push_async_callback(self._settle_in_turns)
+            closing.callback(self.close)
             await self.memory.recall()
             await self._reopen()
             await self._work(ready, stop)
-        finally:
-            self.close()
-            try:
-                await self._settle_in_turns()
-            finally:
-                self._settle(self.roster.watches())  # what is left, if even this was cancelled
-                self.events.close()
-                await self.memory.retain()
-                await self._journal.close()
 
     async def _reopen(self) -> None:
         """Go on with what an earlier session on this journal left open."""
@@ -185,6 +183,9 @@ class Engine:
         for first in range(0, len(watches), _CHUNK):
             self._settle(watches[first : first + _CHUNK])
             await asyncio.sleep(0)
+
+    def _settle_all(self) -> None:
+        self._settle(self.roster.watches())
 
     def _settle(self, watches: list[Watch]) -> None:
         for watch in watches:

@@ -77,7 +77,8 @@ class SQLiteJournal:
         cached, and otherwise as long as the disk takes.
 
         Raises:
-            JournalError: It is owned by another session, corrupt, of a newer version, or no journal.
+            JournalError: It is owned by another session, corrupt, of a newer version, or no journal; or there is no
+                thread to write it in.
         """
         if self._writer is not None:
             raise JournalError(f"journal {self.path}: it is open already")
@@ -88,7 +89,7 @@ class SQLiteJournal:
             self._generations = await wrap_future(writer.ask(table.generations))
         except BaseException:
             self._writer = None
-            writer.leave()
+            await writer.stop()
             raise
         self._newest, self._lost = Newest(), None
 
@@ -196,7 +197,7 @@ class SQLiteJournal:
         await self._ask(partial(table.retain, text=text))
 
     async def close(self) -> None:
-        """Write what was noted, and let go of the file. Cancelled, it is done without being waited for.
+        """Write what was noted, and let go of the file. Cancelled, it still returns only then.
 
         Raises:
             JournalError: Something could not be written, and is lost.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 from asyncio import wrap_future
@@ -9,6 +10,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from anyio import CancelScope
 
 from kling_async.errors import JournalError
 from kling_async.journal import table
@@ -62,41 +65,44 @@ class Writer:
         self._thread = Thread(target=self._run, name=f"kling_async journal {path.name}", daemon=True)
 
     async def start(self) -> None:
-        """Open the file.
+        """Open the file; whatever comes of it, even a cancellation, `stop` is to follow.
 
         Raises:
-            JournalError: It cannot be used.
+            JournalError: It cannot be used, or there is no thread to be had.
         """
         for future in (self._opened, self._ended):
             future.set_running_or_notify_cancel()  # those who wait for it may be cancelled, it cannot
         try:
             self._thread.start()
-        except RuntimeError as error:  # the system has no room for another one
-            raise JournalError(f"journal {self._path}: it needs a thread: {error}") from error
+        except RuntimeError as error:
+            self._ended.set_result(None)
+            raise JournalError(f"journal {self._path}: there is no thread to write it in: {error}") from error
         atexit.register(self._finish)
-        try:
-            await wrap_future(self._opened)
-        except JournalError:
-            self._finish()
-            raise
+        await wrap_future(self._opened)
 
     async def stop(self) -> str | None:
         """Write what is left, and close the file; the reason if something could not be written.
 
-        Cancelled, it leaves that to the thread.
+        Cancelled, it still returns only then, and the cancellation comes out: the file can be had by others at once.
         """
-        self.leave()
-        reason = await wrap_future(self._ended)
-        self._finish()
-        return reason
-
-    def leave(self) -> None:
-        """Have the thread write what is left and close the file, without waiting for it."""
         self._inbox.close()
+        ended = wrap_future(self._ended)
+        interruption: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                with CancelScope(shield=True):  # a cancelled scope would cancel this wait again and again
+                    await asyncio.wait({ended})
+            except asyncio.CancelledError as cancellation:
+                interruption = cancellation
+        self._finish()
+        if interruption is not None:
+            raise interruption
+        return ended.result()
 
     def _finish(self) -> None:
-        self.leave()
-        self._thread.join()
+        self._inbox.close()
+        if self._thread.is_alive():
+            self._thread.join()
         atexit.unregister(self._finish)
 
     def put(self, write: Write) -> None:

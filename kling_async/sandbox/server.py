@@ -83,7 +83,7 @@ class Sandbox(Settings):
     async def __aenter__(self) -> Self:
         if self._runner is not None:
             raise ConfigurationError(f"the sandbox is running already, at {self.url}")
-        runner = web.AppRunner(make_application(self._vendor), access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         self._runner = runner
         await runner.setup()
         try:
@@ -99,6 +99,9 @@ class Sandbox(Settings):
     ) -> None:
         if self._runner is not None:
             await self._stop(self._runner)
+
+    def _application(self) -> web.Application:
+        return make_application(self._vendor)
 
     async def _stop(self, runner: web.AppRunner) -> None:
         self._runner = None

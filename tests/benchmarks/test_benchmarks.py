@@ -1,28 +1,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import run
 
 from benchmarks.figure import Figure
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """What one quick run of everything printed, and wrote."""
     file = tmp_path_factory.mktemp("figures") / "figures.json"
-    done = run("--quick", "--json", str(file))
+    done = run("benchmarks", "--quick", "--json", str(file))
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text("utf-8"))
 
@@ -104,7 +96,7 @@ def test_the_journals_that_are_opened_hold_the_jobs_that_are_told(quick: tuple[s
 
 
 def test_an_unknown_measurement_is_refused_by_name() -> None:
-    done = run("speed")
+    done = run("benchmarks", "speed")
 
     assert done.returncode == 2
     assert "speed" in done.stderr

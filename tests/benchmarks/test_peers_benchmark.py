@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import PATIENCE, run, run_program
 
 from benchmarks.peers import plot
 from benchmarks.peers.cell import CONDITIONS, Cell
@@ -25,6 +25,8 @@ from benchmarks.peers.vendor.ledger import Ledger
 from benchmarks.peers.vendor.protocols import Counter
 from benchmarks.peers.vendor.room import WaitingRoom
 from benchmarks.peers.vendor.terms import Terms
+
+pytestmark = pytest.mark.timeout(PATIENCE)  # most start processes
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = {each.name: each for each in SETTINGS}
@@ -183,8 +185,7 @@ async def test_held_requests_are_answered_in_the_order_of_their_instants(tmp_pat
 
 def child(program: str, *arguments: str) -> Any:
     """What a program prints as JSON, in a process whose clocks and sockets it may change."""
-    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    done = run_program(sys.executable, "-c", textwrap.dedent(program), *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -430,9 +431,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str,
     """What one small run of the command printed, and the runs it wrote."""
     file = tmp_path_factory.mktemp("peers") / "peers.json"
     arguments = ["--quick", "--jobs", "6", "--conditions", "plain", "lost", "--json", str(file), "--only", *FAST]
-    done = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-m", "benchmarks.peers", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run("benchmarks.peers", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text("utf-8"))["runs"]
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Any
 
+import programs
 import pytest
 
 from benchmarks.policy.batch import Generation, Vendor, run
@@ -24,7 +22,6 @@ from benchmarks.policy.world import World
 from kling_async.api.results import Status
 from kling_async.pacing.cadence import FixedCadence
 
-ROOT = Path(__file__).parents[2]
 FIVE = Truth(330.0)
 WORLD = World({5: FIVE})
 TEN_SECONDS = Policy("", "", lambda _: FixedCadence(interval=10.0))
@@ -40,14 +37,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
     """What one quick run printed, and wrote."""
     folder = tmp_path_factory.mktemp("policy")
     files = ["--json", str(folder / "figures.json"), "--markdown", str(folder / "tables.md")]
-    command = [sys.executable, "-m", "benchmarks.policy", "--quick", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
+    done = programs.run("benchmarks.policy", "--quick", *files)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / "tables.md").read_text("utf-8")
     return done.stdout, json.loads((folder / "figures.json").read_text("utf-8"))
 
 
-@pytest.mark.timeout(180)
 def test_everybody_is_in_the_tables_and_in_the_data(quick: tuple[str, dict[str, Any]]) -> None:
     text, data = quick
     names = {row["policy"] for row in data["rows"]}
@@ -57,14 +52,12 @@ def test_everybody_is_in_the_tables_and_in_the_data(quick: tuple[str, dict[str, 
     assert text.count("\n") == len(data["rows"]) + len(data["targets"]) + 5
 
 
-@pytest.mark.timeout(180)
 def test_every_kind_of_scenario_is_played(quick: tuple[str, dict[str, Any]]) -> None:
     scenarios = {row["scenario"] for row in quick[1]["rows"]}
     for kind in ("5 s video", "at once", "in flight", "queue", "a day"):
         assert any(kind in scenario for scenario in scenarios)
 
 
-@pytest.mark.timeout(180)
 def test_nobody_beats_the_optimum_and_ours_comes_close(quick: tuple[str, dict[str, Any]]) -> None:
     rows = [row for row in quick[1]["rows"] if row["scenario"] == "5 s video" and row["share"] is not None]
     shares = {row["policy"]: row["share"] for row in rows}
@@ -187,6 +180,7 @@ def shuffled(seed: int) -> list[Generation]:
     return [Generation(0.0, 5, each) for each in durations]
 
 
+@pytest.mark.timeout(programs.PATIENCE)  # half a minute of computing, on a machine that has nothing else to do
 @pytest.mark.parametrize(("rate", "step"), [(1.0, 5.0), (10.0, 1.0)])
 def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, step: float) -> None:
     spell = 100.0 / rate

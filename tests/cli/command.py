@@ -44,7 +44,7 @@ def run_child(command: Sequence[str], *, cwd: Path | None = None, **changes: str
 
 
 def start(*arguments: str, stderr: int = subprocess.PIPE, **changes: str) -> subprocess.Popen[str]:
-    """Start the command and leave it running; Ctrl-C reaches it even where this process ignores it."""
+    """Start the command and leave it running; signals reach it even where this process ignores them."""
     return subprocess.Popen(  # noqa: S603 - this project's own program
         [sys.executable, "-c", _WITH_INTERRUPTS, *arguments],
         env=environment(PYTHONUNBUFFERED="1", **changes),
@@ -58,12 +58,14 @@ def start(*arguments: str, stderr: int = subprocess.PIPE, **changes: str) -> sub
 _WITH_INTERRUPTS = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for other in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+    signal.signal(getattr(signal, other), signal.SIG_DFL)
 from kling_async.cli import main
 sys.exit(main())
 """
 
 
-def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Send a Ctrl-C, and return what the process wrote from then on."""
-    process.send_signal(signal.SIGINT)
+def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[str, str]:
+    """Send a Ctrl-C, or another signal, and return what the process wrote from then on."""
+    process.send_signal(number)
     return process.communicate(timeout=PATIENCE)

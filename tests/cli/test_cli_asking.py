@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import Listing, LiveModel, Pricing, Rate, Record, State, TextToVideo, models
+from kling_async import Listing, LiveModel, Pricing, Rate, Record, State, TextToVideo, models, read_journal
 from kling_async.cli.commands.models import _price
 from kling_async.cli.film import flaw
 from kling_async.sandbox import Faults
@@ -40,6 +40,7 @@ def test_generate_prints_the_path_of_the_video(kling: Kling, vendor: Sandbox, tm
     assert f"accepted as {bought(vendor)}" in done.err
     (submit,) = vendor.ledger.submits
     assert submit.body == {"model": MASTER, "prompt": "A red fox!", "duration": 5, "cfg_scale": 0.5}
+    assert list(path.parent.iterdir()) == [path]  # its journal has done its service
 
 
 def test_generate_from_an_image(kling: Kling, vendor: Sandbox) -> None:
@@ -73,10 +74,11 @@ def test_a_request_that_cannot_be_sent_is_wrong_usage(arguments: list[str], klin
     assert not vendor.ledger.submits
 
 
-def test_a_generation_that_fails_says_why(kling: Kling, vendor: Sandbox) -> None:
+def test_a_generation_that_fails_says_why(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     vendor.faults = Faults(error_outcome=1.0)
     done = kling("generate", "a fox", *QUICK, "--json")
     assert (done.code, [one["error"]["type"] for one in done.facts]) == (1, ["GenerationFailed"])
+    assert not list(tmp_path.glob("videos/*"))
     assert "GenerationFailed: " in done.err
 
 
@@ -87,17 +89,20 @@ def test_a_video_that_cannot_be_had_now_is_paid_for_all_the_same(
     folder.mkdir()
     monkeypatch.setattr("kling_async.cli.commands.generate.free", lambda *_: folder)  # a folder is no file to write
     done = kling("generate", "a fox", *QUICK)
-    again = f"kling-async download {bought(vendor)} -o videos --speed 2000"
+    (journal,) = (tmp_path / "videos").glob("generate-*.db")
     assert done.code == 3
     assert "DownloadError: " in done.err
-    assert again in done.err.replace("'", "")
+    assert f"accepted as {bought(vendor)}" in done.err
+    assert f"kling-async resume {journal.relative_to(tmp_path)} -o videos --speed 2000" in done.err.replace("'", "")
+    assert read_journal(journal).counts() == {State.COMPLETED: 1}
 
 
-def test_a_refused_submit_fails(kling: Kling, vendor: Sandbox) -> None:
+def test_a_refused_submit_fails(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     vendor.credits = 0.0
     done = kling("generate", "a fox")
     assert (done.code, done.out) == (1, "")
     assert "OutOfCredits: " in done.err
+    assert not list(tmp_path.glob("videos/*"))
 
 
 def test_download_by_id_and_fetch_tell_of_a_generation_bought_elsewhere(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async.cli.commands.batch import _Batch
-from kling_async.cli.interrupts import run
+from kling_async.cli.interrupts import Interrupted, exit_of, heeded, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,10 @@ def no_words() -> None:
     raise AssertionError("nobody asked for the end")
 
 
-async def interrupted(times: int) -> str:
-    """Work during which Ctrl-C comes so many times."""
+async def interrupted(times: int, number: int = signal.SIGINT) -> str:
+    """Work during which Ctrl-C, or another signal, comes so many times."""
     for _ in range(times):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
     for _ in range(9):
         await asyncio.sleep(0)
     return "done"
@@ -66,12 +66,43 @@ def test_ctrl_c_twice_ends_the_process_after_last_words(monkeypatch: pytest.Monk
     assert happened == ["words", 130]
 
 
-def test_who_ignores_ctrl_c_goes_on_doing_so() -> None:
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_comes_twice_does_not_hasten_the_end(name: str) -> None:
+    with heeded(), pytest.raises(Interrupted) as caught:
+        run(interrupted(3, getattr(signal, name)), no_words)
+    assert caught.value.exit == 128 + getattr(signal, name)
+
+
+def test_ctrl_c_after_another_signal_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[object] = []
+    monkeypatch.setattr(os, "_exit", happened.append)
+
+    async def work() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await interrupted(1)
+
+    with heeded(), pytest.raises(Interrupted):
+        run(work(), lambda: happened.append("words"))
+    assert happened == ["words", 130]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_commands_without_a_loop_are_interrupted_as_by_ctrl_c(name: str) -> None:
+    usual = signal.getsignal(getattr(signal, name))
+    with pytest.raises(Interrupted) as caught, heeded():
+        signal.raise_signal(getattr(signal, name))
+    assert exit_of(caught.value) == 128 + getattr(signal, name)
+    assert signal.getsignal(getattr(signal, name)) is usual
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_who_ignores_a_signal_goes_on_doing_so(name: str) -> None:
+    usual = signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
-        assert run(interrupted(1), no_words) == "done"
+        with heeded():
+            assert run(interrupted(1, getattr(signal, name)), no_words) == "done"
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(getattr(signal, name), usual)
 
 
 def test_work_runs_in_any_thread() -> None:

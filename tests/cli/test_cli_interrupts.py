@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from command import PATIENCE, interrupt, run, start
+from command import COMMAND, PATIENCE, environment, interrupt, run, start
 
 from kling_async import State, read_journal
 from kling_async.cli.film import flaw
@@ -18,13 +22,13 @@ from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kling_async.sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
 
 JOBS = 12
+ENDS = pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 
 
 @pytest.fixture
@@ -66,16 +70,17 @@ def resumption(err: str) -> list[str]:
     return shlex.split(line.partition("go on with: ")[2])[1:]
 
 
+@ENDS
 @pytest.mark.kling_sandbox(speed=60)
-def test_ctrl_c_saves_and_the_command_it_offers_finishes_the_batch(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
+    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, name: str, code: int
 ) -> None:
     second_file, look = when(lambda occasion: occasion == 2)
     kling_sandbox.faults = Faults(expired_url={"file": look})
     with start(*batch(tmp_path, "--speed", "60", "--max-in-flight", "8"), **place) as process:
         assert second_file.wait(PATIENCE)
-        out, err = interrupt(process)
-    assert (process.returncode, out) == (130, "")
+        out, err = interrupt(process, getattr(signal, name))
+    assert (process.returncode, out) == (code, "")
     assert "stopping, and saving what is under way; Ctrl-C again stops at once" in err
     assert "Traceback" not in err
     states = Counter(record.state for record in read_journal(tmp_path / "batch.db").records())
@@ -140,21 +145,101 @@ def test_what_a_killed_batch_may_have_sent_is_sent_again_only_on_request(
     assert_complete(tmp_path, kling_sandbox)
 
 
-@pytest.mark.kling_sandbox(speed=20)
-def test_a_generation_that_was_interrupted_can_be_had_by_its_id(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+def generate(tmp_path: Path) -> list[str]:
+    return ["generate", "a fox", "-o", str(tmp_path / "out"), "--speed", "200"]
+
+
+def assert_delivered(tmp_path: Path, sandbox: Sandbox) -> None:
+    """One video was bought, and is all there is in the folder."""
+    assert len(sandbox.ledger.purchases) == 1
+    (video,) = (tmp_path / "out").iterdir()
+    assert flaw(video, None) is None
+
+
+@ENDS
+@pytest.mark.parametrize("moment", ["submit", "poll"])
+@pytest.mark.kling_sandbox(speed=200)
+def test_a_generation_that_was_interrupted_is_had_with_the_command_it_offers(
+    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, moment: str, name: str, code: int
 ) -> None:
-    first_poll, look = when(lambda _: True)
-    kling_sandbox.faults = Faults(rate_limited={"poll": look})
-    with start("generate", "a fox", "-o", str(tmp_path / "out"), "--speed", "20", **place) as process:
-        assert first_poll.wait(PATIENCE)
-        out, err = interrupt(process)
-    assert (process.returncode, out) == (130, "")
+    seen, look = when(lambda _: True)
+    # The answer to a submit takes its time, so that the signal comes before it.
+    kling_sandbox.faults = Faults(slow={moment: lambda occasion: look(occasion) or True}, slow_seconds=1.0)
+    with start(*generate(tmp_path), **place) as process:
+        assert seen.wait(PATIENCE)
+        out, err = interrupt(process, getattr(signal, name))
+    kling_sandbox.faults = Faults()
+    assert (process.returncode, out) == (code, "")
+    assert "Traceback" not in err
     (said,) = [line for line in err.splitlines() if line.startswith("interrupted; get the video with: ")]
     done = run(*shlex.split(said.partition("with: ")[2])[1:], **place)
     assert done.returncode == 0, done.stderr
+    assert_delivered(tmp_path, kling_sandbox)
+
+
+@pytest.mark.kling_sandbox(speed=200)
+def test_a_generation_that_was_killed_while_its_submit_was_answered_is_found_again(
+    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+) -> None:
+    seen, look = when(lambda _: True)
+    kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or True}, slow_seconds=0.2)
+    with start(*generate(tmp_path), **place) as process:
+        assert seen.wait(PATIENCE)
+        process.kill()
+    (journal,) = (tmp_path / "out").glob("generate-*.db")
+    done = run("resume", str(journal), "-o", str(tmp_path / "out"), "--speed", "200", **place)
+    assert done.returncode == 0, done.stderr
+    assert_delivered(tmp_path, kling_sandbox)
+
+
+def test_a_generation_that_was_interrupted_before_it_was_sent_leaves_nothing(
+    place: dict[str, str], tmp_path: Path
+) -> None:
+    with start(*generate(tmp_path), **place | {"AIMLAPI_BASE_URL": "http://127.0.0.1:9"}) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        _, err = interrupt(process, signal.SIGTERM)
+    assert (process.returncode, err.splitlines()[-1]) == (143, "interrupted; nothing was bought")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@ENDS
+@pytest.mark.kling_sandbox(speed=200)
+def test_a_download_that_is_interrupted_says_how_to_go_on(
+    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, name: str, code: int
+) -> None:
+    assert run(*generate(tmp_path), **place).returncode == 0
+    (bought,) = kling_sandbox.ledger.purchases
+    seen, look = when(lambda _: True)
+    kling_sandbox.faults = Faults(slow={"file": lambda occasion: look(occasion) or True}, slow_seconds=2.0)
+    with start("download", bought, "-o", str(tmp_path / "here"), **place) as process:
+        assert seen.wait(PATIENCE)
+        _, err = interrupt(process, getattr(signal, name))
+    assert process.returncode == code
+    kling_sandbox.faults = Faults()
+    done = run(*resumption(err), **place)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has namespaces of processes")
+@pytest.mark.kling_sandbox(speed=200)
+def test_the_first_process_of_a_container_ends_in_order(
+    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+) -> None:
+    alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("this system lets nobody make a namespace")
+    seen, look = when(lambda _: True)
+    kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or True}, slow_seconds=1.0)
+    command = [*alone, *COMMAND, *generate(tmp_path)]
+    with subprocess.Popen(command, env=environment(**place), stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert seen.wait(PATIENCE)
+        (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert "interrupted; get the video with: " in err
     assert len(kling_sandbox.ledger.purchases) == 1
-    assert flaw(tmp_path / "out" / done.stdout.strip().rpartition("/")[2], None) is None
 
 
 @pytest.mark.kling_sandbox(speed=20)

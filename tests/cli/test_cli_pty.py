@@ -5,7 +5,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command import QUICK, start
+from command import PATIENCE, QUICK, environment, start
+
+from kling_async import State, read_journal
 
 if sys.platform == "win32":
     pytest.skip("Windows has no pseudo-terminals in the standard library", allow_module_level=True)
@@ -14,12 +16,14 @@ import fcntl
 import pty
 import signal
 import struct
+import subprocess
 import termios
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kling_async.sandbox import Sandbox
 
 SIX = ["--jobs", "6", *QUICK]
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
@@ -90,7 +94,8 @@ def test_a_dumb_terminal_gets_plain_lines(terminal: tuple[int, int], tmp_path: P
     assert "6 of 6; 6 done; " in drawn
 
 
-def test_ctrl_c_gives_the_cursor_back(terminal: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_gives_the_cursor_back(terminal: tuple[int, int], tmp_path: Path, name: str, code: int) -> None:
     near, far = terminal
     drawn = ""
     reading = pieces(near)
@@ -99,10 +104,36 @@ def test_ctrl_c_gives_the_cursor_back(terminal: tuple[int, int], tmp_path: Path)
             drawn += piece
             if "24 generating" in drawn:
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         drawn += "".join(reading)
         process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert drawn.rindex(SHOW) > drawn.rindex(HIDE)
     assert "interrupted" in drawn[drawn.rindex(SHOW) :]
     assert "Traceback" not in drawn
+
+
+_IN_ITS_OWN = """
+import os, sys
+os.login_tty(0)
+os.execv(sys.executable, [sys.executable, "-m", "kling_async", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.kling_sandbox(speed=20)
+def test_a_terminal_that_is_closed_loses_nothing(kling_sandbox: Sandbox, tmp_path: Path) -> None:
+    """The kernel sends SIGHUP, and refuses every byte from then on."""
+    (tmp_path / "b.csv").write_text("prompt\n" + "a fox\n" * 8)
+    near, far = pty.openpty()
+    settings = environment(AIMLAPI_BASE_URL=kling_sandbox.url, AIMLAPI_API_KEY=kling_sandbox.api_key)
+    command = [sys.executable, "-c", _IN_ITS_OWN, "batch", "b.csv", "-o", "out", "--speed", "20"]
+    with subprocess.Popen(command, cwd=tmp_path, env=settings, stdin=far, start_new_session=True) as process:  # noqa: S603
+        os.close(far)
+        drawn = ""
+        while "8 generating" not in drawn:
+            drawn += os.read(near, 65536).decode(errors="replace")
+        os.close(near)
+        process.wait(PATIENCE)
+    assert process.returncode == 129
+    assert read_journal(tmp_path / "b.db").counts() == {State.PENDING: 8}
+    assert len(kling_sandbox.ledger.purchases) == 8

@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks.kill.rounds import Round, play
-from benchmarks.kill.terms import JOBS, SPEED
+from benchmarks.kill.terms import JOBS, SPEED, TROUBLES, Trouble
 from benchmarks.kill.verdict import Verdict, judge
 from kling_async import TextToVideo
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for all rounds, on a busy machine for minutes
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +68,27 @@ def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) 
     assert verdict.purchases == JOBS + 1
 
 
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        ("skew",),
+        pytest.param(
+            TROUBLES,
+            marks=pytest.mark.xfail(
+                strict=False,
+                reason="a spoilt or late log is taken as proof, a gateway's page as final, and a reader drops the lock",
+            ),
+        ),
+    ],
+)
+def test_the_promises_hold_in_trouble_too(troubles: tuple[Trouble, ...]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = list(pool.map(partial(play, troubles=troubles), range(4)))
+
+    assert sum(verdict.purchases for verdict in verdicts) >= 3 * JOBS
+    assert [verdict for verdict in verdicts if not verdict.good] == []
+
+
 @pytest.mark.asyncio
 async def test_the_judge_sees_what_is_lost_bought_twice_missing_or_broken(tmp_path: Path) -> None:
     async with Sandbox(speed=SPEED * 10) as sandbox:
@@ -86,7 +110,7 @@ async def test_the_judge_sees_what_is_lost_bought_twice_missing_or_broken(tmp_pa
 
 
 def test_the_command_sums_its_rounds_up() -> None:
-    command = [sys.executable, "-m", "benchmarks.kill", "--rounds", "1"]
+    command = [sys.executable, "-m", "benchmarks.kill", "--rounds", "1", "--troubles"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
 
     assert done.returncode == 0, done.stderr

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -13,11 +12,15 @@ from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
+from kling_async.cli.interrupts import exit_of, run
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
 from kling_async.cli.phrases import command
 from kling_async.cli.progress import progress
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 __all__ = ["download"]
 
@@ -40,7 +43,7 @@ def download(  # noqa: D417 - what commands share is described once, in options
     terminal = Terminal(as_json=as_json)
     again = command("download", what, "-o", output, *connection.words())
     if not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
-        return asyncio.run(_one(what, output, connection, terminal))
+        return _fetch(_one(what, output, connection, terminal), terminal, again)
     work = Work(
         journal=Path(what),
         output=output,
@@ -51,6 +54,14 @@ def download(  # noqa: D417 - what commands share is described once, in options
         hold=True,
     )
     return Resumption.of(work, with_open=False).run()
+
+
+def _fetch(work: Coroutine[object, object, Exit], terminal: Terminal, again: str) -> Exit:
+    try:
+        return run(work, lambda: terminal.end(f"interrupted at once; go on with: {again}"))
+    except KeyboardInterrupt as interrupt:
+        terminal.say(f"interrupted; go on with: {again}", "yellow")
+        return exit_of(interrupt)
 
 
 async def _one(generation_id: str, output: Path, connection: Connection, terminal: Terminal) -> Exit:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async import GenerationFailed, KlingError
+from kling_async import KlingError, State
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
-from kling_async.cli.interrupts import run
+from kling_async.cli.interrupts import exit_of, run, told
 from kling_async.cli.names import free, usual_name
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
 from kling_async.cli.phrases import command, reason
 from kling_async.cli.progress import progress
+from kling_async.cli.recorded import discard_if_passing, passing_journal
 from kling_async.cli.rows import read_request
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.wishes import WISHES, Wishes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
+_OWED = frozenset({State.SUBMITTING, State.UNCERTAIN, State.PENDING, State.COMPLETED})
 _SHORT = 8  # characters of a generation's id: enough to tell one file from another
 
 
@@ -40,14 +42,16 @@ def generate(  # noqa: D417 - what commands share is described once, in options
     """Make one video, wait for it, and download it; the path of its file is printed.
 
     As soon as the vendor has accepted it, its id is shown: it is paid for, and can be had by that id from then on,
-    whatever becomes of this command.
+    whatever becomes of this command. Until the video is there, a journal in its folder, such as generate-1f8a03c7.db,
+    knows what was bought: `kling-async resume` goes on with it, and removes it in the end.
 
     Args:
         prompt: What to show.
     """
     request = read_request(wishes.cells() | {"prompt": prompt})
     request.check()
-    return _Generation(request, output, connection, Terminal(as_json=as_json)).run()
+    journal = None if connection.sandbox else passing_journal(output)  # a sandbox is gone when this ends
+    return _Generation(request, output, connection, Terminal(as_json=as_json), journal).run()
 
 
 @define(eq=False)
@@ -58,27 +62,37 @@ class _Generation:
     output: Path
     connection: Connection
     terminal: Terminal
+    journal: Path | None
     job: Job | None = None
+    path: Path | None = None
 
     def run(self) -> Exit:
         self.output.mkdir(parents=True, exist_ok=True)
         try:
             return run(self._make(), self._say_last_words)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             self.terminal.say(self._how_to_go_on("interrupted"), "yellow")
-            return Exit.INTERRUPTED
+            return exit_of(interrupt)
+        finally:
+            if self.journal is not None and not self._is_owed():
+                discard_if_passing(self.journal)
+
+    def _is_owed(self) -> bool:
+        """Whether something was or may have been bought, and the video is not here."""
+        return self.job is not None and self.path is None and self.job.state in _OWED
 
     async def _make(self) -> Exit:
         async with (
-            connected(self.connection) as kling,
+            connected(self.connection, journal=self.journal) as kling,
             progress(kling, self.terminal, 1, pace=1 / self.connection.pace),
+            told(self.terminal),
         ):
             job = self.job = kling.submit(self.request)
             try:
-                path = await self._obtain(job, kling)
+                self.path = await self._obtain(job, kling)
             except KlingError as error:
                 return self._failed(job, error)
-        self._tell(job, path, None)
+        self._tell(job, self.path, None)
         return Exit.OK
 
     async def _obtain(self, job: Job, kling: KlingSession) -> Path:
@@ -91,9 +105,9 @@ class _Generation:
     def _failed(self, job: Job, error: KlingError) -> Exit:
         self.terminal.say(reason(error), "red")
         self._tell(job, None, error)
-        if isinstance(error, GenerationFailed) or job.generation_id is None:
+        if not self._is_owed():
             return Exit.FAILED
-        self.terminal.say(self._how_to_go_on("it is paid for"), "yellow")
+        self.terminal.say(self._how_to_go_on("it is or may be paid for"), "yellow")
         return Exit.STOPPED
 
     def _tell(self, job: Job, path: Path | None, error: KlingError | None) -> None:
@@ -106,8 +120,9 @@ class _Generation:
         self.terminal.end(self._how_to_go_on("interrupted at once"))
 
     def _how_to_go_on(self, what: str) -> str:
-        generation_id = None if self.job is None else self.job.generation_id
-        if generation_id is None or self.connection.sandbox:
+        if self.journal is None:
             return what
-        again = command("download", generation_id, "-o", self.output, *self.connection.words())
+        if not self._is_owed():
+            return f"{what}; nothing was bought" if self.path is None else f"{what}; the video is {self.path}"
+        again = command("resume", self.journal, "-o", self.output, *self.connection.words())
         return f"{what}; get the video with: {again}"

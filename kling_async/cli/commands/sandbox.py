@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
 
+from kling_async.cli.interrupts import run
 from kling_async.cli.serve import read_faults, serve
 from kling_async.cli.terminal import Terminal
 from kling_async.sandbox import Sandbox
@@ -54,4 +54,5 @@ def sandbox(
         credits=credits,
         faults=read_faults(fault),
     )
-    asyncio.run(serve(vendor, Terminal()))
+    terminal = Terminal()
+    run(serve(vendor, terminal), lambda: terminal.end("interrupted at once"))
