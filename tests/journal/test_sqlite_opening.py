@@ -307,7 +307,7 @@ async def test_where_no_thread_is_to_be_had_none_is_opened(path: Path, monkeypat
     journal = SQLiteJournal(path)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(JournalError, match=r"batch\.db: it needs a thread: can't start new thread"):
+        with pytest.raises(JournalError, match=r"batch\.db: there is no thread to write it in: can't start new thread"):
             await journal.open()
     await journal.open()
     await journal.close()
