@@ -116,6 +116,8 @@ class FaultVendor:
             return "look", self.looks, shows_the_log
         if exchange.target == "/v2/billing":
             return "balance", {}, says(200, {"current_balance": 0, "currency": "USD"})
+        if exchange.target.startswith("/v1/models"):
+            return "models", {}, says(200, {"data": []})
         if exchange.target.startswith("/files/"):
             return "file", self.files, serves_the_film
         return "poll", self.polls, tells_how_far_it_is
