@@ -232,7 +232,12 @@ class Account:
     # Asking
 
     async def _ask(
-        self, message: HttpRequest, read: Callable[[HttpResponse], _T], *, tries: int = _TRIES, limit: Gcra | None = None
+        self,
+        message: HttpRequest,
+        read: Callable[[HttpResponse], _T],
+        *,
+        tries: int = _TRIES,
+        limit: Gcra | None = None,
     ) -> _T:
         """Ask until there is an answer, or trouble that does not pass. Every try counts towards the limit, if any."""
         for attempt in range(tries - 1):

@@ -73,7 +73,7 @@ class Poller:
         return None if watch.course is None else self._learner.forecast(watch.course, self._now())
 
     def over_at(self, watch: Watch) -> float:
-        """When a generation that may have been bought has ended, as good as surely; at the latest when it is given up."""
+        """When a generation that may have been bought has ended, as good as surely, or would be given up."""
         return self._roster.begun_at(watch) + min(self._patience, self._learner.longest(watch.model, watch.duration))
 
     def wait_after(self, failures: int) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kling_async.api.logbook import LogReading, are_one_model
+from kling_async.api.logbook import LogEntry, LogReading, are_one_model
 from kling_async.api.spans import span
 from kling_async.engine.alarm import Alarm
 from kling_async.engine.doubt import doubt as uncertainty
@@ -23,9 +23,8 @@ from kling_async.journal.base import State
 from kling_async.pacing.absence import FAR, NEAR, Shown, elapsed_at_vendor, stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from kling_async.api.logbook import LogEntry
     from kling_async.engine.account import Account
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
@@ -82,7 +81,8 @@ class _Look:
         begun: When it was begun, in the loop's time.
         wall: The same by the wall clock.
         skew: How far it reaches beyond that time on both sides, in seconds.
-        rows: What it has found, by name and id, newest first.
+        rows: What it has found under the names that it is for, by these and by ids, newest first.
+        shown: What it has found of this journal's POSTs, by name.
         complete: Whether its pages leave nothing out.
         broke_off: Whether it could not be read to its end.
         sent_at: When its first page was sent, by the vendor's clock, in seconds since the epoch.
@@ -92,24 +92,22 @@ class _Look:
     begun: float
     wall: float
     skew: float
-    rows: dict[str, dict[str | None, LogEntry]] = field(factory=dict[str, "dict[str | None, LogEntry]"])
+    rows: dict[str, dict[str | None, LogEntry]]
+    shown: dict[str, Shown] = field(factory=dict[str, Shown])
     complete: bool = True
     broke_off: bool = False
     sent_at: float | None = None
     ahead: float | None = None
 
-    def take(self, rows: Sequence[LogEntry], reading: LogReading, wall: float) -> None:
-        """Add the rows of a page that was received at this time."""
-        for row in rows:
-            if row.client_request_id is not None:
-                self.rows.setdefault(row.client_request_id, {}).setdefault(row.inference_id, row)
-        if self.sent_at is None and reading.began is not None:
-            self.sent_at = reading.began.timestamp()
+    def compare(self, sent_at: datetime | None, wall: float) -> None:
+        """Compare the clocks, once: a page was sent when the vendor's, and received when the wall clock showed this."""
+        if self.sent_at is None and sent_at is not None:
+            self.sent_at = sent_at.timestamp()
             self.ahead = self.sent_at - wall
 
     def under(self, names: Sequence[str]) -> list[LogEntry]:
         """The rows under these names, oldest first."""
-        return [row for name in names for row in reversed(tuple(self.rows.get(name, {}).values()))]
+        return [row for name in names for row in reversed(tuple(self.rows[name].values()))]
 
     def covers(self, doubt: _Doubt) -> bool:
         """Whether it saw every row that may be this job's."""
@@ -152,8 +150,6 @@ class Reconciler:
     def take(self, watch: Watch) -> None:
         """Look for a job's submit, soon and then ever more slowly."""
         now, inherited = self._now(), watch.begun_at == -math.inf
-        if inherited and watch.record.submitted_at is not None:
-            self._order.begin(watch.record.submitted_at)
         self._doubtful[watch.record.key] = _Doubt(watch, now if inherited else watch.begun_at, inherited)
         self._gap = self._settings.first_gap
         self._look_at = min(self._look_at, now + self._gap)
@@ -203,7 +199,8 @@ class Reconciler:
         """Look for every doubtful job once. Trouble on the way makes the look incomplete, which proves nothing."""
         doubts, wall = self._still_doubtful(), self._wall()
         may_prove = any(self._may_be_late(doubt, begun, wall) for doubt in doubts)
-        look = _Look(begun, wall, FAR if may_prove else NEAR)
+        names = {name: dict[str | None, LogEntry]() for doubt in doubts for name in doubt.names}
+        look = _Look(begun, wall, FAR if may_prove else NEAR, names)
         try:
             for start, end in self._stretches(doubts, look):
                 await self._read(look, start, end)
@@ -235,8 +232,19 @@ class Reconciler:
         reading, stretch = LogReading(overlap=1), span(None, _moment(start), _moment(end))
         while not reading.ended:
             rows = await self._account().read_log(reading, stretch, tries=_TRIES)
-            look.take(rows, reading, self._wall())
+            look.compare(reading.began, self._wall())
+            for row in rows:
+                self._sort(look, row, row.client_request_id or "")
         look.complete = look.complete and reading.complete
+
+    def _sort(self, look: _Look, row: LogEntry, name: str) -> None:
+        """Keep what is wanted of a row that was sent under this name; the log is the whole account's."""
+        if name in look.rows:
+            look.rows[name].setdefault(row.inference_id, row)
+        record = self._roster.recorded(name.rpartition(":")[0])
+        if record is not None and record.client_request_id == name and record.submitted_at is not None:
+            created = None if row.created is None else row.created.timestamp()
+            look.shown.setdefault(name, Shown(record.submitted_at, created))
 
     # What came of it
 
@@ -269,16 +277,8 @@ class Reconciler:
         With any, the log bears the names of submits, and has caught up with that one.
         """
         submitted_at = doubt.watch.record.submitted_at or math.inf
-        ours = [shown for name, rows in look.rows.items() if (shown := self._ours(name, rows)) is not None]
-        later = [shown for shown in ours if self._order.is_later(shown.submitted_at, submitted_at)]
+        later = (shown for shown in look.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
         return [shown for shown in later if shown.was_timed_rightly(look.ahead)]
-
-    def _ours(self, name: str, rows: Mapping[str | None, LogEntry]) -> Shown | None:
-        record = self._roster.recorded(name.rpartition(":")[0])
-        if record is None or record.client_request_id != name or record.submitted_at is None:
-            return None
-        created = [row.created.timestamp() for row in rows.values() if row.created is not None]
-        return Shown(record.submitted_at, min(created, default=None))
 
     def _is_late(self, doubt: _Doubt, look: _Look, later: Sequence[Shown]) -> bool:
         """Whether the look was begun late enough after the POST for the log to show it, if there is anything to show.

@@ -200,7 +200,7 @@ class Roster:
         return self.loop.time() if submitted_at is None else min(self.loop.time(), self._instant(submitted_at))
 
     def _instant(self, wall: float) -> float:
-        """A moment of wall-clock time as an instant of the loop's: an estimate, as clocks are set and machines sleep."""
+        """A moment of wall-clock time as an instant of the loop's. An estimate: clocks are set, and machines sleep."""
         return self.loop.time() + (wall - self._wall())
 
     def _finished(self, record: Record) -> Job:

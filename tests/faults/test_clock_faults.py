@@ -1,6 +1,6 @@
 """Fault 38, about money: clocks that are set, sleep or disagree while it is unknown whether a submit bought something.
 
-Hours pass in virtual time, with a vendor in memory that dates its log by its own clock and shows of it what is asked for.
+Hours pass in virtual time, with a vendor in memory that dates its log by its own clock and shows what is asked for.
 """
 
 from __future__ import annotations

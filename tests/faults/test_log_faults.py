@@ -256,13 +256,13 @@ async def test_fault_08_an_id_that_comes_as_a_number_is_adopted(case: Case) -> N
 async def test_fault_08_rows_that_vanish_while_pages_are_read_prove_nothing(case: Case) -> None:
     """Our row is pulled back onto a page that was read already."""
 
+    strangers = [ANYTHING | {"inference_id": f"s-{n}", "client_request_id": f"s:{n}"} for n in range(30)]
+
     async def shrinks(vendor: FaultVendor, exchange: Exchange) -> None:
-        first = parse_qs(urlsplit(exchange.target).query)["offset"] == ["0"]
-        rows = [row for row in vendor.rows() if not row["client_request_id"].startswith("stranger")]
-        strangers = [ANYTHING | {"inference_id": f"s-{n}", "client_request_id": f"s:{n}"} for n in range(30)]
-        later, ours = rows[:-1], rows[-1:]
-        log = [*later, *strangers[: 8 if first else 5], *ours, *strangers[8:]]
         offset = int(parse_qs(urlsplit(exchange.target).query)["offset"][0])
+        *later, ours = vendor.rows()
+        newer = [*later, *strangers][: 9 if offset == 0 else 6]
+        log = [*newer, ours, *strangers[9:]]
         shown = log[offset : offset + 9]
         await says(200, {"data": shown, "pagination": {"has_more": offset + 9 < len(log)}})(vendor, exchange)
 

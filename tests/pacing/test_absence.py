@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_a_long_time_is_asked_for_in_stretches_that_the_vendor_allows(length: fl
     asked = list(stretches(NOW - length, NOW))
     assert (asked[0][1], asked[-1][0]) == (NOW, NOW - length)
     assert all(0 < end - start < 92 * DAY for start, end in asked)
-    assert all(older[1] == newer[0] for newer, older in zip(asked, asked[1:], strict=False))
+    assert all(older[1] == newer[0] for newer, older in pairwise(asked))
 
 
 def test_nothing_is_asked_for_from_before_there_were_clocks() -> None:
