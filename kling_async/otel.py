@@ -110,7 +110,7 @@ class _Spans:
 
     def __init__(self, tracer_provider: TracerProvider | None) -> None:
         self._tracer = get_tracer("kling_async", __version__, tracer_provider)
-        self._epoch = time.time_ns() - int(asyncio.get_running_loop().time() * _PER_SECOND)  # of the loop's time
+        self._epoch = _epoch()
         self._jobs: dict[Job, Span] = {}
         self._downloads: dict[tuple[Job, Path], Span] = {}
         self._parents: WeakKeyDictionary[Job, Context] = WeakKeyDictionary()
@@ -143,6 +143,9 @@ class _Spans:
             span.end()
 
     def _when(self, at: float) -> int:
+        # The loop's clock stands still while the machine sleeps. A wall clock that is set back moves nothing, so that
+        # no span ends before it began.
+        self._epoch = max(self._epoch, _epoch())
         return self._epoch + int(at * _PER_SECOND)
 
     def _of(self, job: Job, at: int) -> Span:
@@ -186,6 +189,11 @@ class _Spans:
         if error is not None:
             _blame(span, error)
         span.end(at)
+
+
+def _epoch() -> int:
+    """When the loop's time began, by the wall clock, in nanoseconds."""
+    return time.time_ns() - int(asyncio.get_running_loop().time() * _PER_SECOND)
 
 
 def _attributes(job: Job) -> dict[str, AttributeValue]:

@@ -63,6 +63,7 @@ class ScriptedVendor:
     on_logs: Callable[[int], Answer] = lambda _: None
     on_balance: Callable[[], HttpResponse] = lambda: answer(200, {"current_balance": 0, "currency": "USD"})
     rows: list[dict[str, Any]] = field(factory=list)  # the account's log, newest first
+    models: list[dict[str, Any]] = field(factory=list)  # the live list
     looks: list[float] = field(factory=list)
     names: list[str] = field(factory=list)  # what each POST was sent under
 
@@ -74,6 +75,8 @@ class ScriptedVendor:
                 return await self._submit()
             if request.target == "/v2/billing":
                 return self.on_balance()
+            if request.target.startswith("/v1/models"):
+                return answer(200, {"data": self.models})
             return await (self._look(request) if "/v2/logs?" in request.target else self._poll(request))
         except asyncio.CancelledError:
             self.cancelled += 1

@@ -1,11 +1,12 @@
-"""The account's log of requests, in full."""
+"""The account's log of requests: how to ask for a page of it, what a page says, and whether pages leave nothing out."""
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from kling_async.api.loose import amount, first_id, is_object, text
 from kling_async.api.messages import HttpRequest
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["LogEntry", "LogbookPage", "logbook_request", "read_logbook"]
+__all__ = ["LogEntry", "LogReading", "LogbookPage", "are_one_model", "logbook_request", "read_logbook"]
 
 _PAGE = 100  # the most rows a page may have
 
@@ -60,14 +61,29 @@ class LogEntry:
         """The key of the job it was made for, if it was sent under a name as this library gives them."""
         return (self.client_request_id or "").rpartition(":")[0] or None
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells it from other rows, as far as rows can be told apart."""
+        return (self.inference_id, self.request_id, self.client_request_id, self.created, self.status)
+
 
 @frozen(eq=False)
 class LogbookPage:
-    """Some rows, newest first, and whether there are more behind them."""
+    """Some rows of the log, newest first.
+
+    Attributes:
+        rows: The rows.
+        size: How many entries it has, those included that are no rows.
+        has_more: Whether there is more to ask for.
+        sound: Whether every entry is readable, and what it says of its place and of what follows agrees with itself.
+        at: When the vendor sent it, by the vendor's own clock; None where it did not say.
+    """
 
     rows: tuple[LogEntry, ...]
-    size: int  # rows in it, those included that are none
+    size: int
     has_more: bool
+    sound: bool
+    at: datetime | None = None
 
 
 def logbook_request(
@@ -82,16 +98,46 @@ def logbook_request(
     return HttpRequest("GET", f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}")
 
 
-def read_logbook(response: HttpResponse) -> LogbookPage:
-    """What a page says.
+def read_logbook(response: HttpResponse, offset: int = 0) -> LogbookPage:
+    """What the page says that was asked for at this offset.
 
     Raises:
         APIError: The vendor answered with an error status.
         MalformedResponse: The answer is not a page.
     """
     rows, pagination = read_page(response, "log")
-    has_more = pagination.get("has_more") is True and bool(rows)
-    return LogbookPage(tuple(map(_read_row, filter(is_object, rows))), len(rows), has_more)
+    total = amount(pagination.get("total"))
+    follows = total is not None and total > offset + len(rows)
+    return LogbookPage(
+        rows=tuple(map(_read_row, filter(is_object, rows))),
+        size=len(rows),
+        has_more=bool(rows) and (pagination.get("has_more") is True or follows),
+        sound=all(map(_is_readable, rows)) and _agrees(pagination, offset, len(rows), total),
+        at=_sent_at(response),
+    )
+
+
+def _is_readable(row: object) -> bool:
+    """Whether it can be told under which name it was sent, if under any."""
+    return is_object(row) and isinstance(row.get("client_request_id"), str | None)
+
+
+def _agrees(pagination: Mapping[str, Any], offset: int, size: int, total: float | None) -> bool:
+    """Whether a page of this size can be all that there is from its offset up to where the next page begins."""
+    if pagination.get("offset", offset) not in (None, offset):
+        return False
+    has_more, limit = pagination.get("has_more"), amount(pagination.get("limit"))
+    ends = total is not None and total <= offset + size
+    if has_more is True:
+        return size > 0 and not ends and (limit is None or size >= limit)
+    return ends or (has_more is False and total is None)
+
+
+def _sent_at(response: HttpResponse) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
 
 
 def _read_row(row: dict[str, Any]) -> LogEntry:
@@ -110,3 +156,51 @@ def _read_row(row: dict[str, Any]) -> LogEntry:
         client_request_id=text(row.get("client_request_id")),
         raw=row,
     )
+
+
+@define(eq=False)
+class LogReading:
+    """A reading of a stretch of the log, page by page, each row once: rows that come meanwhile only push others on.
+
+    Where pages overlap by a row, a row that vanished meanwhile is noticed, which pulls others back over the edge of a
+    page that is about to be read.
+
+    Attributes:
+        overlap: By how many rows a page overlaps the one before: 1 where nothing may be missed unnoticed, or else 0.
+        offset: Where the next page begins.
+        ended: Whether there is no further page.
+        complete: Whether nothing suggests that a row was left out; it means something once the reading has ended.
+        began: When the first page was sent, by the vendor's clock; None where it did not say.
+    """
+
+    overlap: int = 0
+    offset: int = field(default=0, init=False)
+    ended: bool = field(default=False, init=False)
+    complete: bool = field(default=True, init=False)
+    began: datetime | None = field(default=None, init=False)
+    _seen: set[tuple[object, ...]] = field(factory=set[tuple[object, ...]], init=False)
+    _last: tuple[object, ...] | None = field(default=None, init=False)
+
+    def take(self, page: LogbookPage) -> list[LogEntry]:
+        """The rows of the next page that were on none before; those without an id are taken for new."""
+        names = [row.identity for row in page.rows]
+        joined = not self.overlap or self._last is None or self._last in names
+        circles = bool(self.overlap) and self._seen.issuperset(names)
+        new = [row for row in page.rows if row.inference_id is None or row.identity not in self._seen]
+        self.complete = self.complete and page.sound and joined and not (circles and page.has_more)
+        self.ended = not page.has_more or circles
+        self.began = self.began or page.at
+        self.offset += max(1, page.size - self.overlap)
+        self._seen.update(names)
+        self._last = names[-1] if names else self._last
+        return new
+
+
+def are_one_model(one: str, other: str) -> bool:
+    """Whether two names may be of one model. The log has ``source/alias`` for what may be asked for by either part."""
+    return not _spellings(one).isdisjoint(_spellings(other))
+
+
+def _spellings(name: str) -> set[str]:
+    whole = name.casefold()
+    return {whole, whole.partition("/")[2] or whole}

@@ -100,7 +100,7 @@ class Standing:
                 "key": oldest.key,
                 "tag": _label(oldest),
                 "generation_id": oldest.generation_id,
-                "seconds": now - _since(oldest),
+                "seconds": max(0.0, now - _since(oldest)),
             },
             "failures": [trouble.facts() for trouble in self.troubles],
         }
@@ -113,7 +113,7 @@ def lines(standing: Standing, now: float) -> Iterator[str]:
         if standing.counts[state]:
             yield f"  {state.value:<11}{standing.counts[state]:>8,}{_more(standing, state)}"
     if standing.oldest is not None:
-        waits = clock(now - _since(standing.oldest))
+        waits = clock(max(0.0, now - _since(standing.oldest)))
         yield f"longest at the vendor: {_label(standing.oldest)}, for {waits}, as {standing.oldest.generation_id}"
     for trouble in standing.troubles[:_MOST_TOLD]:
         why = "the vendor gave no reason" if trouble.error is None else reason(trouble.error)

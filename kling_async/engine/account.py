@@ -19,7 +19,7 @@ from kling_async.api.billing import (
 )
 from kling_async.api.costs import Cost, Estimate, estimate
 from kling_async.api.listing import Listing, listing_request, read_listing
-from kling_async.api.logbook import logbook_request, read_logbook
+from kling_async.api.logbook import LogReading, logbook_request, read_logbook
 from kling_async.api.metrics import metrics_request, read_metrics
 from kling_async.api.novelties import changes
 from kling_async.api.requests import Request
@@ -156,18 +156,24 @@ class Account:
     async def _logs(
         self, stretch: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
     ) -> AsyncGenerator[LogEntry]:
-        """Each row once: rows that come meanwhile push others onto the next page."""
-        seen = set[tuple[object, ...]]()
-        offset, has_more = 0, True
-        while has_more:
-            await sleep_until(self._log_rate.reserve(self._scheduler.now()))
-            page = await self._ask(logbook_request(stretch, offset, models=models, statuses=statuses), read_logbook)
-            for row in page.rows:
-                name = (row.inference_id, row.request_id, row.created, row.status)
-                if name not in seen or row.inference_id is None:
-                    seen.add(name)
-                    yield row
-            offset, has_more = offset + page.size, page.has_more
+        reading = LogReading()
+        while not reading.ended:
+            for row in await self.read_log(reading, stretch, models=models, statuses=statuses):
+                yield row
+
+    async def read_log(
+        self,
+        reading: LogReading,
+        stretch: Mapping[str, str],
+        *,
+        models: tuple[str, ...] = (),
+        statuses: tuple[str, ...] = (),
+        tries: int = _TRIES,
+    ) -> list[LogEntry]:
+        """The rows of a reading's next page. One that is refused is asked for again where it stood, ever later."""
+        message = logbook_request(stretch, reading.offset, models=models, statuses=statuses)
+        read = partial(read_logbook, offset=reading.offset)
+        return reading.take(await self._ask(message, read, tries=tries, limit=self._log_rate))
 
     async def metrics(self, models: str | Iterable[str]) -> Metrics:
         """How fast models are."""
@@ -214,24 +220,38 @@ class Account:
         listing = await self._listing(_PRICED, (), fresh=_FRESH)
         return Cost.of(estimate(request, listing) for request in asked)
 
+    async def names_of(self, model: str) -> tuple[str, ...]:
+        """The id and the aliases of the model of this name; only that name if the vendor lists no such model."""
+        found = (await self._listing(_PRICED, (), fresh=_FRESH)).find(model)
+        return (model,) if found is None else found.names
+
     async def price(self, request: Request) -> Estimate:
         """What this request would cost."""
         return estimate(request, await self._listing(_PRICED, (), fresh=_FRESH))
 
     # Asking
 
-    async def _ask(self, message: HttpRequest, read: Callable[[HttpResponse], _T]) -> _T:
-        """Ask until there is an answer, or trouble that does not pass."""
-        for attempt in range(_TRIES - 1):
+    async def _ask(
+        self,
+        message: HttpRequest,
+        read: Callable[[HttpResponse], _T],
+        *,
+        tries: int = _TRIES,
+        limit: Gcra | None = None,
+    ) -> _T:
+        """Ask until there is an answer, or trouble that does not pass. Every try counts towards the limit, if any."""
+        for attempt in range(tries - 1):
             try:
-                return await self._ask_once(message, read)
+                return await self._ask_once(message, read, limit)
             except KlingError as error:
                 if not error.retryable:
                     raise
                 await sleep_until(self._scheduler.now() + self._wait_after(attempt, error))
-        return await self._ask_once(message, read)
+        return await self._ask_once(message, read, limit)
 
-    async def _ask_once(self, message: HttpRequest, read: Callable[[HttpResponse], _T]) -> _T:
+    async def _ask_once(self, message: HttpRequest, read: Callable[[HttpResponse], _T], limit: Gcra | None) -> _T:
+        if limit is not None:
+            await sleep_until(limit.reserve(self._scheduler.now()))
         await self._scheduler.turn()
         self._check_open()
         return read(await self._transport.send(message))

@@ -24,6 +24,7 @@ from kling_async.engine.submitter import Submitter
 from kling_async.engine.tally import Tally
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
+from kling_async.pacing.absence import PostOrder
 from kling_async.pacing.allowance import Allowance
 from kling_async.pacing.rota import Rota
 
@@ -84,9 +85,10 @@ class Engine:
         self.memory = Memory(self.learner, journal, polling)
         price = polling.price()
         rota: Rota[Watch] = Rota(polling.asking(price), price)
-        poller = Poller(transport, self.roster, polling, self.learner, rng=rng)
+        poller = Poller(transport, self.roster, polling, self.learner, patience=timeouts.generation, rng=rng)
+        order = PostOrder()
         self.roster.forecast = poller.forecast
-        self._submitter = Submitter(transport, self.roster, poller, timeouts, rng=rng, wall=wall)
+        self._submitter = Submitter(transport, self.roster, poller, timeouts, order=order, rng=rng, wall=wall)
         self.scheduler = Scheduler(
             self.roster,
             self._submitter,
@@ -97,7 +99,9 @@ class Engine:
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
-        self._reconciler = Reconciler(transport, self.roster, self.scheduler, reconciliation, wall=wall)
+        self._reconciler = Reconciler(
+            lambda: self.account, self.roster, self.scheduler, reconciliation, order=order, wall=wall
+        )
         self.scheduler.on_doubt = self._reconciler.take
         self._purse = Purse(transport, self.scheduler, Alarm(loop))
         self.scheduler.on_halt = self._purse.is_empty

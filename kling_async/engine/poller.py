@@ -50,8 +50,10 @@ class Poller:
         polling: Polling,
         learner: Learner,
         *,
+        patience: float,
         rng: Random,
     ) -> None:
+        self._patience = patience  # how long a generation is watched, in seconds
         self._transport = transport
         self._roster = roster
         self._polling = polling
@@ -69,6 +71,10 @@ class Poller:
     def forecast(self, watch: Watch) -> Forecast | None:
         """When a generation that is followed is expected to have ended."""
         return None if watch.course is None else self._learner.forecast(watch.course, self._now())
+
+    def over_at(self, watch: Watch) -> float:
+        """When a generation that may have been bought has ended, as good as surely, or would be given up."""
+        return self._roster.begun_at(watch) + min(self._patience, self._learner.longest(watch.model, watch.duration))
 
     def wait_after(self, failures: int) -> float:
         """How long to wait before a request is tried again that told nothing, after so many like it in a row."""

@@ -7,36 +7,115 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kling_async.api.logs import logs_request, read_logs
-from kling_async.engine.alarm import Alarm, sleep_until
-from kling_async.engine.doubt import doubt
+from attrs import define, field
+
+from kling_async.api.logbook import LogEntry, LogReading, are_one_model
+from kling_async.api.spans import span
+from kling_async.engine.alarm import Alarm
+from kling_async.engine.doubt import doubt as uncertainty
 from kling_async.errors import (
     AuthenticationError,
     GenerationFailed,
     JournalError,
+    KlingError,
 )
 from kling_async.journal.base import State
-from kling_async.pacing.rate import Gcra
+from kling_async.pacing.absence import FAR, NEAR, Shown, elapsed_at_vendor, stretches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from kling_async.api.logs import LogRow
+    from kling_async.engine.account import Account
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
     from kling_async.engine.watch import Watch
+    from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.reconciliation import Reconciliation
-    from kling_async.transport.base import Transport
 
 __all__ = ["Reconciler"]
 
 _logger = logging.getLogger("kling_async.reconcile")
 
-# "Request logs" allows 200 requests in 60 s; this stays below that in every window.
-_LOOKS_PER_SECOND, _LOOKS_AT_ONCE = 2.5, 40
+_TICK = 0.01  # seconds: a wall clock's time, counted from 1970, is not as exact as the loop's
+_TRIES = 8  # of one page, about a minute in all: as long as the log refuses whoever has asked too often
 
-_LONGEST_SPAN = 92 * 86_400.0 - 7200.0  # seconds: the vendor shows 92 days at once ("Logs")
-_SKEW = 3600.0  # how far this machine's clock and the vendor's may be apart, in seconds
+
+@define(eq=False)
+class _Doubt:
+    """A job whose submit is looked for.
+
+    Attributes:
+        watch: The job.
+        since: When its POST was begun, or, if another process did that, when this one took it up. The loop's time.
+        inherited: Whether another process did.
+    """
+
+    watch: Watch
+    since: float
+    inherited: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be looked for."""
+        return not self.watch.settled and self.watch.record.state is State.UNCERTAIN
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its POSTs were sent under, oldest first."""
+        record = self.watch.record
+        return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
+
+    @property
+    def posted_from(self) -> float | None:
+        """Since when it may have been POSTed, by the wall clock as it was then; None if nobody knows."""
+        record = self.watch.record
+        earlier = record.former_request_ids or record.submitted_at is None
+        return (record.queued_at or None) if earlier else record.submitted_at
+
+
+@define(eq=False)
+class _Look:
+    """One look through the log, from before the oldest doubtful POST to now.
+
+    Attributes:
+        begun: When it was begun, in the loop's time.
+        wall: The same by the wall clock.
+        skew: How far it reaches beyond that time on both sides, in seconds.
+        rows: What it has found under the names that it is for, by these and by ids, newest first.
+        shown: What it has found of this journal's POSTs, by name.
+        complete: Whether its pages leave nothing out.
+        broke_off: Whether it could not be read to its end.
+        sent_at: When its first page was sent, by the vendor's clock, in seconds since the epoch.
+        ahead: How far that clock was ahead of the wall clock, in seconds.
+    """
+
+    begun: float
+    wall: float
+    skew: float
+    rows: dict[str, dict[str | None, LogEntry]]
+    shown: dict[str, Shown] = field(factory=dict[str, Shown])
+    complete: bool = True
+    broke_off: bool = False
+    sent_at: float | None = None
+    ahead: float | None = None
+
+    def compare(self, sent_at: datetime | None, wall: float) -> None:
+        """Compare the clocks, once: a page was sent when the vendor's, and received when the wall clock showed this."""
+        if self.sent_at is None and sent_at is not None:
+            self.sent_at = sent_at.timestamp()
+            self.ahead = self.sent_at - wall
+
+    def under(self, names: Sequence[str]) -> list[LogEntry]:
+        """The rows under these names, oldest first."""
+        return [row for name in names for row in reversed(tuple(self.rows[name].values()))]
+
+    def covers(self, doubt: _Doubt) -> bool:
+        """Whether it saw every row that may be this job's."""
+        posted_from, submitted_at = doubt.posted_from, doubt.watch.record.submitted_at
+        if self.broke_off or not self.complete or self.skew < FAR or posted_from is None or submitted_at is None:
+            return False
+        # A time that is yet to come shows that the clock was set since, and nobody knows by how much.
+        return max(posted_from, submitted_at) <= self.wall + NEAR
 
 
 class Reconciler:
@@ -48,30 +127,32 @@ class Reconciler:
 
     def __init__(
         self,
-        transport: Transport,
+        account: Callable[[], Account],
         roster: Roster,
         scheduler: Scheduler,
         settings: Reconciliation,
         *,
+        order: PostOrder,
         wall: Callable[[], float],
     ) -> None:
-        self._transport = transport
+        self._account = account
         self._roster = roster
         self._scheduler = scheduler
         self._settings = settings
+        self._order = order
         self._wall = wall
         self._now = roster.loop.time
-        self._rate = Gcra(_LOOKS_PER_SECOND, _LOOKS_AT_ONCE)
         self._alarm = Alarm(roster.loop)
         self._gap = settings.first_gap
         self._look_at = math.inf
-        self._doubtful: dict[str, Watch] = {}
+        self._doubtful: dict[str, _Doubt] = {}
 
     def take(self, watch: Watch) -> None:
         """Look for a job's submit, soon and then ever more slowly."""
-        self._doubtful[watch.record.key] = watch
+        now, inherited = self._now(), watch.begun_at == -math.inf
+        self._doubtful[watch.record.key] = _Doubt(watch, now if inherited else watch.begun_at, inherited)
         self._gap = self._settings.first_gap
-        self._look_at = min(self._look_at, self._now() + self._gap)
+        self._look_at = min(self._look_at, now + self._gap)
         self._alarm.wake_by(self._look_at)
 
     async def run(self) -> None:
@@ -86,136 +167,196 @@ class Reconciler:
             if self._still_doubtful():
                 self._plan(self._now())
 
-    def _still_doubtful(self) -> list[Watch]:
-        for key, watch in tuple(self._doubtful.items()):
-            if watch.settled or watch.record.state is not State.UNCERTAIN:
-                del self._doubtful[key]
+    def _still_doubtful(self) -> list[_Doubt]:
+        self._doubtful = {key: doubt for key, doubt in self._doubtful.items() if doubt.is_open}
         return list(self._doubtful.values())
+
+    # When
 
     def _plan(self, now: float) -> None:
         """The next look: after a growing gap, or as soon as one may be the last for some job."""
         self._gap = self._settings.gap_after(self._gap)
-        last = min(
-            (at for watch in self._doubtful.values() if (at := self._hopeless_at(watch)) > now), default=math.inf
-        )
-        self._look_at = min(self._look_at, last, now + self._gap)
+        turns = [at for doubt in self._doubtful.values() for at in self._turns(doubt, now) if at > now]
+        self._look_at = min(self._look_at, now + self._gap, *turns)
 
-    def _hopeless_at(self, watch: Watch) -> float:
-        """From when on a look that does not show a job's submit means that it is not there."""
-        return watch.begun_at + self._settings.patience(watch.model, watch.duration)
+    def _turns(self, doubt: _Doubt, now: float) -> tuple[float, ...]:
+        """The instants from which on a look may be the last one for a job."""
+        patience = self._patience(doubt)
+        late_at = doubt.since + patience
+        by_wall = now + patience - self._age_by_wall(doubt, self._wall()) + _TICK if doubt.inherited else late_at
+        return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
+
+    def _patience(self, doubt: _Doubt) -> float:
+        return self._settings.patience(doubt.watch.model, doubt.watch.duration)
+
+    def _age_by_wall(self, doubt: _Doubt, wall: float) -> float:
+        submitted_at = doubt.watch.record.submitted_at
+        return 0.0 if submitted_at is None else wall - submitted_at
+
+    # Looking
 
     async def _look(self, begun: float) -> None:
         """Look for every doubtful job once. Trouble on the way makes the look incomplete, which proves nothing."""
-        doubtful = self._still_doubtful()
-        rows: dict[str, dict[str, LogRow]] = {}  # by name and id; pages that shift may show a row twice
-        trouble: Exception | None = None
+        doubts, wall = self._still_doubtful(), self._wall()
+        may_prove = any(self._may_be_late(doubt, begun, wall) for doubt in doubts)
+        names = {name: dict[str | None, LogEntry]() for doubt in doubts for name in doubt.names}
+        look = _Look(begun, wall, FAR if may_prove else NEAR, names)
         try:
-            async for row in self._rows(doubtful):
-                rows.setdefault(row.client_request_id, {})[row.inference_id] = row
+            for start, end in self._stretches(doubts, look):
+                await self._read(look, start, end)
         except AuthenticationError as error:
             self._scheduler.halt(error)
             return
         except Exception as error:  # noqa: BLE001 - a mistake in here must not leave jobs waiting for ever
             _logger.warning("the account's log could not be read to its end: %r", error)
-            trouble = error
-        await self._conclude(doubtful, rows, begun, trouble)
+            look.broke_off = True
+        for doubt in doubts:
+            await self._conclude(doubt, look)
 
-    async def _rows(self, doubtful: Sequence[Watch]) -> AsyncIterator[LogRow]:
-        """The log from before the oldest doubtful POST to now, newest first; rows that come meanwhile only shift it."""
-        age = self._now() - min(watch.begun_at for watch in doubtful)
-        wall = self._wall()
-        start, end = _moment(wall - min(age + _SKEW, _LONGEST_SPAN)), _moment(wall + _SKEW)
-        offset, has_more = 0, True
-        while has_more:
-            await sleep_until(self._rate.reserve(self._now()))
-            await self._scheduler.turn()
-            page = read_logs(await self._transport.send(logs_request(start, end, offset)))
-            for row in page.rows:
-                yield row
-            offset, has_more = offset + page.size, page.has_more
+    def _may_be_late(self, doubt: _Doubt, begun: float, wall: float) -> bool:
+        patience = self._patience(doubt)
+        return begun >= doubt.since + patience or self._age_by_wall(doubt, wall) >= patience
 
-    async def _conclude(
-        self,
-        doubtful: Sequence[Watch],
-        rows: Mapping[str, Mapping[str, LogRow]],
-        begun: float,
-        trouble: Exception | None,
-    ) -> None:
-        shown = self._newest_of_ours(rows)
-        for watch in doubtful:
-            if watch.settled or watch.record.state is not State.UNCERTAIN:
-                continue
-            named = [row for name in _names(watch) for row in reversed(tuple(rows.get(name, {}).values()))]
-            found = [row for row in named if self._fits(watch, row)]
-            if found:
-                await self._adopt(watch, found)
-            elif trouble is None and begun >= self._hopeless_at(watch):
-                # A row under its name that is not fit to be adopted is all the same a sign that something was bought.
-                absent = not named and shown > (watch.record.submitted_at or math.inf)
-                await self._give_up(watch, proven=absent)
-            elif begun >= self._hopeless_at(watch) + self._settings.log_grace:
-                self._roster.settle(watch, doubt(watch))
+    def _stretches(self, doubts: Sequence[_Doubt], look: _Look) -> Iterator[tuple[float, float]]:
+        """From before the oldest POST to after the newest, by the times recorded and by how long ago they were here.
 
-    def _newest_of_ours(self, names: Iterable[str]) -> float:
-        """When the newest POST was begun that this journal knows and the log shows under its name.
-
-        The log bears the names of submits, then, and has caught up with that one.
+        The two differ if the clock was set or the machine slept; to take both only makes the look longer.
         """
-        newest = -math.inf
-        for name in names:
-            record = self._roster.recorded(name.rpartition(":")[0])
-            if record is not None and record.client_request_id == name and record.submitted_at is not None:
-                newest = max(newest, record.submitted_at)
-        return newest
+        recorded = [at for doubt in doubts if (at := doubt.posted_from) is not None]
+        measured = [look.wall - (look.begun - doubt.since) for doubt in doubts]
+        times = [look.wall, *recorded, *measured]
+        return stretches(min(times) - look.skew, max(times) + look.skew)
 
-    def _fits(self, watch: Watch, row: LogRow) -> bool:
-        if row.model not in (None, watch.model) and watch.model:
-            _logger.error("%s is in the log for model %s, not %s", row.client_request_id, row.model, watch.model)
+    async def _read(self, look: _Look, start: float, end: float) -> None:
+        """Read a stretch of the log to its end; pages overlap by a row, so that none is lost between them."""
+        reading, stretch = LogReading(overlap=1), span(None, _moment(start), _moment(end))
+        while not reading.ended:
+            rows = await self._account().read_log(reading, stretch, tries=_TRIES)
+            look.compare(reading.began, self._wall())
+            for row in rows:
+                self._sort(look, row, row.client_request_id or "")
+        look.complete = look.complete and reading.complete
+
+    def _sort(self, look: _Look, row: LogEntry, name: str) -> None:
+        """Keep what is wanted of a row that was sent under this name; the log is the whole account's."""
+        if name in look.rows:
+            look.rows[name].setdefault(row.inference_id, row)
+        record = self._roster.recorded(name.rpartition(":")[0])
+        if record is not None and record.client_request_id == name and record.submitted_at is not None:
+            created = None if row.created is None else row.created.timestamp()
+            look.shown.setdefault(name, Shown(record.submitted_at, created))
+
+    # What came of it
+
+    async def _conclude(self, doubt: _Doubt, look: _Look) -> None:
+        try:
+            await self._judge(doubt, look)
+        except Exception:  # one job's trouble is its own
+            _logger.exception("job %s could not be looked for", doubt.watch.record.key)
+        # One that contradicts itself may do so again: another look is taken, and then that is reported.
+        grace = self._settings.log_grace if look.broke_off else self._settings.longest_gap
+        if doubt.is_open and self._now() >= doubt.since + self._patience(doubt) + grace:
+            self._settle(doubt)
+
+    async def _judge(self, doubt: _Doubt, look: _Look) -> None:
+        named = look.under(doubt.names)
+        found = [row for row in named if await self._fits(doubt.watch, row)]
+        if not doubt.is_open:
+            return
+        if found:
+            await self._adopt(doubt.watch, found)
+        elif look.covers(doubt):
+            later = self._shown_later(doubt, look)
+            if self._is_late(doubt, look, later):
+                # Whatever a row under its name says, it is a sign that something was bought.
+                await self._give_up(doubt, proven=bool(later) and not named)
+
+    def _shown_later(self, doubt: _Doubt, look: _Look) -> list[Shown]:
+        """Those of our POSTs in the log that were certainly begun after this job's.
+
+        With any, the log bears the names of submits, and has caught up with that one.
+        """
+        submitted_at = doubt.watch.record.submitted_at or math.inf
+        later = (shown for shown in look.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
+        return [shown for shown in later if shown.was_timed_rightly(look.ahead)]
+
+    def _is_late(self, doubt: _Doubt, look: _Look, later: Sequence[Shown]) -> bool:
+        """Whether the look was begun late enough after the POST for the log to show it, if there is anything to show.
+
+        What is to be bought again needs a clock that cannot have been set: the loop's, or the vendor's alone.
+        """
+        patience = self._patience(doubt)
+        if look.begun >= doubt.since + patience or elapsed_at_vendor(later, look.sent_at) >= patience:
+            return True
+        trusted = doubt.inherited and abs(look.ahead or 0.0) <= NEAR and not self._may_again(doubt)
+        return trusted and self._age_by_wall(doubt, look.wall) >= patience
+
+    async def _fits(self, watch: Watch, row: LogEntry) -> bool:
+        name = row.client_request_id
+        if row.inference_id is None:
+            _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"))
+            return False
+        if row.model is not None and watch.model and not await self._is_of_model(watch.model, row.model):
+            _logger.error("%s is in the log for model %s, not %s", name, row.model, watch.model)
             return False
         if self._roster.owns(row.inference_id):
-            _logger.error("%s is in the log as %s, which another job has", row.client_request_id, row.inference_id)
+            _logger.error("%s is in the log as %s, which another job has", name, row.inference_id)
             return False
         return True
 
-    async def _adopt(self, watch: Watch, found: Sequence[LogRow]) -> None:
-        """Go on with what was bought; of several, with the oldest."""
-        row, key = found[0], watch.record.key
+    async def _is_of_model(self, model: str, told: str) -> bool:
+        if are_one_model(model, told):
+            return True
+        try:  # it may have been renamed, or be told by another of its names
+            return any(are_one_model(name, told) for name in await self._account().names_of(model))
+        except KlingError as error:
+            _logger.warning("the other names of model %s could not be asked for: %s", model, error)
+            return False
+
+    async def _adopt(self, watch: Watch, found: Sequence[LogEntry]) -> None:
+        """Go on with what was bought; of several, with the oldest that has not failed."""
+        key = watch.record.key
+        row = next((row for row in found if row.status != "failed"), found[0])
+        generation_id = row.inference_id
+        assert generation_id is not None  # noqa: S101 - it would not have fitted
         if len(found) > 1:
-            ids = ", ".join(row.inference_id for row in found)
-            _logger.error("job %s is in the log %d times, as %s; going on with the first", key, len(found), ids)
-        _logger.info("job %s was accepted after all, as %s", key, row.inference_id)
+            ids = ", ".join(str(row.inference_id) for row in found)
+            _logger.error("job %s is in the log %d times, as %s; going on with %s", key, len(found), ids, generation_id)
+        _logger.info("job %s was accepted after all, as %s", key, generation_id)
         self._doubtful.pop(key, None)
-        if row.succeeded is False:
+        if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
-            await self._roster.finish(watch, State.FAILED, generation_id=row.inference_id, error=error)
+            await self._roster.finish(watch, State.FAILED, generation_id=generation_id, error=error)
             return
-        await self._roster.accept(watch, row.inference_id, begun_at=watch.begun_at)
+        await self._roster.accept(watch, generation_id, late=True)
         self._scheduler.take_up(watch)
 
-    async def _give_up(self, watch: Watch, *, proven: bool) -> None:
-        self._doubtful.pop(watch.record.key, None)
-        record, settings = watch.record, self._settings
+    def _may_again(self, doubt: _Doubt) -> bool:
+        """Whether it is to be submitted again once it is proven that it was not accepted."""
+        record, settings = doubt.watch.record, self._settings
+        chosen = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
         # What was posted elsewhere, and is known here by its token alone, is never posted here.
-        ours = record.attempts > 0
-        may_again = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
-        if may_again and proven and ours:
-            _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
-            former = (*record.former_request_ids, record.client_request_id or "")
-            try:
-                await self._roster.commit(watch, State.QUEUED, former_request_ids=former)
-            except JournalError as error:
-                self._roster.settle(watch, error)
-            else:
-                self._scheduler.take_up(watch)
+        return chosen and record.attempts > 0
+
+    async def _give_up(self, doubt: _Doubt, *, proven: bool) -> None:
+        if not (proven and self._may_again(doubt)):
+            self._settle(doubt)
             return
-        self._roster.settle(watch, doubt(watch))
+        watch, record = doubt.watch, doubt.watch.record
+        self._doubtful.pop(record.key, None)
+        _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
+        former = (*record.former_request_ids, record.client_request_id or "")
+        try:
+            await self._roster.commit(watch, State.QUEUED, former_request_ids=former)
+        except JournalError as error:
+            self._roster.settle(watch, error)
+        else:
+            self._scheduler.take_up(watch)
 
-
-def _names(watch: Watch) -> tuple[str, ...]:
-    """What its POSTs were sent under, oldest first."""
-    record = watch.record
-    return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
+    def _settle(self, doubt: _Doubt) -> None:
+        self._doubtful.pop(doubt.watch.record.key, None)
+        self._roster.settle(doubt.watch, uncertainty(doubt.watch))
 
 
 def _moment(wall: float) -> datetime:
-    return datetime.fromtimestamp(max(0.0, wall), UTC)
+    return datetime.fromtimestamp(wall, UTC)

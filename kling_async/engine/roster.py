@@ -50,6 +50,7 @@ class Roster:
         self.loop = loop
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
         self.standing: Counter[State] = Counter()  # how many of those are in each state
+        self._over: set[Watch] = set()  # uncertain ones whose generations, if there are any, should have ended
         self.settled: Counter[State] = Counter()  # in which states the others were when they settled
         self._journal = journal
         self._bus = bus
@@ -184,7 +185,6 @@ class Roster:
     def _enrol(self, record: Record) -> Watch:
         watch = _watch(record)
         now = self.loop.time()
-        watch.begun_at = now if record.submitted_at is None else min(now, self._instant(record.submitted_at))
         if record.generation_id is not None:
             watch.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
         self.open[record.key] = Job(watch, self)
@@ -192,8 +192,15 @@ class Roster:
         self._idle.clear()
         return watch
 
+    def begun_at(self, watch: Watch) -> float:
+        """When a job's last POST was begun: estimated by the wall clock if another process did that."""
+        if watch.begun_at > -math.inf:
+            return watch.begun_at
+        submitted_at = watch.record.submitted_at
+        return self.loop.time() if submitted_at is None else min(self.loop.time(), self._instant(submitted_at))
+
     def _instant(self, wall: float) -> float:
-        """A moment of wall-clock time as an instant of the loop's."""
+        """A moment of wall-clock time as an instant of the loop's. An estimate: clocks are set, and machines sleep."""
         return self.loop.time() + (wall - self._wall())
 
     def _finished(self, record: Record) -> Job:
@@ -236,16 +243,17 @@ class Roster:
         if not watch.settled:
             self.standing[watch.record.state] -= 1
             self.standing[record.state] += 1
+        self._over.discard(watch)
         watch.record = record
 
-    async def accept(self, watch: Watch, generation_id: str, *, begun_at: float | None = None) -> None:
-        """Record what was bought, now or at that instant of the loop's time.
+    async def accept(self, watch: Watch, generation_id: str, *, late: bool = False) -> None:
+        """Record what was bought, now or, where that was found out late, when its POST was begun.
 
         It is kept in mind and logged even if the journal fails: it is paid for.
         """
-        accepted_at = self.loop.time() if begun_at is None else begun_at
-        wall = self._wall() - (self.loop.time() - accepted_at)
-        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": wall}
+        accepted_at = self.begun_at(watch) if late else self.loop.time()
+        begun = watch.record.submitted_at if late else None
+        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self._wall()}
         if watch.record.state is not State.ABANDONED:
             await self._commit_regardless(watch, State.PENDING, changes)
         if watch.record.state is State.ABANDONED:
@@ -298,6 +306,7 @@ class Roster:
         if error is not None:
             watch.error = self._about(watch, error)
         watch.settled = True
+        self._over.discard(watch)
         record = watch.record
         self.standing[record.state] -= 1
         self.settled[record.state] += 1
@@ -353,7 +362,11 @@ class Roster:
     @property
     def at_vendor(self) -> int:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
-        return self.standing[State.PENDING] + self.standing[State.UNCERTAIN]
+        return self.standing[State.PENDING] + self.standing[State.UNCERTAIN] - len(self._over)
+
+    def presume_over(self, watch: Watch) -> None:
+        """Count an uncertain job's generation no more among those at the vendor: if there is one, it has ended."""
+        self._over.add(watch)
 
     def expected(self, watch: Watch) -> ExpectedCompletion | None:
         """When a generation will be done, if it is being watched."""

@@ -74,7 +74,9 @@ class Scheduler:
         self._review_every = review_every  # seconds from one look at all that sleep to the next
         self.now = self._now = roster.loop.time
         self._alarm = Alarm(roster.loop)
-        self._expiries: Agenda[Watch] = Agenda()  # deadlines of jobs that are not asked about in time by themselves
+        # Deadlines of jobs that are not asked about in time by themselves, and when what doubtful ones may have bought
+        # has ended.
+        self._expiries: Agenda[Watch] = Agenda()
         self._review_at = -math.inf
         self._submitting = 0  # submits begun whose outcome is not recorded yet
         self._posting = 0  # those of them whose POST is not over
@@ -127,7 +129,7 @@ class Scheduler:
             if self._concerned:
                 self._tell(self._concerned.popleft())
             elif self._expiries.next_due <= now:
-                self._expire(self._expiries.take_due(now))
+                self._expire(self._expiries.take_due(now), now)
             elif start_at <= now:
                 self._start(now, pool, submits)
             elif self._next_review > now:
@@ -211,18 +213,30 @@ class Scheduler:
         if watch.deadline < math.inf:
             self._expiries.put(watch.deadline, watch)
 
-    def _expire(self, watch: Watch | None) -> None:
+    def _expire(self, watch: Watch | None, now: float) -> None:
         if watch is None or watch.settled:
             return
-        if watch.record.state is State.PENDING:
-            self._backlog.hurry(watch, self._now())
+        if now < watch.deadline:
+            self._end_doubt(watch, now)
+        elif watch.record.state is State.PENDING:
+            self._backlog.hurry(watch, now)
         elif watch.record.state is State.UNCERTAIN:
             self._roster.settle(watch, doubt(watch))
         elif watch.record.state is State.QUEUED:
             message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
             self._roster.settle(watch, DeadlineExceeded(message))
         elif watch.record.state is State.SUBMITTING:  # its POST ends by itself in a little while
-            self._expiries.put(self._now() + _POST_GRACE, watch)
+            self._expiries.put(now + _POST_GRACE, watch)
+
+    def _end_doubt(self, watch: Watch, now: float) -> None:
+        """Count an uncertain job at the vendor for as long as its generation may be running, and no longer."""
+        if watch.record.state is not State.UNCERTAIN:
+            return
+        over_at = self._poller.over_at(watch)
+        if over_at <= now:
+            self._roster.presume_over(watch)
+        else:
+            self._expiries.put(over_at, watch)
 
     # Acting on what came of it
 
@@ -304,6 +318,7 @@ class Scheduler:
             return
         state = watch.record.state
         if state is State.UNCERTAIN:
+            self._end_doubt(watch, self._now())
             self.on_doubt(watch)
         elif state is State.QUEUED:
             self._backlog.put_submit(watch, due)

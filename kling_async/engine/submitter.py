@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kling_async.engine.steps import Step
     from kling_async.engine.watch import Watch
     from kling_async.errors import KlingError
+    from kling_async.pacing.absence import PostOrder
     from kling_async.transport.base import Timeouts, Transport
 
 __all__ = ["Submitter"]
@@ -51,6 +52,7 @@ class Submitter:
         poller: Poller,
         timeouts: Timeouts,
         *,
+        order: PostOrder,
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
@@ -58,6 +60,7 @@ class Submitter:
         self._roster = roster
         self._poller = poller
         self._timeouts = timeouts
+        self._order = order
         self._rng = rng
         self._wall = wall
         self._now = roster.loop.time
@@ -121,14 +124,15 @@ class Submitter:
             JournalError: That cannot be made sure of.
         """
         attempt = watch.record.attempts + 1
-        watch.begun_at = self._now()
+        watch.begun_at, submitted_at = self._now(), self._wall()
+        self._order.begin(submitted_at)
         try:
             await self._roster.commit(
                 watch,
                 State.SUBMITTING,
                 attempts=attempt,
                 client_request_id=client_request_id,
-                submitted_at=self._wall(),
+                submitted_at=submitted_at,
             )
         except asyncio.CancelledError:
             # The record may have been written, but nothing was sent.

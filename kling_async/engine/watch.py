@@ -34,7 +34,7 @@ class Watch:
     """
 
     record: Record
-    begun_at: float = -math.inf  # when its last POST was begun
+    begun_at: float = -math.inf  # when its last POST was begun, if this process did that
     accepted_at: float = math.inf
     deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
     due: float = -math.inf  # when it was last to be submitted

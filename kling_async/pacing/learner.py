@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kling_async.pacing.experience import Experience
 
 __all__ = ["Forecast", "Learner"]
+
+_SURELY: Final = 0.99  # the share of generations that is as good as all
 
 
 @frozen
@@ -79,6 +81,10 @@ class Learner:
             begun, age = begun + course.waiting.hazard.quantile(0.5, age), 0.0
         median, late = (begun + course.working.hazard.quantile(share, age) for share in (0.5, 0.9))
         return Forecast(max(now, median), max(now, late))
+
+    def longest(self, model: str, duration: int | None) -> float:
+        """How long a generation of this kind takes, in seconds, but for one in a hundred."""
+        return self.experience.table(Kind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
 
     def __repr__(self) -> str:
         return f"<Learner with {self.experience}>"

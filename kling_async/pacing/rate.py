@@ -53,7 +53,8 @@ class Limits:
         submits_per_second: The most that submits may be, per second. Infinity: no less than all requests.
         burst: How many requests may go back to back after a quiet spell. 5: a handful of submits need not wait for
             one another, and a vendor that counts by the second hardly sees the difference.
-        max_in_flight: Generations bought and not yet finished; also how many jobs ``as_completed`` holds at once.
+        max_in_flight: Generations bought and not yet finished; also how many jobs ``as_completed`` holds at once. A
+            submit whose outcome is unknown counts for as long as its generation could be running.
             1000: the whole of most batches, and a bound on what a mistake can cost.
         max_submits: POSTs under way at once, each on a connection of its own. 16: at 10 per second this binds only
             once each takes over 1.6 s, and it bounds how many jobs a crash leaves uncertain.

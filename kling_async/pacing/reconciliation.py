@@ -54,10 +54,12 @@ class Reconciliation:
     Attributes:
         after: How long after the POST a complete look through the log counts as proof that it is not there, in
             seconds or as a ``timedelta``. By default the greater of an hour and four times the model's typical
-            duration: rows lag, and one may appear only when its generation ends.
+            duration: rows lag, and one may appear only when its generation ends. Time that the machine sleeps does not
+            count, nor, before a job is sent again, what this machine's clock says of an earlier process.
         then: What follows when it is not there. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
-            log proves nothing, because it shows no later job of this journal under its name.
+            log proves nothing: because it shows no later job of this journal under its name, or not everything, or a
+            row under the job's own name that cannot be used, or because clocks were set by more than a day.
         max_resubmits: How often one job may be sent again so. 1.
         scale: How many times as fast as the vendor a stand-in is. 1.0. Divides the time between looks, and the default
             of ``after``, which stays 5 s at least.
@@ -84,7 +86,12 @@ class Reconciliation:
 
     def gap_after(self, gap: float) -> float:
         """How long after a look the next one comes, at the latest, given the time between it and the one before."""
-        return min(2 * gap, _LONGEST_GAP / self.scale)
+        return min(2 * gap, self.longest_gap)
+
+    @property
+    def longest_gap(self) -> float:
+        """How long after a look the next one comes at the latest, in seconds."""
+        return _LONGEST_GAP / self.scale
 
     @property
     def log_grace(self) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from kling_async import APIError, HttpResponse, KlingError, MalformedResponse
 from kling_async.api.account import balance_request, read_balance
-from kling_async.api.logs import LogRow, logs_request, read_logs
+from kling_async.api.logbook import LogReading, are_one_model, read_logbook
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -25,83 +24,146 @@ rows = st.lists(st.dictionaries(names, anything) | anything, max_size=4)
 pages = st.fixed_dictionaries({"data": rows, "pagination": st.dictionaries(st.just("has_more"), anything)}) | anything
 
 
-def page(*rows: object, has_more: object = False) -> HttpResponse:
-    return HttpResponse(200, {}, json.dumps({"data": rows, "pagination": {"has_more": has_more}}).encode())
+def page(*rows: object, **pagination: object) -> HttpResponse:
+    body = {"data": rows, "pagination": {"has_more": False} | pagination}
+    return HttpResponse(200, {"date": "Sun, 01 Mar 2026 12:00:00 GMT"}, json.dumps(body).encode())
 
 
-def row(**changes: object) -> dict[str, object]:
+def row(name: str | None = "row-1:abc", **changes: object) -> dict[str, object]:
     return {
         "created": "2026-03-01T10:00:00.250Z",
         "status": "succeeded",
-        "origin": "api",
         "model": "klingai/v2-master-text-to-video",
-        "request_id": None,
         "inference_id": "g1",
-        "client_request_id": "row-1:abc",
+        "client_request_id": name,
     } | changes
 
 
-def test_a_page_is_asked_for_by_a_window_in_utc_and_an_offset() -> None:
-    start, end = datetime(2026, 3, 1, 10, 0, tzinfo=UTC), datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
-    request = logs_request(start, end, 200)
-    path, query = urlsplit(request.target).path, parse_qs(urlsplit(request.target).query)
-    assert (request.method, path, request.body) == ("GET", "/v2/logs", None)
-    assert query == {
-        "start": ["2026-03-01T10:00:00.000Z"],
-        "end": ["2026-03-01T11:30:00.000Z"],
-        "limit": ["100"],
-        "offset": ["200"],
-    }
+def test_a_page_tells_when_it_was_sent_by_the_vendors_clock() -> None:
+    assert read_logbook(page()).at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for date in ({}, {"date": "yesterday"}):
+        assert read_logbook(HttpResponse(200, date, page().body)).at is None
 
 
-def test_a_row_tells_what_it_was_for_and_how_it_went() -> None:
-    read = read_logs(
-        page(row(), row(status="failed", inference_id="g2", created="nonsense", model=None), has_more=True)
-    )
-    assert read.rows == (
-        LogRow(
-            "g1",
-            "row-1:abc",
-            "klingai/v2-master-text-to-video",
-            succeeded=True,
-            created=datetime(2026, 3, 1, 10, 0, 0, 250_000, tzinfo=UTC),
-        ),
-        LogRow("g2", "row-1:abc", None, succeeded=False, created=None),
-    )
-    assert (read.size, read.has_more) == (2, True)
+@pytest.mark.parametrize(
+    ("told", "read"), [("g1", "g1"), (12, "12"), (None, None), ("", None), (1.5, None), ({"id": "g1"}, None)]
+)
+def test_a_row_under_a_name_is_never_left_out_whatever_its_id(told: object, read: str | None) -> None:
+    (kept,) = read_logbook(page(row(inference_id=told))).rows
+    assert (kept.client_request_id, kept.inference_id) == ("row-1:abc", read)
 
 
-@pytest.mark.parametrize("left_out", [row(client_request_id=None), row(inference_id=""), {}, 7, None, "row"])
-def test_rows_that_cannot_be_anybodys_are_left_out_and_counted(left_out: object) -> None:
-    read = read_logs(page(left_out, row()))
-    assert ([kept.inference_id for kept in read.rows], read.size) == (["g1"], 2)
+@pytest.mark.parametrize("rows", [(), (row(), row()), (row(None), row(""), {})])
+def test_a_page_that_agrees_with_itself_is_sound(rows: tuple[object, ...]) -> None:
+    assert read_logbook(page(*rows)).sound
+    assert read_logbook(page(*rows, total=len(rows) + 5, limit=100, offset=5), 5).sound
+    assert read_logbook(page(*rows, total=len(rows), has_more=None)).sound
+    if rows:
+        assert read_logbook(page(*rows, has_more=True, total=9, limit=len(rows))).sound
+
+
+@pytest.mark.parametrize("unreadable", [7, None, "row", [], row(7), row({})])  # type: ignore[arg-type]
+def test_a_page_with_what_may_be_anybodys_is_not(unreadable: object) -> None:
+    assert not read_logbook(page(unreadable, row())).sound
+
+
+@pytest.mark.parametrize(
+    ("pagination", "goes_on"),
+    [
+        ({"has_more": True, "total": 1}, True),
+        ({"has_more": True, "total": 9, "limit": 100}, True),
+        ({"has_more": False, "total": 9}, True),
+        ({"has_more": None, "total": 9}, True),
+        ({"has_more": None}, False),
+        ({"has_more": "true"}, False),
+        ({"has_more": 1}, False),
+        ({"offset": 100}, False),
+    ],
+)
+def test_a_page_that_contradicts_itself_or_does_not_tell_what_follows_is_not(
+    pagination: dict[str, object],
+    goes_on: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    read = read_logbook(page(row(), **pagination))
+    assert (read.sound, read.has_more) == (False, goes_on)
 
 
 def test_a_page_without_rows_is_the_last_whatever_it_says() -> None:
-    assert not read_logs(page(has_more=True)).has_more
+    for pagination in ({"has_more": True}, {"total": 5}):
+        read = read_logbook(page(**pagination))
+        assert (read.sound, read.has_more) == (False, False)
 
 
-@pytest.mark.parametrize("has_more", [None, "true", 1, []])
-def test_only_a_plain_yes_means_that_there_is_more(has_more: object) -> None:
-    assert not read_logs(page(row(), has_more=has_more)).has_more
+def read_all(reading: LogReading, *pages: HttpResponse) -> list[str | None]:
+    taken: list[str | None] = []
+    for answer in pages:
+        assert not reading.ended
+        taken += [entry.inference_id for entry in reading.take(read_logbook(answer, reading.offset))]
+    assert reading.ended
+    return taken
+
+
+def rows_of(ids: str) -> list[dict[str, object]]:
+    return [row(f"row-{name}:abc", inference_id=name) for name in ids]
+
+
+@pytest.mark.parametrize("second", ["cde", "bcde", "xcde", "yxbcde"], ids=["still", "one came", "strange", "two came"])
+def test_pages_that_overlap_are_complete_and_tell_each_row_once(second: str) -> None:
+    reading = LogReading(overlap=1)
+    taken = read_all(reading, page(*rows_of("abc"), has_more=True), page(*rows_of(second)))
+    assert (reading.complete, reading.offset) == (True, 2 + len(second) - 1)
+    assert [name for name in taken if name in set("abcde")] == list("abcde")
+
+
+@pytest.mark.parametrize("second", ["de", "e", ""])
+def test_a_row_that_vanished_while_pages_were_read_leaves_the_reading_incomplete(second: str) -> None:
+    reading = LogReading(overlap=1)
+    read_all(reading, page(*rows_of("abc"), has_more=True), page(*rows_of(second)))
+    assert not reading.complete
+
+
+def test_pages_that_lead_in_a_circle_end_incomplete() -> None:
+    reading, same = LogReading(overlap=1), page(*rows_of("abc"), has_more=True)
+    assert read_all(reading, same, same) == list("abc")
+    assert not reading.complete
+
+
+def test_an_unsound_page_leaves_the_reading_incomplete() -> None:
+    reading = LogReading(overlap=1)
+    read_all(reading, page(row(), total=9, has_more=None), page(row(), row(inference_id="g2"), total=2, has_more=False))
+    assert not reading.complete
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["klingai/v2-master", "KlingAI/V2-Master", "v2-master", "other/klingai/v2-master", "source/v2-master"],
+)
+def test_names_of_one_model_are_told_in_several_spellings(told: str) -> None:
+    assert are_one_model("klingai/v2-master", told)
+    assert are_one_model(told, "klingai/v2-master")
+
+
+@pytest.mark.parametrize("told", ["klingai/v2-master-pro", "klingai/v2", "klingai", "", "master"])
+def test_names_of_other_models_are_not_alike(told: str) -> None:
+    assert not are_one_model("klingai/v2-master", told)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": []}', b'{"data": {}, "pagination": {}}', b"\xff"])
 def test_what_is_no_page_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedResponse):
-        read_logs(HttpResponse(200, {}, body))
+        read_logbook(HttpResponse(200, {}, body))
 
 
 def test_an_error_is_an_error() -> None:
     with pytest.raises(APIError, match="500"):
-        read_logs(HttpResponse(500, {}, b"{}"))
+        read_logbook(HttpResponse(500, {}, b"{}"))
 
 
 @given(pages, st.sampled_from([200, 204, 401, 429, 503]))
 def test_no_page_raises_anything_but_this_librarys_errors(body: object, status: int) -> None:
     response = HttpResponse(status, {}, json.dumps(body).encode())
     try:
-        read = read_logs(response)
+        read = read_logbook(response)
     except KlingError:
         return
     assert len(read.rows) <= read.size

@@ -16,6 +16,7 @@ from kling_async import (
     ConfigurationError,
     GenerationFailed,
     JobAbandoned,
+    Limits,
     Polling,
     Reconciliation,
     RequestTimeout,
@@ -171,12 +172,12 @@ async def test_a_row_that_says_failed_is_the_end() -> None:
 async def test_a_look_that_breaks_off_proves_nothing() -> None:
     """Until a whole look was begun late enough, the job is not given up."""
     vendor = lose(1)
-    vendor.on_logs = lambda n: envelope(503, "down") if n < 8 else None
+    vendor.on_logs = lambda n: envelope(503, "down") if n <= 8 else None  # as often as one page is asked for
     async with with_log(vendor, reconciliation=Reconciliation(after=60)) as kling:
         job = kling.submit(prompt())
         with pytest.raises(SubmissionUncertain):
             await job
-        assert len(vendor.looks) == 8
+        assert len(vendor.looks) == 9
 
 
 @virtual
@@ -300,6 +301,50 @@ async def test_the_account_s_own_limit_on_looks_is_kept() -> None:
     windows = [sum(1 for at in vendor.looks if start <= at < start + 60) for start in vendor.looks]
     assert len(vendor.looks) > 500
     assert max(windows) <= 200
+
+
+@virtual
+async def test_doubtful_jobs_take_slots_only_while_their_generations_could_be_running() -> None:
+    vendor = lose(1, 2, 3)
+    limits = Limits(requests_per_second=1000, burst=1000, max_in_flight=3)
+    async with with_log(vendor, limits=limits) as kling:
+        doubtful = [kling.submit(prompt(f"lost {n}")) for n in range(3)]
+        others = [kling.submit(prompt(f"{n}")) for n in range(9)]
+        await asyncio.sleep(600)
+        assert vendor.submits == 3  # one in ten takes as long
+        await asyncio.gather(*others)
+        assert asyncio.get_running_loop().time() < 2400
+        vendor.rows = [row(name, f"found-{n}") for n, name in enumerate(vendor.names[:3])]
+        assert {(await job).generation_id for job in doubtful} == {"found-0", "found-1", "found-2"}
+    begun = [at for at, what, _ in vendor.log if what == "submit"]
+    assert all(sum(start <= at < start + 200 for at in begun) <= 3 for start in begun)
+
+
+@virtual
+async def test_what_is_found_after_its_time_takes_a_slot_again() -> None:
+    vendor = lose(1)
+    limits = Limits(requests_per_second=1000, burst=1000, max_in_flight=1)
+    async with with_log(vendor, limits=limits) as kling:
+        lost = kling.submit(prompt("lost"))
+        await asyncio.sleep(1800)  # it is over, so far as anybody knows
+        vendor.rows, vendor.done_at["slow"] = [row(vendor.names[0], "slow")], 3000.0
+        await lost.accepted()
+        found = asyncio.get_running_loop().time()
+        await kling.submit(prompt("next"))
+        assert found < 3000.0 <= vendor.log[-1][0]
+        assert [at for at, what, _ in vendor.log if what == "submit"][1] >= 3000.0
+
+
+@virtual
+async def test_a_poll_that_is_tried_again_does_not_wait_for_the_end_of_an_earlier_doubt() -> None:
+    vendor = lose(1)
+    async with with_log(vendor) as kling:
+        job = kling.submit(prompt())
+        await asyncio.sleep(1)
+        vendor.rows, vendor.done_at["g"] = [row(vendor.names[0], "g")], 400.0
+        vendor.on_poll = lambda *_: envelope(503, "down") if asyncio.get_running_loop().time() < 1200 else None
+        await job
+        assert asyncio.get_running_loop().time() < 1300
 
 
 @virtual

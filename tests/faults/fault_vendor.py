@@ -63,6 +63,7 @@ class FaultVendor:
     lag: int = 0  # looks before the log shows anything
     strangers: int = 0  # newer rows of other programs in the log
     extra: list[dict[str, Any]] = field(factory=list)  # older rows in the log
+    models: list[dict[str, Any]] = field(factory=list)  # the live list
     film: bytes = FILM
     etag: str = '"first"'
     video: dict[str, Any] = field(factory=dict)  # replaces what is usual in "video"
@@ -116,6 +117,8 @@ class FaultVendor:
             return "look", self.looks, shows_the_log
         if exchange.target == "/v2/billing":
             return "balance", {}, says(200, {"current_balance": 0, "currency": "USD"})
+        if exchange.target.startswith("/v1/models"):
+            return "models", {}, says(200, {"data": self.models})
         if exchange.target.startswith("/files/"):
             return "file", self.files, serves_the_film
         return "poll", self.polls, tells_how_far_it_is

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fault_vendor import EVERY, breaks_off, is_silent, page, resets, says, sells, shows_the_log, sold, stated
@@ -12,8 +14,10 @@ from scripted import prompt
 from kling_async import GenerationFailed, Reconciliation, State, SubmissionUncertain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fault_case import Case
-    from fault_vendor import FaultVendor
+    from fault_vendor import Act, FaultVendor
     from loopback import Exchange
 
 pytestmark = pytest.mark.asyncio
@@ -178,3 +182,147 @@ async def test_fault_08_without_a_later_job_in_the_log_absence_proves_nothing(ca
         with pytest.raises(SubmissionUncertain):
             await kling.submit(prompt())
     assert len(case.vendor.posts) == 1
+
+
+def _bought_and_lost(case: Case) -> Any:
+    """A session that may send again what the log does not show, and a vendor whose first answer is lost."""
+    case.vendor.submits[1] = sold(resets)
+    return case.session(reconciliation=Reconciliation(after=0.4, then="resubmit"))
+
+
+def changed(change: Callable[[list[dict[str, Any]], dict[str, Any]], object]) -> Act:
+    """The log as it is, with a change to the rows of a page or to what it says of further ones."""
+
+    async def act(vendor: FaultVendor, exchange: Exchange) -> None:
+        rows = vendor.rows()
+        pagination: dict[str, Any] = {"has_more": False, "total": len(rows), "limit": 100, "offset": 0}
+        change(rows, pagination)
+        await says(200, {"data": rows, "pagination": pagination})(vendor, exchange)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows, said: (rows.pop(), said.update(has_more=True, total=None)),
+        lambda rows, said: (rows.clear(), said.update(has_more=True)),
+        lambda rows, said: (rows.pop(), said.pop("has_more")),
+        lambda rows, said: (rows.pop(), said.clear()),
+        lambda rows, said: (rows.pop(), said.update(has_more="true")),
+        lambda rows, _: rows.pop(),
+        lambda rows, said: (rows.pop(), said.update(has_more=True, total=200)),
+        lambda rows, said: (rows.pop(), said.update(total=None, offset=100)),
+        lambda rows, said: (rows.pop(), rows.append(None), said.update(total=None)),
+        lambda rows, said: (rows[-1].update(client_request_id=5), said.update(total=None)),
+    ],
+    ids=["circle", "empty", "no more", "nothing", "text", "short", "limit", "offset", "null row", "number for a name"],
+)
+async def test_fault_08_a_log_that_does_not_show_everything_proves_nothing(case: Case, change: Any) -> None:
+    """Not even where a later job of ours is in it, and the caller chose to have it sent again."""
+    case.vendor.looks[EVERY] = changed(change)
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+    assert len(case.vendor.posts) == 2
+
+
+@pytest.mark.parametrize("told", [None, "", 1.5, {}, []], ids=["null", "empty", "fraction", "object", "list"])
+async def test_fault_08_a_row_under_our_name_is_never_absence_whatever_its_id(case: Case, told: object) -> None:
+    case.vendor.looks[EVERY] = changed(lambda rows, _: rows[-1].update(inference_id=told))
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+    assert len(case.vendor.posts) == 2
+
+
+async def test_fault_08_an_id_that_comes_as_a_number_is_adopted(case: Case) -> None:
+    async def sells_by_number(vendor: FaultVendor, exchange: Exchange) -> None:
+        vendor.sell(exchange).generation_id = "1000000007"
+        exchange.reset()
+
+    case.vendor.submits[1] = sells_by_number
+    case.vendor.looks[EVERY] = changed(lambda rows, _: rows[-1].update(inference_id=1000000007))
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "1000000007"
+
+
+async def test_fault_08_rows_that_vanish_while_pages_are_read_prove_nothing(case: Case) -> None:
+    """Our row is pulled back onto a page that was read already."""
+
+    strangers = [ANYTHING | {"inference_id": f"s-{n}", "client_request_id": f"s:{n}"} for n in range(30)]
+
+    async def shrinks(vendor: FaultVendor, exchange: Exchange) -> None:
+        offset = int(parse_qs(urlsplit(exchange.target).query)["offset"][0])
+        *later, ours = vendor.rows()
+        newer = [*later, *strangers][: 9 if offset == 0 else 6]
+        log = [*newer, ours, *strangers[9:]]
+        shown = log[offset : offset + 9]
+        await says(200, {"data": shown, "pagination": {"has_more": offset + 9 < len(log)}})(vendor, exchange)
+
+    case.vendor.looks[EVERY] = shrinks
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+    assert len(case.vendor.posts) == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [stated(429, "too many"), stated(500, "try later"), page(502), resets, says(200, b"{")],
+    ids=["429", "500", "502", "reset", "cut"],
+)
+async def test_fault_08_a_page_that_is_refused_is_asked_for_again_where_it_stood(case: Case, trouble: Act) -> None:
+    """Another program reads the log as well, so that every second request is one too many."""
+    asked: list[str] = []
+
+    async def refuses_every_second(vendor: FaultVendor, exchange: Exchange) -> None:
+        asked.extend(parse_qs(urlsplit(exchange.target).query)["offset"])
+        await (trouble if len(asked) % 2 == 0 else shows_the_log)(vendor, exchange)
+
+    case.vendor.submits[1] = sold(resets)
+    case.vendor.strangers, case.vendor.page = 35, 10
+    case.vendor.looks[EVERY] = refuses_every_second
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-1"
+    assert asked == ["0", "9", "9", "18", "18", "27", "27"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["KlingAI/V2.1-Master-Text-To-Video", "v2.1-master-text-to-video", "kling/v2.1-master-text-to-video", "new/name"],
+)
+async def test_fault_08_a_model_is_known_by_its_alias_and_in_any_spelling(case: Case, told: str) -> None:
+    names = {"id": "new/name", "aliases": ["klingai/v2.1-master-text-to-video"]}
+    case.vendor.models = [names]
+    case.vendor.looks[EVERY] = changed(lambda rows, _: rows[-1].update(model=told))
+    case.vendor.submits[1] = sold(resets)
+    async with case, case.session(reconciliation=PATIENT) as kling:
+        assert (await kling.submit(prompt())).generation_id == "g-1"
+
+
+@pytest.mark.parametrize("hours", [-20, -3, 3, 20])
+async def test_fault_08_a_vendor_whose_clock_is_hours_off_is_not_taken_for_one_that_sold_nothing(
+    case: Case, hours: int
+) -> None:
+    async def dates_wrongly(vendor: FaultVendor, exchange: Exchange) -> None:
+        for sale in vendor.sales:
+            sale.at = time.time() + hours * 3600
+        await shows_the_log(vendor, exchange)
+
+    case.vendor.looks[EVERY] = dates_wrongly
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        assert (await lost).generation_id == "g-1"
+    assert len(case.vendor.posts) == 2
