@@ -163,7 +163,7 @@ class HttpTransport:
         else:
             if self._secret in body:
                 body = body.replace(self._secret, b"[api key]")
-            shown = response.status >= HTTPStatus.BAD_REQUEST  # the headers of a success end in no error
+            shown = response.status // 100 != HTTPStatus.OK // 100  # the headers of a success end in no error
             return HttpResponse(response.status, self._discreet(response) if shown else response.headers, body)
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
