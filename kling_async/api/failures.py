@@ -21,7 +21,7 @@ __all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after", "with
 EXCERPT = 500
 """How many characters of a text are shown in an error."""
 
-_BODY = 64 * 1024  # how many bytes of an error's body are read
+_BODY = 64 * 1024  # how many bytes an error's body may have to be kept whole
 _DEPTH = 8  # how deep a reason may nest before the rest is left out
 _PARTS = 10  # how many parts of one are described
 _LINE = 200  # how many characters of a page, or of where a redirect leads, are shown
@@ -29,9 +29,10 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _TOO_MANY = 429
-_SERVER_ERRORS = range(500, 600)
+# 501 comes from who does not know the method, 511 from who stands in between (RFC 9110, RFC 6585), neither from a
+# vendor that failed.
+_SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
 _ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
-_CAPTIVE = 511  # "Network Authentication Required" is said by what stands in between (RFC 6585), never by the vendor
 
 
 def read_error(response: HttpResponse) -> APIError:
@@ -40,7 +41,7 @@ def read_error(response: HttpResponse) -> APIError:
     What a status means is the vendor's to say, in its own envelope ("Errors and status codes"). Without that, only "too
     many requests" and a failing server are taken as what they are; all else is a `GatewayError`.
     """
-    body = _read_error_body(response)
+    body = _read_error_body(response)  # whole: a refusal that repeats an image is one all the same
     status = response.status
     enveloped = _is_envelope(body, status)
     details: dict[str, Any] = {
@@ -48,7 +49,7 @@ def read_error(response: HttpResponse) -> APIError:
         "path": text(body.get("path")) if is_object(body) else None,
         "request_id": (text(body.get("requestId")) if is_object(body) else None)
         or response.headers.get("x-request-id"),
-        "body": body,
+        "body": body if len(response.body) <= _BODY else _beginning(response),
         "enveloped": enveloped,
     }
     message = f"{status}: {describe_reason(body)}"
@@ -73,7 +74,7 @@ def _is_envelope(body: object, status: int) -> bool:
 def _is_gateways(message: str, status: int, *, enveloped: bool) -> bool:
     if enveloped:  # the vendor's word for an address where it serves nothing, as under a wrong base URL
         return message.startswith(("404: Cannot POST /", "404: Cannot GET /"))
-    return status not in _SERVER_ERRORS or status == _CAPTIVE
+    return status not in _SERVER_ERRORS
 
 
 def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) -> GatewayError:
@@ -105,11 +106,14 @@ def _page_text(page: str) -> str:
 
 
 def _read_error_body(response: HttpResponse) -> object:
-    beginning = response.body[:_BODY].decode("utf-8", "replace")
     try:
-        return json.loads(beginning)
+        return json.loads(response.body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return beginning[:EXCERPT]
+        return _beginning(response)
+
+
+def _beginning(response: HttpResponse) -> str:
+    return response.body[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT]
 
 
 # "Errors and status codes" gives 403 for missing credits, a plan's limit and a key's spending limit, told apart only by

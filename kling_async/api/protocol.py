@@ -104,11 +104,11 @@ class Blocked:
 
 SubmitAnswer = Accepted | TryAgain | Refused | Uncertain | Unreached | Blocked
 
-# Decided by where a request is sent to (RFC 9110, 15.4 and 15.5; RFC 6585 for 511), before anything is done with it.
+# Decided by where a request goes (RFC 9110, 15.4 and 15.5; RFC 6585 for 511), before anything is done with it.
 _MISDIRECTED = frozenset({*range(300, 400), 404, 405, 407, 421, 511})
 
 # What a gateway says of a request's head or content. It may say so of an answer that it does not let out, too.
-_REFUSING = frozenset({400, 401, 402, 403, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 426, 428, 431, 451})
+_REFUSING = frozenset({400, 401, 402, 403, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 426, 428, 431, 451, 501})
 
 # Failures that the vendor states itself, and that pass.
 _PASSING = frozenset({425, 500, 503})
