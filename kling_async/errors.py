@@ -16,7 +16,9 @@
     │   ├── PermissionDenied       403, for any other reason
     │   ├── NotFound               404
     │   ├── RateLimited            429                                   retryable
-    │   └── ServerError            5xx                                   retryable
+    │   ├── ServerError            5xx                                   retryable
+    │   └── GatewayError           any other status that is not the vendor's own word: the address is wrong,
+    │                              or a gateway answers                  retryable
     ├── GenerationFailed           the vendor could not make the video
     ├── SpendLimitReached          the session's own limit on spending keeps a job from being submitted
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
@@ -236,6 +238,22 @@ class ServerError(APIError):
     retryable = True
 
 
+class GatewayError(APIError):
+    """Something other than the vendor's API answered: a gateway before it, or another server at a wrong address.
+
+    Of the vendor it tells nothing: neither that a request was refused, nor that a key or an id is bad.
+
+    Attributes:
+        location: Where it redirects to, without query and credentials, if it does.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, location: str | None = None, **details: Any) -> None:  # noqa: ANN401 - APIError's own keywords, passed on
+        super().__init__(message, **details)
+        self.location = location
+
+
 class GenerationFailed(KlingError):
     """The vendor accepted the request but could not make the video.
 
@@ -322,5 +340,5 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 
 
 def error_class(status: int) -> type[APIError]:
-    """The class for an HTTP error status (any that is not 2xx)."""
+    """The class for an HTTP error status (any that is not 2xx) which the vendor itself has given."""
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIError)  # noqa: PLR2004 - HTTP's own border

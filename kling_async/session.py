@@ -381,7 +381,7 @@ class KlingSession:
         return None if record is None else engine.roster.known(key, record.digest)
 
     def resume_submissions(self) -> None:
-        """Go on submitting after the account refused to, as when credits were bought.
+        """Go on submitting after it was stopped, as when credits were bought or a gateway is out of the way.
 
         Jobs that settled with the refusal have settled; submit them again, under their keys.
 
@@ -396,7 +396,8 @@ class KlingSession:
         """Ask the vendor about a generation, once; the request takes its turn with the polls.
 
         Raises:
-            APIError: The vendor answered with an error; `NotFound` if it does not know the id.
+            APIError: The vendor answered with an error; `NotFound` if it does not know the id. With `GatewayError`
+                it was not the vendor that answered.
             TransportError: No usable answer came.
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.

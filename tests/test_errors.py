@@ -16,6 +16,7 @@ from kling_async.errors import (
     ConnectFailed,
     DeadlineExceeded,
     DownloadError,
+    GatewayError,
     GenerationFailed,
     InvalidRequest,
     JobAbandoned,
@@ -58,6 +59,7 @@ EXAMPLES: list[KlingError] = [
     NotFound("m", **ANSWERED),
     RateLimited("m", retry_after=2.5, **ANSWERED),
     ServerError("m", **ANSWERED),
+    GatewayError("m", location="https://host.example/login", **ANSWERED),
     GenerationFailed("m", reason={"name": "x"}),
     DeadlineExceeded("m"),
     SpendLimitReached("m", limit_usd=5.0, committed_usd=4.2, price_usd=1.4),
@@ -73,6 +75,7 @@ RETRYABLE = {
     MalformedResponse,
     RateLimited,
     ServerError,
+    GatewayError,
 }
 
 by_class = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)

@@ -50,6 +50,7 @@ from kling_async import (
     Event,
     ExpectedCompletion,
     Failed,
+    GatewayError,
     Generation,
     GenerationFailed,
     HttpRequest,
@@ -311,7 +312,7 @@ def told(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event 
             return f"{assert_type(event.at, float)}"
 
 
-async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error there is
+async def failures(job: Job) -> None:  # noqa: C901, PLR0912 - one branch for each error there is
     try:
         await job
     except GenerationFailed as error:
@@ -320,6 +321,8 @@ async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error 
         assert_type(error.client_request_id, str | None)
     except RateLimited as error:
         assert_type(error.retry_after, float | None)
+    except GatewayError as error:
+        assert_type(error.location, str | None)
     except (AuthenticationError, BadRequest, NotFound, OutOfCredits, PermissionDenied, ServerError) as error:
         assert_type(error.body, object)
     except APIError as error:

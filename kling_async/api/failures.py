@@ -5,61 +5,136 @@ from __future__ import annotations
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from kling_async.api.loose import is_list, is_object, parse_json, text
-from kling_async.errors import APIError, OutOfCredits, RateLimited, error_class
+from kling_async.errors import APIError, GatewayError, OutOfCredits, PermissionDenied, RateLimited, error_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after"]
+__all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after", "without_money"]
 
 EXCERPT = 500
 """How many characters of a text are shown in an error."""
 
-_BODY = 64 * 1024  # how many bytes of an error's body are read
+_BODY = 64 * 1024  # how many bytes an error's body may have to be kept whole
 _DEPTH = 8  # how deep a reason may nest before the rest is left out
 _PARTS = 10  # how many parts of one are described
+_LINE = 200  # how many characters of a page, or of where a redirect leads, are shown
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<[^>]*>")
+_TOO_MANY = 429
+# 501 comes from who does not know the method, 511 from who stands in between (RFC 9110, RFC 6585), neither from a
+# vendor that failed.
+_SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
+_ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
 
 
 def read_error(response: HttpResponse) -> APIError:
-    """The error an answer with an error status stands for."""
-    body = _read_error_body(response)
+    """The error an answer with an error status stands for.
+
+    What a status means is the vendor's to say, in its own envelope ("Errors and status codes"). Without that, only "too
+    many requests" and a failing server are taken as what they are; all else is a `GatewayError`.
+    """
+    body = _read_error_body(response)  # whole: a refusal that repeats an image is one all the same
     status = response.status
-    kind = error_class(status)
-    enveloped = is_object(body) and "message" in body and ("statusCode" in body or "requestId" in body)
-    message = f"{status}: {describe_reason(body)}"
-    if status in (402, 403) and _speaks_of_money(message):
-        kind = OutOfCredits
+    enveloped = _is_envelope(body, status)
     details: dict[str, Any] = {
         "status": status,
         "path": text(body.get("path")) if is_object(body) else None,
         "request_id": (text(body.get("requestId")) if is_object(body) else None)
         or response.headers.get("x-request-id"),
-        "body": body,
+        "body": body if len(response.body) <= _BODY else _beginning(response),
         "enveloped": enveloped,
     }
-    if kind is RateLimited:
+    message = f"{status}: {describe_reason(body)}"
+    if status == _TOO_MANY:
         return RateLimited(message, retry_after=read_retry_after(response.headers), **details)
-    return kind(message, **details)
+    if _is_gateways(message, status, enveloped=enveloped):
+        return _gateways(body, response, details)
+    kind = OutOfCredits if status in (402, 403) and _says(message, _OF_MONEY + _PERHAPS_OF_MONEY) else None
+    return (kind or error_class(status))(message, **details)
+
+
+def _is_envelope(body: object, status: int) -> bool:
+    """Whether this is the vendor's envelope: others, too, answer with a message and a status code, and no more."""
+    return (
+        is_object(body)
+        and "message" in body
+        and str(body.get("statusCode")) == str(status)
+        and any(name in body for name in ("requestId", "path", "timestamp"))
+    )
+
+
+def _is_gateways(message: str, status: int, *, enveloped: bool) -> bool:
+    if enveloped:  # the vendor's word for an address where it serves nothing, as under a wrong base URL
+        return message.startswith(("404: Cannot POST /", "404: Cannot GET /"))
+    return status not in _SERVER_ERRORS
+
+
+def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) -> GatewayError:
+    location = _target(response.headers.get("location", ""))
+    leads = "" if location is None else f", which redirects to {location}"
+    said = describe_reason(_page_text(body) if isinstance(body, str) else body)
+    message = (
+        f"{response.status}: a gateway or another server answered, not the vendor's API{leads} ({_cut(said, _LINE)})"
+        f"{'; is the base URL right?' if response.status in _ELSEWHERE else ''}"
+    )
+    return GatewayError(message, location=location, **details)
+
+
+def _target(location: str) -> str | None:
+    """Where a redirect leads, fit to be shown: no credentials, no query, no control characters."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return _cut("".join(character for character in target if character.isprintable()), _LINE) or None
+
+
+def _page_text(page: str) -> str:
+    """A web page in a line: its title, or else its text."""
+    title = _TITLE.search(page)
+    shown = " ".join((title[1] if title else _TAG.sub(" ", page)).split())
+    return "".join(character for character in shown if character.isprintable())
 
 
 def _read_error_body(response: HttpResponse) -> object:
-    beginning = response.body[:_BODY]
     try:
-        return parse_json(beginning)
+        return parse_json(response.body)
     except (ValueError, RecursionError):
-        return beginning.decode("utf-8", "replace")[:EXCERPT]
+        return _beginning(response)
 
 
-def _speaks_of_money(message: str) -> bool:
-    # "Errors and status codes" gives 403 for missing credits, a plan's limit and a key's spending limit, told apart
-    # only by their prose.
+def _beginning(response: HttpResponse) -> str:
+    return response.body[: 4 * EXCERPT].decode("utf-8", "replace")[:EXCERPT]
+
+
+# "Errors and status codes" gives 403 for missing credits, a plan's limit and a key's spending limit, told apart only by
+# their prose.
+_OF_MONEY = ("credit", "balance", "fund", "spend", "top up", "payment")
+_PERHAPS_OF_MONEY = ("quota", "billing")
+
+
+def _says(message: str, words: tuple[str, ...]) -> bool:
     said = message.lower()
-    return any(word in said for word in ("credit", "balance", "fund", "spend", "billing", "top up", "payment", "quota"))
+    return any(word in said for word in words)
+
+
+def without_money(refusal: OutOfCredits) -> APIError:
+    """What a refusal that speaks of money means where the account has some.
+
+    It is the job that costs too much, or its model that has a quota of its own, or is not on the account's plan.
+    """
+    if _says(refusal.message, _OF_MONEY):
+        return refusal
+    details = ("status", "path", "request_id", "body", "enveloped")
+    return PermissionDenied(refusal.message, **{name: getattr(refusal, name) for name in details})
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -114,4 +189,8 @@ def _first_text(values: Mapping[str, Any], *names: str) -> str | None:
 
 
 def _shorten(said: str) -> str:
-    return said if len(said) <= EXCERPT else f"{said[: EXCERPT - 1]}…"
+    return _cut(said, EXCERPT)
+
+
+def _cut(said: str, length: int) -> str:
+    return said if len(said) <= length else f"{said[: length - 1]}…"

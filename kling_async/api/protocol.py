@@ -19,9 +19,9 @@ from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.errors import (
     APIError,
+    GatewayError,
     MalformedResponse,
     RateLimited,
-    ServerError,
     TransportError,
 )
 
@@ -33,10 +33,12 @@ __all__ = [
     "LEGACY",
     "UNIVERSAL",
     "Accepted",
+    "Blocked",
     "Refused",
     "SubmitAnswer",
     "TryAgain",
     "Uncertain",
+    "Unreached",
     "fetch_request",
     "file_request",
     "is_about",
@@ -90,7 +92,33 @@ class Uncertain:
     error: TransportError | APIError
 
 
-SubmitAnswer = Accepted | TryAgain | Refused | Uncertain
+@frozen
+class Unreached:
+    """Nothing was bought: the vendor's application was not reached, nor would it be by any other submit."""
+
+    error: GatewayError
+
+
+@frozen
+class Blocked:
+    """A gateway refused. Nothing was bought if it refuses whatever is sent; if it does not, nobody can know."""
+
+    error: GatewayError
+
+
+SubmitAnswer = Accepted | TryAgain | Refused | Uncertain | Unreached | Blocked
+
+# Decided by where a request goes (RFC 9110, 15.4 and 15.5; RFC 6585 for 511), before anything is done with it.
+_MISDIRECTED = frozenset({*range(300, 400), 404, 405, 407, 421, 511})
+
+# What a gateway says of a request's head or content. It may say so of an answer that it does not let out, too.
+_REFUSING = frozenset({400, 401, 402, 403, 406, 409, 410, 411, 412, 413, 414, 415, 417, 422, 426, 428, 431, 451, 501})
+
+# Failures that the vendor states itself, and that pass.
+_PASSING = frozenset({425, 500, 503})
+
+# Whoever gave up waiting does not know what came of it.
+_GAVE_UP = frozenset({408, 499})
 
 
 def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: str) -> HttpRequest:
@@ -123,7 +151,7 @@ def read_submit(response: HttpResponse, client_request_id: str = "") -> SubmitAn
     """What an answer to a submit, sent under this name, means for the caller's money.
 
     "Errors and status codes" states that a failed request is not charged. That word counts only in the vendor's own
-    envelope: a gateway's 502 or 504 says nothing about what happened behind it.
+    envelope: a gateway's answer says nothing about what happened behind it, unless it shows that there was nothing.
     """
     if client_request_id and _echo(response) not in (None, client_request_id):
         return Uncertain(_malformed(response, "the submit was answered with the answer to another request"))
@@ -132,10 +160,24 @@ def read_submit(response: HttpResponse, client_request_id: str = "") -> SubmitAn
     error = read_error(response)
     if isinstance(error, RateLimited):
         return TryAgain(error)
-    if not isinstance(error, ServerError):
-        return Refused(error)
-    stated = error.enveloped and response.status in (500, 503)
-    return TryAgain(error) if stated else Uncertain(error)
+    return _read_gateway(error, response) if isinstance(error, GatewayError) else _read_stated(error)
+
+
+def _read_gateway(error: GatewayError, response: HttpResponse) -> SubmitAnswer:
+    if error.enveloped:
+        return Unreached(error)
+    if "x-inference-id" in response.headers:  # the vendor's application adds it to every answer ("Request tracing")
+        return Uncertain(error)
+    if error.status in _MISDIRECTED:
+        return Unreached(error)
+    return Blocked(error) if error.status in _REFUSING else Uncertain(error)
+
+
+def _read_stated(error: APIError) -> SubmitAnswer:
+    if error.enveloped and error.status in _PASSING:
+        return TryAgain(error)
+    final = error.enveloped and 300 <= error.status < 500 and error.status not in _GAVE_UP  # noqa: PLR2004 - HTTP's own borders
+    return Refused(error) if final else Uncertain(error)
 
 
 def submit_failure(error: TransportError) -> SubmitAnswer:
@@ -173,6 +215,7 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     """What the vendor says about a generation.
 
     Raises:
+        GatewayError: It was not the vendor that answered, so nothing is known.
         APIError: It answered with an error status.
         MalformedResponse: The answer is unreadable, has no status, or is not known to be about this generation.
     """

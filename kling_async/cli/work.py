@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field, frozen
 
-from kling_async import SpendLimitReached, State
+from kling_async import GatewayError, SpendLimitReached, State
 from kling_async.cli.collector import Collector, Item
 from kling_async.cli.connect import connected, key_of
 from kling_async.cli.figures import count
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Work", "Workshop"]
+
+
+_REMEDIES = {
+    SpendLimitReached.__name__: ": with a higher --max-spend,",
+    GatewayError.__name__: ": once the vendor is reached, or with another --base-url,",
+}
 
 
 @define(kw_only=True, eq=False)
@@ -121,9 +127,8 @@ class Work:
                 f"{count(tally.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
             )
         if tally.stopped:
-            limited = SpendLimitReached.__name__ in tally.stopped
-            what = "what is left is saved" + (": with a higher --max-spend," if limited else ";")
-            self.terminal.say(self._how_to_go_on(what), "yellow")
+            remedy = next((remedy for kind, remedy in _REMEDIES.items() if kind in tally.stopped), ";")
+            self.terminal.say(self._how_to_go_on(f"what is left is saved{remedy}"), "yellow")
         if not self.terminal.as_json:
             self.terminal.tell(_summary(tally, self.output))
 

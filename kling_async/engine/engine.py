@@ -14,6 +14,7 @@ import anyio
 from kling_async.engine.alarm import Alarm
 from kling_async.engine.backlog import Backlog
 from kling_async.engine.completion import Pump, Settling, in_completion_order
+from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
 from kling_async.engine.purse import Purse
@@ -85,14 +86,18 @@ class Engine:
         self.memory = Memory(self.learner, journal, polling)
         price = polling.price()
         rota: Rota[Watch] = Rota(polling.asking(price), price)
-        poller = Poller(transport, self.roster, polling, self.learner, patience=timeouts.generation, rng=rng)
+        confirmation = Confirmation(transport, self._turn, loop.time)
+        poller = Poller(
+            transport, self.roster, confirmation, polling, self.learner, patience=timeouts.generation, rng=rng
+        )
         order = PostOrder()
         self.roster.forecast = poller.forecast
-        self._submitter = Submitter(transport, self.roster, poller, timeouts, order=order, rng=rng, wall=wall)
+        self._submitter = Submitter(transport, self.roster, poller, confirmation, timeouts, order=order, wall=wall)
         self.scheduler = Scheduler(
             self.roster,
             self._submitter,
             poller,
+            confirmation,
             Backlog(rota, self.allowance),
             self.allowance,
             self.tally,
@@ -103,7 +108,7 @@ class Engine:
             lambda: self.account, self.roster, self.scheduler, reconciliation, order=order, wall=wall
         )
         self.scheduler.on_doubt = self._reconciler.take
-        self._purse = Purse(transport, self.scheduler, Alarm(loop))
+        self._purse = Purse(confirmation, self.scheduler, Alarm(loop))
         self.scheduler.on_halt = self._purse.is_empty
         if limits.max_spend_usd is not None:
             self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
@@ -174,6 +179,9 @@ class Engine:
             _logger.exception("the scheduler crashed; the session ends")
             self.crash = crash
             stop.set()
+
+    async def _turn(self) -> None:
+        await self.scheduler.turn()
 
     def begin(self, watch: Watch) -> Job:
         """Act for a job that was taken on; returns it, settled already if the account refuses to go on."""

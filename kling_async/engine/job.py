@@ -52,8 +52,8 @@ class Job:
 
     A job has a **state**, its generation's life, which outlives the session, and **settles** once in this session:
     ``done()`` says that it has. Settling with `OutOfCredits`, `SpendLimitReached`, `AuthenticationError`,
-    `DeadlineExceeded`, `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was; submitting the
-    same key again, or resuming the id, makes a new job that carries on.
+    `GatewayError`, `DeadlineExceeded`, `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was;
+    submitting the same key again, or resuming the id, makes a new job that carries on.
     """
 
     __slots__ = ("__weakref__", "_keeper", "_watch")

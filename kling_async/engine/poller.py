@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from kling_async.api.account import Opinion
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import Status
 from kling_async.engine import events
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from kling_async.api.results import Generation
+    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step
     from kling_async.engine.watch import Watch
@@ -47,6 +49,7 @@ class Poller:
         self,
         transport: Transport,
         roster: Roster,
+        confirmation: Confirmation,
         polling: Polling,
         learner: Learner,
         *,
@@ -56,6 +59,7 @@ class Poller:
         self._patience = patience  # how long a generation is watched, in seconds
         self._transport = transport
         self._roster = roster
+        self._confirmation = confirmation
         self._polling = polling
         self._learner = learner
         self._rng = rng
@@ -89,7 +93,7 @@ class Poller:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
         except KlingError as error:
-            return None if watch.settled else self._unanswered(watch, error, begun)
+            return None if watch.settled else await self._unanswered(watch, error, begun)
         if watch.settled:
             return None
         watch.polls += 1
@@ -128,14 +132,17 @@ class Poller:
             await self._roster.finish(watch, State.FAILED, error=failure)
         return None
 
-    def _unanswered(self, watch: Watch, error: KlingError, begun: float) -> Step:
+    async def _unanswered(self, watch: Watch, error: KlingError, begun: float) -> Step:
         if isinstance(error, RateLimited):
             if begun >= watch.deadline + _REFUSED_GRACE:
                 return self._expire(watch, "and every later poll was refused", error)
             return Throttled(error)
         watch.polls += 1
         if isinstance(error, AuthenticationError):
-            return Halt(error)
+            if await self._confirmation.opinion(error) is Opinion.CONFIRMED:
+                return Halt(error)
+            if watch.settled:
+                return None
         if isinstance(error, BadRequest):
             self._roster.settle(watch, error)
             return None

@@ -1,4 +1,4 @@
-"""Notices when an account that was out of credits can pay again."""
+"""Notices when submits can go on that were stopped for want of credits, or by what is not the vendor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import balance_request, read_balance
-from kling_async.errors import KlingError, OutOfCredits
+from kling_async.api.account import Opinion
+from kling_async.errors import GatewayError, OutOfCredits
 
 if TYPE_CHECKING:
     from kling_async.engine.alarm import Alarm
+    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.transport.base import Transport
 
 __all__ = ["Purse"]
 
@@ -22,10 +22,10 @@ _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between looks at the balance; 
 
 
 class Purse:
-    """While submits are stopped for want of credits, looks at the balance now and then; once it rises, they go on."""
+    """While submits are stopped so, looks at the balance now and then; once there is one, they go on."""
 
-    def __init__(self, transport: Transport, scheduler: Scheduler, alarm: Alarm) -> None:
-        self._transport = transport
+    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, alarm: Alarm) -> None:
+        self._confirmation = confirmation
         self._scheduler = scheduler
         self._alarm = alarm
 
@@ -37,26 +37,18 @@ class Purse:
         """Wait for such times, until cancelled."""
         while True:
             await self._alarm.sleep_until(math.inf)
-            if isinstance(self._scheduler.halted, OutOfCredits):
-                await self._watch(await self._balance())
+            await self._watch()
 
-    async def _watch(self, lowest: float) -> None:
+    async def _watch(self) -> None:
         gap = _FIRST_GAP
-        now = self._scheduler.now()
-        while isinstance(self._scheduler.halted, OutOfCredits):
-            now = await self._alarm.sleep_until(now + gap)
+        due = self._scheduler.now() + gap
+        while isinstance(refusal := self._scheduler.halted, OutOfCredits | GatewayError):
+            now = await self._alarm.sleep_until(due)
+            if now < due:  # another submit under way was refused as well
+                continue
             gap = min(2 * gap, _LONGEST_GAP)
-            balance = await self._balance()
-            if lowest < balance < math.inf and isinstance(self._scheduler.halted, OutOfCredits):
-                _logger.warning("the account has credits again; submits go on")
+            due = now + gap
+            opinion = await self._confirmation.opinion(refusal)
+            if opinion is Opinion.DENIED and self._scheduler.halted is refusal:
+                _logger.warning("the vendor answers, and the account can pay; submits go on")
                 self._scheduler.resume()
-            lowest = min(lowest, balance)
-
-    async def _balance(self) -> float:
-        """The balance; infinite, which is never a rise nor a low, if it cannot be known."""
-        await self._scheduler.turn()
-        try:
-            return read_balance(await self._transport.send(balance_request()))
-        except KlingError as error:
-            _logger.info("the balance cannot be known: %s", error)
-            return math.inf

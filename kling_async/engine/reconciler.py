@@ -204,10 +204,9 @@ class Reconciler:
         try:
             for start, end in self._stretches(doubts, look):
                 await self._read(look, start, end)
-        except AuthenticationError as error:
-            self._scheduler.halt(error)
-            return
         except Exception as error:  # noqa: BLE001 - a mistake in here must not leave jobs waiting for ever
+            if isinstance(error, AuthenticationError) and await self._scheduler.halt_if_confirmed(error):
+                return
             _logger.warning("the account's log could not be read to its end: %r", error)
             look.broke_off = True
         for doubt in doubts:

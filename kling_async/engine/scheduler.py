@@ -14,13 +14,20 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kling_async.api.account import Opinion
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.doubt import doubt
 from kling_async.engine.steps import Halt, Retry, Throttled
 from kling_async.engine.workers import Workers
-from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, SpendLimitReached, copied
+from kling_async.errors import (
+    AuthenticationError,
+    DeadlineExceeded,
+    KlingError,
+    SpendLimitReached,
+    copied,
+)
 from kling_async.journal.base import State
 from kling_async.pacing.agenda import Agenda
 
@@ -31,12 +38,14 @@ if TYPE_CHECKING:
 
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.backlog import Backlog
+    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Refusal, Step
     from kling_async.engine.submitter import Submitter
     from kling_async.engine.tally import Tally
     from kling_async.engine.watch import Watch
+    from kling_async.errors import GatewayError, OutOfCredits
     from kling_async.pacing.allowance import Allowance
 
 __all__ = ["Scheduler"]
@@ -55,6 +64,7 @@ class Scheduler:
         roster: Roster,
         submitter: Submitter,
         poller: Poller,
+        confirmation: Confirmation,
         backlog: Backlog,
         allowance: Allowance,
         tally: Tally,
@@ -67,6 +77,7 @@ class Scheduler:
         self._roster = roster
         self._submitter = submitter
         self._poller = poller
+        self._confirmation = confirmation
         self._backlog = backlog
         self._allowance = allowance
         self._tally = tally
@@ -99,7 +110,7 @@ class Scheduler:
         self._alarm.wake()
 
     def resume(self) -> None:
-        """Let submits go on after the account refused them."""
+        """Let submits go on after they were stopped."""
         self._halted = None
         self._alarm.wake()
 
@@ -331,8 +342,17 @@ class Scheduler:
         else:
             self._backlog.put_poll(watch)
 
+    async def halt_if_confirmed(self, error: AuthenticationError | GatewayError | OutOfCredits) -> bool:
+        """Halt if a second request says so, too; otherwise the answer concerned what was asked alone."""
+        confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
+        if confirmed:
+            self.halt(error)
+        return confirmed
+
     def halt(self, error: Refusal) -> None:
         """Stop submits, or under a bad key everything, and tell every job concerned."""
+        if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
+            return  # which stops more
         if self._halted is None or _stopped_by(self._halted) != _stopped_by(error):
             _logger.error("submits cannot go on: %s", error)
             self._concerned.extend(self._roster.watches(*_stopped_by(error)))

@@ -60,7 +60,7 @@ class Stats:
         requests_per_second: How fast requests may follow each other now.
         slots: How many generations the account seems to run at once; None while no limit was met.
         learned: How long each kind of generation takes, in the order they were first asked for.
-        halted: Why the account refuses submits, if it does.
+        halted: Why submits do not go on, if they do not.
         downloading: Files that are coming in.
         downloaded: Files that came in whole.
         downloaded_bytes: How many bytes those have together.

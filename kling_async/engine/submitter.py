@@ -7,12 +7,24 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from kling_async.api.protocol import Accepted, Refused, TryAgain, Uncertain, read_submit, submit_failure
+from kling_async.api.account import Opinion
+from kling_async.api.failures import without_money
+from kling_async.api.protocol import (
+    Accepted,
+    Blocked,
+    Refused,
+    TryAgain,
+    Uncertain,
+    Unreached,
+    read_submit,
+    submit_failure,
+)
 from kling_async.engine import events
 from kling_async.engine.media import submission
 from kling_async.engine.steps import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
+    GatewayError,
     InvalidRequest,
     JournalError,
     OutOfCredits,
@@ -24,16 +36,16 @@ from kling_async.journal.base import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from kling_async.api.messages import HttpRequest
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
+    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.poller import Poller
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step
     from kling_async.engine.watch import Watch
-    from kling_async.errors import KlingError
+    from kling_async.errors import APIError, KlingError
     from kling_async.pacing.absence import PostOrder
     from kling_async.transport.base import Timeouts, Transport
 
@@ -50,20 +62,21 @@ class Submitter:
         transport: Transport,
         roster: Roster,
         poller: Poller,
+        confirmation: Confirmation,
         timeouts: Timeouts,
         *,
         order: PostOrder,
-        rng: Random,
         wall: Callable[[], float],
     ) -> None:
         self._transport = transport
         self._roster = roster
         self._poller = poller
+        self._confirmation = confirmation
         self._timeouts = timeouts
         self._order = order
-        self._rng = rng
         self._wall = wall
         self._now = roster.loop.time
+        self._blocked = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
         self.closing = False  # the session ends: no POST is begun any more
         self.budget: Budget | None = None  # who says whether a job can be afforded
 
@@ -75,7 +88,7 @@ class Submitter:
         record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
         if self.budget is not None and (refusal := await self.budget.reserve(watch)) is not None:
-            return self._unaffordable(watch, refusal)
+            return await self._unaffordable(watch, refusal)
         try:
             message = await submission(record.request, record.endpoint, client_request_id)
         except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
@@ -90,16 +103,20 @@ class Submitter:
             return Halt(trouble)
         return await self._post(watch, message)
 
-    def _unaffordable(self, watch: Watch, refusal: KlingError) -> Halt | None:
+    async def _unaffordable(self, watch: Watch, refusal: KlingError) -> Halt | None:
         """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
-        if isinstance(refusal, AuthenticationError | OutOfCredits | JournalError):
+        if isinstance(refusal, JournalError):
             return Halt(refusal)
         if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
             return Halt(refusal)
+        if isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits):
+            opinion = await self._confirmation.opinion(refusal)
+            if opinion is Opinion.CONFIRMED:
+                return Halt(refusal)
         self._roster.settle(watch, refusal)
         return None
 
-    async def conclude(self, watch: Watch, answer: SubmitAnswer | Halt | None) -> Step:
+    async def conclude(self, watch: Watch, answer: SubmitAnswer | Halt | None) -> Step:  # noqa: PLR0911 - one a meaning
         """Record what became of a POST."""
         if answer is None or isinstance(answer, Halt):
             return answer
@@ -116,6 +133,10 @@ class Submitter:
                 return await self._refused(watch, error)
             case Uncertain(error):
                 return self._uncertain(watch, error)
+            case Unreached(error):
+                return self._unreached(watch, error)
+            case Blocked(error):
+                return await self._read_block(watch, error)
 
     async def _begin(self, watch: Watch, client_request_id: str) -> bool:
         """Make sure that a crash from here on is remembered as one that may have bought something.
@@ -160,6 +181,7 @@ class Submitter:
             message = f"the vendor answered with the id of another job, {generation_id}"
             return self._uncertain(watch, TransportError(message))
         watch.recovered()
+        self._blocked = 0
         await self._roster.accept(watch, generation_id)
         return Go.ON
 
@@ -184,9 +206,9 @@ class Submitter:
         return Retry(again_at)
 
     async def _refused(self, watch: Watch, error: KlingError) -> Step:
+        self._blocked = 0
         if isinstance(error, AuthenticationError | OutOfCredits):
-            self._roster.note(watch, State.QUEUED)
-            return Halt(error)
+            return await self._refused_by_account(watch, error)
         if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
             self._roster.note(watch, State.QUEUED)
             self._roster.settle(watch, error)
@@ -194,8 +216,57 @@ class Submitter:
         await self._roster.finish(watch, State.REJECTED, error=error)
         return None
 
+    async def _refused_by_account(self, watch: Watch, error: AuthenticationError | OutOfCredits) -> Step:
+        """Nothing was bought; whether any other job can be, another request has to say."""
+        try:
+            opinion = await self._confirmation.opinion(error)
+        except asyncio.CancelledError:
+            if not watch.settled:
+                self._roster.note(watch, State.QUEUED)
+            raise
+        if watch.settled:  # abandoned meanwhile
+            return Halt(error) if opinion is Opinion.CONFIRMED else None
+        if opinion is Opinion.DENIED and isinstance(error, OutOfCredits):
+            await self._refused_alone(watch, without_money(error))
+            return None
+        if opinion is not Opinion.CONFIRMED:
+            return self._try_again(watch, error)
+        self._roster.note(watch, State.QUEUED)
+        return Halt(error)
+
+    async def _refused_alone(self, watch: Watch, error: APIError) -> None:
+        """A job too dear for what is left can be bought later; one that the account may not buy cannot."""
+        if isinstance(error, OutOfCredits):
+            self._roster.note(watch, State.QUEUED)
+            self._roster.settle(watch, error)
+        else:
+            await self._roster.finish(watch, State.REJECTED, error=error)
+
+    def _unreached(self, watch: Watch, error: GatewayError) -> Halt:
+        """Nothing was bought, nor could anything be: no other job's POST is tried on it."""
+        self._roster.note(watch, State.QUEUED)
+        return Halt(error)
+
+    async def _read_block(self, watch: Watch, error: GatewayError) -> Step:
+        """What refuses a call as well lets nothing through; otherwise this POST may have been bought for all one knows.
+
+        It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
+        """
+        self._roster.note(watch, State.UNCERTAIN)  # should the session end before another request has told
+        confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
+        if watch.settled:
+            return Halt(error) if confirmed else None
+        if confirmed:
+            return self._unreached(watch, error)
+        self._blocked += 1
+        self._look_for(watch, error)
+        return Halt(error) if self._blocked > 1 else Go.ON
+
     def _uncertain(self, watch: Watch, error: KlingError) -> Step:
+        self._roster.note(watch, State.UNCERTAIN)
+        self._look_for(watch, error)
+        return Go.ON
+
+    def _look_for(self, watch: Watch, error: KlingError) -> None:
         _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
         watch.doubt = error
-        self._roster.note(watch, State.UNCERTAIN)
-        return Go.ON

@@ -335,7 +335,7 @@ def test_an_answer_of_another_shape_is_malformed(read: Callable[[HttpResponse], 
 @pytest.mark.parametrize("read", READERS)
 def test_an_error_status_is_its_error(read: Callable[[HttpResponse], object]) -> None:
     with pytest.raises(NotFound):
-        read(HttpResponse(404, {}, b'{"message": "no", "statusCode": 404}'))
+        read(HttpResponse(404, {}, b'{"message": "no", "statusCode": 404, "path": "/"}'))
 
 
 NAMES = [

@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.failures import describe_reason, read_error, read_retry_after
+from kling_async.api.account import Opinion, second_opinion
+from kling_async.api.failures import describe_reason, read_error, read_retry_after, without_money
 from kling_async.api.messages import HttpResponse, Lane
 from kling_async.api.protocol import (
     CLIENT_REQUEST_ID,
     LEGACY,
     UNIVERSAL,
     Accepted,
+    Blocked,
     Refused,
     TryAgain,
     Uncertain,
+    Unreached,
     encode,
     fetch_request,
     file_request,
@@ -33,6 +36,7 @@ from kling_async.errors import (
     AuthenticationError,
     BadRequest,
     ConnectFailed,
+    GatewayError,
     MalformedResponse,
     NotFound,
     OutOfCredits,
@@ -189,12 +193,153 @@ def test_a_refusal_that_begins_with_a_byte_order_mark_is_the_vendors_own() -> No
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 402, 403, 404, 405, 409, 413, 422])
-@pytest.mark.parametrize("body", [envelope(400), HTML, b""])
-def test_any_redirect_or_client_error_is_refused(status: int, body: object) -> None:
-    read = read_submit(answer(status, body))
+def test_the_vendors_own_word_refuses(status: int) -> None:
+    read = read_submit(answer(status, envelope(status)))
     assert isinstance(read, Refused)
     assert isinstance(read.error, APIError)
     assert read.error.status == status
+
+
+NOT_THE_VENDORS = [
+    HTML,
+    b"",
+    b"{",
+    {"message": "Forbidden"},  # AWS API Gateway
+    {"statusCode": 404, "message": "Resource not found"},  # Azure API Management
+    {"statusCode": 404, "message": "Route POST:/ not found", "error": "Not Found"},  # Fastify
+    envelope(200),  # of another status than it came with
+    [envelope(404)],
+]
+
+
+@pytest.mark.parametrize("body", NOT_THE_VENDORS)
+@pytest.mark.parametrize(
+    ("meaning", "statuses"),
+    [
+        (Unreached, [300, 301, 302, 303, 304, 307, 308, 399, 404, 405, 407, 421, 511]),
+        (Blocked, [400, 401, 402, 403, 406, 409, 410, 411, 413, 414, 415, 417, 422, 426, 428, 431, 451, 501]),
+        (Uncertain, [0, 1, 100, 101, 103, 199, 408, 425, 444, 460, 494, 499]),
+        (Uncertain, [500, 502, 503, 504, 520, 524, 599]),
+        (Uncertain, [600, 999]),
+    ],
+)
+def test_what_is_not_the_vendors_word_never_refuses(meaning: type, statuses: list[int], body: object) -> None:
+    for status in statuses:
+        read = read_submit(answer(status, body))
+        assert type(read) is meaning, status
+        assert isinstance(read, Uncertain | Unreached | Blocked)
+        assert isinstance(read.error, ServerError if 500 <= status < 600 and status not in (501, 511) else GatewayError)
+        assert read.error.retryable
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 405])
+def test_what_has_been_through_the_vendors_application_may_have_been_bought(status: int) -> None:
+    assert isinstance(read_submit(answer(status, HTML, x_inference_id="g")), Uncertain)
+
+
+def test_the_vendors_word_for_an_address_where_it_serves_nothing_concerns_every_submit() -> None:
+    wrong = envelope(404, "Cannot POST /v1/v2/video/generations")
+    assert isinstance(read_submit(answer(404, wrong, x_inference_id="i")), Unreached)
+    assert isinstance(read_submit(answer(404, envelope(404, "Model x does not exist or is deprecated"))), Refused)
+
+
+@pytest.mark.parametrize("status", [408, 499, 502, 504, 520, 100, 0, 600])
+def test_who_gave_up_waiting_or_says_what_nobody_knows_leaves_it_open_in_any_envelope(status: int) -> None:
+    assert isinstance(read_submit(answer(status, envelope(status))), Uncertain)
+
+
+@given(
+    st.integers(0, 999),
+    st.sampled_from(NOT_THE_VENDORS) | st.binary(max_size=50),
+    st.sampled_from([{}, {"x_inference_id": "g"}, {"location": "https://a.example"}]),
+)
+def test_no_status_or_header_makes_a_strangers_answer_a_refusal(
+    status: int, body: object, headers: dict[str, str]
+) -> None:
+    read = read_submit(answer(status, body, **headers))
+    assert not isinstance(read, Refused)
+    assert not isinstance(read, TryAgain) or status == 429
+    if not 200 <= status < 300:
+        with pytest.raises(RateLimited if status == 429 else (GatewayError, ServerError)):
+            read_generation(answer(status, body, **headers), ID)
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://www.example.com/login?next=%2Fv2&key=secret#top", "https://www.example.com/login"),
+        ("https://me:secret@host.example/a", "https://host.example/a"),
+        ("/elsewhere?secret", "/elsewhere"),
+        ("//host.example/a\x1b[31m", "//host.example/a[31m"),
+        ("https://a.example/" + "x" * 10_000, "https://a.example/" + "x" * 181 + "\u2026"),
+        ("http://[", None),
+        ("", None),
+    ],
+)
+def test_where_a_redirect_leads_is_shown_without_secrets_and_within_bounds(location: str, shown: str | None) -> None:
+    error = read_error(answer(302, HTML, location=location))
+    assert isinstance(error, GatewayError)
+    assert error.location == shown
+    assert shown is None or f"redirects to {shown} (" in error.message
+    assert error.message.endswith("is the base URL right?")
+
+
+def test_a_page_is_told_by_its_title() -> None:
+    page = b"<html><head><title>\n Attention\x1b Required! </title><style>body {}</style></head><h1>Sorry</h1></html>"
+    error = read_error(answer(403, page))
+    assert error.message == ("403: a gateway or another server answered, not the vendor's API (Attention Required!)")
+    assert error.body == page.decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "cls"),
+    [
+        ("You have run out of credits", OutOfCredits),
+        ("Top up your balance to go on with billing", OutOfCredits),
+        ("The quota of this model is used up", PermissionDenied),
+        ("Not on your plan, see billing", PermissionDenied),
+    ],
+)
+def test_words_of_money_mean_less_where_there_is_some(said: str, cls: type) -> None:
+    refusal = read_error(answer(403, envelope(403, said)))
+    assert isinstance(refusal, OutOfCredits)
+    meant = without_money(refusal)
+    assert type(meant) is cls
+    assert (meant.message, meant.status, meant.enveloped) == (refusal.message, 403, True)
+
+
+OTHERS = {
+    "enough": 5.0,
+    "none": 0.0,
+    "debt": -1.0,
+    "bad key": read_error(answer(401, envelope(401))),
+    "broke": read_error(answer(403, envelope(403, "no credits"))),
+    "forbidden": read_error(answer(403, envelope(403, "not with a management key"))),
+    "page": read_error(answer(401, HTML)),
+    "wrong path": read_error(answer(404, envelope(404, "Cannot GET /v1/v2/billing"))),
+    "site": MalformedResponse("m", status=200, excerpt=" <!doctype html>"),
+    "cut": MalformedResponse("m", status=200, excerpt='{"current_'),
+    "down": read_error(answer(503, envelope(503))),
+    "lost": RequestTimeout("m"),
+}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "confirmed", "denied"),
+    [
+        ("bad key", "bad key", "enough, none, debt, broke, forbidden"),
+        ("broke", "none, debt, broke", "enough"),
+        ("page", "page, wrong path, site", "enough, none, debt, bad key, broke, forbidden"),
+    ],
+)
+def test_a_refusal_of_everything_is_confirmed_by_the_balance_or_not(refusal: str, confirmed: str, denied: str) -> None:
+    error = OTHERS[refusal]
+    assert isinstance(error, APIError)
+    opinions: dict[Opinion, set[str]] = {opinion: set() for opinion in Opinion}
+    for name, balance in OTHERS.items():
+        opinions[second_opinion(error, balance)].add(name)
+    assert opinions[Opinion.CONFIRMED] == set(confirmed.split(", "))
+    assert opinions[Opinion.DENIED] == set(denied.split(", "))
 
 
 @pytest.mark.parametrize("body", [envelope(429), HTML])
@@ -205,7 +350,7 @@ def test_too_many_requests_bought_nothing_and_may_be_tried_again(body: object) -
     assert read.error.retry_after == 7.0
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [425, 500, 503])
 def test_a_server_error_in_the_vendors_own_envelope_bought_nothing(status: int) -> None:
     assert isinstance(read_submit(answer(status, envelope(status))), TryAgain)
 
@@ -416,6 +561,7 @@ def test_an_error_from_a_gateway_is_read_as_text() -> None:
         (401, "no key", AuthenticationError),
         (402, "Payment required", OutOfCredits),
         (402, "no", APIError),
+        (403, "Your quota is used up", OutOfCredits),
         (403, "You have run out of credits", OutOfCredits),
         (403, "Key spending limit reached", OutOfCredits),
         (403, "Insufficient balance", OutOfCredits),
@@ -430,7 +576,7 @@ def test_an_error_has_the_class_of_its_status_and_of_its_prose(status: int, mess
 
 
 def test_a_status_code_as_text_makes_an_envelope_too() -> None:
-    assert read_error(answer(500, {"message": "m", "statusCode": "500"})).enveloped
+    assert read_error(answer(500, {"message": "m", "statusCode": "500", "timestamp": "now"})).enveloped
 
 
 def test_an_errors_body_is_bounded() -> None:

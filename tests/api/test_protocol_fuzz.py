@@ -14,9 +14,7 @@ from kling_async.api.messages import HttpResponse
 from kling_async.api.protocol import (
     UNIVERSAL,
     Accepted,
-    Refused,
-    TryAgain,
-    Uncertain,
+    SubmitAnswer,
     fetch_request,
     read_generation,
     read_submit,
@@ -68,11 +66,19 @@ objects = st.fixed_dictionaries(
 bodies = st.binary(max_size=200) | (objects | values).map(lambda value: json.dumps(value).encode())
 headers = st.dictionaries(
     st.sampled_from(
-        ["retry-after", "date", "x-request-id", "x-aimlapi-credits-used", "x-aimlapi-usd-spent", "x-inference-id"]
+        [
+            "retry-after",
+            "date",
+            "location",
+            "x-request-id",
+            "x-aimlapi-credits-used",
+            "x-aimlapi-usd-spent",
+            "x-inference-id",
+        ]
     ),
     st.text(max_size=40) | st.integers().map(str) | st.floats().map(str) | st.datetimes().map("{:%c}".format),
 )
-statuses = st.integers(100, 599) | st.just(200)
+statuses = st.integers(0, 999) | st.just(200)
 responses = st.builds(HttpResponse, statuses, headers, bodies)
 
 
@@ -81,9 +87,9 @@ def nested(depth: int) -> Any:
 
 
 @given(responses)
-def test_an_answer_to_a_submit_is_one_of_four_things(response: HttpResponse) -> None:
+def test_an_answer_to_a_submit_is_one_of_six_things(response: HttpResponse) -> None:
     read = read_submit(response)
-    assert isinstance(read, Accepted | TryAgain | Refused | Uncertain)
+    assert isinstance(read, SubmitAnswer)
     if isinstance(read, Accepted):
         assert 200 <= response.status < 300
         assert fetch_request(UNIVERSAL, read.generation_id).target.isascii()

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from kling_async.cli.film import flaw
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from answers import Answer
@@ -174,6 +176,49 @@ def test_without_credits_it_stops_and_can_go_on(kling: Kling, vendor: Sandbox, t
     vendor.credits = 1000.0
     assert kling("batch", batch, *QUICK).out == "2 of 2 videos in videos, 1 of them from before\n"
     assert len(vendor.ledger.purchases) == 2
+
+
+class WebServer(BaseHTTPRequestHandler):
+    """Another server than the vendor's: it has a page for what it does not have."""
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_error(404, "Nothing here")
+
+    do_GET = do_POST = answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing of it."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of a server that is not the vendor's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), WebServer) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("wrong", ["path", "server"])
+@pytest.mark.parametrize("spending", [(), ("--max-spend", 100)], ids=["unlimited", "limited"])
+def test_a_wrong_address_burns_no_row_and_the_right_one_buys_each_once(
+    kling: Kling, vendor: Sandbox, tmp_path: Path, elsewhere: str, wrong: str, spending: tuple[object, ...]
+) -> None:
+    batch = write(tmp_path, text="prompt,duration\n" + "".join(f"{n},5\n" for n in range(20)))
+    address = f"{vendor.url}/v1" if wrong == "path" else elsewhere
+    lost = kling("batch", batch, *QUICK, *spending, "--base-url", address)
+    assert (lost.code, lost.out) == (3, "0 of 20 videos in videos, 20 not finished\n")
+    told = [line for line in lost.err.splitlines() if line.startswith(("error:", "20 jobs", "line "))]
+    assert told[0].startswith("error: submits cannot go on: 404: a gateway or another server answered")
+    assert told[1].startswith("20 jobs stopped early: GatewayError: 404: a gateway or another server answered")
+    assert len(told) == 2
+    assert "once the vendor is reached, or with another --base-url, go on with: kling-async resume" in lost.err
+    assert {record.state.value for record in read_journal(tmp_path / "batch.db").records()} == {"queued"}
+    assert kling("batch", batch, *QUICK, *spending).out == "20 of 20 videos in videos\n"
+    assert len(vendor.ledger.purchases) == 20
 
 
 def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:

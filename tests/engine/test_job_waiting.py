@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from scripted import ScriptedVendor, answer, prompt, session
+from scripted import ScriptedVendor, answer, envelope, prompt, session
 from virtual import virtual
 
 from kling_async import (
@@ -297,7 +297,7 @@ async def test_accepted_gives_the_id_as_soon_as_there_is_one() -> None:
 
 @virtual
 async def test_accepted_raises_why_there_will_be_no_id() -> None:
-    async with session(ScriptedVendor(on_submit=lambda _: answer(403, {"message": "no"}))) as kling:
+    async with session(ScriptedVendor(on_submit=lambda _: envelope(403, "no"))) as kling:
         job = kling.submit(prompt())
         with pytest.raises(PermissionDenied):
             await job.accepted()

@@ -194,6 +194,7 @@ async def test_out_of_credits_stops_submits_while_pending_jobs_go_on() -> None:
 async def test_a_bad_key_is_reported_on_every_job_and_stops_everything() -> None:
     revoked = envelope(401, "Invalid API key")
     vendor = ScriptedVendor(takes=500, on_poll=lambda which, n: revoked if (which, n) == ("g2", 2) else None)
+    vendor.on_balance = lambda: revoked
     async with session(vendor, polling=STEADY) as kling:
         jobs = [kling.submit(prompt(model=MODEL)) for _ in range(4)]
         for number, job in enumerate(jobs, start=1):
@@ -212,7 +213,8 @@ async def test_a_bad_key_is_reported_on_every_job_and_stops_everything() -> None
 
 @virtual
 async def test_a_post_under_way_when_the_key_goes_bad_is_recorded_and_then_reported() -> None:
-    vendor = ScriptedVendor(latency=5, on_poll=lambda _id, _n: envelope(401, "Invalid API key"))
+    revoked = envelope(401, "Invalid API key")
+    vendor = ScriptedVendor(latency=5, on_poll=lambda _id, _n: revoked, on_balance=lambda: revoked)
     async with session(vendor, polling=STEADY) as kling:
         doomed = kling.resume("old")
         await asyncio.sleep(4)

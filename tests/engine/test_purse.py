@@ -1,4 +1,4 @@
-"""An account that runs out of credits, and is paid for again."""
+"""Submits that are stopped, for want of credits or by a gateway, and go on once that is over."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from scripted import ScriptedVendor, answer, envelope, prompt, session
 from virtual import virtual
 
-from kling_async import HttpResponse, MalformedResponse, OutOfCredits
+from kling_async import AuthenticationError, GatewayError, HttpResponse, MalformedResponse, OutOfCredits, State
 from kling_async.api.account import read_balance
+from kling_async.api.failures import read_error
 
 if TYPE_CHECKING:
     from kling_async import KlingSession
@@ -39,7 +40,7 @@ async def run_out(kling: KlingSession) -> None:
 
 @virtual
 async def test_submits_go_on_once_the_balance_has_risen() -> None:
-    vendor, looks = balances(0.2, 0.2, 0.2, 10.0)
+    vendor, looks = balances(0.0, 0.0, 0.0, 10.0)
     async with session(vendor) as kling:
         await run_out(kling)
         await asyncio.sleep(400)
@@ -53,7 +54,7 @@ async def test_submits_go_on_once_the_balance_has_risen() -> None:
 
 @virtual
 async def test_a_balance_that_cannot_be_known_or_falls_changes_nothing() -> None:
-    vendor, looks = balances(5.0, envelope(500, "oops"), answer(200, {"currency": "USD"}), 4.0, 4.5)
+    vendor, looks = balances(0.0, envelope(500, "oops"), answer(200, {"currency": "USD"}), -1.0, 4.5)
     async with session(vendor) as kling:
         await run_out(kling)
         await asyncio.sleep(800)
@@ -61,6 +62,60 @@ async def test_a_balance_that_cannot_be_known_or_falls_changes_nothing() -> None
         await asyncio.sleep(200)
         assert kling.stats().halted is None
         assert len(looks) == 5
+
+
+@virtual
+async def test_submits_go_on_once_the_vendor_answers_where_a_gateway_did() -> None:
+    page = answer(403, b"<title>Blocked</title>")
+    vendor, looks = balances(page, page, answer(200, b"<!doctype html>"), envelope(500, "oops"), 1.0)
+    vendor.on_submit = lambda _: page if len(looks) < 5 else None
+    async with session(vendor) as kling:
+        jobs = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(3)]
+        for job in jobs:
+            with pytest.raises(GatewayError, match="Blocked"):
+                await job
+        assert {job.state for job in jobs} == {State.QUEUED}
+        await asyncio.sleep(800)
+        assert kling.stats().halted is not None
+        await asyncio.sleep(200)
+        assert kling.stats().halted is None
+        assert looks == [0.0, 60.0, 180.0, 420.0, 900.0]
+        await asyncio.gather(*(kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(3)))
+
+
+@virtual
+async def test_refusals_of_posts_that_were_under_way_hasten_no_look() -> None:
+    moved = answer(302, b"", location="https://host.example/")
+    vendor, looks = balances(1.0)
+    vendor.latency, vendor.on_submit = 5.0, lambda n: moved if n < 6 else None
+    async with session(vendor) as kling:
+        for job in [kling.submit(prompt(f"{n}")) for n in range(5)]:
+            with pytest.raises(GatewayError):
+                await job
+        await asyncio.sleep(59)
+        assert (looks, kling.stats().halted is None) == ([], False)
+        await asyncio.sleep(2)
+        assert kling.stats().halted is None
+
+
+@virtual
+async def test_who_else_is_refused_may_stop_everything_once_that_is_confirmed() -> None:
+    revoked = read_error(envelope(401, "Invalid API key"))
+    assert isinstance(revoked, AuthenticationError)
+    vendor, _ = balances(1.0, envelope(401, "Invalid API key"))
+    vendor.takes = 1e6
+    async with session(vendor) as kling:
+        job = kling.submit(prompt())
+        await job.accepted()
+        scheduler = kling._working().scheduler
+        assert not await scheduler.halt_if_confirmed(revoked)
+        assert not job.done()
+        await asyncio.sleep(1)
+        assert await scheduler.halt_if_confirmed(revoked)
+        with pytest.raises(AuthenticationError):
+            await job
+        scheduler.halt(GatewayError("moved"))  # of a POST that was under way
+        assert "Invalid API key" in (kling.stats().halted or "")
 
 
 @virtual
@@ -74,7 +129,7 @@ async def test_being_told_to_go_on_ends_the_looking() -> None:
         assert len(looks) <= 2
 
 
-@pytest.mark.parametrize("balance", [None, "12", True, []])
+@pytest.mark.parametrize("balance", [None, "12", True, [], float("nan"), 10**400])
 def test_an_answer_without_a_balance_is_malformed(balance: object) -> None:
     with pytest.raises(MalformedResponse):
         read_balance(answer(200, {"current_balance": balance}))

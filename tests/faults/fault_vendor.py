@@ -47,12 +47,14 @@ class Sale:
 class FaultVendor:
     """Sells a video for every POST, and has it done by the first poll.
 
-    ``submits``, ``polls``, ``looks`` and ``files`` say what to do instead with the nth request of that kind, from 1.
+    ``submits``, ``polls``, ``looks``, ``balances`` and ``files`` say what to do instead with the nth request of that
+    kind, from 1.
     """
 
     submits: dict[int, Act] = field(factory=dict)
     polls: dict[int, Act] = field(factory=dict)
     looks: dict[int, Act] = field(factory=dict)
+    balances: dict[int, Act] = field(factory=dict)
     files: dict[int, Act] = field(factory=dict)
     takes: float = 1  # polls until a video is done
     keys: set[str] = field(factory=lambda: {KEY})
@@ -116,7 +118,7 @@ class FaultVendor:
         if exchange.target.startswith("/v2/logs?"):
             return "look", self.looks, shows_the_log
         if exchange.target == "/v2/billing":
-            return "balance", {}, says(200, {"current_balance": 0, "currency": "USD"})
+            return "balance", self.balances, has(0)
         if exchange.target.startswith("/v1/models"):
             return "models", {}, says(200, {"data": self.models})
         if exchange.target.startswith("/files/"):
@@ -202,6 +204,11 @@ def says(status: int, body: object, **headers: str) -> Act:
         await exchange.answer(status, data, **headers)
 
     return act
+
+
+def has(balance: float) -> Act:
+    """What is left on the account."""
+    return says(200, {"current_balance": balance, "currency": "USD"})
 
 
 def stated(status: int, message: str, **headers: str) -> Act:
