@@ -51,6 +51,7 @@ from kling_async.errors import (
     ServerError,
     SessionClosed,
     SpendLimitReached,
+    StorageError,
     SubmissionUncertain,
     TransportError,
 )
@@ -188,6 +189,7 @@ __all__ = [
     "State",
     "Stats",
     "Status",
+    "StorageError",
     "StreamedResponse",
     "SubmissionUncertain",
     "Submitted",

@@ -18,9 +18,9 @@ from kling_async.api.requests import Request
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.media import anchored, check_files
-from kling_async.engine.naming import safe_name
 from kling_async.engine.runner import Runner
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
+from kling_async.files.names import safe_name
 from kling_async.journal.base import State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.opening import open_journal
@@ -688,6 +688,7 @@ class KlingSession:
             self._transport,
             self._working(),
             at_once=self._limits.max_downloads,
+            give_up_after=self._timeouts.download,
             fresh_url=self._fresh_url,
             check_open=self._working,
             rng=self._rng,

@@ -102,6 +102,7 @@ from kling_async import (
     State,
     Stats,
     Status,
+    StorageError,
     StreamedResponse,
     SubmissionUncertain,
     Submitted,
@@ -331,6 +332,8 @@ async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error 
         assert_type(error.tls, bool)
     except (RequestTimeout, TransportError) as error:
         assert_type(error.sent, bool)
+    except StorageError as error:
+        assert_type(error.retryable, bool)
     except DownloadError as error:
         assert_type(error.url, str | None)
     except DeadlineExceeded as error:

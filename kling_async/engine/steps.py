@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from kling_async.errors import AuthenticationError, JournalError, OutOfCredits, RateLimited, SpendLimitReached
+    from kling_async.errors import (
+        AuthenticationError,
+        JournalError,
+        OutOfCredits,
+        RateLimited,
+        SpendLimitReached,
+        StorageError,
+    )
 
-    Refusal = AuthenticationError | OutOfCredits | JournalError | SpendLimitReached
+    Refusal = AuthenticationError | OutOfCredits | JournalError | SpendLimitReached | StorageError
 
 __all__ = ["Go", "Halt", "Retry", "Step", "Throttled"]
 

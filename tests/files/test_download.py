@@ -14,8 +14,8 @@ import pytest
 from attrs import define, field
 from loopback import Exchange, loopback, response
 
-from kling_async.engine.download import Stored, download_file
-from kling_async.engine.part import Part
+from kling_async.files.download import Stored, download_file
+from kling_async.files.partial import Part
 from kling_async.errors import AuthenticationError, DownloadError, RateLimited
 from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport
@@ -647,7 +647,7 @@ async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancel
     told: list[Stored] = []
     path = tmp_path / "video.mp4"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("kling_async.engine.part.Path", Slow)
+        patched.setattr("kling_async.files.partial.Path", Slow)
         task = asyncio.create_task(_download(whole, path, stored=told.append))
         await asyncio.to_thread(placed.wait, 10)
         task.cancel()

@@ -1,0 +1,171 @@
+"""Undoing a body's Content-Encoding as it comes in, piece by piece, never beyond a cap."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
+
+from kling_async.errors import MalformedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+__all__ = ["Decoder"]
+
+_PIECE = 256 * 1024  # the most bytes unpacked at once
+_SLICE = 16 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS  # zlib's names for the three wrappings
+_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate"})
+_UNASKED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})  # registered, and not to be undone here
+_LAYERS = 5  # as many as curl and urllib3 undo
+
+
+class Decoder:
+    """Decodes one body.
+
+    ``gzip`` (of any number of members) and ``deflate`` (in zlib's wrapping or in none) are undone, upper case too, and
+    stacked in any order. A label that names no compression, such as ``identity``, ``utf-8`` or ``aws-chunked``, changes
+    nothing; nor does ``gzip`` where the bytes are not gzip, as after a proxy that unpacks a body and keeps its label.
+
+    Args:
+        encoding: The value of ``Content-Encoding``, empty without one.
+        cap: The most bytes the body may have, before decoding and after.
+        status: The answer's HTTP status, for its errors.
+
+    Raises:
+        MalformedResponse: The encoding is one that nobody asked for.
+    """
+
+    def __init__(self, encoding: str, *, cap: int, status: int = 0) -> None:
+        self._cap = cap
+        self._status = status
+        self._came = 0
+        self._decoded = 0
+        names = [name.strip().lower() for name in encoding.split(",")] if encoding else []
+        unasked = [name for name in names if name in _UNASKED]
+        compressions = [name for name in names if name in _COMPRESSIONS]
+        if unasked or len(compressions) > _LAYERS:
+            raise self._malformed("the answer is compressed in a way nobody asked for")
+        self._layers = [_Layer(gzip=name != "deflate") for name in reversed(compressions)]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to undo, so that a length or range that was stated is not of the decoded bytes."""
+        return bool(self._layers)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Decode the next bytes, in pieces of 256 KiB at most where they are unpacked; take all before feeding more.
+
+        Raises:
+            MalformedResponse: The compression is broken, or the body is longer than the cap.
+        """
+        self._came = self._checked(self._came + len(data))
+        pieces: Iterable[bytes] = (data,) if not self._layers else _slices(data)
+        for layer in self._layers:
+            pieces = chain.from_iterable(map(layer.feed, pieces))
+        with suppress(zlib.error):
+            for piece in filter(None, pieces):
+                self._decoded = self._checked(self._decoded + len(piece))
+                yield piece
+            return
+        raise self._broken()
+
+    def finish(self) -> None:
+        """Be told that the body has ended.
+
+        Raises:
+            MalformedResponse: What was compressed is cut short.
+        """
+        if not all(layer.is_whole for layer in self._layers):
+            raise self._broken()
+
+    def _checked(self, length: int) -> int:
+        if length > self._cap:
+            raise self._malformed(f"the answer is longer than {self._cap} bytes")
+        return length
+
+    def _broken(self) -> MalformedResponse:
+        return self._malformed("the answer's compression is broken")
+
+    def _malformed(self, what: str) -> MalformedResponse:
+        return MalformedResponse(f"{self._status}: {what}" if self._status else what, status=self._status)
+
+
+class _Unpacker(Protocol):
+    """What ``zlib.decompressobj`` makes; its class has no public name."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Layer:
+    """One compression to undo."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._is_gzip = gzip
+        self._held = b""  # too few bytes to tell what they begin
+        self._unpacker: _Unpacker | None = None
+        self._members = 0  # that have ended
+        self._is_plain = False
+        self._is_over = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing, if nothing follows."""
+        return self._unpacker is None and (not self._held or self._members > 0)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        data, self._held = self._held + data, b""
+        while data and not self._is_over:
+            if self._is_plain:
+                yield data
+                return
+            if self._unpacker is None:
+                data = self._begin(data)
+            else:
+                data = yield from self._unpack(self._unpacker, data)
+
+    def _begin(self, data: bytes) -> bytes:
+        """Tell what begins here, and return what of it can be gone on with."""
+        if len(data) < len(_GZIP_MAGIC):
+            self._held = data
+            return b""
+        if not self._is_gzip:
+            self._unpacker = zlib.decompressobj(_ZLIB if _begins_zlib(data) else _RAW)
+        elif data.startswith(_GZIP_MAGIC):
+            self._unpacker = zlib.decompressobj(_GZIP)
+        else:
+            self._is_plain, self._is_over = not self._members, self._members > 0  # after a member, it is padding
+        return data
+
+    def _unpack(self, unpacker: _Unpacker, data: bytes) -> Generator[bytes, None, bytes]:
+        """What the bytes unpack to; returns those beyond the end of what they belong to."""
+        piece = unpacker.decompress(data, _PIECE)
+        yield piece
+        while not unpacker.eof and (unpacker.unconsumed_tail or len(piece) == _PIECE):  # zlib itself may hold more
+            piece = unpacker.decompress(unpacker.unconsumed_tail, _PIECE)
+            yield piece
+        if not unpacker.eof:
+            return b""
+        self._unpacker = None
+        self._members += 1
+        self._is_over = not self._is_gzip
+        return unpacker.unused_data
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    """Short ones: zlib copies what follows a member, at every member."""
+    return (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
+
+
+def _begins_zlib(data: bytes) -> bool:
+    """Whether it is zlib's header (RFC 1950, 2.2) rather than the beginning of a raw deflate stream."""
+    return data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
