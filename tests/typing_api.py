@@ -332,9 +332,7 @@ async def failures(job: Job) -> None:  # noqa: C901 - one branch for each error 
         assert_type(error.tls, bool)
     except (RequestTimeout, TransportError) as error:
         assert_type(error.sent, bool)
-    except StorageError as error:
-        assert_type(error.retryable, bool)
-    except DownloadError as error:
+    except (StorageError, DownloadError) as error:
         assert_type(error.url, str | None)
     except DeadlineExceeded as error:
         as_timeout(error)

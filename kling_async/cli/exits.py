@@ -17,6 +17,7 @@ class Exit(IntEnum):
     USAGE = 2
     """It was asked for what it cannot do, and did nothing."""
     STOPPED = 3
-    """It ended early, and can go on: out of credits, at the limit on spending, or before the vendor was done."""
+    """It ended early, and can go on: out of credits, at the limit on spending, without room for files, or before
+    the vendor was done."""
     INTERRUPTED = 130
     """Ctrl-C. What was under way is saved; standard error says how to go on."""

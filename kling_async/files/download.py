@@ -34,6 +34,7 @@ _logger = logging.getLogger("kling_async.download")
 _WAIT = 0.5
 _LONGEST_WAIT = 30.0
 _LONGEST_RETRY_AFTER = 300.0
+_PIECE = 2**20  # bytes that come at once, at most
 _SIZE_CAP = 8 * 1024**3
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """What the next file would meet, too."""
@@ -73,7 +74,7 @@ class Retries:
         self._tries, self._since = 0, self.now()
 
     def next_wait(self, asked: float) -> float | None:
-        """How long to wait after a failed try, ``asked`` at least; None if time is up, just before which is a last try."""
+        """How long to wait after a failed try, ``asked`` at least; None if it was the last, made as the time was up."""
         left = self._since + self.give_up_after - self.now()
         if left <= 0:
             return None
@@ -154,6 +155,8 @@ class _Download:
     turn: Callable[[], AbstractAsyncContextManager[object]]
     size_cap: int
     part: Part = field(init=False)
+    is_open: bool = False
+    """Whether the part is."""
     furthest: int = 0
     """The most bytes there ever were: starting over and reaching less is nothing new, so every download ends."""
     refreshed: bool = False
@@ -169,10 +172,6 @@ class _Download:
         self.part = Part(self.path)
 
     async def run(self) -> None:
-        # Opened before anything is asked for: what has arrived is lost if the connection breaks before it is read.
-        await self.on_disk(self.part.open, bare(self.url))
-        self.furthest = self.part.size
-        self.retries.begin()
         while not await self.attempt():
             pass
         await self.on_disk(self.part.finish)
@@ -182,6 +181,7 @@ class _Download:
         before, self.asked_wait = self.furthest, 0.0
         try:
             async with self.turn():
+                await self.open()
                 return await self.fetch()
         except KlingError as error:
             if isinstance(error, TransportError) and not error.retryable:
@@ -198,6 +198,14 @@ class _Download:
                 raise self.failure(reason, retryable=True) from error
         await self.retries.sleep(wait)
         return False
+
+    async def open(self) -> None:
+        """Have the part before anything is asked for: what comes while nobody reads it is lost if the host hangs up."""
+        if self.is_open:
+            return
+        await self.on_disk(self.part.open, bare(self.url))
+        self.is_open, self.furthest = True, self.part.size
+        self.retries.begin()
 
     async def fetch(self) -> bool:
         conditions = self.part.conditions() if self.ranges else {}
@@ -241,7 +249,7 @@ class _Download:
         """Store what comes, and say whether the file is whole."""
         if body.offset:
             self.part.go_on(self.mark(body))
-        incoming = Incoming(body, expected_size=self.expected_size, size_cap=2 * self.size_cap)
+        incoming = Incoming(body, expected_size=self.expected_size, size_cap=self.size_cap + _PIECE)
         try:
             came = await self.write_all(body, incoming, response)
         except NoVideo as other:
@@ -255,8 +263,10 @@ class _Download:
 
     async def write_all(self, body: Body, incoming: Incoming, response: StreamedResponse) -> bool:
         """Write a body to its part, and say whether anything came."""
-        came = body.offset > 0
+        came, taken = body.offset > 0, body.offset
         async for piece in response.chunks():
+            taken += len(piece)
+            self.check_size(taken, None)
             for content in incoming.feed(piece):
                 await self.write(content, body, incoming, is_first=not came)
                 came = True
