@@ -106,7 +106,7 @@ def unusable(path: Path) -> str | None:
     The system is asked at the nearest folder that exists.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
-    there = next(parent for parent in whole.parents if parent.is_dir() or parent == parent.parent)
+    there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - which fails at no name
     longest_name, longest_path = _limits(there)
     name = max(whole.relative_to(there).parts, key=_stored_length)
     if _stored_length(name) > longest_name:

@@ -658,3 +658,55 @@ async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancel
             await task
     assert [each.path for each in told] == [path]
     assert path.read_bytes() == b"a video\0"
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("12", 12.0), ("100000", 300.0), ("Thu, 01 Jan 2026 00:00:20 GMT", 20.0), ("soon", 0.5)]
+)
+async def test_a_host_that_says_when_to_come_back_is_obeyed_up_to_a_bound(
+    asked: str, waited: float, tmp_path: Path
+) -> None:
+    host, waits = Host(), Waits()
+
+    async def later(exchange: Exchange) -> None:
+        if exchange.number:
+            return await host(exchange)
+        return await exchange.answer(429, b"", retry_after=asked, date="Thu, 01 Jan 2026 00:00:00 GMT")
+
+    await _download(later, tmp_path / "video.mp4", waits=waits)
+
+    assert waits.lengths == [pytest.approx(waited, rel=0.5)]
+    assert asked == "soon" or waits.lengths == [waited]
+
+
+async def test_a_wait_that_is_asked_for_does_not_outlast_the_time_there_is(tmp_path: Path) -> None:
+    waits = Waits()
+
+    async def much_later(exchange: Exchange) -> None:
+        await exchange.answer(503, b"", retry_after="200")
+
+    await _fail(much_later, tmp_path / "video.mp4", waits=waits, give_up_after=250)
+
+    assert waits.lengths == [200.0, 50.0]
+
+
+@pytest.mark.parametrize("status", [202, 204, 401, 403, 404, 409, 410, 425])
+async def test_a_file_that_comes_minutes_late_is_waited_for(status: int, tmp_path: Path) -> None:
+    host, waits, refreshed = Host(), Waits(), 0
+
+    async def late(exchange: Exchange) -> None:
+        if waits.now() < 150:
+            return await exchange.answer(status, b"", content_length="" if status == 204 else "0")
+        return await host(exchange)
+
+    async with loopback(late) as server:
+
+        async def refresh() -> str:
+            nonlocal refreshed
+            refreshed += 1
+            return f"{server.url}/a.mp4"
+
+        await _download_from(f"{server.url}/a.mp4", tmp_path / "video.mp4", refresh=refresh, waits=waits)
+
+    assert (_bytes(tmp_path / "video.mp4"), refreshed) == (FILE, 1)
+    assert len(server.requests) < 25
