@@ -316,6 +316,7 @@ def test_an_output_that_no_path_can_have_is_told_before_anything_is_bought(
     assert not vendor.ledger.submits
 
 
+@pytest.mark.usefixtures("vendor")
 def test_names_of_the_longest_letters_are_bought_and_fetched(kling: Kling, tmp_path: Path) -> None:
     name = "\U00020000" * 80
     done = kling("batch", write(tmp_path, text=f"prompt,output\na,{name}\nb,{name}\n"), *QUICK)
