@@ -615,9 +615,11 @@ class KlingSession:
     ) -> Path:
         """Fetch a video's file, and return its path once the file is there whole.
 
-        It grows in a hidden neighbour and is put under its name at the end, replacing any file of that name. Trouble on
-        the way is tried again where the file broke off, and an address that has expired is asked for anew. At most
-        ``Limits.max_downloads`` files come in at once.
+        It grows in a hidden neighbour, which one download has at a time, among all processes, and is put under its name
+        at the end; that replaces a file which was there at the beginning, and none that has appeared meanwhile. A file
+        that is not there yet, and trouble on the way, are tried again where the file broke off for as long as
+        ``Timeouts.download`` goes by with nothing new, and an address that has expired is asked for anew. At most
+        ``Limits.max_downloads`` files come in at once; one that waits for another try lets others go first.
 
         Args:
             video: The video, or its job, which is awaited.
@@ -627,7 +629,9 @@ class KlingSession:
                 download.
 
         Raises:
-            DownloadError: The file could not be fetched or not be written; nothing was left under its name.
+            DownloadError: The file could not be fetched or not be written; nothing was left under its name. Where it
+                is ``retryable``, another download may bring it.
+            StorageError: Nor could any other file be written. Submits stop until one is, or `resume_submissions`.
             KlingError: The job's own failure.
             InvalidRequest: Neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
@@ -651,7 +655,8 @@ class KlingSession:
 
         What `as_completed` is to jobs, this is to their files: ``Limits.max_downloads`` of them come in side by side
         while other jobs go on. Deliveries nobody takes hold up the downloads, and so in the end the source.
-        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind.
+        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind. While
+        files cannot be written nothing is bought: what waits comes out with `StorageError`, queued as before.
 
         Args:
             source: As for `as_completed`.

@@ -344,7 +344,9 @@ class _Download:
     def unwritable(self, error: OSError | ValueError) -> DownloadError:
         number, told = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
         reason = f"{self.path} cannot be written: {told}"
-        return self.failure(reason, StorageError if number in _UNWRITABLE else DownloadError)
+        if number in _UNWRITABLE:
+            return self.failure(reason, StorageError)
+        return self.failure(reason, retryable=number == errno.EBUSY)
 
     def failure(
         self, reason: str, kind: type[DownloadError] = DownloadError, *, retryable: bool | None = None

@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import string
+import sys
 import unicodedata
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ _ROOM = len("..part.json")  # what a name has in addition while its file comes i
 LONGEST = _NAME_MAX - _ROOM
 """The most bytes of a file's name in UTF-8, its number and its ending included."""
 
+_LONGEST_PATH = 32_767  # characters, on Windows with long paths ("Maximum Path Length Limitation")
 _RESERVED = re.compile("con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
 """What means a device to Windows whatever its ending ("Naming Files, Paths, and Namespaces")."""
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
@@ -119,10 +122,10 @@ def unusable(path: Path) -> str | None:
 
 def _limits(folder: Path) -> tuple[int, int]:
     """The most bytes of a name and of a path in a folder."""
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1
-    except (AttributeError, OSError, ValueError):  # Windows has no such call, and some file systems no answer
-        return _NAME_MAX, 32_767
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):  # not every file system answers
+            return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1
+    return _NAME_MAX, _LONGEST_PATH
 
 
 def _stored_length(name: str) -> int:

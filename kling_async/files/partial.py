@@ -161,10 +161,10 @@ class Part:
 
     def _write_note(self) -> None:
         if self._mark is None:
-            self._note.unlink(missing_ok=True)
-        else:
-            with os.fdopen(_open_itself(self._note, os.O_TRUNC), "w", encoding="utf-8") as note:
-                note.write(json.dumps(asdict(self._mark)))
+            self._drop_note()
+            return
+        with os.fdopen(_open_itself(self._note, os.O_TRUNC), "w", encoding="utf-8") as note:
+            note.write(json.dumps(asdict(self._mark)))
         self._noted = self._mark
 
     def judge(self) -> tuple[bool, bool | None]:
@@ -198,10 +198,6 @@ class Part:
             if sys.platform == "win32":
                 self._file.close()  # an open file cannot be renamed there
             self._publish()
-            self.is_in_place = True
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-                self._note.unlink(missing_ok=True)
 
     def _check(self, file: BufferedRandom) -> None:
         """Make sure that nobody else has touched the part."""
@@ -209,18 +205,30 @@ class Part:
         on_disk = hashlib.file_digest(file, "sha256").hexdigest()
         if on_disk == self.digest and os.fstat(file.fileno()).st_size == self.size and _is_at(file, self.path):
             return
-        self._note.unlink(missing_ok=True)
-        self._noted = None
-        raise OSError(errno.EIO, "what is on disk is not what was written there; something else has changed it")
+        self._drop_note()
+        raise OSError(errno.EBUSY, "what is on disk is not what was written there; something else has changed it")
 
     def _publish(self) -> None:
+        """Give the part its final name; what is beside it goes while the part is still ours, and nobody else's yet."""
         there = _status(self._final)
+        if there is None and _linked(self.path, self._final):
+            self.is_in_place = True
+            with suppress(OSError):
+                self._drop_note()
+                self.path.unlink()
+            return
+        if there is not None and (self._replaced is None or not _is_same(there, self._replaced)):
+            raise _appeared()
+        self._drop_note()
         if there is None:
-            _put_where_nothing_is(self.path, self._final)
-        elif self._replaced is not None and _is_same(there, self._replaced):
-            self.path.replace(self._final)
+            self.path.rename(self._final)  # which fails on Windows if there is something
         else:
-            raise FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
+            self.path.replace(self._final)
+        self.is_in_place = True
+
+    def _drop_note(self) -> None:
+        self._note.unlink(missing_ok=True)
+        self._noted = None
 
     def leave(self) -> None:
         """Let go of the file; keep it only if a later download could go on with it."""
@@ -302,23 +310,27 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _put_where_nothing_is(part: Path, final: Path) -> None:
-    """Give a part its final name, unless there is something of that name.
+def _linked(part: Path, final: Path) -> bool:
+    """Give a part its final name beside its own, in one step; False where there are no hard links.
 
     Raises:
-        FileExistsError: There is.
+        FileExistsError: There is something of that name.
     """
-    if sys.platform != "win32":
-        try:
-            os.link(part, final)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        else:
-            return
-        if os.path.lexists(final):
-            raise FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
-    part.rename(final)  # which fails on Windows if there is something
+    if sys.platform == "win32":  # renaming is safe there
+        return False
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise _appeared() from None
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
+
+
+def _appeared() -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
 
 
 def _read_note(path: Path) -> Mark | None:

@@ -636,12 +636,13 @@ async def test_a_note_with_an_etag_no_header_can_hold_is_not_believed(tmp_path: 
 async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancelled_just_then(tmp_path: Path) -> None:
     placed, go_on = threading.Event(), threading.Event()
 
-    usual = partial._put_where_nothing_is
+    usual = partial._linked
 
-    def slowly(part: Path, final: Path) -> None:
-        usual(part, final)
+    def slowly(part: Path, final: Path) -> bool:
+        done = usual(part, final)
         placed.set()
         go_on.wait(timeout=10)
+        return done
 
     async def whole(exchange: Exchange) -> None:
         await exchange.send(response(200, b"a video\0", content_type="video/mp4"))
@@ -649,7 +650,7 @@ async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancel
     told: list[Stored] = []
     path = tmp_path / "video.mp4"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(partial, "_put_where_nothing_is", slowly)
+        patched.setattr(partial, "_linked", slowly)
         task = asyncio.create_task(_download(whole, path, stored=told.append))
         await asyncio.to_thread(placed.wait, 10)
         task.cancel()

@@ -160,8 +160,12 @@ async def test_what_is_not_on_disk_as_it_was_written_is_not_put_in_place(tmp_pat
         with (tmp_path / ".v.mp4.part").open("r+b") as other:
             other.write(b"something else")
         host.go_on.set()
-        with pytest.raises(DownloadError, match="something else has changed it"):
+        with pytest.raises(DownloadError, match="something else has changed it") as caught:
             await download
+        assert (type(caught.value), caught.value.retryable) == (
+            DownloadError,
+            True,
+        )  # nothing that concerns other files
         assert _names(tmp_path) == []
         await _here(server.url, path)
 
@@ -234,6 +238,30 @@ def test_without_hard_links_a_part_is_put_in_place_all_the_same(
     part.leave()
 
     assert ((tmp_path / "v.mp4").read_bytes(), _names(tmp_path)) == (FILM, ["v.mp4"])
+
+
+def test_when_its_name_is_given_up_the_next_part_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, usual = tmp_path / "v.mp4", Path.replace
+    path.write_bytes(b"old")
+    part, following = _written(path), Part(path)
+
+    def and_the_next_begins(self: Path, target: Path) -> Path:
+        done = usual(self, target)
+        following.open(SOURCE)
+        following.append(b"next")
+        return done
+
+    monkeypatch.setattr(Path, "replace", and_the_next_begins)
+    part.finish()
+    part.leave()
+
+    assert (path.read_bytes(), following.path.stat().st_size >= 0) == (FILM, True)
+    monkeypatch.undo()
+    following.finish()
+    following.leave()
+    assert (path.read_bytes(), _names(tmp_path)) == (b"next", ["v.mp4"])
 
 
 def test_without_locks_each_writer_has_a_part_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
