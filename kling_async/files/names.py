@@ -18,9 +18,22 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import Video
 
-__all__ = ["LONGEST", "cut", "folded", "is_usual", "joined", "numbered", "safe", "safe_name", "unusable"]
+__all__ = [
+    "LONGEST",
+    "SHORTEST_NAME_MAX",
+    "cut",
+    "folded",
+    "is_usual",
+    "joined",
+    "numbered",
+    "safe",
+    "safe_name",
+    "unusable",
+]
 
 _NAME_MAX = 255  # bytes of a name on most file systems; those that count in UTF-16 take no fewer characters
+SHORTEST_NAME_MAX = 143
+"""Bytes of a name on the strictest file system in use, eCryptfs."""
 _ROOM = len("..part.json")  # what a name has in addition while its file comes in, and the note beside it
 LONGEST = _NAME_MAX - _ROOM
 """The most bytes of a file's name in UTF-8, its number and its ending included."""
@@ -75,6 +88,8 @@ def safe(text: str, characters: int, is_kept: Callable[[str], bool] = is_usual) 
 
 def cut(text: str, size: int, characters: int | None = None) -> str:
     """The beginning of a text, of at most so many bytes in UTF-8, that parts no letter from its marks."""
+    if len(text) <= (characters or size) and _length(text) <= size:
+        return text
     end, used = 0, 0
     for char in text[:characters]:
         used += _length(char)
@@ -109,6 +124,8 @@ def unusable(path: Path) -> str | None:
     The system is asked at the nearest folder that exists.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
+    if _stored_length(str(whole)) + _ROOM <= SHORTEST_NAME_MAX:
+        return None
     there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - which fails at no name
     longest_name, longest_path = _limits(there)
     name = max(whole.relative_to(there).parts, key=_stored_length)

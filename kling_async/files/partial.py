@@ -18,7 +18,7 @@ from attrs import asdict, frozen
 
 from kling_async.api import mp4
 from kling_async.files.content import HEAD, STRONG_ETAG, is_video
-from kling_async.files.names import folded
+from kling_async.files.names import SHORTEST_NAME_MAX, folded
 
 if TYPE_CHECKING:
     from io import BufferedRandom
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Mark", "Part"]
 
 _NOTE = ".json"
-_SHORTEST_NAME_MAX = 143  # bytes of a name on the strictest file system in use, eCryptfs
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
@@ -250,7 +249,7 @@ class Part:
 def _hidden(name: str) -> str:
     """The name of a file's part, which is the file's own unless that would be too long."""
     part = f".{name}.part"
-    if len(f"{part}{_NOTE}".encode("utf-8", "surrogatepass")) <= _SHORTEST_NAME_MAX:
+    if len(f"{part}{_NOTE}".encode("utf-8", "surrogatepass")) <= SHORTEST_NAME_MAX:
         return part
     return f".{hashlib.sha256(folded(name).encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.part"
 
