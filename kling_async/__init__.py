@@ -52,6 +52,7 @@ from kling_async.errors import (
     ServerError,
     SessionClosed,
     SpendLimitReached,
+    StorageError,
     SubmissionUncertain,
     TransportError,
 )
@@ -190,6 +191,7 @@ __all__ = [
     "State",
     "Stats",
     "Status",
+    "StorageError",
     "StreamedResponse",
     "SubmissionUncertain",
     "Submitted",

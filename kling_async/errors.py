@@ -24,7 +24,8 @@
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
     ├── SubmissionUncertain        nobody can know whether a submit was accepted
     ├── JobAbandoned               the caller stopped watching the job
-    ├── DownloadError              the file could not be fetched whole
+    ├── DownloadError              the file could not be fetched whole   retryable where it says so
+    │   └── StorageError           no file can be written: no room, ...  retryable
     ├── JournalError               the job's state could not be recorded
     └── SessionClosed              the session ended before the job did
 
@@ -316,9 +317,21 @@ class DownloadError(KlingError):
         url: Where it was fetched from, without its query, which may hold a signature.
     """
 
-    def __init__(self, message: str, *, url: str | None = None) -> None:
+    def __init__(self, message: str, *, url: str | None = None, retryable: bool | None = None) -> None:
         super().__init__(message)
         self.url = url
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class StorageError(DownloadError):
+    """A file could not be written, nor could any other: the disk is full, over its quota, read-only or broken.
+
+    Submits stop, since what they buy could not be stored, and jobs that wait settle with this; they stay queued. Once
+    a file has been written again, or after ``resume_submissions()``, submit them again under their keys.
+    """
+
+    retryable = True
 
 
 class JournalError(KlingError):

@@ -18,9 +18,9 @@ from kling_async.api.requests import Request
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.media import anchored, check_files
-from kling_async.engine.naming import safe_name
 from kling_async.engine.runner import Runner
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
+from kling_async.files.names import safe_name
 from kling_async.journal.base import State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.opening import open_journal
@@ -616,9 +616,11 @@ class KlingSession:
     ) -> Path:
         """Fetch a video's file, and return its path once the file is there whole.
 
-        It grows in a hidden neighbour and is put under its name at the end, replacing any file of that name. Trouble on
-        the way is tried again where the file broke off, and an address that has expired is asked for anew. At most
-        ``Limits.max_downloads`` files come in at once.
+        It grows in a hidden neighbour, which one download has at a time, among all processes, and is put under its name
+        at the end; that replaces a file which was there at the beginning, and none that has appeared meanwhile. A file
+        that is not there yet, and trouble on the way, are tried again where the file broke off for as long as
+        ``Timeouts.download`` goes by with nothing new, and an address that has expired is asked for anew. At most
+        ``Limits.max_downloads`` files come in at once; one that waits for another try lets others go first.
 
         Args:
             video: The video, or its job, which is awaited.
@@ -628,7 +630,9 @@ class KlingSession:
                 download.
 
         Raises:
-            DownloadError: The file could not be fetched or not be written; nothing was left under its name.
+            DownloadError: The file could not be fetched or not be written; nothing was left under its name. Where it
+                is ``retryable``, another download may bring it.
+            StorageError: Nor could any other file be written. Submits stop until one is, or `resume_submissions`.
             KlingError: The job's own failure.
             InvalidRequest: Neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
@@ -652,7 +656,8 @@ class KlingSession:
 
         What `as_completed` is to jobs, this is to their files: ``Limits.max_downloads`` of them come in side by side
         while other jobs go on. Deliveries nobody takes hold up the downloads, and so in the end the source.
-        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind.
+        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind. While
+        files cannot be written nothing is bought: what waits comes out with `StorageError`, queued as before.
 
         Args:
             source: As for `as_completed`.
@@ -689,6 +694,7 @@ class KlingSession:
             self._transport,
             self._working(),
             at_once=self._limits.max_downloads,
+            give_up_after=self._timeouts.download,
             fresh_url=self._fresh_url,
             check_open=self._working,
             rng=self._rng,

@@ -31,6 +31,7 @@ from kling_async.errors import (
     ServerError,
     SessionClosed,
     SpendLimitReached,
+    StorageError,
     SubmissionUncertain,
     TransportError,
     error_class,
@@ -66,6 +67,7 @@ EXAMPLES: list[KlingError] = [
     SubmissionUncertain("m", client_request_id="k:n"),
     JobAbandoned("m"),
     DownloadError("m", url="https://host.example/a.mp4"),
+    StorageError("m", url="https://host.example/a.mp4"),
     JournalError("m"),
     SessionClosed("m"),
 ]
@@ -76,6 +78,7 @@ RETRYABLE = {
     RateLimited,
     ServerError,
     GatewayError,
+    StorageError,
 }
 
 by_class = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)

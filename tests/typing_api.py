@@ -103,6 +103,7 @@ from kling_async import (
     State,
     Stats,
     Status,
+    StorageError,
     StreamedResponse,
     SubmissionUncertain,
     Submitted,
@@ -334,7 +335,7 @@ async def failures(job: Job) -> None:  # noqa: C901, PLR0912 - one branch for ea
         assert_type(error.tls, bool)
     except (RequestTimeout, TransportError) as error:
         assert_type(error.sent, bool)
-    except DownloadError as error:
+    except (StorageError, DownloadError) as error:
         assert_type(error.url, str | None)
     except DeadlineExceeded as error:
         as_timeout(error)

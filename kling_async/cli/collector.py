@@ -98,7 +98,7 @@ class Collector:
         self._terminal = terminal
         self._as_json = as_json
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._targets: set[Path] = set()
+        self._targets: set[str] = set()
 
     async def collect(self, items: Sequence[Item]) -> Tally:
         """See all of them through."""

@@ -17,8 +17,8 @@ class Exit(IntEnum):
     USAGE = 2
     """It was asked for what it cannot do, and did nothing."""
     STOPPED = 3
-    """It ended early, and can go on: out of credits, at the limit on spending, at a wrong address, or before the vendor
-    was done."""
+    """It ended early, and can go on: out of credits, at the limit on spending, at a wrong address, without room for
+    files, or before the vendor was done."""
     HUNG_UP = 129
     """SIGHUP, as when its terminal is closed. As after Ctrl-C."""
     INTERRUPTED = 130

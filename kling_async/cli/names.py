@@ -1,4 +1,4 @@
-"""Names for videos' files: predictable, no two the same, and good on every file system."""
+"""Names for videos' files: predictable, and no two the same."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import PurePosixPath
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
+
+from kling_async.files.names import folded, joined, numbered, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Request
 
-__all__ = ["Names", "free", "named", "refusal_of", "short", "usual_name"]
+__all__ = ["Names", "free", "make_writable", "named", "refusal_of", "short", "usual_name"]
 
-_UNSAFE = re.compile(r"[^\w.~-]+")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
-_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
 _OF_A_ROW = re.compile(r"[0-9a-f]{32}-[0-9]+")
 _SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
-_LONGEST = 80  # characters of a part of a path, which are up to 240 bytes
+_LONGEST = 80  # characters of a part of a path
 _LONGEST_SLUG = 40
+_PROBE = 64 * 1024  # bytes
 _SHORT = 8  # characters of a digest: enough to find it by
 
 
@@ -46,7 +48,7 @@ def named(output: str) -> str:
     path = PurePosixPath(output.replace("\\", "/"))
     suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ""
     stem = path.name.removesuffix(path.suffix) if suffix else path.name
-    return str(PurePosixPath(*map(_safe, path.parts[:-1]), f"{_safe(stem)}{suffix or '.mp4'}"))
+    return str(PurePosixPath(*map(_folder, path.parts[:-1]), joined(_safe(stem), suffix or ".mp4")))
 
 
 def refusal_of(output: object) -> str | None:
@@ -68,37 +70,49 @@ class Names:
 
     def pick(self, wanted: str) -> str:
         """The name, or the next of its kind: ``fox.mp4``, ``fox-2.mp4``."""
-        kind, name = _folded(wanted), wanted
-        while _folded(name) in self._taken:
+        kind, name = folded(wanted), wanted
+        while folded(name) in self._taken:
             self._times[kind] += 1
-            name = _numbered(wanted, self._times[kind] + 1)
-        self._taken.add(_folded(name))
+            name = numbered(wanted, self._times[kind] + 1)
+        self._taken.add(folded(name))
         return name
 
 
-def free(path: Path, taken: set[Path]) -> Path:
+def free(path: Path, taken: set[str]) -> Path:
     """A path at which there is nothing that would be replaced: this one, or the next of its kind.
 
     Args:
         path: The path that is wanted.
-        taken: Paths that are given out already; the one that is returned comes to them.
+        taken: Paths that are given out already, folded; the one that is returned comes to them.
     """
     number, candidate = 1, path
-    while candidate in taken or os.path.lexists(candidate):
+    while folded(str(candidate)) in taken or os.path.lexists(candidate):
         number += 1
-        candidate = path.with_name(_numbered(path.name, number))
-    taken.add(candidate)
+        candidate = path.with_name(numbered(path.name, number))
+    taken.add(folded(str(candidate)))
     return candidate
 
 
-def _numbered(name: str, number: int) -> str:
-    path = PurePosixPath(name)
-    return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
+def make_writable(folder: Path) -> None:
+    """Make a folder, and see that a file can be written there: what is bought is to be stored.
+
+    Raises:
+        OSError: None can.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder, prefix=".") as file:
+        file.write(bytes(_PROBE))
+        file.flush()
 
 
 def _safe(text: str) -> str:
-    text = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip("-. ")[:_LONGEST].rstrip("-. ") or "video"
-    return f"_{text}" if _RESERVED.fullmatch(text.partition(".")[0]) else text
+    return safe(text, _LONGEST)
+
+
+def _folder(text: str) -> str:
+    """A folder's name, which is never that of a video's file."""
+    name = _safe(text)
+    return f"{name}_" if PurePosixPath(name).suffix.lower() in _SUFFIXES else name
 
 
 def _slug(prompt: str) -> str:
@@ -109,8 +123,3 @@ def _slug(prompt: str) -> str:
         return slug
     cut = slug[: _LONGEST_SLUG + 1]
     return cut.rpartition("-")[0] or slug[:_LONGEST_SLUG]
-
-
-def _folded(name: str) -> str:
-    """What a file system may take for the same name."""
-    return unicodedata.normalize("NFC", name.casefold())

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import KlingError
+from kling_async.cli.cells import Flaw
 from kling_async.cli.connect import connected, has_key
 from kling_async.cli.facts import request_facts
 from kling_async.cli.figures import count, dollars, one_line, table
 from kling_async.cli.names import Names, named, short, usual_name
 from kling_async.cli.phrases import reason
+from kling_async.cli.rows import BadRows
+from kling_async.files.names import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from kling_async import Cost, Estimate
     from kling_async.cli.options import Connection
     from kling_async.cli.rows import Row
 
-__all__ = ["Quote", "by_model", "lines", "notes", "prices", "quote", "total"]
+__all__ = ["Quote", "by_model", "check_places", "lines", "notes", "prices", "quote", "total"]
 
 
 @frozen(eq=False)
@@ -70,6 +74,19 @@ async def prices(connection: Connection, rows: Sequence[Row]) -> tuple[Cost | No
             return await kling.estimate([row.request for row in rows]), ""
     except KlingError as error:
         return None, reason(error)
+
+
+def check_places(rows: Sequence[Row], output: Path, source: str) -> None:
+    """Make sure that every row's file can be where it is to be.
+
+    Raises:
+        BadRows: Some cannot, as their paths are too long.
+    """
+    names = Names()
+    refusals = ((row.line, unusable(output / names.pick(_name(row)))) for row in rows)
+    flaws = tuple(Flaw(line, "", f"output: {refusal}") for line, refusal in refusals if refusal is not None)
+    if flaws:
+        raise BadRows(source, flaws)
 
 
 def quote(rows: Sequence[Row], cost: Cost | None, states: dict[str, str]) -> list[Quote]:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from kling_async.engine import events
-from kling_async.engine.download import download_file
-from kling_async.errors import DownloadError, KlingError
+from kling_async.errors import DownloadError, KlingError, StorageError
+from kling_async.files.download import Retries, download_file
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from random import Random
 
     from kling_async.api.results import Video
-    from kling_async.engine.download import Stored
     from kling_async.engine.engine import Engine
     from kling_async.engine.job import Job
+    from kling_async.files.download import Stored
     from kling_async.transport.base import Transport
 
 __all__ = ["Downloads"]
 
+_logger = logging.getLogger("kling_async.download")
+
 
 class Downloads:
-    """A session's downloads, at most ``at_once`` of them at any moment; the others wait in the order they came."""
+    """A session's downloads, at most ``at_once`` of them at any moment; the others wait in the order they came.
+
+    One that waits before another try lets others have its turn. While files cannot be written, nothing more is bought.
+    """
 
     def __init__(
         self,
@@ -35,6 +43,7 @@ class Downloads:
         engine: Engine,
         *,
         at_once: int,
+        give_up_after: float,
         fresh_url: Callable[[str], Awaitable[str]],
         check_open: Callable[[], object],
         rng: Random,
@@ -42,6 +51,7 @@ class Downloads:
         self._transport = transport
         self._engine = engine
         self._turns = asyncio.Semaphore(at_once)
+        self._give_up_after = give_up_after
         self._fresh_url = fresh_url
         self._check_open = check_open
         self._rng = rng
@@ -55,28 +65,51 @@ class Downloads:
             DownloadError: It could not be had, or not be written.
             SessionClosed: The session has ended meanwhile.
         """
+        begun = False
+
+        @asynccontextmanager
+        async def turn() -> AsyncGenerator[None]:
+            nonlocal begun
+            async with self._turn():
+                if not begun:
+                    self._tell(job, lambda at, job: events.Downloading(at, job, path))
+                begun = True
+                yield
+
+        try:
+            await self._store(video, path, job, progress, turn)
+        except BaseException as error:
+            told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
+            self._hold_submits(told)
+            if begun:
+                self._tell(job, lambda at, job: events.DownloadFailed(at, job, path, told))
+            raise
+        return path
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
         async with self._turns:
             self._check_open()
             self._engine.tally.downloading += 1
-            self._tell(job, lambda at, job: events.Downloading(at, job, path))
             try:
-                await self._store(video, path, job, progress)
-            except BaseException as error:
-                told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
-                self._tell(job, lambda at, job: events.DownloadFailed(at, job, path, told))
-                raise
+                yield
             finally:
                 self._engine.tally.downloading -= 1
-        return path
 
     async def _store(
-        self, video: Video, path: Path, job: Job | None, progress: Callable[[int, int | None], object] | None
+        self,
+        video: Video,
+        path: Path,
+        job: Job | None,
+        progress: Callable[[int, int | None], object] | None,
+        turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         def record(stored: Stored) -> None:
             self._engine.roster.downloaded(video.generation_id, str(path), stored.size, stored.digest)
             self._engine.tally.downloaded += 1
             self._engine.tally.downloaded_bytes += stored.size
             self._tell(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
+            self._go_on_submitting()
 
         await download_file(
             self._transport,
@@ -85,15 +118,25 @@ class Downloads:
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
             progress=progress,
-            rng=self._rng,
-            sleep=self._pause,
+            retries=Retries(self._rng, self._give_up_after, self._pause),
+            turn=turn,
             stored=record,
         )
 
+    def _hold_submits(self, error: KlingError) -> None:
+        """Buy nothing more while what it makes could not be stored."""
+        if isinstance(error, StorageError) and self._engine.scheduler.halted is None:
+            self._engine.scheduler.halt(StorageError(f"nothing is bought while files cannot be written: {error}"))
+
+    def _go_on_submitting(self) -> None:
+        if isinstance(self._engine.scheduler.halted, StorageError):
+            _logger.warning("files can be written again; submits go on")
+            self._engine.scheduler.resume()
+
     async def _pause(self, seconds: float) -> None:
         """Wait before another try, which there is none once the session has ended."""
-        self._check_open()
-        await anyio.sleep(seconds)
+        with anyio.move_on_after(seconds):
+            await self._engine.stopping.wait()
         self._check_open()
 
     def _tell(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:

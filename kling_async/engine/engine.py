@@ -114,6 +114,7 @@ class Engine:
             self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
         self.crash: Exception | None = None
         self.closing = False
+        self.stopping = asyncio.Event()  # set once it closes, for those who wait for something else
         self._journal = journal
         self._grace = timeouts.close
         self._hold = hold
@@ -153,6 +154,7 @@ class Engine:
     def close(self) -> None:
         """Take on nothing more, read from sources nothing more, and begin no POST any more."""
         self.closing = self._submitter.closing = True
+        self.stopping.set()
         for pump in tuple(self._pumps):
             pump.stop()
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
         OutOfCredits,
         RateLimited,
         SpendLimitReached,
+        StorageError,
     )
 
-    Refusal = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached
+    Refusal = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
 
 __all__ = ["Go", "Halt", "Retry", "Step", "Throttled"]
 

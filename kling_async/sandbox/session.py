@@ -40,5 +40,8 @@ def scaled_settings(speed: float, limits: Mapping[str, Any]) -> dict[str, Any]:
         "limits": Limits(**(usual | dict(limits))),
         "polling": Polling(scale=speed, retry_base=polling.retry_base / speed, retry_cap=polling.retry_cap / speed),
         "reconciliation": Reconciliation(scale=speed),
-        "timeouts": Timeouts(generation=max(timeouts.generation / speed, _SHORTEST_WATCH)),
+        "timeouts": Timeouts(
+            generation=max(timeouts.generation / speed, _SHORTEST_WATCH),
+            download=max(timeouts.download / speed, _SHORTEST_WATCH),
+        ),
     }

@@ -27,6 +27,8 @@ class Timeouts:
             uncertain, the most expensive outcome there is. One that carries files has 10 s more for each megabyte.
         call: One poll or account call, whole. 30 s.
         file: The longest silence while a file comes in. 30 s. A file as a whole has no limit.
+        download: How long a file is tried again while nothing new of it comes. 600 s: hosts were seen to have a file
+            minutes after its generation was said to be completed.
         submission: How long one job's submit is tried while nothing is bought, as with no connection. 900 s: outlasts a
             passing outage, and a wrong host name still surfaces.
         generation: How long a job is watched, from acceptance. 3600 s: four times the slowest published run.
@@ -37,6 +39,7 @@ class Timeouts:
     submit: float = field(default=60.0, converter=seconds, validator=positive)
     call: float = field(default=30.0, converter=seconds, validator=positive)
     file: float = field(default=30.0, converter=seconds, validator=positive)
+    download: float = field(default=600.0, converter=seconds, validator=positive)
     submission: float = field(default=900.0, converter=seconds, validator=positive)
     generation: float = field(default=3600.0, converter=seconds, validator=positive)
     close: float = field(default=10.0, converter=seconds, validator=positive)

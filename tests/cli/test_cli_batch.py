@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 
 from kling_async import read_journal
 from kling_async.cli.film import flaw
+from kling_async.files.partial import Part
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -360,3 +362,44 @@ def test_a_mistake_of_this_program_comes_out_bare(
     monkeypatch.setattr("kling_async.cli.collector.job_facts", mistaken)
     with pytest.raises(ZeroDivisionError):
         kling("batch", write(tmp_path), *QUICK, "--json", "--base-url", vendor.url)
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["rehearsed", "in earnest"])
+def test_an_output_that_no_path_can_have_is_told_before_anything_is_bought(
+    kling: Kling, vendor: Sandbox, tmp_path: Path, dry: list[str]
+) -> None:
+    deep = "/".join(["d" * 80] * 60)
+    batch = write(tmp_path, text=f"prompt,output\na,fine\nb,{deep}/fox\n")
+    done = kling("batch", batch, *dry, *QUICK)
+    assert done.code == 2
+    assert "line 3: output: its path has" in done.err
+    assert "Nothing was submitted." in done.err
+    assert not vendor.ledger.submits
+
+
+@pytest.mark.usefixtures("vendor")
+def test_names_of_the_longest_letters_are_bought_and_fetched(kling: Kling, tmp_path: Path) -> None:
+    name = "\U00020000" * 80
+    done = kling("batch", write(tmp_path, text=f"prompt,output\na,{name}\nb,{name}\n"), *QUICK)
+    assert (done.code, done.out) == (0, "2 of 2 videos in videos\n")
+
+
+def test_without_room_for_files_it_stops_buying_and_says_how_to_go_on(
+    kling: Kling, vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Part.append
+
+    def full(_part: Part, _piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Part, "append", full)
+    batch = write(tmp_path, text="prompt\n" + "".join(f"number {n}\n" for n in range(12)))
+    done = kling("batch", batch, *QUICK, "--max-in-flight", 2)
+    bought = len(vendor.ledger.purchases)
+    assert (done.code, bought < 12) == (3, True)
+    assert "stopped early: StorageError: nothing is bought while files cannot be written" in done.err
+    assert "No space left on device" in done.err
+    assert "go on with: kling-async resume" in done.err
+    monkeypatch.setattr(Part, "append", usual)
+    assert kling("batch", batch, *QUICK).code == 0
+    assert (len(files(tmp_path / "videos")), len(vendor.ledger.purchases)) == (12, 12)

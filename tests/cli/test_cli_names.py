@@ -92,7 +92,7 @@ def test_equal_names_are_numbered_in_their_order() -> None:
 def test_what_is_there_is_never_in_the_way_of_another(tmp_path: Path) -> None:
     (tmp_path / "fox.mp4").touch()
     (tmp_path / "fox-2.mp4").mkdir()
-    taken = set[Path]()
+    taken = set[str]()
     given = [free(tmp_path / "fox.mp4", taken).name for _ in range(2)]
     assert given == ["fox-3.mp4", "fox-4.mp4"]
     assert free(tmp_path / "a.mp4", taken).name == "a.mp4"

@@ -194,11 +194,23 @@ async def test_a_log_that_can_never_be_read_is_not_waited_for_for_ever() -> None
 async def test_a_bad_key_is_reported_by_the_log_as_well() -> None:
     vendor = lose(1)
     vendor.on_logs = lambda _: envelope(401, "Invalid API key")
+    vendor.on_balance = lambda: envelope(401, "Invalid API key")
     async with with_log(vendor) as kling:
         job = kling.submit(prompt())
         with pytest.raises(AuthenticationError):
             await job
         assert job.state is State.UNCERTAIN
+
+
+@virtual
+async def test_a_bad_key_that_the_log_alone_tells_of_only_breaks_the_look_off() -> None:
+    vendor = lose(1)
+    log, answers = vendor.on_logs, [envelope(401, "Invalid API key")]
+    vendor.on_logs = lambda target: answers.pop() if answers else log(target)
+    async with with_log(vendor) as kling:
+        job = kling.submit(prompt())
+        assert (await job).generation_id == job.generation_id
+    assert not answers
 
 
 async def _absent(kling: KlingSession, vendor: ScriptedVendor, *, later: bool) -> Any:

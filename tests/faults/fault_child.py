@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from kling_async import Record
-    from kling_async.engine.download import Stored
+    from kling_async.files.download import Stored
 
 TOLD: dict[str, Any] = json.loads(sys.argv[1])
 END: str = TOLD["end"]

@@ -304,7 +304,7 @@ async def test_fault_39_a_full_disk_fails_the_download_and_leaves_nothing_under_
     path = case.folder / "out" / "video.mp4"
     async with case, case.child("full_download", path=str(path), room=100_000) as child:
         said = await child.listen()
-        assert (said["error"], "cannot be written" in said["text"]) == ("DownloadError", True)
+        assert (said["error"], "cannot be written" in said["text"]) == ("StorageError", True)
         assert not path.exists() or path.read_bytes() == case.vendor.film
         assert await child.end() == 0, child.log
     assert path.read_bytes() == case.vendor.film

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,8 @@ import pytest
 from fault_vendor import EVERY, FaultVendor, film, is_silent, page, says, serves_the_film, stated
 from scripted import prompt
 
-from kling_async import DownloadError
+from kling_async import DownloadError, Job, KlingError, Limits, State, StorageError
+from kling_async.files.partial import Part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +46,8 @@ async def test_fault_39_a_truncated_download_goes_on_and_is_whole(case: Case, st
 
 async def test_fault_39_a_download_that_never_gets_through_leaves_nothing_under_its_name(case: Case) -> None:
     case.vendor.files[EVERY] = film(sent=1000, etag="")
-    async with case, case.session() as kling:
-        with pytest.raises(DownloadError, match="tries"):
+    async with case, case.session(timeouts={"download": 0.1}) as kling:
+        with pytest.raises(DownloadError, match="gave up"):
             await fetch(kling, case.folder / "out")
         assert contents(case.folder / "out") == {}
         case.vendor.files.clear()
@@ -104,21 +107,130 @@ async def test_fault_39_an_expired_address_is_asked_for_anew(case: Case, status:
     assert (case.vendor.counts["poll"], len(case.vendor.posts)) == (2, 1)
 
 
-async def test_fault_39_an_address_that_stays_refused_is_an_error_and_asked_for_once(case: Case) -> None:
+async def test_fault_39_an_address_that_stays_refused_is_an_error_in_the_end_and_asked_for_once(case: Case) -> None:
     case.vendor.files[EVERY] = stated(403, "expired")
-    async with case, case.session() as kling:
-        with pytest.raises(DownloadError, match="403"):
+    async with case, case.session(timeouts={"download": 0.1}) as kling:
+        with pytest.raises(DownloadError, match="403") as caught:
             await fetch(kling, case.folder / "out")
-    assert (case.vendor.counts["poll"], case.vendor.counts["file"]) == (2, 2)
+    assert caught.value.retryable
+    assert case.vendor.counts["poll"] == 2
+    assert case.vendor.counts["file"] > 2
 
 
 @pytest.mark.parametrize("trouble", [page(503), page(200), is_silent], ids=["503", "web page", "silence"])
 async def test_fault_39_what_is_no_file_is_never_stored_as_one(case: Case, trouble: Act) -> None:
     case.vendor.files[EVERY] = trouble
-    async with case, case.session(timeouts={"file": 0.02}) as kling:
+    async with case, case.session(timeouts={"file": 0.02, "download": 0.1}) as kling:
         with pytest.raises(DownloadError):
             await fetch(kling, case.folder / "out")
     assert contents(case.folder / "out") == {}
+
+
+NOT_YET: dict[str, Act] = {str(status): stated(status, "wait") for status in (401, 403, 404, 409, 410, 425, 429)}
+NOT_YET |= {"202": says(202, b""), "204": says(204, b"", content_length=""), "empty": says(200, b"")}
+
+
+@pytest.mark.parametrize("absent", NOT_YET.values(), ids=NOT_YET)
+async def test_fault_39_a_host_that_lags_behind_is_waited_for(case: Case, absent: Act) -> None:
+    case.vendor.files = dict.fromkeys(range(1, 8), absent)
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert contents(case.folder / "out") == {path.name: case.vendor.film}
+    assert case.vendor.counts["file"] == 8
+    assert case.vendor.counts["poll"] <= 2
+
+
+async def test_fault_39_a_file_that_is_waited_for_holds_up_no_other(case: Case) -> None:
+    case.vendor.files = dict.fromkeys(range(1, 4), stated(404, "not yet", retry_after="1"))
+    async with case, case.session(limits=Limits(requests_per_second=1000, burst=1000, max_downloads=1)) as kling:
+        late = asyncio.ensure_future(fetch(kling, case.folder / "out"))
+        await case.vendor.arrival("file", 2)
+        other = await kling.download(kling.submit(prompt()), case.folder / "other.mp4")
+        assert not late.done()
+        assert other.read_bytes() == case.vendor.film
+        assert (await late).read_bytes() == case.vendor.film
+
+
+@pytest.mark.parametrize("encoding", ["aws-chunked", "binary", "none", "utf-8", " "])
+async def test_fault_39_good_bytes_under_an_odd_label_are_taken(case: Case, encoding: str) -> None:
+    case.vendor.files[EVERY] = film(content_encoding=encoding)
+    async with case, case.session() as kling:
+        path = await fetch(kling, case.folder / "out")
+        assert contents(case.folder / "out") == {path.name: case.vendor.film}
+
+
+@pytest.mark.parametrize("body", [b"<html>no</html>", b'<?xml version="1.0"?><Error/>', b'{"error": 1}'])
+async def test_fault_39_a_page_that_is_labelled_a_video_is_never_stored(case: Case, body: bytes) -> None:
+    case.vendor.files[1] = case.vendor.files[2] = says(200, body, content_type="video/mp4")
+    async with case, case.session() as kling:
+        with pytest.raises(DownloadError, match="no file, but") as caught:
+            await fetch(kling, case.folder / "out")
+        assert caught.value.retryable
+        assert contents(case.folder / "out") == {}
+        assert (await fetch(kling, case.folder / "out")).read_bytes() == case.vendor.film
+    assert len(case.vendor.posts) == 1
+
+
+@links_only
+async def test_fault_40_two_sessions_with_two_paths_to_one_folder_do_not_mix(case: Case) -> None:
+    real, link = case.folder / "real", case.folder / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    go_on = asyncio.Event()
+
+    async def waits_halfway(vendor: FaultVendor, exchange: Exchange) -> None:
+        length = str(len(vendor.film))
+        await exchange.answer(200, vendor.film[:150_000], content_type="video/mp4", content_length=length)
+        await go_on.wait()
+        await exchange.send(vendor.film[150_000:])
+
+    case.vendor.files[1] = waits_halfway
+    async with case, case.session() as kling, case.session(journal=case.folder / "other.db") as other:
+        video = await kling.submit(prompt(), key="k")
+        first = asyncio.ensure_future(kling.download(video, real / "v.mp4"))
+        await case.vendor.arrival("file")
+        with pytest.raises(DownloadError, match="downloaded already") as caught:
+            await other.download(video, link / "v.mp4")
+        go_on.set()
+        await first
+    assert caught.value.retryable
+    assert contents(real) == {"v.mp4": case.vendor.film}
+
+
+async def test_fault_39_nothing_is_bought_while_files_cannot_be_written(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_full, usual = False, Part.append
+
+    def append(part: Part, piece: bytes) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        usual(part, piece)
+
+    monkeypatch.setattr(Part, "append", append)
+    stored, errors = list[Job](), dict[Job, KlingError | None]()
+    limits = Limits(requests_per_second=1000, burst=1000, max_in_flight=1, max_downloads=1)
+    async with case, case.session(limits=limits) as kling:
+        wanted = [kling.submit(prompt(f"number {n}"), key=f"k{n}") for n in range(12)]
+        async for delivery in kling.as_downloaded(wanted, into=case.folder / "out"):
+            if delivery.path is None:
+                errors[delivery.job] = delivery.error
+            else:
+                stored.append(delivery.job)
+            is_full = len(stored) == 3
+        bought = len(case.vendor.posts)
+        assert bought <= 3 + 3  # on its way to disk, being made, and just sent
+        assert all(isinstance(error, StorageError) for error in errors.values())
+        unbought = [job for job in errors if job.state is State.QUEUED]
+        assert (len(stored), len(unbought)) == (3, 12 - bought)
+        assert "No space left" in str(unbought[0].exception())
+        is_full = False
+        made = [job for job in errors if job not in unbought]
+        await kling.download(made[0], into=case.folder / "out")
+        again = [kling.submit(job.request, key=job.key) for job in unbought]  # it has gone on by itself
+        async for delivery in kling.as_downloaded([*made[1:], *again], into=case.folder / "out"):
+            delivery.result()
+    assert len(contents(case.folder / "out")) == len(case.vendor.posts) == 12
 
 
 EVIL = [

@@ -394,6 +394,7 @@ async def test_fault_20_a_key_revoked_amid_a_run_pauses_everything_until_there_i
 async def test_fault_20_a_key_revoked_while_a_submit_is_looked_for_leaves_it_uncertain(case: Case) -> None:
     case.vendor.submits[1] = sold(resets)
     case.vendor.looks[1] = stated(401, "this key was revoked")
+    case.vendor.balances[1] = stated(401, "this key was revoked")
     async with case:
         async with case.session() as kling:
             job = kling.submit(prompt(), key="k")

@@ -15,7 +15,7 @@ from kling_async.cli.facts import request_facts
 from kling_async.cli.figures import count
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.phrases import command
-from kling_async.cli.quote import lines, notes, prices, quote, total
+from kling_async.cli.quote import check_places, lines, notes, prices, quote, total
 from kling_async.cli.recorded import records_of
 from kling_async.cli.source import Source
 from kling_async.cli.terminal import Terminal
@@ -65,6 +65,7 @@ def batch(  # noqa: D417 - what commands share is described once, in options
     terminal = Terminal(as_json=as_json)
     source = Source(file)
     rows = source.rows(wishes)
+    check_places(rows, output, source.name)
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
         return _rehearse(rows, journal, connection, terminal)

@@ -12,7 +12,7 @@ from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
 from kling_async.cli.interrupts import exit_of, run, told
-from kling_async.cli.names import free, usual_name
+from kling_async.cli.names import free, make_writable, usual_name
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
 from kling_async.cli.phrases import command, reason
 from kling_async.cli.progress import progress
@@ -67,7 +67,7 @@ class _Generation:
     path: Path | None = None
 
     def run(self) -> Exit:
-        self.output.mkdir(parents=True, exist_ok=True)
+        make_writable(self.output)
         try:
             return run(self._make(), self._say_last_words)
         except KeyboardInterrupt as interrupt:

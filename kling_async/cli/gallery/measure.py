@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.api import mp4
+from kling_async.cli.film import reading
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
 __all__ = ["Measure", "measure"]
 
-_HEADER, _LONG_HEADER = 8, 16
-_TO_THE_END, _LONG = 0, 1  # what the size of a box says instead of a size
-_LARGEST_INDEX = 16 * 1024**2
-_MOST_BOXES = 1000  # in a row; a real file has about ten
 _FIXED_POINT = 65536
 _MATRIX_AND_SIZE = 44  # bytes at the end of a track's header: nine numbers, width and height
 
@@ -37,47 +35,16 @@ def measure(path: Path) -> Measure | None:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        index = _index(file, path.stat().st_size)
+        index = mp4.index(reading(file), path.stat().st_size)
     pictures = (size for kind, box in _boxes(index) if kind == b"trak" and (size := _picture(box)) is not None)
     found = next(pictures, None)
     return None if found is None else Measure(*found, _seconds(index))
 
 
-def _index(file: BinaryIO, size: int) -> bytes:
-    """The content of the box ``moov``; nothing if there is none."""
-    at = 0
-    for _ in range(_MOST_BOXES):
-        file.seek(at)
-        kind, start, length = _head(file.read(_LONG_HEADER), size - at)
-        if kind == b"moov":
-            file.seek(at + start)
-            return file.read(min(length - start, _LARGEST_INDEX))
-        at += length
-        if not kind or at >= size:
-            break
-    return b""
-
-
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The boxes in a row, type and content, up to the first that is none."""
-    at = 0
-    while at < len(content):
-        kind, start, length = _head(content[at : at + _LONG_HEADER], len(content) - at)
-        if not kind:
-            return
-        yield kind, content[at + start : at + length]
-        at += length
-
-
-def _head(head: bytes, left: int) -> tuple[bytes, int, int]:
-    """A box's type, the length of its header, and its own; no type if it is no box."""
-    start, length = _HEADER, int.from_bytes(head[:4])
-    if length == _LONG:
-        start, length = _LONG_HEADER, int.from_bytes(head[_HEADER:])
-    elif length == _TO_THE_END:
-        length = left
-    fits = len(head) >= start <= length <= left
-    return (head[4:_HEADER] if fits else b""), start, length
+    row = mp4.boxes(lambda at, length: content[at : at + length], 0, len(content))
+    return ((box.kind, content[box.start : box.end]) for box in row if box.kind)
 
 
 def _picture(track: bytes) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import Video
-from kling_async.engine.naming import safe_name
+from kling_async.files.names import safe_name
 
 VIDEO = Video("https://cdn.example.com/a")
 

@@ -1,0 +1,1 @@
+"""Files: fetched whole or not at all, one writer each, under names that every file system takes."""

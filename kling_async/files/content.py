@@ -1,0 +1,219 @@
+"""What an answer of a file's host brings, by its head and by its first bytes, which count for more."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kling_async.api.formats import FileType, recognised
+from kling_async.errors import MalformedResponse
+from kling_async.transport.decoding import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["HEAD", "STRONG_ETAG", "Answer", "Body", "Incoming", "NoVideo", "is_video", "read_answer"]
+
+HEAD = 512
+"""How many bytes tell what something is."""
+
+STRONG_ETAG = re.compile(r'"[!#-~]*"')
+"""An ETag that promises that the bytes are the same (RFC 9110, 8.8.3)."""
+
+_ABSENT = frozenset({202, 204, 401, 403, 404, 409, 410, 425})
+_TRANSIENT = frozenset({408, 429})
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<size>[0-9]{1,18}|\*)")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # what no text holds
+_UTF_16 = (b"\xff\xfe<\0", b"\xfe\xff\0<", b"\xff\xfe{\0", b"\xfe\xff\0{")
+_VIDEOS = (b"\x1aE\xdf\xa3", b"GIF8", b"FLV\x01", b"\0\0\1\xba")  # Matroska and WebM, GIF, Flash, MPEG
+_OTHERS = {b"\x1f\x8b": "gzip", b"PK\3\4": "a ZIP archive", b"%PDF-": "a PDF"}
+_TRANSPORT_STREAM, _PACKET = 0x47, 188  # each of its packets begins with this byte
+
+
+class Answer(Enum):
+    """What an answer without a body worth storing means."""
+
+    ABSENT = "the file is not there, not yet or no more, or the URL has expired"
+    PASSING = "trouble that may pass"
+    MISFIT = "the rest that came is not that of the part"
+    NO_RANGES = "parts of the file cannot be had"
+    FINAL = "another try will not help"
+
+
+@frozen(eq=False, repr=False)
+class Body:
+    """A body that may be the file or its rest.
+
+    Attributes:
+        offset: Where in the file it begins.
+        size: The whole file's size, if stated; under a compression that of what comes.
+        etag: The file's strong ETag, if stated.
+        label: Its media type.
+        encoding: Its content encoding, as it is labelled.
+    """
+
+    offset: int
+    size: int | None
+    etag: str | None
+    label: str
+    encoding: str
+
+
+class NoVideo(Exception):
+    """What came is no video; the message says what it is."""
+
+
+def read_answer(status: int, headers: Mapping[str, str], have: int, etag: str | None) -> Body | Answer:
+    """What an answer brings, or means.
+
+    Args:
+        status: Its status.
+        headers: Its headers.
+        have: The offset from which on the file was asked for; 0 if all of it was.
+        etag: The strong ETag of what there is.
+    """
+    if status in (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION):
+        return _body(headers, 0, _digits(headers.get("content-length")), _strong_etag(headers))
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        return _read_rest(headers, have, etag) if have else _read_unasked(headers)
+    if status in _ABSENT:
+        return Answer.ABSENT
+    if status in _TRANSIENT:
+        return Answer.PASSING
+    if have and (_is_refusal(status) or status == HTTPStatus.NOT_IMPLEMENTED):
+        return Answer.NO_RANGES
+    return Answer.PASSING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Answer.FINAL
+
+
+def _is_refusal(status: int) -> bool:
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _read_rest(headers: Mapping[str, str], have: int, etag: str | None) -> Body | Answer:
+    stated = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    changed = headers.get("etag", etag) != etag
+    if stated is None or int(stated["start"]) != have or changed:
+        return Answer.MISFIT
+    return _body(headers, have, _digits(stated["size"]), etag)
+
+
+def _read_unasked(headers: Mapping[str, str]) -> Body | Answer:
+    """A part that nobody asked for will do if it is the whole."""
+    stated = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    if stated is None or int(stated["start"]) or int(stated["end"]) + 1 != _digits(stated["size"]):
+        return Answer.FINAL
+    return _body(headers, 0, _digits(stated["size"]), _strong_etag(headers))
+
+
+def _body(headers: Mapping[str, str], offset: int, size: int | None, etag: str | None) -> Body:
+    label = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Body(offset, size, etag, label, headers.get("content-encoding", ""))
+
+
+class Incoming:
+    """A body on its way in: looked at, decoded if need be, and handed on.
+
+    Args:
+        body: What its head says.
+        expected_size: The file's size by what was said elsewhere, which may be wrong.
+        size_cap: The most bytes to take, before and after decoding.
+    """
+
+    def __init__(self, body: Body, *, expected_size: int | None, size_cap: int) -> None:
+        self.goal: int | None = None if body.offset == 0 else body.size  # the file's size, once something came
+        self.is_decoded = False
+        self._body = body
+        self._expected_size = expected_size
+        self._cap = size_cap
+        self._head = b""
+        self._decoder: Decoder | None = None
+        self._is_judged = body.offset > 0
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The pieces to store; the first come once there is enough to tell what it is.
+
+        Raises:
+            NoVideo: What came is none, or is compressed in a way nobody asked for.
+            MalformedResponse: Its compression is broken, or it is too long.
+        """
+        if self._decoder is None:
+            self._head += piece
+            if len(self._head) < HEAD and not self._body.offset:
+                return
+            piece = self._begin()
+        yield from self._decoded(piece)
+
+    def finish(self) -> Iterator[bytes]:
+        """The last pieces to store. Raises as `feed` does."""
+        if self._decoder is None and self._head:
+            yield from self._decoded(self._begin())
+        if self._decoder is not None:
+            self._decoder.finish()
+
+    def _begin(self) -> bytes:
+        head, self._head = self._head, b""
+        encoding = "" if self._body.offset or is_video(head) else self._body.encoding
+        try:
+            self._decoder = Decoder(encoding, cap=self._cap, status=HTTPStatus.OK)
+        except MalformedResponse:
+            raise NoVideo(f"something compressed with {encoding[:40]}") from None
+        self.is_decoded = self._decoder.changes
+        return head
+
+    def _decoded(self, piece: bytes) -> Iterator[bytes]:
+        assert self._decoder is not None  # noqa: S101 - made before
+        for plain in self._decoder.feed(piece):
+            if plain and not self._is_judged:
+                self._judge(plain)
+                self._is_judged = True
+            yield plain
+
+    def _judge(self, head: bytes) -> None:
+        """Decide what the first bytes are, and so what the labels are worth."""
+        stated = None if self.is_decoded else self._body.size
+        if is_video(head):
+            self.goal = stated
+            return
+        self.goal = self._expected_size if stated is None else stated
+        if (other := _other(head) or _page(self._body.label)) is not None:
+            raise NoVideo(other)
+        if self.goal is None:
+            raise NoVideo("something of unknown length that begins like no video")
+
+
+def is_video(head: bytes) -> bool:
+    """Whether something that begins so is a video, by the signature of its format."""
+    known = recognised(head)
+    is_stream = len(head) > _PACKET and head[0] == head[_PACKET] == _TRANSPORT_STREAM
+    is_riff = head.startswith(b"RIFF") and head[8:12] == b"AVI "
+    return (known is not None and known.file is FileType.VIDEO) or head.startswith(_VIDEOS) or is_stream or is_riff
+
+
+def _other(head: bytes) -> str | None:
+    """What it is, if it begins like something that is no video."""
+    if not _CONTROL.search(head[:HEAD]) or head.startswith(_UTF_16):
+        return f"a text that begins with {head[:40].decode('utf-8', 'replace')!r}"
+    known = recognised(head)
+    if known is not None and known.file is FileType.IMAGE:
+        return f"a {known.label} image"
+    return next((what for magic, what in _OTHERS.items() if head.startswith(magic)), None)
+
+
+def _page(label: str) -> str | None:
+    """The media type of a page, as an error may come with status 200."""
+    return label if label.startswith("text/") or label.endswith(("json", "xml")) else None
+
+
+def _strong_etag(headers: Mapping[str, str]) -> str | None:
+    """The ETag, if it promises that the bytes are the same."""
+    etag = headers.get("etag", "").strip()
+    return etag if STRONG_ETAG.fullmatch(etag) else None
+
+
+def _digits(text: str | None) -> int | None:
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None

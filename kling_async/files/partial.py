@@ -1,0 +1,342 @@
+"""The hidden neighbour that a file grows in until it is whole, and that one writer has at a time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from attrs import asdict, frozen
+
+from kling_async.api import mp4
+from kling_async.files.content import HEAD, STRONG_ETAG, is_video
+from kling_async.files.names import SHORTEST_NAME_MAX, folded
+
+if TYPE_CHECKING:
+    from io import BufferedRandom
+
+__all__ = ["Mark", "Part"]
+
+_NOTE = ".json"
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_NO_LINKS = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
+)
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_OPENINGS = 100
+_LOCKED_BYTE = 2**31 - 2  # Windows locks a range of bytes, against reading and writing, too: one that no video has
+
+
+@frozen
+class Mark:
+    """What an unfinished part is a part of."""
+
+    source: str
+    etag: str
+
+
+class Part:
+    """The hidden neighbour a file grows in, and beside it the note of what it is a part of.
+
+    The part ``.NAME.part`` is locked for as long as this writes it: by the kernel, on the file itself, so for other
+    sessions and processes, through whatever path, and no longer than the process lives. What a dead writer left is gone
+    on with. On a file system without locks a part has a name of its own, and is not gone on with.
+
+    A thread that was given up by a cancelled task may still be at work here; the lock and ``_left`` keep it from
+    touching a file that was left.
+    """
+
+    def __init__(self, final: Path) -> None:
+        # Not resolve(), which would follow a link to elsewhere.
+        self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
+        self.path = self._final.parent / _hidden(self._final.name)
+        self.size = 0
+        self._sha256 = hashlib.sha256()  # of what there is
+        self._note = Path(f"{self.path}{_NOTE}")
+        self._mark: Mark | None = None
+        self._noted: Mark | None = None  # what the note on disk says
+        self._stale = True  # whether what is on disk belongs to no part worth going on with
+        self._file: BufferedRandom | None = None
+        self._replaced: os.stat_result | None = None  # what stood under the final name at first
+        self.is_in_place = False  # whether it stands under its final name
+        self._left = False
+        self._lock = Lock()
+
+    def open(self, source: str) -> None:
+        """Make the file, or go on with one that is a part of what this source names.
+
+        Raises:
+            BlockingIOError: Somebody else writes it.
+            OSError: It cannot be had.
+        """
+        with self._lock:
+            if self._left:
+                return
+            if self._final.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            self._final.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._own()
+            self._replaced = _status(self._final)
+            self._noted = _read_note(self._note)
+            if self._noted is not None and self._noted.source == source:
+                self._mark, self._stale = self._noted, False
+                self._sha256 = hashlib.file_digest(self._file, "sha256")
+                self.size = self._file.seek(0, os.SEEK_END)
+
+    def _own(self) -> BufferedRandom:
+        """Open the part as its only writer.
+
+        It may be put in its place, or be removed, between being opened and being locked: then it is opened again. A
+        second name of it is that of a file in place, where a writer died between giving it that name and taking this.
+        """
+        for _ in range(_OPENINGS):
+            file = os.fdopen(_open_itself(self.path), "r+b")
+            try:
+                _lock(file)
+                if _is_at(file, self.path):
+                    if os.fstat(file.fileno()).st_nlink <= 1:
+                        return file
+                    self.path.unlink()
+            except OSError as error:
+                file.close()
+                if error.errno in _NO_LOCKS:
+                    return self._open_unique()
+                raise
+            file.close()
+        raise BlockingIOError(errno.EAGAIN, "its part is changed by others all the time")
+
+    def _open_unique(self) -> BufferedRandom:
+        self.path = self.path.with_name(f".{secrets.token_hex(8)}.part")
+        self._note = Path(f"{self.path}{_NOTE}")
+        return self.path.open("x+b")
+
+    @property
+    def etag(self) -> str | None:
+        """The strong ETag of the file this is a part of, if known."""
+        return None if self._mark is None else self._mark.etag
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what there is, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    def conditions(self) -> dict[str, str]:
+        """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
+        if self._mark is None or self.size == 0:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
+
+    def start_over(self, mark: Mark | None) -> None:
+        """Drop all there is with the next piece, which begins what this mark names."""
+        self._mark, self.size, self._stale = mark, 0, True
+
+    def go_on(self, mark: Mark | None) -> None:
+        """Take the next pieces as the rest of what is there, and this as where it comes from now."""
+        self._mark = mark
+
+    def append(self, piece: bytes) -> None:
+        """Write the next piece."""
+        with self._lock:
+            if self._left or self._file is None:
+                return
+            if self._stale:
+                self._file.seek(0)
+                self._file.truncate()
+                self._sha256 = hashlib.sha256()
+                self._stale = False
+            if self._mark != self._noted:
+                self._write_note()
+            self._file.write(piece)
+            self._sha256.update(piece)
+            self.size += len(piece)
+
+    def _write_note(self) -> None:
+        if self._mark is None:
+            self._drop_note()
+            return
+        with os.fdopen(_open_itself(self._note, os.O_TRUNC), "w", encoding="utf-8") as note:
+            note.write(json.dumps(asdict(self._mark)))
+        self._noted = self._mark
+
+    def judge(self) -> tuple[bool, bool | None]:
+        """Whether what there is begins like a video, and whether its boxes say that it is whole, if they say."""
+        with self._lock:
+            return is_video(self._read(0, HEAD)), mp4.is_whole(self._read, self.size)
+
+    def _read(self, at: int, length: int) -> bytes:
+        if self._left or self._file is None:
+            return b""
+        self._file.seek(at)
+        piece = self._file.read(length)
+        self._file.seek(0, os.SEEK_END)
+        return piece
+
+    def finish(self) -> None:
+        """Put the whole part under its final name, once what is on disk is what was written.
+
+        A file that stood there when the part was opened is replaced; one that came since then is not. Where there are
+        no hard links, which alone appear or fail in one step, that is looked at just before the part is renamed.
+
+        Raises:
+            OSError: It cannot be, as the bytes on disk are others, or there is a file; the part stays.
+        """
+        with self._lock:
+            if self._left or self._file is None:
+                return
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._check(self._file)
+            if sys.platform == "win32":
+                self._file.close()  # an open file cannot be renamed there
+            self._publish()
+
+    def _check(self, file: BufferedRandom) -> None:
+        """Make sure that nobody else has touched the part."""
+        file.seek(0)
+        on_disk = hashlib.file_digest(file, "sha256").hexdigest()
+        if on_disk == self.digest and os.fstat(file.fileno()).st_size == self.size and _is_at(file, self.path):
+            return
+        self._drop_note()
+        raise OSError(errno.EBUSY, "what is on disk is not what was written there; something else has changed it")
+
+    def _publish(self) -> None:
+        """Give the part its final name; what is beside it goes while the part is still ours, and nobody else's yet."""
+        there = _status(self._final)
+        if there is None and _linked(self.path, self._final):
+            self.is_in_place = True
+            with suppress(OSError):
+                self._drop_note()
+                self.path.unlink()
+            return
+        if there is not None and (self._replaced is None or not _is_same(there, self._replaced)):
+            raise _appeared()
+        self._drop_note()
+        if there is None:
+            self.path.rename(self._final)  # which fails on Windows if there is something
+        else:
+            self.path.replace(self._final)
+        self.is_in_place = True
+
+    def _drop_note(self) -> None:
+        self._note.unlink(missing_ok=True)
+        self._noted = None
+
+    def leave(self) -> None:
+        """Let go of the file; keep it only if a later download could go on with it."""
+        with self._lock:
+            self._left = True
+            if self._file is None:
+                return
+            is_litter = self._noted is None and not self.is_in_place
+            with suppress(OSError):
+                if is_litter and sys.platform != "win32":
+                    self.path.unlink(missing_ok=True)  # before it is let go of, and may be another's
+            with suppress(OSError):
+                self._file.close()
+            with suppress(OSError):
+                if is_litter and sys.platform == "win32":
+                    self.path.unlink(missing_ok=True)
+
+
+def _hidden(name: str) -> str:
+    """The name of a file's part, which is the file's own unless that would be too long."""
+    part = f".{name}.part"
+    if len(f"{part}{_NOTE}".encode("utf-8", "surrogatepass")) <= SHORTEST_NAME_MAX:
+        return part
+    return f".{hashlib.sha256(folded(name).encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.part"
+
+
+def _open_itself(path: Path, flags: int = 0) -> int:
+    """Open a file to be read and written, but never what a link in its place leads to, nor a pipe or the like."""
+    opened = os.open(
+        path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | flags, 0o666
+    )
+    if stat.S_ISREG(os.fstat(opened).st_mode):
+        return opened
+    os.close(opened)
+    raise FileExistsError(errno.EEXIST, f"{path.name} is there, and is no file")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BufferedRandom) -> None:
+        file.seek(_LOCKED_BYTE)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(*error.args) from None
+        finally:
+            file.seek(0)
+
+else:
+    import fcntl
+
+    def _lock(file: BufferedRandom) -> None:
+        """Lock a file for as long as it is open here.
+
+        Raises:
+            BlockingIOError: Somebody else has it locked.
+            OSError: The file system knows no locks.
+        """
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_at(file: BufferedRandom, path: Path) -> bool:
+    """Whether this open file is what stands under a name."""
+    there, ours = _status(path), os.fstat(file.fileno())
+    return there is not None and os.path.samestat(there, ours)
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a file is the one it was, and unchanged."""
+    unchanged = (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    return unchanged and os.path.samestat(one, other)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _linked(part: Path, final: Path) -> bool:
+    """Give a part its final name beside its own, in one step; False where there are no hard links.
+
+    Raises:
+        FileExistsError: There is something of that name.
+    """
+    if sys.platform == "win32":  # renaming is safe there
+        return False
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise _appeared() from None
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
+
+
+def _appeared() -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
+
+
+def _read_note(path: Path) -> Mark | None:
+    """The note of an earlier download; None if there is none, or none that makes sense."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        mark = Mark(source=str(noted["source"]), etag=str(noted["etag"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return mark if STRONG_ETAG.fullmatch(mark.etag) else None
