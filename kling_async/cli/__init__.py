@@ -1,9 +1,9 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-It is built on the library's public names alone. ``app`` reads the command line, and ``commands`` has a file for each
+It is built on the library's public names, and on what judges files and texts (``engine.media``, ``api``). ``app`` reads the command line, and ``commands`` has a file for each
 command; ``options`` and ``wishes`` are what many of them take, ``connect`` makes their session.
 
-A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
+A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``files`` reads what a command names, ``rows`` makes requests
 with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
 sees through to their files, and ``interrupts`` knows Ctrl-C. ``progress`` shows how far a session is: ``board`` says
 what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put things in words.
@@ -11,6 +11,7 @@ what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing``
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_STREAMS = 3  # standard input, output and error
 _EXTRA = frozenset({"cyclopts", "jinja2", "rich"})
 
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the command's name; by default that of the process.
     """
+    _open_closed_streams()
     try:
         # Imported here: without the extra there is still something to say.
         from kling_async.cli.app import run  # noqa: PLC0415
@@ -41,3 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream was closed, have nothing in its place, so that no other file takes it."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
+        """It stays."""
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
+from kling_async.api.reprs import cut
 from kling_async.cli.exits import Exit
 from kling_async.cli.rows import BadRows, told
 from kling_async.cli.terminal import LogLines, Terminal
@@ -78,6 +79,9 @@ def _load_all() -> None:
 
 
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
+    if any("\0" in argument for argument in arguments):
+        terminal.say("kling-async: an argument holds a NUL, which no path, prompt or id can", "red")
+        return Exit.USAGE
     if not arguments or arguments[0] in _HELP:
         _load_all()
     try:
@@ -102,5 +106,5 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
 
 def _told(error: OSError) -> str:
     """What went wrong, without the system's number for it."""
-    about = "" if error.filename is None else f"{error.filename}: "
+    about = "" if error.filename is None else f"{cut(str(error.filename))}: "
     return f"{about}{error.strerror or error}"

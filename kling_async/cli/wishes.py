@@ -9,6 +9,7 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError
+from kling_async.api.reprs import show
 from kling_async.cli.media import missing, with_paths
 
 __all__ = ["WISHES", "Wishes"]
@@ -71,5 +72,5 @@ WISHES = Wishes()
 def _setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (equals and name.strip()):
-        raise ConfigurationError(f"--set takes FIELD=VALUE, such as generate_audio=true, and not {text!r}")
+        raise ConfigurationError(f"--set takes FIELD=VALUE, such as generate_audio=true, and not {show(text)}")
     return name.strip(), value

@@ -14,6 +14,7 @@ from kling_async.cli.collector import Collector, Item
 from kling_async.cli.connect import connected, key_of
 from kling_async.cli.exits import Exit
 from kling_async.cli.figures import count
+from kling_async.cli.files import made_folder
 from kling_async.cli.interrupts import run
 from kling_async.cli.names import Names, named, short, usual_name
 from kling_async.cli.phrases import command
@@ -72,9 +73,9 @@ class Work:
 
         Raises:
             KlingError: There is no session to be had.
-            OSError: There is no such folder to be had.
+            ConfigurationError: There is no such folder to be had.
         """
-        self.output.mkdir(parents=True, exist_ok=True)
+        made_folder(self.output)
         try:
             tally = run(self._run(total, do), self._say_last_words)
         except KeyboardInterrupt:

@@ -67,7 +67,8 @@ def check_files(request: Request) -> None:
 
     seen: Request = with_files(request, look)
     known = {problem.field for problem in bad}
-    problems = bad + [problem for problem in seen.problems() if problem.field not in known]
+    judged = [] if seen is request else seen.problems()
+    problems = bad + [problem for problem in judged if problem.field not in known]
     if problems:
         raise refusal(problems)
 

@@ -20,6 +20,7 @@ from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.doubt import doubt
 from kling_async.engine.steps import Halt, Retry, Throttled
 from kling_async.engine.workers import Workers
+from kling_async.api.reprs import show
 from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, SpendLimitReached, copied
 from kling_async.journal.base import State
 from kling_async.pacing.agenda import Agenda
@@ -278,7 +279,7 @@ class Scheduler:
         if was_asked_for(mistake):
             raise mistake
         _logger.error("job %s could not be handled", watch.record.key, exc_info=mistake)
-        error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
+        error = KlingError(f"job {watch.record.key} could not be handled: {show(mistake)}")
         error.__cause__ = mistake
         self._roster.settle(watch, error)
         return None

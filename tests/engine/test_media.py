@@ -183,7 +183,7 @@ async def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> Non
 NOT_TAKEN = [
     ("cat.jpg", boxed(b"heic"), "cat.jpg' (HEIC, 24 bytes); allowed: an http(s) URL"),
     ("cat.png", b"<!DOCTYPE html><p>gone", "cat.png' (HTML, 22 bytes); allowed: an http(s) URL"),
-    ("cat.jpg", jpeg(20, 480), "cat.jpg' (JPEG of 20 x 480 pixels, 54 bytes); allowed: an http(s) URL"),
+    ("cat.jpg", jpeg(20, 480), "cat.jpg' (JPEG of 20 x 480 pixels, 53 bytes); allowed: an http(s) URL"),
     ("cat.png", png()[:20], "cat.png' (PNG, 20 bytes); allowed: an http(s) URL"),
     ("cat.png", b"GIF89a" + bytes(2**20), "cat.png' (GIF, 1,048,582 bytes); allowed: an http(s) URL"),
 ]

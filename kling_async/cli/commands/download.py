@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
+from kling_async.cli.files import check_journal, checked_folder
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
 from kling_async.cli.phrases import command
 from kling_async.cli.progress import progress
@@ -38,7 +40,9 @@ def download(  # noqa: D417 - what commands share is described once, in options
     """
     terminal = Terminal(as_json=as_json)
     again = command("download", what, "-o", output, *connection.words())
-    if not Path(what).is_file():
+    checked_folder(output)
+    check_journal(Path(what))
+    if not os.path.isfile(what):  # noqa: PTH113 - which raises nothing, whatever the id
         return asyncio.run(_one(what, output, connection, terminal))
     work = Work(
         journal=Path(what),

@@ -11,6 +11,7 @@ from kling_async import GenerationFailed, KlingError
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
+from kling_async.cli.files import made_folder
 from kling_async.cli.interrupts import run
 from kling_async.cli.names import free, usual_name
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
@@ -19,6 +20,7 @@ from kling_async.cli.progress import progress
 from kling_async.cli.rows import read_request
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.wishes import WISHES, Wishes
+from kling_async.engine.media import check_files
 
 if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Request
@@ -47,6 +49,7 @@ def generate(  # noqa: D417 - what commands share is described once, in options
     """
     request = read_request(wishes.cells() | {"prompt": prompt})
     request.check()
+    check_files(request)
     return _Generation(request, output, connection, Terminal(as_json=as_json)).run()
 
 
@@ -61,7 +64,7 @@ class _Generation:
     job: Job | None = None
 
     def run(self) -> Exit:
-        self.output.mkdir(parents=True, exist_ok=True)
+        made_folder(self.output)
         try:
             return run(self._make(), self._say_last_words)
         except KeyboardInterrupt:
