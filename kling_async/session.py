@@ -130,7 +130,7 @@ class KlingSession:
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
         if not isinstance(hold, bool):
-            raise badsetting("hold", hold, "True or False")
+            raise bad_setting("hold", hold, "True or False")
         self._hold = hold
         self._journal = _journal(journal)
         self._rng = setting("rng", rng, Random)
@@ -138,7 +138,9 @@ class KlingSession:
         self._own: HttpTransport | None = None
         if transport is None:
             transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
-        check_methods("transport", transport, ("send", "stream"), "None or a Transport, with the methods send and stream")
+        check_methods(
+            "transport", transport, ("send", "stream"), "None or a Transport, with the methods send and stream"
+        )
         self._transport: Transport = transport
         self._engine: Engine | None = None
         self._runner: Runner | None = None
@@ -246,9 +248,10 @@ class KlingSession:
 
         Args:
             request: What to generate. Of files given by their paths the beginnings are looked at now; they are read
-                when their turn to be sent has come. To a key they count by their absolute paths, and contents by what they are (hashing
-                them here takes a millisecond for every megabyte or two). A file that cannot be sent by then settles the
-                job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be submitted again.
+                when their turn to be sent has come. To a key they count by their absolute paths, and contents by what
+                they are (hashing them here takes a millisecond for every megabyte or two). A file that cannot be sent
+                by then settles the job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be
+                submitted again.
             tag: A label of the caller's own, found again as ``job.tag``.
             key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
                 with the same request is the same job: nothing is bought again, and what is known of it, up to its
@@ -749,8 +752,7 @@ def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
         return MemoryJournal()
     if isinstance(journal, str | os.PathLike):
         return open_journal(journal)
-    if not all(callable(getattr(journal, name, None)) for name in ("open", "get", "commit", "close")):
-        raise badsetting("journal", journal, "None, the path of a file, or a Journal")
+    check_methods("journal", journal, ("open", "get", "commit", "close"), "None, the path of a file, or a Journal")
     return journal
 
 
@@ -765,7 +767,7 @@ def _check_place(path: object, into: object) -> None:
 
 def _base(base_url: object) -> str:
     if not (base_url is None or isinstance(base_url, str)):
-        raise badsetting("base_url", base_url, "None or a URL, as a text")
+        raise bad_setting("base_url", base_url, "None or a URL, as a text")
     return base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 from kling_async.api.fields import Problem, either, refusal
 from kling_async.api.media import is_path
@@ -135,12 +135,15 @@ def check_path(field: str, value: object) -> None:
 
 def check_moment(field: str, value: object) -> None:
     """A moment that the vendor can be asked about, or None."""
+    allowed = "a datetime; without a zone it is this machine's time"
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        raise refused(field, value, allowed)
     try:
-        if value is None or (isinstance(value, datetime) and value.astimezone(UTC)):
-            return
-    except (OverflowError, ValueError, OSError):
-        """It is beyond the calendar."""
-    raise refused(field, value, "a datetime; without a zone it is this machine's time")
+        value.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):  # beyond the calendar
+        raise refused(field, value, allowed) from None
 
 
 def check_items(field: str, value: object, allowed: str) -> None:
@@ -156,13 +159,15 @@ def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str
         InvalidRequest: It is something else.
     """
     allowed = either([repr(choice) for choice in choices]) if choices else "a name, or several in a list"
-    several = (value,) if isinstance(value, str) else value
-    check_items(field, several, allowed)
-    found = tuple(several) if isinstance(several, Iterable) else ()
-    for name in found:
+    if not isinstance(value, str):
+        check_items(field, value, allowed)
+    several = [value] if isinstance(value, str) else cast("Iterable[object]", value)
+    found: list[str] = []
+    for name in several:
         if not is_text(name) or (choices and name not in choices):
             raise refused(field, name, allowed)
-    return found
+        found.append(name)
+    return tuple(found)
 
 
 def patience(deadline: object) -> float | None:
@@ -178,7 +183,10 @@ def patience(deadline: object) -> float | None:
 _NOT_OF_A_KEY: tuple[tuple[Callable[[str], object], str], ...] = (
     (lambda key: not key.strip(), "is empty"),
     (lambda key: "\0" in key or "\ufeff" in key or "\ufffd" in key, "is of UTF-16 or no text; save it as plain UTF-8"),
-    (lambda key: not key.isascii() or not key.isprintable() or " " in key, "holds a space, a line break or a character that no key has"),
+    (
+        lambda key: not key.isascii() or not key.isprintable() or " " in key,
+        "holds a space, a line break or a character that no key has",
+    ),
     (re.compile(r"[\"'`]").search, "is in quotes; give it without them"),
     (re.compile(r"#").search, "holds a comment (#); give the key alone"),
     (re.compile(r"[A-Za-z_]\w*=[^=]").match, "is a setting, NAME=value; give the value alone"),

@@ -1,9 +1,10 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-It is built on the library's public names, and on what judges files and texts (``engine.media``, ``api``). ``app`` reads the command line, and ``commands`` has a file for each
-command; ``options`` and ``wishes`` are what many of them take, ``connect`` makes their session.
+It is built on the library's public names, and on what judges files and texts there (``engine.media`` and ``api``).
+``app`` reads the command line, and ``commands`` has a file for each command; ``options`` and ``wishes`` are what many
+of them take, ``files`` reads what they name, ``connect`` makes their session.
 
-A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``files`` reads what a command names, ``rows`` makes requests
+A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
 with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
 sees through to their files, and ``interrupts`` knows Ctrl-C. ``progress`` shows how far a session is: ``board`` says
 what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put things in words.

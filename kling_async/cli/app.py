@@ -79,12 +79,10 @@ def _load_all() -> None:
 
 
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
-    if any("\0" in argument for argument in arguments):
-        terminal.say("kling-async: an argument holds a NUL, which no path, prompt or id can", "red")
-        return Exit.USAGE
     if not arguments or arguments[0] in _HELP:
         _load_all()
     try:
+        _check(arguments)
         result = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
@@ -102,6 +100,11 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
         terminal.say(f"kling-async: {_told(error)}", "red")
         return Exit.FAILED
     return Exit.OK if result is None else result
+
+
+def _check(arguments: Sequence[str]) -> None:
+    if any("\0" in argument for argument in arguments):
+        raise ConfigurationError("an argument holds a NUL, which no path can")
 
 
 def _told(error: OSError) -> str:

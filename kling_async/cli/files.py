@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from stat import S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_journal", "checked_folder", "flaw_of", "made_folder", "read_file", "read_stdin"]
+__all__ = ["checked_folder", "flaw_of", "made_folder", "read_file", "read_stdin"]
 
 _NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # which Windows has not, nor pipes in folders
 _BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has
@@ -32,17 +33,6 @@ def flaw_of(path: Path) -> str:
     return "" if status.st_size else "it is empty"
 
 
-def check_journal(path: Path) -> None:
-    """See that a journal is a file, if it is there at all.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
-    flaw = flaw_of(path) if "\0" in str(path) or os.path.lexists(path) else ""
-    if flaw and not os.path.isfile(path):  # noqa: PTH113 - which raises nothing, whatever the path
-        raise ConfigurationError(f"journal {cut(str(path))}: {flaw}")
-
-
 def read_file(path: Path, what: str) -> bytes:
     """The content of a file, or of a pipe that somebody writes to, such as a shell's ``<(command)``.
 
@@ -58,7 +48,7 @@ def read_file(path: Path, what: str) -> bytes:
         if not (S_ISREG(mode) or S_ISFIFO(mode)):
             raise _unusable(what, path, "it is a folder" if S_ISDIR(mode) else "it is no file, but a device")
         # A pipe that nobody writes to would be waited for.
-        with open(os.open(path, os.O_RDONLY | _NON_BLOCKING | _BINARY), "rb", buffering=0) as opened:
+        with open(os.open(path, os.O_RDONLY | _NON_BLOCKING | _BINARY), "rb", buffering=0) as opened:  # noqa: PTH123 - a descriptor
             content = opened.read(1)
             if content == b"" and S_ISFIFO(mode):
                 raise _unusable(what, path, "it is a pipe that nobody writes to")
@@ -89,6 +79,8 @@ def checked_folder(path: Path) -> None:
         ConfigurationError: They cannot.
     """
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # which says of most names that there can be no such folder
         there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
         mode = there.stat().st_mode
     except (OSError, ValueError) as error:

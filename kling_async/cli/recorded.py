@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kling_async import read_journal
-from kling_async.cli.files import check_journal
 
 if TYPE_CHECKING:
     from kling_async import Record
@@ -18,10 +17,8 @@ def records_of(journal: Path) -> dict[str, Record]:
     """The records of a journal by their keys, in the order they were queued; none if there is no such file yet.
 
     Raises:
-        ConfigurationError: It is no file.
         JournalError: It is no journal, or cannot be read.
     """
-    check_journal(journal)
     if not journal.exists() or not journal.stat().st_size:
         return {}
     return {record.key: record for record in read_journal(journal).records()}

@@ -14,13 +14,13 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kling_async.api.reprs import show
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
 from kling_async.engine.doubt import doubt
 from kling_async.engine.steps import Halt, Retry, Throttled
 from kling_async.engine.workers import Workers
-from kling_async.api.reprs import show
 from kling_async.errors import AuthenticationError, DeadlineExceeded, KlingError, SpendLimitReached, copied
 from kling_async.journal.base import State
 from kling_async.pacing.agenda import Agenda

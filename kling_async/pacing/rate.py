@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, field, fields, frozen, setters
 from attrs.validators import optional as if_given
@@ -14,8 +14,6 @@ from kling_async.pacing.backoff import doubled
 
 if TYPE_CHECKING:
     from random import Random
-
-    from attrs import Attribute
 
 __all__ = ["Gcra", "Limits", "Pause"]
 

@@ -157,7 +157,7 @@ class Faults:
     def __attrs_post_init__(self) -> None:
         for part in attrs.fields(Faults):
             plan: object = getattr(self, part.name)
-            for trigger in plan.values() if isinstance(plan, Mapping) else ():
+            for trigger in cast("Plan", plan).values() if isinstance(plan, Mapping) else ():
                 if not _is_trigger(trigger):
                     raise bad_setting(part.name, trigger, _TRIGGERS)
 

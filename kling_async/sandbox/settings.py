@@ -41,10 +41,14 @@ _text = takes(lambda value: is_text(value) and value.isprintable(), "a text in o
 _path = takes(_is_path, "a text that starts with a slash and ends without one")
 _whole = takes(lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number")
 _port = takes(lambda value: is_count(value, 0) and value < 2**16, "a whole number from 0 to 65535")
-_wait = takes(lambda value: isinstance(value, str) or (is_number(value) and value >= 0), "seconds, 0 or more, or a text")
+_wait = takes(
+    lambda value: isinstance(value, str) or (is_number(value) and value >= 0), "seconds, 0 or more, or a text"
+)
 _faults = takes(lambda value: isinstance(value, Faults), "Faults(...)")
 _style = takes(lambda value: value in ID_STYLES, ", ".join(map(repr, ID_STYLES)))
-_names = takes(lambda value: isinstance(value, frozenset) and all(map(is_text, value)), "ids of models")
+_names = takes(
+    lambda value: isinstance(value, frozenset) and all(map(is_text, cast("frozenset[object]", value))), "ids of models"
+)
 _clock = takes(callable, "a function that returns seconds")
 
 

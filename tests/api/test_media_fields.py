@@ -173,7 +173,7 @@ def test_a_refusal_carries_words_about_a_file_and_not_the_file() -> None:
         LocalFile("x" * 3_000_000, 5),
         10**5000,
         -(10**5000),
-        {number: "x" * 999 for number in range(999)},
+        dict.fromkeys(range(999), "x" * 999),
         type("Endless", (), {"__repr__": lambda _: "x" * 3_000_000})(),
         type("Broken", (), {"__repr__": lambda _: 1 / 0})(),
     ],

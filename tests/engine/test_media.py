@@ -201,7 +201,9 @@ async def test_a_file_that_is_not_what_it_is_called_is_refused(
 
 async def test_every_bad_file_of_a_request_is_told(tmp_path: Path, cat: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
-    error = refusal(ImageToVideo(tmp_path / "page.jpg", model=V3, elements=[Element([cat, tmp_path / "none.png", b""])]))
+    error = refusal(
+        ImageToVideo(tmp_path / "page.jpg", model=V3, elements=[Element([cat, tmp_path / "none.png", b""])])
+    )
     places = "elements.0.reference_image_urls.1", "elements.0.reference_image_urls.2", "image_url"
     assert tuple(problem.field for problem in error.problems) == places
 
@@ -210,13 +212,19 @@ async def test_of_a_file_no_more_is_read_than_tells_what_it_is(cat: Path, monkey
     with cat.open("r+b") as file:
         file.truncate(40 * 2**20)
     read: list[int] = []
-    content = media._content
-    monkeypatch.setattr(media, "_content", lambda path, most, name: (read.append(most), content(path, most, name))[1])
+    read_content = media._content
+
+    def watched(path: str, most: int, name: str) -> bytes:
+        read.append(most)
+        return read_content(path, most, name)
+
+    monkeypatch.setattr(media, "_content", watched)
     check_files(ImageToVideo(cat))
     assert read == [2**16]
-    put(cat, jpeg(before=(b"\xff\xe1\xff\xff" + bytes(0xFFFD)) * 3))  # as cameras write it
+    content = jpeg(before=(b"\xff\xe1\xff\xff" + bytes(0xFFFD)) * 3)  # as cameras write it
+    put(cat, content)
     check_files(ImageToVideo(cat))
-    assert read == [2**16, 2**16, cat.stat().st_size]
+    assert read == [2**16, 2**16, len(content)]
 
 
 async def test_relative_paths_are_held_on_to(tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:

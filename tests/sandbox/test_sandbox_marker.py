@@ -20,8 +20,7 @@ class TestIt:
     def test_class(self, kling_sandbox):
         assert (kling_sandbox.seed, kling_sandbox.speed, kling_sandbox.slots, kling_sandbox.credits) == (3, 200, 5, 7)
 
-    @pytest.mark.kling_sandbox(slots=6)
-    @pytest.mark.kling_sandbox(slots=9, credits=8)
+    @pytest.mark.kling_sandbox(slots=6, credits=8)
     def test_function(self, kling_sandbox):
         assert (kling_sandbox.seed, kling_sandbox.speed, kling_sandbox.slots, kling_sandbox.credits) == (3, 200, 6, 8)
 """

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async import ConfigurationError, State
-from kling_async.api.reprs import cut
 from kling_async.cli.figures import count
-from kling_async.cli.files import check_journal
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.phrases import command
 from kling_async.cli.recorded import file_of, records_of
@@ -63,9 +61,8 @@ class Resumption:
             ConfigurationError: There is no such journal.
             JournalError: It cannot be read.
         """
-        check_journal(work.journal)
         if not work.journal.is_file():
-            raise ConfigurationError(f"journal {cut(str(work.journal))}: there is no such file")
+            raise ConfigurationError(f"journal {work.journal}: there is no such file")
         every = records_of(work.journal)
         chosen = {
             key: record

@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.text import Text
 
 from kling_async import read_journal
-from kling_async.cli.files import check_journal
 from kling_async.cli.options import AsJson  # noqa: TC001 - read by cyclopts
 from kling_async.cli.standing import Standing, lines
 from kling_async.cli.terminal import Terminal
@@ -41,7 +40,6 @@ def status(  # noqa: D417 - what commands share is described once, in options
 
 
 def _look(journal: Path) -> Standing:
-    check_journal(journal)
     return Standing.of(read_journal(journal).records())
 
 

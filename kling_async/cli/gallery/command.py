@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async.cli.figures import count
-from kling_async.cli.files import check_journal, checked_folder
+from kling_async.cli.files import checked_folder
 from kling_async.cli.gallery.build import build
 from kling_async.cli.terminal import Terminal
 
@@ -33,8 +33,6 @@ def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("
             Files in it that no gallery wrote are left alone.
     """
     terminal = Terminal()
-    if not source.is_dir():
-        check_journal(source)
     folder = output or Path(f"{Path(os.path.realpath(source)).stem or 'videos'}-gallery")
     checked_folder(folder)
     made = build(source, folder, now=time())
