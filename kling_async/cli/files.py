@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from stat import S_ISDIR, S_ISFIFO, S_ISREG
-from typing import TYPE_CHECKING
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import cut
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["checked_folder", "flaw_of", "made_folder", "read_file", "read_stdin"]
+__all__ = ["checked_folder", "flaw_of", "here", "made_folder", "read_file", "read_stdin"]
 
 _NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # which Windows has not, nor pipes in folders
 _BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has
@@ -31,6 +28,18 @@ def flaw_of(path: Path) -> str:
     if not S_ISREG(status.st_mode):
         return "it is a folder" if S_ISDIR(status.st_mode) else "it is no file, but a pipe or a device"
     return "" if status.st_size else "it is empty"
+
+
+def here() -> Path:
+    """The current folder.
+
+    Raises:
+        ConfigurationError: It is gone.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError("the current folder is gone; change to another") from error
 
 
 def read_file(path: Path, what: str) -> bytes:

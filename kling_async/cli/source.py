@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api.reprs import cut
-from kling_async.cli.files import read_file, read_stdin
+from kling_async.cli.files import here, read_file, read_stdin
 from kling_async.cli.rows import read_rows
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Source:
         """
         usual = wishes.cells()
         if self.name == _STDIN:
-            return read_rows(read_stdin(), "standard input", Path.cwd(), usual)
+            return read_rows(read_stdin(), "standard input", here(), usual)
         path = Path(self.name)
         return read_rows(read_file(path, "the batch"), cut(self.name), path.absolute().parent, usual)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from attrs import frozen
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import show
+from kling_async.cli.files import here
 from kling_async.cli.media import missing, with_paths
 
 __all__ = ["WISHES", "Wishes"]
@@ -60,7 +60,7 @@ class Wishes:
             "audio_url": self.audio,
         }
         known = {name: value for name, value in given.items() if value is not None}
-        cells, paths = with_paths(known | dict(map(_setting, self.set)), Path.cwd())
+        cells, paths = with_paths(known | dict(map(_setting, self.set)), here())
         for name, reason in missing(paths):
             raise ConfigurationError(f"{name}: {reason}")
         return cells

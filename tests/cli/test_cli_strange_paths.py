@@ -166,6 +166,12 @@ def test_output_that_is_closed_changes_nothing(tmp_path: Path, closed: str) -> N
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
 
 
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    for words in ("batch a.csv", "generate a", "batch -"):
+        done = shell(f"mkdir gone && cd gone && rmdir ../gone && kling {words} --sandbox", tmp_path)
+        assert (done.returncode, done.stderr.splitlines()[-1][:36]) == (2, "kling-async: the current folder is g")
+
+
 def test_what_a_shell_pipes_in_is_read(tmp_path: Path) -> None:
     done = shell("kling batch <(sleep 0.2; cat good.csv) --dry-run --journal a.db --key-file <(echo key)", tmp_path)
     assert done.returncode == 0, done.stderr
