@@ -127,10 +127,9 @@ def check_callable(field: str, value: object, allowed: str) -> None:
 
 
 def check_path(field: str, value: object) -> None:
-    """The path of a file or folder, as a text or a ``Path``."""
-    text = value.__fspath__() if is_path(value) else value
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise refused(field, value, "a path, as a text or a Path, without NUL")
+    """The path of a file or folder, as a text or a ``Path``; whether the system takes it, shows when it is written."""
+    if not value or not (isinstance(value, str) or is_path(value)):
+        raise refused(field, value, "a path, as a text or a Path")
 
 
 def check_moment(field: str, value: object) -> None:
