@@ -14,7 +14,6 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kling_async.api.reprs import show
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for
@@ -279,7 +278,7 @@ class Scheduler:
         if was_asked_for(mistake):
             raise mistake
         _logger.error("job %s could not be handled", watch.record.key, exc_info=mistake)
-        error = KlingError(f"job {watch.record.key} could not be handled: {show(mistake)}")
+        error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
         error.__cause__ = mistake
         self._roster.settle(watch, error)
         return None
