@@ -67,6 +67,7 @@ from kling_async import (
     Throttled,
     __version__,
 )
+from kling_async.api.arguments import refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,12 @@ async def trace(events: Subscription, *, tracer_provider: TracerProvider | None 
     Args:
         events: From ``session.subscribe()``. Under heavy load give that a larger ``buffer``.
         tracer_provider: Where tracers come from; by default OpenTelemetry's global one.
+
+    Raises:
+        InvalidRequest: ``events`` are none.
     """
+    if not (hasattr(events, "__anext__") and hasattr(events, "missed")):
+        raise refused("events", events, "what session.subscribe() returns")
     spans = _Spans(tracer_provider)
     missed = 0
     try:

@@ -12,9 +12,25 @@ from random import Random
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Self
 
-from kling_async.api.arguments import check_count, check_endpoint, check_id, check_key, patience, refused
+from kling_async.api.arguments import (
+    bad_setting,
+    check_callable,
+    check_count,
+    check_endpoint,
+    check_id,
+    check_key,
+    check_methods,
+    check_path,
+    check_text,
+    checked_api_key,
+    patience,
+    refused,
+    setting,
+)
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
+from kling_async.api.reprs import show
 from kling_async.api.requests import Request
+from kling_async.api.results import Video
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.media import anchored, check_files
@@ -42,7 +58,7 @@ if TYPE_CHECKING:
     from kling_async.api.logbook import LogEntry
     from kling_async.api.metrics import Metrics
     from kling_async.api.novelties import CatalogueChanges
-    from kling_async.api.results import Generation, Video
+    from kling_async.api.results import Generation
     from kling_async.api.spending import AccountUsage
     from kling_async.engine.bookkeeping import Costs
     from kling_async.engine.delivery import Delivery
@@ -109,17 +125,22 @@ class KlingSession:
         transport: Transport | None = None,
         rng: Random | None = None,
     ) -> None:
-        self._limits = limits or Limits()
-        self._polling = polling or Polling()
-        self._timeouts = timeouts or Timeouts()
-        self._reconciliation = reconciliation or Reconciliation()
+        self._limits = setting("limits", limits, Limits)
+        self._polling = setting("polling", polling, Polling)
+        self._timeouts = setting("timeouts", timeouts, Timeouts)
+        self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
+        if not isinstance(hold, bool):
+            raise bad_setting("hold", hold, "True or False")
         self._hold = hold
         self._journal = _journal(journal)
-        self._rng = rng or Random()  # noqa: S311 - jitter is no secret
-        self._base_url = base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
+        self._rng = setting("rng", rng, Random)
+        self._base_url = _base(base_url)
         self._own: HttpTransport | None = None
         if transport is None:
             transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
+        check_methods(
+            "transport", transport, ("send", "stream"), "None or a Transport, with the methods send and stream"
+        )
         self._transport: Transport = transport
         self._engine: Engine | None = None
         self._runner: Runner | None = None
@@ -129,6 +150,8 @@ class KlingSession:
     async def __aenter__(self) -> Self:
         if self._runner is not None:
             raise ConfigurationError("a session is entered once; make another one")
+        if _running_loop() is None:
+            raise ConfigurationError("a session runs on asyncio's event loop, and here is none, as under trio")
         self._runner = Runner(self._run)
         await self._runner.start()
         return self
@@ -224,10 +247,11 @@ class KlingSession:
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
 
         Args:
-            request: What to generate. Files given by their paths are looked at now, and read only when their turn to
-                be sent has come; to a key they count by their absolute paths, and contents by what they are (hashing
-                them here takes a millisecond for every megabyte or two). A file that cannot be sent by then settles the
-                job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be submitted again.
+            request: What to generate. Of files given by their paths the beginnings are looked at now; they are read
+                when their turn to be sent has come. To a key they count by their absolute paths, and contents by what
+                they are (hashing them here takes a millisecond for every megabyte or two). A file that cannot be sent
+                by then settles the job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be
+                submitted again.
             tag: A label of the caller's own, found again as ``job.tag``.
             key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
                 with the same request is the same job: nothing is bought again, and what is known of it, up to its
@@ -327,7 +351,7 @@ class KlingSession:
 
         Raises:
             Exception: Whatever the source raised, after every job read before it has been handed out.
-            InvalidRequest: ``max_in_flight`` cannot be used.
+            InvalidRequest: An argument cannot be used, or the source gave something else than requests and jobs.
             SessionClosed: The session has not been entered, or has ended.
         """
         window = self._limits.max_in_flight if max_in_flight is None else max_in_flight
@@ -338,7 +362,7 @@ class KlingSession:
         if isinstance(item, Job):
             return item
         if not isinstance(item, Request):
-            raise TypeError(f"as_completed takes requests and jobs; the source gave {item!r}")
+            raise refused("source", item, "only requests and jobs in it")
         try:
             return self.submit(item)
         except InvalidRequest as error:
@@ -376,6 +400,7 @@ class KlingSession:
             SessionClosed: The session has not been entered, or has ended.
         """
         engine = self._working()
+        check_text("key", key, "the key of a job")
         check_key(key)
         record = engine.roster.recorded(key)
         return None if record is None else engine.roster.known(key, record.digest)
@@ -634,11 +659,16 @@ class KlingSession:
                 is ``retryable``, another download may bring it.
             StorageError: Nor could any other file be written. Submits stop until one is, or `resume_submissions`.
             KlingError: The job's own failure.
-            InvalidRequest: Neither or both of ``path`` and ``into`` were given.
+            InvalidRequest: An argument cannot be used, or neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
         """
         self._working()
+        if not isinstance(video, Video | Job):
+            raise refused("video", video, "a video or a job")
         _check_place(path, into)
+        if path is not None:
+            check_path("path", path)
+        check_callable("progress", progress, "a function of the bytes there are and the size, or None")
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
@@ -675,6 +705,7 @@ class KlingSession:
         from kling_async.engine.delivery import Courier  # noqa: PLC0415 - not every program has use for it
 
         _check_place(path, into)
+        check_callable("path", path, "a function that gives a job's path")
         courier = Courier(partial(self._file_of, path, into))
         jobs = self.as_completed(source, max_in_flight=max_in_flight)
         begun = self._working().as_completed(jobs, courier.begin, self._limits.max_downloads)
@@ -726,16 +757,31 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
     if journal is None:
         return MemoryJournal()
-    return open_journal(journal) if isinstance(journal, str | os.PathLike) else journal
+    if isinstance(journal, str | os.PathLike):
+        return open_journal(journal)
+    check_methods("journal", journal, ("open", "get", "commit", "close"), "None, the path of a file, or a Journal")
+    return journal
 
 
 def _check_place(path: object, into: object) -> None:
-    if (path is None) == (into is None):
-        raise refused("path" if into is None else "into", path or into, "either path or into")
+    if path is None and into is None:
+        raise refused("path", None, "a path, or else into a folder")
+    if path is not None and into is not None:
+        raise refused("into", into, f"nothing beside path ({show(path)}): one of the two")
+    if into is not None:
+        check_path("into", into)
+
+
+def _base(base_url: object) -> str:
+    if not (base_url is None or isinstance(base_url, str)):
+        raise bad_setting("base_url", base_url, "None or a URL, as a text")
+    return base_url or os.environ.get(_BASE_VARIABLE) or _BASE_URL
 
 
 def _key(api_key: str | None) -> str:
-    key = api_key or next((value for name in _KEY_VARIABLES if (value := os.environ.get(name))), None)
-    if not key:
-        raise ConfigurationError(f"there is no API key: pass api_key, or set {' or '.join(_KEY_VARIABLES)}")
-    return key
+    if api_key is not None and api_key != "":
+        return checked_api_key(api_key, "api_key")
+    for name in _KEY_VARIABLES:
+        if value := os.environ.get(name):
+            return checked_api_key(value, f"the API key in {name}")
+    raise ConfigurationError(f"there is no API key: pass api_key, or set {' or '.join(_KEY_VARIABLES)}")

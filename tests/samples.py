@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import struct
+from base64 import b64encode
 
-from kling_async.api.formats import Format
+from kling_async.api.formats import FileType, Format
+from kling_async.api.media import media_type
 
 
 def png(width: int = 640, height: int = 480, size: int = 45) -> bytes:
     return (b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)).ljust(size, b"\0")
 
 
-def jpeg(width: int = 640, height: int = 480, *, before: bytes = b"\xff\xe0\x00\x04JF", frame: int = 0xC0) -> bytes:
+def data_uri(content: bytes) -> str:
+    return f"data:{media_type(content)};base64,{b64encode(content).decode()}"
+
+
+def jpeg(
+    width: int = 640,
+    height: int = 480,
+    *,
+    before: bytes = b"\xff\xe0\x00\x04JF",
+    frame: int = 0xC0,
+    size: int = 0,
+) -> bytes:
     header = struct.pack(">BBHBHHB", 0xFF, frame, 17, 8, height, width, 3)
-    return b"\xff\xd8" + before + header + bytes(9) + b"\xff\xda\x00\x08" + bytes(20) + b"\xff\xd9"
+    return b"\xff\xd8" + before + header + bytes(9) + b"\xff\xda\x00\x08" + bytes(max(20, size - 50)) + b"\xff\xd9"
 
 
 def riff(kind: bytes, content: bytes) -> bytes:
@@ -55,3 +68,10 @@ SAMPLES = {
     Format.MP4: boxed(b"isom"),
     Format.MOV: boxed(b"qt  "),
 }
+
+OF_A_TYPE = {FileType.IMAGE: Format.PNG, FileType.AUDIO: Format.MP3, FileType.VIDEO: Format.MP4}
+
+
+def data_uri_for(file: FileType | None) -> str:
+    """A data URI that a field takes which takes files of this type."""
+    return data_uri(SAMPLES[OF_A_TYPE[file or FileType.IMAGE]])

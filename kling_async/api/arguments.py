@@ -1,25 +1,94 @@
-"""The arguments of a session's methods, checked before anything is begun."""
+"""The arguments of public calls and the values of settings, judged before anything is begun."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
-from typing import TYPE_CHECKING, TypeGuard
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
-from kling_async.api.fields import Problem, refusal
+from kling_async.api.fields import Problem, either, refusal
+from kling_async.api.media import is_path
 from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.api.reprs import show
+from kling_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kling_async.errors import InvalidRequest
 
-__all__ = ["check_count", "check_endpoint", "check_id", "check_key", "patience", "refused"]
+__all__ = [
+    "bad_setting",
+    "check_callable",
+    "check_count",
+    "check_endpoint",
+    "check_id",
+    "check_items",
+    "check_key",
+    "check_methods",
+    "check_moment",
+    "check_path",
+    "check_text",
+    "checked_api_key",
+    "is_count",
+    "is_number",
+    "is_text",
+    "names",
+    "patience",
+    "refused",
+    "setting",
+]
 
+T = TypeVar("T")
+
+_UNSENDABLE = re.compile(r"[\ud800-\udfff]")  # halves of characters, out of somebody's JSON
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,110}")
 
 
 def refused(field: str, value: object, allowed: str) -> InvalidRequest:
     """The error for an argument that cannot be used."""
     return refusal([Problem(field, value, allowed)])
+
+
+def bad_setting(field: str, value: object, allowed: str) -> ConfigurationError:
+    """The error for a setting that cannot be used."""
+    return ConfigurationError(f"{field} is {show(value)}; it takes {allowed}")
+
+
+def setting(field: str, value: T | None, kind: type[T]) -> T:
+    """A setting of this class as it was given, or as it is by default.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise bad_setting(field, value, f"None or {kind.__name__}(...)")
+    return value
+
+
+def check_methods(field: str, value: object, methods: tuple[str, ...], allowed: str) -> None:
+    """A setting that is told by what it can do."""
+    if not all(callable(getattr(value, name, None)) for name in methods):
+        raise bad_setting(field, value, allowed)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number, small enough to reckon with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_count(value: object, least: int = 1) -> TypeGuard[int]:
+    """Whether it is a whole number from ``least`` up."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= sys.maxsize
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a text that is not blank and that can be encoded."""
+    return isinstance(value, str) and bool(value.strip()) and _UNSENDABLE.search(value) is None
 
 
 def check_key(key: object) -> None:
@@ -30,8 +99,13 @@ def check_key(key: object) -> None:
 
 def check_id(generation_id: object) -> None:
     """Generation ids are opaque: any text may be one."""
-    if not (isinstance(generation_id, str) and generation_id.strip()):
-        raise refused("generation_id", generation_id, "the vendor's id of a generation")
+    check_text("generation_id", generation_id, "the vendor's id of a generation")
+
+
+def check_text(field: str, value: object, allowed: str) -> None:
+    """A text that is not blank."""
+    if not is_text(value):
+        raise refused(field, value, allowed)
 
 
 def check_endpoint(endpoint: object) -> None:
@@ -42,8 +116,57 @@ def check_endpoint(endpoint: object) -> None:
 
 def check_count(field: str, value: object) -> None:
     """A number of things."""
-    if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
+    if not is_count(value):
         raise refused(field, value, "a whole number, 1 or more")
+
+
+def check_callable(field: str, value: object, allowed: str) -> None:
+    """A function, or None."""
+    if value is not None and not callable(value):
+        raise refused(field, value, allowed)
+
+
+def check_path(field: str, value: object) -> None:
+    """The path of a file or folder, as a text or a ``Path``; whether the system takes it, shows when it is written."""
+    if not value or not (isinstance(value, str) or is_path(value)):
+        raise refused(field, value, "a path, as a text or a Path")
+
+
+def check_moment(field: str, value: object) -> None:
+    """A moment that the vendor can be asked about, or None."""
+    allowed = "a datetime; without a zone it is this machine's time"
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        raise refused(field, value, allowed)
+    try:
+        value.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):  # beyond the calendar
+        raise refused(field, value, allowed) from None
+
+
+def check_items(field: str, value: object, allowed: str) -> None:
+    """Something to iterate over that is no text."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise refused(field, value, allowed)
+
+
+def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str, ...]:
+    """Names, of which a single one may be given by itself; of ``choices``, if there are any.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    allowed = either([repr(choice) for choice in choices]) if choices else "a name, or several in a list"
+    if not isinstance(value, str):
+        check_items(field, value, allowed)
+    several = [value] if isinstance(value, str) else cast("Iterable[object]", value)
+    found: list[str] = []
+    for name in several:
+        if not is_text(name) or (choices and name not in choices):
+            raise refused(field, name, allowed)
+        found.append(name)
+    return tuple(found)
 
 
 def patience(deadline: object) -> float | None:
@@ -51,10 +174,33 @@ def patience(deadline: object) -> float | None:
     if deadline is None:
         return None
     seconds = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
-    if not (_is_number(seconds) and 0 < seconds < float("inf")):
+    if not (is_number(seconds) and seconds > 0):
         raise refused("deadline", deadline, "seconds or a timedelta, more than 0 s")
     return float(seconds)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+_NOT_OF_A_KEY: tuple[tuple[Callable[[str], object], str], ...] = (
+    (lambda key: not key.strip(), "is empty"),
+    (lambda key: "\0" in key or "\ufeff" in key or "\ufffd" in key, "is of UTF-16 or no text; save it as plain UTF-8"),
+    (
+        lambda key: not key.isascii() or not key.isprintable() or " " in key,
+        "holds a space, a line break or a character that no key has",
+    ),
+    (re.compile(r"[\"'`]").search, "is in quotes; give it without them"),
+    (re.compile(r"#").search, "holds a comment (#); give the key alone"),
+    (re.compile(r"[A-Za-z_]\w*=[^=]").match, "is a setting, NAME=value; give the value alone"),
+)
+
+
+def checked_api_key(key: object, what: str = "the API key") -> str:
+    """The key, if one can be this; the error that it cannot never shows it.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(key, str):
+        raise ConfigurationError(f"{what} is of the type {type(key).__name__}; it takes a text")
+    for is_wrong, told in _NOT_OF_A_KEY:
+        if is_wrong(key):
+            raise ConfigurationError(f"{what} {told}")
+    return key

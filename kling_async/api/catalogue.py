@@ -66,7 +66,7 @@ def models(
 
 def find_model(model_id: str) -> Model | None:
     """The model with this id, or None if the catalogue has none."""
-    return _BY_ID.get(model_id)
+    return _BY_ID.get(model_id) if isinstance(model_id, str) else None
 
 
 def get_model(model_id: str) -> Model:
@@ -146,7 +146,7 @@ def _value(kind: Kind | str) -> str:
 
 
 def _with_v(version: str) -> str:
-    return f"v{version}" if version[:1].isdigit() else version
+    return f"v{version}" if str(version)[:1].isdigit() else version
 
 
 def _versions() -> list[str]:

@@ -28,6 +28,8 @@ def to_dict(request: Request) -> dict[str, Any]:
     Holds ``kind``, ``model``, and under its field's name whatever else is given; a file as a ``file:`` URI of its path,
     or its content as a data URI.
     """
+    if not isinstance(request, Request):
+        raise refusal([Problem("request", request, "a request, such as TextToVideo(...)")])
     data: dict[str, Any] = as_texts(to_data(request))
     return data
 

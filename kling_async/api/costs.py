@@ -12,6 +12,7 @@ from kling_async.api.fields import Integer, whole
 from kling_async.api.loose import is_list
 from kling_async.api.money import shown
 from kling_async.api.plain import is_mapping
+from kling_async.api.reprs import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,9 +102,9 @@ def _amounts(request: Request, listing: Listing) -> list[Decimal]:
     """Everything the request may cost, as far as it and the published defaults determine it."""
     live = listing.find(request.model)
     if live is None:
-        raise _Unknown(f"the vendor's list has no model {request.model!r}")
+        raise _Unknown(f"the vendor's list has no model {show(request.model)}")
     if live.pricing is None:
-        raise _Unknown(f"the vendor's list has no readable price for {request.model!r}")
+        raise _Unknown(f"the vendor's list has no readable price for {show(request.model)}")
     said = _Said(request.body(), find_model(request.model) or find_model(live.id))
     return [amount for rates in _choices(live.pricing, said) for amount in _sums(rates, said)]
 

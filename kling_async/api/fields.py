@@ -6,7 +6,6 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 from urllib.parse import urlsplit
 
@@ -14,7 +13,16 @@ import attrs
 from attrs import frozen
 
 from kling_async.api.formats import FileType, Format, ending, picture_size, recognised
-from kling_async.api.media import LocalFile, brief, is_file, is_path, path_from_uri
+from kling_async.api.media import (
+    Brief,
+    LocalFile,
+    brief,
+    is_data_uri,
+    is_path,
+    path_from_uri,
+    read_data_uri,
+)
+from kling_async.api.reprs import cut, show
 from kling_async.api.spelling import did_you_mean
 from kling_async.errors import InvalidRequest
 
@@ -40,31 +48,20 @@ __all__ = [
     "either",
     "join",
     "refusal",
-    "show",
     "unknown_fields",
     "whole",
 ]
 
 
-class _Short(Repr):
-    def repr1(self, x: object, level: int) -> str:
-        return brief(x) if is_file(x) else super().repr1(x, level)
-
-
-_SHORT = _Short()
-_SHORT.maxstring = _SHORT.maxlong = 80
-_SHORT.maxother = 400
+_KEPT = 10_000  # characters of a text that a problem keeps: more than any field takes, and less than a file
 
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
 
 
-def show(value: object) -> str:
-    """A repr short enough for a message: long texts and data URIs lose their middle, files are told in a few words."""
-    return _SHORT.repr(value)
-
-
 def _kept(value: object) -> object:
     """What a problem keeps of a value: errors are logged, pickled and kept, and files are large."""
+    if isinstance(value, str) and len(value) > _KEPT:
+        return Brief(show(value))
     return brief(value) if isinstance(value, bytes | LocalFile) else value
 
 
@@ -84,7 +81,7 @@ class Problem:
 
     def __str__(self) -> str:
         found = "missing" if self.value is None else show(self.value)
-        return f"{self.field} is {found}; allowed: {self.allowed}"
+        return f"{cut(self.field)} is {found}; allowed: {self.allowed}"
 
 
 def refusal(problems: Sequence[Problem]) -> InvalidRequest:
@@ -212,9 +209,17 @@ class Url(_Leaf):
         return is_path(value) and self._fits_path(value)
 
     def _fits_text(self, text: str) -> bool:
-        if text[:5].lower() != "data:":
+        if not is_data_uri(text):
             return _is_web_url(text)
-        return "," in text and len(text) <= self._most * 3  # each byte takes up to three characters, percent-encoded
+        if len(text) > self._most * 4:  # each byte takes up to three characters, percent-encoded
+            return False
+        held = read_data_uri(text)
+        return held is not None and self._fits_type(held.path) and self._fits_file(held)
+
+    def _fits_type(self, about: str) -> bool:
+        """Whether a data URI says that it is what this takes, or leaves that open."""
+        main, _, _ = about[len("data:") :].partition(";")[0].strip().lower().partition("/")
+        return main in ("application", *(known.file.value for known in self._readable))
 
     def _fits_path(self, path: FilePath) -> bool:
         named = ending(path.__fspath__())
@@ -222,7 +227,10 @@ class Url(_Leaf):
             return False
         if not isinstance(path, LocalFile):
             return True
-        return 0 < path.size <= self._most and (path.content is None or self._fits_content(path.content))
+        return self._fits_file(path)
+
+    def _fits_file(self, file: LocalFile) -> bool:
+        return 0 < file.size <= self._most and (file.content is None or self._fits_content(file.content))
 
     def _fits_content(self, content: bytes) -> bool:
         known = recognised(content)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FileType", "Format", "ending", "picture_size", "recognised"]
+__all__ = ["FileType", "Format", "ending", "label", "picture_size", "recognised"]
 
 
 class FileType(Enum):
@@ -73,6 +73,34 @@ def _boxed(content: bytes) -> Format | None:
             return Format.M4A
         return Format.MOV if brand == b"qt  " else Format.MP4
     return Format.MOV if box in _OLD_QUICKTIME else None
+
+
+_FOREIGN = (
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"\x1a\x45\xdf\xa3", "WebM or Matroska"),
+    (b"OggS", "Ogg"),
+    (b"fLaC", "FLAC"),
+    (b"<svg", "SVG"),
+    (b"<?xml", "XML"),
+    (b"<", "HTML"),
+    (b"{", "JSON"),
+)
+
+
+def label(content: bytes) -> str:
+    """What a file with this content is, in a word; empty if that cannot be told."""
+    known = recognised(content)
+    if known is not None:
+        return known.label
+    if content[4:8] == b"ftyp":
+        return "AVIF" if content[8:11] == b"avi" else "HEIC"
+    start = content[:64].lstrip()
+    return next((name for mark, name in _FOREIGN if start.startswith(mark)), "")
 
 
 # MP3 and AAC have no header but those of their frames, which begin with twelve set bits; a tag may come before.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64decode
 from os import PathLike, fsdecode, fsencode, fspath
 from pathlib import Path
 from typing import TypeGuard
@@ -15,20 +16,25 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from attrs import frozen
 
-from kling_async.api.formats import Format, ending, picture_size, recognised
+from kling_async.api.formats import FileType, Format, ending, label, picture_size, recognised
 
 __all__ = [
+    "HEAD",
     "Brief",
     "File",
     "FilePath",
     "LocalFile",
     "Media",
+    "bare_base64",
     "brief",
+    "brief_text",
     "file_uri",
+    "is_data_uri",
     "is_file",
     "is_path",
     "media_type",
     "path_from_uri",
+    "read_data_uri",
 ]
 
 FilePath = PathLike[str]
@@ -40,6 +46,13 @@ Media = str | bytes | FilePath
 File = bytes | FilePath
 """Media that are here: a file's content, or its path."""
 
+HEAD = 64 * 1024
+"""How much of a file, in bytes or in characters of base64, is looked at to tell what it is; a multiple of 4."""
+
+_TELLING = 64  # characters of base64 that show a file's format
+_LONGEST_ABOUT, _LONGEST_PATH = 60, 300  # characters that are told of a data URI's beginning, and of a path
+_PICTURES = frozenset(kind.label for kind in Format if kind.file is FileType.IMAGE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _FILE_URI = re.compile(r"file:[^\s?#]+", re.IGNORECASE)
 _WINDOWS = os.name == "nt"
 _DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
@@ -52,7 +65,7 @@ class LocalFile:
     Attributes:
         path: Where it is.
         size: How many bytes it has.
-        content: Those bytes, once they were read.
+        content: Those bytes, or the first of them that tell what it is; None before it was opened.
     """
 
     path: str
@@ -63,8 +76,7 @@ class LocalFile:
         return self.path
 
     def __repr__(self) -> str:
-        what = _count(self.size) if self.content is None else _description(self.content)
-        return f"{self.path!r} ({what})"
+        return f"{_quoted(self.path)} ({_description(self.content or b'', self.size)})"
 
 
 class Brief(str):
@@ -89,18 +101,76 @@ def is_file(value: object) -> TypeGuard[File]:
 def brief(file: File) -> Brief:
     """A file in a few words, for messages and reprs: its path, or what its content is."""
     if isinstance(file, bytes):
-        return Brief(f"<{_description(file)}>")
-    return Brief(repr(file) if isinstance(file, LocalFile) else f"Path({fspath(file)!r})")
+        return Brief(f"<{_description(file, len(file))}>")
+    return Brief(repr(file) if isinstance(file, LocalFile) else f"Path({_quoted(fspath(file))})")
 
 
-def _description(content: bytes) -> str:
-    kind, size = recognised(content), picture_size(content)
-    pixels = "" if size is None else f" of {size[0]} x {size[1]} pixels"
-    return _count(len(content)) if kind is None else f"{kind.label}{pixels}, {_count(len(content))}"
+def brief_text(text: str) -> Brief | None:
+    """A text in a few words if it stands for a file: a data URI, or base64 that lacks the beginning of one."""
+    if is_data_uri(text):
+        about = text[: _LONGEST_ABOUT + 1].partition(",")[0]
+        held = read_data_uri(text)
+        return Brief(f"<{about[:_LONGEST_ABOUT]},… of {_described(held)}>")
+    kind = bare_base64(text)
+    return None if kind is None else Brief(f"<{kind.label} in base64 without data:{kind.media_type};base64, before it>")
+
+
+def _described(file: LocalFile | None) -> str:
+    return "no whole base64" if file is None else _description(file.content or b"", file.size)
+
+
+def _description(content: bytes, size: int) -> str:
+    kind, pixels = label(content), picture_size(content)
+    sides = "" if pixels is None else f" of {pixels[0]} x {pixels[1]} pixels"
+    return f"{kind}{sides}, {_count(size)}" if kind else _count(size)
 
 
 def _count(size: int) -> str:
     return f"{size:,} byte{'' if size == 1 else 's'}"
+
+
+def _quoted(path: str) -> str:
+    half = _LONGEST_PATH // 2
+    return repr(path if len(path) <= _LONGEST_PATH else f"{path[:half]}…{path[-half:]}")
+
+
+def is_data_uri(text: str) -> bool:
+    """Whether a text is to be a data URI."""
+    return text[:5].lower() == "data:"
+
+
+def read_data_uri(text: str) -> LocalFile | None:
+    """What a data URI holds, its content as far as it tells what that is; None if it is cut short (RFC 2397)."""
+    about, comma, data = text.partition(",")
+    if not comma:
+        return None
+    if not about.lower().rstrip().endswith(";base64"):
+        content = unquote_to_bytes(data)
+        return LocalFile(about, len(content), content)
+    if "%" in data[:HEAD] or "%" in data[-8:]:
+        data = unquote_to_bytes(data).decode("latin-1")
+    if data[:HEAD].split() != [data[:HEAD]]:  # broken into lines
+        data = "".join(data.split())
+    size = len(data) // 4 * 3 - data[-2:].count("=")
+    head = _decoded(data[:HEAD])
+    if len(data) % 4 or head is None:
+        return None
+    if picture_size(head) is None and label(head) in _PICTURES:
+        head = _decoded(data)  # some cameras put a lot before what tells the size
+    return None if head is None else LocalFile(about, size, head)
+
+
+def bare_base64(text: str) -> Format | None:
+    """The format of a file that a text has in base64 without a data URI's beginning; None for any other text."""
+    start = text[:_TELLING]
+    return recognised(_decoded(start) or b"") if len(start) == _TELLING and _BASE64.fullmatch(text[:HEAD]) else None
+
+
+def _decoded(data: str) -> bytes | None:
+    try:
+        return b64decode(data, validate=True)
+    except ValueError:  # characters of no base64, or beyond ASCII
+        return None
 
 
 def media_type(content: bytes, path: str = "") -> str:

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from attrs import evolve, fields_dict, has
 
-from kling_async.api.fields import join, show, whole
+from kling_async.api.fields import join, whole
 from kling_async.api.media import File, file_uri, is_file, media_type, path_from_uri
+from kling_async.api.reprs import show
 
 __all__ = [
     "JSON",

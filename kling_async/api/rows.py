@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kling_async.api.codec import named_parts
 from kling_async.api.fields import Field, Flag, ListOf, Number, Object, OneOf, Problem, refusal, unknown_fields
 from kling_async.api.loosened import fields_of
-from kling_async.api.plain import field_names
+from kling_async.api.plain import field_names, is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,8 @@ def from_row(row: Mapping[str, Any]) -> Request:
         InvalidRequest: The row is no request that its model takes. ``problems`` has all that is wrong with the row,
             each under the name of its column.
     """
+    if not is_mapping(row):
+        raise refusal([Problem("row", row, "a mapping of a request's fields")])
     cls, cells = named_parts({name: cell for name, cell in row.items() if not _is_blank(cell)})
     fields = {**fields_of(cls.kind), **_SETTINGS}
     parts = {name: _read(fields[name].spec, cell) if name in fields else cell for name, cell in cells.items()}

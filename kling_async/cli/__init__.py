@@ -1,7 +1,8 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-It is built on the library's public names alone. ``app`` reads the command line, and ``commands`` has a file for each
-command; ``options`` and ``wishes`` are what many of them take, ``connect`` makes their session.
+It is built on the library's public names, and on what judges files and texts there (``engine.media`` and ``api``).
+``app`` reads the command line, and ``commands`` has a file for each command; ``options`` and ``wishes`` are what many
+of them take, ``files`` reads what they name, ``connect`` makes their session.
 
 A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
 with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
@@ -12,6 +13,7 @@ things in words.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_STREAMS = 3  # standard input, output and error
 _EXTRA = frozenset({"cyclopts", "jinja2", "rich"})
 
 
@@ -32,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the command's name; by default that of the process.
     """
+    _open_closed_streams()
     try:
         with heeded():
             return _run(sys.argv[1:] if arguments is None else arguments)
@@ -49,3 +53,14 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stderr.write('kling-async needs its extra: python -m pip install "kling_async[cli]"\n')
         return Exit.USAGE
     return run(arguments)
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream was closed, have nothing in its place, so that no other file takes it."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
+        """It stays."""
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the end

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
+from kling_async.api.reprs import cut
 from kling_async.cli.exits import Exit
 from kling_async.cli.interrupts import exit_of
 from kling_async.cli.rows import BadRows, told
@@ -82,6 +83,7 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     if not arguments or arguments[0] in _HELP:
         _load_all()
     try:
+        _check(arguments)
         result = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
@@ -101,7 +103,12 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     return Exit.OK if result is None else result
 
 
+def _check(arguments: Sequence[str]) -> None:
+    if any("\0" in argument for argument in arguments):
+        raise ConfigurationError("an argument holds a NUL, which no path can")
+
+
 def _told(error: OSError) -> str:
     """What went wrong, without the system's number for it."""
-    about = "" if error.filename is None else f"{error.filename}: "
+    about = "" if error.filename is None else f"{cut(str(error.filename))}: "
     return f"{about}{error.strerror or error}"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
 
+from kling_async.api.reprs import cut
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -104,7 +106,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise ValueError(f"{twice} is given twice")
+        raise ValueError(f"{cut(twice)} is given twice")
     return members
 
 
@@ -136,7 +138,7 @@ def _header_flaws(names: list[str], line: int) -> Iterator[Flaw]:
         if not name:
             yield Flaw(line, f"column {number}", "it has no name; the first row names the columns")
         elif times[name] > 1:
-            yield Flaw(line, f"column {number}", f"there are {times[name]} columns named {name}")
+            yield Flaw(line, f"column {number}", f"there are {times[name]} columns named {cut(name)}")
 
 
 def _row(row: list[str], names: list[str], line: int) -> Cells | Flaw:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import evolve
 
 from kling_async import ConfigurationError, KlingSession
+from kling_async.api.arguments import checked_api_key
+from kling_async.api.reprs import cut
+from kling_async.cli.files import read_file
 from kling_async.sandbox import Sandbox
 from kling_async.sandbox.session import scaled_settings
 
@@ -79,7 +82,7 @@ def has_key(connection: Connection) -> bool:
 
 
 def read_key(path: Path | None) -> str:
-    """The API key: the first word of a file, or else what is in the environment.
+    """The API key: the one word of a file, or else what is in the environment.
 
     Raises:
         ConfigurationError: There is none, or the file cannot be read.
@@ -91,11 +94,10 @@ def read_key(path: Path | None) -> str:
                 "there is no API key: set AIMLAPI_API_KEY, name a file that holds it with --key-file, or try it"
                 " without a key with --sandbox"
             )
-        return key
-    try:
-        words = path.read_text("utf-8-sig", "replace").split(maxsplit=1)
-    except OSError as error:
-        raise ConfigurationError(f"the key file {path} cannot be read: {error.strerror}") from error
-    if not words:
-        raise ConfigurationError(f"{path} holds no API key: it is empty")
-    return words[0]
+        return checked_api_key(key)
+    text = read_file(path, "the key file").decode("utf-8-sig", "replace")
+    words = [text] if {"\0", "\ufffd"} & set(text) else text.split()
+    if len(words) != 1:
+        found = f"{len(words):,} words; it is to hold the key alone" if words else "no API key: it is empty"
+        raise ConfigurationError(f"the key file {cut(str(path))} holds {found}")
+    return checked_api_key(words[0], f"what the key file {cut(str(path))} holds")

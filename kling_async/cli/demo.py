@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from kling_async import KlingError
 from kling_async.cli.exits import Exit
 from kling_async.cli.figures import count, one_line
+from kling_async.cli.files import made_folder
 from kling_async.cli.film import flaw
 from kling_async.cli.interrupts import run
 from kling_async.cli.progress import progress
@@ -70,11 +71,11 @@ class Demo:
         """Run it, say what came of it, and return whether all is well.
 
         Raises:
-            ConfigurationError: The sandbox does not take this speed.
-            OSError: There is no such folder to be had, or the sandbox cannot listen.
+            ConfigurationError: The sandbox does not take this speed, or there is no such folder to be had.
+            OSError: The sandbox cannot listen.
         """
         sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
-        self.output.mkdir(parents=True, exist_ok=True)
+        made_folder(self.output)
         report = run(self._produce(sandbox, terminal), lambda: terminal.end("interrupted at once"))
         report = evolve(report, outcomes=tuple(map(_checked, report.outcomes)))
         _tell(report, self.output, terminal)

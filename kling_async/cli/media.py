@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
+from kling_async.api.arguments import is_text
+from kling_async.api.media import bare_base64
+from kling_async.api.reprs import cut
+from kling_async.cli.files import flaw_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +39,8 @@ _NESTED = frozenset({"dynamic_masks", "elements", "image_list", "image_url"})
 """The fields that may hold JSON with files in it, where a table's cell holds a text."""
 _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive of Windows'
 
+_LONGEST_PATH = 4096  # characters: more than any system takes
+
 
 def with_paths(cells: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
     """Cells with ``file:`` URIs for the paths in them, and those paths with the dotted names of where they are.
@@ -49,12 +56,9 @@ def with_paths(cells: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], li
 def missing(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
     """What is wrong with the files, by the names of where they are named."""
     for name, path in paths:
-        try:
-            wrong = "there is no such file" if not path.is_file() else "" if path.stat().st_size else "it is empty"
-        except OSError as error:
-            wrong = error.strerror or str(error)
+        wrong = flaw_of(path)
         if wrong:
-            yield name, f"{path}: {wrong}"
+            yield name, f"{cut(str(path))}: {wrong}"
 
 
 class _Walk:
@@ -80,6 +84,8 @@ class _Walk:
         if _URL.match(text) or text.startswith("file:/"):
             return text
         relative = unquote(text.removeprefix("file:")) if text.startswith("file:") else text
+        if len(text) > _LONGEST_PATH or not is_text(relative) or "\0" in relative or bare_base64(text) is not None:
+            return text  # for the request to judge
         path = Path(os.path.abspath(self._base / relative))  # noqa: PTH100 - links stay as they are
         self.paths.append((place, path))
         return path.as_uri()

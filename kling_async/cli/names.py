@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import PurePosixPath
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from kling_async.files.names import folded, joined, numbered, safe
@@ -17,14 +16,13 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["Names", "free", "make_writable", "named", "refusal_of", "short", "usual_name"]
+__all__ = ["Names", "free", "named", "refusal_of", "short", "usual_name"]
 
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _OF_A_ROW = re.compile(r"[0-9a-f]{32}-[0-9]+")
 _SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
 _LONGEST = 80  # characters of a part of a path
 _LONGEST_SLUG = 40
-_PROBE = 64 * 1024  # bytes
 _SHORT = 8  # characters of a digest: enough to find it by
 
 
@@ -91,18 +89,6 @@ def free(path: Path, taken: set[str]) -> Path:
         candidate = path.with_name(numbered(path.name, number))
     taken.add(folded(str(candidate)))
     return candidate
-
-
-def make_writable(folder: Path) -> None:
-    """Make a folder, and see that a file can be written there: what is bought is to be stored.
-
-    Raises:
-        OSError: None can.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=folder, prefix=".") as file:
-        file.write(bytes(_PROBE))
-        file.flush()
 
 
 def _safe(text: str) -> str:

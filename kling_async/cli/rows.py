@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import InvalidRequest, from_row, to_dict
+from kling_async.api.reprs import cut, show
 from kling_async.cli.cells import Cells, Flaw, read_cells
 from kling_async.cli.figures import count
 from kling_async.cli.media import missing, with_paths
 from kling_async.cli.names import refusal_of
 from kling_async.cli.tags import tag_of
+from kling_async.engine.media import check_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from kling_async import Request
@@ -118,9 +120,10 @@ class _Reader:
             return None
         before = len(self.flaws)
         values, paths = with_paths(self._completed(cells.values), self._base)
-        self.flaws += [cells.flaw(name, f"{name}: {reason}") for name, reason in missing(paths)]
+        gone = dict(missing(paths))
+        self.flaws += [cells.flaw(name, f"{cut(name)}: {reason}") for name, reason in gone.items()]
         tag, output = self._text(cells, "tag", values), self._output(cells, values)
-        request = self._request(cells, values)
+        request = self._request(cells, values, gone)
         if request is None or len(self.flaws) > before:
             return None
         return Row(cells.line, self._key(request), request, tag, output)
@@ -136,22 +139,26 @@ class _Reader:
             return value
         if isinstance(value, int | float):
             return str(value)
-        self.flaws.append(cells.flaw(name, f"{name} is {value!r}; allowed: text"))
+        self.flaws.append(cells.flaw(name, f"{name} is {show(value)}; allowed: text"))
         return None
 
     def _output(self, cells: Cells, values: dict[str, Any]) -> str | None:
         output: str | None = values.pop("output", None)
         refusal = None if output is None else refusal_of(output)
         if refusal is not None:
-            self.flaws.append(cells.flaw("output", refusal))
+            self.flaws.append(cells.flaw("output", cut(refusal)))
         return output
 
-    def _request(self, cells: Cells, values: dict[str, Any]) -> Request | None:
+    def _request(self, cells: Cells, values: dict[str, Any], gone: Collection[str]) -> Request | None:
+        """The request, whose files were looked into; those that are gone were told already."""
         try:
-            return read_request(values)
+            request = read_request(values)
+            check_files(request)
         except InvalidRequest as error:
-            self.flaws += [cells.flaw(problem.field, problem.message) for problem in error.problems]
+            new = [problem for problem in error.problems if problem.field not in gone]
+            self.flaws += [cells.flaw(problem.field, problem.message) for problem in new]
             return None
+        return request
 
     def _key(self, request: Request) -> str:
         digest = _digest(request, self._base)

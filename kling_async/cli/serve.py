@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import fields_dict
 
 from kling_async import ConfigurationError
+from kling_async.api.reprs import show
 from kling_async.cli.figures import count
 from kling_async.sandbox import Faults
 
@@ -37,13 +38,13 @@ def _read_fault(given: str) -> tuple[str, float | str]:
     name, _, value = given.partition("=")
     name = name.strip().replace("-", "_")
     if name not in _FAULTS:
-        raise ConfigurationError(f"there is no fault {name!r}, only {', '.join(_FAULTS)}")
+        raise ConfigurationError(f"there is no fault {show(name)}, only {', '.join(_FAULTS)}")
     if name == "error_shape":
         return name, value
     try:
         return name, float(value)
     except ValueError:
-        raise ConfigurationError(f"{given!r} is not of the form {name}=NUMBER") from None
+        raise ConfigurationError(f"{show(given)} is not of the form {name}=NUMBER") from None
 
 
 async def serve(sandbox: Sandbox, terminal: Terminal) -> None:

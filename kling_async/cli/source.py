@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async import ConfigurationError
+from kling_async.api.reprs import cut
+from kling_async.cli.files import here, read_file, read_stdin
 from kling_async.cli.rows import read_rows
 
 if TYPE_CHECKING:
@@ -35,13 +35,9 @@ class Source:
         """
         usual = wishes.cells()
         if self.name == _STDIN:
-            return read_rows(sys.stdin.buffer.read(), "standard input", Path.cwd(), usual)
+            return read_rows(read_stdin(), "standard input", here(), usual)
         path = Path(self.name)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-        return read_rows(content, self.name, path.absolute().parent, usual)
+        return read_rows(read_file(path, "the batch"), cut(self.name), path.absolute().parent, usual)
 
     def journal(self, *, sandbox: bool) -> Path:
         """Where its journal is, if nothing else was asked for: beside it, and apart for what a sandbox makes."""

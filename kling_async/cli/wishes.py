@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError
+from kling_async.api.reprs import show
+from kling_async.cli.files import here
 from kling_async.cli.media import missing, with_paths
 
 __all__ = ["WISHES", "Wishes"]
@@ -59,7 +60,7 @@ class Wishes:
             "audio_url": self.audio,
         }
         known = {name: value for name, value in given.items() if value is not None}
-        cells, paths = with_paths(known | dict(map(_setting, self.set)), Path.cwd())
+        cells, paths = with_paths(known | dict(map(_setting, self.set)), here())
         for name, reason in missing(paths):
             raise ConfigurationError(f"{name}: {reason}")
         return cells
@@ -71,5 +72,5 @@ WISHES = Wishes()
 def _setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (equals and name.strip()):
-        raise ConfigurationError(f"--set takes FIELD=VALUE, such as generate_audio=true, and not {text!r}")
+        raise ConfigurationError(f"--set takes FIELD=VALUE, such as generate_audio=true, and not {show(text)}")
     return name.strip(), value

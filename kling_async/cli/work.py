@@ -12,8 +12,9 @@ from kling_async import GatewayError, SpendLimitReached, State
 from kling_async.cli.collector import Collector, Item
 from kling_async.cli.connect import connected, key_of
 from kling_async.cli.figures import count
+from kling_async.cli.files import made_folder
 from kling_async.cli.interrupts import exit_of, run, told
-from kling_async.cli.names import Names, make_writable, named, short, usual_name
+from kling_async.cli.names import Names, named, short, usual_name
 from kling_async.cli.phrases import command
 from kling_async.cli.progress import progress
 from kling_async.cli.recorded import discard_if_passing, file_of
@@ -77,9 +78,9 @@ class Work:
 
         Raises:
             KlingError: There is no session to be had.
-            OSError: There is no such folder to be had, or no file can be written there.
+            ConfigurationError: There is no such folder to be had, or no file can be written there.
         """
-        make_writable(self.output)
+        made_folder(self.output)
         try:
             tally = run(self._run(total, do), self._say_last_words)
         except KeyboardInterrupt as interrupt:

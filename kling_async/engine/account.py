@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve, frozen
 
 from kling_async.api.account import balance_request
+from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.billing import (
     detail_request,
     read_detail,
@@ -18,12 +19,13 @@ from kling_async.api.billing import (
     transactions_request,
 )
 from kling_async.api.costs import Cost, Estimate, estimate
+from kling_async.api.fields import either
 from kling_async.api.listing import Listing, listing_request, read_listing
 from kling_async.api.logbook import LogReading, logbook_request, read_logbook
 from kling_async.api.metrics import metrics_request, read_metrics
 from kling_async.api.novelties import changes
 from kling_async.api.requests import Request
-from kling_async.api.spans import span
+from kling_async.api.spans import check_span, span
 from kling_async.api.spending import read_usage, usage_request
 from kling_async.engine.alarm import sleep_until
 from kling_async.engine.bookkeeping import bought, join
@@ -55,6 +57,8 @@ _TRIES = 4
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds before a call is made again
 _FRESH = 3600.0  # how long prices are taken for the present ones without asking, in seconds
 _PRICED = ("pricing",)
+_SECTIONS = ("pricing", "capabilities", "modalities")
+_DIRECTIONS, _STATUSES = ("CHARGE", "TOPUP"), ("succeeded", "failed")
 _NOT_MODIFIED = 304
 _BEFORE = timedelta(hours=1)  # how far this machine's clock and the vendor's may be apart
 
@@ -104,7 +108,7 @@ class Account:
         """What was spent over a stretch of time."""
         return await self._ask(usage_request(span(period, start, end)), read_usage)
 
-    async def transactions(
+    def transactions(
         self,
         *,
         start: datetime | None = None,
@@ -113,10 +117,20 @@ class Account:
         type: str | None = None,  # noqa: A002 - the vendor's name
     ) -> AsyncGenerator[Transaction]:
         """The ledger, newest first. Entries that are made meanwhile do not disturb it."""
+        check_span(start, end)
+        if direction is not None and direction not in _DIRECTIONS:
+            raise refused("direction", direction, either([*map(repr, _DIRECTIONS)]))
+        if type is not None:
+            check_text("type", type, "a type of the vendor's, such as 'MODEL_USAGE'")
+        return self._transactions(start, end, direction, type)
+
+    async def _transactions(
+        self, start: datetime | None, end: datetime | None, direction: str | None, kind: str | None
+    ) -> AsyncGenerator[Transaction]:
         cursor: str | None = None
         used = set[str]()
         while True:
-            message = transactions_request(start=start, end=end, direction=direction, type=type, cursor=cursor)
+            message = transactions_request(start=start, end=end, direction=direction, type=kind, cursor=cursor)
             page = await self._ask(message, read_transactions)
             for row in page.rows:
                 yield row
@@ -129,6 +143,8 @@ class Account:
 
     async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> Costs:
         """Jobs beside the ledger."""
+        check_items("jobs", jobs, "jobs, or records of them")
+        check_moment("start", start)
         known = bought(jobs)
         if not known:
             return join(known, (), {})
@@ -151,7 +167,7 @@ class Account:
         statuses: str | Iterable[str],
     ) -> AsyncGenerator[LogEntry]:
         """The log, newest first."""
-        return self._logs(span(period, start, end), _names(models), _names(statuses))
+        return self._logs(span(period, start, end), names("models", models), names("statuses", statuses, _STATUSES))
 
     async def _logs(
         self, stretch: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
@@ -177,13 +193,13 @@ class Account:
 
     async def metrics(self, models: str | Iterable[str]) -> Metrics:
         """How fast models are."""
-        return await self._ask(metrics_request(_names(models)), read_metrics)
+        return await self._ask(metrics_request(names("models", models)), read_metrics)
 
     # Models and their prices
 
     async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> Listing:
         """The live list of models."""
-        return await self._listing(_names(include), _names(ids))
+        return await self._listing(names("include", include, _SECTIONS), names("ids", ids))
 
     async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> Listing:
         """The list as it was at most so many seconds ago; asked for by its ETag once it is known."""
@@ -214,8 +230,13 @@ class Account:
 
     async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
         """What these requests would cost."""
+        one = "a request, such as TextToVideo(...), or several"
+        if not isinstance(requests, Request):
+            check_items("requests", requests, one)
         asked = [requests] if isinstance(requests, Request) else list(requests)
         for request in asked:
+            if not isinstance(request, Request):
+                raise refused("requests", request, one)
             request.check()
         listing = await self._listing(_PRICED, (), fresh=_FRESH)
         return Cost.of(estimate(request, listing) for request in asked)
@@ -260,8 +281,3 @@ class Account:
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return min(max(error.retry_after, 0.0), _LONGEST_WAIT)
         return full_jitter(attempt, base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=self._rng)
-
-
-def _names(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Names, of which a single one may be given by itself."""
-    return (names,) if isinstance(names, str) else tuple(names)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.api.arguments import refused
 from kling_async.api.money import dollars, shown
 from kling_async.engine.job import Job
+from kling_async.journal.base import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from kling_async.api.billing import Transaction
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
-    from kling_async.journal.base import Record, State
+    from kling_async.journal.base import State
 
 __all__ = ["Bought", "CostRow", "Costs", "bought", "join"]
 
@@ -101,6 +103,8 @@ def _of_job(job: Job) -> Bought | None:
 
 
 def _of_record(record: Record) -> Bought | None:
+    if not isinstance(record, Record):
+        raise refused("jobs", record, "only jobs and records in it")
     if record.generation_id is None:
         return None
     since = record.submitted_at if record.submitted_at is not None else record.accepted_at

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from anyio import CancelScope
 
+from kling_async.api.arguments import refused
 from kling_async.engine.cancellation import was_asked_for
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class Pump(Generic[T]):
         window: int,
         closed: Callable[[], Exception],
     ) -> None:
-        if not isinstance(source, Iterable | AsyncIterable):
-            raise TypeError(f"as_completed takes an iterable or an async iterable, not {type(source).__name__}")
+        if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
+            raise refused("source", source, "an iterable or an async iterable of requests and jobs")
         self.failure: BaseException | None = None  # what the source raised, or why it was not read to its end
         self.ended = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does

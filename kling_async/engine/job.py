@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
+from kling_async.api.arguments import refused
 from kling_async.engine.watch import Milestone
 from kling_async.journal.token import write_token
 
@@ -171,7 +172,13 @@ class Job:
         return self
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
-        """Have ``callback(job)`` called by the loop soon after the job has settled; at once if it has already."""
+        """Have ``callback(job)`` called by the loop soon after the job has settled; at once if it has already.
+
+        Raises:
+            InvalidRequest: It cannot be called.
+        """
+        if not callable(callback):
+            raise refused("callback", callback, "a function of the job")
         if self._watch.settled:
             self._keeper.loop.call_soon(callback, self)
         else:

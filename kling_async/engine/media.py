@@ -19,9 +19,11 @@ from anyio import to_thread
 from attrs import evolve
 
 from kling_async.api.fields import Problem, refusal
-from kling_async.api.media import Brief, LocalFile, media_type
+from kling_async.api.formats import FileType, picture_size, recognised
+from kling_async.api.media import HEAD, Brief, LocalFile, media_type
 from kling_async.api.plain import with_files
 from kling_async.api.protocol import submit_request
+from kling_async.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
     from kling_async.api.media import File
     from kling_async.api.messages import HttpRequest
     from kling_async.api.requests import Request
-    from kling_async.errors import InvalidRequest
 
 __all__ = ["anchored", "check_files", "submission"]
 
 _CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
+_PICTURE = 50 * 2**20  # bytes that are read at most to find an image's size; no field takes a larger one
 _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3
 
 
@@ -48,14 +50,27 @@ def _absolute(file: File, _: str) -> File:
 
 
 def check_files(request: Request) -> None:
-    """See that the request's files are there, by a look at what their folders tell, which is quick.
+    """See that the request's files are there and are what their fields take, by a look at how each begins.
+
+    That takes some tenths of a millisecond a file, however large it is.
 
     Raises:
-        InvalidRequest: One is not there, is no file, is empty, or is larger or named otherwise than its field takes.
+        InvalidRequest: One is not there, is no file, is empty, or is not what its field takes; the message has all.
     """
-    seen: Request = with_files(request, _seen)
-    if seen is not request:
-        seen.check()
+    bad: list[Problem] = []
+
+    def look(file: File, name: str) -> File:
+        seen = _seen(file, name)
+        if isinstance(seen, Problem):
+            bad.append(seen)
+        return file if isinstance(seen, Problem) else seen
+
+    seen: Request = with_files(request, look)
+    known = {problem.field for problem in bad}
+    judged = [] if seen is request else seen.problems()
+    problems = bad + [problem for problem in judged if problem.field not in known]
+    if problems:
+        raise refusal(problems)
 
 
 async def submission(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
@@ -116,17 +131,30 @@ def _data_uri(file: File | None) -> Iterator[bytes]:
         yield b64encode(content[start : start + _PIECE])
 
 
-def _seen(file: File, name: str) -> File:
-    """A file with its size."""
+def _seen(file: File, name: str) -> File | Problem:
+    """A file with its size and its beginning, or what is wrong with it."""
     if isinstance(file, bytes):
-        size = len(file)
-    else:
-        path = os.fspath(file)
+        return file or Problem(name, file, "a file that is not empty")
+    path = os.fspath(file)
+    try:
         size = _size(path, name)
-        file = LocalFile(path, size)
-    if not size:
-        raise refusal([Problem(name, file, "a file that is not empty")])
-    return file
+        if not size:
+            return Problem(name, LocalFile(path, 0), "a file that is not empty")
+        return LocalFile(path, size, _beginning(path, size, name))
+    except InvalidRequest as error:
+        return Problem(name, file, error.allowed)
+
+
+def _beginning(path: str, size: int, name: str) -> bytes:
+    """As much of a file as tells what it is, and of an image also its size."""
+    head = _content(path, HEAD, name)
+    is_cut = len(head) < size <= _PICTURE and picture_size(head) is None and _is_picture(head)
+    return _content(path, size, name) if is_cut else head
+
+
+def _is_picture(head: bytes) -> bool:
+    known = recognised(head)
+    return known is not None and known.file is FileType.IMAGE
 
 
 def _read(file: File, name: str) -> File:
@@ -135,14 +163,18 @@ def _read(file: File, name: str) -> File:
         return file
     path = os.fspath(file)
     size = _size(path, name)
-    try:
-        with open(path, "rb") as opened:  # noqa: PTH123 - a path is a text here
-            content = opened.read(size + 1)
-    except OSError as error:
-        raise _unreadable(path, name, error) from error
+    content = _content(path, size + 1, name)
     if len(content) != size:
         raise refusal([Problem(name, LocalFile(path, size), "a file that nobody is writing to")])
     return LocalFile(path, size, content)
+
+
+def _content(path: str, most: int, name: str) -> bytes:
+    try:
+        with open(path, "rb") as opened:  # noqa: PTH123 - a path is a text here
+            return opened.read(most)
+    except OSError as error:
+        raise _unreadable(path, name, error) from error
 
 
 def _size(path: str, name: str) -> int:

@@ -1,37 +1,43 @@
-"""Plain numbers as callers give them: shares of something, and factors."""
+"""Validators of settings: each judges one value, and says what is allowed."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from kling_async.errors import ConfigurationError
+from kling_async.api.arguments import bad_setting, is_count, is_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attrs import Attribute
 
-__all__ = ["factor", "share"]
+__all__ = ["above_zero", "amount", "count", "factor", "flag", "is_rate", "share", "takes", "times"]
+
+_SLOWEST = 0.001  # requests per second
 
 
-def share(_: object, attribute: Attribute[Any], value: object) -> None:
-    """A validator for a share of a whole that is never all of it.
+def takes(fits: Callable[[Any], bool], allowed: str) -> Callable[[object, Attribute[Any], object], None]:
+    """A validator for what fits; of anything else it raises `ConfigurationError` with field, value and allowed."""
 
-    Raises:
-        ConfigurationError: Naming the setting, the value and what is allowed.
-    """
-    if not _is_number(value) or not 0 <= value < 1:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number from 0 up to, not including, 1")
+    def validate(_: object, attribute: Attribute[Any], value: object) -> None:
+        if not fits(value):
+            raise bad_setting(attribute.name, value, allowed)
 
-
-def factor(_: object, attribute: Attribute[Any], value: object) -> None:
-    """A validator for what something is multiplied or divided by.
-
-    Raises:
-        ConfigurationError: Naming the setting, the value and what is allowed.
-    """
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a finite number, more than 0")
+    return validate
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _fits_rate(value: object) -> bool:
+    return (is_number(value) and value >= _SLOWEST) or (isinstance(value, float) and value == math.inf)
+
+
+share = takes(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
+"""A share of a whole that is never all of it."""
+factor = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
+"""What something is multiplied or divided by."""
+above_zero = takes(lambda value: is_number(value) and value > 0, "a number above 0")
+amount = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
+is_rate = takes(_fits_rate, f"a number per second, {_SLOWEST} or more, or math.inf")
+count = takes(is_count, "a whole number, 1 or more")
+times = takes(lambda value: is_count(value, 0), "a whole number, 0 or more")
+flag = takes(lambda value: isinstance(value, bool), "True or False")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, cast
 
+from kling_async.api.arguments import is_number
+from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing.experience import Experience, Kind, Phase
 from kling_async.pacing.grid import BINS, FIRST, RATIO
@@ -100,13 +101,9 @@ def _amounts(value: object, where: str, least: float = 0.0) -> list[float]:
 
 
 def _amount(value: object, where: str, least: float = 0.0) -> float:
-    if not _is_number(value) or not least <= value <= _MOST:
+    if not is_number(value) or not least <= value <= _MOST:
         raise _wrong(where, value, f"a number from {least} to {_MOST:g}")
     return float(value)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rounded(value: float) -> float:
@@ -115,4 +112,4 @@ def _rounded(value: float) -> float:
 
 
 def _wrong(where: str, value: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"what was learned cannot be read: {where} is {reprlib.repr(value)}; it takes {allowed}")
+    return ConfigurationError(f"what was learned cannot be read: {where} is {show(value)}; it takes {allowed}")

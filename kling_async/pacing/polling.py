@@ -8,8 +8,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.errors import ConfigurationError
-from kling_async.pacing.amounts import factor, share
+from kling_async.pacing.amounts import factor, share, takes
 from kling_async.pacing.cadence import BackoffCadence, FixedCadence
 from kling_async.pacing.durations import not_negative, positive, seconds
 from kling_async.pacing.price import PROFILES, Price
@@ -29,14 +28,12 @@ _REVIEW_EVERY = 15.0  # seconds: a price or a lesson so old hardly differs from 
 _QUEUED_GAP = 15.0  # seconds: whatever waits must be taken up first, and then takes minutes
 
 
-def _is_profile(_: object, attribute: Attribute[Any], value: object) -> None:
-    if value not in PROFILES:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes {', '.join(map(repr, PROFILES))}")
+def _asks(value: object) -> bool:
+    return value is None or all(hasattr(value, name) for name in ("ripe", "due", "demand"))
 
 
-def _is_cadence(_: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None and not all(hasattr(value, name) for name in ("ripe", "due", "demand")):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes None or a cadence, as Polling.fixed makes")
+_is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
+_is_cadence = takes(_asks, "None or a cadence, as Polling.fixed makes")
 
 
 def _was_learned(_: object, __: Attribute[Any], value: object) -> None:

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, field, fields, frozen, setters
 from attrs.validators import optional as if_given
 
-from kling_async.errors import ConfigurationError
+from kling_async.api.arguments import is_number
+from kling_async.pacing.amounts import count, flag, is_rate, takes
 from kling_async.pacing.backoff import doubled
 
 if TYPE_CHECKING:
     from random import Random
 
-    from attrs import Attribute
-
 __all__ = ["Gcra", "Limits", "Pause"]
 
-_SLOWEST = 0.001
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _LONGEST_RETRY_AFTER = 300.0
 
-
-def _is_rate(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= _SLOWEST:
-        raise ConfigurationError(
-            f"{attribute.name} is {value!r}; it takes a number per second, {_SLOWEST} or more, or math.inf"
-        )
-
-
-def _is_count(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a whole number, 1 or more")
-
-
-def _is_amount(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number of US dollars, 0 or more")
+_is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
 
 
 @frozen(kw_only=True)
@@ -71,15 +54,15 @@ class Limits:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    requests_per_second: float | None = field(default=None, validator=if_given(_is_rate))
-    submits_per_second: float = field(default=math.inf, validator=_is_rate)
-    burst: int = field(default=5, validator=_is_count)
-    max_in_flight: int = field(default=1000, validator=_is_count)
-    max_submits: int = field(default=16, validator=_is_count)
-    max_polls: int = field(default=64, validator=_is_count)
-    max_downloads: int = field(default=4, validator=_is_count)
+    requests_per_second: float | None = field(default=None, validator=if_given(is_rate))
+    submits_per_second: float = field(default=math.inf, validator=is_rate)
+    burst: int = field(default=5, validator=count)
+    max_in_flight: int = field(default=1000, validator=count)
+    max_submits: int = field(default=16, validator=count)
+    max_polls: int = field(default=64, validator=count)
+    max_downloads: int = field(default=4, validator=count)
     max_spend_usd: float | None = field(default=None, validator=if_given(_is_amount))
-    allow_unpriced: bool = False
+    allow_unpriced: bool = field(default=False, validator=flag)
 
 
 @define(on_setattr=setters.NO_OP)  # its counters change with every request
@@ -94,8 +77,8 @@ class Gcra:
         burst: How many may go back to back after idling.
     """
 
-    rate: float = field(validator=_is_rate)
-    burst: int = field(validator=_is_count)
+    rate: float = field(validator=is_rate)
+    burst: int = field(validator=count)
     _start: float = field(default=-math.inf, init=False)  # when the current busy spell began
     _taken: float = field(default=0, init=False)  # requests since then; a fraction only after the rate changed
 
@@ -120,7 +103,7 @@ class Gcra:
         Raises:
             ConfigurationError: ``rate`` is not a number of 0.001 or more; nothing changed.
         """
-        _is_rate(self, fields(Gcra).rate, rate)
+        is_rate(self, fields(Gcra).rate, rate)
         backlog = (self._idle_from - now) * self.rate if self._idle_from > now else 0
         self.rate = rate
         self._start, self._taken = now, backlog

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from attrs import field, frozen
+from attrs.converters import optional
+from attrs.validators import optional as if_given
 
 from kling_async.api.catalogue import typical_seconds
-from kling_async.errors import ConfigurationError
-from kling_async.pacing.amounts import factor
+from kling_async.pacing.amounts import factor, takes, times
 from kling_async.pacing.durations import not_negative, seconds
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from attrs import Attribute
 
 __all__ = ["Reconciliation"]
 
@@ -26,23 +22,7 @@ _FIRST_GAP, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
 _UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
 
 
-def _optional(value: float | timedelta | None) -> float | None:
-    return None if value is None else seconds(value)
-
-
-def _optional_length(instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None:
-        not_negative(instance, attribute, value)
-
-
-def _is_verdict(_: object, attribute: Attribute[Any], value: object) -> None:
-    if value not in ("report", "resubmit"):
-        raise ConfigurationError(f'{attribute.name} is {value!r}; it takes "report" or "resubmit"')
-
-
-def _is_count(_: object, attribute: Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a whole number, 0 or more")
+_is_verdict = takes(lambda value: value in ("report", "resubmit"), '"report" or "resubmit"')
 
 
 @frozen(kw_only=True)
@@ -68,9 +48,9 @@ class Reconciliation:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    after: float | None = field(default=None, converter=_optional, validator=_optional_length)
+    after: float | None = field(default=None, converter=optional(seconds), validator=if_given(not_negative))
     then: Literal["report", "resubmit"] = field(default="report", validator=_is_verdict)
-    max_resubmits: int = field(default=1, validator=_is_count)
+    max_resubmits: int = field(default=1, validator=times)
     scale: float = field(default=1.0, validator=factor)
 
     def patience(self, model: str, duration: int | None) -> float:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
+from typing import TYPE_CHECKING, Literal, TypeGuard, cast, get_args
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import optional as if_given
 
+from kling_async.api.arguments import bad_setting
+from kling_async.api.fields import either
+from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
+from kling_async.pacing.amounts import amount, takes
 
 if TYPE_CHECKING:
     from kling_async.sandbox.dice import Dice
@@ -60,10 +65,9 @@ def _file(when: When) -> Plan:
 def _plan(when: When, *kinds: Kind) -> Plan:
     """A trigger for each kind of request, out of those the fault concerns."""
     plan = when if _is_plan(when) else dict.fromkeys(kinds, cast("Trigger", when))
-    for kind, trigger in plan.items():
+    for kind in plan:
         if kind not in kinds:
-            raise ConfigurationError(f"this fault does not concern {kind!r}, only {', '.join(kinds)}")
-        _check(trigger)
+            raise ConfigurationError(f"this fault does not concern {show(kind)}, only {', '.join(kinds)}")
     return plan
 
 
@@ -71,17 +75,14 @@ def _is_plan(when: When) -> TypeGuard[Plan]:
     return isinstance(when, Mapping)
 
 
-def _check(trigger: object) -> None:
+def _is_trigger(trigger: object) -> bool:
     if isinstance(trigger, int | float):
-        if not 0 <= trigger <= 1:
-            raise ConfigurationError(f"a fault's rate is from 0 to 1, not {trigger!r}")
-    elif not callable(trigger) and not isinstance(trigger, AbstractSet | Sequence):
-        raise ConfigurationError(f"{trigger!r} is not a rate, a collection of occasions, or a function of one")
+        return 0 <= trigger <= 1
+    return callable(trigger) or (isinstance(trigger, AbstractSet | Sequence) and not isinstance(trigger, str | bytes))
 
 
-def _amount(_faults: Faults, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number from 0 up")
+_TRIGGERS = "a rate from 0 to 1, a collection of occasions, or a function of an occasion's number"
+_shape = takes(lambda value: value in get_args(ErrorShape), either([repr(shape) for shape in get_args(ErrorShape)]))
 
 
 @frozen(kw_only=True, repr=False)
@@ -147,11 +148,18 @@ class Faults:
     gateway_error_after: Plan = field(factory=_never, converter=_submit)
     truncated_json: Plan = field(factory=_never, converter=_api)
     malformed_json: Plan = field(factory=_never, converter=_api)
-    slow_seconds: float = field(default=1.0, validator=_amount)
-    error_shape: ErrorShape | None = None
-    not_found_polls: int = field(default=2, validator=_amount)
-    not_found_seconds: float = field(default=0.0, validator=_amount)
-    log_lag: float = field(default=0.0, validator=_amount)
+    slow_seconds: float = field(default=1.0, validator=amount)
+    error_shape: ErrorShape | None = field(default=None, validator=if_given(_shape))
+    not_found_polls: int = field(default=2, validator=amount)
+    not_found_seconds: float = field(default=0.0, validator=amount)
+    log_lag: float = field(default=0.0, validator=amount)
+
+    def __attrs_post_init__(self) -> None:
+        for part in attrs.fields(Faults):
+            plan: object = getattr(self, part.name)
+            for trigger in cast("Plan", plan).values() if isinstance(plan, Mapping) else ():
+                if not _is_trigger(trigger):
+                    raise bad_setting(part.name, trigger, _TRIGGERS)
 
     def __repr__(self) -> str:
         plain = _PLAIN if self is not _PLAIN else None

@@ -2,7 +2,7 @@
 
 It is found by pytest wherever this library is installed, needs no asynchronous plugin, and gets along with any. ::
 
-    @pytest.mark.kling_sandbox(speed=600, credits=300)
+    @pytest.mark.kling_sandbox(speed=600, credits=300)  # on a class or a module, too: what is nearer wins
     def test_my_pipeline(kling_sandbox):
         kling_sandbox.faults = Faults(drop_after={1})
         asyncio.run(my_pipeline(base_url=kling_sandbox.url, api_key=kling_sandbox.api_key))
@@ -20,12 +20,25 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.server import Sandbox
 
-__all__ = ["kling_sandbox", "pytest_configure"]
+__all__ = ["kling_sandbox", "pytest_collection_modifyitems", "pytest_configure"]
+
+_MARKER = "kling_sandbox"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", "kling_sandbox(**settings): how the kling_sandbox fixture sets its Sandbox up")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See that every marker names what it sets.
+
+    Raises:
+        pytest.UsageError: One does not.
+    """
+    for item in items:
+        if any(marker.args for marker in item.iter_markers(_MARKER)):
+            raise pytest.UsageError(f"{item.nodeid}: kling_sandbox takes settings by their names, such as speed=600")
 
 
 @pytest.fixture
@@ -40,5 +53,6 @@ def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    marker: pytest.Mark | None = request.node.get_closest_marker("kling_sandbox")
-    return dict(marker.kwargs) if marker else {}
+    """What every marker says that applies to the test, the nearest last."""
+    markers: list[pytest.Mark] = list(request.node.iter_markers(_MARKER))
+    return {name: value for marker in reversed(markers) for name, value in marker.kwargs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
@@ -83,6 +84,11 @@ class Sandbox(Settings):
     async def __aenter__(self) -> Self:
         if self._runner is not None:
             raise ConfigurationError(f"the sandbox is running already, at {self.url}")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            message = "a sandbox serves on asyncio's event loop, and here is none, as under trio; SandboxThread has one"
+            raise ConfigurationError(message) from None
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         self._runner = runner
         await runner.setup()

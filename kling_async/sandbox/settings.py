@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from attrs import Factory, define, field
+from attrs.validators import optional as if_given
 
-from kling_async.errors import ConfigurationError
+from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
+from kling_async.pacing.amounts import above_zero, amount, count, flag, takes, times
 from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.faults import Faults
+from kling_async.sandbox.ids import ID_STYLES, IdStyle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from kling_async.sandbox.ids import IdStyle
+    from collections.abc import Callable
 
 __all__ = ["Settings"]
 
 _fixed = attrs.setters.frozen
 
 
-def _above_zero(_settings: Settings, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not 0 < value < float("inf"):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number above 0")
-
-
-def _not_negative(_settings: Settings, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it takes a number from 0 up")
-
-
-def _path(_settings: Settings, attribute: attrs.Attribute[Any], value: str) -> None:
-    if value and (not value.startswith("/") or value.endswith("/")):
-        raise ConfigurationError(f"{attribute.name} is {value!r}; it starts with a slash and ends without one")
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and (not value or (value.startswith("/") and not value.endswith("/")))
 
 
 def _ids(ids: Iterable[str]) -> frozenset[str]:
-    return frozenset(ids)
+    is_list = isinstance(ids, Iterable) and not isinstance(ids, str)
+    return frozenset(ids) if is_list else cast("frozenset[str]", ids)
+
+
+def _key(_: object, __: object, value: object) -> None:
+    checked_api_key(value, "api_key")
+
+
+_text = takes(lambda value: is_text(value) and value.isprintable(), "a text in one line")
+_path = takes(_is_path, "a text that starts with a slash and ends without one")
+_whole = takes(lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number")
+_port = takes(lambda value: is_count(value, 0) and value < 2**16, "a whole number from 0 to 65535")
+_wait = takes(
+    lambda value: isinstance(value, str) or (is_number(value) and value >= 0), "seconds, 0 or more, or a text"
+)
+_faults = takes(lambda value: isinstance(value, Faults), "Faults(...)")
+_style = takes(lambda value: value in ID_STYLES, ", ".join(map(repr, ID_STYLES)))
+_names = takes(
+    lambda value: isinstance(value, frozenset) and all(map(is_text, cast("frozenset[object]", value))), "ids of models"
+)
+_clock = takes(callable, "a function that returns seconds")
 
 
 def _made_up_key(settings: Settings) -> str:
@@ -80,22 +91,22 @@ class Settings:
         ConfigurationError: A value is not of its range; also on assignment.
     """
 
-    speed: float = field(default=60.0, validator=_above_zero, on_setattr=_fixed)
-    seed: int = field(default=1, on_setattr=_fixed)
-    slots: int = field(default=100, validator=_above_zero, on_setattr=_fixed)
-    sigma: float = field(default=0.35, validator=_not_negative, on_setattr=_fixed)
-    credits: float | None = field(default=None, validator=_not_negative)
-    faults: Faults = field(factory=Faults)
-    requests_per_second: float | None = field(default=None, validator=_above_zero)
-    max_concurrent: int | None = field(default=None, validator=_not_negative)
-    retry_after: float | str | None = None
-    host: str = field(default="127.0.0.1", on_setattr=_fixed)
-    port: int = field(default=0, validator=_not_negative)
+    speed: float = field(default=60.0, validator=above_zero, on_setattr=_fixed)
+    seed: int = field(default=1, validator=_whole, on_setattr=_fixed)
+    slots: int = field(default=100, validator=count, on_setattr=_fixed)
+    sigma: float = field(default=0.35, validator=amount, on_setattr=_fixed)
+    credits: float | None = field(default=None, validator=if_given(amount))
+    faults: Faults = field(factory=Faults, validator=_faults)
+    requests_per_second: float | None = field(default=None, validator=if_given(above_zero))
+    max_concurrent: int | None = field(default=None, validator=if_given(times))
+    retry_after: float | str | None = field(default=None, validator=if_given(_wait))
+    host: str = field(default="127.0.0.1", validator=_text, on_setattr=_fixed)
+    port: int = field(default=0, validator=_port)
     prefix: str = field(default="", validator=_path, on_setattr=_fixed)
-    api_key: str = field(default=Factory(_made_up_key, takes_self=True), on_setattr=_fixed)
-    id_style: IdStyle | None = field(default=None, on_setattr=_fixed)
-    legacy_words: bool = field(default=False, on_setattr=_fixed)
-    other_models: frozenset[str] = field(default=frozenset[str](), converter=_ids, on_setattr=_fixed)
-    file_size: int | None = field(default=None, validator=_not_negative, on_setattr=_fixed)
-    clock: Callable[[], float] = field(default=monotonic, on_setattr=_fixed)
-    url_lifetime: float = field(default=86_400.0, validator=_above_zero, on_setattr=_fixed)
+    api_key: str = field(default=Factory(_made_up_key, takes_self=True), validator=_key, on_setattr=_fixed)
+    id_style: IdStyle | None = field(default=None, validator=if_given(_style), on_setattr=_fixed)
+    legacy_words: bool = field(default=False, validator=flag, on_setattr=_fixed)
+    other_models: frozenset[str] = field(default=frozenset[str](), converter=_ids, validator=_names, on_setattr=_fixed)
+    file_size: int | None = field(default=None, validator=if_given(times), on_setattr=_fixed)
+    clock: Callable[[], float] = field(default=monotonic, validator=_clock, on_setattr=_fixed)
+    url_lifetime: float = field(default=86_400.0, validator=above_zero, on_setattr=_fixed)

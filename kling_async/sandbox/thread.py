@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyio.from_thread import start_blocking_portal
 
+from kling_async.api.arguments import bad_setting
 from kling_async.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class SandboxThread:
     """
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
+        if not (sandbox is None or isinstance(sandbox, Sandbox)):
+            raise bad_setting("sandbox", sandbox, "None or a Sandbox")
         self._sandbox = sandbox if sandbox is not None else Sandbox()
         self._running = ExitStack()
 

@@ -18,6 +18,7 @@ from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
 from attrs import frozen
 from yarl import URL
 
+from kling_async.api.arguments import checked_api_key
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import is_about
 from kling_async.errors import (
@@ -88,7 +89,7 @@ class HttpTransport:
         user_agent: str | None = None,
         body_cap: int = _BODY_CAP,
     ) -> None:
-        self._key = _checked_key(api_key)
+        self._key = checked_api_key(api_key)
         self._credentials = {"Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
         self._base = checked_base_url(base_url)
@@ -437,14 +438,6 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
         pieces += decoder.feed(await response.content.readany())
     decoder.finish()
     return b"".join(pieces)  # mostly of one
-
-
-def _checked_key(key: str) -> str:
-    if not key.strip():
-        raise ConfigurationError("the API key is empty")
-    if not is_plain(key):
-        raise ConfigurationError("the API key holds a space, a line break or a character that no key has")
-    return key
 
 
 @cache

@@ -6,6 +6,7 @@ import string
 from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from kling_async.api.reprs import cut
 from kling_async.errors import ConfigurationError, TransportError
 
 __all__ = ["bare", "checked_base_url", "checked_file_url", "is_plain", "unusable"]
@@ -19,7 +20,7 @@ def checked_base_url(base_url: str) -> str:
         raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
     if not _is_safe(parts):
         shown = f"{parts.scheme}://{parts.hostname}"
-        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {shown}")
+        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {cut(shown)}")
     return base.rstrip("/")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+from samples import data_uri_for
 
 from kling_async.api.catalogue import Kind, Model, models
 from kling_async.api.fields import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
 from kling_async.api.requests import Request, request_class
 from kling_async.api.rules import SCENES_OF_ONE, SCENES_OF_TWO
 
-urls = st.sampled_from(["https://host.example/a.png", "http://10.0.0.1:8080/b?c=d", "data:image/png;base64,aGk="])
+URLS = ("https://host.example/a.png", "http://10.0.0.1:8080/b?c=d")
 
 
 def fitting(spec: Spec) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one short branch for each spec
@@ -21,8 +22,8 @@ def fitting(spec: Spec) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - one 
             return st.sampled_from(choices)
         case Text(longest=longest):
             return st.text(min_size=1, max_size=min(longest or 20, 20)).filter(str.strip)
-        case Url():
-            return urls
+        case Url(file=file):
+            return st.sampled_from([*URLS, data_uri_for(file)])
         case Integer(choices=choices) if choices:
             return st.sampled_from(choices)
         case Integer(least=least, most=most):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bodies import together
+from samples import data_uri_for
 
 from kling_async.api.fields import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url, join
 
@@ -82,8 +83,10 @@ def most(spec: Spec, *, brief: bool) -> Any:  # noqa: PLR0911 - one short branch
             return most(options[-1], brief=brief)
         case Object(fields=fields):
             return {name: most(part.spec, brief=brief) for name, part in fields.items()}
+        case Url(file=file):
+            return data_uri_for(file)
         case _:
-            return "data:image/png;base64,aGk="
+            raise AssertionError(spec)
 
 
 def _broken(spec: Spec, value: Any) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import data_uri, png
 
 from kling_async.api.fields import (
     Field,
@@ -19,9 +20,9 @@ from kling_async.api.fields import (
     Text,
     Url,
     refusal,
-    show,
     whole,
 )
+from kling_async.api.reprs import show
 
 MEDIA = (
     "an http(s) URL, a data: URI, or a file as a Path or bytes"
@@ -55,7 +56,7 @@ TAKEN: list[tuple[Spec, Any]] = [
     (Text(longest=3), "abc"),
     (Url(), "https://host.example/a.png?b=%20c"),
     (Url(), "HTTP://host.example"),
-    (Url(), "data:image/png;base64,aGk="),
+    (Url(), data_uri(png())),
     (Integer(), -3),
     (Integer((5, 10)), "5"),
     (Integer((5, 10)), 10.0),

@@ -5,11 +5,13 @@ import io
 import json
 import os
 import sys
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
 from kling_async.cli.film import flaw
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kling_sandbox(speed=2000)
 QUICK = ("--speed", 2000)
+TURBO = "klingai/video-v3-turbo-pro-image-to-video"
 THREE = 'prompt,tag,output\nA red fox,fox,\nA red fox,,\n"Rain,\nat night",rain,beach/rain\n'
 
 
@@ -276,9 +279,11 @@ def test_what_a_batch_left_open_goes_on_with_the_next_of_its_journal(
     assert sorted(name.partition("-")[0] for name in files(tmp_path / "videos")) == ["first", "second"]
 
 
-def test_a_row_refused_at_its_turn_fails_alone(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
-    with (tmp_path / "a.png").open("wb") as large:
-        large.truncate(60 * 1024 * 1024)  # which nobody looks at before its turn
+def test_a_row_refused_at_its_turn_fails_alone(
+    kling: Kling, vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    monkeypatch.setattr("kling_async.cli.rows.check_files", lambda _: None)  # as if it were one when it was looked at
     text = '{"prompt": "a"}\n{"prompt": "b", "image_url": "a.png", "tag": "t"}\n'
     done = kling("batch", write(tmp_path, "batch.jsonl", text), *QUICK, "--json")
     assert done.code == 1
@@ -286,6 +291,51 @@ def test_a_row_refused_at_its_turn_fails_alone(kling: Kling, vendor: Sandbox, tm
     assert (refused["tag"], refused["error"]["type"]) == ("t", "InvalidRequest")
     assert "line 2 (t): InvalidRequest: image_url is " in done.err
     assert len(vendor.ledger.purchases) == 1
+
+
+def test_bad_files_are_told_by_their_lines_before_anything_is_bought(
+    kling: Kling, vendor: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "good.png").write_bytes(png())
+    (tmp_path / "heic.jpg").write_bytes(boxed(b"heic"))
+    (tmp_path / "page.jpg").write_text("<!doctype html>")
+    (tmp_path / "small.jpg").write_bytes(jpeg(200, 200))
+    images = [
+        ("good.png", None),
+        ("heic.jpg", "image_url is '{}/heic.jpg' (HEIC, 24 bytes); allowed: "),
+        ("page.jpg", "image_url is '{}/page.jpg' (HTML, 15 bytes); allowed: "),
+        ("small.jpg", "image_url is '{}/small.jpg' (JPEG of 200 x 200 pixels, 53 bytes); allowed: "),
+        ("none.jpg", "image_url: {}/none.jpg: there is no such file"),
+        ("a\0b.jpg", "image_url is 'a\\x00b.jpg'; allowed: "),
+        ("\ud800.jpg", "image_url is "),
+        ("data:image/png;base64,", "image_url is <data:image/png;base64,… of 0 bytes>; allowed: "),
+        ("data:text/plain,hello", "image_url is <data:text/plain,… of 5 bytes>; allowed: "),
+        (data_uri(png())[:-2], "image_url is <data:image/png;base64,… of no whole base64>; allowed: "),
+        (
+            b64encode(jpeg(size=2_000_000)).decode(),
+            "image_url is <JPEG in base64 without data:image/jpeg;base64, before it>; allowed: ",
+        ),
+        ("A" * 2_700_000, f"image_url is '{'A' * 37}...{'A' * 38}'; allowed: "),
+    ]
+    rows = [json.dumps({"prompt": "a", "image_url": image, "model": TURBO}) for image, _ in images]
+    done = kling("batch", write(tmp_path, "batch.jsonl", "\n".join(rows)), *QUICK)
+    assert (done.code, done.out, vendor.ledger.submits) == (2, "", ())
+    told = done.err.splitlines()
+    assert told[-1] == "Nothing was submitted."
+    assert len(told) == len(images)
+    for line, (number, (_, reason)) in zip(told, list(enumerate(images, start=1))[1:], strict=False):
+        assert line.startswith(f"batch.jsonl, line {number}: {str(reason).format(tmp_path)}")
+        assert len(line) < 700
+    assert not (tmp_path / "batch.db").exists()
+
+
+def test_a_rehearsal_looks_into_files_too(kling: Kling, tmp_path: Path) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    write(tmp_path, text="prompt,image_url\na,page.jpg\n")
+    for arguments in (("batch", "batch.csv", "--dry-run"), ("cost", "batch.csv"), ("generate", "--image", "page.jpg")):
+        done = kling(*arguments, "--sandbox")
+        assert done.code == 2
+        assert "page.jpg' (HTML, 6 bytes); allowed: " in done.err
 
 
 def test_a_video_that_cannot_be_downloaded_is_fetched_later(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_a_demo_that_lost_a_video_says_which_and_why_and_fails(tmp_path: Path) -
 def test_a_folder_that_cannot_be_made_fails_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     done = run("demo", "-o", "out", cwd=tmp_path)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-    assert done.stderr.startswith("kling-async: out: ")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith("kling-async: the folder out cannot be used: ")
 
 
 @SIGNALS

@@ -54,7 +54,7 @@ def test_files_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
     assert list(missing(paths)) == [
         ("a", f"{tmp_path / 'none.jpg'}: there is no such file"),
         ("b", f"{tmp_path / 'empty.jpg'}: it is empty"),
-        ("c", f"{tmp_path}: there is no such file"),
+        ("c", f"{tmp_path}: it is a folder"),
     ]
 
 

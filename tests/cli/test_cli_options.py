@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import ConfigurationError, Limits, Polling, Reconciliation, Timeouts
+from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
 from kling_async.cli.connect import has_key, read_key, scaled
 from kling_async.cli.options import Connection, Running
 from kling_async.cli.phrases import command, reason
@@ -67,12 +67,53 @@ def test_at_a_sandbox_waits_are_shorter_and_a_rate_that_was_asked_for_stays() ->
 
 
 def test_the_key_is_the_environments_or_a_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf from-a-file \r\nand more")
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbf from-a-file \r\n")
     monkeypatch.setenv("AIML_API_KEY", "second")
     assert read_key(None) == "second"
     monkeypatch.setenv("AIMLAPI_API_KEY", "first")
     assert read_key(None) == "first"
     assert read_key(tmp_path / "key") == "from-a-file"
+
+
+NO_KEYS = {
+    "'k3y'": "is in quotes",
+    '"k3y"': "is in quotes",
+    "AIMLAPI_API_KEY=k3y": "is a setting, NAME=value",
+    "k3y#mine": "holds a comment",
+    "k3y\nand more": "holds 3 words",
+    "# mine\nk3y": "holds 3 words",
+    "export AIMLAPI_API_KEY=k3y": "holds 2 words",
+    "Bearer k3y": "holds 2 words",
+    "k3yé": "a character that no key has",
+}
+
+
+@pytest.mark.parametrize(("text", "told"), NO_KEYS.items())
+def test_a_file_that_holds_more_than_a_key_is_noticed_and_not_shown(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        read_key(path)
+    assert str(path) in str(caught.value)
+    assert "k3y" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("text", ["k3y", "k3y\r\n"])
+def test_a_key_in_utf_16_is_noticed(text: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(text, encoding=encoding, newline="")
+    with pytest.raises(ConfigurationError, match="UTF-16"):
+        read_key(path)
+
+
+@pytest.mark.parametrize("key", ["'k3y'", "AIMLAPI_API_KEY=k3y", "k3y # mine", "\ufeffk3y", "k3y\n"])
+def test_a_key_in_the_environment_is_judged_too(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIMLAPI_API_KEY", key)
+    for ask in (lambda: read_key(None), KlingSession):
+        with pytest.raises(ConfigurationError, match="the API key") as caught:
+            ask()
+        assert "k3y" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n"])

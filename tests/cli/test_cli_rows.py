@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import png
 
 from kling_async import Kind, to_dict
 from kling_async.cli.names import refusal_of
@@ -120,7 +121,7 @@ def test_a_key_stays_when_the_folder_moves_and_the_file_is_found_there(tmp_path:
     keys = set[str]()
     for folder in (tmp_path / "here", tmp_path / "there"):
         folder.mkdir()
-        (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        (folder / "a.png").write_bytes(png())
         (row,) = read({"image_url": "a.png", "prompt": "a"}, base=folder)
         keys.add(row.key)
         assert to_dict(row.request)["image_url"] == (folder / "a.png").as_uri()

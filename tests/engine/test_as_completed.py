@@ -366,7 +366,7 @@ async def test_what_a_plain_source_raises_comes_last() -> None:
 async def test_an_item_that_is_no_request_comes_out_as_an_error_after_the_jobs_before_it(item: Any) -> None:
     came = []
     async with session(ScriptedVendor()) as kling:
-        with pytest.raises(TypeError, match="requests and jobs"):
+        with pytest.raises(InvalidRequest, match="requests and jobs"):
             async for job in kling.as_completed([prompt(), item, prompt()]):
                 came.append(job.generation_id)
 
@@ -377,7 +377,7 @@ async def test_an_item_that_is_no_request_comes_out_as_an_error_after_the_jobs_b
 @virtual
 async def test_what_is_no_source_is_refused_at_the_call(source: Any) -> None:
     async with session(ScriptedVendor()) as kling:
-        with pytest.raises(TypeError, match="iterable"):
+        with pytest.raises(InvalidRequest, match="iterable"):
             kling.as_completed(source)
 
 

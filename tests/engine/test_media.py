@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from samples import SAMPLES, jpeg, png
+from samples import SAMPLES, boxed, jpeg, png
 from scripted import ScriptedVendor, answer, promptly
 
 from kling_async import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio
 
 V3 = "klingai/video-v3-pro-image-to-video"
+TURBO = "klingai/video-v3-turbo-pro-image-to-video"
 
 
 @pytest.fixture
@@ -179,6 +180,53 @@ async def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> Non
     assert "at most 5 MB" in str(error)
 
 
+NOT_TAKEN = [
+    ("cat.jpg", boxed(b"heic"), "cat.jpg' (HEIC, 24 bytes); allowed: an http(s) URL"),
+    ("cat.png", b"<!DOCTYPE html><p>gone", "cat.png' (HTML, 22 bytes); allowed: an http(s) URL"),
+    ("cat.jpg", jpeg(20, 480), "cat.jpg' (JPEG of 20 x 480 pixels, 53 bytes); allowed: an http(s) URL"),
+    ("cat.png", png()[:20], "cat.png' (PNG, 20 bytes); allowed: an http(s) URL"),
+    ("cat.png", b"GIF89a" + bytes(2**20), "cat.png' (GIF, 1,048,582 bytes); allowed: an http(s) URL"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "told"), NOT_TAKEN)
+async def test_a_file_that_is_not_what_it_is_called_is_refused(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    put(tmp_path / name, content)
+    error = refusal(ImageToVideo(tmp_path / name, model=TURBO, prompt="a"))
+    assert error.field == "image_url"
+    assert told in str(error)
+
+
+async def test_every_bad_file_of_a_request_is_told(tmp_path: Path, cat: Path) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    error = refusal(
+        ImageToVideo(tmp_path / "page.jpg", model=V3, elements=[Element([cat, tmp_path / "none.png", b""])])
+    )
+    places = "elements.0.reference_image_urls.1", "elements.0.reference_image_urls.2", "image_url"
+    assert tuple(problem.field for problem in error.problems) == places
+
+
+async def test_of_a_file_no_more_is_read_than_tells_what_it_is(cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cat.open("r+b") as file:
+        file.truncate(40 * 2**20)
+    read: list[int] = []
+    read_content = media._content
+
+    def watched(path: str, most: int, name: str) -> bytes:
+        read.append(most)
+        return read_content(path, most, name)
+
+    monkeypatch.setattr(media, "_content", watched)
+    check_files(ImageToVideo(cat))
+    assert read == [2**16]
+    content = jpeg(before=(b"\xff\xe1\xff\xff" + bytes(0xFFFD)) * 3)  # as cameras write it
+    put(cat, content)
+    check_files(ImageToVideo(cat))
+    assert read == [2**16, 2**16, len(content)]
+
+
 async def test_relative_paths_are_held_on_to(tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     request = anchored(ImageToVideo(Path(cat.name), tail_image_url=png()))
@@ -194,22 +242,23 @@ async def test_nothing_is_sent_or_queued_for_a_bad_file(tmp_path: Path) -> None:
     vendor = ScriptedVendor()
     (tmp_path / "notes.png").write_text("not an image")
     async with promptly(vendor) as kling:
-        for bad in (tmp_path / "none.png", tmp_path, Path("cat.txt"), b"", b"?"):
+        for bad in (tmp_path / "none.png", tmp_path / "notes.png", tmp_path, Path("cat.txt"), b"", b"?"):
             with pytest.raises(InvalidRequest, match="image_url"):
                 kling.submit(ImageToVideo(bad))
         assert not kling.pending
     assert vendor.requests == []
 
 
-async def test_a_file_with_wrong_content_fails_its_job_alone(tmp_path: Path, cat: Path) -> None:
-    (tmp_path / "page.png").write_text("<html>not found</html>")
+async def test_a_file_whose_content_went_wrong_fails_its_job_alone(tmp_path: Path, cat: Path) -> None:
+    put(tmp_path / "page.png", png())
     vendor = ScriptedVendor(takes=0.0)
     async with promptly(vendor) as kling:
         bad, good = kling.submit(ImageToVideo(tmp_path / "page.png"), key="bad"), kling.submit(ImageToVideo(cat))
+        (tmp_path / "page.png").write_text("<html>not found</html>")
         error = await outcome(bad)
         assert isinstance(error, InvalidRequest)
         assert (error.key, error.field, error.polls) == ("bad", "image_url", 0)
-        assert "page.png' (22 bytes); allowed:" in str(error)
+        assert "page.png' (HTML, 22 bytes); allowed:" in str(error)
         assert (bad.state, bad.submitted_at) == (State.QUEUED, None)
         assert await outcome(good) == "g1"
     assert vendor.submits == 1
@@ -217,10 +266,12 @@ async def test_a_file_with_wrong_content_fails_its_job_alone(tmp_path: Path, cat
 
 async def test_a_job_whose_file_came_right_goes_on_under_its_key(tmp_path: Path) -> None:
     path = tmp_path / "cat.png"
-    path.write_text("not yet")
+    path.write_bytes(png())
     journal = MemoryJournal()
     async with promptly(journal=journal) as kling:
-        assert isinstance(await outcome(kling.submit(ImageToVideo(path), key="k")), InvalidRequest)
+        job = kling.submit(ImageToVideo(path), key="k")
+        path.write_text("not yet")
+        assert isinstance(await outcome(job), InvalidRequest)
         path.write_bytes(png())
         assert await outcome(kling.submit(ImageToVideo(path), key="k")) == "g1"
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 from fault_vendor import FOR_EVER, held, is_silent, sells, sold, tells_how_far_it_is
+from samples import boxed, data_uri, jpeg, png
 from scripted import prompt
 
-from kling_async import JobAbandoned, SessionClosed, State
+from kling_async import ImageToVideo, InvalidRequest, JobAbandoned, SessionClosed, State
 
 if TYPE_CHECKING:
     from fault_case import Case
@@ -164,3 +166,17 @@ async def test_fault_35_a_cancelled_program_leaves_every_job_where_it_stood(case
         async with case.session() as kling:
             await asyncio.gather(*kling.pending)
     assert len(case.vendor.posts) == 2
+
+
+async def test_files_that_are_not_what_they_are_called_are_refused_and_nothing_is_sold_for_them(case: Case) -> None:
+    contents = {"good.jpg": jpeg(), "heic.jpg": boxed(b"heic"), "page.jpg": b"<!doctype html>", "cut.png": png()[:20]}
+    for name, content in contents.items():
+        (case.folder / name).write_bytes(content)
+    bad = [data_uri(png())[:-1], "data:image/png;base64,", "data:text/plain,a", b64encode(png(size=90)).decode()]
+    async with case, case.session() as kling:
+        for image in (*(case.folder / name for name in contents if name != "good.jpg"), *bad):
+            with pytest.raises(InvalidRequest, match="image_url"):
+                kling.submit(ImageToVideo(image))
+        assert not kling.pending
+        await kling.submit(ImageToVideo(case.folder / "good.jpg"))
+    assert len(case.vendor.sales) == len(case.vendor.posts) == 1

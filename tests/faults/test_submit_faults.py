@@ -26,6 +26,7 @@ from fault_vendor import (
     then_closes,
 )
 from loopback import UNTRUSTED_CERTIFICATE, read_request
+from samples import data_uri, png
 from scripted import prompt
 
 from kling_async import (
@@ -140,7 +141,7 @@ async def test_fault_04_a_reset_amid_the_request_is_reported_and_not_sent_again(
 
     async with case, case.session() as kling:
         case.vendor.server.read = tears
-        job = kling.submit(ImageToVideo("data:image/png;base64," + "A" * 20_000_000, prompt="it waves"))
+        job = kling.submit(ImageToVideo(data_uri(png(size=15_000_000)), prompt="it waves"))
         with pytest.raises(SubmissionUncertain) as caught:
             await job
         assert caught.value.client_request_id in str(caught.value)

@@ -67,7 +67,7 @@ def test_a_rate_outside_0_to_1_is_refused(rate: float) -> None:
 
 
 def test_what_is_no_trigger_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="not a rate"):
+    with pytest.raises(ConfigurationError, match="slow is None; it takes a rate"):
         Faults(slow=None)
 
 

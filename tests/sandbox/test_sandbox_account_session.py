@@ -64,7 +64,7 @@ async def test_the_vendors_refusals_come_as_errors() -> None:
             with pytest.raises(BadRequest, match="92 days"):
                 await kling.usage("93d")
             with pytest.raises(BadRequest):
-                await anext(kling.transactions(direction="SIDEWAYS"))
+                await anext(kling.transactions(type="SIDEWAYS"))
         async with sandbox.session(api_key="wrong-key") as kling:
             with pytest.raises(AuthenticationError) as caught:
                 await kling.balance()

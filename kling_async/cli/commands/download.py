@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from kling_async import ConfigurationError
+from kling_async.api.reprs import cut
 from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
+from kling_async.cli.files import checked_folder, flaw_of
 from kling_async.cli.interrupts import exit_of, run
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
 from kling_async.cli.phrases import command
@@ -40,6 +43,9 @@ def download(  # noqa: D417 - what commands share is described once, in options
     Args:
         what: A generation's id, or a journal's file.
     """
+    checked_folder(output)
+    if os.path.lexists(what) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
+        raise ConfigurationError(f"{cut(what)} is no journal: {flaw_of(Path(what))}")
     terminal = Terminal(as_json=as_json)
     again = command("download", what, "-o", output, *connection.words())
     if not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names

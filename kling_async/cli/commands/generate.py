@@ -11,8 +11,9 @@ from kling_async import KlingError, State
 from kling_async.cli.connect import connected
 from kling_async.cli.exits import Exit
 from kling_async.cli.facts import job_facts
+from kling_async.cli.files import made_folder
 from kling_async.cli.interrupts import exit_of, run, told
-from kling_async.cli.names import free, make_writable, usual_name
+from kling_async.cli.names import free, usual_name
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
 from kling_async.cli.phrases import command, reason
 from kling_async.cli.progress import progress
@@ -20,6 +21,7 @@ from kling_async.cli.recorded import discard_if_passing, passing_journal
 from kling_async.cli.rows import read_request
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.wishes import WISHES, Wishes
+from kling_async.engine.media import check_files
 
 if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Request
@@ -50,6 +52,7 @@ def generate(  # noqa: D417 - what commands share is described once, in options
     """
     request = read_request(wishes.cells() | {"prompt": prompt})
     request.check()
+    check_files(request)
     journal = None if connection.sandbox else passing_journal(output)  # a sandbox is gone when this ends
     return _Generation(request, output, connection, Terminal(as_json=as_json), journal).run()
 
@@ -67,7 +70,7 @@ class _Generation:
     path: Path | None = None
 
     def run(self) -> Exit:
-        make_writable(self.output)
+        made_folder(self.output)
         try:
             return run(self._make(), self._say_last_words)
         except KeyboardInterrupt as interrupt:

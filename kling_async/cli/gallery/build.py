@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from attrs import frozen
 
@@ -15,9 +15,6 @@ from kling_async.cli.gallery.page import render
 from kling_async.cli.gallery.sheet import Sheet
 from kling_async.cli.gallery.source import read_entries
 from kling_async.cli.gallery.texts import visible
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Gallery", "build"]
 
@@ -52,10 +49,10 @@ def build(source: Path, folder: Path, *, now: float) -> Gallery:
         OSError: Something cannot be read or written.
     """
     entries = read_entries(source)
-    place = Folder(folder.resolve())
+    place = Folder(Path(os.path.realpath(folder)))
     place.plan(entry.footage.path for entry in entries if entry.footage is not None)
     command_source = None if source.is_dir() else visible(_quoted(str(source)))
-    sheet = Sheet(visible(source.resolve().name), command_source, entries, place.links, now)
+    sheet = Sheet(visible(Path(os.path.realpath(source)).name), command_source, entries, place.links, now)
     place.write(render(sheet))
     return Gallery(folder / PAGE, sheet)
 

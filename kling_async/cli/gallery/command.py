@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async.cli.figures import count
+from kling_async.cli.files import checked_folder
 from kling_async.cli.gallery.build import build
 from kling_async.cli.terminal import Terminal
 
@@ -31,7 +33,9 @@ def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("
             Files in it that no gallery wrote are left alone.
     """
     terminal = Terminal()
-    made = build(source, output or Path(f"{source.resolve().stem or 'videos'}-gallery"), now=time())
+    folder = output or Path(f"{Path(os.path.realpath(source)).stem or 'videos'}-gallery")
+    checked_folder(folder)
+    made = build(source, folder, now=time())
     for line in advice(made.sheet):
         terminal.say(line, "yellow")
     terminal.say(", ".join(f"{figure} {what}" for figure, what in made.sheet.totals))

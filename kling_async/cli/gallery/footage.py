@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ def look_at(path: Path) -> Footage:
     Raises:
         OSError: It cannot be read.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(ENOENT, "there is no such file", str(path))
     size, shape = path.stat().st_size, measure(path)
     if shape is None:
         return Footage(path, size)
@@ -66,7 +69,7 @@ def videos(folder: Path) -> Iterator[Path]:
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _fail(error: OSError) -> None:

@@ -22,7 +22,8 @@ _OURS = re.compile(rf"{re.escape(PAGE)}|{MEDIA}/(?!\.)[^/\\:]+")
 def read_manifest(folder: Path) -> frozenset[str]:
     """The files that a gallery wrote into this folder, relative and with slashes; none if there is no gallery."""
     try:
-        names = json.loads((folder / MANIFEST).read_bytes())["files"]
+        file = folder / MANIFEST
+        names = json.loads(file.read_bytes() if file.is_file() else b"")["files"]  # a pipe would be waited for
     except (OSError, ValueError, TypeError, LookupError):
         return frozenset()
     listed = cast("list[object]", names) if isinstance(names, list) else []

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 from kling_async import read_journal
 from kling_async.cli.gallery.entry import Entry, Outcome
 from kling_async.cli.gallery.footage import look_at, videos
 from kling_async.cli.gallery.records import entry_of
 from kling_async.cli.gallery.texts import visible
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["read_entries"]
 
@@ -25,7 +23,7 @@ def read_entries(source: Path) -> list[Entry]:
     """
     if source.is_dir():
         return [_entry_of(path, source) for path in videos(source)]
-    beside = source.resolve().parent
+    beside = Path(os.path.realpath(source)).parent
     return [entry_of(record, beside) for record in read_journal(source).records()]
 
 

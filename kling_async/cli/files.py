@@ -1,0 +1,126 @@
+"""Files and folders that a command names, however strange: what is wrong is told at once, and nothing is waited for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from stat import S_ISDIR, S_ISFIFO, S_ISREG
+from tempfile import TemporaryFile
+
+from kling_async import ConfigurationError
+from kling_async.api.reprs import cut
+
+__all__ = ["checked_folder", "flaw_of", "here", "made_folder", "read_file", "read_stdin"]
+
+_NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # which Windows has not, nor pipes in folders
+_PROBE = 64 * 1024  # bytes
+_BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has
+
+
+def flaw_of(path: Path) -> str:
+    """Why this is no file to send, in words; empty if it is one."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        return _reason(error)
+    if not S_ISREG(status.st_mode):
+        return "it is a folder" if S_ISDIR(status.st_mode) else "it is no file, but a pipe or a device"
+    return "" if status.st_size else "it is empty"
+
+
+def here() -> Path:
+    """The current folder.
+
+    Raises:
+        ConfigurationError: It is gone.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError("the current folder is gone; change to another") from error
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """The content of a file, or of a pipe that somebody writes to, such as a shell's ``<(command)``.
+
+    Args:
+        path: Where it is.
+        what: What it is to hold, for messages.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not (S_ISREG(mode) or S_ISFIFO(mode)):
+            raise _unusable(what, path, "it is a folder" if S_ISDIR(mode) else "it is no file, but a device")
+        # A pipe that nobody writes to would be waited for.
+        with open(os.open(path, os.O_RDONLY | _NON_BLOCKING | _BINARY), "rb", buffering=0) as opened:  # noqa: PTH123 - a descriptor
+            content = opened.read(1)
+            if content == b"" and S_ISFIFO(mode):
+                raise _unusable(what, path, "it is a pipe that nobody writes to")
+            os.set_blocking(opened.fileno(), True)
+            return (content or b"") + opened.readall()
+    except (OSError, ValueError) as error:
+        raise _unusable(what, path, _reason(error)) from error
+
+
+def read_stdin() -> bytes:
+    """All of standard input.
+
+    Raises:
+        ConfigurationError: It is closed, or cannot be read.
+    """
+    if sys.stdin is None:
+        raise ConfigurationError("standard input is closed")
+    try:
+        return sys.stdin.buffer.read()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"standard input cannot be read: {_reason(error)}") from error
+
+
+def checked_folder(path: Path) -> None:
+    """See that files can be written to a folder, or that it can be made; nothing is changed.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # which says of most names that there can be no such folder
+        there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+        mode = there.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _unusable("the folder", path, _reason(error)) from error
+    if not S_ISDIR(mode):
+        raise _unusable("the folder", path, f"{cut(str(there))} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unusable("the folder", path, f"{cut(str(there))} cannot be written to")
+
+
+def made_folder(path: Path) -> None:
+    """Make a folder to write to, if there is none, and see that a file can be written there.
+
+    Raises:
+        ConfigurationError: It cannot be had, or nothing can be written to it, as where the disk is full.
+    """
+    checked_folder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path, prefix=".") as probe:
+            probe.write(bytes(_PROBE))
+            probe.flush()
+    except OSError as error:
+        raise _unusable("the folder", path, _reason(error)) from error
+
+
+def _unusable(what: str, path: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"{what} {cut(str(path))} cannot be used: {reason}")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or cut(str(error))
