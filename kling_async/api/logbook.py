@@ -109,7 +109,7 @@ def read_logbook(response: HttpResponse, offset: int = 0) -> LogbookPage:
     total = amount(pagination.get("total"))
     follows = total is not None and total > offset + len(rows)
     return LogbookPage(
-        rows=tuple(map(_read_row, filter(is_object, rows))),
+        rows=tuple(map(_read_entry, filter(is_object, rows))),
         size=len(rows),
         has_more=bool(rows) and (pagination.get("has_more") is True or follows),
         sound=all(map(_is_readable, rows)) and _agrees(pagination, offset, len(rows), total),
@@ -140,7 +140,7 @@ def _sent_at(response: HttpResponse) -> datetime | None:
         return None
 
 
-def _read_row(row: dict[str, Any]) -> LogEntry:
+def _read_entry(row: dict[str, Any]) -> LogEntry:
     cost, tokens = row.get("cost"), row.get("tokens")
     charged: Mapping[str, Any] = cost if is_object(cost) else {}
     return LogEntry(

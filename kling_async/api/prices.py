@@ -74,7 +74,7 @@ def read_pricing(block: object) -> Pricing | None:
     return Pricing(
         kind=kind,
         rates=tuple(rate for rate in rates if rate is not None),
-        dimensions=tuple(_texts(dimensions)),
+        dimensions=tuple(_strings(dimensions)),
         currency=text(block.get("currency")),
         is_whole=None not in rates,
         raw=block,
@@ -92,5 +92,5 @@ def _read_rate(entry: object, block: Mapping[str, Any]) -> Rate | None:
     return Rate(price, per, unit, text(entry.get("measure")), when)
 
 
-def _texts(values: object) -> Iterable[str]:
+def _strings(values: object) -> Iterable[str]:
     return [value for value in values if isinstance(value, str)] if is_list(values) else []

@@ -21,11 +21,11 @@ from kling_async.api.plain import JSON, field_names, is_json, is_mapping
 
 __all__ = ["structure"]
 
-_T = TypeVar("_T")
+_V = TypeVar("_V")
 _Hook = Callable[[object, object], Any]
 
 
-def structure(data: object, cls: type[_T]) -> _T:
+def structure(data: object, cls: type[_V]) -> _V:
     """The value of this class that plain data describes.
 
     Raises:

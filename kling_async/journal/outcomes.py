@@ -38,7 +38,7 @@ def write_error(error: KlingError) -> str:
 
     An outcome is never lost for a detail: an attribute that is not JSON is kept as its repr.
     """
-    attributes = {name: _as_json(value) for name, value in vars(error).items()}
+    attributes = {name: _as_json_data(value) for name, value in vars(error).items()}
     return json.dumps({"class": type(error).__name__, "attributes": attributes})
 
 
@@ -63,7 +63,7 @@ _CLASSES: dict[str, Callable[[str], KlingError]] = {
 }
 
 
-def _as_json(value: object) -> object:
+def _as_json_data(value: object) -> object:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):

@@ -16,7 +16,7 @@ __all__ = ["as_data", "from_data"]
 
 _VERSION: Final = 1
 _GRID: Final = [FIRST, RATIO, BINS]
-_MOST: Final = 1e12  # beyond any count of generations or of their lives
+_LARGEST: Final = 1e12  # beyond any count of generations or of their lives
 
 
 def as_data(experience: Experience) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def _amounts(value: object, where: str, least: float = 0.0) -> list[float]:
 
 
 def _amount(value: object, where: str, least: float = 0.0) -> float:
-    if not is_number(value) or not least <= value <= _MOST:
-        raise _wrong(where, value, f"a number from {least} to {_MOST:g}")
+    if not is_number(value) or not least <= value <= _LARGEST:
+        raise _wrong(where, value, f"a number from {least} to {_LARGEST:g}")
     return float(value)
 
 
