@@ -12,12 +12,12 @@ from attrs import frozen
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
 from kling_async import Polling, Status
-from kling_async.pacing.learner import Learner
-from kling_async.pacing.rota import Rota
+from kling_async.pacing.queues import Rota
+from kling_async.pacing.tracking import Learner
 
 if TYPE_CHECKING:
     from benchmarks.figure import Size
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.tracking import Course
 
 __all__ = ["measure"]
 

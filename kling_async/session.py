@@ -42,7 +42,7 @@ from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.opening import open_journal
 from kling_async.journal.token import is_token, read_token
 from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate import Limits
+from kling_async.pacing.rate_limiter import Limits
 from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport

@@ -29,7 +29,7 @@ from kling_async import (
     TextToVideo,
     session,
 )
-from kling_async.pacing import rate
+from kling_async.pacing import rate_limiter as rate
 
 if TYPE_CHECKING:
     from benchmarks.kill.terms import Then

@@ -16,13 +16,12 @@ from attrs import define, frozen
 from benchmarks.policy.exact import outcome
 from benchmarks.policy.world import MODEL
 from kling_async.api.results import Status
-from kling_async.pacing.rota import Rota
+from kling_async.pacing.queues import Rota
 
 if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
     from benchmarks.policy.policy import Policy
-    from kling_async.pacing.course import Course
-    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.tracking import Course, Learner
 
 __all__ = ["Generation", "Vendor", "run"]
 

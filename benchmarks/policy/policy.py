@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.truth import quantile
-from kling_async.pacing.cadence import BackoffCadence, FixedCadence
-from kling_async.pacing.learned import LearnedCadence
-from kling_async.pacing.price import Price
+from kling_async.pacing.queues import Price
+from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.cadence import Cadence
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.schedules import Cadence
+    from kling_async.pacing.tracking import Course
 
 __all__ = ["BACKOFF", "FIXED", "RUNWAY", "SLEEP", "Policy", "SleepThen", "ours", "rivals"]
 

@@ -12,8 +12,7 @@ from benchmarks.policy.exact import outcome
 from benchmarks.policy.virtual import play
 from benchmarks.policy.world import MODEL
 from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, Polling, TextToVideo
-from kling_async.pacing.experience import Kind
-from kling_async.pacing.keepsake import as_data
+from kling_async.pacing.durations import Kind, as_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.policy.exact import Outcome
     from kling_async import StreamedResponse
-    from kling_async.pacing.experience import Experience
+    from kling_async.pacing.durations import Experience
 
 __all__ = ["run_session"]
 

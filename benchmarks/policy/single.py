@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.policy.exact import Survival
     from benchmarks.policy.policy import Policy
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.tracking import Learner
 
 __all__ = ["best_curve", "frontier", "in_turn", "late_at", "play", "requests_at", "value_at"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.policy.policy import Policy
     from benchmarks.policy.size import Size
-    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.tracking import Learner
 
 __all__ = ["COLD", "FIVE", "MAIN", "OPTIMUM", "TEN", "THIRTY", "WARMED", "WIDE", "WIDER", "play_singles"]
 

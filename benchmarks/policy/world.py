@@ -10,17 +10,17 @@ from attrs import frozen
 from benchmarks.policy.truth import trace
 from kling_async.api.results import Status
 from kling_async.pacing import priors
-from kling_async.pacing.experience import Experience, Kind
-from kling_async.pacing.learned import LearnedCadence
-from kling_async.pacing.learner import Learner
-from kling_async.pacing.price import PROFILES, Price
-from kling_async.pacing.table import Table
+from kling_async.pacing.durations import Experience, Kind
+from kling_async.pacing.estimator import Table
+from kling_async.pacing.queues import PROFILES, Price
+from kling_async.pacing.schedules import LearnedCadence
+from kling_async.pacing.tracking import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.tracking import Course
 
 __all__ = ["MODEL", "World"]
 

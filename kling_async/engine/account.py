@@ -31,7 +31,7 @@ from kling_async.engine.alarm import sleep_until
 from kling_async.engine.bookkeeping import bought, join
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.pacing.backoff import full_jitter
-from kling_async.pacing.rate import Gcra
+from kling_async.pacing.rate_limiter import Gcra
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping

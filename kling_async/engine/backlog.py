@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from kling_async.journal.base import State
-from kling_async.pacing.agenda import Agenda
+from kling_async.pacing.queues import Agenda
 
 if TYPE_CHECKING:
     from kling_async.engine.watch import Watch
-    from kling_async.pacing.allowance import Allowance
-    from kling_async.pacing.course import Course
-    from kling_async.pacing.rota import Rota
+    from kling_async.pacing.admission import Allowance
+    from kling_async.pacing.queues import Rota
+    from kling_async.pacing.tracking import Course
 
 __all__ = ["Backlog"]
 

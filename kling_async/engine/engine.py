@@ -26,8 +26,8 @@ from kling_async.engine.tally import Tally
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
 from kling_async.pacing.absence import PostOrder
-from kling_async.pacing.allowance import Allowance
-from kling_async.pacing.rota import Rota
+from kling_async.pacing.admission import Allowance
+from kling_async.pacing.queues import Rota
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kling_async.engine.watch import Watch
     from kling_async.journal.base import Journal
     from kling_async.pacing.polling import Polling
-    from kling_async.pacing.rate import Limits
+    from kling_async.pacing.rate_limiter import Limits
     from kling_async.pacing.reconciliation import Reconciliation
     from kling_async.transport.base import Timeouts, Transport
 
@@ -73,7 +73,7 @@ class Engine:
     ) -> None:
         # What it takes to learn is needed once a session, and not to import the package.
         from kling_async.engine.memory import Memory  # noqa: PLC0415
-        from kling_async.pacing.learner import Learner  # noqa: PLC0415
+        from kling_async.pacing.tracking import Learner  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
         self.events = Events(loop)

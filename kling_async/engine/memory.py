@@ -8,12 +8,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kling_async.errors import ConfigurationError, JournalError
-from kling_async.pacing import keepsake
+from kling_async.pacing import durations as keepsake
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
-    from kling_async.pacing.learner import Learner
     from kling_async.pacing.polling import Polling
+    from kling_async.pacing.tracking import Learner
 
 __all__ = ["Memory"]
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from kling_async.engine.roster import Roster
     from kling_async.engine.steps import Step
     from kling_async.engine.watch import Watch
-    from kling_async.pacing.learner import Forecast, Learner
     from kling_async.pacing.polling import Polling
+    from kling_async.pacing.tracking import Forecast, Learner
     from kling_async.transport.base import Transport
 
 __all__ = ["Poller"]

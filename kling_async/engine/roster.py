@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kling_async.engine.expectation import ExpectedCompletion
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
-    from kling_async.pacing.learner import Forecast
+    from kling_async.pacing.tracking import Forecast
 
 __all__ = ["Roster"]
 

@@ -29,7 +29,7 @@ from kling_async.errors import (
     copied,
 )
 from kling_async.journal.base import State
-from kling_async.pacing.agenda import Agenda
+from kling_async.pacing.queues import Agenda
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from kling_async.engine.tally import Tally
     from kling_async.engine.watch import Watch
     from kling_async.errors import GatewayError, OutOfCredits
-    from kling_async.pacing.allowance import Allowance
+    from kling_async.pacing.admission import Allowance
 
 __all__ = ["Scheduler"]
 

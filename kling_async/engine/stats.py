@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.journal.base import State
-from kling_async.pacing.experience import Phase
+from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
     from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
     from kling_async.engine.tally import Tally
-    from kling_async.pacing.allowance import Allowance
-    from kling_async.pacing.experience import Experience
+    from kling_async.pacing.admission import Allowance
+    from kling_async.pacing.durations import Experience
 
 __all__ = ["LearnedDuration", "Stats", "snapshot"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.tracking import Course
 
 __all__ = ["Milestone", "Watch"]
 

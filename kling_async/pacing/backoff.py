@@ -1,13 +1,14 @@
-"""How long to wait before trying again: doubling, capped, and spread so that many do not return at once."""
+"""How often a session may try again: an outage is met with few requests, and with no failures."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["doubled", "full_jitter"]
+__all__ = ["RetryQuota", "doubled", "full_jitter"]
 
 _LARGEST_EXPONENT = 1023  # 2.0 to any higher power overflows, long after every cap
 
@@ -23,3 +24,63 @@ def full_jitter(attempt: int, *, base: float, cap: float, rng: Random) -> float:
     The first retry is attempt 0. Drawing from the whole range spreads the victims of an outage furthest.
     """
     return rng.uniform(0.0, doubled(attempt, base=base, cap=cap))
+
+
+class RetryQuota:
+    """A bucket of retries, shared by a session's jobs: a retry takes one, any answer that is not trouble gives one.
+
+    Beyond what is given back, ``capacity`` retries go at once and ``per_second`` after that. While nothing works, a
+    session so asks ``per_second`` times a second, however many jobs wait; when things work again each success lets
+    another retry follow, so that all are on their way within seconds. What waits for its turn fails by nothing here.
+    """
+
+    __slots__ = ("_at", "_capacity", "_left", "_per_second")
+
+    def __init__(self, capacity: int = 50, per_second: float = 1.0) -> None:
+        """Begin full.
+
+        Raises:
+            ValueError: ``capacity`` is less than 1, or ``per_second`` is not finite and more than 0: retries would
+                wait for ever.
+        """
+        if not capacity >= 1:
+            raise ValueError(f"capacity is {capacity!r}; it takes 1 or more")
+        if not 0 < per_second < math.inf:
+            raise ValueError(f"per_second is {per_second!r}; it takes a finite number, more than 0")
+        self._capacity = capacity
+        self._per_second = per_second
+        self._left = float(capacity)  # as of the instant below, which lies ahead when a retry was taken in advance
+        self._at = -math.inf
+
+    def ready_at(self, now: float) -> float:
+        """The earliest instant, not before ``now``, at which a retry may go. Takes nothing.
+
+        Asked again at that instant, it answers with the same instant.
+        """
+        if self._left >= 1.0:
+            return now
+        return max(now, self._at + (1.0 - self._left) / self._per_second)
+
+    def take(self, now: float) -> float:
+        """Take the next retry, and return its instant: what ``ready_at`` says."""
+        instant = self.ready_at(now)
+        if instant > self._at:
+            self._left, self._at = self._at_hand(instant), instant
+        self._left -= 1.0
+        return instant
+
+    def succeeded(self, now: float) -> None:
+        """Something got through, a retry or not, so the vendor answers: one more retry, up to the capacity."""
+        if self._left >= self._capacity:  # as nearly always
+            return
+        if now > self._at:
+            self._left, self._at = self._at_hand(now), now
+        self._left = min(self._capacity, self._left + 1.0)
+
+    def _at_hand(self, now: float) -> float:
+        if self._left >= self._capacity:  # from the start, also
+            return self._left
+        return min(self._capacity, self._left + (now - self._at) * self._per_second)
+
+    def __repr__(self) -> str:
+        return f"<RetryQuota {self._left:.3g} of {self._capacity} left>"

@@ -27,7 +27,7 @@ of sqrt(h), has advanced by w is the same for small w, but brings up to 7 % more
 hazard turns quickly, as after early failures.
 
 *Where many generations share* R polls per second, the same argument with R as a bound gives all of them one price,
-w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.price` says what if not).
+w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.queues` says what if not).
 
 *What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
 whoever asks. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
@@ -37,9 +37,9 @@ a spread of 0.15, and 120 s with 0.35: to be 5 s late takes 12 or 24 polls, and 
 *How the hazard is learned*: what was seen is ends and time lived through, bin by bin, those still running included; an
 end between two polls is spread over what lies between (one step of expectation maximisation, Dempster, Laird and Rubin
 1977). A few ends tell which of a family of hazards is likely: how long a kind takes, how far that spreads, how many
-fail early (`kling_async.pacing.family`). Many tell where the hazard differs from the family's, ends being compared with
+fail early (`kling_async.pacing.priors`). Many tell where the hazard differs from the family's, ends being compared with
 those that were to be expected of the time lived through (the estimator of events by exposure, as actuaries have it);
-there the family weighs as much as thirty generations (`kling_async.pacing.table`).
+there the family weighs as much as thirty generations (`kling_async.pacing.estimator`).
 
 What is assumed: until they are learned, durations are lognormal around what the vendor's samples took, more or less
 wide, with a slow tail and a few early failures, all in all as wide as a spread of 0.35 makes them
@@ -52,15 +52,44 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kling_async.pacing.grid import Grid
+__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "Grid", "Hazard"]
 
-__all__ = ["Hazard"]
+FIRST: Final = 0.01  # the end of the first bin, in typical durations
+RATIO: Final = 1.05
+BINS: Final = 176  # the last one begins at about 49 typical durations, and has no end
+
+EDGES: Final = (0.0, *(FIRST * RATIO**step for step in range(BINS - 1)))
+"""Where the bins begin, in typical durations."""
+
+WIDTHS: Final = tuple(end - start for start, end in pairwise((*EDGES, EDGES[-1] * RATIO)))
+"""How long they are; the last has no end, and the width it would have."""
+
+
+class Grid:
+    """The bins of one kind of generation.
+
+    Attributes:
+        unit: The kind's typical duration, in seconds; finite, and more than 0.
+        edges: Where the bins begin, in seconds, from 0 upwards.
+        widths: How long they are.
+    """
+
+    __slots__ = ("edges", "unit", "widths")
+
+    def __init__(self, unit: float) -> None:
+        self.unit = unit
+        self.edges = tuple(edge * unit for edge in EDGES)
+        self.widths = tuple(width * unit for width in WIDTHS)
+
+    def bin(self, age: float) -> int:
+        """The number of the bin that an age of 0 s or more falls into."""
+        return bisect_right(self.edges, age) - 1
 
 
 class Hazard:

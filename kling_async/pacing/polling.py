@@ -8,10 +8,9 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.pacing.amounts import factor, share, takes
-from kling_async.pacing.cadence import BackoffCadence, FixedCadence
-from kling_async.pacing.durations import not_negative, positive, seconds
-from kling_async.pacing.price import PROFILES, Price
+from kling_async.pacing.queues import PROFILES, Price
+from kling_async.pacing.schedules import BackoffCadence, FixedCadence
+from kling_async.pacing.validators import factor, not_negative, positive, seconds, share, takes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from kling_async.pacing.cadence import Cadence
-    from kling_async.pacing.experience import Experience
+    from kling_async.pacing.durations import Experience
+    from kling_async.pacing.schedules import Cadence
 
 __all__ = ["Polling"]
 
@@ -38,7 +37,7 @@ _is_cadence = takes(_asks, "None or a cadence, as Polling.fixed makes")
 
 def _was_learned(_: object, __: Attribute[Any], value: object) -> None:
     if value is not None:
-        from kling_async.pacing.keepsake import from_data  # noqa: PLC0415 - few bring any
+        from kling_async.pacing.durations import from_data  # noqa: PLC0415 - few bring any
 
         from_data(value)
 
@@ -128,7 +127,7 @@ class Polling:
         """The cadence that goes by this price, or the one that was chosen instead."""
         if self.cadence is not None:
             return self.cadence
-        from kling_async.pacing.learned import LearnedCadence  # noqa: PLC0415 - once a session
+        from kling_async.pacing.schedules import LearnedCadence  # noqa: PLC0415 - once a session
 
         return LearnedCadence(
             price,
@@ -145,7 +144,9 @@ class Polling:
 
     def experience(self) -> Experience:
         """What is known of durations to begin with, ``learned`` included."""
-        from kling_async.pacing.experience import Experience  # noqa: PLC0415 - once a session
-        from kling_async.pacing.keepsake import from_data  # noqa: PLC0415 - once a session
+        from kling_async.pacing.durations import (
+            Experience,
+            from_data,
+        )
 
         return Experience(self.scale) if self.learned is None else from_data(self.learned, self.scale)

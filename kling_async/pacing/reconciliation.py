@@ -9,8 +9,7 @@ from attrs.converters import optional
 from attrs.validators import optional as if_given
 
 from kling_async.api.catalogue import typical_seconds
-from kling_async.pacing.amounts import factor, takes, times
-from kling_async.pacing.durations import not_negative, seconds
+from kling_async.pacing.validators import factor, not_negative, seconds, takes, times
 
 __all__ = ["Reconciliation"]
 

@@ -15,7 +15,7 @@ from kling_async.api.arguments import bad_setting
 from kling_async.api.fields import either
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.amounts import amount, takes
+from kling_async.pacing.validators import amount, takes
 
 if TYPE_CHECKING:
     from kling_async.sandbox.dice import Dice

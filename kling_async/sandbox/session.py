@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate import Limits
+from kling_async.pacing.rate_limiter import Limits
 from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.session import KlingSession
 from kling_async.transport.base import Timeouts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
-from kling_async.pacing.durations import positive, seconds
+from kling_async.pacing.validators import positive, seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -20,7 +20,7 @@ from benchmarks.policy.single import best_curve, frontier, in_turn, play, reques
 from benchmarks.policy.truth import Flat, Truth, even, quantile, trace
 from benchmarks.policy.world import World
 from kling_async.api.results import Status
-from kling_async.pacing.cadence import FixedCadence
+from kling_async.pacing.schedules import FixedCadence
 
 FIVE = Truth(330.0)
 WORLD = World({5: FIVE})

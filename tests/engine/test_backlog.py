@@ -14,11 +14,11 @@ from kling_async.api.results import Status
 from kling_async.engine.backlog import Backlog
 from kling_async.engine.watch import Watch
 from kling_async.journal.base import Record, State
-from kling_async.pacing.allowance import Allowance
-from kling_async.pacing.learner import Learner
+from kling_async.pacing.admission import Allowance
 from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate import Limits
-from kling_async.pacing.rota import Rota
+from kling_async.pacing.queues import Rota
+from kling_async.pacing.rate_limiter import Limits
+from kling_async.pacing.tracking import Learner
 
 MODEL = "made-up/model"
 POLLING = Polling.fixed(10)

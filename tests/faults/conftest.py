@@ -30,6 +30,6 @@ def case(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.M
     monkeypatch.setattr("kling_async.engine.scheduler._POST_GRACE", 0.02)
     monkeypatch.setattr("kling_async.files.download._WAIT", 0.001)
     monkeypatch.setattr("kling_async.engine.account._FIRST_WAIT", 0.01)
-    monkeypatch.setattr("kling_async.pacing.rate._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("kling_async.pacing.rate_limiter._FIRST_PAUSE", 0.01)
     caplog.set_level(logging.DEBUG)
     return Case(tmp_path, caplog)

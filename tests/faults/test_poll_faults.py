@@ -108,7 +108,7 @@ async def test_fault_17_endless_refusals_keep_a_job_until_its_time_is_over(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kling_async.engine.poller._REFUSED_GRACE", 0.1)
-    monkeypatch.setattr("kling_async.pacing.rate._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("kling_async.pacing.rate_limiter._LONGEST_PAUSE", 0.02)
     case.vendor.polls[EVERY] = stated(429, "too many requests")
     async with case, case.session(timeouts={"generation": 0.1}) as kling:
         job = kling.submit(prompt())

@@ -7,12 +7,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from kling_async.pacing import priors
-from kling_async.pacing.experience import Experience, Kind, Phase
-from kling_async.pacing.family import Family, Shape
-from kling_async.pacing.grid import BINS, Grid
-from kling_async.pacing.hazard import Hazard
-from kling_async.pacing.learner import Learner
-from kling_async.pacing.table import Table
+from kling_async.pacing.durations import Experience, Kind, Phase
+from kling_async.pacing.estimator import Table
+from kling_async.pacing.hazard import BINS, Grid, Hazard
+from kling_async.pacing.priors import Family, Shape
+from kling_async.pacing.tracking import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

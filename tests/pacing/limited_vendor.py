@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kling_async.pacing.agenda import Agenda
-from kling_async.pacing.rate import Pause
+from kling_async.pacing.queues import Agenda
+from kling_async.pacing.rate_limiter import Pause
 
 if TYPE_CHECKING:
     from random import Random
 
     from benchmarks.limits.limiters import Limiter
-    from kling_async.pacing.adaptive import AdaptiveRate
+    from kling_async.pacing.adaptive_rate import AdaptiveRate
 
 
 @define

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.adaptive import AdaptiveRate
+from kling_async.pacing.adaptive_rate import AdaptiveRate
 
 LONG_AFTER = 11.0  # seconds after a cut: past its cool-down
 

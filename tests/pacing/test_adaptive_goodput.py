@@ -9,7 +9,7 @@ import pytest
 from limited_vendor import PendingJobs
 
 from benchmarks.limits.limiters import SlidingWindow, TokenBucket
-from kling_async.pacing.adaptive import AdaptiveRate
+from kling_async.pacing.adaptive_rate import AdaptiveRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kling_async.pacing.agenda import Agenda
+from kling_async.pacing.queues import Agenda
 
 
 def test_the_earliest_comes_first_and_equals_come_in_the_order_they_went_in() -> None:

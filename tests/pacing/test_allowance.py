@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from kling_async.pacing.allowance import Allowance
-from kling_async.pacing.rate import Limits
+from kling_async.pacing.admission import Allowance
+from kling_async.pacing.rate_limiter import Limits
 
 
 def allowance(**limits: object) -> Allowance:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kling_async.pacing.gate import SubmitGate
+from kling_async.pacing.concurrency_limiter import SubmitGate
 
 
 def full_at(level: int, now: float = 10.0) -> SubmitGate:

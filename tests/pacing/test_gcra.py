@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.rate import Gcra
+from kling_async.pacing.rate_limiter import Gcra
 
 rates = st.floats(min_value=0.1, max_value=1000.0)
 bursts = st.integers(min_value=1, max_value=20)

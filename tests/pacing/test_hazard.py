@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.pacing import priors
-from kling_async.pacing.grid import BINS, Grid
-from kling_async.pacing.hazard import Hazard
+from kling_async.pacing.hazard import BINS, Grid, Hazard
 
 seeds = st.integers(min_value=0, max_value=2**32)
 ages = st.floats(min_value=0.0, max_value=1e5)

@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import Status
-from kling_async.pacing.cadence import BackoffCadence, FixedCadence
-from kling_async.pacing.experience import Kind, Phase
-from kling_async.pacing.learned import LearnedCadence
-from kling_async.pacing.price import PROFILES, Price
+from kling_async.pacing.durations import Kind, Phase
+from kling_async.pacing.queues import PROFILES, Price
+from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
 
 if TYPE_CHECKING:
-    from kling_async.pacing.course import Course
-    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.tracking import Course, Learner
 
 QUEUED, GENERATING = Status.QUEUED, Status.GENERATING
 GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred ends per second

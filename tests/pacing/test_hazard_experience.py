@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.experience import Experience, Kind, Phase
-from kling_async.pacing.grid import BINS
-from kling_async.pacing.keepsake import as_data, from_data
+from kling_async.pacing.durations import Experience, Kind, Phase, as_data, from_data
+from kling_async.pacing.hazard import BINS
 
 if TYPE_CHECKING:
-    from kling_async.pacing.table import Table
+    from kling_async.pacing.estimator import Table
 
 OTHER = "kling-video/v1.6/standard/text-to-video"
 

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.pacing import priors
-from kling_async.pacing.family import Family, Shape
-from kling_async.pacing.grid import BINS, EDGES, RATIO, WIDTHS, Grid
-from kling_async.pacing.hazard import Hazard
+from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS, Grid, Hazard
+from kling_async.pacing.priors import Family, Shape
 
 NOTHING = [0.0] * BINS
 counts = st.lists(st.floats(0.0, 50.0), min_size=BINS, max_size=BINS)

@@ -10,14 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import Status
-from kling_async.pacing.cadence import FixedCadence
-from kling_async.pacing.learned import LearnedCadence
-from kling_async.pacing.price import Price
-from kling_async.pacing.rota import Rota
+from kling_async.pacing.queues import Price, Rota
+from kling_async.pacing.schedules import FixedCadence, LearnedCadence
 
 if TYPE_CHECKING:
-    from kling_async.pacing.course import Course
-    from kling_async.pacing.learner import Learner
+    from kling_async.pacing.tracking import Course, Learner
 
 GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred ends per second
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.pacing import priors
-from kling_async.pacing.grid import BINS, Grid
-from kling_async.pacing.table import Table
+from kling_async.pacing.estimator import Table
+from kling_async.pacing.hazard import BINS, Grid
 
 anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(min_value=0.0, max_value=1e4)
 observations = st.lists(st.tuples(st.booleans(), anything, anything), max_size=60)

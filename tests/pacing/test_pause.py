@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.pacing.rate import Pause
+from kling_async.pacing.rate_limiter import Pause
 
 seeds = st.integers(min_value=0, max_value=2**32)
 instants = st.floats(min_value=0.0, max_value=1e6)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.cadence import BackoffCadence, FixedCadence
-from kling_async.pacing.keepsake import as_data
-from kling_async.pacing.learned import LearnedCadence
-from kling_async.pacing.learner import Learner
+from kling_async.pacing.durations import as_data
 from kling_async.pacing.polling import Polling
+from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
+from kling_async.pacing.tracking import Learner
 
 if TYPE_CHECKING:
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.tracking import Course
 
 MODEL = "klingai/v2.1-master-text-to-video"
 

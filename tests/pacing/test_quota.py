@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.pacing.quota import RetryQuota
+from kling_async.pacing.backoff import RetryQuota
 
 capacities = st.integers(min_value=1, max_value=20)
 speeds = st.floats(min_value=0.01, max_value=50.0)

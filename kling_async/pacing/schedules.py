@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.pacing.amounts import share
 from kling_async.pacing.backoff import doubled
-from kling_async.pacing.durations import positive, seconds
+from kling_async.pacing.validators import positive, seconds, share
 
 if TYPE_CHECKING:
-    from kling_async.pacing.course import Course
+    from kling_async.pacing.queues import Price
+    from kling_async.pacing.tracking import Course
 
-__all__ = ["BackoffCadence", "Cadence", "FixedCadence"]
+__all__ = ["BackoffCadence", "Cadence", "FixedCadence", "LearnedCadence"]
 
 
 class Cadence(Protocol):
@@ -99,3 +99,78 @@ class BackoffCadence:
     def demand(self, course: Course, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None: there is no price to set."""
         return 0.0
+
+
+_SHORTEST_GAP: Final = 0.5  # of the median time: a gap of no more is never too long
+_QUEUED_SHARE: Final = 0.2  # the same, of the median time it will take once it is taken up
+_QUEUED_WAIT: Final = 0.5  # the same, of the median of how long it will still wait
+
+
+class LearnedCadence:
+    """Goes by the learned hazard and the present price (`kling_async.pacing.hazard` has the theory).
+
+    One that was found waiting is asked about slowly, as it has to be taken up first.
+    """
+
+    __slots__ = ("_jitter", "_max_gap", "_min_gap", "_price", "_queued_gap")
+
+    def __init__(
+        self,
+        price: Price,
+        *,
+        min_gap: float = 1.0,
+        max_gap: float = 120.0,
+        queued_gap: float = 15.0,
+        jitter: float = 0.2,
+    ) -> None:
+        """Gaps are seconds from one poll of a generation to its next.
+
+        The longest is stretched as polls get scarce, is at least half of what its kind takes, and does not apply to the
+        sleep before the first poll. ``queued_gap`` is the shortest for one that waits. Jitter is a share of the price,
+        either way; that first sleep has none.
+        """
+        self._queued_gap = queued_gap
+        self._price = price
+        self._min_gap = min_gap
+        self._max_gap = max_gap
+        self._jitter = jitter
+
+    def ripe(self, course: Course) -> float:
+        """When it would be asked about at the least price."""
+        return self._after(course, self._price.least, 1.0)
+
+    def due(self, course: Course) -> float:
+        """When it is asked about at the present price; not before `ripe`."""
+        return self._after(course, self._price.now, self._price.scarcity)
+
+    def demand(self, course: Course, now: float) -> float:
+        """The root of its hazard at its present age; of one that waits, what makes its gaps as they are."""
+        if course.queued:
+            return self._price.least / self._waiting_gap(course)
+        return course.working.hazard.sqrt_hazard(max(0.0, now - course.since))
+
+    def __repr__(self) -> str:
+        return f"<LearnedCadence at {self._price}>"
+
+    def _after(self, course: Course, price: float, scarcity: float) -> float:
+        if course.held is not None:
+            at = course.held
+        else:
+            at = course.seen + max(self._min_gap, self._gap(course, price, scarcity))
+        return min(at, max(course.seen, course.latest))
+
+    def _gap(self, course: Course, price: float, scarcity: float) -> float:
+        hazard, age = course.working.hazard, course.seen - course.since
+        if not course.polls:
+            return hazard.first_poll(price)
+        stretch = 1.0 + self._jitter * course.swing
+        if course.queued:
+            gap = self._waiting_gap(course) * scarcity * stretch
+        else:
+            gap = hazard.next_poll(age, price * stretch) - age
+        return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
+
+    def _waiting_gap(self, course: Course) -> float:
+        age = course.seen - course.since
+        left = course.waiting.hazard.quantile(0.5, age) - age
+        return max(self._queued_gap, _QUEUED_SHARE * course.working.hazard.median, _QUEUED_WAIT * left)

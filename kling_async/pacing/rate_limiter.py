@@ -9,8 +9,8 @@ from attrs import define, field, fields, frozen, setters
 from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import is_number
-from kling_async.pacing.amounts import count, flag, is_rate, takes
 from kling_async.pacing.backoff import doubled
+from kling_async.pacing.validators import count, flag, is_rate, takes
 
 if TYPE_CHECKING:
     from random import Random

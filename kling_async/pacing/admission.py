@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kling_async.pacing.adaptive import AdaptiveRate
-from kling_async.pacing.gate import SubmitGate
-from kling_async.pacing.quota import RetryQuota
-from kling_async.pacing.rate import Gcra, Pause
+from kling_async.pacing.adaptive_rate import AdaptiveRate
+from kling_async.pacing.backoff import RetryQuota
+from kling_async.pacing.concurrency_limiter import SubmitGate
+from kling_async.pacing.rate_limiter import Gcra, Pause
 
 if TYPE_CHECKING:
     from random import Random
 
-    from kling_async.pacing.rate import Limits
+    from kling_async.pacing.rate_limiter import Limits
 
 __all__ = ["Allowance"]
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from kling_async.pacing.rate import Gcra
+from kling_async.pacing.rate_limiter import Gcra
 
 __all__ = ["AdaptiveRate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.pacing.rate import Pause
+from kling_async.pacing.rate_limiter import Pause
 
 if TYPE_CHECKING:
     from random import Random

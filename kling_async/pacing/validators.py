@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.arguments import bad_setting, is_count, is_number
@@ -12,7 +13,29 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-__all__ = ["above_zero", "amount", "count", "factor", "flag", "is_rate", "share", "takes", "times"]
+__all__ = [
+    "above_zero",
+    "amount",
+    "count",
+    "factor",
+    "flag",
+    "is_rate",
+    "not_negative",
+    "positive",
+    "seconds",
+    "share",
+    "takes",
+    "times",
+]
+
+
+def seconds(value: float | timedelta) -> float:
+    """A converter: a ``timedelta`` becomes its seconds. What is neither is left for the validator to refuse."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+positive = takes(lambda value: is_number(value) and value > 0, "seconds or a timedelta, more than 0 s")
+not_negative = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
 
 _SLOWEST = 0.001  # requests per second
 

@@ -8,14 +8,13 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, Final
 
-from kling_async.pacing.grid import BINS, RATIO, WIDTHS
-from kling_async.pacing.hazard import Hazard
+from kling_async.pacing.hazard import BINS, RATIO, WIDTHS, Hazard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kling_async.pacing.family import Family
-    from kling_async.pacing.grid import Grid
+    from kling_async.pacing.hazard import Grid
+    from kling_async.pacing.priors import Family
 
 __all__ = ["Table"]
 
