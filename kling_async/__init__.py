@@ -58,7 +58,7 @@ from kling_async.errors import (
 )
 from kling_async.journal.base import Journal, Record, State
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.opening import read_journal
+from kling_async.journal.open import read_journal
 from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate_limiter import Limits
 from kling_async.pacing.reconciliation import Reconciliation

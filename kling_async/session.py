@@ -39,7 +39,7 @@ from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResp
 from kling_async.files.names import safe_name
 from kling_async.journal.base import State
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.opening import open_journal
+from kling_async.journal.open import open_journal
 from kling_async.journal.token import is_token, read_token
 from kling_async.pacing.polling import Polling
 from kling_async.pacing.rate_limiter import Limits

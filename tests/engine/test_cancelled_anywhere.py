@@ -15,7 +15,7 @@ import pytest
 from scripted import ScriptedVendor, only_mine, prompt, promptly
 
 from kling_async import JournalError, State, Timeouts, read_journal
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

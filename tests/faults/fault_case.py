@@ -17,7 +17,7 @@ from fault_vendor import KEY, OTHER_KEY, FaultVendor
 from invariants import Evidence, uphold
 
 from kling_async import KlingSession, Limits, Polling, Reconciliation, Timeouts
-from kling_async.journal.reader import JournalReader
+from kling_async.journal.sqlite.reader import JournalReader
 
 if TYPE_CHECKING:
     import ssl

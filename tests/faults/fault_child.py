@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async import KlingError, KlingSession, Limits, Polling, Retrying, State, TextToVideo, Timeouts
 from kling_async.engine import downloads as downloads_module
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.pacing import reconciliation
 
 if TYPE_CHECKING:

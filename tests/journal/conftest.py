@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from kling_async.journal import file
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite import file
+from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,10 +15,10 @@ from attrs import evolve
 from records import job
 
 from kling_async.errors import KlingError
-from kling_async.journal import file
 from kling_async.journal.base import State
-from kling_async.journal.reader import JournalReader
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite import file
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async.journal.base import Journal
-    from kling_async.journal.sqlite import SQLiteJournal
+    from kling_async.journal.sqlite.journal import SQLiteJournal
 
 REQUEST = TextToVideo("a raccoon")
 GENERATION = "ce81dc29:kling-video/v2.1/master/text-to-video"

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from kling_async.errors import JournalError
-from kling_async.journal.inbox import Batch, Inbox, Read, Write
+from kling_async.journal.sqlite.write_queue import Batch, Inbox, Read, Write
 
 
 def note(number: int) -> Write:

@@ -17,12 +17,12 @@ from kling_async.api.plain import data_uri
 from kling_async.api.requests import ImageToVideo, Request
 from kling_async.errors import InvalidRequest, JournalError
 from kling_async.journal.media import put_back, set_apart, shortened
-from kling_async.journal.rows import read_row, write_row
+from kling_async.journal.sqlite.rows import read_row, write_row
 from kling_async.journal.token import read_token, write_token
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal, Record
-    from kling_async.journal.sqlite import SQLiteJournal
+    from kling_async.journal.sqlite.journal import SQLiteJournal
 
 CAT = Path("cat.png").absolute()
 URI = data_uri(png())

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from records import GENERATION, job
 
 from kling_async.journal.base import State
-from kling_async.journal.fingerprints import Fingerprints
-from kling_async.journal.newest import Newest
+from kling_async.journal.sqlite.unflushed import Fingerprints, Newest
 
 DONE = job(state=State.COMPLETED, generation_id=GENERATION)
 

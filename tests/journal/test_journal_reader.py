@@ -12,8 +12,8 @@ from records import job
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import State
-from kling_async.journal.reader import JournalReader
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,16 @@ from kling_async.api.results import Usage, Video
 from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import Record, State
 from kling_async.journal.media import put_back, set_apart
-from kling_async.journal.outcomes import read_error, read_video, write_error, write_video
-from kling_async.journal.rows import COLUMNS, Row, read_row, write_row
+from kling_async.journal.sqlite.rows import (
+    COLUMNS,
+    Row,
+    read_error,
+    read_row,
+    read_video,
+    write_error,
+    write_row,
+    write_video,
+)
 
 IMAGE = "data:image/png;base64,aGk="
 

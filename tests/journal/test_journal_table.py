@@ -12,10 +12,10 @@ from attrs import evolve
 from records import job
 
 from kling_async.api.requests import ImageToVideo
-from kling_async.journal import table
 from kling_async.journal.base import State
-from kling_async.journal.rows import write_row
-from kling_async.journal.schema import bring_up_to_date
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.rows import write_row
+from kling_async.journal.sqlite.schema import bring_up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -12,16 +12,16 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
-from kling_async.journal import table
 from kling_async.journal.base import State
-from kling_async.journal.reader import JournalReader
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kling_async.journal.inbox import Write
+    from kling_async.journal.sqlite.write_queue import Write
 
 pytestmark = pytest.mark.asyncio
 

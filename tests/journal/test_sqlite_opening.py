@@ -16,13 +16,13 @@ import pytest
 from records import history, job
 
 from kling_async.errors import ConfigurationError, JournalError
-from kling_async.journal import schema
-from kling_async.journal.connections import connect
-from kling_async.journal.file import journal_mode
-from kling_async.journal.opening import open_journal, read_journal
-from kling_async.journal.reader import JournalReader
-from kling_async.journal.schema import APPLICATION, STEPS, bring_up_to_date, identify
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.open import open_journal, read_journal
+from kling_async.journal.sqlite import schema
+from kling_async.journal.sqlite.connection import connect
+from kling_async.journal.sqlite.file import journal_mode
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.schema import APPLICATION, STEPS, bring_up_to_date, identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -353,7 +353,7 @@ def test_a_step_that_fails_leaves_the_older_file(connection: sqlite3.Connection,
 def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(connect(path, "rwc")) as connection:
         bring_up_to_date(connection, path, STEPS)
-    monkeypatch.setattr("kling_async.journal.reader.STEPS", (*STEPS, ()))
+    monkeypatch.setattr("kling_async.journal.sqlite.reader.STEPS", (*STEPS, ()))
     with pytest.raises(JournalError, match="of version 2 until a session opens it"):
         JournalReader(path)
     assert schema.STEPS is STEPS
@@ -361,7 +361,7 @@ def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pyt
 
 @pytest.mark.asyncio
 async def test_a_sqlite_that_is_too_old_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kling_async.journal.file.sqlite3.sqlite_version_info", (3, 32, 3))
+    monkeypatch.setattr("kling_async.journal.sqlite.file.sqlite3.sqlite_version_info", (3, 32, 3))
     with pytest.raises(JournalError, match=r"allowed: 3\.33 or later"):
         await SQLiteJournal(tmp_path / "batch.db").open()
     assert names(tmp_path) == []

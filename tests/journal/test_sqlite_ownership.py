@@ -18,9 +18,9 @@ from children import child, line, told
 from records import job, run
 
 from kling_async.errors import JournalError
-from kling_async.journal import locks, ownership
-from kling_async.journal.reader import JournalReader
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite import locks, ownership
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

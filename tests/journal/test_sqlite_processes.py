@@ -11,7 +11,7 @@ from journal_child import NOTES
 from records import history, job
 
 from kling_async.journal.base import State
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ from records import blocked, history, job, reopened, run
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import JournalError
-from kling_async.journal import table
 from kling_async.journal.base import State
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
     import sqlite3

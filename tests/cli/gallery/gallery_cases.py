@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kling_async import Record, State, TextToVideo, Usage, Video
 from kling_async.cli.gallery.entry import Entry, Footage, Outcome
 from kling_async.cli.gallery.sheet import Sheet
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

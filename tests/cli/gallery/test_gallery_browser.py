@@ -10,7 +10,7 @@ from gallery_cases import HOSTILE, film, record
 
 from kling_async import ImageToVideo, State, TextToVideo, from_dict
 from kling_async.cli.gallery.build import build
-from kling_async.journal.sqlite import SQLiteJournal
+from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:

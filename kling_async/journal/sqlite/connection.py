@@ -8,14 +8,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from kling_async.errors import JournalError
-from kling_async.journal.descriptors import identity_of, in_use, out_of_use
-from kling_async.journal.ownership import is_owned
+from kling_async.journal.sqlite.locks import identity_of, in_use, out_of_use
+from kling_async.journal.sqlite.ownership import is_owned
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from kling_async.journal.descriptors import Identity
+    from kling_async.journal.sqlite.locks import Identity
 
 __all__ = ["Connection", "connect", "journal_errors", "reading", "transaction"]
 

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.descriptors import close_descriptor, identity_of, open_descriptor
-from kling_async.journal.locks import holder_of, lock, unlock
+from kling_async.journal.sqlite.locks import close_descriptor, holder_of, identity_of, lock, open_descriptor, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from kling_async.journal.descriptors import Identity
+    from kling_async.journal.sqlite.locks import Identity
 
 __all__ = ["is_owned", "own", "own_name", "warn_of_network"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyio import CancelScope
 
 from kling_async.errors import JournalError
-from kling_async.journal import table
-from kling_async.journal.connections import journal_errors
-from kling_async.journal.file import owned_file
-from kling_async.journal.inbox import Inbox, Read
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.connection import journal_errors
+from kling_async.journal.sqlite.file import owned_file
+from kling_async.journal.sqlite.write_queue import Inbox, Read
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from kling_async.journal.connections import Connection
-    from kling_async.journal.inbox import Batch, Write
+    from kling_async.journal.sqlite.connection import Connection
+    from kling_async.journal.sqlite.write_queue import Batch, Write
 
 __all__ = ["Writer"]
 

@@ -8,22 +8,106 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from attrs import frozen
+from attrs import asdict, frozen
+from cattrs import Converter
 
+from kling_async import errors
 from kling_async.api.codec import from_dict, to_data
 from kling_async.api.plain import is_mapping
-from kling_async.errors import InvalidRequest, JournalError
+from kling_async.api.results import Video
+from kling_async.errors import InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import Record, State
 from kling_async.journal.media import put_back, set_apart
-from kling_async.journal.outcomes import read_error, read_video, write_error, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import UnionType
 
     from kling_async.api.requests import Request
     from kling_async.journal.media import Content
 
-__all__ = ["CHANGING", "COLUMNS", "Row", "Value", "as_column", "as_text", "read_row", "write_row"]
+__all__ = [
+    "CHANGING",
+    "COLUMNS",
+    "Row",
+    "Value",
+    "as_column",
+    "as_text",
+    "read_error",
+    "read_row",
+    "read_video",
+    "write_error",
+    "write_row",
+    "write_video",
+]
+
+
+def write_video(video: Video) -> str:
+    """The video as JSON."""
+    return json.dumps(asdict(video))
+
+
+def read_video(encoded: str) -> Video:
+    """The video that ``write_video`` was given; what a later version may have added is left out.
+
+    Raises:
+        Exception: It is something else.
+    """
+    return _CONVERTER.structure(json.loads(encoded), Video)
+
+
+def write_error(error: KlingError) -> str:
+    """The error as JSON: its class, its message and its attributes, but neither cause nor traceback.
+
+    An outcome is never lost for a detail: an attribute that is not JSON is kept as its repr.
+    """
+    attributes = {name: _as_json_data(value) for name, value in vars(error).items()}
+    return json.dumps({"class": type(error).__name__, "attributes": attributes})
+
+
+def read_error(encoded: str) -> KlingError:
+    """An error of the class and with the attributes of the one that ``write_error`` was given.
+
+    One of a class this version does not know is a plain `KlingError` with the same message.
+
+    Raises:
+        Exception: It is something else.
+    """
+    data = json.loads(encoded)
+    attributes = _checked(data["attributes"], dict)
+    error = _CLASSES.get(data["class"], KlingError)(_checked(attributes["message"], str))
+    own = vars(error)
+    own.update((name, value) for name, value in attributes.items() if name in own)
+    return error
+
+
+_CLASSES: dict[str, Callable[[str], KlingError]] = {
+    name: cls for name, cls in vars(errors).items() if isinstance(cls, type) and issubclass(cls, KlingError)
+}
+
+
+def _as_json_data(value: object) -> object:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+    return value
+
+
+def _checked(value: object, cls: type[Any] | UnionType) -> Any:  # noqa: ANN401 - it is of the class that was asked for
+    if not isinstance(value, cls):
+        raise TypeError(f"{value!r:.80} is not what was written there")
+    return value
+
+
+def _number(value: object, _: object) -> float:
+    return float(_checked(value, int | float))
+
+
+_CONVERTER = Converter(detailed_validation=False)
+_CONVERTER.register_structure_hook(str, _checked)
+_CONVERTER.register_structure_hook(int, _checked)
+_CONVERTER.register_structure_hook(float, _number)
 
 Value: TypeAlias = str | bytes | int | float | None
 """What a column holds."""

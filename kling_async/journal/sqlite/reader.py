@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal import table
-from kling_async.journal.connections import journal_errors, reading
 from kling_async.journal.paths import absolute, strangeness
-from kling_async.journal.schema import STEPS, identify
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.connection import journal_errors, reading
+from kling_async.journal.sqlite.schema import STEPS, identify
 
 if TYPE_CHECKING:
     import os

@@ -7,16 +7,16 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.connections import connect, journal_errors, reading
-from kling_async.journal.ownership import own, own_name, warn_of_network
 from kling_async.journal.paths import strangeness
-from kling_async.journal.schema import bring_up_to_date, identify
+from kling_async.journal.sqlite.connection import connect, journal_errors, reading
+from kling_async.journal.sqlite.ownership import own, own_name, warn_of_network
+from kling_async.journal.sqlite.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from kling_async.journal.connections import Connection
+    from kling_async.journal.sqlite.connection import Connection
 
 __all__ = ["journal_mode", "owned_file"]
 

@@ -11,13 +11,12 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from kling_async.errors import JournalError
-from kling_async.journal import table
-from kling_async.journal.fingerprints import Fingerprints
-from kling_async.journal.inbox import Write
-from kling_async.journal.newest import Newest
 from kling_async.journal.paths import absolute
-from kling_async.journal.rows import write_row
-from kling_async.journal.writer import Writer
+from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite.rows import write_row
+from kling_async.journal.sqlite.unflushed import Fingerprints, Newest
+from kling_async.journal.sqlite.write_queue import Write
+from kling_async.journal.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     import os

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async.journal.base import Journal
-    from kling_async.journal.reader import JournalReader
+    from kling_async.journal.sqlite.reader import JournalReader
 
 __all__ = ["open_journal", "read_journal"]
 
@@ -23,7 +23,7 @@ def open_journal(path: str | os.PathLike[str]) -> Journal:
     Raises:
         ConfigurationError: No journal can be there.
     """
-    from kling_async.journal.sqlite import SQLiteJournal  # noqa: PLC0415 - see above
+    from kling_async.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415 - see above
 
     return SQLiteJournal(_usable(path))
 
@@ -35,7 +35,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalReader:
         ConfigurationError: No journal can be there.
         JournalError: There is none, or it is unreadable: of another version, or no journal.
     """
-    from kling_async.journal.reader import JournalReader  # noqa: PLC0415 - see above
+    from kling_async.journal.sqlite.reader import JournalReader  # noqa: PLC0415 - see above
 
     return JournalReader(_usable(path))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.connections import transaction
+from kling_async.journal.sqlite.connection import transaction
 
 if TYPE_CHECKING:
     import sqlite3
