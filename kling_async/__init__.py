@@ -6,11 +6,11 @@ Everything public is a name of this package; the modules below it are not part o
 import importlib as _importlib
 import typing as _typing
 
-from kling_async.api.catalogue import Kind, Model, find_model, get_model, models
-from kling_async.api.codec import from_dict, to_dict
+from kling_async.api.catalogue.lookup import Kind, Model, find_model, get_model, models
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import Request
+from kling_async.api.requests.codec import from_dict, to_dict
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.engine.events import (
     Accepted,
@@ -66,14 +66,13 @@ from kling_async.session import KlingSession
 from kling_async.transport.base import StreamedResponse, Timeouts, Transport
 
 if _typing.TYPE_CHECKING:
-    from kling_async.api.billing import AutoTopUp, Balance, BillingDetail, Transaction
-    from kling_async.api.costs import Cost, Estimate
-    from kling_async.api.listing import Listing, LiveModel
-    from kling_async.api.logbook import LogEntry
+    from kling_async.api.account.billing import AutoTopUp, Balance, BillingDetail, Transaction
+    from kling_async.api.account.estimates import Cost, Estimate
+    from kling_async.api.account.logs import LogEntry
+    from kling_async.api.account.metrics import Metrics, ModelMetrics, Quantiles
+    from kling_async.api.account.models import CatalogueChanges, Listing, LiveModel, Pricing, Rate
+    from kling_async.api.account.usage import AccountUsage
     from kling_async.api.media import Media
-    from kling_async.api.metrics import Metrics, ModelMetrics, Quantiles
-    from kling_async.api.novelties import CatalogueChanges
-    from kling_async.api.prices import Pricing, Rate
     from kling_async.api.requests import (
         Avatar,
         Effect,
@@ -85,9 +84,8 @@ if _typing.TYPE_CHECKING:
         VideoEdit,
         VideoReference,
     )
-    from kling_async.api.rows import from_row
-    from kling_async.api.spending import AccountUsage
-    from kling_async.api.values import (
+    from kling_async.api.requests.codec import from_row
+    from kling_async.api.requests.values import (
         AdvancedCameraControl,
         CameraConfig,
         CameraControl,
@@ -216,46 +214,46 @@ __all__ = [
 ]
 
 _LATER = {
-    "AccountUsage": "api.spending",
-    "AdvancedCameraControl": "api.values",
-    "AutoTopUp": "api.billing",
+    "AccountUsage": "api.account.usage",
+    "AdvancedCameraControl": "api.requests.values",
+    "AutoTopUp": "api.account.billing",
     "Avatar": "api.requests",
-    "Balance": "api.billing",
-    "BillingDetail": "api.billing",
-    "CameraConfig": "api.values",
-    "CameraControl": "api.values",
-    "CatalogueChanges": "api.novelties",
-    "Cost": "api.costs",
+    "Balance": "api.account.billing",
+    "BillingDetail": "api.account.billing",
+    "CameraConfig": "api.requests.values",
+    "CameraControl": "api.requests.values",
+    "CatalogueChanges": "api.account.models",
+    "Cost": "api.account.estimates",
     "CostRow": "engine.bookkeeping",
     "Costs": "engine.bookkeeping",
     "Delivery": "engine.delivery",
-    "DynamicMask": "api.values",
+    "DynamicMask": "api.requests.values",
     "Effect": "api.requests",
-    "Element": "api.values",
-    "Estimate": "api.costs",
+    "Element": "api.requests.values",
+    "Estimate": "api.account.estimates",
     "ExpectedCompletion": "engine.expectation",
     "ImageToVideo": "api.requests",
     "LearnedDuration": "engine.stats",
-    "Listing": "api.listing",
-    "LiveModel": "api.listing",
-    "LogEntry": "api.logbook",
+    "Listing": "api.account.models",
+    "LiveModel": "api.account.models",
+    "LogEntry": "api.account.logs",
     "Media": "api.media",
-    "Metrics": "api.metrics",
-    "ModelMetrics": "api.metrics",
+    "Metrics": "api.account.metrics",
+    "ModelMetrics": "api.account.metrics",
     "MotionControl": "api.requests",
     "MultiImageToVideo": "api.requests",
-    "Point": "api.values",
-    "Pricing": "api.prices",
-    "Quantiles": "api.metrics",
-    "Rate": "api.prices",
+    "Point": "api.requests.values",
+    "Pricing": "api.account.models",
+    "Quantiles": "api.account.metrics",
+    "Rate": "api.account.models",
     "ReferenceToVideo": "api.requests",
-    "Shot": "api.values",
+    "Shot": "api.requests.values",
     "Stats": "engine.stats",
     "TextToVideo": "api.requests",
-    "Transaction": "api.billing",
+    "Transaction": "api.account.billing",
     "VideoEdit": "api.requests",
     "VideoReference": "api.requests",
-    "from_row": "api.rows",
+    "from_row": "api.requests.codec",
 }
 """Where the names are that few programs need all of: each is imported when it is first asked for."""
 

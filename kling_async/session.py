@@ -52,14 +52,13 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from kling_async.api.billing import Balance, BillingDetail, Transaction
-    from kling_async.api.costs import Cost
-    from kling_async.api.listing import Listing
-    from kling_async.api.logbook import LogEntry
-    from kling_async.api.metrics import Metrics
-    from kling_async.api.novelties import CatalogueChanges
+    from kling_async.api.account.billing import Balance, BillingDetail, Transaction
+    from kling_async.api.account.estimates import Cost
+    from kling_async.api.account.logs import LogEntry
+    from kling_async.api.account.metrics import Metrics
+    from kling_async.api.account.models import CatalogueChanges, Listing
+    from kling_async.api.account.usage import AccountUsage
     from kling_async.api.results import Generation
-    from kling_async.api.spending import AccountUsage
     from kling_async.engine.bookkeeping import Costs
     from kling_async.engine.delivery import Delivery
     from kling_async.engine.downloads import Downloads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from base64 import b64encode
 
-from kling_async.api.formats import FileType, Format
+from kling_async.api.file_types import FileType, Format
 from kling_async.api.media import media_type
 
 

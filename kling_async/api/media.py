@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from attrs import frozen
 
-from kling_async.api.formats import FileType, Format, ending, label, picture_size, recognised
+from kling_async.api.file_types import FileType, Format, ending, label, picture_size, recognised
 
 __all__ = [
     "HEAD",

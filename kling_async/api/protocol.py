@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from kling_async.api.failures import EXCERPT, describe_reason, read_error
-from kling_async.api.loose import amount, first_id, is_object, parse_json, text
+from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
+from kling_async.api.parsing import amount, first_id, is_list, is_object, parse_json, text
 from kling_async.api.results import Generation, Status, Usage, Video
 from kling_async.errors import (
     APIError,
@@ -27,6 +27,8 @@ from kling_async.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kling_async.api.messages import HttpResponse
 
 __all__ = [
     "CLIENT_REQUEST_ID",
@@ -44,6 +46,7 @@ __all__ = [
     "is_about",
     "read_answer",
     "read_generation",
+    "read_page",
     "read_submit",
     "submit_failure",
     "submit_request",
@@ -355,3 +358,17 @@ def _header_amount(response: HttpResponse, name: str) -> float | None:
         return amount(float(response.headers.get(name, "")))
     except ValueError:
         return None
+
+
+def read_page(response: HttpResponse, of: str) -> tuple[list[Any], dict[str, Any]]:
+    """A page's rows, whatever they are, and what it says of further pages.
+
+    Raises:
+        APIError: The vendor answered with an error status.
+        MalformedResponse: The answer is not a page.
+    """
+    answer = read_answer(response)
+    rows, pagination = answer.get("data"), answer.get("pagination")
+    if not is_list(rows) or not is_object(pagination):
+        raise MalformedResponse(f"{response.status}: the answer is not a page of the {of}", status=response.status)
+    return rows, pagination

@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, frozen
 
-from kling_async.api.account import balance_request
-from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
-from kling_async.api.billing import (
+from kling_async.api.account.billing import (
+    balance_request,
     detail_request,
     read_detail,
     read_statement,
     read_transactions,
     transactions_request,
 )
-from kling_async.api.costs import Cost, Estimate, estimate
-from kling_async.api.fields import either
-from kling_async.api.listing import Listing, listing_request, read_listing
-from kling_async.api.logbook import LogReading, logbook_request, read_logbook
-from kling_async.api.metrics import metrics_request, read_metrics
-from kling_async.api.novelties import changes
+from kling_async.api.account.estimates import Cost, Estimate, estimate
+from kling_async.api.account.logs import LogReading, logbook_request, read_logbook
+from kling_async.api.account.metrics import metrics_request, read_metrics
+from kling_async.api.account.models import Listing, changes, listing_request, read_listing
+from kling_async.api.account.usage import check_span, read_usage, span, usage_request
+from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
+from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
-from kling_async.api.spans import check_span, span
-from kling_async.api.spending import read_usage, usage_request
 from kling_async.engine.alarm import sleep_until
 from kling_async.engine.bookkeeping import bought, join
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
@@ -37,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
     from random import Random
 
-    from kling_async.api.billing import Balance, BillingDetail, Transaction
-    from kling_async.api.logbook import LogEntry
+    from kling_async.api.account.billing import Balance, BillingDetail, Transaction
+    from kling_async.api.account.logs import LogEntry
+    from kling_async.api.account.metrics import Metrics
+    from kling_async.api.account.models import CatalogueChanges
+    from kling_async.api.account.usage import AccountUsage
     from kling_async.api.messages import HttpRequest, HttpResponse
-    from kling_async.api.metrics import Metrics
-    from kling_async.api.novelties import CatalogueChanges
-    from kling_async.api.spending import AccountUsage
     from kling_async.engine.bookkeeping import Costs
     from kling_async.engine.job import Job
     from kling_async.engine.scheduler import Scheduler

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api.arguments import refused
-from kling_async.api.money import dollars, shown
+from kling_async.api.parsing import dollars, shown
 from kling_async.engine.job import Job
 from kling_async.journal.base import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kling_async.api.billing import Transaction
+    from kling_async.api.account.billing import Transaction
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
     from kling_async.journal.base import State

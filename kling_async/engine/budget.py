@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async.api.money import dollars, shown
+from kling_async.api.parsing import dollars, shown
 from kling_async.engine.watch import Milestone
 from kling_async.errors import KlingError, SpendLimitReached
 from kling_async.journal.base import State
@@ -17,7 +17,7 @@ from kling_async.journal.base import State
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-    from kling_async.api.costs import Estimate
+    from kling_async.api.account.estimates import Estimate
     from kling_async.api.requests import Request
     from kling_async.engine.watch import Watch
     from kling_async.journal.base import Record

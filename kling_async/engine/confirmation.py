@@ -6,13 +6,13 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import balance_request, read_balance, second_opinion
+from kling_async.api.account.billing import balance_request, read_balance, second_opinion
 from kling_async.errors import KlingError, MalformedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from kling_async.api.account import Opinion
+    from kling_async.api.account.billing import Opinion
     from kling_async.errors import APIError
     from kling_async.transport.base import Transport
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import Opinion
+from kling_async.api.account.billing import Opinion
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import Status
 from kling_async.engine import events

@@ -6,7 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import Opinion
+from kling_async.api.account.billing import Opinion
 from kling_async.errors import GatewayError, OutOfCredits
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kling_async.api.logbook import LogEntry, LogReading, are_one_model
-from kling_async.api.spans import span
+from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
+from kling_async.api.account.usage import span
 from kling_async.engine.alarm import Alarm
 from kling_async.engine.doubt import doubt as uncertainty
 from kling_async.errors import (

@@ -14,7 +14,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import Opinion
+from kling_async.api.account.billing import Opinion
 from kling_async.engine import events
 from kling_async.engine.alarm import Alarm, sleep_until
 from kling_async.engine.cancellation import was_asked_for

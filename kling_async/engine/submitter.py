@@ -7,8 +7,8 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from kling_async.api.account import Opinion
-from kling_async.api.failures import without_money
+from kling_async.api.account.billing import Opinion
+from kling_async.api.error_responses import without_money
 from kling_async.api.protocol import (
     Accepted,
     Blocked,

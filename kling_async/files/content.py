@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.api.formats import FileType, recognised
+from kling_async.api.file_types import FileType, recognised
 from kling_async.errors import MalformedResponse
 from kling_async.transport.decoding import Decoder
 

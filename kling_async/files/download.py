@@ -11,7 +11,7 @@ import anyio
 from anyio import to_thread
 from attrs import define, field, frozen
 
-from kling_async.api.failures import read_retry_after
+from kling_async.api.error_responses import read_retry_after
 from kling_async.api.protocol import file_request
 from kling_async.errors import DownloadError, KlingError, StorageError, TransportError
 from kling_async.files.content import Answer, Body, Incoming, NoVideo, read_answer

@@ -15,7 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from kling_async.api.media import file_uri, is_file, is_path, path_from_uri
-from kling_async.api.plain import is_mapping
+from kling_async.api.requests.serialize import is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

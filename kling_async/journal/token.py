@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.codec import from_dict, to_data
-from kling_async.api.fields import Problem, refusal
-from kling_async.api.loose import amount, is_object, text
+from kling_async.api.catalogue.spec import Problem, refusal
+from kling_async.api.parsing import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
+from kling_async.api.requests.codec import from_dict, to_data
 from kling_async.journal.base import Record, State
 from kling_async.journal.media import shortened
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from attrs import frozen
 
 from kling_async.api.arguments import is_number
-from kling_async.api.catalogue import find_model, typical_seconds
+from kling_async.api.catalogue.lookup import find_model, typical_seconds
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing import priors

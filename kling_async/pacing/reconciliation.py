@@ -8,7 +8,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.api.catalogue import typical_seconds
+from kling_async.api.catalogue.lookup import typical_seconds
 from kling_async.pacing.validators import factor, not_negative, seconds, takes, times
 
 __all__ = ["Reconciliation"]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
-from kling_async.api.catalogue import check_body, find_model
-from kling_async.api.fields import ListOf, Object
-from kling_async.api.loose import is_list, is_object
+from kling_async.api.catalogue.lookup import check_body, find_model
+from kling_async.api.catalogue.spec import ListOf, Object
+from kling_async.api.parsing import is_list, is_object
 from kling_async.sandbox.schema import body_schema
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jsonschema import ValidationError
 
-    from kling_async.api.fields import Spec
+    from kling_async.api.catalogue.spec import Spec
 
 __all__ = ["Issue", "judge"]
 

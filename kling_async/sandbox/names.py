@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kling_async.api.catalogue import find_model
+from kling_async.api.catalogue.lookup import find_model
 
 __all__ = ["aliases", "canonical"]
 

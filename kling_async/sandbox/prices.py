@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kling_async.api.catalogue import find_model
+from kling_async.api.catalogue.lookup import find_model
 from kling_async.sandbox.names import canonical
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.fields import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url, either
-from kling_async.api.rules import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
+from kling_async.api.catalogue.rules import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
+from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url, either
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.api.fields import Spec
-    from kling_async.api.model import Model
-    from kling_async.api.rules import Rule
+    from kling_async.api.catalogue.model import Model
+    from kling_async.api.catalogue.rules import Rule
+    from kling_async.api.catalogue.spec import Spec
 
 __all__ = ["body_schema"]
 

@@ -8,7 +8,7 @@ from math import exp
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.catalogue import models, typical_seconds
+from kling_async.api.catalogue.lookup import models, typical_seconds
 from kling_async.sandbox.exchange import Answer, Exchange, Refusal
 from kling_async.sandbox.names import aliases, canonical
 from kling_async.sandbox.prices import price_list_entry

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.catalogue import find_model, typical_seconds
+from kling_async.api.catalogue.lookup import find_model, typical_seconds
 from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.exchange import Answer, Exchange, Hangup, gateway_page
 from kling_async.sandbox.faults import Strikes

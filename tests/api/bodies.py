@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 from samples import data_uri_for
 
-from kling_async.api.catalogue import Kind, Model, models
-from kling_async.api.fields import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
+from kling_async.api.catalogue.lookup import Kind, Model, models
+from kling_async.api.catalogue.rules import SCENES_OF_ONE, SCENES_OF_TWO
+from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
 from kling_async.api.requests import Request, request_class
-from kling_async.api.rules import SCENES_OF_ONE, SCENES_OF_TWO
 
 URLS = ("https://host.example/a.png", "http://10.0.0.1:8080/b?c=d")
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from bodies import together
 from samples import data_uri_for
 
-from kling_async.api.fields import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url, join
+from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async.api.catalogue import Model
+    from kling_async.api.catalogue.lookup import Model
 
 __all__ = ["maximal", "minimal", "violations"]
 

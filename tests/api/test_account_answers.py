@@ -23,19 +23,18 @@ from kling_async import (
     Quantiles,
     Transaction,
 )
-from kling_async.api.billing import (
+from kling_async.api.account.billing import (
     detail_request,
     read_detail,
     read_statement,
     read_transactions,
     transactions_request,
 )
-from kling_async.api.listing import read_listing
-from kling_async.api.logbook import logbook_request, read_logbook
-from kling_async.api.metrics import metrics_request, read_metrics
-from kling_async.api.money import dollars, shown
-from kling_async.api.spans import span
-from kling_async.api.spending import read_usage, usage_request
+from kling_async.api.account.logs import logbook_request, read_logbook
+from kling_async.api.account.metrics import metrics_request, read_metrics
+from kling_async.api.account.models import read_listing
+from kling_async.api.account.usage import read_usage, span, usage_request
+from kling_async.api.parsing import dollars, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,11 +22,9 @@ from kling_async import (
     from_dict,
     models,
 )
-from kling_async.api.costs import estimate
-from kling_async.api.fields import Field, Integer
-from kling_async.api.listing import listing_request, read_listing
-from kling_async.api.novelties import changes
-from kling_async.api.prices import read_pricing
+from kling_async.api.account.estimates import estimate
+from kling_async.api.account.models import changes, listing_request, read_listing, read_pricing
+from kling_async.api.catalogue.spec import Field, Integer
 from kling_async.sandbox.prices import price_list_entry, price_of
 
 MASTER = "klingai/v2.1-master-text-to-video"
@@ -197,7 +195,7 @@ def test_what_cannot_be_known_is_unknown_and_says_why(request_: Request, pricing
 
 def test_lengths_that_are_not_published_leave_the_cost_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     any_length = evolve(models()[0], fields={"duration": Field(Integer(least=1))})
-    monkeypatch.setattr("kling_async.api.costs.find_model", lambda _: any_length)
+    monkeypatch.setattr("kling_async.api.account.estimates.find_model", lambda _: any_length)
     estimated = cost_of(TextToVideo("a fox"), fixed(second()))
     assert (estimated.usd, "lengths" in estimated.note) == (None, True)
 

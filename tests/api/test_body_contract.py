@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kling_async.api.catalogue import Model, models
+from kling_async.api.catalogue.lookup import Model, models
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request, request_class
 from kling_async.errors import InvalidRequest

@@ -9,7 +9,8 @@ from bodies import contents
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue import (
+from kling_async.api.catalogue.guide import models_table
+from kling_async.api.catalogue.lookup import (
     Kind,
     Model,
     check_body,
@@ -20,8 +21,7 @@ from kling_async.api.catalogue import (
     typical_seconds,
     typo_of,
 )
-from kling_async.api.fields import Integer, ListOf, Number, Spec, Text
-from kling_async.api.guide import models_table
+from kling_async.api.catalogue.spec import Integer, ListOf, Number, Spec, Text
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.errors import InvalidRequest
 

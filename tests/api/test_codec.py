@@ -10,8 +10,7 @@ from bodies import contents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue import Model, models
-from kling_async.api.codec import from_dict, to_dict
+from kling_async.api.catalogue.lookup import Model, models
 from kling_async.api.protocol import LEGACY
 from kling_async.api.requests import (
     Avatar,
@@ -23,7 +22,16 @@ from kling_async.api.requests import (
     TextToVideo,
     request_class,
 )
-from kling_async.api.values import AdvancedCameraControl, CameraConfig, CameraControl, DynamicMask, Element, Point, Shot
+from kling_async.api.requests.codec import from_dict, to_dict
+from kling_async.api.requests.values import (
+    AdvancedCameraControl,
+    CameraConfig,
+    CameraControl,
+    DynamicMask,
+    Element,
+    Point,
+    Shot,
+)
 from kling_async.errors import InvalidRequest
 
 URL = "https://host.example/a.png"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import data_uri, png
 
-from kling_async.api.fields import (
+from kling_async.api.catalogue.spec import (
     Field,
     Flag,
     Integer,

@@ -10,7 +10,7 @@ import pytest
 
 import kling_async
 from kling_async.api import requests as api_requests
-from kling_async.api.catalogue import Kind, find_model, models
+from kling_async.api.catalogue.lookup import Kind, find_model, models
 from kling_async.api.requests import (
     Avatar,
     Effect,
@@ -24,7 +24,7 @@ from kling_async.api.requests import (
     VideoReference,
     request_class,
 )
-from kling_async.api.values import CameraControl, Element, Shot
+from kling_async.api.requests.values import CameraControl, Element, Shot
 from kling_async.errors import InvalidRequest
 
 A, B, C = (f"https://host.example/{name}.png" for name in "abc")

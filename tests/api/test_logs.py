@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import APIError, HttpResponse, KlingError, MalformedResponse
-from kling_async.api.account import balance_request, read_balance
-from kling_async.api.logbook import LogReading, are_one_model, read_logbook
+from kling_async.api.account.billing import balance_request, read_balance
+from kling_async.api.account.logs import LogReading, are_one_model, read_logbook
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from samples import SAMPLES, boxed, extended_webp, jpeg, lossless_webp, png, riff, tagged, webp
 
-from kling_async.api.formats import FileType, Format, ending, picture_size, recognised
+from kling_async.api.file_types import FileType, Format, ending, picture_size, recognised
 
 RECOGNISED = [
     *((content, known) for known, content in SAMPLES.items()),

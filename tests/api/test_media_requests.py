@@ -24,9 +24,9 @@ from kling_async import (
     to_dict,
 )
 from kling_async.api import media
-from kling_async.api.formats import Format
+from kling_async.api.file_types import Format
 from kling_async.api.media import LocalFile, file_uri, media_type, path_from_uri
-from kling_async.api.plain import as_texts, data_uri, is_json, plain, with_files
+from kling_async.api.requests.serialize import as_texts, data_uri, is_json, plain, with_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

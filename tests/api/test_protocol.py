@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.account import Opinion, second_opinion
-from kling_async.api.failures import describe_reason, read_error, read_retry_after, without_money
+from kling_async.api.account.billing import Opinion, second_opinion
+from kling_async.api.error_responses import describe_reason, read_error, read_retry_after, without_money
 from kling_async.api.messages import HttpResponse, Lane
 from kling_async.api.protocol import (
     CLIENT_REQUEST_ID,

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.failures import describe_reason, read_error, read_retry_after
+from kling_async.api.error_responses import describe_reason, read_error, read_retry_after
 from kling_async.api.messages import HttpResponse
 from kling_async.api.protocol import (
     UNIVERSAL,

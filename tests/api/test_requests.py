@@ -12,10 +12,10 @@ from bodies import contents, requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue import Kind, Model, check_body, models
+from kling_async.api.catalogue.lookup import Kind, Model, check_body, models
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo, request_class
-from kling_async.api.values import (
+from kling_async.api.requests.values import (
     AdvancedCameraControl,
     CameraConfig,
     CameraControl,

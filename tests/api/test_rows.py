@@ -12,10 +12,9 @@ from bodies import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.codec import to_dict
 from kling_async.api.requests import Effect, ImageToVideo, MotionControl, MultiImageToVideo, Request, TextToVideo
-from kling_async.api.rows import from_row
-from kling_async.api.values import CameraConfig, CameraControl, Shot
+from kling_async.api.requests.codec import from_row, to_dict
+from kling_async.api.requests.values import CameraConfig, CameraControl, Shot
 from kling_async.errors import InvalidRequest
 
 URL = "https://host.example/a.png"

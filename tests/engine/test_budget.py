@@ -29,7 +29,7 @@ from kling_async import (
     Usage,
     Video,
 )
-from kling_async.api.costs import Estimate
+from kling_async.api.account.estimates import Estimate
 from kling_async.engine.budget import Budget
 from kling_async.engine.watch import Milestone, Watch
 

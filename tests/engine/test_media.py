@@ -29,7 +29,7 @@ from kling_async import (
     TextToVideo,
     Timeouts,
 )
-from kling_async.api.formats import Format
+from kling_async.api.file_types import Format
 from kling_async.engine import media
 from kling_async.engine.media import anchored, check_files, submission
 from kling_async.journal.token import read_token

@@ -10,8 +10,8 @@ from scripted import ScriptedVendor, answer, envelope, prompt, session
 from virtual import virtual
 
 from kling_async import AuthenticationError, GatewayError, HttpResponse, MalformedResponse, OutOfCredits, State
-from kling_async.api.account import read_balance
-from kling_async.api.failures import read_error
+from kling_async.api.account.billing import read_balance
+from kling_async.api.error_responses import read_error
 
 if TYPE_CHECKING:
     from kling_async import KlingSession

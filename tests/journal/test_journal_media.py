@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from records import job, reopened, run
 from samples import png
 
-from kling_async.api.plain import data_uri
 from kling_async.api.requests import ImageToVideo, Request
+from kling_async.api.requests.serialize import data_uri
 from kling_async.errors import InvalidRequest, JournalError
 from kling_async.journal.media import put_back, set_apart, shortened
 from kling_async.journal.sqlite.rows import read_row, write_row

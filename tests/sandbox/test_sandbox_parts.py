@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue import models
+from kling_async.api.catalogue.lookup import models
 from kling_async.sandbox import Purchase
 from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.film import Film

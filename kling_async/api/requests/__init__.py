@@ -5,21 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from kling_async.api.model import Kind
+from kling_async.api.catalogue.model import Kind
 from kling_async.api.requests.base import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.api.requests.avatar import Avatar
-    from kling_async.api.requests.effect import Effect
-    from kling_async.api.requests.image_to_video import ImageToVideo
-    from kling_async.api.requests.motion_control import MotionControl
-    from kling_async.api.requests.multi_image_to_video import MultiImageToVideo
-    from kling_async.api.requests.reference_to_video import ReferenceToVideo
-    from kling_async.api.requests.text_to_video import TextToVideo
-    from kling_async.api.requests.video_edit import VideoEdit
-    from kling_async.api.requests.video_reference import VideoReference
+    from kling_async.api.requests.types import (
+        Avatar,
+        Effect,
+        ImageToVideo,
+        MotionControl,
+        MultiImageToVideo,
+        ReferenceToVideo,
+        TextToVideo,
+        VideoEdit,
+        VideoReference,
+    )
 
 __all__ = [
     "Avatar",

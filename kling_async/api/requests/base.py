@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from kling_async.api.catalogue import check_body, find_model, ids_of, suggest, typo_of
-from kling_async.api.fields import Flag, Problem, Text, refusal, whole
-from kling_async.api.loosened import check_kind
-from kling_async.api.model import Kind  # noqa: TC001 - the codec reads the annotations
-from kling_async.api.plain import (
+from kling_async.api.catalogue.lookup import check_body, check_kind, find_model, ids_of, suggest, typo_of
+from kling_async.api.catalogue.model import Kind  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.catalogue.spec import Flag, Problem, Text, refusal, whole
+from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.api.requests.serialize import (
     JSON,
     canonical,
     field_names,
@@ -25,7 +25,6 @@ from kling_async.api.plain import (
     read_mapping,
     short_repr,
 )
-from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.errors import InvalidRequest
 
 __all__ = ["Request"]

@@ -12,8 +12,8 @@ from attrs import asdict, frozen
 from cattrs import Converter
 
 from kling_async import errors
-from kling_async.api.codec import from_dict, to_data
-from kling_async.api.plain import is_mapping
+from kling_async.api.requests.codec import from_dict, to_data
+from kling_async.api.requests.serialize import is_mapping
 from kling_async.api.results import Video
 from kling_async.errors import InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import Record, State

@@ -7,9 +7,8 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from kling_async.api.loose import amount, is_list, is_object, text
 from kling_async.api.messages import HttpRequest
-from kling_async.api.moments import read_moment
+from kling_async.api.parsing import amount, is_list, is_object, read_moment, text
 from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 

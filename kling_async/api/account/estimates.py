@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.api.catalogue import find_model
-from kling_async.api.fields import Integer, whole
-from kling_async.api.loose import is_list
-from kling_async.api.money import shown
-from kling_async.api.plain import is_mapping
+from kling_async.api.catalogue.lookup import find_model
+from kling_async.api.catalogue.spec import Integer, whole
+from kling_async.api.parsing import is_list, shown
 from kling_async.api.reprs import show
+from kling_async.api.requests.serialize import is_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kling_async.api.catalogue import Model
-    from kling_async.api.listing import Listing
-    from kling_async.api.prices import Pricing, Rate
+    from kling_async.api.account.models import Listing, Pricing, Rate
+    from kling_async.api.catalogue.lookup import Model
     from kling_async.api.requests import Request
 
 __all__ = ["Cost", "Estimate", "estimate"]

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from attrs import fields_dict
 
-from kling_async.api.catalogue import models
-from kling_async.api.fields import Integer, ListOf
-from kling_async.api.model import Kind
+from kling_async.api.catalogue.lookup import models
+from kling_async.api.catalogue.model import Kind
+from kling_async.api.catalogue.spec import Integer, ListOf
 from kling_async.api.requests import request_class
 
 if TYPE_CHECKING:
-    from kling_async.api.fields import Field
-    from kling_async.api.model import Model
+    from kling_async.api.catalogue.model import Model
+    from kling_async.api.catalogue.spec import Field
 
 __all__ = ["models_table"]
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import frozen
 
-from kling_async.api.formats import FileType, Format, ending, picture_size, recognised
+from kling_async.api.catalogue.suggestions import did_you_mean
+from kling_async.api.file_types import FileType, Format, ending, picture_size, recognised
 from kling_async.api.media import (
     Brief,
     LocalFile,
@@ -23,7 +24,6 @@ from kling_async.api.media import (
     read_data_uri,
 )
 from kling_async.api.reprs import cut, show
-from kling_async.api.spelling import did_you_mean
 from kling_async.errors import InvalidRequest
 
 if TYPE_CHECKING:

@@ -5,20 +5,38 @@ A model that is not here can still be used: nothing is known of it, so of what i
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final, get_args
 
-from kling_async.api.facts import MODELS
-from kling_async.api.fields import Object, Problem, either, refusal
-from kling_async.api.model import TEN, Family, Kind, Model, Tier, scale
-from kling_async.api.spelling import close_names, did_you_mean, misspelt
+from kling_async.api.catalogue.data import MODELS
+from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, scale
+from kling_async.api.catalogue.rules import lacks_script
+from kling_async.api.catalogue.spec import (
+    Field,
+    Integer,
+    ListOf,
+    Number,
+    Object,
+    OneOf,
+    Problem,
+    Text,
+    Url,
+    either,
+    refusal,
+)
+from kling_async.api.catalogue.suggestions import close_names, did_you_mean, misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from kling_async.api.catalogue.spec import Spec
 
 __all__ = [
     "Kind",
     "Model",
     "check_body",
+    "check_kind",
+    "fields_of",
     "find_model",
     "get_model",
     "ids_of",
@@ -151,3 +169,52 @@ def _with_v(version: str) -> str:
 
 def _versions() -> list[str]:
     return sorted({model.version for model in _BY_ID.values() if model.version is not None})
+
+
+_ANY_MODELS: Mapping[str, Field] = {"provider": Field(Text())}
+
+
+@cache
+def fields_of(kind: Kind | None) -> Mapping[str, Field]:
+    """The fields of a kind, as loose as can be; for no kind those that every request has."""
+    known = () if kind is None else models(kind)
+    return {**_fields([model.fields for model in known]), **_ANY_MODELS}
+
+
+def check_kind(kind: Kind | None, content: Mapping[str, object]) -> list[Problem]:
+    """Everything in a body, ``model`` aside, that no model of the kind could take."""
+    missing = lacks_script(content) if kind is Kind.TEXT_TO_VIDEO else []
+    return missing + Object(fields_of(kind)).problems(content)
+
+
+def _fields(objects: Sequence[Mapping[str, Field]]) -> dict[str, Field]:
+    names = dict.fromkeys(name for members in objects for name in members)
+    return {name: _field([members.get(name) for members in objects]) for name in names}
+
+
+def _field(parts: Sequence[Field | None]) -> Field:
+    spec = _union([part.spec for part in parts if part is not None])
+    return Field(spec, required=all(part is not None and part.required for part in parts))
+
+
+def _union(specs: Sequence[Spec]) -> Spec:
+    """A loose spec that takes what any of these takes."""
+    flat = [option for spec in specs for option in (spec.options if isinstance(spec, OneOf) else (spec,))]
+    lists = [spec.item for spec in flat if isinstance(spec, ListOf)]
+    objects = [spec.fields for spec in flat if isinstance(spec, Object)]
+    options: list[Spec] = list(
+        {type(spec): _leaf(spec) for spec in flat if not isinstance(spec, ListOf | Object)}.values()
+    )
+    options += [ListOf(_union(lists))] if lists else []
+    options += [Object(_fields(objects))] if objects else []
+    return options[0] if len(options) == 1 else OneOf(tuple(options))
+
+
+def _leaf(spec: Spec) -> Spec:
+    if isinstance(spec, Text):
+        return Text()
+    if isinstance(spec, Url):
+        return Url(spec.file, loose=spec.loose)
+    if isinstance(spec, Integer):
+        return Integer(least=1 if spec.choices else None)  # what is chosen from are lengths in seconds
+    return Number() if isinstance(spec, Number) else spec

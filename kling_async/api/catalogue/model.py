@@ -14,8 +14,8 @@ from kling_async.api.protocol import UNIVERSAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.api.fields import Field
-    from kling_async.api.rules import Rule
+    from kling_async.api.catalogue.rules import Rule
+    from kling_async.api.catalogue.spec import Field
 
 __all__ = ["TEN", "Family", "Kind", "Model", "Tier", "scale"]
 

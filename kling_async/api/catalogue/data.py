@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from kling_async.api.fields import Field, FileType, Flag, Format, Integer, ListOf, Number, Object, OneOf, Text, Url
-from kling_async.api.model import Kind, Model
+from kling_async.api.catalogue.model import Kind, Model
+from kling_async.api.catalogue.rules import ImagesForScene, PromptOrScenes
+from kling_async.api.catalogue.spec import (
+    Field,
+    FileType,
+    Flag,
+    Format,
+    Integer,
+    ListOf,
+    Number,
+    Object,
+    OneOf,
+    Text,
+    Url,
+)
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.api.rules import ImagesForScene, PromptOrScenes
 
 __all__ = ["MODELS"]
 

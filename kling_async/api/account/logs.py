@@ -8,11 +8,9 @@ from urllib.parse import urlencode
 
 from attrs import define, field, frozen
 
-from kling_async.api.loose import amount, first_id, is_object, text
 from kling_async.api.messages import HttpRequest
-from kling_async.api.moments import read_moment
-from kling_async.api.money import dollars
-from kling_async.api.pages import read_page
+from kling_async.api.parsing import amount, dollars, first_id, is_object, read_moment, text
+from kling_async.api.protocol import read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

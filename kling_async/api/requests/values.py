@@ -12,7 +12,7 @@ from typing import Any, cast
 from attrs import field, frozen
 
 from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
-from kling_async.api.plain import ShortRepr, read_items, read_value, read_whole
+from kling_async.api.requests.serialize import ShortRepr, read_items, read_value, read_whole
 
 __all__ = [
     "AdvancedCameraControl",

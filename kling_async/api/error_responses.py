@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from kling_async.api.loose import is_list, is_object, parse_json, text
+from kling_async.api.parsing import is_list, is_object, parse_json, text
 from kling_async.errors import APIError, GatewayError, OutOfCredits, PermissionDenied, RateLimited, error_class
 
 if TYPE_CHECKING:

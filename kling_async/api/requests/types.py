@@ -1,0 +1,306 @@
+"""Videos that begin with an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence  # noqa: TC003 - the codec reads the annotations
+from typing import ClassVar, cast
+
+from attrs import field, frozen
+
+from kling_async.api.catalogue.model import Kind
+from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.requests.base import Request
+from kling_async.api.requests.serialize import read_whole
+from kling_async.api.requests.values import (
+    AdvancedCameraControl,
+    CameraControl,
+    DynamicMask,
+    Element,
+    Shot,
+    read_camera,
+    read_elements,
+    read_masks,
+    read_media,
+    read_movement,
+    read_shots,
+)
+
+__all__ = [
+    "Avatar",
+    "Effect",
+    "ImageToVideo",
+    "MotionControl",
+    "MultiImageToVideo",
+    "ReferenceToVideo",
+    "TextToVideo",
+    "VideoEdit",
+    "VideoReference",
+]
+
+
+@frozen(repr=False, unsafe_hash=False)
+class TextToVideo(Request):
+    """A video from words ("Video Models: Kling AI", the text-to-video pages).
+
+    Attributes:
+        prompt: What to show; at most 2500 characters on v2.6, 3072 on v3 turbo. Required, except where
+            ``multi_prompt`` takes its place.
+        model: Any text-to-video model; by default v2.1 master.
+        aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
+        duration: Length in seconds: 5 or 10, on v3 models 3 to 15. The string "5" is taken for 5.
+        negative_prompt: What not to show.
+        cfg_scale: How closely to follow the prompt, from 0 to 1.
+        camera_control: A preset: ``down_back``, ``forward_up``, ``right_turn_forward`` or ``left_turn_forward``; v1
+            to v2.1.
+        advanced_camera_control: One movement of the camera instead; a mapping of its fields is taken, too.
+        generate_audio: Whether the video has sound; v2.6 and v3 only (not turbo), where the vendor's default is
+            yes.
+        shot_type: ``customize`` (the vendor's default) or ``intelligent``, of omni models also ``intelligence``; v3
+            only.
+        multi_prompt: Several scenes instead of one prompt: texts on v3, 1 to 6 `Shot` values on v3 turbo.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.TEXT_TO_VIDEO
+
+    prompt: str | None = None
+    model: str = field(default="klingai/v2.1-master-text-to-video", kw_only=True)
+    aspect_ratio: str | None = field(default=None, kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    negative_prompt: str | None = field(default=None, kw_only=True)
+    cfg_scale: float | None = field(default=None, kw_only=True)
+    camera_control: str | None = field(default=None, kw_only=True)
+    advanced_camera_control: AdvancedCameraControl | None = field(default=None, kw_only=True, converter=read_movement)
+    generate_audio: bool | None = field(default=None, kw_only=True)
+    shot_type: str | None = field(default=None, kw_only=True)
+    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, kw_only=True, converter=read_shots)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class ImageToVideo(Request):
+    """A video that begins with an image ("Video Models: Kling AI", the image-to-video pages).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes. Its shape is the image's: no
+    ``aspect_ratio`` is taken.
+
+    Attributes:
+        image_url: The first frame. Required.
+        prompt: What happens; v1.6 standard, v2.5 turbo, v2.6 and o1 require it, and the last two take 2500
+            characters.
+        model: Any image-to-video model; by default v2.1 master.
+        duration: Length in seconds: 5 or 10, on v3 models 3 to 15. The string "5" is taken for 5.
+        negative_prompt: What not to show.
+        cfg_scale: How closely to follow the prompt, from 0 to 1.
+        tail_image_url: The last frame, on v1, v1.5, v1.6 pro and v3.
+        last_image_url: The last frame, on o1.
+        static_mask: An image that shades what must not move; v1 to v2.1.
+        dynamic_masks: Up to 6 parts that move along paths; mappings of their fields are taken, too; v1 to v2.1.
+        camera_control: How the camera moves; a mapping of its fields is taken, too; v1 to v2.1.
+        elements: Up to 4 persons, animals or things to appear, on v3; mappings of their fields are taken, too.
+        generate_audio: Whether the video has sound; v2.6 and v3 only (not turbo), where the vendor's default is
+            yes.
+        shot_type: ``customize`` (the vendor's default) or ``intelligent``, of omni models also ``intelligence``; v3
+            only.
+        multi_prompt: Several scenes instead of one prompt: texts on v3, 1 to 6 `Shot` values on v3 turbo.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.IMAGE_TO_VIDEO
+
+    image_url: Media | None = None
+    prompt: str | None = field(default=None, kw_only=True)
+    model: str = field(default="klingai/v2.1-master-image-to-video", kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    negative_prompt: str | None = field(default=None, kw_only=True)
+    cfg_scale: float | None = field(default=None, kw_only=True)
+    tail_image_url: Media | None = field(default=None, kw_only=True)
+    last_image_url: Media | None = field(default=None, kw_only=True)
+    static_mask: Media | None = field(default=None, kw_only=True)
+    dynamic_masks: tuple[DynamicMask, ...] | None = field(default=None, kw_only=True, converter=read_masks)
+    camera_control: CameraControl | None = field(default=None, kw_only=True, converter=read_camera)
+    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
+    generate_audio: bool | None = field(default=None, kw_only=True)
+    shot_type: str | None = field(default=None, kw_only=True)
+    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, kw_only=True, converter=read_shots)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class MultiImageToVideo(Request):
+    """A video in which several images come together ("v1.6-standard/multi-image-to-video").
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        image_list: 2 to 4 images. Required.
+        prompt: What happens.
+        model: By default v1.6 standard, the only one there is.
+        aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
+        duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
+        negative_prompt: What not to show.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.MULTI_IMAGE_TO_VIDEO
+
+    image_list: tuple[Media, ...] | None = field(default=None, converter=read_media)
+    prompt: str | None = field(default=None, kw_only=True)
+    model: str = field(default="kling-video/v1.6/standard/multi-image-to-video", kw_only=True)
+    aspect_ratio: str | None = field(default=None, kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    negative_prompt: str | None = field(default=None, kw_only=True)
+
+
+def _images(value: Media | Sequence[Media] | None) -> Media | tuple[Media, ...] | None:
+    return tuple(value) if isinstance(value, list | tuple) else cast("Media | None", value)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class Effect(Request):
+    """A ready-made effect played on the persons in one image or two ("v1.6-standard/effects", "v1.6-pro/effects").
+
+    Images are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        image_url: The image, or a list of two, left and right. ``hug``, ``kiss`` and ``heart_gesture`` need two,
+            ``squish`` and ``expansion`` one. Required.
+        effect_scene: Which effect: one of 80, such as ``hug`` or ``magic_fireball``; a refusal lists them all.
+            Required.
+        model: Either effects model; by default v1.6 standard.
+        duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.EFFECT
+
+    image_url: Media | tuple[Media, ...] | None = field(default=None, converter=_images)
+    effect_scene: str | None = None
+    model: str = field(default="klingai/kling-video-v1.6-standard-effects", kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class Avatar(Request):
+    """A face that speaks or sings what is heard ("Video Models: Kling AI", the avatar pages).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes. The video is as long as the
+    sound.
+
+    Attributes:
+        image_url: Who speaks. Required.
+        audio_url: What is said. Required.
+        prompt: How it is said; at most 2500 characters.
+        model: Either avatar model; by default the standard one.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.AVATAR
+
+    image_url: Media | None = None
+    audio_url: Media | None = None
+    prompt: str | None = field(default=None, kw_only=True)
+    model: str = field(default="klingai/avatar-standard", kw_only=True)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class MotionControl(Request):
+    """A figure from an image that moves as one in a video does ("Video Models: Kling AI", the motion-control pages).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        image_url: Who moves. Required.
+        video_url: The movements. Required.
+        prompt: What else there is to see.
+        model: Either motion-control model; by default v3.
+        character_orientation: Which way the figure faces: as in the ``image`` or as in the ``video`` (the vendor's
+            default).
+        keep_audio: Whether the video keeps the sound of ``video_url``; the vendor's default is yes.
+        mode: ``std`` (the vendor's default) or ``pro``.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.MOTION_CONTROL
+
+    image_url: Media | None = None
+    video_url: Media | None = None
+    prompt: str | None = field(default=None, kw_only=True)
+    model: str = field(default="klingai/video-v3-motion-control", kw_only=True)
+    character_orientation: str | None = field(default=None, kw_only=True)
+    keep_audio: bool | None = field(default=None, kw_only=True)
+    mode: str | None = field(default=None, kw_only=True)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class ReferenceToVideo(Request):
+    """A video from words, with the looks of images ("Video Models: Kling AI", the o1 reference-to-video page).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        prompt: What to show. At most 2500 characters. Required.
+        model: By default o1, the only one there is.
+        image_list: 1 to 7 images to refer to.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
+            are taken, too.
+        aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
+        duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.REFERENCE_TO_VIDEO
+
+    prompt: str | None = None
+    model: str = field(default="klingai/video-o1-reference-to-video", kw_only=True)
+    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
+    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
+    aspect_ratio: str | None = field(default=None, kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class VideoEdit(Request):
+    """A video changed as words say ("Video Models: Kling AI", the o1 video edit page).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        prompt: What to change. At most 2500 characters. Required.
+        video_url: The video to change. Required.
+        model: By default o1, the only one there is.
+        image_list: 1 to 7 further images to refer to.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
+            are taken, too.
+        keep_audio: Whether the video keeps the sound of the one it is made from; the vendor's default is no.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.VIDEO_EDIT
+
+    prompt: str | None = None
+    video_url: Media | None = None
+    model: str = field(default="klingai/video-o1-video-to-video-edit", kw_only=True)
+    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
+    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
+    keep_audio: bool | None = field(default=None, kw_only=True)
+
+
+@frozen(repr=False, unsafe_hash=False)
+class VideoReference(Request):
+    """A new video from words, in the manner of another ("Video Models: Kling AI", the o1 video reference page).
+
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
+
+    Attributes:
+        prompt: What to show. At most 2500 characters. Required.
+        video_url: The video to refer to. Required.
+        model: By default o1, the only one there is.
+        image_list: 1 to 4 further images to refer to.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
+            are taken, too.
+        aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
+        duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
+        keep_audio: Whether the video keeps the sound of the one it is made from; the vendor's default is no.
+    """
+
+    kind: ClassVar[Kind | None] = Kind.VIDEO_REFERENCE
+
+    prompt: str | None = None
+    video_url: Media | None = None
+    model: str = field(default="klingai/video-o1-video-to-video-reference", kw_only=True)
+    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
+    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
+    aspect_ratio: str | None = field(default=None, kw_only=True)
+    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    keep_audio: bool | None = field(default=None, kw_only=True)
