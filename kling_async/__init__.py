@@ -94,9 +94,9 @@ if _typing.TYPE_CHECKING:
         Point,
         Shot,
     )
-    from kling_async.engine.bookkeeping import CostRow, Costs
-    from kling_async.engine.delivery import Delivery
-    from kling_async.engine.expectation import ExpectedCompletion
+    from kling_async.engine.cost_report import CostRow, Costs
+    from kling_async.engine.downloads import Delivery
+    from kling_async.engine.job import ExpectedCompletion
     from kling_async.engine.stats import LearnedDuration, Stats
 
 __version__ = "0.1.0"
@@ -224,14 +224,14 @@ _LATER = {
     "CameraControl": "api.requests.values",
     "CatalogueChanges": "api.account.models",
     "Cost": "api.account.estimates",
-    "CostRow": "engine.bookkeeping",
-    "Costs": "engine.bookkeeping",
-    "Delivery": "engine.delivery",
+    "CostRow": "engine.cost_report",
+    "Costs": "engine.cost_report",
+    "Delivery": "engine.downloads",
     "DynamicMask": "api.requests.values",
     "Effect": "api.requests",
     "Element": "api.requests.values",
     "Estimate": "api.account.estimates",
-    "ExpectedCompletion": "engine.expectation",
+    "ExpectedCompletion": "engine.job",
     "ImageToVideo": "api.requests",
     "LearnedDuration": "engine.stats",
     "Listing": "api.account.models",

@@ -34,7 +34,7 @@ from kling_async.api.results import Video
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.media import anchored, check_files
-from kling_async.engine.runner import Runner
+from kling_async.engine.tasks import Runner
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
 from kling_async.files.names import safe_name
 from kling_async.journal.base import State
@@ -59,9 +59,8 @@ if TYPE_CHECKING:
     from kling_async.api.account.models import CatalogueChanges, Listing
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.results import Generation
-    from kling_async.engine.bookkeeping import Costs
-    from kling_async.engine.delivery import Delivery
-    from kling_async.engine.downloads import Downloads
+    from kling_async.engine.cost_report import Costs
+    from kling_async.engine.downloads import Delivery, Downloads
     from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal, Record
@@ -701,7 +700,7 @@ class KlingSession:
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        from kling_async.engine.delivery import Courier  # noqa: PLC0415 - not every program has use for it
+        from kling_async.engine.downloads import Courier  # noqa: PLC0415 - not every program has use for it
 
         _check_place(path, into)
         check_callable("path", path, "a function that gives a job's path")

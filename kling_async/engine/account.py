@@ -25,8 +25,8 @@ from kling_async.api.account.usage import check_span, read_usage, span, usage_re
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
-from kling_async.engine.alarm import sleep_until
-from kling_async.engine.bookkeeping import bought, join
+from kling_async.engine.cost_report import bought, join
+from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.pacing.backoff import full_jitter
 from kling_async.pacing.rate_limiter import Gcra
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kling_async.api.account.models import CatalogueChanges
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.messages import HttpRequest, HttpResponse
-    from kling_async.engine.bookkeeping import Costs
+    from kling_async.engine.cost_report import Costs
     from kling_async.engine.job import Job
     from kling_async.engine.scheduler import Scheduler
     from kling_async.journal.base import Record

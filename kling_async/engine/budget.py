@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from kling_async.api.parsing import dollars, shown
-from kling_async.engine.watch import Milestone
+from kling_async.engine.job import Milestone
 from kling_async.errors import KlingError, SpendLimitReached
 from kling_async.journal.base import State
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.account.estimates import Estimate
     from kling_async.api.requests import Request
-    from kling_async.engine.watch import Watch
+    from kling_async.engine.job import Watch
     from kling_async.journal.base import Record
 
 __all__ = ["Budget"]

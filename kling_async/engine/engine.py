@@ -11,18 +11,18 @@ from weakref import WeakSet
 
 import anyio
 
-from kling_async.engine.alarm import Alarm
-from kling_async.engine.backlog import Backlog
-from kling_async.engine.completion import Pump, Settling, in_completion_order
+from kling_async.engine.as_completed import Pump, Settling, in_completion_order
 from kling_async.engine.confirmation import Confirmation
+from kling_async.engine.credit import Purse
 from kling_async.engine.events import Events
 from kling_async.engine.poller import Poller
-from kling_async.engine.purse import Purse
+from kling_async.engine.queue import Backlog
 from kling_async.engine.reconciler import Reconciler
-from kling_async.engine.roster import Roster
 from kling_async.engine.scheduler import Scheduler
+from kling_async.engine.stats import Tally
+from kling_async.engine.store import Roster
 from kling_async.engine.submitter import Submitter
-from kling_async.engine.tally import Tally
+from kling_async.engine.tasks import Alarm
 from kling_async.errors import SessionClosed
 from kling_async.journal.base import State
 from kling_async.pacing.absence import PostOrder
@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 
     from kling_async.engine.account import Account
     from kling_async.engine.budget import Budget
-    from kling_async.engine.job import Job
+    from kling_async.engine.job import Job, Watch
     from kling_async.engine.stats import Stats
-    from kling_async.engine.watch import Watch
     from kling_async.journal.base import Journal
     from kling_async.pacing.polling import Polling
     from kling_async.pacing.rate_limiter import Limits
@@ -72,7 +71,7 @@ class Engine:
         wall: Callable[[], float],
     ) -> None:
         # What it takes to learn is needed once a session, and not to import the package.
-        from kling_async.engine.memory import Memory  # noqa: PLC0415
+        from kling_async.engine.learning import Memory  # noqa: PLC0415
         from kling_async.pacing.tracking import Learner  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()

@@ -3,25 +3,148 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
+from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
+from attrs import define, frozen
+
 from kling_async.api.arguments import refused
-from kling_async.engine.watch import Milestone
+from kling_async.errors import SubmissionUncertain
 from kling_async.journal.token import write_token
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable, Generator
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
-    from kling_async.engine.expectation import ExpectedCompletion
-    from kling_async.engine.watch import Watch
     from kling_async.errors import KlingError
-    from kling_async.journal.base import State
+    from kling_async.journal.base import Record, State
+    from kling_async.pacing.tracking import Course
 
-__all__ = ["Job", "Keeper", "watch_of"]
+__all__ = ["ExpectedCompletion", "Job", "Keeper", "Milestone", "Watch", "doubt", "watch_of"]
+
+
+def doubt(watch: Watch) -> SubmissionUncertain:
+    """The error of a job that may have been bought, saying what is known and how to find out by hand."""
+    key, name, cause = watch.record.key, watch.record.client_request_id, watch.doubt
+    named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
+    error = SubmissionUncertain(
+        f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not sent "
+        f"again. If the account's log (GET /v2/logs) ever has a row with {named}, resume its inference_id",
+        client_request_id=name,
+    )
+    error.__cause__ = cause
+    return error
+
+
+class Milestone(Enum):
+    """What somebody may wait for in a job's life."""
+
+    ACCEPTED = "accepted"
+    SETTLED = "settled"
+
+
+@define(eq=False, weakref_slot=False)
+class Watch:
+    """One job's working state. Instants are the loop's time, in seconds.
+
+    Waiters are futures of their own, made on demand and resolved with nothing; the outcome is kept here, so that a
+    failure nobody asks about is not reported as one that was forgotten.
+    """
+
+    record: Record
+    begun_at: float = -math.inf  # when its last POST was begun, if this process did that
+    accepted_at: float = math.inf
+    deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
+    due: float = -math.inf  # when it was last to be submitted
+    course: Course | None = None  # once it is asked about
+    last_status: str | None = None  # the vendor's own word
+    polls: int = 0
+    failures: int = 0  # tries in a row that told nothing
+    troubled_since: float | None = None  # when those began
+    missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
+    doubt: KlingError | None = None  # why nobody knows what became of its POST
+    afforded: bool = False  # its cost is set aside, so that a limit on spending stops it no more
+    settled: bool = False
+    error: KlingError | None = None  # why it settled without a video
+    waiters: dict[Future[None], Milestone] | None = None
+
+    @property
+    def model(self) -> str:
+        """The vendor's id of its model; of one that is known by its id alone, what that says after its first colon."""
+        request = self.record.request
+        return request.model if request is not None else (self.record.generation_id or "").partition(":")[2]
+
+    @property
+    def duration(self) -> int | None:
+        """The length of the video in seconds, if it was asked for."""
+        request = self.record.request
+        return None if request is None else request.duration_seconds
+
+    def waiter(self, milestone: Milestone, loop: AbstractEventLoop) -> Future[None]:
+        """A future that is resolved once this milestone is reached, or never will be."""
+        future: Future[None] = loop.create_future()
+        if self.waiters is None:
+            self.waiters = {}
+        self.waiters[future] = milestone
+        return future
+
+    def forget(self, waiter: Future[None]) -> None:
+        """Drop a waiter that has stopped waiting."""
+        if self.waiters is not None:
+            self.waiters.pop(waiter, None)
+
+    def reach(self, milestone: Milestone) -> None:
+        """Wake those who wait for this; settling wakes everybody."""
+        if self.waiters is None:
+            return
+        woken = [w for w, wanted in self.waiters.items() if wanted is milestone or milestone is Milestone.SETTLED]
+        for waiter in woken:
+            del self.waiters[waiter]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def stumbled(self, now: float) -> int:
+        """Count a try that told nothing; returns how many came before it in a row."""
+        if self.troubled_since is None:
+            self.troubled_since = now
+        self.failures += 1
+        return self.failures - 1
+
+    def recovered(self) -> None:
+        """Forget about earlier tries that told nothing."""
+        self.failures = 0
+        self.troubled_since = None
+        self.missing_since = None
+
+    def troubled_for(self, now: float) -> float:
+        """How long tries have told nothing, in seconds."""
+        return 0.0 if self.troubled_since is None else now - self.troubled_since
+
+    def missing_for(self, now: float, *, missing: bool) -> float:
+        """How long the vendor has denied in a row that there is anything, in seconds, this answer included."""
+        if not missing:
+            self.missing_since = None
+        elif self.missing_since is None:
+            self.missing_since = now
+        return 0.0 if self.missing_since is None else now - self.missing_since
+
+
+@frozen
+class ExpectedCompletion:
+    """When a generation will be done, by what earlier ones of its model and length took. Both are in UTC.
+
+    Attributes:
+        median: As likely before as after.
+        p90: Nine in ten times before.
+    """
+
+    median: datetime
+    p90: datetime
 
 
 class Keeper(Protocol):

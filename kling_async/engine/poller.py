@@ -9,7 +9,7 @@ from kling_async.api.account.billing import Opinion
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import Status
 from kling_async.engine import events
-from kling_async.engine.steps import Go, Halt, Retry, Throttled
+from kling_async.engine.queue import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
     BadRequest,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import Generation
     from kling_async.engine.confirmation import Confirmation
-    from kling_async.engine.roster import Roster
-    from kling_async.engine.steps import Step
-    from kling_async.engine.watch import Watch
+    from kling_async.engine.job import Watch
+    from kling_async.engine.queue import Step
+    from kling_async.engine.store import Roster
     from kling_async.pacing.polling import Polling
     from kling_async.pacing.tracking import Forecast, Learner
     from kling_async.transport.base import Transport

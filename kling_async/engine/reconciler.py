@@ -11,8 +11,8 @@ from attrs import define, field
 
 from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
 from kling_async.api.account.usage import span
-from kling_async.engine.alarm import Alarm
-from kling_async.engine.doubt import doubt as uncertainty
+from kling_async.engine.job import doubt as uncertainty
+from kling_async.engine.tasks import Alarm
 from kling_async.errors import (
     AuthenticationError,
     GenerationFailed,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kling_async.engine.account import Account
-    from kling_async.engine.roster import Roster
+    from kling_async.engine.job import Watch
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.watch import Watch
+    from kling_async.engine.store import Roster
     from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.reconciliation import Reconciliation
 

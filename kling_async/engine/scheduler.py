@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING
 
 from kling_async.api.account.billing import Opinion
 from kling_async.engine import events
-from kling_async.engine.alarm import Alarm, sleep_until
-from kling_async.engine.cancellation import was_asked_for
-from kling_async.engine.doubt import doubt
-from kling_async.engine.steps import Halt, Retry, Throttled
-from kling_async.engine.workers import Workers
+from kling_async.engine.job import doubt
+from kling_async.engine.queue import Halt, Retry, Throttled
+from kling_async.engine.tasks import Alarm, Workers, sleep_until, was_asked_for
 from kling_async.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -37,14 +35,13 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from kling_async.api.protocol import SubmitAnswer
-    from kling_async.engine.backlog import Backlog
     from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.job import Watch
     from kling_async.engine.poller import Poller
-    from kling_async.engine.roster import Roster
-    from kling_async.engine.steps import Refusal, Step
+    from kling_async.engine.queue import Backlog, Refusal, Step
+    from kling_async.engine.stats import Tally
+    from kling_async.engine.store import Roster
     from kling_async.engine.submitter import Submitter
-    from kling_async.engine.tally import Tally
-    from kling_async.engine.watch import Watch
     from kling_async.errors import GatewayError, OutOfCredits
     from kling_async.pacing.admission import Allowance
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 from kling_async.journal.base import State
 from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
-    from kling_async.engine.roster import Roster
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.tally import Tally
+    from kling_async.engine.store import Roster
     from kling_async.pacing.admission import Allowance
     from kling_async.pacing.durations import Experience
 
-__all__ = ["LearnedDuration", "Stats", "snapshot"]
+__all__ = ["LearnedDuration", "Stats", "Tally", "snapshot"]
+
+
+@define(eq=False)
+class Tally:
+    """Requests counted as they are begun, and files that come in."""
+
+    submits: int = 0
+    polls: int = 0
+    throttled: int = 0
+    calls: int = 0
+    downloading: int = 0
+    downloaded: int = 0
+    downloaded_bytes: int = 0
 
 
 @frozen(kw_only=True)

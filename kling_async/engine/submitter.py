@@ -21,7 +21,7 @@ from kling_async.api.protocol import (
 )
 from kling_async.engine import events
 from kling_async.engine.media import submission
-from kling_async.engine.steps import Go, Halt, Retry, Throttled
+from kling_async.engine.queue import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
     GatewayError,
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
     from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.job import Watch
     from kling_async.engine.poller import Poller
-    from kling_async.engine.roster import Roster
-    from kling_async.engine.steps import Step
-    from kling_async.engine.watch import Watch
+    from kling_async.engine.queue import Step
+    from kling_async.engine.store import Roster
     from kling_async.errors import APIError, KlingError
     from kling_async.pacing.absence import PostOrder
     from kling_async.transport.base import Timeouts, Transport

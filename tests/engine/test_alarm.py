@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from virtual import virtual
 
-from kling_async.engine.alarm import Alarm, sleep_until
+from kling_async.engine.tasks import Alarm, sleep_until
 
 
 @pytest.mark.parametrize("sleep", [sleep_until, lambda at: Alarm(asyncio.get_running_loop()).sleep_until(at)])

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from kling_async.api.requests import TextToVideo
 from kling_async.api.results import Status
-from kling_async.engine.backlog import Backlog
-from kling_async.engine.watch import Watch
+from kling_async.engine.job import Watch
+from kling_async.engine.queue import Backlog
 from kling_async.journal.base import Record, State
 from kling_async.pacing.admission import Allowance
 from kling_async.pacing.polling import Polling

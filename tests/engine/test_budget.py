@@ -31,7 +31,7 @@ from kling_async import (
 )
 from kling_async.api.account.estimates import Estimate
 from kling_async.engine.budget import Budget
-from kling_async.engine.watch import Milestone, Watch
+from kling_async.engine.job import Milestone, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -10,7 +10,7 @@ import pytest
 from scripted import only_mine
 from virtual import virtual
 
-from kling_async.engine.runner import Runner
+from kling_async.engine.tasks import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,18 +3,63 @@
 from __future__ import annotations
 
 import math
+from enum import Enum
 from typing import TYPE_CHECKING
+
+from attrs import frozen
 
 from kling_async.journal.base import State
 from kling_async.pacing.queues import Agenda
 
 if TYPE_CHECKING:
-    from kling_async.engine.watch import Watch
+    from kling_async.errors import (
+        AuthenticationError,
+        GatewayError,
+        JournalError,
+        OutOfCredits,
+        RateLimited,
+        SpendLimitReached,
+        StorageError,
+    )
+
+    Refusal = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
+    from kling_async.engine.job import Watch
     from kling_async.pacing.admission import Allowance
     from kling_async.pacing.queues import Rota
     from kling_async.pacing.tracking import Course
 
-__all__ = ["Backlog"]
+__all__ = ["Backlog", "Go", "Halt", "Retry", "Step", "Throttled"]
+
+
+class Go(Enum):
+    """The vendor answered."""
+
+    ON = "on"  # the job goes on, as its state asks
+
+
+@frozen(eq=False)
+class Retry:
+    """Nothing was learned, and nothing bought: the job is to be tried again, not before this instant."""
+
+    at: float
+
+
+@frozen(eq=False)
+class Throttled:
+    """The vendor refused the request for asking too much; the job is as it was."""
+
+    error: RateLimited
+
+
+@frozen(eq=False)
+class Halt:
+    """Submits cannot go on, nor, under a bad key, can anything else."""
+
+    error: Refusal
+
+
+Step = Go | Retry | Throttled | Halt | None
+"""None: the job has settled."""
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
 

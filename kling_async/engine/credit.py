@@ -10,9 +10,9 @@ from kling_async.api.account.billing import Opinion
 from kling_async.errors import GatewayError, OutOfCredits
 
 if TYPE_CHECKING:
-    from kling_async.engine.alarm import Alarm
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.scheduler import Scheduler
+    from kling_async.engine.tasks import Alarm
 
 __all__ = ["Purse"]
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kling_async.engine import events
-from kling_async.engine.job import Job, watch_of
-from kling_async.engine.watch import Milestone, Watch
+from kling_async.engine.job import Job, Milestone, Watch, watch_of
 from kling_async.errors import InvalidRequest, JobAbandoned, JournalError
 from kling_async.journal.base import Record, State
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.api.requests import Request
-    from kling_async.engine.expectation import ExpectedCompletion
+    from kling_async.engine.job import ExpectedCompletion
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
     from kling_async.pacing.tracking import Forecast
@@ -373,7 +372,7 @@ class Roster:
         forecast = self.forecast(watch)
         if forecast is None or watch.settled:
             return None
-        from kling_async.engine.expectation import ExpectedCompletion  # noqa: PLC0415 - few ask
+        from kling_async.engine.job import ExpectedCompletion  # noqa: PLC0415 - few ask
 
         median, late = (self._moment(instant) for instant in (forecast.median, forecast.late))
         return ExpectedCompletion(median, late)

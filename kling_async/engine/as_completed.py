@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from anyio import CancelScope
 
 from kling_async.api.arguments import refused
-from kling_async.engine.cancellation import was_asked_for
+from kling_async.engine.tasks import was_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

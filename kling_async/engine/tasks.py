@@ -1,0 +1,212 @@
+"""A task of one's own, started from one task and ended from any."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+from anyio import CancelScope
+
+from kling_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from anyio.abc import TaskGroup
+
+    from kling_async.engine.job import Watch
+
+__all__ = ["Alarm", "Runner", "Workers", "sleep_until", "was_asked_for"]
+
+
+def was_asked_for(error: BaseException) -> bool:
+    """Whether this is a cancellation of the current task, not one of something it awaited, such as a shared future.
+
+    Another's cancellation is a failure like any other, and must not end this task as if it had been told to.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+class Alarm:
+    """One sleeper that others may wake. Instants are the loop's time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._sleeper: asyncio.Future[None] | None = None
+        self._until = -math.inf  # asleep until then; minus infinity while awake
+        self._rung = False  # woken while awake, so that the next sleep ends at once
+
+    async def sleep_until(self, instant: float) -> float:
+        """Sleep until the instant, for ever if it is infinite, or until woken; returns the time.
+
+        The time returned is never before an instant that was slept through: a loop may fire a timer a clock tick early,
+        and whoever compares instants must not be sent back to sleep for it.
+        """
+        if not self._rung:
+            await self._sleep(instant)
+        woken, self._rung = self._rung, False
+        return self._loop.time() if woken else max(self._loop.time(), instant)
+
+    async def _sleep(self, instant: float) -> None:
+        self._sleeper = self._loop.create_future()
+        self._until = instant
+        timer = None if instant == math.inf else self._loop.call_at(instant, self._ring)
+        try:
+            await self._sleeper
+        finally:
+            self._until = -math.inf
+            if timer is not None:
+                timer.cancel()
+
+    def wake(self) -> None:
+        """Wake the sleeper now, or keep it from its next sleep."""
+        self._rung = True
+        self._ring()
+
+    def wake_by(self, instant: float) -> None:
+        """Wake the sleeper if it would otherwise sleep past this instant."""
+        if instant < self._until or self._until == -math.inf:
+            self.wake()
+
+    def _ring(self) -> None:
+        if self._sleeper is not None:
+            _awaken(self._sleeper)
+
+
+async def sleep_until(instant: float) -> None:
+    """Sleep until an instant of the loop's time; not at all if it has passed."""
+    loop = asyncio.get_running_loop()
+    if instant <= loop.time():
+        return
+    future: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_at(instant, _awaken, future)
+    try:
+        await future
+    finally:
+        timer.cancel()
+
+
+def _awaken(sleeper: asyncio.Future[None]) -> None:
+    # It may have been cancelled in this very turn of the loop, too late for its timer to be.
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+class Runner:
+    """Runs ``main(ready, stop)``: it calls ``ready()`` when it has started, and ends soon after ``stop`` is set.
+
+    Task groups and cancel scopes belong to the task that opens them. A session is entered and left by its callers from
+    tasks of all sorts, so it opens none of its own there, but keeps them in here.
+    """
+
+    def __init__(self, main: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+        self.failure: BaseException | None = None  # what it ended with, if start() did not raise it
+        self._main = main
+        self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return once it has started; raise what kept it from starting. Cancelled, it leaves nothing running."""
+        self._task = asyncio.create_task(self._run(), name="kling_async session")
+        # A start that failed must not wait for ever.
+        self._task.add_done_callback(lambda _: self._ready.set())
+        try:
+            await self._ready.wait()
+        except asyncio.CancelledError:
+            self._task.cancel()
+            await self.stop()
+            raise
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+
+    async def stop(self) -> None:
+        """Have it end, and return once it has; cancelled, it has it end at once, and still returns only then.
+
+        Raises:
+            ConfigurationError: It runs on another event loop.
+        """
+        if self._task is None or self._task.done():
+            return
+        if self._task.get_loop() is not asyncio.get_running_loop():
+            raise ConfigurationError("a session is closed on the event loop it was entered on")
+        self._stop.set()
+        interruption: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                # A cancelled scope cancels whatever is awaited in it, again and again. Who got here through one still
+                # wants an end in good order; only a cancellation that comes now hastens it.
+                with CancelScope(shield=True):
+                    await asyncio.wait({self._task})
+            except asyncio.CancelledError as cancellation:
+                if interruption is None:
+                    self._task.cancel()
+                interruption = cancellation
+        if interruption is not None:
+            raise interruption
+
+    async def _run(self) -> None:
+        try:
+            await self._main(self._ready.set, self._stop)
+        except Exception as failure:  # noqa: BLE001 - whoever starts or stops it is to have it
+            self.failure = failure
+        except BaseExceptionGroup as group:
+            # An interrupt that struck a task in here has come out of the loop itself.
+            rest = group.split((KeyboardInterrupt, SystemExit))[1]
+            self.failure = None if rest is None else _first(rest)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first exception in a group that is not a group itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
+
+
+_STRIDE = 64  # pieces of work in a row before a worker lets others have the loop
+
+
+class Workers:
+    """Runs one piece of work per watch; whoever gives the work bounds how much of it is under way.
+
+    A worker that has become free asks for more at once, which saves a turn of the loop, and waits if there is none.
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[Watch], Awaitable[None]],
+        more: Callable[[], Watch | None],
+    ) -> None:
+        self._group = group
+        self._loop = loop
+        self._work = work
+        self._more = more
+        self._idle: list[asyncio.Future[Watch]] = []  # the last to become idle is the first to work
+
+    def give(self, watch: Watch) -> None:
+        """Have a worker take this up: an idle one, or else a new one."""
+        while self._idle:
+            call = self._idle.pop()
+            if not call.done():  # its worker may have been cancelled, as when the session closes
+                call.set_result(watch)
+                return
+        self._group.start_soon(self._serve, watch, name="kling_async worker")
+
+    async def _serve(self, watch: Watch) -> None:
+        served = 0
+        while True:
+            await self._work(watch)
+            served += 1
+            if served % _STRIDE == 0:
+                await asyncio.sleep(0)
+            watch = self._more() or await self._called()
+
+    def _called(self) -> asyncio.Future[Watch]:
+        call: asyncio.Future[Watch] = self._loop.create_future()
+        self._idle.append(call)
+        return call
