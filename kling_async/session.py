@@ -33,10 +33,10 @@ from kling_async.api.requests import Request
 from kling_async.api.results import Video
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
-from kling_async.engine.media import anchored, check_files
 from kling_async.engine.tasks import Runner
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
 from kling_async.files.names import safe_name
+from kling_async.files.uploads import anchored, check_files
 from kling_async.journal.base import State
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal

@@ -16,7 +16,7 @@ from kling_async.cli.figures import count
 from kling_async.cli.media import missing, with_paths
 from kling_async.cli.names import refusal_of
 from kling_async.cli.tags import tag_of
-from kling_async.engine.media import check_files
+from kling_async.files.uploads import check_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -20,7 +20,6 @@ from kling_async.api.protocol import (
     submit_failure,
 )
 from kling_async.engine import events
-from kling_async.engine.media import submission
 from kling_async.engine.queue import Go, Halt, Retry, Throttled
 from kling_async.errors import (
     AuthenticationError,
@@ -32,6 +31,7 @@ from kling_async.errors import (
     SpendLimitReached,
     TransportError,
 )
+from kling_async.files.uploads import submission
 from kling_async.journal.base import State
 
 if TYPE_CHECKING:

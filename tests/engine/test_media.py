@@ -30,8 +30,8 @@ from kling_async import (
     Timeouts,
 )
 from kling_async.api.file_types import Format
-from kling_async.engine import media
-from kling_async.engine.media import anchored, check_files, submission
+from kling_async.files import uploads as media
+from kling_async.files.uploads import anchored, check_files, submission
 from kling_async.journal.token import read_token
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from kling_async.cli.recorded import discard_if_passing, passing_journal
 from kling_async.cli.rows import read_request
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.wishes import WISHES, Wishes
-from kling_async.engine.media import check_files
+from kling_async.files.uploads import check_files
 
 if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Request
