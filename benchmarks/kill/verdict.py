@@ -8,7 +8,7 @@ from attrs import frozen
 
 from benchmarks.kill.terms import JOBS, key_of
 from kling_async import read_journal
-from kling_async.sandbox.film import Film
+from kling_async.sandbox.files import Film
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

@@ -14,7 +14,7 @@ from kling_async.api.arguments import checked_api_key
 from kling_async.api.reprs import cut
 from kling_async.cli.files import read_file
 from kling_async.sandbox import Sandbox
-from kling_async.sandbox.session import scaled_settings
+from kling_async.sandbox.client import scaled_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from kling_async.sandbox.faults import Faults, Kind, Trigger, When
 from kling_async.sandbox.ledger import Charge, FileRequest, Ledger, Poll, Purchase, Submit
-from kling_async.sandbox.server import Sandbox
-from kling_async.sandbox.thread import SandboxThread
+from kling_async.sandbox.server import Sandbox, SandboxThread
 
 __all__ = [
     "Charge",

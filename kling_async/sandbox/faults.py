@@ -18,7 +18,7 @@ from kling_async.errors import ConfigurationError
 from kling_async.pacing.validators import amount, takes
 
 if TYPE_CHECKING:
-    from kling_async.sandbox.dice import Dice
+    from kling_async.sandbox.seeded import Dice
 
 __all__ = ["ErrorShape", "Faults", "Kind", "Strikes", "Trigger", "When"]
 

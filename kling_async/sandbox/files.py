@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from contextlib import suppress
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -11,9 +14,7 @@ from aiohttp import web
 from attrs import frozen
 
 from kling_async.sandbox.exchange import Answer, Hangup, hang_up
-from kling_async.sandbox.film import Film
 from kling_async.sandbox.ledger import FileRequest
-from kling_async.sandbox.ranges import asked_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,51 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["FileHost"]
+__all__ = ["FileHost", "Film", "asked_range"]
+
+_ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+def asked_range(headers: Mapping[str, str], size: int, etag: str) -> range | None:
+    """The bytes asked for: None for the file as a whole, an empty range for what lies outside it.
+
+    Several ranges at once, an unreadable one, and one whose ``If-Range`` names another file count as none.
+    """
+    match = _ONE_RANGE.fullmatch(headers.get("range", "").strip())
+    if match is None or headers.get("if-range", etag) != etag:
+        return None
+    first, last = match.groups()
+    if first:
+        return None if last and int(last) < int(first) else range(size)[int(first) : int(last) + 1 if last else size]
+    return range(size)[max(0, size - int(last)) :] if last else None
+
+
+_BOX_HEADER = 8  # four bytes of length, four of type
+
+
+@cache
+def _original() -> bytes:
+    return files("kling_async.sandbox").joinpath("film.mp4").read_bytes()
+
+
+class Film:
+    """A generation's video file: two seconds of H.264 that browsers play.
+
+    A ``free`` box at its end, which players skip, holds the generation's id, so that no two files are the same and a
+    mix-up shows. The padding to a given size is in that box, and is made only as it is read.
+    """
+
+    def __init__(self, generation_id: str, size: int | None = None) -> None:
+        original = _original()
+        label = generation_id.encode()
+        self.size = max(len(original) + _BOX_HEADER + len(label), size or 0)
+        box_length = self.size - len(original)
+        self._head = original + box_length.to_bytes(4) + b"free" + label
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` up to ``stop``, which is at most ``size``."""
+        return self._head[start:stop].ljust(stop - start, b"\0")
+
 
 _PIECE = 256 * 1024
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from kling_async.api.protocol import LEGACY
 from kling_async.sandbox.exchange import Answer, Exchange, Refusal
-from kling_async.sandbox.judge import judge
-from kling_async.sandbox.words import UNKNOWN_WORD, accepted, first_word, running, status_word, told
+from kling_async.sandbox.responses import UNKNOWN_WORD, accepted, first_word, running, status_word, told
+from kling_async.sandbox.validation import judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,8 @@ from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
 from kling_async.pacing.validators import above_zero, amount, count, flag, takes, times
-from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.faults import Faults
-from kling_async.sandbox.ids import ID_STYLES, IdStyle
+from kling_async.sandbox.seeded import ID_STYLES, Dice, IdStyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,18 +10,15 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue.lookup import find_model, typical_seconds
-from kling_async.sandbox.dice import Dice
+from kling_async.sandbox.capacity import Studio, Till
 from kling_async.sandbox.exchange import Answer, Exchange, Hangup, gateway_page
 from kling_async.sandbox.faults import Strikes
 from kling_async.sandbox.files import FileHost
-from kling_async.sandbox.gate import Gate
-from kling_async.sandbox.ids import make_id
 from kling_async.sandbox.ledger import Ledger, Purchase
-from kling_async.sandbox.names import canonical
-from kling_async.sandbox.prices import price_of, video_seconds
-from kling_async.sandbox.studio import Studio
-from kling_async.sandbox.till import Till
-from kling_async.sandbox.words import ERROR_SHAPES, error_object
+from kling_async.sandbox.limits import Gate
+from kling_async.sandbox.models import canonical, price_of, video_seconds
+from kling_async.sandbox.responses import ERROR_SHAPES, error_object
+from kling_async.sandbox.seeded import Dice, make_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

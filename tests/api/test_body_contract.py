@@ -19,8 +19,9 @@ from kling_async.api.catalogue.lookup import Model, models
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request, request_class
 from kling_async.errors import InvalidRequest
-from kling_async.sandbox import Sandbox, SandboxThread, judge
-from kling_async.sandbox.schema import body_schema
+from kling_async.sandbox import Sandbox, SandboxThread
+from kling_async.sandbox import validation as judge
+from kling_async.sandbox.validation import body_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
 from kling_async.sandbox import Faults
-from kling_async.sandbox.dice import Dice
 from kling_async.sandbox.faults import Strikes
+from kling_async.sandbox.seeded import Dice
 
 
 def struck(faults: Faults, fault: str, times: int = 10, *, seed: int = 1) -> list[int]:

@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 
 from kling_async.api.catalogue.lookup import models
 from kling_async.sandbox import Purchase
-from kling_async.sandbox.dice import Dice
-from kling_async.sandbox.film import Film
-from kling_async.sandbox.ids import ID_STYLES, IdStyle, make_id
-from kling_async.sandbox.prices import Price, price_list_entry, price_of, video_seconds
-from kling_async.sandbox.ranges import asked_range
-from kling_async.sandbox.till import Till
-from kling_async.sandbox.window import Window
-from kling_async.sandbox.words import ERROR_SHAPES, error_object, first_word, status_word
+from kling_async.sandbox.capacity import Till
+from kling_async.sandbox.files import Film, asked_range
+from kling_async.sandbox.limits import Window
+from kling_async.sandbox.models import Price, price_list_entry, price_of, video_seconds
+from kling_async.sandbox.responses import ERROR_SHAPES, error_object, first_word, status_word
+from kling_async.sandbox.seeded import ID_STYLES, Dice, IdStyle, make_id
 
 ETAG = '"abc"'
 NANOID = re.compile(r"[A-Za-z0-9_-]{21}")

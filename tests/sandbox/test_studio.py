@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.sandbox.dice import Dice
-from kling_async.sandbox.studio import Run, Studio
+from kling_async.sandbox.capacity import Run, Studio
+from kling_async.sandbox.seeded import Dice
 
 
 def studio(*, seed: int = 1, slots: int = 1000, sigma: float = 0.35, speed: float = 1.0) -> Studio:

@@ -45,8 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A local vendor for one test, served from a thread of its own; the marker of the same name sets it up."""
     # Imported here: pytest loads this plugin also where no test asks for the fixture.
-    from kling_async.sandbox.server import Sandbox  # noqa: PLC0415
-    from kling_async.sandbox.thread import SandboxThread  # noqa: PLC0415
+    from kling_async.sandbox.server import (
+        Sandbox,
+        SandboxThread,
+    )
 
     with SandboxThread(Sandbox(**_settings(request))) as sandbox:
         yield sandbox

@@ -9,7 +9,8 @@ from aiohttp import web
 from attrs import evolve, frozen
 
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.sandbox import account, generations, showcase
+from kling_async.sandbox import account, generations
+from kling_async.sandbox import models as showcase
 from kling_async.sandbox.exchange import Answer, Exchange, Hangup, Refusal, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heapreplace
+from heapq import heappop, heappush, heapreplace
 from math import exp
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from kling_async.sandbox.dice import Dice
+    from kling_async.sandbox.ledger import Purchase
+    from kling_async.sandbox.seeded import Dice
 
-__all__ = ["Run", "Studio"]
+__all__ = ["Run", "Studio", "Till"]
 
 _QUEUE_SHARE = 0.06
 """The largest share of a generation that is spent queueing although a slot is free: the vendor's published runs say
@@ -50,3 +51,41 @@ class Studio:
         completed_at = started_at + whole - queued
         heapreplace(self._free_at, completed_at)
         return Run(started_at, completed_at)
+
+
+class Till:
+    """Reserves a price when a generation is accepted, and charges it when it completes; a failed one costs nothing."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[float, int, Purchase]] = []  # a heap, by the end of each
+        self._taken = 0
+        self._reserved = 0.0
+        self._charged = 0.0
+
+    def take(self, purchase: Purchase) -> None:
+        """Reserve its price until it ends."""
+        self._taken += 1
+        self._reserved += purchase.credits
+        heappush(self._running, (purchase.completed_at, self._taken, purchase))
+
+    def running(self, now: float) -> int:
+        """How many generations have not ended."""
+        self._settle(now)
+        return len(self._running)
+
+    def charged(self, now: float) -> float:
+        """What all completed generations cost, in credits."""
+        self._settle(now)
+        return round(self._charged, 2)
+
+    def committed(self, now: float) -> float:
+        """What is charged or reserved, in credits."""
+        self._settle(now)
+        return round(self._charged + self._reserved, 2)
+
+    def _settle(self, now: float) -> None:
+        while self._running and self._running[0][0] <= now:
+            _, _, purchase = heappop(self._running)
+            self._reserved -= purchase.credits
+            if purchase.failure is None:
+                self._charged += purchase.credits

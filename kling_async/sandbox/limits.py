@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import ceil
 from typing import TYPE_CHECKING
 
 from kling_async.sandbox.exchange import Refusal
-from kling_async.sandbox.window import Window
 
 if TYPE_CHECKING:
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Window"]
+
+
+class Window:
+    """At most so many requests in any stretch of so many seconds. Refused ones do not count."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._admitted: deque[float] = deque(maxlen=count)
+
+    @classmethod
+    def per_second(cls, rate: float) -> Window:
+        """A limit of this many a second; below one a second it is one in a longer stretch."""
+        count = max(1, int(rate))
+        return cls(count, count / rate)
+
+    def admit(self, now: float) -> bool:
+        """Whether one more may come now; if so, it counts."""
+        if len(self._admitted) == self._count and now - self._admitted[0] < self._seconds:
+            return False
+        self._admitted.append(now)
+        return True
+
 
 _LOG_CALLS, _LOG_SECONDS = 200, 60.0  # the one limit the vendor publishes ("Logs")
 
