@@ -17,8 +17,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kling_async.cli.exits import Exit
-from kling_async.cli.interrupts import exit_of, heeded
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.signals import exit_of, heeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

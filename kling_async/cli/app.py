@@ -9,9 +9,9 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
 from kling_async.api.reprs import cut
-from kling_async.cli.exits import Exit
-from kling_async.cli.interrupts import exit_of
-from kling_async.cli.rows import BadRows, told
+from kling_async.cli.batch.rows import BadRows, told
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.signals import exit_of
 from kling_async.cli.terminal import LogLines, Terminal
 
 if TYPE_CHECKING:

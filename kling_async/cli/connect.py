@@ -12,7 +12,7 @@ from attrs import evolve
 from kling_async import ConfigurationError, KlingSession
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.reprs import cut
-from kling_async.cli.files import read_file
+from kling_async.cli.paths import read_file
 from kling_async.sandbox import Sandbox
 from kling_async.sandbox.client import scaled_settings
 

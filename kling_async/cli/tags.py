@@ -7,7 +7,7 @@ from typing import cast
 
 from attrs import frozen
 
-from kling_async.cli.figures import one_line
+from kling_async.cli.text import one_line
 
 __all__ = ["Label", "label_of", "tag_of"]
 

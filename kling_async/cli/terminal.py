@@ -15,7 +15,7 @@ from attrs import field, frozen
 from rich.console import Console
 from rich.text import Text
 
-from kling_async.cli.figures import one_line
+from kling_async.cli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

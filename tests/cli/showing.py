@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define
 
 from kling_async import Job, Stats, TextToVideo
-from kling_async.cli.board import Row, View
+from kling_async.cli.progress.tracker import Row, View
 
 if TYPE_CHECKING:
     from kling_async import KlingError, Request

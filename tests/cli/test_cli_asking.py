@@ -8,7 +8,7 @@ import pytest
 
 from kling_async import Listing, LiveModel, Pricing, Rate, Record, State, TextToVideo, models, read_journal
 from kling_async.cli.commands.models import _price
-from kling_async.cli.film import flaw
+from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def test_a_status_of_nothing_fails_in_a_line(kling: Kling) -> None:
 
 
 def test_records_of_other_programs_have_names_too() -> None:
-    from kling_async.cli.work import name_of  # noqa: PLC0415 - beside its only use
+    from kling_async.cli.batch.run import name_of  # noqa: PLC0415 - beside its only use
 
     assert name_of(Record("row:1", State.QUEUED, TextToVideo("a fox"))) == "a-fox-row-1.mp4"
     assert name_of(Record("row:1", State.QUEUED, tag={"output": "x"})) == "x.mp4"

@@ -14,7 +14,7 @@ import pytest
 from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
-from kling_async.cli.film import flaw
+from kling_async.cli.mp4 import flaw
 from kling_async.files.partial import Part
 from kling_async.sandbox import Faults
 
@@ -283,7 +283,9 @@ def test_a_row_refused_at_its_turn_fails_alone(
     kling: Kling, vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.png").write_text("no image")
-    monkeypatch.setattr("kling_async.cli.rows.check_files", lambda _: None)  # as if it were one when it was looked at
+    monkeypatch.setattr(
+        "kling_async.cli.batch.rows.check_files", lambda _: None
+    )  # as if it were one when it was looked at
     text = '{"prompt": "a"}\n{"prompt": "b", "image_url": "a.png", "tag": "t"}\n'
     done = kling("batch", write(tmp_path, "batch.jsonl", text), *QUICK, "--json")
     assert done.code == 1
@@ -409,7 +411,7 @@ def test_a_mistake_of_this_program_comes_out_bare(
     def mistaken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kling_async.cli.collector.job_facts", mistaken)
+    monkeypatch.setattr("kling_async.cli.batch.collector.job_facts", mistaken)
     with pytest.raises(ZeroDivisionError):
         kling("batch", write(tmp_path), *QUICK, "--json", "--base-url", vendor.url)
 

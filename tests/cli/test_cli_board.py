@@ -23,7 +23,7 @@ from kling_async import (
     Usage,
     Video,
 )
-from kling_async.cli.board import Board
+from kling_async.cli.progress.tracker import Board
 
 FILM = Video("https://cdn.example/film.mp4")
 

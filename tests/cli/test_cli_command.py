@@ -10,9 +10,9 @@ from command import QUICK, interrupt, run, run_child, start
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
-from kling_async.cli.demo import Demo
-from kling_async.cli.exits import Exit
-from kling_async.cli.film import flaw
+from kling_async.cli.demo.run import Demo
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.mp4 import flaw
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async.cli.commands.batch import _Batch
-from kling_async.cli.interrupts import Interrupted, exit_of, heeded, run
+from kling_async.cli.signals import Interrupted, exit_of, heeded, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.figures import clock, count, dollars, one_line, percentile, span, table
+from kling_async.cli.text import clock, count, dollars, one_line, percentile, span, table
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import kling_async.sandbox
-from kling_async.cli.film import flaw
+from kling_async.cli.mp4 import flaw
 
 FILM = (Path(kling_async.sandbox.__file__).parent / "film.mp4").read_bytes()
 

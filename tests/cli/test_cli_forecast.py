@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import LearnedDuration, Request, TextToVideo, find_model
-from kling_async.cli.forecast import Forecast
+from kling_async.cli.progress.eta import Forecast
 
 MODEL = "klingai/v2.5-turbo/pro/text-to-video"
 REQUEST = TextToVideo("a fox", model=MODEL)

@@ -17,7 +17,7 @@ import pytest
 from command import COMMAND, PATIENCE, environment, interrupt, run, start
 
 from kling_async import State, read_journal
-from kling_async.cli.film import flaw
+from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from showing import view
 
-from kling_async.cli.lines import line
+from kling_async.cli.progress.lines import line
 
 
 def test_a_line_says_how_far_it_is() -> None:

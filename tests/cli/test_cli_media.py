@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_async.cli.media import missing, with_paths
+from kling_async.cli.paths import missing, with_paths
 
 BASE = Path("/batch/here") if Path("/").drive == "" else Path("C:/batch/here")
 

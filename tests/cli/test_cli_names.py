@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.names import Names, free, named, refusal_of, short, usual_name
+from kling_async.cli.file_names import Names, free, named, refusal_of, short, usual_name
 
 KEY = "0123456789abcdef0123456789abcdef-1"
 OUTPUTS = st.text(min_size=1, max_size=200).filter(lambda text: refusal_of(text) is None)

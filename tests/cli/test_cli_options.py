@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
+from kling_async.cli.batch.rows import Source, Wishes
 from kling_async.cli.connect import has_key, read_key, scaled
 from kling_async.cli.options import Connection, Running
-from kling_async.cli.phrases import command, reason
-from kling_async.cli.source import Source
-from kling_async.cli.wishes import Wishes
+from kling_async.cli.text import command, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

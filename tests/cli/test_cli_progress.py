@@ -11,8 +11,8 @@ from attrs import evolve
 from rich.console import Console
 
 from kling_async import TextToVideo
-from kling_async.cli.board import Board
-from kling_async.cli.progress import progress
+from kling_async.cli.progress.progress import progress
+from kling_async.cli.progress.tracker import Board
 from kling_async.cli.terminal import LogLines, Terminal
 from kling_async.sandbox import Sandbox
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from samples import png
 
 from kling_async import Kind, to_dict
-from kling_async.cli.names import refusal_of
-from kling_async.cli.rows import BadRows, Row, read_request, read_rows, told
+from kling_async.cli.batch.rows import BadRows, Row, read_request, read_rows, told
+from kling_async.cli.file_names import refusal_of
 
 HERE = Path("/somewhere")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.scenes import SCENES, scenes
+from kling_async.cli.demo.prompts import SCENES, scenes
 
 
 def test_there_are_24_scenes_with_prompts_of_their_own() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from showing import row, view
 
-from kling_async.cli.screen import picture
+from kling_async.cli.progress.live import picture
 
 ROWS = tuple(row(name=f"{n:02}-a-name-of-some-length", age=n * 100.0, share=n / 12) for n in range(12))
 

@@ -7,8 +7,8 @@ import pytest
 from command import run_child
 
 from kling_async import ConfigurationError
-from kling_async.cli.film import flaw
-from kling_async.cli.serve import how_to_use, read_faults
+from kling_async.cli.commands.sandbox import how_to_use, read_faults
+from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from rich.console import Console
 import kling_async.cli.commands.status
 from kling_async import GenerationFailed, Record, State, TextToVideo, Usage, Video
 from kling_async.cli.commands.status import status
-from kling_async.cli.recorded import file_of
-from kling_async.cli.standing import Standing, lines
+from kling_async.cli.journal_summary import Standing, file_of, lines
 from kling_async.cli.terminal import Terminal
 
 if TYPE_CHECKING:

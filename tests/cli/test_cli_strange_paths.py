@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from command import COMMAND, PATIENCE, environment, run_child
 
-from kling_async.cli.files import checked_folder
+from kling_async.cli.paths import checked_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.names import Names, named, refusal_of
+from kling_async.cli.file_names import Names, named, refusal_of
 from kling_async.files.names import LONGEST, cut, folded, joined, numbered, safe, unusable
 
 MOST_ADDED = len("..part.json")

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kling_async.cli.connect import connected
-from kling_async.cli.figures import dollars
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import dollars
 
 if TYPE_CHECKING:
     from kling_async import Balance

@@ -10,24 +10,22 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import InvalidRequest, State
-from kling_async.cli.exits import Exit
-from kling_async.cli.facts import request_facts
-from kling_async.cli.figures import count
+from kling_async.cli.batch.quote import check_places, lines, notes, prices, quote, total
+from kling_async.cli.batch.rows import WISHES, Source, Wishes
+from kling_async.cli.batch.run import Work
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.journal_summary import records_of
+from kling_async.cli.json_output import request_facts
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
-from kling_async.cli.phrases import command
-from kling_async.cli.quote import check_places, lines, notes, prices, quote, total
-from kling_async.cli.recorded import records_of
-from kling_async.cli.source import Source
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.wishes import WISHES, Wishes
-from kling_async.cli.work import Work
+from kling_async.cli.text import command, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kling_async import Job, KlingSession, Record
-    from kling_async.cli.rows import Row
-    from kling_async.cli.work import Workshop
+    from kling_async.cli.batch.rows import Row
+    from kling_async.cli.batch.run import Workshop
 
 __all__ = ["batch"]
 

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from kling_async.cli.batch.quote import by_model, notes, quote, total
+from kling_async.cli.batch.rows import WISHES, Source, Wishes
 from kling_async.cli.connect import connected
 from kling_async.cli.options import CONNECTION, AsJson, Connection
-from kling_async.cli.quote import by_model, notes, quote, total
-from kling_async.cli.source import Source
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.wishes import WISHES, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kling_async import Cost
-    from kling_async.cli.rows import Row
+    from kling_async.cli.batch.rows import Row
 
 __all__ = ["cost"]
 

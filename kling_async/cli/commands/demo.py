@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
 
-from kling_async.cli.demo import Demo
+from kling_async.cli.demo.run import Demo
 from kling_async.cli.terminal import Terminal
 
 __all__ = ["demo"]

@@ -10,17 +10,17 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import cut
+from kling_async.cli.batch.run import Work
 from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import connected
-from kling_async.cli.exits import Exit
-from kling_async.cli.facts import job_facts
-from kling_async.cli.files import checked_folder, flaw_of
-from kling_async.cli.interrupts import exit_of, run
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.json_output import job_facts
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
-from kling_async.cli.phrases import command
-from kling_async.cli.progress import progress
+from kling_async.cli.paths import checked_folder, flaw_of
+from kling_async.cli.progress.progress import progress
+from kling_async.cli.signals import exit_of, run
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.work import Work
+from kling_async.cli.text import command
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from kling_async import Status
 from kling_async.cli.connect import connected
-from kling_async.cli.exits import Exit
-from kling_async.cli.facts import generation_facts
-from kling_async.cli.figures import one_line
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.json_output import generation_facts
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import one_line
 
 if TYPE_CHECKING:
     from kling_async import Generation

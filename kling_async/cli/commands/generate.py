@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from kling_async import KlingError, State
+from kling_async.cli.batch.rows import WISHES, Wishes, read_request
 from kling_async.cli.connect import connected
-from kling_async.cli.exits import Exit
-from kling_async.cli.facts import job_facts
-from kling_async.cli.files import made_folder
-from kling_async.cli.interrupts import exit_of, run, told
-from kling_async.cli.names import free, usual_name
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.file_names import free, usual_name
+from kling_async.cli.journal_summary import discard_if_passing, passing_journal
+from kling_async.cli.json_output import job_facts
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
-from kling_async.cli.phrases import command, reason
-from kling_async.cli.progress import progress
-from kling_async.cli.recorded import discard_if_passing, passing_journal
-from kling_async.cli.rows import read_request
+from kling_async.cli.paths import made_folder
+from kling_async.cli.progress.progress import progress
+from kling_async.cli.signals import exit_of, run, told
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.wishes import WISHES, Wishes
+from kling_async.cli.text import command, reason
 from kling_async.files.uploads import check_files
 
 if TYPE_CHECKING:

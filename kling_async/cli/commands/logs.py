@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt  # noqa: TC002 - read by cyclopts
 
 from kling_async.cli.connect import connected
-from kling_async.cli.figures import dollars, one_line, table
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import dollars, one_line, table
 
 if TYPE_CHECKING:
     from kling_async import LogEntry

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from kling_async import Kind, get_model
 from kling_async import models as known_models
 from kling_async.cli.connect import connected
-from kling_async.cli.figures import clock, table
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import clock, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

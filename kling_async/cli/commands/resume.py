@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async import ConfigurationError, State
-from kling_async.cli.figures import count
+from kling_async.cli.batch.run import Work
+from kling_async.cli.journal_summary import file_of, records_of
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
-from kling_async.cli.phrases import command
-from kling_async.cli.recorded import file_of, records_of
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.work import Work
+from kling_async.cli.text import command, count
 
 if TYPE_CHECKING:
     from kling_async import Record
-    from kling_async.cli.work import Workshop
+    from kling_async.cli.batch.run import Workshop
 
 __all__ = ["Resumption", "resume"]
 

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.text import Text
 
 from kling_async import read_journal
+from kling_async.cli.journal_summary import Standing, lines
 from kling_async.cli.options import AsJson  # noqa: TC001 - read by cyclopts
-from kling_async.cli.standing import Standing, lines
 from kling_async.cli.terminal import Terminal
 
 __all__ = ["status"]

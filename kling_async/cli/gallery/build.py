@@ -9,11 +9,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from kling_async.cli.gallery.folder import Folder
-from kling_async.cli.gallery.manifest import PAGE
-from kling_async.cli.gallery.page import render
-from kling_async.cli.gallery.sheet import Sheet
-from kling_async.cli.gallery.source import read_entries
+from kling_async.cli.gallery.entries import read_entries
+from kling_async.cli.gallery.folder import PAGE, Folder
+from kling_async.cli.gallery.page import Sheet, render
 from kling_async.cli.gallery.texts import visible
 
 __all__ = ["Gallery", "build"]

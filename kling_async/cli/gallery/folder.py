@@ -2,23 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import shutil
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from attrs import define, field
 
 from kling_async import ConfigurationError
-from kling_async.cli.gallery.manifest import MANIFEST, MEDIA, PAGE, manifest, read_manifest
-from kling_async.cli.gallery.naming import names_for
+from kling_async.files.names import folded, is_usual, joined, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Folder"]
+__all__ = ["MANIFEST", "MEDIA", "PAGE", "Folder", "manifest", "names_for", "read_manifest"]
+
+PAGE = "index.html"
+MEDIA = "media"
+MANIFEST = ".kling-gallery.json"
+
+_OURS = re.compile(rf"{re.escape(PAGE)}|{MEDIA}/(?!\.)[^/\\:]+")
+
+
+def read_manifest(folder: Path) -> frozenset[str]:
+    """The files that a gallery wrote into this folder, relative and with slashes; none if there is no gallery."""
+    try:
+        file = folder / MANIFEST
+        names = json.loads(file.read_bytes() if file.is_file() else b"")["files"]  # a pipe would be waited for
+    except (OSError, ValueError, TypeError, LookupError):
+        return frozenset()
+    listed = cast("list[object]", names) if isinstance(names, list) else []
+    # Whoever gave the folder away may have written anything here; it is never a way to files elsewhere.
+    return frozenset(name for name in listed if isinstance(name, str) and _OURS.fullmatch(name))
+
+
+def manifest(files: Iterable[str]) -> str:
+    """The content of the file that lists these."""
+    return json.dumps({"about": "what kling-async gallery wrote here", "files": sorted(files)}, indent=1) + "\n"
+
+
+_LONGEST = 48  # characters
+
+
+def names_for(paths: Iterable[Path], taken: Collection[str] = ()) -> dict[Path, str]:
+    """A name for each path. Names that would be the same, or are taken, get a digest of their path in addition.
+
+    So a name depends on no order, and stays as it is from one run to the next as long as no other file wants it.
+    """
+    plain = {path: _safe(path) for path in paths}
+    wanted = Counter(map(folded, plain.values()))
+    closed = {folded(name) for name in taken}
+    return {
+        path: name if wanted[folded(name)] == 1 and folded(name) not in closed else _distinct(path, name)
+        for path, name in plain.items()
+    }
+
+
+def _safe(path: Path) -> str:
+    return safe(path.stem, _LONGEST) + _suffix(path)
+
+
+def _suffix(path: Path) -> str:
+    return "".join(filter(is_usual, path.suffix))[:8].lower()
+
+
+def _distinct(path: Path, name: str) -> str:
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return joined(name.removesuffix(_suffix(path)), f"~{digest}{_suffix(path)}")
 
 
 @define

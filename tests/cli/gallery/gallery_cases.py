@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async import Record, State, TextToVideo, Usage, Video
 from kling_async.cli.gallery.entry import Entry, Footage, Outcome
-from kling_async.cli.gallery.sheet import Sheet
+from kling_async.cli.gallery.page import Sheet
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from cyclopts import App
 from gallery_cases import Reading, film, record, write_journal
 
 from kling_async import ConfigurationError, State, TextToVideo
+from kling_async.cli.commands.gallery import gallery
 from kling_async.cli.gallery.build import _quoted, build
-from kling_async.cli.gallery.command import gallery
 from kling_async.sandbox import Faults, Sandbox
 
 
 def run(*arguments: str) -> object:
     app = App()
-    app.command("kling_async.cli.gallery.command:gallery")
+    app.command("kling_async.cli.commands.gallery:gallery")
     return app(["gallery", *arguments], exit_on_error=False, result_action="return_value")
 
 

@@ -9,8 +9,7 @@ import pytest
 from gallery_cases import film
 
 from kling_async import ConfigurationError
-from kling_async.cli.gallery.folder import Folder
-from kling_async.cli.gallery.manifest import MANIFEST, read_manifest
+from kling_async.cli.gallery.folder import MANIFEST, Folder, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from gallery_cases import film
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kling_async.cli.gallery.measure import Measure, measure
+from kling_async.cli.gallery.videos import Measure, measure
 
 if TYPE_CHECKING:
     from pathlib import Path

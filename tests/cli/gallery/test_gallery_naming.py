@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.gallery.naming import names_for
+from kling_async.cli.gallery.folder import names_for
 
 PARTS = st.text(st.sampled_from("aAé\u0301ß .-~#?%&<\\:*\"'\n\u202e猫"), min_size=1, max_size=70).filter(
     lambda text: text not in (".", "..")

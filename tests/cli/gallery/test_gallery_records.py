@@ -8,8 +8,8 @@ from attrs import evolve
 from gallery_cases import film, record
 
 from kling_async import BadRequest, GenerationFailed, ImageToVideo, Request, State, TextToVideo, Usage, Video
+from kling_async.cli.gallery.entries import entry_of
 from kling_async.cli.gallery.entry import Outcome
-from kling_async.cli.gallery.records import entry_of
 
 if TYPE_CHECKING:
     from pathlib import Path

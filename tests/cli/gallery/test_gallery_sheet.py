@@ -8,7 +8,7 @@ from gallery_cases import entry, footage, sheet
 
 from kling_async import Usage
 from kling_async.cli.gallery.entry import Footage, Outcome
-from kling_async.cli.gallery.sheet import asked, price, short_model, told
+from kling_async.cli.gallery.page import asked, price, short_model, told
 
 
 def test_totals_count_each_state_and_sum_up_time_bytes_and_cost() -> None:

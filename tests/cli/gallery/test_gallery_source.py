@@ -7,8 +7,8 @@ from gallery_cases import film, record, write_journal
 
 from kling_async import JournalError, State
 from kling_async.cli.gallery.build import build
+from kling_async.cli.gallery.entries import read_entries
 from kling_async.cli.gallery.entry import Outcome
-from kling_async.cli.gallery.source import read_entries
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kling_async.cli.figures import clock, count, dollars
+from kling_async.cli.text import clock, count, dollars
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from kling_async.cli.board import Row, View
+    from kling_async.cli.progress.tracker import Row, View
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Screen", "picture"]

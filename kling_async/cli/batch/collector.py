@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from kling_async import KlingError
-from kling_async.cli.exits import Exit
-from kling_async.cli.facts import error_facts, job_facts
-from kling_async.cli.figures import one_line
-from kling_async.cli.names import free
-from kling_async.cli.phrases import reason
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.file_names import free
+from kling_async.cli.json_output import error_facts, job_facts
+from kling_async.cli.text import one_line, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from kling_async import Job, KlingSession
-    from kling_async.cli.board import Board
+    from kling_async.cli.progress.tracker import Board
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Collector", "Item", "Tally"]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
-from kling_async.cli.figures import one_line
-from kling_async.cli.forecast import Forecast
-from kling_async.cli.names import short
-from kling_async.cli.speedometer import Speedometer
+from kling_async.cli.file_names import short
+from kling_async.cli.progress.eta import Forecast, Speedometer
 from kling_async.cli.tags import label_of
+from kling_async.cli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

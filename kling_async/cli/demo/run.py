@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kling_async import KlingError
-from kling_async.cli.exits import Exit
-from kling_async.cli.figures import count, one_line
-from kling_async.cli.files import made_folder
-from kling_async.cli.film import flaw
-from kling_async.cli.interrupts import run
-from kling_async.cli.progress import progress
-from kling_async.cli.report import Outcome, Report, flaws, lines
-from kling_async.cli.scenes import scenes
+from kling_async.cli.demo.prompts import scenes
+from kling_async.cli.demo.report import Outcome, Report, flaws, lines
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.mp4 import flaw
+from kling_async.cli.paths import made_folder
+from kling_async.cli.progress.progress import progress
+from kling_async.cli.signals import run
+from kling_async.cli.text import count, one_line
 from kling_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Job, KlingSession
-    from kling_async.cli.board import Board
+    from kling_async.cli.progress.tracker import Board
     from kling_async.cli.terminal import Terminal
     from kling_async.sandbox.faults import Kind, Trigger
 

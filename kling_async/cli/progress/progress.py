@@ -6,9 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from kling_async.cli.board import Board
-from kling_async.cli.lines import Lines
-from kling_async.cli.screen import Screen
+from kling_async.cli.progress.lines import Lines
+from kling_async.cli.progress.live import Screen
+from kling_async.cli.progress.tracker import Board
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["clock", "count", "dollars", "one_line", "percentile", "span", "table"]
+__all__ = ["clock", "command", "count", "dollars", "one_line", "percentile", "reason", "span", "table"]
+
+
+def command(*words: object, windows: bool = os.name == "nt") -> str:
+    """A command of this program, ready to be pasted into a terminal."""
+    typed = ["kling-async", *map(str, words)]
+    return subprocess.list2cmdline(typed) if windows else shlex.join(typed)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in a line, with the kind of error it is."""
+    return f"{type(error).__name__}: {one_line(str(error))}"
+
 
 _LONGEST = 300  # characters of a text that any terminal might show
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import KlingError
-from kling_async.cli.cells import Flaw
+from kling_async.cli.batch.rows import BadRows
+from kling_async.cli.batch.table import Flaw
 from kling_async.cli.connect import connected, has_key
-from kling_async.cli.facts import request_facts
-from kling_async.cli.figures import count, dollars, one_line, table
-from kling_async.cli.names import Names, named, short, usual_name
-from kling_async.cli.phrases import reason
-from kling_async.cli.rows import BadRows
+from kling_async.cli.file_names import Names, named, short, usual_name
+from kling_async.cli.json_output import request_facts
+from kling_async.cli.text import count, dollars, one_line, reason, table
 from kling_async.files.names import unusable
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Cost, Estimate
+    from kling_async.cli.batch.rows import Row
     from kling_async.cli.options import Connection
-    from kling_async.cli.rows import Row
 
 __all__ = ["Quote", "by_model", "check_places", "lines", "notes", "prices", "quote", "total"]
 

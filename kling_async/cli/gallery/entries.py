@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kling_async import State, Usage, to_dict
+from kling_async import State, Usage, read_journal, to_dict
 from kling_async.cli.gallery.entry import Entry, Footage, Outcome
-from kling_async.cli.gallery.footage import find
 from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
+from kling_async.cli.gallery.videos import find, look_at, videos
 from kling_async.cli.tags import label_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kling_async import Record, Video
 
-__all__ = ["entry_of"]
+__all__ = ["entry_of", "read_entries"]
 
 _OUTCOMES = {
     State.QUEUED: Outcome.QUEUED,
@@ -98,3 +98,22 @@ def _model(record: Record) -> str:
 def _cost(video: Video | None) -> Usage:
     usage = Usage() if video is None else video.usage
     return Usage(finite(usage.credits_used), finite(usage.tokens_used), finite(usage.usd_spent))
+
+
+def read_entries(source: Path) -> list[Entry]:
+    """The entries of a journal, in the order in which they were queued, or those of a folder's videos, by name.
+
+    Raises:
+        JournalError: It is neither, or cannot be read.
+        OSError: The folder cannot be read, or a video in it.
+    """
+    if source.is_dir():
+        return [_entry_of(path, source) for path in videos(source)]
+    beside = Path(os.path.realpath(source)).parent
+    return [entry_of(record, beside) for record in read_journal(source).records()]
+
+
+def _entry_of(path: Path, folder: Path) -> Entry:
+    """The entry of a file of which nothing else is known."""
+    name = visible(path.relative_to(folder).as_posix())
+    return Entry(name, Outcome.READY, settled_at=path.stat().st_mtime, footage=look_at(path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.cli.figures import count, percentile, span
+from kling_async.cli.text import count, percentile, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

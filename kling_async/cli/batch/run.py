@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define, field, frozen
 
 from kling_async import GatewayError, SpendLimitReached, State
-from kling_async.cli.collector import Collector, Item
+from kling_async.cli.batch.collector import Collector, Item
 from kling_async.cli.connect import connected, key_of
-from kling_async.cli.figures import count
-from kling_async.cli.files import made_folder
-from kling_async.cli.interrupts import exit_of, run, told
-from kling_async.cli.names import Names, named, short, usual_name
-from kling_async.cli.phrases import command
-from kling_async.cli.progress import progress
-from kling_async.cli.recorded import discard_if_passing, file_of
+from kling_async.cli.file_names import Names, named, short, usual_name
+from kling_async.cli.journal_summary import discard_if_passing, file_of
+from kling_async.cli.paths import made_folder
+from kling_async.cli.progress.progress import progress
+from kling_async.cli.signals import exit_of, run, told
 from kling_async.cli.tags import label_of
+from kling_async.cli.text import command, count
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from kling_async import Job, KlingSession, Record
-    from kling_async.cli.board import Board
-    from kling_async.cli.collector import Tally
-    from kling_async.cli.exits import Exit
+    from kling_async.cli.batch.collector import Tally
+    from kling_async.cli.exit_codes import Exit
     from kling_async.cli.options import Connection, Running
+    from kling_async.cli.progress.tracker import Board
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Work", "Workshop"]

@@ -5,26 +5,117 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from attrs import frozen
+from cyclopts import Parameter
 
-from kling_async import InvalidRequest, from_row, to_dict
+from kling_async import ConfigurationError, InvalidRequest, from_row, to_dict
 from kling_async.api.reprs import cut, show
-from kling_async.cli.cells import Cells, Flaw, read_cells
-from kling_async.cli.figures import count
-from kling_async.cli.media import missing, with_paths
-from kling_async.cli.names import refusal_of
+from kling_async.cli.batch.table import Cells, Flaw, read_cells
+from kling_async.cli.file_names import refusal_of
+from kling_async.cli.paths import here, missing, read_file, read_stdin, with_paths
 from kling_async.cli.tags import tag_of
+from kling_async.cli.text import count
 from kling_async.files.uploads import check_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from kling_async import Request
 
-__all__ = ["BadRows", "Row", "read_request", "read_rows", "told"]
+__all__ = ["WISHES", "BadRows", "Row", "Source", "Wishes", "read_request", "read_rows", "told"]
+
+
+@Parameter(name="*", group="Video")
+@frozen(kw_only=True)
+class Wishes:
+    """What is asked for. Files are given by their paths or URLs."""
+
+    model: Annotated[str | None, Parameter(name=("--model", "-m"))] = None
+    """The vendor's id of the model; `kling-async models` lists them. By default v2.1 master."""
+    duration: int | None = None
+    """The length in seconds."""
+    aspect_ratio: str | None = None
+    """16:9, 9:16 or 1:1."""
+    negative_prompt: str | None = None
+    """What not to show."""
+    cfg_scale: float | None = None
+    """How closely to follow the prompt, from 0 to 1."""
+    image: tuple[str, ...] = ()
+    """The image to begin with, a file or a URL; give several for models that take several."""
+    tail_image: str | None = None
+    """The image to end with."""
+    video: str | None = None
+    """The video to work from."""
+    audio: str | None = None
+    """The sound to go by."""
+    set: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=VALUE")] = ()
+    """Any other field of the model, such as generate_audio=true; may be given several times."""
+
+    def cells(self) -> dict[str, Any]:
+        """What is wished for, by the names of the fields; paths are relative to the current folder.
+
+        Raises:
+            ConfigurationError: An option is not of its form, or names a file that is not there.
+        """
+        given = {
+            "model": self.model,
+            "duration": self.duration,
+            "aspect_ratio": self.aspect_ratio,
+            "negative_prompt": self.negative_prompt,
+            "cfg_scale": self.cfg_scale,
+            "image_url": self.image[0] if len(self.image) == 1 else None,
+            "image_list": list(self.image) if len(self.image) > 1 else None,
+            "tail_image_url": self.tail_image,
+            "video_url": self.video,
+            "audio_url": self.audio,
+        }
+        known = {name: value for name, value in given.items() if value is not None}
+        cells, paths = with_paths(known | dict(map(_setting, self.set)), here())
+        for name, reason in missing(paths):
+            raise ConfigurationError(f"{name}: {reason}")
+        return cells
+
+
+WISHES = Wishes()
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise ConfigurationError(f"--set takes FIELD=VALUE, such as generate_audio=true, and not {show(text)}")
+    return name.strip(), value
+
+
+_STDIN = "-"
+
+
+@frozen
+class Source:
+    """A batch, by what was typed for it: a path, or ``-`` for standard input."""
+
+    name: str
+
+    def rows(self, wishes: Wishes) -> list[Row]:
+        """Its rows, each with what it leaves out as wished.
+
+        Raises:
+            BadRows: Some of it cannot be used.
+            ConfigurationError: It cannot be read, or a wish is not of its form.
+        """
+        usual = wishes.cells()
+        if self.name == _STDIN:
+            return read_rows(read_stdin(), "standard input", here(), usual)
+        path = Path(self.name)
+        return read_rows(read_file(path, "the batch"), cut(self.name), path.absolute().parent, usual)
+
+    def journal(self, *, sandbox: bool) -> Path:
+        """Where its journal is, if nothing else was asked for: beside it, and apart for what a sandbox makes."""
+        path = Path("kling-batch") if self.name == _STDIN else Path(self.name).with_suffix("")
+        return path.with_name(f"{path.name}{'.sandbox' if sandbox else ''}.db")
+
 
 _MOST_TOLD = 200
 _DIGEST = 32  # hexadecimal digits: 128 bits

@@ -5,13 +5,13 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from kling_async.cli.figures import clock, count, dollars
+from kling_async.cli.text import clock, count, dollars
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from kling_async.cli.board import View
+    from kling_async.cli.progress.tracker import View
     from kling_async.cli.terminal import Terminal
 
 __all__ = ["Lines", "line"]

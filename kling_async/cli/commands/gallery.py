@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from kling_async.cli.figures import count
-from kling_async.cli.files import checked_folder
 from kling_async.cli.gallery.build import build
+from kling_async.cli.paths import checked_folder
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import count
 
 if TYPE_CHECKING:
-    from kling_async.cli.gallery.sheet import Sheet
+    from kling_async.cli.gallery.page import Sheet
 
 __all__ = ["advice", "gallery"]
 
