@@ -16,7 +16,7 @@ from attrs import evolve
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
 from benchmarks.raw_server import GENERATION, serving
-from kling_async import UNIVERSAL, KlingSession, Limits, MemoryJournal, Polling, Record, State, TextToVideo
+from kling_async import UNIVERSAL, JobState, KlingSession, Limits, MemoryJournal, Polling, Record, TextToVideo
 
 if TYPE_CHECKING:
     from benchmarks.figure import Size
@@ -101,8 +101,8 @@ def _bought(ids: list[str]) -> MemoryJournal:
     """A journal by which all of these are pending, of one model."""
     journal, request, now = MemoryJournal(), TextToVideo("a white raccoon", duration=5), time()
     for generation_id in ids:
-        record = Record(generation_id, State.PENDING, request, endpoint=UNIVERSAL, queued_at=now)
-        journal.note(evolve(record, generation_id=generation_id, accepted_at=now))
+        record = Record(generation_id, JobState.PENDING, request, endpoint=UNIVERSAL, queued_at=now)
+        journal.append(evolve(record, generation_id=generation_id, accepted_at=now))
     return journal
 
 

@@ -11,13 +11,13 @@ from attrs import frozen
 
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
-from kling_async import Polling, Status
-from kling_async.pacing.queues import Rota
-from kling_async.pacing.tracking import Learner
+from kling_async import GenerationStatus, Polling
+from kling_async.pacing.queues import PollQueue
+from kling_async.pacing.tracking import DurationLearner
 
 if TYPE_CHECKING:
     from benchmarks.figure import Size
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.tracking import GenerationTracker
 
 __all__ = ["measure"]
 
@@ -40,15 +40,15 @@ def measure(size: Size) -> list[Figure]:
 
 @frozen(eq=False)
 class _Pending:
-    course: Course
+    course: GenerationTracker
 
 
 def _timed(jobs: int, decisions: int) -> tuple[float, float]:
     rng, polling = Random(1), Polling()  # noqa: S311 - to be drawn again
-    learner, price = Learner(polling.experience()), polling.price()
-    rota: Rota[_Pending] = Rota(polling.asking(price), price)
+    learner, price = DurationLearner(polling.experience()), polling.price()
+    rota: PollQueue[_Pending] = PollQueue(polling.asking(price), price)
     for _ in range(jobs):
-        course = learner.begin(_MODEL, 5, rng.uniform(-_SPREAD, 0.0))
+        course = learner.track(_MODEL, 5, rng.uniform(-_SPREAD, 0.0))
         rota.put(course, _Pending(course))
     gc.collect()
     gc.disable()  # what a full collection costs is told apart, where stalls are measured
@@ -60,12 +60,12 @@ def _timed(jobs: int, decisions: int) -> tuple[float, float]:
         if pending is None:
             continue
         taken += 1
-        learner.running(pending.course, now, Status.GENERATING, rng)
+        learner.running(pending.course, now, GenerationStatus.GENERATING, rng)
         rota.put(pending.course, pending)
     return (process_time() - begun) / decisions * 1e6, max(longest, _review(rota, now)) * 1e3
 
 
-def _review(rota: Rota[_Pending], now: float) -> float:
+def _review(rota: PollQueue[_Pending], now: float) -> float:
     """Look at everybody once; returns the longest step, in seconds."""
     longest, done = 0.0, False
     while not done:

@@ -11,7 +11,7 @@ from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.api.requests.codec import from_dict, to_dict
-from kling_async.api.results import Generation, Status, Usage, Video
+from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.engine.events import (
     Accepted,
     Completed,
@@ -56,7 +56,7 @@ from kling_async.errors import (
     SubmissionUncertain,
     TransportError,
 )
-from kling_async.journal.base import Journal, Record, State
+from kling_async.journal.base import JobState, Journal, Record
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import read_journal
 from kling_async.pacing.polling import Polling
@@ -70,7 +70,7 @@ if _typing.TYPE_CHECKING:
     from kling_async.api.account.estimates import Cost, Estimate
     from kling_async.api.account.logs import LogEntry
     from kling_async.api.account.metrics import Metrics, ModelMetrics, Quantiles
-    from kling_async.api.account.models import CatalogueChanges, Listing, LiveModel, Pricing, Rate
+    from kling_async.api.account.models import CatalogueChanges, LiveModel, ModelList, Pricing, UnitPrice
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.media import Media
     from kling_async.api.requests import (
@@ -94,7 +94,7 @@ if _typing.TYPE_CHECKING:
         Point,
         Shot,
     )
-    from kling_async.engine.cost_report import CostRow, Costs
+    from kling_async.engine.cost_report import CostReport, JobCost
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.job import ExpectedCompletion
     from kling_async.engine.stats import LearnedDuration, Stats
@@ -121,8 +121,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "Cost",
-    "CostRow",
-    "Costs",
+    "CostReport",
     "DeadlineExceeded",
     "Delivery",
     "DownloadError",
@@ -139,6 +138,7 @@ __all__ = [
     "GatewayError",
     "Generation",
     "GenerationFailed",
+    "GenerationStatus",
     "HttpRequest",
     "HttpResponse",
     "ImageToVideo",
@@ -146,6 +146,8 @@ __all__ = [
     "InvalidRequest",
     "Job",
     "JobAbandoned",
+    "JobCost",
+    "JobState",
     "Journal",
     "JournalError",
     "Kind",
@@ -154,7 +156,6 @@ __all__ = [
     "Lane",
     "LearnedDuration",
     "Limits",
-    "Listing",
     "LiveModel",
     "LogEntry",
     "MalformedResponse",
@@ -162,6 +163,7 @@ __all__ = [
     "MemoryJournal",
     "Metrics",
     "Model",
+    "ModelList",
     "ModelMetrics",
     "MotionControl",
     "MultiImageToVideo",
@@ -174,7 +176,6 @@ __all__ = [
     "Pricing",
     "Quantiles",
     "Queued",
-    "Rate",
     "RateLimited",
     "Reconciliation",
     "Record",
@@ -186,9 +187,7 @@ __all__ = [
     "SessionClosed",
     "Shot",
     "SpendLimitReached",
-    "State",
     "Stats",
-    "Status",
     "StorageError",
     "StreamedResponse",
     "SubmissionUncertain",
@@ -200,6 +199,7 @@ __all__ = [
     "Transaction",
     "Transport",
     "TransportError",
+    "UnitPrice",
     "Usage",
     "Video",
     "VideoEdit",

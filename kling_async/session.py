@@ -33,11 +33,11 @@ from kling_async.api.requests import Request
 from kling_async.api.results import Video
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
-from kling_async.engine.tasks import Runner
+from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, InvalidRequest, MalformedResponse, SessionClosed
 from kling_async.files.names import safe_name
 from kling_async.files.uploads import anchored, check_files
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal
 from kling_async.journal.token import is_token, read_token
@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from kling_async.api.account.estimates import Cost
     from kling_async.api.account.logs import LogEntry
     from kling_async.api.account.metrics import Metrics
-    from kling_async.api.account.models import CatalogueChanges, Listing
+    from kling_async.api.account.models import CatalogueChanges, ModelList
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.results import Generation
-    from kling_async.engine.cost_report import Costs
+    from kling_async.engine.cost_report import CostReport
     from kling_async.engine.downloads import Delivery, Downloads
     from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
@@ -141,7 +141,7 @@ class KlingSession:
         )
         self._transport: Transport = transport
         self._engine: Engine | None = None
-        self._runner: Runner | None = None
+        self._runner: BackgroundTask | None = None
 
     # Its life
 
@@ -150,7 +150,7 @@ class KlingSession:
             raise ConfigurationError("a session is entered once; make another one")
         if _running_loop() is None:
             raise ConfigurationError("a session runs on asyncio's event loop, and here is none, as under trio")
-        self._runner = Runner(self._run)
+        self._runner = BackgroundTask(self._run)
         await self._runner.start()
         return self
 
@@ -271,16 +271,16 @@ class KlingSession:
         check_key(key)
         request = anchored(request)
         limit, digest = patience(deadline), request.digest()
-        if key is not None and (job := engine.roster.known(key, digest)) is not None:
+        if key is not None and (job := engine.roster.find_key(key, digest)) is not None:
             return job
         if self._is_unsent(key):  # what was sent needs its files no more
             check_files(request)
-        watch = engine.roster.admit(request, digest=digest, key=key, tag=tag, deadline=limit)
+        watch = engine.roster.create(request, digest=digest, key=key, tag=tag, deadline=limit)
         return engine.begin(watch)
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
-        return record is None or record.state is State.QUEUED
+        return record is None or record.state is JobState.QUEUED
 
     def resume(
         self,
@@ -316,19 +316,19 @@ class KlingSession:
         limit = patience(deadline)
         if is_token(generation_id):
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        if (job := engine.roster.under_id(generation_id, key)) is not None:
+        if (job := engine.roster.find_generation(generation_id, key)) is not None:
             return job
-        record = engine.roster.bought(generation_id, endpoint, key)
-        return engine.begin(engine.roster.adopt(record, tag=tag, deadline=limit))
+        record = engine.roster.record_of(generation_id, endpoint, key)
+        return engine.begin(engine.roster.attach(record, tag=tag, deadline=limit))
 
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)
         check_key(record.key)
         if record.generation_id is None:
-            job = engine.roster.known(record.key, record.digest)
+            job = engine.roster.find_key(record.key, record.digest)
         else:
-            job = engine.roster.under_id(record.generation_id, record.key)
-        return job or engine.begin(engine.roster.adopt(record, tag=tag, deadline=deadline))
+            job = engine.roster.find_generation(record.generation_id, record.key)
+        return job or engine.begin(engine.roster.attach(record, tag=tag, deadline=deadline))
 
     def as_completed(
         self,
@@ -364,7 +364,7 @@ class KlingSession:
         try:
             return self.submit(item)
         except InvalidRequest as error:
-            return self._working().roster.turned_away(item, None, error)
+            return self._working().roster.invalid(item, None, error)
 
     async def drain(self) -> None:
         """Wait until no job is open, those included that are submitted meanwhile."""
@@ -401,7 +401,7 @@ class KlingSession:
         check_text("key", key, "the key of a job")
         check_key(key)
         record = engine.roster.recorded(key)
-        return None if record is None else engine.roster.known(key, record.digest)
+        return None if record is None else engine.roster.find_key(key, record.digest)
 
     def resume_submissions(self) -> None:
         """Go on submitting after it was stopped, as when credits were bought or a gateway is out of the way.
@@ -566,12 +566,12 @@ class KlingSession:
         """
         return await self._working().account.metrics(models)
 
-    async def catalogue(
+    async def list_models(
         self,
         *,
         include: str | Iterable[str] = ("pricing", "capabilities", "modalities"),
         ids: str | Iterable[str] = (),
-    ) -> Listing:
+    ) -> ModelList:
         """The vendor's live list of all its models, those of other makers included.
 
         The same question is asked again by its ETag, and answered from memory if nothing has changed.
@@ -585,7 +585,7 @@ class KlingSession:
         """
         return await self._working().account.catalogue(include, ids)
 
-    async def models(self) -> Listing:
+    async def list_kling_models(self) -> ModelList:
         """Kling's video models as the vendor serves them now, with their aliases and prices.
 
         Raises:
@@ -593,7 +593,7 @@ class KlingSession:
         """
         return await self._working().account.models()
 
-    async def refresh_models(self) -> CatalogueChanges:
+    async def catalogue_changes(self) -> CatalogueChanges:
         """Which models are new, gone or renamed at the vendor, held against the catalogue of this library.
 
         The catalogue itself stays as it is: what it does not know can be used all the same, unchecked.
@@ -615,7 +615,7 @@ class KlingSession:
         """
         return await self._working().account.estimate(requests)
 
-    async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> Costs:
+    async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> CostReport:
         """Hold jobs against the account's ledger, by generation id.
 
         Args:
@@ -700,11 +700,11 @@ class KlingSession:
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        from kling_async.engine.downloads import Courier  # noqa: PLC0415 - not every program has use for it
+        from kling_async.engine.downloads import DownloadTasks  # noqa: PLC0415 - not every program has use for it
 
         _check_place(path, into)
         check_callable("path", path, "a function that gives a job's path")
-        courier = Courier(partial(self._file_of, path, into))
+        courier = DownloadTasks(partial(self._file_of, path, into))
         jobs = self.as_completed(source, max_in_flight=max_in_flight)
         begun = self._working().as_completed(jobs, courier.begin, self._limits.max_downloads)
         return courier.hand_out(begun)

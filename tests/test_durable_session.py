@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import JournalError, SessionClosed, State, TextToVideo, read_journal
+from kling_async import JobState, JournalError, SessionClosed, TextToVideo, read_journal
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def test_a_batch_left_in_the_middle_is_finished_by_the_next_session(tmp_pa
             assert await again == await jobs[3]
             records = [record async for record in second.history()]
         assert [(record.key, record.tag, record.state) for record in records] == [
-            (f"k{n}", {"row": n}, State.COMPLETED) for n in range(12)
+            (f"k{n}", {"row": n}, JobState.COMPLETED) for n in range(12)
         ]
         assert len(sandbox.ledger.purchases) == 12
     kept = records[3]
@@ -51,7 +51,7 @@ async def test_others_read_while_one_session_owns_the_journal(tmp_path: Path) ->
         await job
         await job.recorded()
         (record,) = read_journal(path).records()
-        assert (record.key, record.state, record.generation_id) == ("k", State.COMPLETED, job.generation_id)
+        assert (record.key, record.state, record.generation_id) == ("k", JobState.COMPLETED, job.generation_id)
 
 
 async def test_what_a_session_learned_of_durations_is_known_to_the_next(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from kling_async import LEGACY, UNIVERSAL, KlingSession, Polling, Request, State, TextToVideo, Video
+from kling_async import LEGACY, UNIVERSAL, JobState, KlingSession, Polling, Request, TextToVideo, Video
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,7 +102,7 @@ async def test_v2_master_on_the_legacy_endpoint() -> None:
     async with served(page) as kling:
         job = kling.submit(request)
         video = await job
-        assert (job.state, job.polls, job.last_status) == (State.COMPLETED, 5, "completed")
+        assert (job.state, job.polls, job.last_status) == (JobState.COMPLETED, 5, "completed")
     assert page.posts == [
         {
             "model": "klingai/v2-master-text-to-video",
@@ -417,9 +417,9 @@ async def test_model_performance_metrics() -> None:
 
 async def test_complete_model_list() -> None:
     async with account() as (pages, kling):
-        listing = await kling.catalogue(include="pricing")
-        assert await kling.catalogue(include="pricing") is listing
-        assert [model.id for model in await kling.models()] == ["klingai/of-two-prices"]
+        listing = await kling.list_models(include="pricing")
+        assert await kling.list_models(include="pricing") is listing
+        assert [model.id for model in await kling.list_kling_models()] == ["klingai/of-two-prices"]
         request = Request(model="of-two-prices", extra={"prompt": "a fox", "duration": 5, "resolution": "1080p"})
         assert str(await kling.estimate(request)) == "$3.25 for 1 request"
         either = Request(model="of-two-prices", extra={"prompt": "a fox", "duration": 5})

@@ -35,8 +35,7 @@ from kling_async import (
     ConfigurationError,
     ConnectFailed,
     Cost,
-    CostRow,
-    Costs,
+    CostReport,
     DeadlineExceeded,
     Delivery,
     Downloaded,
@@ -53,6 +52,7 @@ from kling_async import (
     GatewayError,
     Generation,
     GenerationFailed,
+    GenerationStatus,
     HttpRequest,
     HttpResponse,
     ImageToVideo,
@@ -60,6 +60,8 @@ from kling_async import (
     InvalidRequest,
     Job,
     JobAbandoned,
+    JobCost,
+    JobState,
     Journal,
     JournalError,
     Kind,
@@ -68,7 +70,6 @@ from kling_async import (
     Lane,
     LearnedDuration,
     Limits,
-    Listing,
     LiveModel,
     LogEntry,
     MalformedResponse,
@@ -76,6 +77,7 @@ from kling_async import (
     MemoryJournal,
     Metrics,
     Model,
+    ModelList,
     ModelMetrics,
     MotionControl,
     MultiImageToVideo,
@@ -88,7 +90,6 @@ from kling_async import (
     Pricing,
     Quantiles,
     Queued,
-    Rate,
     RateLimited,
     Reconciliation,
     Record,
@@ -100,9 +101,7 @@ from kling_async import (
     SessionClosed,
     Shot,
     SpendLimitReached,
-    State,
     Stats,
-    Status,
     StorageError,
     StreamedResponse,
     SubmissionUncertain,
@@ -114,6 +113,7 @@ from kling_async import (
     Transaction,
     Transport,
     TransportError,
+    UnitPrice,
     Usage,
     Video,
     VideoEdit,
@@ -181,7 +181,7 @@ def facts(job: Job) -> None:
     assert_type(job.key, str)
     assert_type(job.tag, object)
     assert_type(job.request, Request | None)
-    assert_type(job.state, State)
+    assert_type(job.state, JobState)
     assert_type(job.generation_id, str | None)
     assert_type(job.submitted_at, datetime | None)
     assert_type(job.expected_completion, ExpectedCompletion | None)
@@ -296,7 +296,7 @@ def told(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event 
         case Accepted(generation_id=generation_id):
             return assert_type(generation_id, str)
         case Polled(status=status, polls=polls):
-            return f"{assert_type(status, Status).value} after {assert_type(polls, int)}"
+            return f"{assert_type(status, GenerationStatus).value} after {assert_type(polls, int)}"
         case Retrying(error=error, again_at=again_at):
             return f"{assert_type(error, KlingError).message}, again at {assert_type(again_at, float)}"
         case Throttled(submit=submit, until=until):
@@ -410,11 +410,11 @@ def catalogue() -> None:
         assert_type(model.kind, Kind)
 
 
-def outcome(state: State) -> str:
+def outcome(state: JobState) -> str:
     match state:
-        case State.QUEUED | State.SUBMITTING | State.PENDING | State.UNCERTAIN:
+        case JobState.QUEUED | JobState.SUBMITTING | JobState.PENDING | JobState.UNCERTAIN:
             return "open"
-        case State.COMPLETED | State.FAILED | State.REJECTED | State.ABANDONED:
+        case JobState.COMPLETED | JobState.FAILED | JobState.REJECTED | JobState.ABANDONED:
             return "closed"
         case _:
             assert_never(state)
@@ -441,8 +441,8 @@ async def account(kling: KlingSession, job: Job) -> None:
     async for row in kling.logs("24h", models="klingai/v2-master-text-to-video", statuses=["failed"]):
         assert_type(row, LogEntry)
     costs = await kling.reconcile_costs([job], start=datetime.now(UTC))
-    assert_type(costs, Costs)
-    assert_type(costs.rows, tuple[CostRow, ...])
+    assert_type(costs, CostReport)
+    assert_type(costs.rows, tuple[JobCost, ...])
 
 
 async def live(kling: KlingSession) -> None:
@@ -450,13 +450,13 @@ async def live(kling: KlingSession) -> None:
     assert_type(metrics, Metrics)
     assert_type(metrics.find("klingai/v2-master-text-to-video"), ModelMetrics | None)
     assert_type(metrics.models[0].duration_ms, Quantiles | None)
-    listing = await kling.catalogue(include="pricing", ids=["klingai/v2-master-text-to-video"])
-    assert_type(listing, Listing)
+    listing = await kling.list_models(include="pricing", ids=["klingai/v2-master-text-to-video"])
+    assert_type(listing, ModelList)
     for model in listing:
         assert_type(model, LiveModel)
         assert_type(model.pricing, Pricing | None)
-    assert_type(await kling.models(), Listing)
-    assert_type(await kling.refresh_models(), CatalogueChanges)
+    assert_type(await kling.list_kling_models(), ModelList)
+    assert_type(await kling.catalogue_changes(), CatalogueChanges)
 
 
 async def costs(kling: KlingSession, pricing: Pricing) -> None:
@@ -466,7 +466,7 @@ async def costs(kling: KlingSession, pricing: Pricing) -> None:
     assert_type(cost.estimates, tuple[Estimate, ...])
     assert_type(cost.usd, Decimal)
     assert_type(cost.estimates[0].usd, Decimal | None)
-    assert_type(pricing.rates, tuple[Rate, ...])
+    assert_type(pricing.rates, tuple[UnitPrice, ...])
     KlingSession("key", limits=Limits(max_spend_usd=25, allow_unpriced=True))
 
 

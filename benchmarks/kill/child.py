@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, cast
 
 from benchmarks.kill.terms import AFTER, AGAIN, BEGUN, REFUSED, SPEED, key_of
 from kling_async import (
+    JobState,
     JournalError,
     KlingError,
     KlingSession,
     Limits,
     Polling,
     Reconciliation,
-    State,
     SubmissionUncertain,
     TextToVideo,
     session,
@@ -105,7 +105,7 @@ async def _deliver(kling: KlingSession, folder: Path, key: str) -> bool:
     except SubmissionUncertain:
         _say(key)
     except KlingError:
-        if job.state.is_terminal and job.state is not State.COMPLETED:
+        if job.state.is_terminal and job.state is not JobState.COMPLETED:
             raise
         return False
     return True

@@ -18,7 +18,7 @@ from attrs import define, field
 from benchmarks.kill.terms import AGAIN, BEGUN, JOBS, REFUSED, SPEED
 from benchmarks.kill.troubled import troubled
 from benchmarks.kill.verdict import judge
-from kling_async import State, read_journal
+from kling_async import JobState, read_journal
 from kling_async.sandbox import Faults, SandboxThread
 
 if TYPE_CHECKING:
@@ -184,5 +184,5 @@ class Round:
         return {
             record.client_request_id
             for record in read_journal(self._folder / "batch.db").records()
-            if record.state in (State.SUBMITTING, State.UNCERTAIN) and record.client_request_id is not None
+            if record.state in (JobState.SUBMITTING, JobState.UNCERTAIN) and record.client_request_id is not None
         }

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field
 
-from kling_async.sandbox.limits import Window
+from kling_async.sandbox.limits import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["LIMITERS", "Limiter", "SlidingWindow", "TokenBucket"]
+__all__ = ["LIMITERS", "Limiter", "SlidingLog", "TokenBucket"]
 
 
 class Limiter(Protocol):
@@ -43,7 +43,7 @@ class _FixedWindow:
 
 
 @define
-class SlidingWindow:
+class SlidingLog:
     """As many within any stretch of so many seconds as the limit makes of it."""
 
     seconds: float
@@ -82,22 +82,22 @@ class _Sandbox:
     """The library's own stand-in's."""
 
     _limit: float = field(default=math.nan, init=False)
-    _window: Window = field(factory=lambda: Window.per_second(1.0), init=False)
+    _window: SlidingWindow = field(factory=lambda: SlidingWindow.per_second(1.0), init=False)
 
     def admit(self, now: float, limit: float) -> bool:
         if limit != self._limit:
-            self._limit, self._window = limit, Window.per_second(limit)
+            self._limit, self._window = limit, SlidingWindow.per_second(limit)
         return self._window.admit(now)
 
 
 LIMITERS: Final[Mapping[str, Callable[[], Limiter]]] = {
     "the sandbox's": _Sandbox,
     "fixed window of 1 s": lambda: _FixedWindow(1.0),
-    "sliding window of 1 s": lambda: SlidingWindow(1.0),
-    "sliding window of 10 s": lambda: SlidingWindow(10.0),
+    "sliding window of 1 s": lambda: SlidingLog(1.0),
+    "sliding window of 10 s": lambda: SlidingLog(10.0),
     "bucket of 5": lambda: TokenBucket(5.0),
     "bucket of 10": lambda: TokenBucket(10.0),
     "bucket of 1": lambda: TokenBucket(1.0),
-    "sliding window of 60 s": lambda: SlidingWindow(60.0),
+    "sliding window of 60 s": lambda: SlidingLog(60.0),
 }
 """By how they are called. The last two are known to be hard: one forgives nothing, the other tells a minute late."""

@@ -15,13 +15,13 @@ from attrs import define, frozen
 
 from benchmarks.policy.exact import outcome
 from benchmarks.policy.world import MODEL
-from kling_async.api.results import Status
-from kling_async.pacing.queues import Rota
+from kling_async.api.results import GenerationStatus
+from kling_async.pacing.queues import PollQueue
 
 if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
     from benchmarks.policy.policy import Policy
-    from kling_async.pacing.tracking import Course, Learner
+    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
 __all__ = ["Generation", "Vendor", "run"]
 
@@ -62,14 +62,14 @@ class Vendor:
         heapreplace(self._free, begins + duration)
         return begins, begins + duration
 
-    def status(self, begins: float, now: float) -> Status:
+    def status(self, begins: float, now: float) -> GenerationStatus:
         """What it says of one that has not ended."""
-        return Status.QUEUED if self._tells and now < begins else Status.GENERATING
+        return GenerationStatus.QUEUED if self._tells and now < begins else GenerationStatus.GENERATING
 
 
 @define(eq=False)
 class _Open:
-    course: Course
+    course: GenerationTracker
     begins: float
     ends: float
     counts: bool
@@ -78,11 +78,11 @@ class _Open:
 class _Desk:
     """One session's polls."""
 
-    def __init__(self, policy: Policy, learner: Learner, vendor: Vendor, rate: float, seed: int) -> None:
+    def __init__(self, policy: Policy, learner: DurationLearner, vendor: Vendor, rate: float, seed: int) -> None:
         self.results: list[tuple[int, float]] = []
         self.open: set[_Open] = set()
         price = policy.price()
-        self.rota: Rota[_Open] = Rota(policy.make(price), price)
+        self.rota: PollQueue[_Open] = PollQueue(policy.make(price), price)
         self._vendor = vendor
         self._learner = learner
         self._rate = rate
@@ -90,7 +90,7 @@ class _Desk:
         self._review_at = 0.0
 
     def begin(self, generation: Generation, now: float) -> None:
-        course = self._learner.begin(MODEL, generation.length, now)
+        course = self._learner.track(MODEL, generation.length, now)
         found = _Open(course, *self._vendor.accept(now, generation.duration), generation.counts)
         self.open.add(found)
         self.rota.put(course, found)
@@ -127,7 +127,7 @@ class _Desk:
 
 def run(
     policy: Policy,
-    learner: Learner,
+    learner: DurationLearner,
     generations: list[Generation],
     rate: float,
     seed: int,

@@ -154,7 +154,7 @@ def _sessions(batch: Batch, size: Size, least: Callable[[float], float | None]) 
     for profile, price in PROFILES.items():
         if price in _prices(batch):
             [durations] = batch.durations(size.seeds[0]).values()
-            experience = batch.world.learner().experience
+            experience = batch.world.learner().models
             result = run_session(experience, durations, batch.rate, profile, size.seeds[0])
             rows.append(Row(batch.name, SESSION, f"{price:g} s a poll", result, _share(least, result)))
     return rows

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.truth import quantile
-from kling_async.pacing.queues import Price
-from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
+from kling_async.pacing.queues import PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.schedules import Cadence
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.schedules import PollSchedule
+    from kling_async.pacing.tracking import GenerationTracker
 
 __all__ = ["BACKOFF", "FIXED", "RUNWAY", "SLEEP", "Policy", "SleepThen", "ours", "rivals"]
 
@@ -42,13 +42,13 @@ class Policy:
 
     name: str
     knob: str
-    make: Callable[[Price], Cadence]
+    make: Callable[[PollCost], PollSchedule]
     seconds_per_poll: float = 0.05
     draws: int = 1
 
-    def price(self) -> Price:
+    def price(self) -> PollCost:
         """The price it begins with."""
-        return Price.of(self.seconds_per_poll)
+        return PollCost.of(self.seconds_per_poll)
 
 
 @frozen
@@ -58,22 +58,22 @@ class SleepThen:
     share: float
     interval: float
 
-    def ripe(self, course: Course) -> float:
+    def ripe(self, course: GenerationTracker) -> float:
         """After the sleep, or an interval after the last answer."""
-        return course.seen + (self.interval if course.polls else self.share * course.working.grid.unit)
+        return course.seen + (self.interval if course.polls else self.share * course.run_estimator.bins.unit)
 
-    def due(self, course: Course) -> float:
+    def due(self, course: GenerationTracker) -> float:
         """The same."""
         return self.ripe(course)
 
-    def demand(self, course: Course, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None."""
         return 0.0
 
 
 def ours(prices: Sequence[float]) -> list[Policy]:
     """The library's cadence, at several prices: seconds of delay that a poll is worth."""
-    return [Policy("learned", f"{each:g} s a poll", LearnedCadence, each, draws=8) for each in prices]
+    return [Policy("learned", f"{each:g} s a poll", HazardSchedule, each, draws=8) for each in prices]
 
 
 def rivals(law: Law, intervals: Sequence[float], *, typical: float | None = None, few: bool = False) -> list[Policy]:
@@ -84,12 +84,12 @@ def rivals(law: Law, intervals: Sequence[float], *, typical: float | None = None
     twenty or one in ten alone: that is best wherever polls are scarce.
     """
     unit = law.median if typical is None else typical
-    found = [_plain(RUNWAY, "6 ± 1.5 s", FixedCadence(interval=6.0, jitter=0.25), draws=8)]
+    found = [_plain(RUNWAY, "6 ± 1.5 s", FixedSchedule(interval=6.0, jitter=0.25), draws=8)]
     sleeps = {share: quantile(law, share) / unit for share in (_FEW_SHARES if few else _SHARES)}
     for each in intervals:
         found += [
-            _plain(FIXED, f"{each:g} s", FixedCadence(interval=each)),
-            _plain(BACKOFF, f"up to {2 * each:g} s", BackoffCadence(base=1.0, cap=2 * each), draws=6),
+            _plain(FIXED, f"{each:g} s", FixedSchedule(interval=each)),
+            _plain(BACKOFF, f"up to {2 * each:g} s", BackoffSchedule(base=1.0, cap=2 * each), draws=6),
         ]
         found += [
             _plain(SLEEP, f"{share:.0%}, then {each:g} s", SleepThen(sleep, each)) for share, sleep in sleeps.items()
@@ -97,5 +97,5 @@ def rivals(law: Law, intervals: Sequence[float], *, typical: float | None = None
     return found
 
 
-def _plain(name: str, knob: str, cadence: Cadence, draws: int = 1) -> Policy:
+def _plain(name: str, knob: str, cadence: PollSchedule, draws: int = 1) -> Policy:
     return Policy(name, knob, lambda _: cadence, draws=draws)

@@ -12,7 +12,7 @@ from benchmarks.policy.exact import outcome
 from benchmarks.policy.virtual import play
 from benchmarks.policy.world import MODEL
 from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, Polling, TextToVideo
-from kling_async.pacing.durations import Kind, as_data
+from kling_async.pacing.durations import GenerationKind, to_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.policy.exact import Outcome
     from kling_async import StreamedResponse
-    from kling_async.pacing.durations import Experience
+    from kling_async.pacing.durations import DurationModels
 
 __all__ = ["run_session"]
 
@@ -55,7 +55,9 @@ class _Vendor:
         return _no_file(request)
 
 
-def run_session(experience: Experience, durations: Sequence[float], rate: float, profile: str, seed: int) -> Outcome:
+def run_session(
+    experience: DurationModels, durations: Sequence[float], rate: float, profile: str, seed: int
+) -> Outcome:
     """All of them asked for at once, on a session with this experience that keeps to this rate.
 
     Raises:
@@ -68,7 +70,7 @@ def run_session(experience: Experience, durations: Sequence[float], rate: float,
     return outcome([(vendor.polls[number], delay) for number, delay in vendor.delays.items()])
 
 
-async def _batch(vendor: _Vendor, experience: Experience, rate: float, profile: str, seed: int) -> None:
+async def _batch(vendor: _Vendor, experience: DurationModels, rate: float, profile: str, seed: int) -> None:
     count = len(vendor.polls)
     limits = Limits(requests_per_second=rate, burst=1, max_in_flight=count)
     polling = Polling(profile=profile, learned=_learned(experience))
@@ -78,10 +80,10 @@ async def _batch(vendor: _Vendor, experience: Experience, rate: float, profile: 
             await job
 
 
-def _learned(experience: Experience) -> dict[str, object]:
+def _learned(experience: DurationModels) -> dict[str, object]:
     """As a session takes it; with the figures that a catalogue would have, even if nothing has been seen yet."""
-    experience.table(Kind(MODEL, 5)).observe_pending(0.0, _UNSEEN_LIFE)
-    return as_data(experience)
+    experience.estimator(GenerationKind(MODEL, 5)).observe_pending(0.0, _UNSEEN_LIFE)
+    return to_data(experience)
 
 
 def _answer(body: object) -> HttpResponse:

@@ -12,7 +12,7 @@ from attrs import evolve
 from benchmarks.policy.exact import Outcome, outcome
 from benchmarks.policy.optimum import optimum
 from benchmarks.policy.world import MODEL
-from kling_async.api.results import Status
+from kling_async.api.results import GenerationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
     from benchmarks.policy.exact import Survival
     from benchmarks.policy.policy import Policy
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.tracking import Learner
+    from kling_async.pacing.tracking import DurationLearner
 
 __all__ = ["best_curve", "frontier", "in_turn", "late_at", "play", "requests_at", "value_at"]
 
 
-def play(policy: Policy, learner: Learner, length: int, survival: Survival, seed: int = 0) -> Outcome:
+def play(policy: Policy, learner: DurationLearner, length: int, survival: Survival, seed: int = 0) -> Outcome:
     """A policy on one generation, with all the polls it likes; nothing more is learned."""
     rng = Random(seed)  # noqa: S311 - to be drawn again
     return survival.outcome([_plan(policy, learner, length, survival.end, rng) for _ in range(policy.draws)])
 
 
-def _plan(policy: Policy, learner: Learner, length: int, end: float, rng: Random) -> list[float]:
+def _plan(policy: Policy, learner: DurationLearner, length: int, end: float, rng: Random) -> list[float]:
     """When it asks about one that does not end before ``end``."""
     cadence = policy.make(policy.price())
-    course = learner.begin(MODEL, length, 0.0)
+    course = learner.track(MODEL, length, 0.0)
     ages: list[float] = []
     while course.seen < end:
         at = cadence.due(course)
         ages.append(at)
         course.seen = at
         course.polls += 1
-        course.swing = rng.uniform(-1.0, 1.0)
+        course.jitter = rng.uniform(-1.0, 1.0)
     return ages
 
 
-def in_turn(policy: Policy, learner: Learner, length: int, durations: Iterable[float], seed: int) -> Outcome:
+def in_turn(policy: Policy, learner: DurationLearner, length: int, durations: Iterable[float], seed: int) -> Outcome:
     """These generations one after the other, each teaching how to ask about the next."""
     rng = Random(seed)  # noqa: S311 - to be drawn again
     cadence = policy.make(policy.price())
     results: list[tuple[int, float]] = []
     for duration in durations:
-        course = learner.begin(MODEL, length, 0.0)
+        course = learner.track(MODEL, length, 0.0)
         while (at := cadence.due(course)) < duration:
-            learner.running(course, at, Status.GENERATING, rng)
+            learner.running(course, at, GenerationStatus.GENERATING, rng)
         learner.ended(course, at)
         results.append((course.polls + 1, at - duration))
     return outcome(results)

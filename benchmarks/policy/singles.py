@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.policy.policy import Policy
     from benchmarks.policy.size import Size
-    from kling_async.pacing.tracking import Learner
+    from kling_async.pacing.tracking import DurationLearner
 
 __all__ = ["COLD", "FIVE", "MAIN", "OPTIMUM", "TEN", "THIRTY", "WARMED", "WIDE", "WIDER", "play_singles"]
 
@@ -92,7 +92,7 @@ def _curves(world: World, length: int, size: Size) -> dict[str, list[Outcome]]:
     return found | {name: frontier(outcomes) for name, outcomes in unlucky.items()}
 
 
-def _ours(policy: Policy, learners: Mapping[int, Learner], length: int, survival: Survival) -> Outcome:
+def _ours(policy: Policy, learners: Mapping[int, DurationLearner], length: int, survival: Survival) -> Outcome:
     """The mean over sessions that have seen other generations each."""
     return mean([play(policy, learner, length, survival, seed) for seed, learner in learners.items()])
 

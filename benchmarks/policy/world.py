@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.truth import trace
-from kling_async.api.results import Status
+from kling_async.api.results import GenerationStatus
 from kling_async.pacing import priors
-from kling_async.pacing.durations import Experience, Kind
-from kling_async.pacing.estimator import Table
-from kling_async.pacing.queues import PROFILES, Price
-from kling_async.pacing.schedules import LearnedCadence
-from kling_async.pacing.tracking import Learner
+from kling_async.pacing.durations import DurationModels, GenerationKind
+from kling_async.pacing.estimator import HazardEstimator
+from kling_async.pacing.queues import PROFILES, PollCost
+from kling_async.pacing.schedules import HazardSchedule
+from kling_async.pacing.tracking import DurationLearner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.policy.truth import Law
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.tracking import GenerationTracker
 
 __all__ = ["MODEL", "World"]
 
@@ -39,22 +39,22 @@ class World:
     laws: Mapping[int, Law]
     wrong: float = 1.0
 
-    def learner(self, jobs: int = 0, seed: int = 0) -> Learner:
+    def learner(self, jobs: int = 0, seed: int = 0) -> DurationLearner:
         """A session that has seen so many generations of each kind, one after the other."""
-        experience = Experience()
+        experience = DurationModels()
         for length, law in self.laws.items():
-            grid = experience.grid(law.median * self.wrong)
-            experience.restore(Kind(MODEL, length), Table(grid, priors.generating(known=True)))
-        learner = Learner(experience)
+            grid = experience.bins(law.median * self.wrong)
+            experience.restore(GenerationKind(MODEL, length), HazardEstimator(grid, priors.generating(known=True)))
+        learner = DurationLearner(experience)
         rng = Random(seed)  # noqa: S311 - to be drawn again
         for length, law in self.laws.items():
             for duration in trace(law, jobs, seed):
-                self._watch(learner, learner.begin(MODEL, length, 0.0), duration, rng)
-            experience.table(Kind(MODEL, length)).rebuild()
+                self._watch(learner, learner.track(MODEL, length, 0.0), duration, rng)
+            experience.estimator(GenerationKind(MODEL, length)).rebuild()
         return learner
 
-    def _watch(self, learner: Learner, course: Course, duration: float, rng: Random) -> None:
-        cadence = LearnedCadence(Price.of(PROFILES["balanced"]))
+    def _watch(self, learner: DurationLearner, course: GenerationTracker, duration: float, rng: Random) -> None:
+        cadence = HazardSchedule(PollCost.of(PROFILES["balanced"]))
         while (at := cadence.due(course)) < duration:
-            learner.running(course, at, Status.GENERATING, rng)
+            learner.running(course, at, GenerationStatus.GENERATING, rng)
         learner.ended(course, at)

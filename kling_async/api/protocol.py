@@ -16,7 +16,7 @@ from attrs import frozen
 from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.parsing import amount, first_id, is_list, is_object, parse_json, text
-from kling_async.api.results import Generation, Status, Usage, Video
+from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
     APIError,
     GatewayError,
@@ -229,10 +229,10 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     raw = answer.get("status")
     if not isinstance(raw, str):
         raise _malformed(response, "the answer has no status")
-    status = _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), Status.UNKNOWN)
-    if status is Status.COMPLETED:
+    status = _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), GenerationStatus.UNKNOWN)
+    if status is GenerationStatus.COMPLETED:
         return Generation(generation_id, status, raw, video=_read_video(answer, response, generation_id))
-    if status is Status.FAILED:
+    if status is GenerationStatus.FAILED:
         reason = answer.get("error")
         return Generation(generation_id, status, raw, failure=describe_reason(reason), reason=reason)
     return Generation(generation_id, status, raw)
@@ -240,21 +240,21 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
 
 # The documented words ("Fetch the video") are queued, generating, completed and error. The vendor's older samples also
 # wait on waiting and active, one page's prose writes complete, and its other video pages use the rest.
-_STATUSES: Mapping[str, Status] = {
-    "queued": Status.QUEUED,
-    "waiting": Status.QUEUED,
-    "pending": Status.QUEUED,
-    "generating": Status.GENERATING,
-    "active": Status.GENERATING,
-    "processing": Status.GENERATING,
-    "in_progress": Status.GENERATING,
-    "completed": Status.COMPLETED,
-    "complete": Status.COMPLETED,
-    "succeeded": Status.COMPLETED,
-    "error": Status.FAILED,
-    "failed": Status.FAILED,
-    "canceled": Status.FAILED,
-    "cancelled": Status.FAILED,
+_STATUSES: Mapping[str, GenerationStatus] = {
+    "queued": GenerationStatus.QUEUED,
+    "waiting": GenerationStatus.QUEUED,
+    "pending": GenerationStatus.QUEUED,
+    "generating": GenerationStatus.GENERATING,
+    "active": GenerationStatus.GENERATING,
+    "processing": GenerationStatus.GENERATING,
+    "in_progress": GenerationStatus.GENERATING,
+    "completed": GenerationStatus.COMPLETED,
+    "complete": GenerationStatus.COMPLETED,
+    "succeeded": GenerationStatus.COMPLETED,
+    "error": GenerationStatus.FAILED,
+    "failed": GenerationStatus.FAILED,
+    "canceled": GenerationStatus.FAILED,
+    "cancelled": GenerationStatus.FAILED,
 }
 
 

@@ -6,10 +6,10 @@ from enum import Enum
 
 from attrs import field, frozen
 
-__all__ = ["Generation", "Status", "Usage", "Video"]
+__all__ = ["Generation", "GenerationStatus", "Usage", "Video"]
 
 
-class Status(Enum):
+class GenerationStatus(Enum):
     """How far a generation is, normalised from the vendor's several vocabularies."""
 
     QUEUED = "queued"
@@ -22,7 +22,7 @@ class Status(Enum):
     @property
     def is_running(self) -> bool:
         """Whether asking again makes sense."""
-        return self not in (Status.COMPLETED, Status.FAILED)
+        return self not in (GenerationStatus.COMPLETED, GenerationStatus.FAILED)
 
 
 @frozen
@@ -69,7 +69,7 @@ class Generation:
     """
 
     id: str
-    status: Status
+    status: GenerationStatus
     raw_status: str
     video: Video | None = None
     failure: str | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kling_async import State, read_journal
+from kling_async import JobState, read_journal
 from kling_async.cli.file_names import short
 from kling_async.cli.json_output import error_facts
 from kling_async.cli.tags import label_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kling_async import KlingError, Record
 
-__all__ = ["Standing", "Trouble", "discard_if_passing", "file_of", "lines", "passing_journal", "records_of"]
+__all__ = ["FailedJob", "JournalSummary", "discard_if_passing", "file_of", "lines", "passing_journal", "records_of"]
 
 _PASSING = re.compile(r"generate-[0-9a-f]{8}\.db")
 
@@ -72,7 +72,7 @@ _MOST_TOLD = 20
 
 
 @frozen
-class Trouble:
+class FailedJob:
     """A job that will not have a video.
 
     Attributes:
@@ -84,7 +84,7 @@ class Trouble:
 
     key: str
     label: str
-    state: State
+    state: JobState
     error: KlingError | None
 
     def facts(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Trouble:
 
 
 @frozen(eq=False)
-class Standing:
+class JournalSummary:
     """A journal at one moment.
 
     Attributes:
@@ -105,25 +105,25 @@ class Standing:
         troubles: Those that failed or were refused, in their order.
     """
 
-    counts: Counter[State]
+    counts: Counter[JobState]
     downloaded: int
     usd: float
     oldest: Record | None
-    troubles: tuple[Trouble, ...]
+    troubles: tuple[FailedJob, ...]
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> Standing:
+    def of(cls, records: Iterable[Record]) -> JournalSummary:
         """What records come to."""
-        counts, downloaded, usd = Counter[State](), 0, 0.0
+        counts, downloaded, usd = Counter[JobState](), 0, 0.0
         oldest: Record | None = None
-        troubles: list[Trouble] = []
+        troubles: list[FailedJob] = []
         for record in records:
             counts[record.state] += 1
-            downloaded += record.state is State.COMPLETED and record.file is not None
+            downloaded += record.state is JobState.COMPLETED and record.file is not None
             usd += 0.0 if record.video is None else record.video.usage.usd_spent or 0.0
-            if record.state is State.PENDING and (oldest is None or _since(record) < _since(oldest)):
+            if record.state is JobState.PENDING and (oldest is None or _since(record) < _since(oldest)):
                 oldest = record
-            if record.state in (State.FAILED, State.REJECTED):
+            if record.state in (JobState.FAILED, JobState.REJECTED):
                 troubles.append(_trouble(record))
         return cls(counts, downloaded, usd, oldest, tuple(troubles))
 
@@ -138,7 +138,7 @@ class Standing:
         return {
             "jobs": self.counts.total(),
             "open": self.open,
-            **{state.value: self.counts[state] for state in State},
+            **{state.value: self.counts[state] for state in JobState},
             "downloaded": self.downloaded,
             "usd": self.usd,
             "oldest_pending": None
@@ -153,10 +153,10 @@ class Standing:
         }
 
 
-def lines(standing: Standing, now: float) -> Iterator[str]:
+def lines(standing: JournalSummary, now: float) -> Iterator[str]:
     """The same for people; ``now`` is wall-clock time."""
     yield f"{count(standing.counts.total(), 'job')}, {standing.open:,} open"
-    for state in State:
+    for state in JobState:
         if standing.counts[state]:
             yield f"  {state.value:<11}{standing.counts[state]:>8,}{_more(standing, state)}"
     if standing.oldest is not None:
@@ -169,15 +169,15 @@ def lines(standing: Standing, now: float) -> Iterator[str]:
         yield f"and {len(standing.troubles) - _MOST_TOLD:,} more that failed; --json tells all"
 
 
-def _more(standing: Standing, state: State) -> str:
-    if state is not State.COMPLETED:
+def _more(standing: JournalSummary, state: JobState) -> str:
+    if state is not JobState.COMPLETED:
         return ""
     spent = f", {dollars(standing.usd)} spent" if standing.usd else ""
     return f"  ({standing.downloaded:,} downloaded{spent})"
 
 
-def _trouble(record: Record) -> Trouble:
-    return Trouble(record.key, _label(record), record.state, record.error)
+def _trouble(record: Record) -> FailedJob:
+    return FailedJob(record.key, _label(record), record.state, record.error)
 
 
 def _label(record: Record) -> str:

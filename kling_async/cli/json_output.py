@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kling_async import State
+from kling_async import JobState
 from kling_async.cli.tags import label_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["error_facts", "generation_facts", "job_facts", "request_facts"]
 def job_facts(job: Job, file: Path | None, error: KlingError | None) -> dict[str, Any]:
     """What became of a job: ``ok`` says whether there is a video, on disk where that was asked for."""
     state = job.state
-    video = job.result() if state is State.COMPLETED and job.done() and job.exception() is None else None
+    video = job.result() if state is JobState.COMPLETED and job.done() and job.exception() is None else None
     label = label_of(job.tag)
     return {
         "ok": error is None,

@@ -20,7 +20,7 @@ from kling_async.api.account.billing import (
 from kling_async.api.account.estimates import Cost, Estimate, estimate
 from kling_async.api.account.logs import LogReading, logbook_request, read_logbook
 from kling_async.api.account.metrics import metrics_request, read_metrics
-from kling_async.api.account.models import Listing, changes, listing_request, read_listing
+from kling_async.api.account.models import ModelList, changes, models_request, read_models
 from kling_async.api.account.usage import check_span, read_usage, span, usage_request
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kling_async.api.account.models import CatalogueChanges
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.messages import HttpRequest, HttpResponse
-    from kling_async.engine.cost_report import Costs
+    from kling_async.engine.cost_report import CostReport
     from kling_async.engine.job import Job
     from kling_async.engine.scheduler import Scheduler
     from kling_async.journal.base import Record
@@ -68,7 +68,7 @@ _PAGES_PER_SECOND, _PAGES_AT_ONCE = 2.0, 40
 class _Kept:
     """A list of models as it was last heard of."""
 
-    listing: Listing
+    listing: ModelList
     etag: str | None
     at: float
 
@@ -139,7 +139,7 @@ class Account:
                 raise MalformedResponse("the pages of the ledger lead in a circle")
             used.add(cursor)
 
-    async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> Costs:
+    async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> CostReport:
         """Jobs beside the ledger."""
         check_items("jobs", jobs, "jobs, or records of them")
         check_moment("start", start)
@@ -195,19 +195,19 @@ class Account:
 
     # Models and their prices
 
-    async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> Listing:
+    async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> ModelList:
         """The live list of models."""
         return await self._listing(names("include", include, _SECTIONS), names("ids", ids))
 
-    async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> Listing:
+    async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> ModelList:
         """The list as it was at most so many seconds ago; asked for by its ETag once it is known."""
-        plain = listing_request(include, ids)
+        plain = models_request(include, ids)
         async with self._asking:
             kept = self._kept.get(plain.target)
             if kept is not None and self._scheduler.now() - kept.at < fresh:
                 return kept.listing
             etag = None if kept is None else kept.etag
-            newest = await self._ask(listing_request(include, ids, etag), partial(self._newest, kept))
+            newest = await self._ask(models_request(include, ids, etag), partial(self._newest, kept))
             self._kept[plain.target] = newest
             return newest.listing
 
@@ -215,12 +215,12 @@ class Account:
         now = self._scheduler.now()
         if kept is not None and response.status == _NOT_MODIFIED:
             return evolve(kept, at=now)
-        return _Kept(read_listing(response), response.headers.get("etag"), now)
+        return _Kept(read_models(response), response.headers.get("etag"), now)
 
-    async def models(self) -> Listing:
+    async def models(self) -> ModelList:
         """Kling's video models as the vendor lists them now, with their prices."""
         listing = await self._listing(_PRICED, ())
-        return Listing(tuple(model for model in listing if model.is_kling_video))
+        return ModelList(tuple(model for model in listing if model.is_kling_video))
 
     async def refresh_models(self) -> CatalogueChanges:
         """How the vendor's list differs from the catalogue."""

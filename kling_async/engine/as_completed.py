@@ -15,7 +15,7 @@ from kling_async.engine.tasks import was_asked_for
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["Pump", "in_completion_order"]
+__all__ = ["SourceReader", "in_completion_order"]
 
 _STRIDE = 32  # items drawn from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
@@ -33,7 +33,9 @@ class Settling(Protocol):
 T = TypeVar("T", bound=Settling)
 
 
-async def in_completion_order(pump: Pump[T], start: Callable[[Pump[T]], None]) -> AsyncGenerator[T, None]:
+async def in_completion_order(
+    pump: SourceReader[T], start: Callable[[SourceReader[T]], None]
+) -> AsyncGenerator[T, None]:
     """Hand out what a pump holds as it settles. However this is left, the pump has ended and its source is closed."""
     start(pump)
     try:
@@ -47,7 +49,7 @@ async def in_completion_order(pump: Pump[T], start: Callable[[Pump[T]], None]) -
             await pump.ended.wait()
 
 
-class Pump(Generic[T]):
+class SourceReader(Generic[T]):
     """Draws items from a source and begins a job or the like for each, at most ``window`` from drawn to handed out.
 
     It runs in a task of its own, so that neither the source nor the consumer waits for the other, and so that the
@@ -57,8 +59,8 @@ class Pump(Generic[T]):
     def __init__(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
-        enter: Callable[[Any], T],
-        window: int,
+        start: Callable[[Any], T],
+        max_in_flight: int,
         closed: Callable[[], Exception],
     ) -> None:
         if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
@@ -67,8 +69,8 @@ class Pump(Generic[T]):
         self.ended = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
-        self._enter = enter
-        self._window = window
+        self._enter = start
+        self._window = max_in_flight
         self._closed = closed
         self._held = 0  # drawn, and not handed out
         self._closing = False

@@ -12,14 +12,14 @@ from attrs import define
 from kling_async.api.parsing import dollars, shown
 from kling_async.engine.job import Milestone
 from kling_async.errors import KlingError, SpendLimitReached
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from kling_async.api.account.estimates import Estimate
     from kling_async.api.requests import Request
-    from kling_async.engine.job import Watch
+    from kling_async.engine.job import ActiveJob
     from kling_async.journal.base import Record
 
 __all__ = ["Budget"]
@@ -33,7 +33,7 @@ _ZERO = Decimal(0)
 class _Hold:
     """What a generation under way may cost at most."""
 
-    watch: Watch
+    watch: ActiveJob
     usd: Decimal
 
 
@@ -53,7 +53,7 @@ class Budget:
         allow_unpriced: bool,
         price: Callable[[Request], Awaitable[Estimate]],
         history: Callable[[], AsyncIterator[Record]],
-        open_watches: Callable[[], Iterable[Watch]],
+        open_watches: Callable[[], Iterable[ActiveJob]],
     ) -> None:
         self._limit = Decimal(repr(limit))
         self._allow_unpriced = allow_unpriced
@@ -76,7 +76,7 @@ class Budget:
         """What generations under way may still cost, in US dollars."""
         return self._reserved
 
-    async def reserve(self, watch: Watch) -> KlingError | None:
+    async def reserve(self, watch: ActiveJob) -> KlingError | None:
         """Set aside what a queued job may cost; returns why it must not be submitted, if so.
 
         Asked again for the same job, as when its submit is tried again, it sets nothing more aside.
@@ -92,22 +92,22 @@ class Budget:
             return self._unpriced(price)
         return self._hold(watch, price.usd or _ZERO)
 
-    def _hold(self, watch: Watch, usd: Decimal) -> SpendLimitReached | None:
+    def _hold(self, watch: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
         self._release(watch.record.key)
-        watch.afforded = self._spent + self._reserved + usd <= self._limit
-        if not watch.afforded:
+        watch.reserved = self._spent + self._reserved + usd <= self._limit
+        if not watch.reserved:
             return self._refusal(usd)
         self._keep(watch, usd)
         return None
 
-    def _keep(self, watch: Watch, usd: Decimal) -> None:
+    def _keep(self, watch: ActiveJob, usd: Decimal) -> None:
         """Set this aside until the job has settled."""
         self._held[watch.record.key] = _Hold(watch, usd)
         self._reserved += usd
         settled = watch.waiter(Milestone.SETTLED, asyncio.get_running_loop())
         settled.add_done_callback(lambda _: self._settle_up(watch))
 
-    def _settle_up(self, watch: Watch) -> None:
+    def _settle_up(self, watch: ActiveJob) -> None:
         """Count a job that has settled for what it cost."""
         hold = self._held.get(watch.record.key)
         if hold is not None and hold.watch is watch:
@@ -176,7 +176,7 @@ class Budget:
 
 def _may_be_bought(record: Record) -> bool:
     """Whether a submit of this journal's may have been accepted, and its generation has not failed."""
-    return record.attempts > 0 and record.state not in (State.QUEUED, State.REJECTED, State.FAILED)
+    return record.attempts > 0 and record.state not in (JobState.QUEUED, JobState.REJECTED, JobState.FAILED)
 
 
 def _actual(record: Record) -> Decimal | None:
@@ -185,8 +185,8 @@ def _actual(record: Record) -> Decimal | None:
 
 def _final_cost(record: Record, estimate: Decimal) -> Decimal:
     """What a job that has settled cost, or may still cost where it was only given up."""
-    sent = record.attempts > 0 and record.state is not State.QUEUED
-    if not sent or record.state in (State.FAILED, State.REJECTED):
+    sent = record.attempts > 0 and record.state is not JobState.QUEUED
+    if not sent or record.state in (JobState.FAILED, JobState.REJECTED):
         return _ZERO
     actual = _actual(record)
     return estimate if actual is None else actual

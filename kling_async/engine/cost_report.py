@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from kling_async.api.account.billing import Transaction
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
-    from kling_async.journal.base import State
+    from kling_async.journal.base import JobState
 
-__all__ = ["Bought", "CostRow", "Costs", "bought", "join"]
+__all__ = ["BillableJob", "CostReport", "JobCost", "bought", "join"]
 
 _ZERO = Decimal(0)
 
 
 @frozen(eq=False)
-class Bought:
+class BillableJob:
     """A job that has a generation, as far as its bill is concerned."""
 
     key: str
     generation_id: str
-    state: State
+    state: JobState
     request: Request | None
     video: Video | None
     since: float | None  # when it was submitted, in seconds since the epoch
 
 
 @frozen
-class CostRow:
+class JobCost:
     """A job and what was paid for it, in US dollars.
 
     Attributes:
@@ -54,7 +54,7 @@ class CostRow:
 
     key: str
     generation_id: str
-    state: State
+    state: JobState
     model: str | None
     estimated_usd: Decimal | None
     reported_usd: Decimal | None
@@ -63,7 +63,7 @@ class CostRow:
 
 
 @frozen(eq=False)
-class Costs:
+class CostReport:
     """Jobs beside the ledger. Readable as text.
 
     Attributes:
@@ -75,8 +75,8 @@ class Costs:
         charged_usd: What all of ``rows`` were charged, added up.
     """
 
-    rows: tuple[CostRow, ...]
-    uncharged: tuple[CostRow, ...]
+    rows: tuple[JobCost, ...]
+    uncharged: tuple[JobCost, ...]
     unexplained: tuple[Transaction, ...]
     charged_usd: Decimal
 
@@ -88,37 +88,39 @@ class Costs:
         )
 
 
-def bought(jobs: Iterable[Job | Record]) -> list[Bought]:
+def bought(jobs: Iterable[Job | Record]) -> list[BillableJob]:
     """Those of the jobs, or of what a journal knows of them, that have a generation."""
     read = (_of_job(job) if isinstance(job, Job) else _of_record(job) for job in jobs)
     return [one for one in read if one is not None]
 
 
-def _of_job(job: Job) -> Bought | None:
+def _of_job(job: Job) -> BillableJob | None:
     if job.generation_id is None:
         return None
     video = job.result() if job.done() and job.exception() is None else None
     since = None if job.submitted_at is None else job.submitted_at.timestamp()
-    return Bought(job.key, job.generation_id, job.state, job.request, video, since)
+    return BillableJob(job.key, job.generation_id, job.state, job.request, video, since)
 
 
-def _of_record(record: Record) -> Bought | None:
+def _of_record(record: Record) -> BillableJob | None:
     if not isinstance(record, Record):
         raise refused("jobs", record, "only jobs and records in it")
     if record.generation_id is None:
         return None
     since = record.submitted_at if record.submitted_at is not None else record.accepted_at
-    return Bought(record.key, record.generation_id, record.state, record.request, record.video, since)
+    return BillableJob(record.key, record.generation_id, record.state, record.request, record.video, since)
 
 
-def join(jobs: Sequence[Bought], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]) -> Costs:
+def join(
+    jobs: Sequence[BillableJob], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
+) -> CostReport:
     """Put each charge to its job, by generation id; ``prices`` are what jobs were to cost, by key."""
     charges: dict[str, list[Transaction]] = {_bare(job.generation_id): [] for job in jobs}
     unexplained = [
         entry for entry in ledger if entry.is_charge and not _put(charges.get(_bare(entry.reference_id or "")), entry)
     ]
     rows = tuple(_row(job, tuple(charges[_bare(job.generation_id)]), prices.get(job.key)) for job in jobs)
-    return Costs(
+    return CostReport(
         rows=rows,
         uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
         unexplained=tuple(unexplained),
@@ -138,9 +140,9 @@ def _bare(generation_id: str) -> str:
     return generation_id.partition(":")[0]
 
 
-def _row(job: Bought, charges: tuple[Transaction, ...], price: Decimal | None) -> CostRow:
+def _row(job: BillableJob, charges: tuple[Transaction, ...], price: Decimal | None) -> JobCost:
     amounts = [entry.usd for entry in charges if entry.usd is not None]
-    return CostRow(
+    return JobCost(
         key=job.key,
         generation_id=job.generation_id,
         state=job.state,

@@ -12,19 +12,19 @@ from kling_async.errors import GatewayError, OutOfCredits
 if TYPE_CHECKING:
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.tasks import Alarm
+    from kling_async.engine.tasks import Wakeup
 
-__all__ = ["Purse"]
+__all__ = ["CreditMonitor"]
 
 _logger = logging.getLogger("kling_async.credit")
 
 _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between looks at the balance; it doubles
 
 
-class Purse:
+class CreditMonitor:
     """While submits are stopped so, looks at the balance now and then; once there is one, they go on."""
 
-    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, alarm: Alarm) -> None:
+    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, alarm: Wakeup) -> None:
         self._confirmation = confirmation
         self._scheduler = scheduler
         self._alarm = alarm

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kling_async.files.download import Stored
     from kling_async.transport.base import Transport
 
-__all__ = ["Courier", "Delivery", "Downloads"]
+__all__ = ["Delivery", "DownloadTasks", "Downloads"]
 
 _logger = logging.getLogger("kling_async.download")
 
@@ -57,7 +57,7 @@ class Delivery:
         raise self.error.with_traceback(None) if self.error is not None else AssertionError(repr(self))
 
 
-class Courier:
+class DownloadTasks:
     """Begins a download for each job, each in a task of its own, and leaves none behind."""
 
     def __init__(self, download: Callable[[Job], Awaitable[Path]]) -> None:

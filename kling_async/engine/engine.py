@@ -11,23 +11,23 @@ from weakref import WeakSet
 
 import anyio
 
-from kling_async.engine.as_completed import Pump, Settling, in_completion_order
+from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
 from kling_async.engine.confirmation import Confirmation
-from kling_async.engine.credit import Purse
-from kling_async.engine.events import Events
+from kling_async.engine.credit import CreditMonitor
+from kling_async.engine.events import EventBus
 from kling_async.engine.poller import Poller
-from kling_async.engine.queue import Backlog
+from kling_async.engine.queue import JobQueue
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.scheduler import Scheduler
-from kling_async.engine.stats import Tally
-from kling_async.engine.store import Roster
+from kling_async.engine.stats import Counters
+from kling_async.engine.store import JobStore
 from kling_async.engine.submitter import Submitter
-from kling_async.engine.tasks import Alarm
+from kling_async.engine.tasks import Wakeup
 from kling_async.errors import SessionClosed
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.pacing.absence import PostOrder
-from kling_async.pacing.admission import Allowance
-from kling_async.pacing.queues import Rota
+from kling_async.pacing.admission import AdmissionControl
+from kling_async.pacing.queues import PollQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from kling_async.engine.account import Account
     from kling_async.engine.budget import Budget
-    from kling_async.engine.job import Job, Watch
+    from kling_async.engine.job import ActiveJob, Job
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
     from kling_async.pacing.polling import Polling
@@ -71,20 +71,20 @@ class Engine:
         wall: Callable[[], float],
     ) -> None:
         # What it takes to learn is needed once a session, and not to import the package.
-        from kling_async.engine.learning import Memory  # noqa: PLC0415
-        from kling_async.pacing.tracking import Learner  # noqa: PLC0415
+        from kling_async.engine.learning import LearnedDurations  # noqa: PLC0415
+        from kling_async.pacing.tracking import DurationLearner  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
-        self.events = Events(loop)
-        self.tally = Tally()
+        self.events = EventBus(loop)
+        self.tally = Counters()
         self._transport = transport
         self._rng = rng
-        self.roster = Roster(loop, journal, self.events, wall=wall, patience=timeouts.generation)
-        self.allowance = Allowance(limits, rng)
-        self.learner = Learner(polling.experience())
-        self.memory = Memory(self.learner, journal, polling)
+        self.roster = JobStore(loop, journal, self.events, wall=wall, generation_timeout=timeouts.generation)
+        self.allowance = AdmissionControl(limits, rng)
+        self.learner = DurationLearner(polling.experience())
+        self.memory = LearnedDurations(self.learner, journal, polling)
         price = polling.price()
-        rota: Rota[Watch] = Rota(polling.asking(price), price)
+        rota: PollQueue[ActiveJob] = PollQueue(polling.asking(price), price)
         confirmation = Confirmation(transport, self._turn, loop.time)
         poller = Poller(
             transport, self.roster, confirmation, polling, self.learner, patience=timeouts.generation, rng=rng
@@ -97,7 +97,7 @@ class Engine:
             self._submitter,
             poller,
             confirmation,
-            Backlog(rota, self.allowance),
+            JobQueue(rota, self.allowance),
             self.allowance,
             self.tally,
             max_polls=limits.max_polls,
@@ -107,7 +107,7 @@ class Engine:
             lambda: self.account, self.roster, self.scheduler, reconciliation, order=order, wall=wall
         )
         self.scheduler.on_doubt = self._reconciler.take
-        self._purse = Purse(confirmation, self.scheduler, Alarm(loop))
+        self._purse = CreditMonitor(confirmation, self.scheduler, Wakeup(loop))
         self.scheduler.on_halt = self._purse.is_empty
         if limits.max_spend_usd is not None:
             self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
@@ -117,29 +117,29 @@ class Engine:
         self._journal = journal
         self._grace = timeouts.close
         self._hold = hold
-        self._held: list[Watch] = []  # jobs of an earlier session that wait to be told to go on
+        self._held: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
         self._group: TaskGroup | None = None  # what ends as soon as the session does
-        self._pumps: WeakSet[Pump[Any]] = WeakSet()
+        self._pumps: WeakSet[SourceReader[Any]] = WeakSet()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
         async with AsyncExitStack() as closing:  # each step is taken, whatever those before it came to
             await self._journal.open()
             closing.push_async_callback(self._journal.close)
-            closing.push_async_callback(self.memory.retain)
+            closing.push_async_callback(self.memory.save)
             closing.callback(self.events.close)
             closing.callback(self._settle_all)  # what is left, if even settling in turns was cancelled
             closing.push_async_callback(self._settle_in_turns)
             closing.callback(self.close)
-            await self.memory.recall()
+            await self.memory.load()
             await self._reopen()
             await self._work(ready, stop)
 
     async def _reopen(self) -> None:
         """Go on with what an earlier session on this journal left open."""
-        for record in await self._journal.claim():
+        for record in await self._journal.load_open():
             watch = self.roster.reopen(record)
-            if self._hold and record.state is State.QUEUED:
+            if self._hold and record.state is JobState.QUEUED:
                 self._held.append(watch)
             else:
                 self.scheduler.take_up(watch)
@@ -184,7 +184,7 @@ class Engine:
     async def _turn(self) -> None:
         await self.scheduler.turn()
 
-    def begin(self, watch: Watch) -> Job:
+    def begin(self, watch: ActiveJob) -> Job:
         """Act for a job that was taken on; returns it, settled already if the account refuses to go on."""
         job = self.roster.open[watch.record.key]
         self.scheduler.take_up(watch)
@@ -192,15 +192,15 @@ class Engine:
 
     async def _settle_in_turns(self) -> None:
         """Settle every open job, some at a time: whatever else runs on the loop goes on."""
-        watches = self.roster.watches()
+        watches = self.roster.active_jobs()
         for first in range(0, len(watches), _CHUNK):
             self._settle(watches[first : first + _CHUNK])
             await asyncio.sleep(0)
 
     def _settle_all(self) -> None:
-        self._settle(self.roster.watches())
+        self._settle(self.roster.active_jobs())
 
-    def _settle(self, watches: list[Watch]) -> None:
+    def _settle(self, watches: list[ActiveJob]) -> None:
         for watch in watches:
             self.roster.settle(watch, self.closed(f"job {watch.record.key}: the session was closed before it was done"))
 
@@ -217,14 +217,14 @@ class Engine:
         window: int,
     ) -> AsyncGenerator[T, None]:
         """What is begun for each of the source's items, in the order in which it settles."""
-        pump = Pump(source, enter, window, lambda: self.closed("the session is closed"))
+        pump = SourceReader(source, enter, window, lambda: self.closed("the session is closed"))
         return in_completion_order(pump, self._start)
 
     def snapshot(self) -> Stats:
         """What was done and is being done, in numbers."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.roster, self.scheduler, self.allowance, self.learner.experience, self.tally)
+        return snapshot(self.roster, self.scheduler, self.allowance, self.learner.models, self.tally)
 
     @cached_property
     def account(self) -> Account:
@@ -241,7 +241,7 @@ class Engine:
             allow_unpriced=allow_unpriced,
             price=self.account.price,
             history=journal.history,
-            open_watches=self.roster.watches,
+            open_watches=self.roster.active_jobs,
         )
 
     def _check_open(self) -> None:
@@ -252,7 +252,7 @@ class Engine:
         """Whether the session cannot end before this task, in which a source is read."""
         return any(pump.task is task and not pump.ended.is_set() for pump in self._pumps)
 
-    def _start(self, pump: Pump[Any]) -> None:
+    def _start(self, pump: SourceReader[Any]) -> None:
         if self.closing or self._group is None:
             raise self.closed("the session is closed")
         self._pumps.add(pump)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_async.api.results import Status, Video
+    from kling_async.api.results import GenerationStatus, Video
     from kling_async.engine.job import Job
     from kling_async.errors import KlingError
 
@@ -24,7 +24,7 @@ __all__ = [
     "Downloaded",
     "Downloading",
     "Event",
-    "Events",
+    "EventBus",
     "Failed",
     "Interrupted",
     "Polled",
@@ -96,7 +96,7 @@ class Polled(Event):
         expected_at: When it will be done, as likely before as after, in the loop's time; None once it has ended.
     """
 
-    status: Status
+    status: GenerationStatus
     polls: int
     expected_at: float | None
 
@@ -213,18 +213,18 @@ class Subscription:
         return f"<Subscription {state} {len(self._events)} buffered, {self.missed} missed>"
 
 
-class Events:
+class EventBus:
     """Hands events to whoever subscribed. A subscription that is dropped is forgotten."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
-        self.heard = False  # whether anybody ever listened: most sessions need not make any event
+        self.has_subscribers = False  # whether anybody ever listened: most sessions need not make any event
 
     def subscribe(self, buffer: int) -> Subscription:
         """Begin to listen, now."""
-        self.heard = True
+        self.has_subscribers = True
         subscription = Subscription(buffer)
         if self._closed:
             subscription.close()

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
     from kling_async.errors import KlingError
-    from kling_async.journal.base import Record, State
-    from kling_async.pacing.tracking import Course
+    from kling_async.journal.base import JobState, Record
+    from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["ExpectedCompletion", "Job", "Keeper", "Milestone", "Watch", "doubt", "watch_of"]
+__all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "active_job", "doubt"]
 
 
-def doubt(watch: Watch) -> SubmissionUncertain:
+def doubt(watch: ActiveJob) -> SubmissionUncertain:
     """The error of a job that may have been bought, saying what is known and how to find out by hand."""
-    key, name, cause = watch.record.key, watch.record.client_request_id, watch.doubt
+    key, name, cause = watch.record.key, watch.record.client_request_id, watch.uncertain_cause
     named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
     error = SubmissionUncertain(
         f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not sent "
@@ -49,7 +49,7 @@ class Milestone(Enum):
 
 
 @define(eq=False, weakref_slot=False)
-class Watch:
+class ActiveJob:
     """One job's working state. Instants are the loop's time, in seconds.
 
     Waiters are futures of their own, made on demand and resolved with nothing; the outcome is kept here, so that a
@@ -61,14 +61,14 @@ class Watch:
     accepted_at: float = math.inf
     deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
     due: float = -math.inf  # when it was last to be submitted
-    course: Course | None = None  # once it is asked about
+    tracker: GenerationTracker | None = None  # once it is asked about
     last_status: str | None = None  # the vendor's own word
     polls: int = 0
     failures: int = 0  # tries in a row that told nothing
-    troubled_since: float | None = None  # when those began
+    failing_since: float | None = None  # when those began
     missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
-    doubt: KlingError | None = None  # why nobody knows what became of its POST
-    afforded: bool = False  # its cost is set aside, so that a limit on spending stops it no more
+    uncertain_cause: KlingError | None = None  # why nobody knows what became of its POST
+    reserved: bool = False  # its cost is set aside, so that a limit on spending stops it no more
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
@@ -108,22 +108,22 @@ class Watch:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def stumbled(self, now: float) -> int:
+    def count_failure(self, now: float) -> int:
         """Count a try that told nothing; returns how many came before it in a row."""
-        if self.troubled_since is None:
-            self.troubled_since = now
+        if self.failing_since is None:
+            self.failing_since = now
         self.failures += 1
         return self.failures - 1
 
-    def recovered(self) -> None:
+    def clear_failures(self) -> None:
         """Forget about earlier tries that told nothing."""
         self.failures = 0
-        self.troubled_since = None
+        self.failing_since = None
         self.missing_since = None
 
-    def troubled_for(self, now: float) -> float:
+    def failing_for(self, now: float) -> float:
         """How long tries have told nothing, in seconds."""
-        return 0.0 if self.troubled_since is None else now - self.troubled_since
+        return 0.0 if self.failing_since is None else now - self.failing_since
 
     def missing_for(self, now: float, *, missing: bool) -> float:
         """How long the vendor has denied in a row that there is anything, in seconds, this answer included."""
@@ -147,7 +147,7 @@ class ExpectedCompletion:
     p90: datetime
 
 
-class Keeper(Protocol):
+class JobOwner(Protocol):
     """What a job asks of whoever watches it."""
 
     @property
@@ -159,7 +159,7 @@ class Keeper(Protocol):
         """Stop watching a job."""
         ...
 
-    def expected(self, watch: Watch) -> ExpectedCompletion | None:
+    def expected(self, watch: ActiveJob) -> ExpectedCompletion | None:
         """When a generation will be done."""
         ...
 
@@ -180,61 +180,61 @@ class Job:
     submitting the same key again, or resuming the id, makes a new job that carries on.
     """
 
-    __slots__ = ("__weakref__", "_keeper", "_watch")
+    __slots__ = ("__weakref__", "_active", "_owner")
 
-    def __init__(self, watch: Watch, keeper: Keeper) -> None:
-        self._watch = watch
-        self._keeper = keeper
+    def __init__(self, watch: ActiveJob, keeper: JobOwner) -> None:
+        self._active = watch
+        self._owner = keeper
 
     @property
     def key(self) -> str:
         """The job's identity: the same key with the same request is the same job."""
-        return self._watch.record.key
+        return self._active.record.key
 
     @property
     def tag(self) -> object:
         """The caller's own label, as given."""
-        return self._watch.record.tag
+        return self._active.record.tag
 
     @property
     def request(self) -> Request | None:
         """What was asked for; None for a generation that was resumed by its id."""
-        return self._watch.record.request
+        return self._active.record.request
 
     @property
-    def state(self) -> State:
+    def state(self) -> JobState:
         """Where the generation's life stands."""
-        return self._watch.record.state
+        return self._active.record.state
 
     @property
     def generation_id(self) -> str | None:
         """The vendor's id; None until the submit is accepted."""
-        return self._watch.record.generation_id
+        return self._active.record.generation_id
 
     @property
     def submitted_at(self) -> datetime | None:
         """When the last POST for it was begun, in UTC; None before."""
-        begun = self._watch.record.submitted_at
+        begun = self._active.record.submitted_at
         return None if begun is None else datetime.fromtimestamp(begun, UTC)
 
     @property
     def last_status(self) -> str | None:
         """The vendor's last word on it, as it came."""
-        return self._watch.last_status
+        return self._active.last_status
 
     @property
     def polls(self) -> int:
         """How many times the vendor was asked about it; refusals for asking too often are not counted."""
-        return self._watch.polls
+        return self._active.polls
 
     @property
     def expected_completion(self) -> ExpectedCompletion | None:
         """When it will be done, as far as is known now; None unless it is at the vendor and being watched."""
-        return self._keeper.expected(self._watch)
+        return self._owner.expected(self._active)
 
     def done(self) -> bool:
         """Whether it has settled in this session."""
-        return self._watch.settled
+        return self._active.settled
 
     def result(self) -> Video:
         """The video, or why there is none.
@@ -246,7 +246,7 @@ class Job:
         error = self.exception()
         if error is not None:
             raise error.with_traceback(None)
-        video = self._watch.record.video
+        video = self._active.record.video
         assert video is not None  # noqa: S101 - settled without an error means completed with a video
         return video
 
@@ -256,12 +256,12 @@ class Job:
         Raises:
             asyncio.InvalidStateError: It has not settled.
         """
-        if not self._watch.settled:
+        if not self._active.settled:
             raise asyncio.InvalidStateError(f"job {self.key} has not settled")
-        return self._watch.error
+        return self._active.error
 
     def __await__(self) -> Generator[object, None, Video]:
-        yield from self._settling().__await__()
+        yield from self._wait_settled().__await__()
         return self.result()
 
     async def settled(self) -> Job:
@@ -269,7 +269,7 @@ class Job:
 
         This is a coroutine, for what takes only those: ``TaskGroup.create_task``, ``start_soon``, ``asyncio.wait``.
         """
-        await self._settling()
+        await self._wait_settled()
         return self
 
     async def accepted(self) -> str:
@@ -279,7 +279,7 @@ class Job:
             KlingError: It settled without one.
         """
         if self.generation_id is None and not self.done():
-            await self._reaching(Milestone.ACCEPTED)
+            await self._wait_for(Milestone.ACCEPTED)
         if self.generation_id is not None:
             return self.generation_id
         self.result()
@@ -291,7 +291,7 @@ class Job:
         Raises:
             JournalError: It could not be recorded.
         """
-        await self._keeper.flush()
+        await self._owner.flush()
         return self
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
@@ -302,10 +302,10 @@ class Job:
         """
         if not callable(callback):
             raise refused("callback", callback, "a function of the job")
-        if self._watch.settled:
-            self._keeper.loop.call_soon(callback, self)
+        if self._active.settled:
+            self._owner.loop.call_soon(callback, self)
         else:
-            waiter = self._watch.waiter(Milestone.SETTLED, self._keeper.loop)
+            waiter = self._active.waiter(Milestone.SETTLED, self._owner.loop)
             waiter.add_done_callback(lambda _: callback(self))
 
     def token(self) -> str:
@@ -314,7 +314,7 @@ class Job:
         Versioned JSON, without secrets; of files it holds URLs and paths, and no contents. Taken before the vendor's id
         is known, it can only be used to look the job up, in the journal or in the log, and never to submit it.
         """
-        return write_token(self._watch.record)
+        return write_token(self._active.record)
 
     def abandon(self) -> None:
         """Stop watching, for good: the state becomes ABANDONED and waiters get `JobAbandoned`.
@@ -322,18 +322,18 @@ class Job:
         A generation that was submitted goes on at the vendor and is charged: there is no way to cancel one. A job that
         was only queued is never sent. On a job that has settled this does nothing.
         """
-        self._keeper.abandon(self)
+        self._owner.abandon(self)
 
-    async def _settling(self) -> None:
-        if not self._watch.settled:
-            await self._reaching(Milestone.SETTLED)
+    async def _wait_settled(self) -> None:
+        if not self._active.settled:
+            await self._wait_for(Milestone.SETTLED)
 
-    async def _reaching(self, milestone: Milestone) -> None:
-        waiter = self._watch.waiter(milestone, self._keeper.loop)
+    async def _wait_for(self, milestone: Milestone) -> None:
+        waiter = self._active.waiter(milestone, self._owner.loop)
         try:
             await waiter
         finally:
-            self._watch.forget(waiter)
+            self._active.forget(waiter)
 
     def __repr__(self) -> str:
         parts = [f"<Job {self.key}", self.state.value]
@@ -342,10 +342,10 @@ class Job:
         if self.polls:
             parts.append(f"{self.polls} poll{'s' if self.polls > 1 else ''}")
         if self.done():
-            error = self._watch.error
+            error = self._active.error
             parts.append("settled" if error is None else f"settled with {type(error).__name__}")
         return f"{' '.join(parts)}>"
 
 
-watch_of: Callable[[Job], Watch] = attrgetter("_watch")
+active_job: Callable[[Job], ActiveJob] = attrgetter("_watch")
 """What the engine keeps in mind of a job; for the engine alone."""

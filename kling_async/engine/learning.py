@@ -13,31 +13,31 @@ from kling_async.pacing import durations as keepsake
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
     from kling_async.pacing.polling import Polling
-    from kling_async.pacing.tracking import Learner
+    from kling_async.pacing.tracking import DurationLearner
 
-__all__ = ["Memory"]
+__all__ = ["LearnedDurations"]
 
 _logger = logging.getLogger("kling_async.session")
 
 _EVERY = 300.0  # seconds: what a crash loses of it is soon learned again
 
 
-class Memory:
+class LearnedDurations:
     """Begins with what the journal has, unless the caller brought something; hands back what was learned since."""
 
-    def __init__(self, learner: Learner, journal: Journal, polling: Polling) -> None:
+    def __init__(self, learner: DurationLearner, journal: Journal, polling: Polling) -> None:
         self._learner = learner
         self._journal = journal
         self._polling = polling
         self._kept: str | None = None  # what the journal has
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Begin with what the journal has. What cannot be read is passed over: it can be learned anew."""
-        text = None if self._polling.learned is not None else await self._journal.recall()
+        text = None if self._polling.learned is not None else await self._journal.load_learned()
         if text is None:
             return
         try:
-            self._learner.experience = keepsake.from_data(json.loads(text), self._polling.scale)
+            self._learner.models = keepsake.from_data(json.loads(text), self._polling.scale)
         except (ConfigurationError, ValueError, RecursionError) as error:
             _logger.warning("what the journal has of durations is of no use, and is learned anew: %s", error)
         self._kept = text
@@ -46,20 +46,20 @@ class Memory:
         """Hand back now and then, until cancelled."""
         while True:
             await asyncio.sleep(_EVERY)
-            await self.retain()
+            await self.save()
 
-    async def retain(self) -> None:
+    async def save(self) -> None:
         """Hand back what was learned, if anything was."""
         data = self.as_data()
         text = json.dumps(data)
         if not data["tables"] or text == self._kept:
             return
         try:
-            await self._journal.retain(text)
+            await self._journal.save_learned(text)
             self._kept = text
         except JournalError as error:
             _logger.warning("what was learned of durations could not be kept: %s", error)
 
     def as_data(self) -> dict[str, Any]:
         """What is known now, fit for ``json.dumps``."""
-        return keepsake.as_data(self._learner.experience)
+        return keepsake.to_data(self._learner.models)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from kling_async.api.account.billing import Opinion
 from kling_async.api.protocol import fetch_request, read_generation
-from kling_async.api.results import Status
+from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
-from kling_async.engine.queue import Go, Halt, Retry, Throttled
+from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt
 from kling_async.errors import (
     AuthenticationError,
     BadRequest,
@@ -20,7 +20,7 @@ from kling_async.errors import (
     NotFound,
     RateLimited,
 )
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.pacing.backoff import full_jitter
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import Generation
     from kling_async.engine.confirmation import Confirmation
-    from kling_async.engine.job import Watch
-    from kling_async.engine.queue import Step
-    from kling_async.engine.store import Roster
+    from kling_async.engine.job import ActiveJob
+    from kling_async.engine.queue import RequestResult
+    from kling_async.engine.store import JobStore
     from kling_async.pacing.polling import Polling
-    from kling_async.pacing.tracking import Forecast, Learner
+    from kling_async.pacing.tracking import DurationLearner, Forecast
     from kling_async.transport.base import Transport
 
 __all__ = ["Poller"]
@@ -48,10 +48,10 @@ class Poller:
     def __init__(
         self,
         transport: Transport,
-        roster: Roster,
+        roster: JobStore,
         confirmation: Confirmation,
         polling: Polling,
-        learner: Learner,
+        learner: DurationLearner,
         *,
         patience: float,
         rng: Random,
@@ -66,17 +66,17 @@ class Poller:
         self._now = roster.loop.time
         self._unknown_words: set[str] = set()  # statuses warned about already
 
-    def begin(self, watch: Watch) -> None:
+    def begin(self, watch: ActiveJob) -> None:
         """Follow a generation from here on; one of which nothing but its id is known is asked about at once."""
-        watch.course = self._learner.begin(watch.model, watch.duration, watch.accepted_at, watch.deadline)
+        watch.tracker = self._learner.track(watch.model, watch.duration, watch.accepted_at, watch.deadline)
         if watch.record.request is None:
-            watch.course.held = self._now()
+            watch.tracker.forced_at = self._now()
 
-    def forecast(self, watch: Watch) -> Forecast | None:
+    def forecast(self, watch: ActiveJob) -> Forecast | None:
         """When a generation that is followed is expected to have ended."""
-        return None if watch.course is None else self._learner.forecast(watch.course, self._now())
+        return None if watch.tracker is None else self._learner.forecast(watch.tracker, self._now())
 
-    def over_at(self, watch: Watch) -> float:
+    def over_at(self, watch: ActiveJob) -> float:
         """When a generation that may have been bought has ended, as good as surely, or would be given up."""
         return self._roster.begun_at(watch) + min(self._patience, self._learner.longest(watch.model, watch.duration))
 
@@ -84,11 +84,11 @@ class Poller:
         """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
         return full_jitter(failures, base=self._polling.retry_base, cap=self._polling.retry_cap, rng=self._rng)
 
-    async def poll(self, watch: Watch, begun: float) -> Step:
+    async def poll(self, watch: ActiveJob, begun: float) -> RequestResult:
         """Ask once, at this instant, and see the answer through."""
         record = watch.record
         generation_id = record.generation_id
-        assert generation_id is not None and watch.course is not None  # noqa: S101, PT018 - only what was begun is polled
+        assert generation_id is not None and watch.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
         try:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
@@ -98,49 +98,49 @@ class Poller:
             return None
         watch.polls += 1
         watch.last_status = generation.raw_status
-        if generation.status is Status.COMPLETED and generation.video is None:
+        if generation.status is GenerationStatus.COMPLETED and generation.video is None:
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
             return self._stumbled(watch, MalformedResponse(message), begun, missing=True)
-        if watch.troubled_since is not None:
-            watch.recovered()
+        if watch.failing_since is not None:
+            watch.clear_failures()
         running = generation.status.is_running
         if running:
-            self._learner.running(watch.course, begun, generation.status, self._rng)
+            self._learner.running(watch.tracker, begun, generation.status, self._rng)
         else:
-            self._learner.ended(watch.course, begun)
-        if self._roster.is_heard:
+            self._learner.ended(watch.tracker, begun)
+        if self._roster.has_subscribers:
             self._tell(watch, generation)
         return self._running(watch, generation, begun) if running else await self._ended(watch, generation)
 
-    def _tell(self, watch: Watch, generation: Generation) -> None:
+    def _tell(self, watch: ActiveJob, generation: Generation) -> None:
         forecast = self.forecast(watch) if generation.status.is_running else None
         expected_at = None if forecast is None else forecast.median
         self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls, expected_at))
 
-    def _running(self, watch: Watch, generation: Generation, begun: float) -> Step:
-        if generation.status is Status.UNKNOWN:
+    def _running(self, watch: ActiveJob, generation: Generation, begun: float) -> RequestResult:
+        if generation.status is GenerationStatus.UNKNOWN:
             self._warn_of(generation.raw_status)
         if begun >= watch.deadline:
             return self._expire(watch, f"still {generation.raw_status!r}", None)
-        return Go.ON
+        return Requeue.ON
 
-    async def _ended(self, watch: Watch, generation: Generation) -> Step:
+    async def _ended(self, watch: ActiveJob, generation: Generation) -> RequestResult:
         if generation.video is not None:
-            await self._roster.finish(watch, State.COMPLETED, video=generation.video)
+            await self._roster.finish(watch, JobState.COMPLETED, video=generation.video)
         else:
             failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
-            await self._roster.finish(watch, State.FAILED, error=failure)
+            await self._roster.finish(watch, JobState.FAILED, error=failure)
         return None
 
-    async def _unanswered(self, watch: Watch, error: KlingError, begun: float) -> Step:
+    async def _unanswered(self, watch: ActiveJob, error: KlingError, begun: float) -> RequestResult:
         if isinstance(error, RateLimited):
             if begun >= watch.deadline + _REFUSED_GRACE:
                 return self._expire(watch, "and every later poll was refused", error)
-            return Throttled(error)
+            return RateLimitHit(error)
         watch.polls += 1
         if isinstance(error, AuthenticationError):
             if await self._confirmation.opinion(error) is Opinion.CONFIRMED:
-                return Halt(error)
+                return HaltSubmits(error)
             if watch.settled:
                 return None
         if isinstance(error, BadRequest):
@@ -149,9 +149,9 @@ class Poller:
         # An id may be unknown for a moment after its submit ("Errors and status codes").
         return self._stumbled(watch, error, begun, missing=isinstance(error, NotFound))
 
-    def _stumbled(self, watch: Watch, error: KlingError, begun: float, *, missing: bool) -> Step:
+    def _stumbled(self, watch: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
         """A poll that told nothing: ask again ever later, until the grace or the job's time runs out."""
-        failures = watch.stumbled(begun)
+        failures = watch.count_failure(begun)
         grace = self._polling.not_found_grace
         if watch.missing_for(begun, missing=missing) >= grace and missing:
             self._roster.settle(watch, error)
@@ -163,9 +163,9 @@ class Poller:
         again_at = max(now, min(now + max(self._polling.min_gap, self.wait_after(failures)), watch.deadline))
         _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
-        return Retry(again_at)
+        return RetryAt(again_at)
 
-    def _expire(self, watch: Watch, why: str, cause: KlingError | None) -> Step:
+    def _expire(self, watch: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:
         record = watch.record
         error = DeadlineExceeded(
             f"job {record.key} (generation {record.generation_id}) was not done by its deadline, {why}; "

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.journal.base import State
-from kling_async.pacing.queues import Agenda
+from kling_async.journal.base import JobState
+from kling_async.pacing.queues import DelayQueue
 
 if TYPE_CHECKING:
     from kling_async.errors import (
@@ -23,90 +23,90 @@ if TYPE_CHECKING:
     )
 
     Refusal = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
-    from kling_async.engine.job import Watch
-    from kling_async.pacing.admission import Allowance
-    from kling_async.pacing.queues import Rota
-    from kling_async.pacing.tracking import Course
+    from kling_async.engine.job import ActiveJob
+    from kling_async.pacing.admission import AdmissionControl
+    from kling_async.pacing.queues import PollQueue
+    from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["Backlog", "Go", "Halt", "Retry", "Step", "Throttled"]
+__all__ = ["HaltSubmits", "JobQueue", "RateLimitHit", "RequestResult", "Requeue", "RetryAt"]
 
 
-class Go(Enum):
+class Requeue(Enum):
     """The vendor answered."""
 
     ON = "on"  # the job goes on, as its state asks
 
 
 @frozen(eq=False)
-class Retry:
+class RetryAt:
     """Nothing was learned, and nothing bought: the job is to be tried again, not before this instant."""
 
     at: float
 
 
 @frozen(eq=False)
-class Throttled:
+class RateLimitHit:
     """The vendor refused the request for asking too much; the job is as it was."""
 
     error: RateLimited
 
 
 @frozen(eq=False)
-class Halt:
+class HaltSubmits:
     """Submits cannot go on, nor, under a bad key, can anything else."""
 
     error: Refusal
 
 
-Step = Go | Retry | Throttled | Halt | None
+RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
 """None: the job has settled."""
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
 
 
-class Backlog:
+class JobQueue:
     """Every job that waits for a request. A job is never in it while one is under way for it."""
 
-    def __init__(self, rota: Rota[Watch], allowance: Allowance) -> None:
-        self._rota = rota
-        self._allowance = allowance
-        self._submits: Agenda[Watch] = Agenda()
-        self._retries: Agenda[Watch] = Agenda()  # polls that told nothing
-        self._retrying: set[Watch] = set()  # whose entry among them counts
+    def __init__(self, rota: PollQueue[ActiveJob], allowance: AdmissionControl) -> None:
+        self._polls = rota
+        self._admission = allowance
+        self._submits: DelayQueue[ActiveJob] = DelayQueue()
+        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # polls that told nothing
+        self._retrying: set[ActiveJob] = set()  # whose entry among them counts
         self._submits_in_a_row = 0
 
     # Coming in
 
-    def put_submit(self, watch: Watch, due: float) -> None:
+    def put_submit(self, watch: ActiveJob, due: float) -> None:
         """Submit it, from this instant on."""
         watch.due = due
         self._submits.put(due, watch)
 
-    def put_poll(self, watch: Watch) -> None:
+    def put_poll(self, watch: ActiveJob) -> None:
         """Ask about it when its course says."""
-        self._rota.put(_course(watch), watch)
+        self._polls.put(_course(watch), watch)
 
-    def put_retry(self, watch: Watch, due: float) -> None:
+    def put_retry(self, watch: ActiveJob, due: float) -> None:
         """Ask about it again, from this instant on and when a retry may go; its last poll waits for no other's sake."""
         course = _course(watch)
-        course.held = due
+        course.forced_at = due
         if due >= watch.deadline:
-            self._rota.put(course, watch)
+            self._polls.put(course, watch)
         else:
             self._retrying.add(watch)
             self._retries.put(due, watch)
 
-    def hurry(self, watch: Watch, now: float) -> None:
+    def poll_at_deadline(self, watch: ActiveJob, now: float) -> None:
         """Its time is up: if it waits for a retry, it waits no longer."""
         if watch in self._retrying:
             self._retrying.discard(watch)
             self.put_retry(watch, max(now, watch.deadline))
 
-    def drop(self, watch: Watch) -> None:
+    def discard(self, watch: ActiveJob) -> None:
         """Forget what there was to ask about it."""
         self._retrying.discard(watch)
-        if watch.course is not None:
-            self._rota.drop(watch.course)
+        if watch.tracker is not None:
+            self._polls.drop(watch.tracker)
 
     # Going out
 
@@ -127,26 +127,26 @@ class Backlog:
 
     def poll_at(self, now: float) -> float:
         """The earliest instant at which somebody may be worth a poll."""
-        at = self._rota.next_at()
+        at = self._polls.next_at()
         return min(at, self._retry_at(now)) if self._retrying else at
 
     def submit_goes_first(self, *, polls_due: bool) -> bool:
         """Whether a submit takes the next place, where polls may be due as well."""
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
-    def take_submit(self, now: float) -> Watch | None:
+    def take_submit(self, now: float) -> ActiveJob | None:
         """The next one that is still to be submitted, or None."""
         watch = self._submits.take_due(now)
-        if watch is None or watch.settled or watch.record.state is not State.QUEUED:
+        if watch is None or watch.settled or watch.record.state is not JobState.QUEUED:
             return None
         self._submits_in_a_row += 1
         if watch.failures:
-            self._allowance.take_retry(now)
+            self._admission.take_retry(now)
         return watch
 
-    def take_poll(self, now: float) -> Watch | None:
+    def take_poll(self, now: float) -> ActiveJob | None:
         """The one that most needs to be asked about now, or None."""
-        watch = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._rota.take(now)
+        watch = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
         if watch is None or watch.settled:
             return None
         self._submits_in_a_row = 0
@@ -154,30 +154,30 @@ class Backlog:
 
     def review(self, now: float, rate: float) -> bool:
         """Look again at some more of those that sleep; whether that was the last of them."""
-        return self._rota.review(now, rate)
+        return self._polls.review(now, rate)
 
     @property
     def polls(self) -> int:
         """How many wait to be asked about."""
-        return len(self._rota) + len(self._retrying)
+        return len(self._polls) + len(self._retrying)
 
     def _retry_at(self, now: float) -> float:
         due = self._retries.next_due
-        return due if due == math.inf else max(due, self._allowance.retry_at(now))
+        return due if due == math.inf else max(due, self._admission.retry_at(now))
 
-    def _take_retry(self, now: float) -> Watch | None:
+    def _take_retry(self, now: float) -> ActiveJob | None:
         watch = self._retries.take_due(now)
         if watch is None or watch not in self._retrying:
             return None
         self._retrying.discard(watch)
-        self._allowance.take_retry(now)
+        self._admission.take_retry(now)
         return watch
 
     def __repr__(self) -> str:
         return f"<Backlog of {len(self._submits)} submits and {self.polls} polls>"
 
 
-def _course(watch: Watch) -> Course:
+def _course(watch: ActiveJob) -> GenerationTracker:
     """What a poll goes by: everything accepted has one, and without it a job would never be asked about again."""
-    assert watch.course is not None  # noqa: S101 - only what was accepted is asked about
-    return watch.course
+    assert watch.tracker is not None  # noqa: S101 - only what was accepted is asked about
+    return watch.tracker

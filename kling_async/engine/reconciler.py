@@ -12,23 +12,23 @@ from attrs import define, field
 from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
 from kling_async.api.account.usage import span
 from kling_async.engine.job import doubt as uncertainty
-from kling_async.engine.tasks import Alarm
+from kling_async.engine.tasks import Wakeup
 from kling_async.errors import (
     AuthenticationError,
     GenerationFailed,
     JournalError,
     KlingError,
 )
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.pacing.absence import FAR, NEAR, Shown, elapsed_at_vendor, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kling_async.engine.account import Account
-    from kling_async.engine.job import Watch
+    from kling_async.engine.job import ActiveJob
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.store import Roster
+    from kling_async.engine.store import JobStore
     from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.reconciliation import Reconciliation
 
@@ -50,14 +50,14 @@ class _Doubt:
         inherited: Whether another process did.
     """
 
-    watch: Watch
+    watch: ActiveJob
     since: float
     inherited: bool
 
     @property
     def is_open(self) -> bool:
         """Whether it is still to be looked for."""
-        return not self.watch.settled and self.watch.record.state is State.UNCERTAIN
+        return not self.watch.settled and self.watch.record.state is JobState.UNCERTAIN
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class Reconciler:
     def __init__(
         self,
         account: Callable[[], Account],
-        roster: Roster,
+        roster: JobStore,
         scheduler: Scheduler,
         settings: Reconciliation,
         *,
@@ -142,12 +142,12 @@ class Reconciler:
         self._order = order
         self._wall = wall
         self._now = roster.loop.time
-        self._alarm = Alarm(roster.loop)
+        self._alarm = Wakeup(roster.loop)
         self._gap = settings.first_gap
         self._look_at = math.inf
         self._doubtful: dict[str, _Doubt] = {}
 
-    def take(self, watch: Watch) -> None:
+    def take(self, watch: ActiveJob) -> None:
         """Look for a job's submit, soon and then ever more slowly."""
         now, inherited = self._now(), watch.begun_at == -math.inf
         self._doubtful[watch.record.key] = _Doubt(watch, now if inherited else watch.begun_at, inherited)
@@ -290,7 +290,7 @@ class Reconciler:
         trusted = doubt.inherited and abs(look.ahead or 0.0) <= NEAR and not self._may_again(doubt)
         return trusted and self._age_by_wall(doubt, look.wall) >= patience
 
-    async def _fits(self, watch: Watch, row: LogEntry) -> bool:
+    async def _fits(self, watch: ActiveJob, row: LogEntry) -> bool:
         name = row.client_request_id
         if row.inference_id is None:
             _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"))
@@ -312,7 +312,7 @@ class Reconciler:
             _logger.warning("the other names of model %s could not be asked for: %s", model, error)
             return False
 
-    async def _adopt(self, watch: Watch, found: Sequence[LogEntry]) -> None:
+    async def _adopt(self, watch: ActiveJob, found: Sequence[LogEntry]) -> None:
         """Go on with what was bought; of several, with the oldest that has not failed."""
         key = watch.record.key
         row = next((row for row in found if row.status != "failed"), found[0])
@@ -325,7 +325,7 @@ class Reconciler:
         self._doubtful.pop(key, None)
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
-            await self._roster.finish(watch, State.FAILED, generation_id=generation_id, error=error)
+            await self._roster.finish(watch, JobState.FAILED, generation_id=generation_id, error=error)
             return
         await self._roster.accept(watch, generation_id, late=True)
         self._scheduler.take_up(watch)
@@ -346,7 +346,7 @@ class Reconciler:
         _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
         former = (*record.former_request_ids, record.client_request_id or "")
         try:
-            await self._roster.commit(watch, State.QUEUED, former_request_ids=former)
+            await self._roster.commit(watch, JobState.QUEUED, former_request_ids=former)
         except JournalError as error:
             self._roster.settle(watch, error)
         else:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from kling_async.api.account.billing import Opinion
 from kling_async.engine import events
 from kling_async.engine.job import doubt
-from kling_async.engine.queue import Halt, Retry, Throttled
-from kling_async.engine.tasks import Alarm, Workers, sleep_until, was_asked_for
+from kling_async.engine.queue import HaltSubmits, RateLimitHit, RetryAt
+from kling_async.engine.tasks import Wakeup, WorkerPool, sleep_until, was_asked_for
 from kling_async.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -26,8 +26,8 @@ from kling_async.errors import (
     SpendLimitReached,
     copied,
 )
-from kling_async.journal.base import State
-from kling_async.pacing.queues import Agenda
+from kling_async.journal.base import JobState
+from kling_async.pacing.queues import DelayQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.confirmation import Confirmation
-    from kling_async.engine.job import Watch
+    from kling_async.engine.job import ActiveJob
     from kling_async.engine.poller import Poller
-    from kling_async.engine.queue import Backlog, Refusal, Step
-    from kling_async.engine.stats import Tally
-    from kling_async.engine.store import Roster
+    from kling_async.engine.queue import JobQueue, Refusal, RequestResult
+    from kling_async.engine.stats import Counters
+    from kling_async.engine.store import JobStore
     from kling_async.engine.submitter import Submitter
     from kling_async.errors import GatewayError, OutOfCredits
-    from kling_async.pacing.admission import Allowance
+    from kling_async.pacing.admission import AdmissionControl
 
 __all__ = ["Scheduler"]
 
@@ -58,18 +58,18 @@ class Scheduler:
 
     def __init__(
         self,
-        roster: Roster,
+        roster: JobStore,
         submitter: Submitter,
         poller: Poller,
         confirmation: Confirmation,
-        backlog: Backlog,
-        allowance: Allowance,
-        tally: Tally,
+        backlog: JobQueue,
+        allowance: AdmissionControl,
+        tally: Counters,
         *,
         max_polls: int,
         review_every: float,
     ) -> None:
-        self.on_doubt: Callable[[Watch], None] = lambda _: None  # who looks for what may have been bought
+        self.on_doubt: Callable[[ActiveJob], None] = lambda _: None  # who looks for what may have been bought
         self.on_halt: Callable[[], None] = lambda: None  # who looks whether it is over
         self._roster = roster
         self._submitter = submitter
@@ -81,27 +81,27 @@ class Scheduler:
         self._max_polls = max_polls
         self._review_every = review_every  # seconds from one look at all that sleep to the next
         self.now = self._now = roster.loop.time
-        self._alarm = Alarm(roster.loop)
+        self._alarm = Wakeup(roster.loop)
         # Deadlines of jobs that are not asked about in time by themselves, and when what doubtful ones may have bought
         # has ended.
-        self._expiries: Agenda[Watch] = Agenda()
+        self._expiries: DelayQueue[ActiveJob] = DelayQueue()
         self._review_at = -math.inf
         self._submitting = 0  # submits begun whose outcome is not recorded yet
         self._posting = 0  # those of them whose POST is not over
         self._polling = 0  # GETs under way
         self._halted: Refusal | None = None
-        self._concerned: deque[Watch] = deque()  # jobs that are to be told of it
+        self._concerned: deque[ActiveJob] = deque()  # jobs that are to be told of it
         roster.on_settled = self._room_again
         roster.on_unrecorded = self.halt
 
     # What callers ask
 
-    def take_up(self, watch: Watch) -> None:
+    def take_up(self, watch: ActiveJob) -> None:
         """Begin to act for a job, as its state asks."""
         state = watch.record.state
-        if state is State.SUBMITTING:  # its last watch ended before its POST did
-            self._roster.note(watch, State.UNCERTAIN)
-        if state is not State.PENDING:
+        if state is JobState.SUBMITTING:  # its last watch ended before its POST did
+            self._roster.update(watch, JobState.UNCERTAIN)
+        if state is not JobState.PENDING:
             self._expect_expiry(watch)
         self._put(watch, self._now())
         self._alarm.wake()
@@ -121,16 +121,16 @@ class Scheduler:
         """Why submits do not go on, if they do not."""
         return self._halted
 
-    def _room_again(self, watch: Watch) -> None:
+    def _room_again(self, watch: ActiveJob) -> None:
         """A job has settled, so the account may have a slot free."""
-        self._backlog.drop(watch)
+        self._backlog.discard(watch)
         self._alarm.wake()
 
     # Deciding
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = Workers(polls, self._roster.loop, self._poll, self._more)
+        pool = WorkerPool(polls, self._roster.loop, self._poll, self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -167,14 +167,14 @@ class Scheduler:
             return math.inf
         at = max(
             self._backlog.submit_due,
-            self._allowance.submit_at(now, self._roster.at_vendor, self._submitting, self._posting),
+            self._allowance.submit_at(now, self._roster.in_flight, self._submitting, self._posting),
         )
         return max(at, self._allowance.retry_at(now)) if self._backlog.submit_is_retry else at
 
     def _poll_at(self, now: float) -> float:
         return math.inf if self._polling >= self._max_polls else self._backlog.poll_at(now)
 
-    def _start(self, now: float, pool: Workers, submits: TaskGroup) -> None:
+    def _start(self, now: float, pool: WorkerPool, submits: TaskGroup) -> None:
         """Start what is due and most urgent; a job that has settled meanwhile just leaves the backlog."""
         submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
         if submit_due and self._backlog.submit_goes_first(polls_due=polls_due):
@@ -186,14 +186,14 @@ class Scheduler:
         elif (poll := self._take_poll(now)) is not None:
             pool.give(poll)
 
-    def _take_poll(self, now: float) -> Watch | None:
+    def _take_poll(self, now: float) -> ActiveJob | None:
         watch = self._backlog.take_poll(now)
         if watch is not None:
             self._allowance.take(now)
             self._polling += 1
         return watch
 
-    def _more(self) -> Watch | None:
+    def _more(self) -> ActiveJob | None:
         """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
         now = self._now()
         if not self._backlog.submits and not self._concerned:
@@ -217,28 +217,28 @@ class Scheduler:
 
     # Deadlines
 
-    def _expect_expiry(self, watch: Watch) -> None:
+    def _expect_expiry(self, watch: ActiveJob) -> None:
         if watch.deadline < math.inf:
             self._expiries.put(watch.deadline, watch)
 
-    def _expire(self, watch: Watch | None, now: float) -> None:
+    def _expire(self, watch: ActiveJob | None, now: float) -> None:
         if watch is None or watch.settled:
             return
         if now < watch.deadline:
             self._end_doubt(watch, now)
-        elif watch.record.state is State.PENDING:
-            self._backlog.hurry(watch, now)
-        elif watch.record.state is State.UNCERTAIN:
+        elif watch.record.state is JobState.PENDING:
+            self._backlog.poll_at_deadline(watch, now)
+        elif watch.record.state is JobState.UNCERTAIN:
             self._roster.settle(watch, doubt(watch))
-        elif watch.record.state is State.QUEUED:
+        elif watch.record.state is JobState.QUEUED:
             message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
             self._roster.settle(watch, DeadlineExceeded(message))
-        elif watch.record.state is State.SUBMITTING:  # its POST ends by itself in a little while
+        elif watch.record.state is JobState.SUBMITTING:  # its POST ends by itself in a little while
             self._expiries.put(now + _POST_GRACE, watch)
 
-    def _end_doubt(self, watch: Watch, now: float) -> None:
+    def _end_doubt(self, watch: ActiveJob, now: float) -> None:
         """Count an uncertain job at the vendor for as long as its generation may be running, and no longer."""
-        if watch.record.state is not State.UNCERTAIN:
+        if watch.record.state is not JobState.UNCERTAIN:
             return
         over_at = self._poller.over_at(watch)
         if over_at <= now:
@@ -248,7 +248,7 @@ class Scheduler:
 
     # Acting on what came of it
 
-    async def _submit(self, watch: Watch) -> None:
+    async def _submit(self, watch: ActiveJob) -> None:
         self._tell(watch)  # submits may have been stopped since this one was started
         if watch.settled:
             self._submitting -= 1
@@ -263,22 +263,22 @@ class Scheduler:
         finally:
             self._submitting -= 1
             self._alarm.wake()
-        now, running = self._now(), self._roster.at_vendor
-        if isinstance(step, Throttled):
+        now, running = self._now(), self._roster.in_flight
+        if isinstance(step, RateLimitHit):
             until = self._allowance.submit_refused(now, begun, running, step.error.retry_after)
             self._refused(watch, step, until, submit=True)
-        elif watch.record.state is State.PENDING:
+        elif watch.record.state is JobState.PENDING:
             self._allowance.submit_passed(now, begun, running)
         self._follow(watch, step)
 
-    async def _posted(self, watch: Watch) -> SubmitAnswer | Halt | None:
+    async def _posted(self, watch: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
             return await self._submitter.post(watch)
         finally:  # the next POST need not wait until this one's answer is recorded
             self._posting -= 1
             self._alarm.wake()
 
-    async def _poll(self, watch: Watch) -> None:
+    async def _poll(self, watch: ActiveJob) -> None:
         self._tally.polls += 1
         begun = self._now()
         try:
@@ -288,14 +288,14 @@ class Scheduler:
         finally:
             self._polling -= 1
         now = self._now()
-        if isinstance(step, Throttled):
+        if isinstance(step, RateLimitHit):
             until = self._allowance.poll_refused(now, begun, step.error.retry_after)
             self._refused(watch, step, until, submit=False)
-        elif not isinstance(step, Retry):
+        elif not isinstance(step, RetryAt):
             self._allowance.poll_passed(now, begun)
         self._follow(watch, step)
 
-    def _mistaken(self, watch: Watch, mistake: BaseException) -> Step:
+    def _mistaken(self, watch: ActiveJob, mistake: BaseException) -> RequestResult:
         """A mistake in the handling of one job settles that job and nothing else."""
         if was_asked_for(mistake):
             raise mistake
@@ -305,32 +305,32 @@ class Scheduler:
         self._roster.settle(watch, error)
         return None
 
-    def _refused(self, watch: Watch, step: Throttled, until: float, *, submit: bool) -> None:
+    def _refused(self, watch: ActiveJob, step: RateLimitHit, until: float, *, submit: bool) -> None:
         self._tally.throttled += 1
         _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", step.error)
         self._roster.emit(watch, lambda at, job: events.Throttled(at, job, submit, until))
 
-    def _follow(self, watch: Watch, step: Step) -> None:
-        if isinstance(step, Halt):
+    def _follow(self, watch: ActiveJob, step: RequestResult) -> None:
+        if isinstance(step, HaltSubmits):
             self.halt(step.error)
-        if isinstance(step, Retry):
+        if isinstance(step, RetryAt):
             self._put(watch, step.at)
         elif step is not None:
             self._put(watch, watch.due)
 
-    def _put(self, watch: Watch, due: float) -> None:
+    def _put(self, watch: ActiveJob, due: float) -> None:
         """Have a job wait for its next request; ``due`` says when, unless that is for its course to say."""
         if self._halted is not None:
             self._tell(watch)
         if watch.settled:
             return
         state = watch.record.state
-        if state is State.UNCERTAIN:
+        if state is JobState.UNCERTAIN:
             self._end_doubt(watch, self._now())
             self.on_doubt(watch)
-        elif state is State.QUEUED:
+        elif state is JobState.QUEUED:
             self._backlog.put_submit(watch, due)
-        elif watch.course is None:
+        elif watch.tracker is None:
             self._poller.begin(watch)
             self._backlog.put_poll(watch)
         elif watch.failures:
@@ -352,20 +352,20 @@ class Scheduler:
             return  # which stops more
         if self._halted is None or _stopped_by(self._halted) != _stopped_by(error):
             _logger.error("submits cannot go on: %s", error)
-            self._concerned.extend(self._roster.watches(*_stopped_by(error)))
+            self._concerned.extend(self._roster.active_jobs(*_stopped_by(error)))
         self._halted = error
         self.on_halt()
         self._alarm.wake()
 
-    def _tell(self, watch: Watch) -> None:
+    def _tell(self, watch: ActiveJob) -> None:
         if self._halted is not None and watch.record.state in _stopped_by(self._halted):
-            if isinstance(self._halted, SpendLimitReached) and watch.afforded:
+            if isinstance(self._halted, SpendLimitReached) and watch.reserved:
                 return
             self._roster.settle(watch, copied(self._halted))
 
 
-def _stopped_by(error: Refusal) -> tuple[State, ...]:
+def _stopped_by(error: Refusal) -> tuple[JobState, ...]:
     """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
     if isinstance(error, AuthenticationError):
-        return (State.QUEUED, State.PENDING, State.UNCERTAIN)
-    return (State.QUEUED,)
+        return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
+    return (JobState.QUEUED,)

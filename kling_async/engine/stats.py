@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
     from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.store import Roster
-    from kling_async.pacing.admission import Allowance
-    from kling_async.pacing.durations import Experience
+    from kling_async.engine.store import JobStore
+    from kling_async.pacing.admission import AdmissionControl
+    from kling_async.pacing.durations import DurationModels
 
-__all__ = ["LearnedDuration", "Stats", "Tally", "snapshot"]
+__all__ = ["Counters", "LearnedDuration", "Stats", "snapshot"]
 
 
 @define(eq=False)
-class Tally:
+class Counters:
     """Requests counted as they are begun, and files that come in."""
 
     submits: int = 0
@@ -111,18 +111,20 @@ class Stats:
         return self.completed + self.failed + self.rejected + self.abandoned + self.interrupted
 
 
-def snapshot(roster: Roster, scheduler: Scheduler, allowance: Allowance, experience: Experience, tally: Tally) -> Stats:
+def snapshot(
+    roster: JobStore, scheduler: Scheduler, allowance: AdmissionControl, experience: DurationModels, tally: Counters
+) -> Stats:
     """The numbers as they are now."""
-    standing, settled = roster.standing, roster.settled
+    standing, settled = roster.open_by_state, roster.settled_by_state
     return Stats(
-        queued=standing[State.QUEUED],
-        submitting=standing[State.SUBMITTING],
-        pending=standing[State.PENDING],
-        uncertain=standing[State.UNCERTAIN],
-        completed=settled[State.COMPLETED],
-        failed=settled[State.FAILED],
-        rejected=settled[State.REJECTED],
-        abandoned=settled[State.ABANDONED],
+        queued=standing[JobState.QUEUED],
+        submitting=standing[JobState.SUBMITTING],
+        pending=standing[JobState.PENDING],
+        uncertain=standing[JobState.UNCERTAIN],
+        completed=settled[JobState.COMPLETED],
+        failed=settled[JobState.FAILED],
+        rejected=settled[JobState.REJECTED],
+        abandoned=settled[JobState.ABANDONED],
         interrupted=sum(count for state, count in settled.items() if not state.is_terminal),
         submits=tally.submits,
         polls=tally.polls,
@@ -139,14 +141,14 @@ def snapshot(roster: Roster, scheduler: Scheduler, allowance: Allowance, experie
     )
 
 
-def _learned(experience: Experience) -> tuple[LearnedDuration, ...]:
+def _learned(experience: DurationModels) -> tuple[LearnedDuration, ...]:
     return tuple(
         LearnedDuration(
             model=kind.model,
             duration=kind.duration,
             median=table.hazard.median,
             p90=table.hazard.quantile(0.9),
-            generations=table.jobs,
+            generations=table.generations,
         )
         for kind, table in experience
         if kind.phase is Phase.GENERATING

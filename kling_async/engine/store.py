@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kling_async.engine import events
-from kling_async.engine.job import Job, Milestone, Watch, watch_of
+from kling_async.engine.job import ActiveJob, Job, Milestone, active_job
 from kling_async.errors import InvalidRequest, JobAbandoned, JournalError
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Journal
     from kling_async.pacing.tracking import Forecast
 
-__all__ = ["Roster"]
+__all__ = ["JobStore"]
 
 _logger = logging.getLogger("kling_async.jobs")
 
 
-class Roster:
+class JobStore:
     """Every open job by its key, and the one place where records change.
 
     A record changes in the journal first and here second, in the order its `State` allows; a terminal one never again.
@@ -41,29 +41,29 @@ class Roster:
         self,
         loop: asyncio.AbstractEventLoop,
         journal: Journal,
-        bus: events.Events,
+        bus: events.EventBus,
         *,
         wall: Callable[[], float],
-        patience: float,
+        generation_timeout: float,
     ) -> None:
         self.loop = loop
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
-        self.standing: Counter[State] = Counter()  # how many of those are in each state
-        self._over: set[Watch] = set()  # uncertain ones whose generations, if there are any, should have ended
-        self.settled: Counter[State] = Counter()  # in which states the others were when they settled
+        self.open_by_state: Counter[JobState] = Counter()  # how many of those are in each state
+        self._over: set[ActiveJob] = set()  # uncertain ones whose generations, if there are any, should have ended
+        self.settled_by_state: Counter[JobState] = Counter()  # in which states the others were when they settled
         self._journal = journal
         self._bus = bus
         self._wall = wall
-        self._patience = patience  # how long a generation is watched, in seconds
-        self.on_settled: Callable[[Watch], None] = lambda _: None
+        self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
+        self.on_settled: Callable[[ActiveJob], None] = lambda _: None
         self.on_unrecorded: Callable[[JournalError], None] = lambda _: None
-        self.forecast: Callable[[Watch], Forecast | None] = lambda _: None  # who knows how long generations take
+        self.forecast: Callable[[ActiveJob], Forecast | None] = lambda _: None  # who knows how long generations take
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
     # Coming in
 
-    def known(self, key: str, digest: bytes) -> Job | None:
+    def find_key(self, key: str, digest: bytes) -> Job | None:
         """The job under this key, if there is one: open, or with its recorded outcome.
 
         Raises:
@@ -76,7 +76,7 @@ class Roster:
             raise _misused(key)
         return self.open.get(key) or (self._finished(record) if record.state.is_terminal else None)
 
-    def under_id(self, generation_id: str, key: str | None = None) -> Job | None:
+    def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
         """The job of this generation, if there is one: open, or with its recorded outcome.
 
         Raises:
@@ -89,36 +89,38 @@ class Roster:
             raise _taken(generation_id, record.key)
         return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
 
-    def admit(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Watch:
+    def create(
+        self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None
+    ) -> ActiveJob:
         """Take on a request that is to be bought, or one whose last job settled before its life ended."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
             record = Record(
                 key=key or _new_key(),
-                state=State.QUEUED,
+                state=JobState.QUEUED,
                 request=request,
                 digest=digest,
                 tag=tag,
                 endpoint=request.endpoint,
                 queued_at=self._wall(),
             )
-        watch = self._carry_on(record, deadline)
+        watch = self._continue(record, deadline)
         self.emit(watch, events.Queued)
         return watch
 
-    def bought(self, generation_id: str, endpoint: str, key: str | None) -> Record:
+    def record_of(self, generation_id: str, endpoint: str, key: str | None) -> Record:
         """The record of a generation that was bought already, by whomever."""
         wall = self._wall()
         return Record(
             key=key or _new_key(),
-            state=State.PENDING,
+            state=JobState.PENDING,
             endpoint=endpoint,
             generation_id=generation_id,
             queued_at=wall,
             accepted_at=wall,
         )
 
-    def adopt(self, record: Record, *, tag: object, deadline: float | None) -> Watch:
+    def attach(self, record: Record, *, tag: object, deadline: float | None) -> ActiveJob:
         """Take on a job that was begun elsewhere, or whose generation was found by other means.
 
         If its key has a job here that has no generation yet, that job goes on with this one: it is never posted again.
@@ -129,69 +131,71 @@ class Roster:
         known = self._journal.find(record.generation_id) if record.generation_id else None
         known = known or self._journal.get(record.key)
         if known is None:
-            return self._carry_on(evolve(record, tag=tag), deadline)
+            return self._continue(evolve(record, tag=tag), deadline)
         if record.generation_id is not None and known.generation_id is None:
-            return self._supply(known, record, deadline)
+            return self._attach_generation(known, record, deadline)
         same = known.generation_id == record.generation_id if record.generation_id else known.digest == record.digest
         if not same:
             raise _misused(record.key)
-        return self._carry_on(known, deadline)
+        return self._continue(known, deadline)
 
-    def _supply(self, known: Record, record: Record, deadline: float | None) -> Watch:
+    def _attach_generation(self, known: Record, record: Record, deadline: float | None) -> ActiveJob:
         """Give a job the generation that it was looking for, or that a token of its own says was bought elsewhere."""
         same = record.digest == known.digest
-        takes_it = same or not record.digest if known.state is State.UNCERTAIN else same and known.state is State.QUEUED
+        takes_it = (
+            same or not record.digest if known.state is JobState.UNCERTAIN else same and known.state is JobState.QUEUED
+        )
         if not takes_it:
             raise _misused(record.key)
         accepted_at = record.accepted_at or self._wall()
         job = self.open.get(known.key)
         if job is None:
-            bought = evolve(known, state=State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
-            return self._carry_on(bought, deadline)
-        watch = watch_of(job)
-        self.note(watch, State.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
+            bought = evolve(known, state=JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
+            return self._continue(bought, deadline)
+        watch = active_job(job)
+        self.update(watch, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
         watch.accepted_at = min(self.loop.time(), self._instant(accepted_at))
-        watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
+        watch.deadline = min(watch.deadline, self.loop.time() + self._generation_timeout)
         watch.reach(Milestone.ACCEPTED)
         return watch
 
-    def reopen(self, record: Record) -> Watch:
+    def reopen(self, record: Record) -> ActiveJob:
         """Take on a job that an earlier session left open; its time has passed meanwhile."""
-        watch = self._enrol(record)
+        watch = self._register(record)
         if record.deadline is not None:
             watch.deadline = self._instant(record.deadline)
         if record.generation_id is not None:
-            watch.deadline = min(watch.deadline, watch.accepted_at + self._patience)
+            watch.deadline = min(watch.deadline, watch.accepted_at + self._generation_timeout)
         return watch
 
-    def turned_away(self, request: Request, tag: object, error: KlingError) -> Job:
+    def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
-        job = self._finished(Record(_new_key(), State.REJECTED, request, tag=tag, error=error))
+        job = self._finished(Record(_new_key(), JobState.REJECTED, request, tag=tag, error=error))
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
-    def _carry_on(self, record: Record, deadline: float | None) -> Watch:
+    def _continue(self, record: Record, deadline: float | None) -> ActiveJob:
         """Watch from now on, for as long as the caller and a new span of patience allow."""
         now = self.loop.time()
         record = evolve(record, deadline=None if deadline is None else self._wall() + deadline)
-        self._journal.note(record)
-        watch = self._enrol(record)
+        self._journal.append(record)
+        watch = self._register(record)
         watch.deadline = math.inf if deadline is None else now + deadline
         if record.generation_id is not None:
-            watch.deadline = min(watch.deadline, now + self._patience)
+            watch.deadline = min(watch.deadline, now + self._generation_timeout)
         return watch
 
-    def _enrol(self, record: Record) -> Watch:
-        watch = _watch(record)
+    def _register(self, record: Record) -> ActiveJob:
+        watch = _make_active(record)
         now = self.loop.time()
         if record.generation_id is not None:
             watch.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
         self.open[record.key] = Job(watch, self)
-        self.standing[record.state] += 1
+        self.open_by_state[record.state] += 1
         self._idle.clear()
         return watch
 
-    def begun_at(self, watch: Watch) -> float:
+    def begun_at(self, watch: ActiveJob) -> float:
         """When a job's last POST was begun: estimated by the wall clock if another process did that."""
         if watch.begun_at > -math.inf:
             return watch.begun_at
@@ -203,14 +207,14 @@ class Roster:
         return self.loop.time() + (wall - self._wall())
 
     def _finished(self, record: Record) -> Job:
-        watch = _watch(record)
+        watch = _make_active(record)
         watch.settled = True
         watch.error = record.error
         return Job(watch, self)
 
     # Changing state
 
-    async def commit(self, watch: Watch, state: State, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+    async def commit(self, watch: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state, once the journal cannot lose it.
 
         Raises:
@@ -222,30 +226,30 @@ class Roster:
         if watch.record is before:  # and was not abandoned meanwhile, which the journal then has after this
             self._put(watch, record)
 
-    def note(self, watch: Watch, state: State, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+    def update(self, watch: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state at once; the journal may write it later."""
         record = self._changed(watch, state, changes)
-        self._journal.note(record)
+        self._journal.append(record)
         self._put(watch, record)
 
-    def restore(self, watch: Watch) -> None:
+    def restore(self, watch: ActiveJob) -> None:
         """Take back a change that was cancelled while it was being recorded."""
-        self._journal.note(watch.record)
+        self._journal.append(watch.record)
 
-    def _changed(self, watch: Watch, state: State, changes: dict[str, Any]) -> Record:
+    def _changed(self, watch: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
         before = watch.record.state
         if not before.may_become(state):
             raise AssertionError(f"job {watch.record.key} cannot go from {before.value} to {state.value}")
         return evolve(watch.record, state=state, polls=watch.polls, last_status=watch.last_status, **changes)
 
-    def _put(self, watch: Watch, record: Record) -> None:
+    def _put(self, watch: ActiveJob, record: Record) -> None:
         if not watch.settled:
-            self.standing[watch.record.state] -= 1
-            self.standing[record.state] += 1
+            self.open_by_state[watch.record.state] -= 1
+            self.open_by_state[record.state] += 1
         self._over.discard(watch)
         watch.record = record
 
-    async def accept(self, watch: Watch, generation_id: str, *, late: bool = False) -> None:
+    async def accept(self, watch: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record what was bought, now or, where that was found out late, when its POST was begun.
 
         It is kept in mind and logged even if the journal fails: it is paid for.
@@ -253,62 +257,62 @@ class Roster:
         accepted_at = self.begun_at(watch) if late else self.loop.time()
         begun = watch.record.submitted_at if late else None
         changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self._wall()}
-        if watch.record.state is not State.ABANDONED:
-            await self._commit_regardless(watch, State.PENDING, changes)
-        if watch.record.state is State.ABANDONED:
+        if watch.record.state is not JobState.ABANDONED:
+            await self._commit_regardless(watch, JobState.PENDING, changes)
+        if watch.record.state is JobState.ABANDONED:
             watch.record = evolve(watch.record, **changes)
-            self._journal.note(watch.record)
+            self._journal.append(watch.record)
             return
         watch.accepted_at = accepted_at
         watch.begun_at = watch.due = -math.inf  # of no use any more, and many jobs are pending for long
-        watch.deadline = min(watch.deadline, self.loop.time() + self._patience)
+        watch.deadline = min(watch.deadline, self.loop.time() + self._generation_timeout)
         watch.reach(Milestone.ACCEPTED)
         self.emit(watch, lambda at, job: events.Accepted(at, job, generation_id))
 
-    async def finish(self, watch: Watch, state: State, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
+    async def finish(self, watch: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it; an outcome is told even if unrecorded."""
         error: KlingError | None = outcome.get("error")
         if error is not None:
-            self._about(watch, error)
+            self._add_context(watch, error)
         changes = {**outcome, "settled_at": self._wall()}
         try:
             await self._commit_regardless(watch, state, changes)
         except asyncio.CancelledError:  # the session ends while it is being recorded; it is known all the same
             if watch.record.state.may_become(state):
-                self.note(watch, state, **changes)
+                self.update(watch, state, **changes)
             self.settle(watch, error)
             raise
         self.settle(watch, error)
 
-    async def _commit_regardless(self, watch: Watch, state: State, changes: dict[str, Any]) -> None:
+    async def _commit_regardless(self, watch: ActiveJob, state: JobState, changes: dict[str, Any]) -> None:
         try:
             await self.commit(watch, state, **changes)
         except JournalError as error:
             known = changes.get("generation_id", watch.record.generation_id)
             _logger.exception("job %s is %s (generation %s), unrecorded", watch.record.key, state.value, known)
             if watch.record.state.may_become(state):  # it was not abandoned meanwhile
-                self.note(watch, state, **changes)
+                self.update(watch, state, **changes)
             self.on_unrecorded(error)
 
     def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
         """Record where a video's file is now, if it is a job's."""
         record = self._journal.find(generation_id) if generation_id else None
         if record is not None:
-            self._journal.note(evolve(record, file=path, file_size=size, file_digest=digest))
+            self._journal.append(evolve(record, file=path, file_size=size, file_digest=digest))
 
     # Settling
 
-    def settle(self, watch: Watch, error: KlingError | None) -> None:
+    def settle(self, watch: ActiveJob, error: KlingError | None) -> None:
         """End this session's watch over a job, with its video or with this error. Only the first time counts."""
         if watch.settled:
             return
         if error is not None:
-            watch.error = self._about(watch, error)
+            watch.error = self._add_context(watch, error)
         watch.settled = True
         self._over.discard(watch)
         record = watch.record
-        self.standing[record.state] -= 1
-        self.settled[record.state] += 1
+        self.open_by_state[record.state] -= 1
+        self.settled_by_state[record.state] += 1
         self._announce(watch, error)
         del self.open[record.key]
         watch.reach(Milestone.SETTLED)
@@ -316,30 +320,30 @@ class Roster:
         if not self.open:
             self._idle.set()
 
-    def _announce(self, watch: Watch, error: KlingError | None) -> None:
+    def _announce(self, watch: ActiveJob, error: KlingError | None) -> None:
         state, video = watch.record.state, watch.record.video
         if error is None and video is not None:
             self.emit(watch, lambda at, job: events.Completed(at, job, video))
         elif error is not None:
-            kind = events.Failed if state in (State.FAILED, State.REJECTED) else events.Interrupted
+            kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
             self.emit(watch, lambda at, job: kind(at, job, error))
 
-    def watches(self, *states: State) -> list[Watch]:
+    def active_jobs(self, *states: JobState) -> list[ActiveJob]:
         """The working states of the open jobs in one of these states; of all without any."""
-        return [watch for watch in map(watch_of, self.open.values()) if not states or watch.record.state in states]
+        return [watch for watch in map(active_job, self.open.values()) if not states or watch.record.state in states]
 
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good; a POST under way ends first, so that what it bought is known."""
-        watch = watch_of(job)
+        watch = active_job(job)
         if watch.settled:
             return
-        bought = watch.record.state is not State.QUEUED
+        bought = watch.record.state is not JobState.QUEUED
         message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"
-        error = self._about(watch, JobAbandoned(message))
-        self.note(watch, State.ABANDONED, settled_at=self._wall(), error=error)
+        error = self._add_context(watch, JobAbandoned(message))
+        self.update(watch, JobState.ABANDONED, settled_at=self._wall(), error=error)
         self.settle(watch, error)
 
-    def _about(self, watch: Watch, error: KlingError) -> KlingError:
+    def _add_context(self, watch: ActiveJob, error: KlingError) -> KlingError:
         record = watch.record
         return error.about(
             key=record.key,
@@ -359,15 +363,15 @@ class Roster:
         return self._journal.find(generation_id) is not None
 
     @property
-    def at_vendor(self) -> int:
+    def in_flight(self) -> int:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
-        return self.standing[State.PENDING] + self.standing[State.UNCERTAIN] - len(self._over)
+        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._over)
 
-    def presume_over(self, watch: Watch) -> None:
+    def presume_over(self, watch: ActiveJob) -> None:
         """Count an uncertain job's generation no more among those at the vendor: if there is one, it has ended."""
         self._over.add(watch)
 
-    def expected(self, watch: Watch) -> ExpectedCompletion | None:
+    def expected(self, watch: ActiveJob) -> ExpectedCompletion | None:
         """When a generation will be done, if it is being watched."""
         forecast = self.forecast(watch)
         if forecast is None or watch.settled:
@@ -391,22 +395,22 @@ class Roster:
         await self._journal.flush()
 
     @property
-    def is_heard(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anybody ever listened to events."""
-        return self._bus.heard
+        return self._bus.has_subscribers
 
-    def emit(self, watch: Watch, make: Callable[[float, Job], events.Event]) -> None:
+    def emit(self, watch: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
         """Tell whoever listens what happened to an open job."""
-        if self.is_heard and (job := self.open.get(watch.record.key)) is not None:
+        if self.has_subscribers and (job := self.open.get(watch.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
     def __repr__(self) -> str:
-        standing = ", ".join(f"{count} {state.value}" for state, count in self.standing.items() if count)
+        standing = ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count)
         return f"<Roster {standing or 'idle'}>"
 
 
-def _watch(record: Record) -> Watch:
-    return Watch(record, polls=record.polls, last_status=record.last_status)
+def _make_active(record: Record) -> ActiveJob:
+    return ActiveJob(record, polls=record.polls, last_status=record.last_status)
 
 
 def _new_key() -> str:

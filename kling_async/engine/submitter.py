@@ -20,7 +20,7 @@ from kling_async.api.protocol import (
     submit_failure,
 )
 from kling_async.engine import events
-from kling_async.engine.queue import Go, Halt, Retry, Throttled
+from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt
 from kling_async.errors import (
     AuthenticationError,
     GatewayError,
@@ -32,7 +32,7 @@ from kling_async.errors import (
     TransportError,
 )
 from kling_async.files.uploads import submission
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
     from kling_async.engine.confirmation import Confirmation
-    from kling_async.engine.job import Watch
+    from kling_async.engine.job import ActiveJob
     from kling_async.engine.poller import Poller
-    from kling_async.engine.queue import Step
-    from kling_async.engine.store import Roster
+    from kling_async.engine.queue import RequestResult
+    from kling_async.engine.store import JobStore
     from kling_async.errors import APIError, KlingError
     from kling_async.pacing.absence import PostOrder
     from kling_async.transport.base import Timeouts, Transport
@@ -60,7 +60,7 @@ class Submitter:
     def __init__(
         self,
         transport: Transport,
-        roster: Roster,
+        roster: JobStore,
         poller: Poller,
         confirmation: Confirmation,
         timeouts: Timeouts,
@@ -80,7 +80,7 @@ class Submitter:
         self.closing = False  # the session ends: no POST is begun any more
         self.budget: Budget | None = None  # who says whether a job can be afforded
 
-    async def post(self, watch: Watch) -> SubmitAnswer | Halt | None:
+    async def post(self, watch: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         """Send a queued job's POST, once; what was answered is for `conclude`, as is why nothing was sent.
 
         Cancelled before the POST is handed to the transport, the job is queued as before; later, it is uncertain.
@@ -100,27 +100,27 @@ class Submitter:
             if not await self._begin(watch, client_request_id):
                 return None
         except JournalError as trouble:
-            return Halt(trouble)
+            return HaltSubmits(trouble)
         return await self._post(watch, message)
 
-    async def _unaffordable(self, watch: Watch, refusal: KlingError) -> Halt | None:
+    async def _unaffordable(self, watch: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
         """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
         if isinstance(refusal, JournalError):
-            return Halt(refusal)
+            return HaltSubmits(refusal)
         if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
-            return Halt(refusal)
+            return HaltSubmits(refusal)
         if isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits):
             opinion = await self._confirmation.opinion(refusal)
             if opinion is Opinion.CONFIRMED:
-                return Halt(refusal)
+                return HaltSubmits(refusal)
         self._roster.settle(watch, refusal)
         return None
 
-    async def conclude(self, watch: Watch, answer: SubmitAnswer | Halt | None) -> Step:  # noqa: PLR0911 - one a meaning
+    async def conclude(self, watch: ActiveJob, answer: SubmitAnswer | HaltSubmits | None) -> RequestResult:  # noqa: PLR0911 - one a meaning
         """Record what became of a POST."""
-        if answer is None or isinstance(answer, Halt):
+        if answer is None or isinstance(answer, HaltSubmits):
             return answer
-        if watch.record.state is State.ABANDONED:
+        if watch.record.state is JobState.ABANDONED:
             if isinstance(answer, Accepted):
                 await self._roster.accept(watch, answer.generation_id)
             return None
@@ -138,7 +138,7 @@ class Submitter:
             case Blocked(error):
                 return await self._read_block(watch, error)
 
-    async def _begin(self, watch: Watch, client_request_id: str) -> bool:
+    async def _begin(self, watch: ActiveJob, client_request_id: str) -> bool:
         """Make sure that a crash from here on is remembered as one that may have bought something.
 
         Raises:
@@ -150,7 +150,7 @@ class Submitter:
         try:
             await self._roster.commit(
                 watch,
-                State.SUBMITTING,
+                JobState.SUBMITTING,
                 attempts=attempt,
                 client_request_id=client_request_id,
                 submitted_at=submitted_at,
@@ -160,39 +160,39 @@ class Submitter:
             self._roster.restore(watch)
             raise
         if watch.settled or self.closing:  # while that was being recorded
-            if watch.record.state is State.SUBMITTING:
-                self._roster.note(watch, State.QUEUED)
+            if watch.record.state is JobState.SUBMITTING:
+                self._roster.update(watch, JobState.QUEUED)
             return False
         self._roster.emit(watch, lambda at, job: events.Submitted(at, job, attempt))
         return True
 
-    async def _post(self, watch: Watch, message: HttpRequest) -> SubmitAnswer:
+    async def _post(self, watch: ActiveJob, message: HttpRequest) -> SubmitAnswer:
         try:
             return read_submit(await self._transport.send(message), watch.record.client_request_id or "")
         except TransportError as error:
             return submit_failure(error)
         except (Exception, asyncio.CancelledError):  # also a mistake of the transport's own says nothing of the POST
-            if watch.record.state is State.SUBMITTING:
-                self._roster.note(watch, State.UNCERTAIN)
+            if watch.record.state is JobState.SUBMITTING:
+                self._roster.update(watch, JobState.UNCERTAIN)
             raise
 
-    async def _accepted(self, watch: Watch, generation_id: str) -> Step:
+    async def _accepted(self, watch: ActiveJob, generation_id: str) -> RequestResult:
         if self._roster.owns(generation_id):
             message = f"the vendor answered with the id of another job, {generation_id}"
             return self._uncertain(watch, TransportError(message))
-        watch.recovered()
+        watch.clear_failures()
         self._blocked = 0
         await self._roster.accept(watch, generation_id)
-        return Go.ON
+        return Requeue.ON
 
-    def _try_again(self, watch: Watch, error: KlingError) -> Step:
+    def _try_again(self, watch: ActiveJob, error: KlingError) -> RequestResult:
         """Nothing was bought: back into the queue, for as long as that makes sense."""
-        self._roster.note(watch, State.QUEUED)
+        self._roster.update(watch, JobState.QUEUED)
         if isinstance(error, RateLimited):
-            return Throttled(error)
+            return RateLimitHit(error)
         now = self._now()
-        failures = watch.stumbled(now)
-        if watch.troubled_for(now) >= self._timeouts.submission:
+        failures = watch.count_failure(now)
+        if watch.failing_for(now) >= self._timeouts.submission:
             self._roster.settle(watch, error)
             return None
         again_at = now + self._poller.wait_after(failures)
@@ -203,70 +203,70 @@ class Submitter:
             error,
         )
         self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
-        return Retry(again_at)
+        return RetryAt(again_at)
 
-    async def _refused(self, watch: Watch, error: KlingError) -> Step:
+    async def _refused(self, watch: ActiveJob, error: KlingError) -> RequestResult:
         self._blocked = 0
         if isinstance(error, AuthenticationError | OutOfCredits):
             return await self._refused_by_account(watch, error)
         if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
-            self._roster.note(watch, State.QUEUED)
+            self._roster.update(watch, JobState.QUEUED)
             self._roster.settle(watch, error)
             return None
-        await self._roster.finish(watch, State.REJECTED, error=error)
+        await self._roster.finish(watch, JobState.REJECTED, error=error)
         return None
 
-    async def _refused_by_account(self, watch: Watch, error: AuthenticationError | OutOfCredits) -> Step:
+    async def _refused_by_account(self, watch: ActiveJob, error: AuthenticationError | OutOfCredits) -> RequestResult:
         """Nothing was bought; whether any other job can be, another request has to say."""
         try:
             opinion = await self._confirmation.opinion(error)
         except asyncio.CancelledError:
             if not watch.settled:
-                self._roster.note(watch, State.QUEUED)
+                self._roster.update(watch, JobState.QUEUED)
             raise
         if watch.settled:  # abandoned meanwhile
-            return Halt(error) if opinion is Opinion.CONFIRMED else None
+            return HaltSubmits(error) if opinion is Opinion.CONFIRMED else None
         if opinion is Opinion.DENIED and isinstance(error, OutOfCredits):
             await self._refused_alone(watch, without_money(error))
             return None
         if opinion is not Opinion.CONFIRMED:
             return self._try_again(watch, error)
-        self._roster.note(watch, State.QUEUED)
-        return Halt(error)
+        self._roster.update(watch, JobState.QUEUED)
+        return HaltSubmits(error)
 
-    async def _refused_alone(self, watch: Watch, error: APIError) -> None:
+    async def _refused_alone(self, watch: ActiveJob, error: APIError) -> None:
         """A job too dear for what is left can be bought later; one that the account may not buy cannot."""
         if isinstance(error, OutOfCredits):
-            self._roster.note(watch, State.QUEUED)
+            self._roster.update(watch, JobState.QUEUED)
             self._roster.settle(watch, error)
         else:
-            await self._roster.finish(watch, State.REJECTED, error=error)
+            await self._roster.finish(watch, JobState.REJECTED, error=error)
 
-    def _unreached(self, watch: Watch, error: GatewayError) -> Halt:
+    def _unreached(self, watch: ActiveJob, error: GatewayError) -> HaltSubmits:
         """Nothing was bought, nor could anything be: no other job's POST is tried on it."""
-        self._roster.note(watch, State.QUEUED)
-        return Halt(error)
+        self._roster.update(watch, JobState.QUEUED)
+        return HaltSubmits(error)
 
-    async def _read_block(self, watch: Watch, error: GatewayError) -> Step:
+    async def _read_block(self, watch: ActiveJob, error: GatewayError) -> RequestResult:
         """What refuses a call as well lets nothing through; otherwise this POST may have been bought for all one knows.
 
         It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
         """
-        self._roster.note(watch, State.UNCERTAIN)  # should the session end before another request has told
+        self._roster.update(watch, JobState.UNCERTAIN)  # should the session end before another request has told
         confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
         if watch.settled:
-            return Halt(error) if confirmed else None
+            return HaltSubmits(error) if confirmed else None
         if confirmed:
             return self._unreached(watch, error)
         self._blocked += 1
         self._look_for(watch, error)
-        return Halt(error) if self._blocked > 1 else Go.ON
+        return HaltSubmits(error) if self._blocked > 1 else Requeue.ON
 
-    def _uncertain(self, watch: Watch, error: KlingError) -> Step:
-        self._roster.note(watch, State.UNCERTAIN)
+    def _uncertain(self, watch: ActiveJob, error: KlingError) -> RequestResult:
+        self._roster.update(watch, JobState.UNCERTAIN)
         self._look_for(watch, error)
-        return Go.ON
+        return Requeue.ON
 
-    def _look_for(self, watch: Watch, error: KlingError) -> None:
+    def _look_for(self, watch: ActiveJob, error: KlingError) -> None:
         _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
-        watch.doubt = error
+        watch.uncertain_cause = error

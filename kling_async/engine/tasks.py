@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from kling_async.engine.job import Watch
+    from kling_async.engine.job import ActiveJob
 
-__all__ = ["Alarm", "Runner", "Workers", "sleep_until", "was_asked_for"]
+__all__ = ["BackgroundTask", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
 
 
 def was_asked_for(error: BaseException) -> bool:
@@ -29,7 +29,7 @@ def was_asked_for(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-class Alarm:
+class Wakeup:
     """One sleeper that others may wake. Instants are the loop's time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -94,7 +94,7 @@ def _awaken(sleeper: asyncio.Future[None]) -> None:
         sleeper.set_result(None)
 
 
-class Runner:
+class BackgroundTask:
     """Runs ``main(ready, stop)``: it calls ``ready()`` when it has started, and ends soon after ``stop`` is set.
 
     Task groups and cancel scopes belong to the task that opens them. A session is entered and left by its callers from
@@ -169,7 +169,7 @@ def _first(error: BaseException) -> BaseException:
 _STRIDE = 64  # pieces of work in a row before a worker lets others have the loop
 
 
-class Workers:
+class WorkerPool:
     """Runs one piece of work per watch; whoever gives the work bounds how much of it is under way.
 
     A worker that has become free asks for more at once, which saves a turn of the loop, and waits if there is none.
@@ -179,16 +179,16 @@ class Workers:
         self,
         group: TaskGroup,
         loop: asyncio.AbstractEventLoop,
-        work: Callable[[Watch], Awaitable[None]],
-        more: Callable[[], Watch | None],
+        work: Callable[[ActiveJob], Awaitable[None]],
+        more: Callable[[], ActiveJob | None],
     ) -> None:
         self._group = group
         self._loop = loop
         self._work = work
         self._more = more
-        self._idle: list[asyncio.Future[Watch]] = []  # the last to become idle is the first to work
+        self._idle: list[asyncio.Future[ActiveJob]] = []  # the last to become idle is the first to work
 
-    def give(self, watch: Watch) -> None:
+    def give(self, watch: ActiveJob) -> None:
         """Have a worker take this up: an idle one, or else a new one."""
         while self._idle:
             call = self._idle.pop()
@@ -197,7 +197,7 @@ class Workers:
                 return
         self._group.start_soon(self._serve, watch, name="kling_async worker")
 
-    async def _serve(self, watch: Watch) -> None:
+    async def _serve(self, watch: ActiveJob) -> None:
         served = 0
         while True:
             await self._work(watch)
@@ -206,7 +206,7 @@ class Workers:
                 await asyncio.sleep(0)
             watch = self._more() or await self._called()
 
-    def _called(self) -> asyncio.Future[Watch]:
-        call: asyncio.Future[Watch] = self._loop.create_future()
+    def _called(self) -> asyncio.Future[ActiveJob]:
+        call: asyncio.Future[ActiveJob] = self._loop.create_future()
         self._idle.append(call)
         return call

@@ -15,7 +15,7 @@ from kling_async.api.error_responses import read_retry_after
 from kling_async.api.protocol import file_request
 from kling_async.errors import DownloadError, KlingError, StorageError, TransportError
 from kling_async.files.content import Answer, Body, Incoming, NoVideo, read_answer
-from kling_async.files.partial import Mark, Part
+from kling_async.files.partial import PartialFile, ResumeInfo
 from kling_async.pacing.backoff import doubled
 from kling_async.transport.urls import bare
 
@@ -154,7 +154,7 @@ class _Download:
     retries: Retries
     turn: Callable[[], AbstractAsyncContextManager[object]]
     size_cap: int
-    part: Part = field(init=False)
+    part: PartialFile = field(init=False)
     is_open: bool = False
     """Whether the part is."""
     furthest: int = 0
@@ -169,7 +169,7 @@ class _Download:
     """Where the last body of an unknown length ended, short of the announced size."""
 
     def __attrs_post_init__(self) -> None:
-        self.part = Part(self.path)
+        self.part = PartialFile(self.path)
 
     async def run(self) -> None:
         while not await self.attempt():
@@ -292,8 +292,8 @@ class _Download:
         if goal is not None:
             self.check_size(goal, goal)
 
-    def mark(self, body: Body) -> Mark | None:
-        return None if body.etag is None else Mark(bare(self.url), body.etag)
+    def mark(self, body: Body) -> ResumeInfo | None:
+        return None if body.etag is None else ResumeInfo(bare(self.url), body.etag)
 
     def check_size(self, size: int, goal: int | None) -> None:
         if goal is not None and size > goal:

@@ -23,7 +23,7 @@ from kling_async.files.names import SHORTEST_NAME_MAX, folded
 if TYPE_CHECKING:
     from io import BufferedRandom
 
-__all__ = ["Mark", "Part"]
+__all__ = ["PartialFile", "ResumeInfo"]
 
 _NOTE = ".json"
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -36,14 +36,14 @@ _LOCKED_BYTE = 2**31 - 2  # Windows locks a range of bytes, against reading and 
 
 
 @frozen
-class Mark:
+class ResumeInfo:
     """What an unfinished part is a part of."""
 
     source: str
     etag: str
 
 
-class Part:
+class PartialFile:
     """The hidden neighbour a file grows in, and beside it the note of what it is a part of.
 
     The part ``.NAME.part`` is locked for as long as this writes it: by the kernel, on the file itself, so for other
@@ -61,8 +61,8 @@ class Part:
         self.size = 0
         self._sha256 = hashlib.sha256()  # of what there is
         self._note = Path(f"{self.path}{_NOTE}")
-        self._mark: Mark | None = None
-        self._noted: Mark | None = None  # what the note on disk says
+        self._mark: ResumeInfo | None = None
+        self._noted: ResumeInfo | None = None  # what the note on disk says
         self._stale = True  # whether what is on disk belongs to no part worth going on with
         self._file: BufferedRandom | None = None
         self._replaced: os.stat_result | None = None  # what stood under the final name at first
@@ -134,11 +134,11 @@ class Part:
             return {}
         return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
 
-    def start_over(self, mark: Mark | None) -> None:
+    def start_over(self, mark: ResumeInfo | None) -> None:
         """Drop all there is with the next piece, which begins what this mark names."""
         self._mark, self.size, self._stale = mark, 0, True
 
-    def go_on(self, mark: Mark | None) -> None:
+    def go_on(self, mark: ResumeInfo | None) -> None:
         """Take the next pieces as the rest of what is there, and this as where it comes from now."""
         self._mark = mark
 
@@ -332,11 +332,11 @@ def _appeared() -> FileExistsError:
     return FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
 
 
-def _read_note(path: Path) -> Mark | None:
+def _read_note(path: Path) -> ResumeInfo | None:
     """The note of an earlier download; None if there is none, or none that makes sense."""
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-        mark = Mark(source=str(noted["source"]), etag=str(noted["etag"]))
+        mark = ResumeInfo(source=str(noted["source"]), etag=str(noted["etag"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return mark if STRONG_ETAG.fullmatch(mark.etag) else None

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from kling_async.api.results import Video
     from kling_async.errors import KlingError
 
-__all__ = ["Journal", "Record", "State"]
+__all__ = ["JobState", "Journal", "Record"]
 
 
-class State(Enum):
+class JobState(Enum):
     """Where a generation's life stands. It outlives the process; whether this process still watches is another matter.
 
     ::
@@ -52,19 +52,21 @@ class State(Enum):
         """Whether it never changes again."""
         return self in _TERMINAL
 
-    def may_become(self, state: State) -> bool:
+    def may_become(self, state: JobState) -> bool:
         """Whether a record in this state may be followed by one in that state."""
         return state in _NEXT[self]
 
 
-_TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.REJECTED, State.ABANDONED})
+_TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.REJECTED, JobState.ABANDONED})
 
-_NEXT: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SUBMITTING, State.PENDING, State.ABANDONED}),
-    State.SUBMITTING: frozenset({State.QUEUED, State.PENDING, State.UNCERTAIN, State.REJECTED, State.ABANDONED}),
-    State.UNCERTAIN: frozenset({State.PENDING, State.FAILED, State.QUEUED, State.ABANDONED}),
-    State.PENDING: frozenset({State.COMPLETED, State.FAILED, State.ABANDONED}),
-    **dict.fromkeys(_TERMINAL, frozenset[State]()),
+_NEXT: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.SUBMITTING, JobState.PENDING, JobState.ABANDONED}),
+    JobState.SUBMITTING: frozenset(
+        {JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN, JobState.REJECTED, JobState.ABANDONED}
+    ),
+    JobState.UNCERTAIN: frozenset({JobState.PENDING, JobState.FAILED, JobState.QUEUED, JobState.ABANDONED}),
+    JobState.PENDING: frozenset({JobState.COMPLETED, JobState.FAILED, JobState.ABANDONED}),
+    **dict.fromkeys(_TERMINAL, frozenset[JobState]()),
 }
 
 
@@ -98,7 +100,7 @@ class Record:
     """
 
     key: str
-    state: State
+    state: JobState
     request: Request | None = None
     digest: bytes = b""
     tag: object = None
@@ -143,7 +145,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self) -> Sequence[Record]:
+    async def load_open(self) -> Sequence[Record]:
         """Take hold of every record that is not terminal and that nobody holds, in the order they were queued.
 
         Raises:
@@ -183,7 +185,7 @@ class Journal(Protocol):
         """
         ...
 
-    def note(self, record: Record) -> None:
+    def append(self, record: Record) -> None:
         """Take a record that may be written later; a crash may lose it.
 
         Raises:
@@ -211,7 +213,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def recall(self) -> str | None:
+    async def load_learned(self) -> str | None:
         """The text that was last retained, by this session or an earlier one; None if none ever was.
 
         Raises:
@@ -219,7 +221,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def retain(self, text: str) -> None:
+    async def save_learned(self, text: str) -> None:
         """Keep a text, such as what was learned of durations, in place of the one before.
 
         Raises:

@@ -26,7 +26,7 @@ class MemoryJournal:
     async def open(self) -> None:
         """Nothing has to be opened."""
 
-    async def claim(self) -> Sequence[Record]:
+    async def load_open(self) -> Sequence[Record]:
         """The records that are not terminal: none, unless it served a session before."""
         return [record for record in self._by_key.values() if not record.state.is_terminal]
 
@@ -50,7 +50,7 @@ class MemoryJournal:
         for record in tuple(self._by_key.values()):
             yield record
 
-    def note(self, record: Record) -> None:
+    def append(self, record: Record) -> None:
         """Keep a record."""
         self._by_key[record.key] = record
         if record.generation_id is not None:
@@ -58,16 +58,16 @@ class MemoryJournal:
 
     async def commit(self, record: Record) -> None:
         """Keep a record; nothing more lasting can be promised here."""
-        self.note(record)
+        self.append(record)
 
     async def flush(self) -> None:
         """Nothing more lasting can be promised here."""
 
-    async def recall(self) -> str | None:
+    async def load_learned(self) -> str | None:
         """The text that was last retained."""
         return self._retained
 
-    async def retain(self, text: str) -> None:
+    async def save_learned(self, text: str) -> None:
         """Keep a text in place of the one before."""
         self._retained = text
 

@@ -9,7 +9,7 @@ from kling_async.api.catalogue.spec import Problem, refusal
 from kling_async.api.parsing import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests.codec import from_dict, to_data
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 from kling_async.journal.media import shortened
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_token(token: str) -> Record:
     request = _read_request(token, parts)
     return Record(
         key=key,
-        state=State.UNCERTAIN if generation_id is None else State.PENDING,
+        state=JobState.UNCERTAIN if generation_id is None else JobState.PENDING,
         request=request,
         digest=_read_digest(token, parts, request),
         endpoint=text(parts.get("endpoint")) or UNIVERSAL,

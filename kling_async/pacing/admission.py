@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from kling_async.pacing.adaptive_rate import AdaptiveRate
 from kling_async.pacing.backoff import RetryQuota
-from kling_async.pacing.concurrency_limiter import SubmitGate
-from kling_async.pacing.rate_limiter import Gcra, Pause
+from kling_async.pacing.concurrency_limiter import ConcurrencyLimiter
+from kling_async.pacing.rate_limiter import Cooldown, Gcra
 
 if TYPE_CHECKING:
     from random import Random
 
     from kling_async.pacing.rate_limiter import Limits
 
-__all__ = ["Allowance"]
+__all__ = ["AdmissionControl"]
 
 
-class Allowance:
+class AdmissionControl:
     """Tells when the next request may go, and learns from every answer what the vendor bears. Instants are the loop's.
 
     A refused poll (429) is about the rate: it pauses everything and slows the session. A refused submit is about the
@@ -25,7 +25,7 @@ class Allowance:
     was answered had begun.
     """
 
-    __slots__ = ("_gate", "_limits", "_pause", "_quota", "_rate", "_rng", "_submits")
+    __slots__ = ("_concurrency", "_cooldown", "_limits", "_quota", "_rate", "_rng", "_submits")
 
     def __init__(self, limits: Limits, rng: Random) -> None:
         self._limits = limits
@@ -37,8 +37,8 @@ class Allowance:
             else AdaptiveRate(most=rate, burst=limits.burst, initial=rate)
         )
         self._submits = Gcra(limits.submits_per_second, limits.burst)
-        self._pause = Pause()
-        self._gate = SubmitGate()
+        self._cooldown = Cooldown()
+        self._concurrency = ConcurrencyLimiter()
         self._quota = RetryQuota()
 
     @property
@@ -49,16 +49,16 @@ class Allowance:
     @property
     def slots(self) -> int | None:
         """How many generations the account seems to run at once; None while no limit was met."""
-        return self._gate.level
+        return self._concurrency.level
 
     @property
     def paused_until(self) -> float:
         """Until when everything is held after a refusal; in the past if nothing is."""
-        return self._pause.until
+        return self._cooldown.until
 
     def request_at(self, now: float) -> float:
         """The earliest instant, not before ``now``, at which any request may go."""
-        return max(self._pause.until, self._rate.ready_at(now))
+        return max(self._cooldown.until, self._rate.ready_at(now))
 
     def submit_at(self, now: float, running: int, under_way: int, posting: int) -> float:
         """When a submit may go, so far as submits are held apart; infinity if an answer is to be waited for.
@@ -68,7 +68,7 @@ class Allowance:
         """
         if posting >= self._limits.max_submits or running + under_way >= self._limits.max_in_flight:
             return float("inf")
-        return max(self._submits.ready_at(now), self._gate.ready_at(running, under_way))
+        return max(self._submits.ready_at(now), self._concurrency.ready_at(running, under_way))
 
     def retry_at(self, now: float) -> float:
         """When what told nothing may be tried again, so far as retries are held apart."""
@@ -76,7 +76,7 @@ class Allowance:
 
     def take(self, now: float) -> float:
         """Take the next place for a request, and return its instant."""
-        return max(self._rate.reserve(now), self._pause.until)
+        return max(self._rate.reserve(now), self._cooldown.until)
 
     def take_submit(self, now: float) -> None:
         """Count a submit that takes its place now."""
@@ -96,29 +96,29 @@ class Allowance:
 
     def poll_passed(self, now: float, sent_at: float) -> None:
         """The vendor answered a poll, and not with a refusal."""
-        self._pause.accepted(sent_at)
+        self._cooldown.accepted(sent_at)
         self._rate.accepted(now, sent_at)
-        self._gate.polled(sent_at, passed=True)
+        self._concurrency.polled(sent_at, passed=True)
         self._quota.succeeded(now)
 
     def poll_refused(self, now: float, sent_at: float, retry_after: float | None) -> float:
         """A poll was answered with 429; returns until when everything is held."""
-        self._pause.refused(now, sent_at, retry_after, self._rng)
+        self._cooldown.refused(now, sent_at, retry_after, self._rng)
         self._rate.refused(now, sent_at)
-        self._gate.polled(sent_at, passed=False)
-        return self._pause.until
+        self._concurrency.polled(sent_at, passed=False)
+        return self._cooldown.until
 
     def submit_passed(self, now: float, sent_at: float, running: int) -> None:
         """A submit was accepted; ``running`` counts it already."""
         self._rate.accepted(now, sent_at)
         self._quota.succeeded(now)
-        if self._gate.accepted(sent_at, running):
+        if self._concurrency.accepted(sent_at, running):
             self._rate.refused(now, sent_at)
 
     def submit_refused(self, now: float, sent_at: float, running: int, retry_after: float | None) -> float:
         """A submit was answered with 429; returns until when submits are held."""
-        self._gate.refused(now, sent_at, running, retry_after, self._rng)
-        return self._gate.ready_at(running, 0)
+        self._concurrency.refused(now, sent_at, running, retry_after, self._rng)
+        return self._concurrency.ready_at(running, 0)
 
     def __repr__(self) -> str:
-        return f"<Allowance {self._rate!r} {self._gate!r} {self._quota!r}>"
+        return f"<Allowance {self._rate!r} {self._concurrency!r} {self._quota!r}>"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.pacing.rate_limiter import Pause
+from kling_async.pacing.rate_limiter import Cooldown
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["SubmitGate"]
+__all__ = ["ConcurrencyLimiter"]
 
 _SHORTEST_WAIT = 0.5  # seconds before a refused submit is followed by another
 _LONGEST_WAIT = 240.0  # seconds: watching a full account so costs about 20 refusals an hour, beside thousands of polls
@@ -21,7 +21,7 @@ _NEWS = 5.0  # seconds: how long what a poll told of the rate is believed
 _OPEN_AFTER = 16  # submits that passed in a row beyond the level: whatever refused one is gone
 
 
-class SubmitGate:
+class ConcurrencyLimiter:
     """Holds submits while the account's slots are full. Open until a submit is refused.
 
     The *level* is how many generations were running then. Below it submits go freely, so each job that ends makes
@@ -60,7 +60,7 @@ class SubmitGate:
         self._retry_wait = _SHORTEST_WAIT
         self._polls_passed = -math.inf  # when the newest poll was sent that passed
         self._polls_refused = -math.inf  # and the newest that was refused
-        self._pause = Pause()  # what the vendor itself asked for, in Retry-After
+        self._pause = Cooldown()  # what the vendor itself asked for, in Retry-After
 
     @property
     def level(self) -> int | None:

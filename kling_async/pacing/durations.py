@@ -13,15 +13,15 @@ from kling_async.api.catalogue.lookup import find_model, typical_seconds
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing import priors
-from kling_async.pacing.estimator import Table
-from kling_async.pacing.hazard import BINS, FIRST, RATIO, Grid
+from kling_async.pacing.estimator import HazardEstimator
+from kling_async.pacing.hazard import BINS, FIRST, RATIO, AgeBins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kling_async.pacing.priors import Family
+    from kling_async.pacing.priors import PriorFamily
 
-__all__ = ["Experience", "Kind", "Phase", "as_data", "from_data"]
+__all__ = ["DurationModels", "GenerationKind", "Phase", "from_data", "to_data"]
 
 _TELLING: Final = 10.0  # how many generations a table must have seen for others to begin with what it learned
 _MOST: Final = 500  # kinds: ids that are resumed may name anything as their models, and each table takes some kilobytes
@@ -36,7 +36,7 @@ class Phase(Enum):
 
 
 @frozen
-class Kind:
+class GenerationKind:
     """What durations are learned for apart from each other.
 
     Attributes:
@@ -55,7 +55,7 @@ class Kind:
         return typical_seconds(self.model, self.duration)
 
 
-class Experience:
+class DurationModels:
     """The tables of all kinds, made as they are asked for.
 
     A kind that nothing is known of begins with what was learned of the same model at another duration; for a model
@@ -63,68 +63,68 @@ class Experience:
     are borrowed in proportion to typical durations.
     """
 
-    __slots__ = ("_pace", "_tables")
+    __slots__ = ("_estimators", "_scale")
 
-    def __init__(self, pace: float = 1.0) -> None:
+    def __init__(self, scale: float = 1.0) -> None:
         """``pace`` is how many times as fast as the catalogue says everything goes: 1 but for a stand-in."""
-        self._pace = pace
-        self._tables: dict[Kind, Table] = {}
+        self._scale = scale
+        self._estimators: dict[GenerationKind, HazardEstimator] = {}
 
-    def table(self, kind: Kind) -> Table:
+    def estimator(self, kind: GenerationKind) -> HazardEstimator:
         """The table of this kind; always the same one. Beyond 500 kinds, those of unknown models share one."""
-        found = self._tables.get(kind)
-        if found is None and len(self._tables) >= _MOST and find_model(kind.model) is None:
-            kind = Kind("", None, kind.phase)
-            found = self._tables.get(kind)
+        found = self._estimators.get(kind)
+        if found is None and len(self._estimators) >= _MOST and find_model(kind.model) is None:
+            kind = GenerationKind("", None, kind.phase)
+            found = self._estimators.get(kind)
         if found is None:
-            found = self._tables[kind] = Table(self.grid(kind.typical), self._family(kind))
+            found = self._estimators[kind] = HazardEstimator(self.bins(kind.typical), self._prior(kind))
         return found
 
-    def grid(self, typical: float) -> Grid:
+    def bins(self, typical: float) -> AgeBins:
         """The bins for generations that usually take this many seconds at the catalogue's pace."""
-        return Grid(max(_SHORTEST, typical / self._pace))
+        return AgeBins(max(_SHORTEST, typical / self._scale))
 
     @property
-    def pace(self) -> float:
+    def scale(self) -> float:
         """How many times as fast as the catalogue says everything goes."""
-        return self._pace
+        return self._scale
 
-    def restore(self, kind: Kind, table: Table) -> None:
+    def restore(self, kind: GenerationKind, table: HazardEstimator) -> None:
         """Go on from an earlier table of this kind, in place of what was there."""
-        self._tables[kind] = table
+        self._estimators[kind] = table
 
-    def own_family(self, kind: Kind) -> Family:
+    def own_prior(self, kind: GenerationKind) -> PriorFamily:
         """What is believed of a kind by itself, with nothing learned of any other."""
         if kind.phase is Phase.QUEUED:
             return priors.queued()
         return priors.generating(known=find_model(kind.model) is not None)
 
-    def borrowed_family(self, kind: Kind, rates: Sequence[float]) -> Family:
+    def borrowed_prior(self, kind: GenerationKind, rates: Sequence[float]) -> PriorFamily:
         """What is believed of a kind, as these hazards per typical duration were learned of another."""
         return priors.borrowed(rates, known=find_model(kind.model) is not None)
 
-    def __iter__(self) -> Iterator[tuple[Kind, Table]]:
+    def __iter__(self) -> Iterator[tuple[GenerationKind, HazardEstimator]]:
         """Every kind asked about, and its table, in the order they came."""
-        return iter(self._tables.items())
+        return iter(self._estimators.items())
 
     def __len__(self) -> int:
-        return len(self._tables)
+        return len(self._estimators)
 
     def __repr__(self) -> str:
         return f"<Experience of {len(self)} kinds>"
 
-    def _family(self, kind: Kind) -> Family:
+    def _prior(self, kind: GenerationKind) -> PriorFamily:
         lender = self._lender(kind)
         if lender is None:
-            return self.own_family(kind)
-        return self.borrowed_family(kind, [rate * lender.grid.unit for rate in lender.hazard.rates])
+            return self.own_prior(kind)
+        return self.borrowed_prior(kind, [rate * lender.bins.unit for rate in lender.hazard.rates])
 
-    def _lender(self, kind: Kind) -> Table | None:
-        telling = [(k, t) for k, t in self if k.phase is kind.phase and t.jobs >= _TELLING]
+    def _lender(self, kind: GenerationKind) -> HazardEstimator | None:
+        telling = [(k, t) for k, t in self if k.phase is kind.phase and t.generations >= _TELLING]
         same = [table for k, table in telling if k.model == kind.model]
         if not same and find_model(kind.model) is None:
             same = [table for _, table in telling]
-        return max(same, key=lambda table: table.jobs, default=None)
+        return max(same, key=lambda table: table.generations, default=None)
 
 
 _VERSION: Final = 1
@@ -132,19 +132,19 @@ _GRID: Final = [FIRST, RATIO, BINS]
 _LARGEST: Final = 1e12  # beyond any count of generations or of their lives
 
 
-def as_data(experience: Experience) -> dict[str, Any]:
+def to_data(experience: DurationModels) -> dict[str, Any]:
     """Everything learned, fit for ``json.dumps``. Kinds of which nothing was seen are left out."""
     tables = [_table_data(kind, table, experience) for kind, table in experience]
     return {"version": _VERSION, "grid": _GRID, "tables": [table for table in tables if any(table["lives"])]}
 
 
-def from_data(data: object, pace: float = 1.0) -> Experience:
+def from_data(data: object, pace: float = 1.0) -> DurationModels:
     """What `as_data` made, as experience again, at any pace.
 
     Raises:
         ConfigurationError: It is not that, or of another version; says where it is wrong.
     """
-    experience = Experience(pace)
+    experience = DurationModels(pace)
     document = _mapping(data, "it")
     if document.get("version") != _VERSION:
         raise _wrong("version", document.get("version"), f"the number {_VERSION}")
@@ -158,34 +158,34 @@ def from_data(data: object, pace: float = 1.0) -> Experience:
     return experience
 
 
-def _table_data(kind: Kind, table: Table, experience: Experience) -> dict[str, Any]:
+def _table_data(kind: GenerationKind, table: HazardEstimator, experience: DurationModels) -> dict[str, Any]:
     ends, lives = table.seen()
-    lent = table.family.lent
+    lent = table.prior.borrowed_rates
     return {
         "model": kind.model,
         "duration": kind.duration,
         "phase": kind.phase.value,
-        "typical": _rounded(table.grid.unit * experience.pace),
-        "jobs": _rounded(table.jobs),
+        "typical": _rounded(table.bins.unit * experience.scale),
+        "jobs": _rounded(table.generations),
         "ends": [_rounded(each) for each in ends],
-        "lives": [_rounded(each / table.grid.unit) for each in lives],
+        "lives": [_rounded(each / table.bins.unit) for each in lives],
         "prior": None if lent is None else [_rounded(each) for each in lent],
     }
 
 
-def _restore(experience: Experience, data: Mapping[str, object], where: str) -> None:
+def _restore(experience: DurationModels, data: Mapping[str, object], where: str) -> None:
     kind = _kind(data, where)
-    grid = experience.grid(_amount(data.get("typical"), f"{where}.typical", least=1e-6))
+    grid = experience.bins(_amount(data.get("typical"), f"{where}.typical", least=1e-6))
     lent = data.get("prior")
-    family = experience.own_family(kind)
+    family = experience.own_prior(kind)
     if lent is not None:
-        family = experience.borrowed_family(kind, _amounts(lent, f"{where}.prior", least=1e-6))
+        family = experience.borrowed_prior(kind, _amounts(lent, f"{where}.prior", least=1e-6))
     ends = _amounts(data.get("ends"), f"{where}.ends")
     lives = [lived * grid.unit for lived in _amounts(data.get("lives"), f"{where}.lives")]
-    experience.restore(kind, Table(grid, family, ends, lives, _amount(data.get("jobs"), f"{where}.jobs")))
+    experience.restore(kind, HazardEstimator(grid, family, ends, lives, _amount(data.get("jobs"), f"{where}.jobs")))
 
 
-def _kind(data: Mapping[str, object], where: str) -> Kind:
+def _kind(data: Mapping[str, object], where: str) -> GenerationKind:
     model, duration, phase = data.get("model"), data.get("duration"), data.get("phase")
     if not isinstance(model, str):
         raise _wrong(f"{where}.model", model, "text")
@@ -193,7 +193,7 @@ def _kind(data: Mapping[str, object], where: str) -> Kind:
         raise _wrong(f"{where}.duration", duration, "a whole number or null")
     if phase not in [each.value for each in Phase]:
         raise _wrong(f"{where}.phase", phase, " or ".join(each.value for each in Phase))
-    return Kind(model, duration, Phase(phase))
+    return GenerationKind(model, duration, Phase(phase))
 
 
 def _mapping(value: object, where: str) -> Mapping[str, object]:

@@ -13,10 +13,10 @@ from kling_async.pacing.hazard import BINS, RATIO, WIDTHS, Hazard
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kling_async.pacing.hazard import Grid
-    from kling_async.pacing.priors import Family
+    from kling_async.pacing.hazard import AgeBins
+    from kling_async.pacing.priors import PriorFamily
 
-__all__ = ["Table"]
+__all__ = ["HazardEstimator"]
 
 _TRUST: Final = 30.0  # in generations: how many seen ones the fitted family weighs as much as ...
 _LEAST_TRUST: Final = 0.5  # ... and no less than so much of an end, wherever it expects none
@@ -37,7 +37,7 @@ _NEARER: Final = 0.3  # of that reach: where it is looked at once more
 _TRIANGLE: Final = 1.22  # how far a triangle reaches for a spread of one, halved: it is boxed twice
 
 
-class Table:
+class HazardEstimator:
     """Learns a hazard from polls that found a generation running, and from the one that found it ended.
 
     Those still running count for as long as they have run (right-censoring): to learn from finished ones alone would
@@ -59,41 +59,41 @@ class Table:
     """
 
     __slots__ = (
-        "_ends",
+        "_events",
+        "_exposure",
         "_fitted",
-        "_lives",
-        "_new_ends",
+        "_new_events",
         "_observed",
-        "_passages",
-        "_told",
-        "_trusted",
+        "_prior_weights",
+        "_total_observed",
         "_unfitted",
-        "family",
-        "grid",
+        "_whole_bins",
+        "bins",
+        "generations",
         "hazard",
-        "jobs",
+        "prior",
     )
 
     def __init__(
         self,
-        grid: Grid,
-        family: Family,
+        grid: AgeBins,
+        family: PriorFamily,
         ends: Sequence[float] | None = None,
         lives: Sequence[float] | None = None,
         jobs: float = 0.0,
     ) -> None:
         """``ends`` and ``lives`` are what an earlier table had seen: ends a bin, and seconds lived through in it."""
-        self.grid = grid
-        self.family = family
-        self.jobs = jobs
-        self._ends = [0.0] * BINS if ends is None else list(ends)
-        self._lives = [0.0] * BINS if lives is None else list(lives)
-        self._passages = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
-        self._new_ends = 0
+        self.bins = grid
+        self.prior = family
+        self.generations = jobs
+        self._events = [0.0] * BINS if ends is None else list(ends)
+        self._exposure = [0.0] * BINS if lives is None else list(lives)
+        self._whole_bins = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
+        self._new_events = 0
         self._observed = self._unfitted = 0  # since the last rebuild, and since the family was fitted
-        self._told = 0.0  # until the last rebuild, older ones counting less
+        self._total_observed = 0.0  # until the last rebuild, older ones counting less
         self._fitted = family.rates
-        self._trusted: dict[int, list[float]] = {}  # by how many bins to either side
+        self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
         if ends is not None:
             self._fit()
         self.hazard = Hazard(grid, self._rates())
@@ -103,14 +103,14 @@ class Table:
         start = max(start, 0.0)
         if not start <= end < _OLDEST:
             return
-        first, last = bisect_right(self.grid.edges, start) - 1, bisect_right(self.grid.edges, end) - 1
+        first, last = bisect_right(self.bins.edges, start) - 1, bisect_right(self.bins.edges, end) - 1
         if first == last:
-            self._lives[first] += end - start
+            self._exposure[first] += end - start
         else:
-            self._lives[first] += self.grid.edges[first + 1] - start
-            self._lives[last] += end - self.grid.edges[last]
-            self._passages[first + 1] += 1.0
-            self._passages[last] -= 1.0
+            self._exposure[first] += self.bins.edges[first + 1] - start
+            self._exposure[last] += end - self.bins.edges[last]
+            self._whole_bins[first + 1] += 1.0
+            self._whole_bins[last] -= 1.0
         self._count()
 
     def observe_detection(self, start: float, end: float) -> None:
@@ -126,15 +126,15 @@ class Table:
         if ended > 0.0:
             self._spread(pieces, ended, math.exp(-strain))
         else:
-            self._ends[pieces[0][0]] += 1.0
-        self.jobs += 1.0
-        self._new_ends += 1
+            self._events[pieces[0][0]] += 1.0
+        self.generations += 1.0
+        self._new_events += 1
         self._count()
 
     def seen(self) -> tuple[list[float], list[float]]:
         """Ends a bin, and seconds lived through in it, as the next table may be given them."""
         self._fold()
-        return list(self._ends), list(self._lives)
+        return list(self._events), list(self._exposure)
 
     def rebuild(self, *, refit: bool = True) -> None:
         """Work the hazard out from everything seen by now, and let what is old fade."""
@@ -142,21 +142,21 @@ class Table:
         self._fade()
         if refit:
             self._fit()
-        self.hazard = Hazard(self.grid, self._rates())
+        self.hazard = Hazard(self.bins, self._rates())
 
     def __repr__(self) -> str:
-        return f"<Table of {self.jobs:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
+        return f"<Table of {self.generations:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
 
     def _count(self) -> None:
         self._observed += 1
-        if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._told)):
-            self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._told)
+        if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._total_observed)):
+            self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._total_observed)
 
     def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
         """The bins between two ages: which, how much of it, and its hazard."""
-        edges, rates = self.grid.edges, self.hazard.rates
-        last = self.grid.bin(end)
-        for number in range(self.grid.bin(start), last + 1):
+        edges, rates = self.bins.edges, self.hazard.rates
+        last = self.bins.bin(end)
+        for number in range(self.bins.bin(start), last + 1):
             until = end if number == last else edges[number + 1]
             yield number, until - max(start, edges[number]), rates[number]
 
@@ -166,32 +166,32 @@ class Table:
         for number, width, rate in pieces:
             gone = alive * -math.expm1(-rate * width)
             lived = (gone / rate - width * left) / ended
-            self._ends[number] += gone / ended
-            self._lives[number] += min(max(lived, 0.0), width)
+            self._events[number] += gone / ended
+            self._exposure[number] += min(max(lived, 0.0), width)
             alive -= gone
 
     def _fold(self) -> None:
-        through = accumulate(self._passages)
-        self._lives = [
-            lived + count * width for lived, count, width in zip(self._lives, through, self.grid.widths, strict=True)
+        through = accumulate(self._whole_bins)
+        self._exposure = [
+            lived + count * width for lived, count, width in zip(self._exposure, through, self.bins.widths, strict=True)
         ]
-        self._passages = [0.0] * BINS
+        self._whole_bins = [0.0] * BINS
 
     def _fade(self) -> None:
         """Let what is old count less, by as much as is new."""
-        kept = (1.0 - 1.0 / _MEMORY) ** self._new_ends
-        if self._new_ends:
-            self._ends = [each * kept for each in self._ends]
-            self._lives = [each * kept for each in self._lives]
-        self.jobs *= kept
-        self._told = (self._told + self._observed) * kept
+        kept = (1.0 - 1.0 / _MEMORY) ** self._new_events
+        if self._new_events:
+            self._events = [each * kept for each in self._events]
+            self._exposure = [each * kept for each in self._exposure]
+        self.generations *= kept
+        self._total_observed = (self._total_observed + self._observed) * kept
         self._unfitted += self._observed
-        self._new_ends = self._observed = 0
+        self._new_events = self._observed = 0
 
     def _fit(self) -> None:
         """Find out which members of the family are likely."""
-        self._fitted = self.family.given(self._ends, [lived / self.grid.unit for lived in self._lives])
-        self._trusted = {}
+        self._fitted = self.prior.posterior(self._events, [lived / self.bins.unit for lived in self._exposure])
+        self._prior_weights = {}
         self._unfitted = 0
 
     def _rates(self) -> list[float]:
@@ -200,40 +200,40 @@ class Table:
         First as far around as few ends call for, then nearer, where several humps would not show otherwise. The family
         counts on both sides of the comparison, with as many ends as it expects there of `_TRUST` generations.
         """
-        unit, near = self.grid.unit, self._near()
+        unit, near = self.bins.unit, self._near()
         rates = [rate / unit for rate in self._fitted]
         for reach in (near, max(1, round(_NEARER * near))):
-            due = _around(list(map(mul, rates, self._lives)), reach)
-            compared = zip(rates, _around(self._ends, reach), due, self._trust(reach), strict=True)
+            due = _around(list(map(mul, rates, self._exposure)), reach)
+            compared = zip(rates, _around(self._events, reach), due, self._trust(reach), strict=True)
             rates = [rate * (trust + seen) / (trust + expected) for rate, seen, expected, trust in compared]
         return [max(_LEAST / unit, rate) for rate in rates]
 
     def _trust(self, reach: int) -> list[float]:
         """How many ends the family counts for around each bin."""
-        if reach not in self._trusted:
+        if reach not in self._prior_weights:
             left = [math.exp(-strain) for strain in accumulate(map(mul, self._fitted, WIDTHS), initial=0.0)]
             expected = _around([before - after for before, after in pairwise(left)], reach)
-            self._trusted[reach] = [max(_LEAST_TRUST, _TRUST * each) for each in expected]
-        return self._trusted[reach]
+            self._prior_weights[reach] = [max(_LEAST_TRUST, _TRUST * each) for each in expected]
+        return self._prior_weights[reach]
 
     def _near(self) -> int:
         """How many bins to either side blur what was seen no more than so few ends call for.
 
         That is a spread's share of one over the fifth root of their number (Silverman 1986, "Density estimation").
         """
-        count = sum(self._ends)
+        count = sum(self._events)
         spread = _SPREAD if count < _FEW else self._spread_of_ends(count)
         return max(1, round(_TRIANGLE * spread * math.pow(max(1.0, count), -0.2)))
 
     def _spread_of_ends(self, count: float) -> float:
         """How far ends lie apart, in bins, by the half of them that lies in the middle: no tail tells."""
-        until = list(accumulate(self._ends))
+        until = list(accumulate(self._events))
         low, high = (bisect_left(until, share * count) for share in (_LOWER, _UPPER))
         return (self._within(until, high, _UPPER * count) - self._within(until, low, _LOWER * count)) / _APART
 
     def _within(self, until: list[float], number: int, wanted: float) -> float:
         """Where, within this bin, so many have ended."""
-        return number + 1.0 - (until[number] - wanted) / self._ends[number]
+        return number + 1.0 - (until[number] - wanted) / self._events[number]
 
 
 def _around(values: list[float], reach: int) -> list[float]:

@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "Grid", "Hazard"]
+__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "AgeBins", "Hazard"]
 
 FIRST: Final = 0.01  # the end of the first bin, in typical durations
 RATIO: Final = 1.05
@@ -71,7 +71,7 @@ WIDTHS: Final = tuple(end - start for start, end in pairwise((*EDGES, EDGES[-1] 
 """How long they are; the last has no end, and the width it would have."""
 
 
-class Grid:
+class AgeBins:
     """The bins of one kind of generation.
 
     Attributes:
@@ -100,7 +100,7 @@ class Hazard:
 
     __slots__ = ("_edges", "_first", "_roots", "_strains", "median", "rates")
 
-    def __init__(self, grid: Grid, rates: Sequence[float]) -> None:
+    def __init__(self, grid: AgeBins, rates: Sequence[float]) -> None:
         """Rates are per second, one a bin, each more than 0 and finite."""
         self.rates = rates
         self._edges = grid.edges
@@ -114,7 +114,7 @@ class Hazard:
         """How many polls per second it should have at a price of 1: what it adds to the demand."""
         return self._roots[bisect_right(self._edges, age) - 1]
 
-    def strain(self, age: float) -> float:
+    def cumulative_hazard(self, age: float) -> float:
         """The integral of the hazard up to an age: survival is exp(-strain)."""
         piece = bisect_right(self._edges, age) - 1
         return self._strains[piece] + self.rates[piece] * (age - self._edges[piece])
@@ -126,11 +126,11 @@ class Hazard:
 
     def survival(self, age: float) -> float:
         """The share that takes longer than this."""
-        return math.exp(-self.strain(age))
+        return math.exp(-self.cumulative_hazard(age))
 
     def quantile(self, share: float, age: float = 0.0) -> float:
         """The age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
-        return max(age, self.age(self.strain(age) - math.log1p(-share)))
+        return max(age, self.age(self.cumulative_hazard(age) - math.log1p(-share)))
 
     def first_poll(self, price: float) -> float:
         """At which age to ask first, at this price (more than 0)."""

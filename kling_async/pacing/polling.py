@@ -8,8 +8,8 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.pacing.queues import PROFILES, Price
-from kling_async.pacing.schedules import BackoffCadence, FixedCadence
+from kling_async.pacing.queues import PROFILES, PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule
 from kling_async.pacing.validators import factor, not_negative, positive, seconds, share, takes
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from kling_async.pacing.durations import Experience
-    from kling_async.pacing.schedules import Cadence
+    from kling_async.pacing.durations import DurationModels
+    from kling_async.pacing.schedules import PollSchedule
 
 __all__ = ["Polling"]
 
@@ -86,7 +86,7 @@ class Polling:
     not_found_grace: float = field(default=30.0, converter=seconds, validator=not_negative)
     scale: float = field(default=1.0, validator=factor)
     learned: Mapping[str, Any] | None = field(default=None, repr=False, validator=_was_learned)
-    cadence: Cadence | None = field(default=None, validator=_is_cadence)
+    cadence: PollSchedule | None = field(default=None, validator=_is_cadence)
 
     @classmethod
     def fixed(
@@ -102,7 +102,7 @@ class Polling:
         Raises:
             ConfigurationError: A value is not usable.
         """
-        return cls(cadence=FixedCadence(interval=interval, first=first, jitter=jitter), **settings)
+        return cls(cadence=FixedSchedule(interval=interval, first=first, jitter=jitter), **settings)
 
     @classmethod
     def backoff(
@@ -116,20 +116,20 @@ class Polling:
         Raises:
             ConfigurationError: A value is not usable.
         """
-        return cls(cadence=BackoffCadence(base=base, cap=cap), **settings)
+        return cls(cadence=BackoffSchedule(base=base, cap=cap), **settings)
 
-    def price(self) -> Price:
+    def price(self) -> PollCost:
         """What a poll is worth, to begin with."""
         worth = PROFILES[self.profile] if self.seconds_per_poll is None else self.seconds_per_poll
-        return Price.of(worth / self.scale)
+        return PollCost.of(worth / self.scale)
 
-    def asking(self, price: Price) -> Cadence:
+    def asking(self, price: PollCost) -> PollSchedule:
         """The cadence that goes by this price, or the one that was chosen instead."""
         if self.cadence is not None:
             return self.cadence
-        from kling_async.pacing.schedules import LearnedCadence  # noqa: PLC0415 - once a session
+        from kling_async.pacing.schedules import HazardSchedule  # noqa: PLC0415 - once a session
 
-        return LearnedCadence(
+        return HazardSchedule(
             price,
             min_gap=self.min_gap / self.scale,
             max_gap=self.max_gap / self.scale,
@@ -142,11 +142,11 @@ class Polling:
         """How often what waits is looked at again, without asking, in seconds."""
         return _REVIEW_EVERY / self.scale
 
-    def experience(self) -> Experience:
+    def experience(self) -> DurationModels:
         """What is known of durations to begin with, ``learned`` included."""
         from kling_async.pacing.durations import (
-            Experience,
+            DurationModels,
             from_data,
         )
 
-        return Experience(self.scale) if self.learned is None else from_data(self.learned, self.scale)
+        return DurationModels(self.scale) if self.learned is None else from_data(self.learned, self.scale)

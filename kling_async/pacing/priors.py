@@ -26,7 +26,7 @@ from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Family", "Shape", "borrowed", "generating", "queued"]
+__all__ = ["Prior", "PriorFamily", "borrowed", "generating", "queued"]
 
 # Spreads of the logarithm, and how likely each is: assumptions, as is all here, until real traces exist.
 _SIGMAS: Final = {0.07: 0.8, 0.11: 1.1, 0.17: 1.6, 0.26: 1.6, 0.4: 1.0, 0.65: 0.5}
@@ -42,26 +42,28 @@ _BOUNDS: Final = (*EDGES, EDGES[-1] * RATIO)
 
 
 @cache
-def generating(*, known: bool) -> Family:
+def generating(*, known: bool) -> PriorFamily:
     """The time from being taken up to the end; wider for a model that is not in the catalogue."""
-    return Family(_lognormals(), _DOUBT if known else _UNKNOWN_DOUBT, early_share=_EARLY_SHARE, early=_density(*_EARLY))
+    return PriorFamily(
+        _lognormals(), _DOUBT if known else _UNKNOWN_DOUBT, early_share=_EARLY_SHARE, early=_density(*_EARLY)
+    )
 
 
 @cache
-def queued() -> Family:
+def queued() -> PriorFamily:
     """The time from acceptance to being taken up, of those that have to wait at all."""
-    return Family([(1.0, Shape(_mixture(_QUEUED)))])
+    return PriorFamily([(1.0, Prior(_mixture(_QUEUED)))])
 
 
-def borrowed(rates: Sequence[float], *, known: bool) -> Family:
+def borrowed(rates: Sequence[float], *, known: bool) -> PriorFamily:
     """What was learned of another kind, in typical durations of each."""
-    return Family([(1.0, Shape(rates))], _DOUBT if known else _UNKNOWN_DOUBT, lent=rates)
+    return PriorFamily([(1.0, Prior(rates))], _DOUBT if known else _UNKNOWN_DOUBT, lent=rates)
 
 
 @cache
-def _lognormals() -> tuple[tuple[float, Shape], ...]:
+def _lognormals() -> tuple[tuple[float, Prior], ...]:
     usual = 1.0 - _TAIL[0]
-    return tuple((weight, Shape(_mixture((usual, 1.0, sigma), _TAIL))) for sigma, weight in _SIGMAS.items())
+    return tuple((weight, Prior(_mixture((usual, 1.0, sigma), _TAIL))) for sigma, weight in _SIGMAS.items())
 
 
 def _density(median: float, sigma: float) -> list[float]:
@@ -93,7 +95,7 @@ _EARLY_TRUST: Final = 0.05  # in early failures: what the belief in how many the
 _NOTHING: Final = (0.0,) * BINS
 
 
-class Shape:
+class Prior:
     """Hazards bin by bin, per typical duration, each more than 0; to be moved to longer or shorter durations."""
 
     __slots__ = ("_ended", "_left", "_logs", "_rates")
@@ -112,24 +114,24 @@ class Shape:
         lived: float = sum(map(mul, lives, self._rates[start:])) / math.pow(RATIO, move)
         return ended - lived
 
-    def left(self, move: int) -> list[float]:
+    def survival(self, move: int) -> list[float]:
         """The share that reaches each bin, moved by so many."""
         return self._left[_FURTHEST - move :][:BINS]
 
-    def ended(self, move: int) -> list[float]:
+    def density(self, move: int) -> list[float]:
         """The share that ends in each bin, moved by so many; per duration that is typical then."""
         return self._ended[_FURTHEST - move :][:BINS]
 
 
-class Family:
+class PriorFamily:
     """What may be true of a kind of generation, before and after some were seen."""
 
-    __slots__ = ("_early", "_early_share", "_members", "_taken_early", "lent", "rates")
+    __slots__ = ("_early", "_early_share", "_members", "_taken_early", "borrowed_rates", "rates")
 
     def __init__(
         self,
-        shapes: Iterable[tuple[float, Shape]],
-        doubt: float = 0.0,
+        shapes: Iterable[tuple[float, Prior]],
+        log_sigma: float = 0.0,
         *,
         early_share: float = 0.0,
         early: Sequence[float] = _NOTHING,
@@ -141,10 +143,12 @@ class Family:
         ``early_share`` is how many fail early, and ``early`` is when, as a density per typical duration. ``lent`` is
         the shape, if it is one that was learned of another kind.
         """
-        self.lent = lent
-        moves = range(-_FURTHEST, _FURTHEST + 1, _STEP) if doubt else (0,)
+        self.borrowed_rates = lent
+        moves = range(-_FURTHEST, _FURTHEST + 1, _STEP) if log_sigma else (0,)
         self._members = [
-            (math.log(weight) - _unlikeliness(move, doubt), shape, move) for weight, shape in shapes for move in moves
+            (math.log(weight) - _unlikeliness(move, log_sigma), shape, move)
+            for weight, shape in shapes
+            for move in moves
         ]
         self._early_share = early_share
         self._early = early
@@ -152,9 +156,9 @@ class Family:
         self._taken_early = [
             early_share * failing / (early_share * failing + rate) for failing, rate in zip(early, usual, strict=True)
         ]
-        self.rates = self.given(_NOTHING, _NOTHING)
+        self.rates = self.posterior(_NOTHING, _NOTHING)
 
-    def given(self, ends: Sequence[float], lives: Sequence[float]) -> list[float]:
+    def posterior(self, ends: Sequence[float], lives: Sequence[float]) -> list[float]:
         """The hazards to expect, where so many were seen to end in each bin, and so long was lived through in it.
 
         Per typical duration, as are the lives. With nothing seen they are ``rates``.
@@ -176,8 +180,8 @@ class Family:
         likely = [(each, *member[1:]) for each, member in zip(weights, self._members, strict=True) if each > _UNLIKELY]
         of_left = [weight for weight, _, _ in likely]
         of_ended = [weight / math.pow(RATIO, move) for weight, _, move in likely]
-        left = zip(*(shape.left(move) for _, shape, move in likely), strict=True)
-        ended = zip(*(shape.ended(move) for _, shape, move in likely), strict=True)
+        left = zip(*(shape.survival(move) for _, shape, move in likely), strict=True)
+        ended = zip(*(shape.density(move) for _, shape, move in likely), strict=True)
         return [
             sum(map(mul, of_ended, gone)) / sum(map(mul, of_left, there))
             for gone, there in zip(ended, left, strict=True)

@@ -12,15 +12,15 @@ from attrs import define, field
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async.pacing.schedules import Cadence
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.schedules import PollSchedule
+    from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["PROFILES", "Agenda", "Price", "Rota"]
+__all__ = ["PROFILES", "DelayQueue", "PollCost", "PollQueue"]
 
 T = TypeVar("T")
 
 
-class Agenda(Generic[T]):
+class DelayQueue(Generic[T]):
     """Items waiting for their instants. Putting and taking cost O(log n); items are never compared nor hashed.
 
     An item may be put in more than once, and then comes out as often. Nothing is ever removed but by taking it:
@@ -91,7 +91,7 @@ of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner
 
 
 @define
-class Price:
+class PollCost:
     """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
 
     Attributes:
@@ -106,11 +106,11 @@ class Price:
         self.now = self.least
 
     @classmethod
-    def of(cls, seconds: float) -> Price:
+    def of(cls, seconds: float) -> PollCost:
         """The price of polls that are each worth so many seconds of delay, more than 0."""
         return cls(math.sqrt(2.0 * seconds))
 
-    def settle(self, demand: float, rate: float) -> None:
+    def spread(self, demand: float, rate: float) -> None:
         """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
 
         ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
@@ -134,7 +134,7 @@ _AT_ONCE: Final = 64  # how many entries are passed over for one that is taken: 
 _WAKING: Final = 16  # how many wake for one that is taken, though all may be overdue: each then has a new entry
 
 
-class Rota(Generic[T]):
+class PollQueue(Generic[T]):
     """Those who sleep, by when they are worth a poll; those who are worth one, by when the present price says.
 
     So a poll that can be afforded goes to somebody if it is of use to anybody, and to who needs it most. What was
@@ -142,68 +142,70 @@ class Rota(Generic[T]):
     whenever somebody's turn comes. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_cadence", "_demand", "_looked_at", "_price", "_ripe", "_round", "_sequence", "_waiting")
+    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_looked_at", "_round", "_schedule", "_sequence", "_waiting")
 
-    def __init__(self, cadence: Cadence, price: Price) -> None:
-        self._cadence = cadence
-        self._price = price
-        self._asleep: list[tuple[float, int, Course, T]] = []
-        self._ripe: list[tuple[float, int, Course, T]] = []
+    def __init__(self, cadence: PollSchedule, price: PollCost) -> None:
+        self._schedule = cadence
+        self._cost = price
+        self._asleep: list[tuple[float, int, GenerationTracker, T]] = []
+        self._awake: list[tuple[float, int, GenerationTracker, T]] = []
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
         self._waiting = 0
-        self._round: Iterator[tuple[float, int, Course, T]] | None = None  # who is still to be looked at in it
+        self._round: Iterator[tuple[float, int, GenerationTracker, T]] | None = (
+            None  # who is still to be looked at in it
+        )
         self._demand = 0.0  # of those who were, ...
         self._looked_at = 0  # ... and how many they were
 
-    def put(self, course: Course, item: T) -> None:
+    def put(self, course: GenerationTracker, item: T) -> None:
         """Let it sleep until it is worth a poll. It must not be on the rota."""
         self._waiting += 1
-        course.ripe = False
-        self._enter(self._asleep, self._cadence.ripe(course), course, item)
+        course.awake = False
+        self._enter(self._asleep, self._schedule.earliest(course), course, item)
 
-    def drop(self, course: Course) -> None:
+    def drop(self, course: GenerationTracker) -> None:
         """Forget it, if it is there."""
-        if course.ticket is not None:
-            course.ticket = None
+        if course.entry is not None:
+            course.entry = None
             self._waiting -= 1
 
     def next_at(self) -> float:
         """When `take` may next have something, which may be past; infinity if nobody is here."""
-        if _clear(self._ripe):
+        if _clear(self._awake):
             return -math.inf
         return self._asleep[0][0] if _clear(self._asleep) else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
-        if not self._ripe and not self._price.is_short:
-            return self._wake(now)
+        if not self._awake and not self._cost.is_short:
+            return self._take_earliest(now)
         looked_at = self._sequence  # entries from here on are as they should be
-        self._ripen(now)
+        self._wake_due(now)
         doubts = 0
-        while _clear(self._ripe):
-            _, ticket, course, item = heappop(self._ripe)
-            if course.ticket != ticket:  # so many do not count that others have the loop before the rest is cleared
+        while _clear(self._awake):
+            _, ticket, course, item = heappop(self._awake)
+            if course.entry != ticket:  # so many do not count that others have the loop before the rest is cleared
                 return None
-            if ticket >= looked_at or doubts == _DOUBTS or not self._ripe:
+            if ticket >= looked_at or doubts == _DOUBTS or not self._awake:
                 self.drop(course)
                 return item
-            due = self._cadence.due(course)
-            if due <= self._ripe[0][0]:
+            due = self._schedule.due(course)
+            if due <= self._awake[0][0]:
                 self.drop(course)
                 return item
-            self._enter(self._ripe, due, course, item)
+            self._enter(self._awake, due, course, item)
             doubts += 1
         return None
 
-    def _wake(self, now: float) -> T | None:
+    def _take_earliest(self, now: float) -> T | None:
         """The one that has been worth a poll for longest; with polls to spare, that is the most urgent one."""
         for _ in range(_AT_ONCE):
             if not self._asleep or self._asleep[0][0] > now:
                 return None
             _, ticket, course, item = heappop(self._asleep)
-            if course.ticket != ticket:
+            if course.entry != ticket:
                 continue
-            ripe = self._cadence.ripe(course)
+            ripe = self._schedule.earliest(course)
             if ripe <= now and (not self._asleep or ripe <= self._asleep[0][0]):
                 self.drop(course)
                 return item
@@ -221,23 +223,23 @@ class Rota(Generic[T]):
         seen = 0
         for entry in islice(self._round, most):
             seen += 1
-            if entry[2].ticket == entry[1]:
+            if entry[2].entry == entry[1]:
                 self._look_at(entry, now)
         if seen == most:
             return False
         self._round = None
         if self._looked_at not in (0, self._waiting):
             self._demand *= self._waiting / self._looked_at
-        self._price.settle(self._demand, rate)
+        self._cost.spread(self._demand, rate)
         return True
 
-    def _everybody(self) -> Iterator[tuple[float, int, Course, T]]:
+    def _everybody(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
         """Every entry where it stands, from the last to the first: to list 100,000 of them would hold up the loop.
 
         Not only that itself, but every collection of garbage until the list is an old one. In this order, most of those
         who are moved about in a heap meanwhile are moved ahead, to where they are still met.
         """
-        for heap in (self._asleep, self._ripe):
+        for heap in (self._asleep, self._awake):
             place = len(heap)
             while (place := min(place, len(heap)) - 1) >= 0:
                 yield heap[place]
@@ -247,42 +249,44 @@ class Rota(Generic[T]):
         return self._waiting
 
     def __repr__(self) -> str:
-        return f"<Rota of {len(self)} at {self._price.now:.2f}>"
+        return f"<Rota of {len(self)} at {self._cost.now:.2f}>"
 
-    def _enter(self, heap: list[tuple[float, int, Course, T]], at: float, course: Course, item: T) -> None:
-        course.ticket = self._sequence
+    def _enter(
+        self, heap: list[tuple[float, int, GenerationTracker, T]], at: float, course: GenerationTracker, item: T
+    ) -> None:
+        course.entry = self._sequence
         heappush(heap, (at, self._sequence, course, item))
         self._sequence += 1
 
-    def _ripen(self, now: float) -> None:
+    def _wake_due(self, now: float) -> None:
         """Move those who are worth a poll to where the most urgent comes first."""
         for _ in range(_WAKING):
             if not self._asleep or self._asleep[0][0] > now:
                 return
             _, ticket, course, item = heappop(self._asleep)
-            if course.ticket != ticket:
+            if course.entry != ticket:
                 continue
-            ripe = self._cadence.ripe(course)
+            ripe = self._schedule.earliest(course)
             if ripe > now:
                 self._enter(self._asleep, ripe, course, item)
             else:
-                course.ripe = True
+                course.awake = True
                 # With polls to spare, what is worth one is due.
-                self._enter(self._ripe, self._cadence.due(course) if self._price.is_short else ripe, course, item)
+                self._enter(self._awake, self._schedule.due(course) if self._cost.is_short else ripe, course, item)
 
-    def _look_at(self, entry: tuple[float, int, Course, T], now: float) -> None:
+    def _look_at(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
         at, _, course, item = entry
-        self._demand += self._cadence.demand(course, now)
+        self._demand += self._schedule.demand(course, now)
         self._looked_at += 1
-        fresh = self._cadence.due(course) if course.ripe else self._cadence.ripe(course)
+        fresh = self._schedule.due(course) if course.awake else self._schedule.earliest(course)
         if fresh < at - _NOTABLE * (at - course.seen):
-            self._enter(self._ripe if course.ripe else self._asleep, fresh, course, item)
+            self._enter(self._awake if course.awake else self._asleep, fresh, course, item)
 
 
-def _clear(heap: list[tuple[float, int, Course, T]]) -> bool:
+def _clear(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
     """Drop entries that no longer count from the top, but not too many at once; whether any is left."""
     for _ in range(_AT_ONCE):
-        if not heap or heap[0][2].ticket == heap[0][1]:
+        if not heap or heap[0][2].entry == heap[0][1]:
             break
         heappop(heap)
     return bool(heap)

@@ -15,7 +15,7 @@ from kling_async.pacing.validators import count, flag, is_rate, takes
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Gcra", "Limits", "Pause"]
+__all__ = ["Cooldown", "Gcra", "Limits"]
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -115,7 +115,7 @@ class Gcra:
 
 
 @define
-class Pause:
+class Cooldown:
     """Holds requests back after the vendor said "too many" (429): all of a session's, or its submits only.
 
     Attributes:

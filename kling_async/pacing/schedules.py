@@ -12,35 +12,35 @@ from kling_async.pacing.backoff import doubled
 from kling_async.pacing.validators import positive, seconds, share
 
 if TYPE_CHECKING:
-    from kling_async.pacing.queues import Price
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.queues import PollCost
+    from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["BackoffCadence", "Cadence", "FixedCadence", "LearnedCadence"]
+__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
 
 
-class Cadence(Protocol):
+class PollSchedule(Protocol):
     """Decides when a generation is worth asking about. Pure: everything is in the course. Instants are the loop's."""
 
-    def ripe(self, course: Course) -> float:
+    def earliest(self, course: GenerationTracker) -> float:
         """When it is worth asking about if there are polls to spare; may be past."""
         ...
 
-    def due(self, course: Course) -> float:
+    def due(self, course: GenerationTracker) -> float:
         """When it is to be asked about as polls are now; the earliest is the most urgent. May be past."""
         ...
 
-    def demand(self, course: Course, now: float) -> float:
+    def demand(self, course: GenerationTracker, now: float) -> float:
         """What it adds to the demand for polls: how many per second it should have at a price of 1."""
         ...
 
 
-def _at(course: Course, gap: float) -> float:
-    at = course.seen + gap if course.held is None else course.held
+def _at(course: GenerationTracker, gap: float) -> float:
+    at = course.seen + gap if course.forced_at is None else course.forced_at
     return min(at, max(course.seen, course.latest))
 
 
 @frozen(kw_only=True)
-class FixedCadence:
+class FixedSchedule:
     """Asks at intervals. Durations are seconds or a ``timedelta``.
 
     Attributes:
@@ -56,23 +56,23 @@ class FixedCadence:
     first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive))
     jitter: float = field(default=0.0, validator=share)
 
-    def ripe(self, course: Course) -> float:
+    def earliest(self, course: GenerationTracker) -> float:
         """An interval after the last answer."""
         if self.first is not None and not course.polls:
             return _at(course, self.first)
-        return _at(course, self.interval * (1.0 + self.jitter * course.swing))
+        return _at(course, self.interval * (1.0 + self.jitter * course.jitter))
 
-    def due(self, course: Course) -> float:
+    def due(self, course: GenerationTracker) -> float:
         """The same: nothing makes one more urgent than another but how long it has waited."""
-        return self.ripe(course)
+        return self.earliest(course)
 
-    def demand(self, course: Course, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None: there is no price to set."""
         return 0.0
 
 
 @frozen(kw_only=True)
-class BackoffCadence:
+class BackoffSchedule:
     """Asks ever more rarely: each gap is random, up to a length that doubles with every answer.
 
     Durations are seconds or a ``timedelta``.
@@ -88,15 +88,15 @@ class BackoffCadence:
     base: float = field(converter=seconds, validator=positive)
     cap: float = field(converter=seconds, validator=positive)
 
-    def ripe(self, course: Course) -> float:
+    def earliest(self, course: GenerationTracker) -> float:
         """After a random part of the doubled base; half of it at first."""
-        return _at(course, doubled(course.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * course.swing))
+        return _at(course, doubled(course.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * course.jitter))
 
-    def due(self, course: Course) -> float:
+    def due(self, course: GenerationTracker) -> float:
         """The same: nothing makes one more urgent than another but how long it has waited."""
-        return self.ripe(course)
+        return self.earliest(course)
 
-    def demand(self, course: Course, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None: there is no price to set."""
         return 0.0
 
@@ -106,17 +106,17 @@ _QUEUED_SHARE: Final = 0.2  # the same, of the median time it will take once it 
 _QUEUED_WAIT: Final = 0.5  # the same, of the median of how long it will still wait
 
 
-class LearnedCadence:
+class HazardSchedule:
     """Goes by the learned hazard and the present price (`kling_async.pacing.hazard` has the theory).
 
     One that was found waiting is asked about slowly, as it has to be taken up first.
     """
 
-    __slots__ = ("_jitter", "_max_gap", "_min_gap", "_price", "_queued_gap")
+    __slots__ = ("_cost", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
 
     def __init__(
         self,
-        price: Price,
+        price: PollCost,
         *,
         min_gap: float = 1.0,
         max_gap: float = 120.0,
@@ -130,47 +130,47 @@ class LearnedCadence:
         either way; that first sleep has none.
         """
         self._queued_gap = queued_gap
-        self._price = price
+        self._cost = price
         self._min_gap = min_gap
         self._max_gap = max_gap
         self._jitter = jitter
 
-    def ripe(self, course: Course) -> float:
+    def earliest(self, course: GenerationTracker) -> float:
         """When it would be asked about at the least price."""
-        return self._after(course, self._price.least, 1.0)
+        return self._after(course, self._cost.least, 1.0)
 
-    def due(self, course: Course) -> float:
+    def due(self, course: GenerationTracker) -> float:
         """When it is asked about at the present price; not before `ripe`."""
-        return self._after(course, self._price.now, self._price.scarcity)
+        return self._after(course, self._cost.now, self._cost.scarcity)
 
-    def demand(self, course: Course, now: float) -> float:
+    def demand(self, course: GenerationTracker, now: float) -> float:
         """The root of its hazard at its present age; of one that waits, what makes its gaps as they are."""
         if course.queued:
-            return self._price.least / self._waiting_gap(course)
-        return course.working.hazard.sqrt_hazard(max(0.0, now - course.since))
+            return self._cost.least / self._waiting_gap(course)
+        return course.run_estimator.hazard.sqrt_hazard(max(0.0, now - course.since))
 
     def __repr__(self) -> str:
-        return f"<LearnedCadence at {self._price}>"
+        return f"<LearnedCadence at {self._cost}>"
 
-    def _after(self, course: Course, price: float, scarcity: float) -> float:
-        if course.held is not None:
-            at = course.held
+    def _after(self, course: GenerationTracker, price: float, scarcity: float) -> float:
+        if course.forced_at is not None:
+            at = course.forced_at
         else:
             at = course.seen + max(self._min_gap, self._gap(course, price, scarcity))
         return min(at, max(course.seen, course.latest))
 
-    def _gap(self, course: Course, price: float, scarcity: float) -> float:
-        hazard, age = course.working.hazard, course.seen - course.since
+    def _gap(self, course: GenerationTracker, price: float, scarcity: float) -> float:
+        hazard, age = course.run_estimator.hazard, course.seen - course.since
         if not course.polls:
             return hazard.first_poll(price)
-        stretch = 1.0 + self._jitter * course.swing
+        stretch = 1.0 + self._jitter * course.jitter
         if course.queued:
             gap = self._waiting_gap(course) * scarcity * stretch
         else:
             gap = hazard.next_poll(age, price * stretch) - age
         return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
 
-    def _waiting_gap(self, course: Course) -> float:
+    def _waiting_gap(self, course: GenerationTracker) -> float:
         age = course.seen - course.since
-        left = course.waiting.hazard.quantile(0.5, age) - age
-        return max(self._queued_gap, _QUEUED_SHARE * course.working.hazard.median, _QUEUED_WAIT * left)
+        left = course.queue_estimator.hazard.quantile(0.5, age) - age
+        return max(self._queued_gap, _QUEUED_SHARE * course.run_estimator.hazard.median, _QUEUED_WAIT * left)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, frozen
 
-from kling_async.api.results import Status
-from kling_async.pacing.durations import Kind, Phase
+from kling_async.api.results import GenerationStatus
+from kling_async.pacing.durations import GenerationKind, Phase
 
 if TYPE_CHECKING:
     from random import Random
 
-    from kling_async.pacing.durations import Experience
-    from kling_async.pacing.estimator import Table
+    from kling_async.pacing.durations import DurationModels
+    from kling_async.pacing.estimator import HazardEstimator
 
-__all__ = ["Course", "Forecast", "Learner"]
+__all__ = ["DurationLearner", "Forecast", "GenerationTracker"]
 
 
 @define(eq=False, weakref_slot=False)
-class Course:
+class GenerationTracker:
     """One generation, as far as polls have told. Instants are the loop's, in seconds.
 
     Attributes:
@@ -37,17 +37,17 @@ class Course:
         ripe: Whether it is worth a poll if there is one to spare.
     """
 
-    waiting: Table
-    working: Table
+    queue_estimator: HazardEstimator
+    run_estimator: HazardEstimator
     since: float
     seen: float
     latest: float = math.inf
     polls: int = 0
     queued: bool = False
-    swing: float = 0.0
-    held: float | None = None
-    ticket: int | None = None
-    ripe: bool = False
+    jitter: float = 0.0
+    forced_at: float | None = None
+    entry: int | None = None
+    awake: bool = False
 
 
 _SURELY: Final = 0.99  # the share of generations that is as good as all
@@ -66,63 +66,65 @@ class Forecast:
     late: float
 
 
-class Learner:
+class DurationLearner:
     """Follows generations, and learns from every answer how long they take.
 
     A generation that no poll has found waiting counts as working since it was accepted. When one that was found waiting
     is first found working, its clock starts again in the middle between the two polls.
     """
 
-    __slots__ = ("experience",)
+    __slots__ = ("models",)
 
-    def __init__(self, experience: Experience) -> None:
-        self.experience = experience
+    def __init__(self, experience: DurationModels) -> None:
+        self.models = experience
 
-    def begin(self, model: str, duration: int | None, accepted_at: float, latest: float = math.inf) -> Course:
+    def track(
+        self, model: str, duration: int | None, accepted_at: float, latest: float = math.inf
+    ) -> GenerationTracker:
         """Follow a generation that was accepted then."""
-        waiting = self.experience.table(Kind(model, duration, Phase.QUEUED))
-        working = self.experience.table(Kind(model, duration, Phase.GENERATING))
-        return Course(waiting, working, accepted_at, accepted_at, latest)
+        waiting = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
+        working = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
+        return GenerationTracker(waiting, working, accepted_at, accepted_at, latest)
 
-    def running(self, course: Course, at: float, status: Status, rng: Random) -> None:
+    def running(self, course: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
         """A poll begun at that instant found it running; it sleeps anew."""
         at = max(at, course.seen)
-        if status is Status.QUEUED and (course.queued or not course.polls):
-            course.waiting.observe_pending(course.seen - course.since, at - course.since)
+        if status is GenerationStatus.QUEUED and (course.queued or not course.polls):
+            course.queue_estimator.observe_pending(course.seen - course.since, at - course.since)
             course.queued = True
         else:
-            self._taken_up(course, at)
-            course.working.observe_pending(course.seen - course.since, at - course.since)
+            self._started(course, at)
+            course.run_estimator.observe_pending(course.seen - course.since, at - course.since)
         course.seen = at
         course.polls += 1
-        course.held = None
-        course.swing = 2.0 * rng.random() - 1.0
+        course.forced_at = None
+        course.jitter = 2.0 * rng.random() - 1.0
 
-    def ended(self, course: Course, at: float) -> None:
+    def ended(self, course: GenerationTracker, at: float) -> None:
         """A poll begun at that instant found it completed or failed."""
         at = max(at, course.seen)
         if course.queued:
-            course.waiting.observe_detection(course.seen - course.since, at - course.since)
+            course.queue_estimator.observe_detection(course.seen - course.since, at - course.since)
             course.since = course.seen
-        course.working.observe_detection(course.seen - course.since, at - course.since)
+        course.run_estimator.observe_detection(course.seen - course.since, at - course.since)
 
-    def forecast(self, course: Course, now: float) -> Forecast:
+    def forecast(self, course: GenerationTracker, now: float) -> Forecast:
         """When it is expected to have ended, going by its last answer; never before ``now``."""
         begun, age = course.since, course.seen - course.since
         if course.queued:
-            begun, age = begun + course.waiting.hazard.quantile(0.5, age), 0.0
-        median, late = (begun + course.working.hazard.quantile(share, age) for share in (0.5, 0.9))
+            begun, age = begun + course.queue_estimator.hazard.quantile(0.5, age), 0.0
+        median, late = (begun + course.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
         return Forecast(max(now, median), max(now, late))
 
     def longest(self, model: str, duration: int | None) -> float:
         """How long a generation of this kind takes, in seconds, but for one in a hundred."""
-        return self.experience.table(Kind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
+        return self.models.estimator(GenerationKind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
 
     def __repr__(self) -> str:
-        return f"<Learner with {self.experience}>"
+        return f"<Learner with {self.models}>"
 
-    def _taken_up(self, course: Course, at: float) -> None:
+    def _started(self, course: GenerationTracker, at: float) -> None:
         if course.queued:
-            course.waiting.observe_detection(course.seen - course.since, at - course.since)
+            course.queue_estimator.observe_detection(course.seen - course.since, at - course.since)
             course.since = course.seen = (course.seen + at) / 2.0
             course.queued = False

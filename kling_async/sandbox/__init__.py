@@ -7,15 +7,15 @@ with the library. ``Faults`` says what goes wrong, and ``Ledger`` knows what rea
 from __future__ import annotations
 
 from kling_async.sandbox.faults import Faults, Kind, Trigger, When
-from kling_async.sandbox.ledger import Charge, FileRequest, Ledger, Poll, Purchase, Submit
+from kling_async.sandbox.ledger import CallRecorder, Charge, FileRequest, Poll, Purchase, Submit
 from kling_async.sandbox.server import Sandbox, SandboxThread
 
 __all__ = [
+    "CallRecorder",
     "Charge",
     "Faults",
     "FileRequest",
     "Kind",
-    "Ledger",
     "Poll",
     "Purchase",
     "Sandbox",

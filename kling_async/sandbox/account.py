@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kling_async.sandbox.exchange import Answer, Exchange, Refusal
+from kling_async.sandbox.exchange import Answer, ErrorResponse, Exchange
 from kling_async.sandbox.models import CREDITS_PER_USD
 
 if TYPE_CHECKING:
@@ -90,17 +90,17 @@ def _stretch(query: Mapping[str, str], now: float) -> tuple[float, float]:
     """From when to when, in seconds since the epoch: ``start`` and ``end``, or a period up to now."""
     is_absolute = "start" in query and "end" in query
     if is_absolute == ("period" in query) or ("start" in query) != ("end" in query):
-        raise Refusal(400, "Query validation error: either period, or both start and end")
+        raise ErrorResponse(400, "Query validation error: either period, or both start and end")
     start, end = (_instant(query["start"]), _instant(query["end"])) if is_absolute else (now - _length(query), now)
     if not 0 <= end - start <= _LONGEST_STRETCH:
-        raise Refusal(400, "Query validation error: end is not earlier than start, and at most 92 days later")
+        raise ErrorResponse(400, "Query validation error: end is not earlier than start, and at most 92 days later")
     return start, end
 
 
 def _length(query: Mapping[str, str]) -> float:
     match = _PERIOD.fullmatch(query["period"])
     if match is None:
-        raise Refusal(400, "Query validation error: period is a number followed by h or d, such as 24h")
+        raise ErrorResponse(400, "Query validation error: period is a number followed by h or d, such as 24h")
     return float(int(match[1]) * _UNIT_SECONDS[match[2]])
 
 
@@ -108,14 +108,14 @@ def _instant(text: str) -> float:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, "Query validation error: moments are in ISO 8601") from None
+        raise ErrorResponse(400, "Query validation error: moments are in ISO 8601") from None
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
 def _count(query: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
     text = query.get(name, str(default))
     if not _COUNT.fullmatch(text) or not least <= int(text) <= most:
-        raise Refusal(400, f"Query validation error: {name} is a whole number from {least} to {most}")
+        raise ErrorResponse(400, f"Query validation error: {name} is a whole number from {least} to {most}")
     return int(text)
 
 
@@ -140,7 +140,7 @@ def transactions(vendor: Vendor, exchange: Exchange) -> Answer:
     """One page of how the balance moved, newest first: a charge for every generation that has completed."""
     query = exchange.request.query
     if not query.keys() <= {"from", "to", "direction", "type", "limit", "cursor"}:
-        raise Refusal(400, "Query validation error: unknown parameter")
+        raise ErrorResponse(400, "Query validation error: unknown parameter")
     limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
     charges = _charges(vendor, query)
     # Counted from the oldest, so that what comes at the head does not shift it.
@@ -154,10 +154,10 @@ def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
     """What was charged of what is asked for, oldest first."""
     direction, kind = query.get("direction", "CHARGE"), query.get("type", "MODEL_USAGE")
     if direction not in _DIRECTIONS or kind not in _TYPES:
-        raise Refusal(400, "Query validation error: unknown direction or type")
+        raise ErrorResponse(400, "Query validation error: unknown direction or type")
     start, end = _instant(query.get("from", "1970-01-02")), _instant(query.get("to", "9999-12-30"))
     if end <= start:
-        raise Refusal(400, "Query validation error: to is later than from")
+        raise ErrorResponse(400, "Query validation error: to is later than from")
     if (direction, kind) != ("CHARGE", "MODEL_USAGE"):
         return []
     charged = (one for one in vendor.sold() if one.failure is None and one.completed_at <= vendor.clock())
@@ -191,7 +191,7 @@ def _place(cursor: str) -> int:
     except ValueError:
         place = -1
     if place < 0 or _cursor(place) != cursor:
-        raise Refusal(400, "Query validation error: the cursor is malformed")
+        raise ErrorResponse(400, "Query validation error: the cursor is malformed")
     return place
 
 

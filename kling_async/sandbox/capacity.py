@@ -11,9 +11,9 @@ from attrs import frozen
 
 if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
-    from kling_async.sandbox.seeded import Dice
+    from kling_async.sandbox.seeded import SeededRandom
 
-__all__ = ["Run", "Studio", "Till"]
+__all__ = ["CreditAccount", "GenerationSlots", "Run"]
 
 _QUEUE_SHARE = 0.06
 """The largest share of a generation that is spent queueing although a slot is free: the vendor's published runs say
@@ -28,7 +28,7 @@ class Run:
     completed_at: float
 
 
-class Studio:
+class GenerationSlots:
     """The vendor's slots.
 
     Without contention a generation lasts, from acceptance to its end, a log-normal time around its model's published
@@ -36,7 +36,7 @@ class Studio:
     decided when it is accepted, so that nothing has to run meanwhile.
     """
 
-    def __init__(self, dice: Dice, *, slots: int, sigma: float, speed: float) -> None:
+    def __init__(self, dice: SeededRandom, *, slots: int, sigma: float, speed: float) -> None:
         self._dice = dice
         self._sigma = sigma
         self._speed = speed
@@ -53,7 +53,7 @@ class Studio:
         return Run(started_at, completed_at)
 
 
-class Till:
+class CreditAccount:
     """Reserves a price when a generation is accepted, and charges it when it completes; a failed one costs nothing."""
 
     def __init__(self) -> None:

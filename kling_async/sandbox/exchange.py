@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.ledger import Purchase
 
-__all__ = ["Answer", "Exchange", "Hangup", "Refusal", "gateway_page", "hang_up"]
+__all__ = ["Answer", "DropConnection", "ErrorResponse", "Exchange", "gateway_page", "hang_up"]
 
 # "Request tracing": anything else is silently dropped.
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -115,7 +115,7 @@ def gateway_page(status: int) -> Answer:
     return Answer(status, page, content_type="text/html")
 
 
-class Refusal(Exception):
+class ErrorResponse(Exception):
     """An error status in the vendor's envelope.
 
     Attributes:
@@ -152,7 +152,7 @@ class Refusal(Exception):
         return Answer.json(envelope, status=self.status, headers=self.headers)
 
 
-class Hangup(Exception):
+class DropConnection(Exception):
     """The connection is to be dropped without an answer."""
 
 

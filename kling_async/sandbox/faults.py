@@ -18,9 +18,9 @@ from kling_async.errors import ConfigurationError
 from kling_async.pacing.validators import amount, takes
 
 if TYPE_CHECKING:
-    from kling_async.sandbox.seeded import Dice
+    from kling_async.sandbox.seeded import SeededRandom
 
-__all__ = ["ErrorShape", "Faults", "Kind", "Strikes", "Trigger", "When"]
+__all__ = ["ErrorShape", "FaultInjector", "Faults", "Kind", "Trigger", "When"]
 
 Kind = Literal["submit", "poll", "account", "file"]
 """The kinds of request: a POST that buys, a GET about a generation, any other API call, a file."""
@@ -173,15 +173,15 @@ class Faults:
 _PLAIN = Faults()
 
 
-class Strikes:
+class FaultInjector:
     """Decides, occasion by occasion, whether a fault strikes."""
 
-    def __init__(self, faults: Faults, dice: Dice) -> None:
+    def __init__(self, faults: Faults, dice: SeededRandom) -> None:
         self.faults = faults
         self._dice = dice
         self._occasions: Counter[tuple[str, Kind]] = Counter()
 
-    def strike(self, fault: str, kind: Kind, *about: object) -> bool:
+    def fires(self, fault: str, kind: Kind, *about: object) -> bool:
         """Count an occasion for this fault, and say whether it strikes.
 
         A rate rolls the dice about the occasion's number, or about what is given instead, so that the order in which

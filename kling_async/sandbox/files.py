@@ -13,7 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 from attrs import frozen
 
-from kling_async.sandbox.exchange import Answer, Hangup, hang_up
+from kling_async.sandbox.exchange import Answer, DropConnection, hang_up
 from kling_async.sandbox.ledger import FileRequest
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ class FileHost:
         """Answer a request for a file, and record it."""
         purchase = self._purchases.get(request.match_info["name"])
         try:
-            answer = await self._vendor.suffer("file") or self._decide(request, purchase)
-        except Hangup:
+            answer = await self._vendor.before_handling("file") or self._decide(request, purchase)
+        except DropConnection:
             self._record(request, purchase, None)
             return hang_up(request)
         self._record(request, purchase, answer.status)
@@ -137,7 +137,7 @@ class FileHost:
         query, _, signature = request.raw_path.partition("?")[2].partition("&Signature=")
         if signature != self._sign(request.match_info["name"], query):
             return True
-        if self._vendor.strike("expired_url", "file"):
+        if self._vendor.fires("expired_url", "file"):
             self._expired.add(signature)
         expires = float(query.partition("&")[0].removeprefix("Expires="))
         return signature in self._expired or self._vendor.clock() >= expires
@@ -169,7 +169,7 @@ class FileHost:
         await response.prepare(request)
         if request.method == "HEAD":
             return
-        is_cut = self._vendor.strike("truncated_file", "file")
+        is_cut = self._vendor.fires("truncated_file", "file")
         stop = offer.part.start + len(offer.part) // 2 if is_cut else offer.part.stop
         for start in range(offer.part.start, stop, _PIECE):
             await response.write(offer.film.read(start, min(start + _PIECE, stop)))

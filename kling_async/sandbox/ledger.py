@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.faults import Kind
 
-__all__ = ["Charge", "FileRequest", "Ledger", "Poll", "Purchase", "Submit"]
+__all__ = ["CallRecorder", "Charge", "FileRequest", "Poll", "Purchase", "Submit"]
 
 _Name = TypeVar("_Name", str, str | None)
 
@@ -129,7 +129,7 @@ class Charge:
     at: float
 
 
-class Ledger:
+class CallRecorder:
     """Everything that reached the sandbox, kept for tests to read, from any thread.
 
     Each property is a copy of what is known at that moment, in order of arrival. Nothing is ever forgotten.

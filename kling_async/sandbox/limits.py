@@ -6,15 +6,15 @@ from collections import deque
 from math import ceil
 from typing import TYPE_CHECKING
 
-from kling_async.sandbox.exchange import Refusal
+from kling_async.sandbox.exchange import ErrorResponse
 
 if TYPE_CHECKING:
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["Gate", "Window"]
+__all__ = ["RequestLimits", "SlidingWindow"]
 
 
-class Window:
+class SlidingWindow:
     """At most so many requests in any stretch of so many seconds. Refused ones do not count."""
 
     def __init__(self, count: int, seconds: float) -> None:
@@ -23,7 +23,7 @@ class Window:
         self._admitted: deque[float] = deque(maxlen=count)
 
     @classmethod
-    def per_second(cls, rate: float) -> Window:
+    def per_second(cls, rate: float) -> SlidingWindow:
         """A limit of this many a second; below one a second it is one in a longer stretch."""
         count = max(1, int(rate))
         return cls(count, count / rate)
@@ -39,26 +39,26 @@ class Window:
 _LOG_CALLS, _LOG_SECONDS = 200, 60.0  # the one limit the vendor publishes ("Logs")
 
 
-class Gate:
+class RequestLimits:
     """Checks requests against the settings as they are at that moment. Every refusal is a ``Refusal``."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_revoked = False
         self._settings = settings
         self._rate = settings.requests_per_second
-        self._requests = Window.per_second(self._rate or 1)
-        self._log_calls = Window(_LOG_CALLS, _LOG_SECONDS / settings.speed)
+        self._requests = SlidingWindow.per_second(self._rate or 1)
+        self._log_calls = SlidingWindow(_LOG_CALLS, _LOG_SECONDS / settings.speed)
 
     def check_key(self, authorization: str | None) -> None:
         """Refuse whoever does not show the key, or shows a revoked one."""
         if self.is_revoked or authorization != f"Bearer {self._settings.api_key}":
-            raise Refusal(401, "Unauthorized: the API key is missing, unknown or revoked")
+            raise ErrorResponse(401, "Unauthorized: the API key is missing, unknown or revoked")
 
     def admit_request(self, now: float) -> None:
         """Refuse what comes too fast."""
         if self._rate != self._settings.requests_per_second:
             self._rate = self._settings.requests_per_second
-            self._requests = Window.per_second(self._rate or 1)
+            self._requests = SlidingWindow.per_second(self._rate or 1)
         if self._rate is not None and not self._requests.admit(now):
             raise self.too_many("Too Many Requests")
 
@@ -73,8 +73,8 @@ class Gate:
         if not self._log_calls.admit(now):
             raise self.too_many("Too Many Requests")
 
-    def too_many(self, message: str) -> Refusal:
+    def too_many(self, message: str) -> ErrorResponse:
         """A 429, with ``Retry-After`` only if the settings ask for it."""
         wait = self._settings.retry_after
         text = wait if isinstance(wait, str) or wait is None else str(ceil(wait))
-        return Refusal(429, message, headers={} if text is None else {"Retry-After": text})
+        return ErrorResponse(429, message, headers={} if text is None else {"Retry-After": text})

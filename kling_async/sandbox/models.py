@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async.api.catalogue.lookup import find_model, models, typical_seconds
-from kling_async.sandbox.exchange import Answer, Exchange, Refusal
+from kling_async.sandbox.exchange import Answer, ErrorResponse, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -146,7 +146,9 @@ def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
     query = exchange.request.query
     wanted = query.getall("aliases", ())
     if not query.keys() <= {"aliases"} or len(wanted) > _MOST_ALIASES:
-        raise Refusal(400, f"Query validation error: only aliases may be given, and at most {_MOST_ALIASES} of them")
+        raise ErrorResponse(
+            400, f"Query validation error: only aliases may be given, and at most {_MOST_ALIASES} of them"
+        )
     served = [model for model in wanted if vendor.serves(model)] if wanted else [model.id for model in models()]
     return Answer.json(
         {

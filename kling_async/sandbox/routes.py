@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.sandbox import account, generations
 from kling_async.sandbox import models as showcase
-from kling_async.sandbox.exchange import Answer, Exchange, Hangup, Refusal, gateway_page, hang_up
+from kling_async.sandbox.exchange import Answer, DropConnection, ErrorResponse, Exchange, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ _LONGEST_BODY = 300 * 1024 * 1024  # files come inside of the JSON, a third long
 
 
 def _unknown(_vendor: Vendor, exchange: Exchange) -> Answer:
-    raise Refusal(404, f"Cannot {exchange.request.method} {exchange.request.rel_url.path}")
+    raise ErrorResponse(404, f"Cannot {exchange.request.method} {exchange.request.rel_url.path}")
 
 
 @frozen
-class _Desk:
+class _Endpoint:
     """Who serves a path."""
 
     method: str
@@ -41,18 +41,18 @@ class _Desk:
 
 
 _DESKS = (
-    *(_Desk("POST", path, generations.submit, "submit") for path in (UNIVERSAL, LEGACY)),
-    *(_Desk("GET", path, generations.poll, "poll") for path in (UNIVERSAL, LEGACY)),
-    _Desk("GET", "/v2/logs", account.logs),
-    _Desk("GET", "/v2/billing", account.billing),
-    _Desk("GET", "/v2/billing/detail", account.billing_detail),
-    _Desk("GET", "/v2/billing/transactions", account.transactions),
-    _Desk("GET", "/v1/billing/balance", account.balance),
-    _Desk("GET", "/v2/usage", account.usage),
-    _Desk("GET", "/v1/models", showcase.price_list, needs_key=False),
-    _Desk("GET", "/models/metrics", showcase.metrics, needs_key=False),
+    *(_Endpoint("POST", path, generations.submit, "submit") for path in (UNIVERSAL, LEGACY)),
+    *(_Endpoint("GET", path, generations.poll, "poll") for path in (UNIVERSAL, LEGACY)),
+    _Endpoint("GET", "/v2/logs", account.logs),
+    _Endpoint("GET", "/v2/billing", account.billing),
+    _Endpoint("GET", "/v2/billing/detail", account.billing_detail),
+    _Endpoint("GET", "/v2/billing/transactions", account.transactions),
+    _Endpoint("GET", "/v1/billing/balance", account.balance),
+    _Endpoint("GET", "/v2/usage", account.usage),
+    _Endpoint("GET", "/v1/models", showcase.price_list, needs_key=False),
+    _Endpoint("GET", "/models/metrics", showcase.metrics, needs_key=False),
 )
-_NOWHERE = _Desk("*", "/{path:.*}", _unknown, needs_key=False)
+_NOWHERE = _Endpoint("*", "/{path:.*}", _unknown, needs_key=False)
 
 
 def make_application(vendor: Vendor) -> web.Application:
@@ -68,7 +68,7 @@ def make_application(vendor: Vendor) -> web.Application:
 class _Route:
     """Takes a path's requests: faults first, then the key and the limits, then the desk, then faults again."""
 
-    def __init__(self, vendor: Vendor, desk: _Desk) -> None:
+    def __init__(self, vendor: Vendor, desk: _Endpoint) -> None:
         self._vendor = vendor
         self._desk = desk
 
@@ -79,45 +79,45 @@ class _Route:
         exchange.content = await request.read()
         try:
             answer = await self._answer(exchange)
-        except Hangup:
+        except DropConnection:
             self._record(exchange, None)
             return hang_up(request)
         self._record(exchange, answer.status)
         return answer.to_response({} if answer.is_gateways else exchange.tracing_headers())
 
     async def _answer(self, exchange: Exchange) -> Answer:
-        lost = await self._vendor.suffer(exchange.kind)
+        lost = await self._vendor.before_handling(exchange.kind)
         if lost is not None:
             return lost
         try:
             self._admit(exchange)
             answer = self._desk.serve(self._vendor, exchange)
-        except Refusal as refusal:
+        except ErrorResponse as refusal:
             return refusal.to_answer(exchange, self._vendor.timestamp())
-        return self._spoil(exchange, answer)
+        return self._corrupt(exchange, answer)
 
     def _admit(self, exchange: Exchange) -> None:
         vendor, kind = self._vendor, exchange.kind
-        if vendor.strike("server_error", kind):
+        if vendor.fires("server_error", kind):
             status = vendor.pick("server error", 500, 503)
-            raise Refusal(status, "Internal server error" if status == 500 else "Service unavailable")  # noqa: PLR2004 - HTTP's own
+            raise ErrorResponse(status, "Internal server error" if status == 500 else "Service unavailable")  # noqa: PLR2004 - HTTP's own
         if self._desk.needs_key:
             vendor.gate.check_key(exchange.request.headers.get("Authorization"))
         vendor.gate.admit_request(vendor.clock())
-        if vendor.strike("rate_limited", kind):
+        if vendor.fires("rate_limited", kind):
             raise vendor.gate.too_many("Too Many Requests")
 
-    def _spoil(self, exchange: Exchange, answer: Answer) -> Answer:
+    def _corrupt(self, exchange: Exchange, answer: Answer) -> Answer:
         """What can go wrong after the vendor has done its part; the client then knows nothing of it."""
         vendor, kind = self._vendor, exchange.kind
-        if vendor.strike("drop_after", kind):
-            raise Hangup
+        if vendor.fires("drop_after", kind):
+            raise DropConnection
         spoiled = answer
-        if vendor.strike("gateway_error_after", kind):
+        if vendor.fires("gateway_error_after", kind):
             spoiled = gateway_page(vendor.pick("gateway", 502, 504))
-        elif vendor.strike("truncated_json", kind):
+        elif vendor.fires("truncated_json", kind):
             spoiled = evolve(answer, text=answer.text[: len(answer.text) // 2])
-        elif vendor.strike("malformed_json", kind):
+        elif vendor.fires("malformed_json", kind):
             spoiled = evolve(answer, text="<!-- cached -->\n" + answer.text)
         if spoiled is not answer:
             exchange.said, exchange.final = None, False

@@ -6,10 +6,10 @@ from hashlib import blake2b
 from typing import Literal, get_args
 from uuid import UUID
 
-__all__ = ["ID_STYLES", "Dice", "IdStyle", "make_id"]
+__all__ = ["ID_STYLES", "IdStyle", "SeededRandom", "make_id"]
 
 
-class Dice:
+class SeededRandom:
     """Rolls that depend on the seed and on what they are about, and on nothing else.
 
     Concurrent requests arrive in another order on each run, so a shared random generator would deal another duration

@@ -19,7 +19,7 @@ from kling_async.sandbox.vendor import Vendor
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from kling_async.sandbox.ledger import Ledger
+    from kling_async.sandbox.ledger import CallRecorder
     from kling_async.session import KlingSession
 
 __all__ = ["Sandbox", "SandboxThread"]
@@ -95,7 +95,7 @@ class Sandbox(Settings):
         return f"http://{host}:{self.port}{self.prefix}"
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> CallRecorder:
         """What was bought, asked and fetched so far."""
         return self._vendor.ledger
 

@@ -13,7 +13,7 @@ from attrs.validators import optional as if_given
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
 from kling_async.pacing.validators import above_zero, amount, count, flag, takes, times
 from kling_async.sandbox.faults import Faults
-from kling_async.sandbox.seeded import ID_STYLES, Dice, IdStyle
+from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ _clock = takes(callable, "a function that returns seconds")
 
 
 def _made_up_key(settings: Settings) -> str:
-    return f"sandbox-{Dice(settings.seed).bits('key').hex()[:24]}"
+    return f"sandbox-{SeededRandom(settings.seed).bits('key').hex()[:24]}"
 
 
 @define(kw_only=True, eq=False, repr=False, slots=False)

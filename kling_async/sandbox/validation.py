@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.rules import Rule
     from kling_async.api.catalogue.spec import Spec
 
-__all__ = ["Issue", "body_schema", "judge"]
+__all__ = ["Issue", "body_schema", "validate"]
 
 _WEB_OR_DATA = "^(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[Dd][Aa][Tt][Aa]:[^,]*,)"
 
@@ -153,7 +153,7 @@ class Issue:
         return {"path": self.path, "message": message, "expected": self.expected, "received": received}
 
 
-def judge(body: Mapping[str, Any]) -> list[Issue]:
+def validate(body: Mapping[str, Any]) -> list[Issue]:
     """Everything that is wrong with a body; nothing is, if its model is not in the catalogue."""
     name = body.get("model")
     model = find_model(name) if isinstance(name, str) else None

@@ -10,15 +10,15 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue.lookup import find_model, typical_seconds
-from kling_async.sandbox.capacity import Studio, Till
-from kling_async.sandbox.exchange import Answer, Exchange, Hangup, gateway_page
-from kling_async.sandbox.faults import Strikes
+from kling_async.sandbox.capacity import CreditAccount, GenerationSlots
+from kling_async.sandbox.exchange import Answer, DropConnection, Exchange, gateway_page
+from kling_async.sandbox.faults import FaultInjector
 from kling_async.sandbox.files import FileHost
-from kling_async.sandbox.ledger import Ledger, Purchase
-from kling_async.sandbox.limits import Gate
+from kling_async.sandbox.ledger import CallRecorder, Purchase
+from kling_async.sandbox.limits import RequestLimits
 from kling_async.sandbox.models import canonical, price_of, video_seconds
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object
-from kling_async.sandbox.seeded import Dice, make_id
+from kling_async.sandbox.seeded import SeededRandom, make_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +36,13 @@ class Vendor:
         self.settings = settings
         self.clock = settings.clock
         self._epoch = time() - self.clock()  # what to add to an instant to get the time of day
-        self.dice = Dice(settings.seed)
-        self.ledger = Ledger(self.clock)
-        self.till = Till()
-        self.gate = Gate(settings)
+        self.dice = SeededRandom(settings.seed)
+        self.ledger = CallRecorder(self.clock)
+        self.till = CreditAccount()
+        self.gate = RequestLimits(settings)
         self.files = FileHost(self)
-        self._studio = Studio(self.dice, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
-        self._strikes = Strikes(settings.faults, self.dice)
+        self._studio = GenerationSlots(self.dice, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
+        self._strikes = FaultInjector(settings.faults, self.dice)
         self._sold: list[Purchase] = []
         self._by_id: dict[str, Purchase] = {}
         self._same_bodies: Counter[str] = Counter()
@@ -66,23 +66,23 @@ class Vendor:
         self._requests += 1
         return self.dice.bits("request", self._requests).hex()[:32]
 
-    def strike(self, fault: str, kind: Kind, *about: object) -> bool:
+    def fires(self, fault: str, kind: Kind, *about: object) -> bool:
         """Whether this fault strikes now. Newly assigned faults begin to count anew."""
         if self._strikes.faults is not self.settings.faults:
-            self._strikes = Strikes(self.settings.faults, self.dice)
-        return self._strikes.strike(fault, kind, *about)
+            self._strikes = FaultInjector(self.settings.faults, self.dice)
+        return self._strikes.fires(fault, kind, *about)
 
-    async def suffer(self, kind: Kind) -> Answer | None:
+    async def before_handling(self, kind: Kind) -> Answer | None:
         """What can go wrong before the vendor sees a request: a gateway's answer, or None to go on.
 
         Raises:
             Hangup: The connection is to be dropped.
         """
-        if self.strike("slow", kind):
+        if self.fires("slow", kind):
             await asyncio.sleep(self.settings.faults.slow_seconds)
-        if self.strike("drop_before", kind):
-            raise Hangup
-        return gateway_page(self.pick("gateway", 502, 504)) if self.strike("gateway_error", kind) else None
+        if self.fires("drop_before", kind):
+            raise DropConnection
+        return gateway_page(self.pick("gateway", 502, 504)) if self.fires("gateway_error", kind) else None
 
     def pick(self, about: str, *choices: Any) -> Any:  # noqa: ANN401 - one of the choices, whatever they are
         """One of these, as the dice have it for this request."""
@@ -117,7 +117,7 @@ class Vendor:
         run = self._studio.take(typical_seconds(model, video_seconds(body)), now, *about)
         failure = self._failure(about)
         price = price_of(model, body)
-        is_hidden = self.strike("not_found_after_submit", "submit", *about)
+        is_hidden = self.fires("not_found_after_submit", "submit", *about)
         hidden_seconds = self.real_seconds(self.settings.faults.not_found_seconds)
         return Purchase(
             generation_id=make_id(self.dice.bits("id", *about), model, self.settings.id_style),
@@ -143,7 +143,7 @@ class Vendor:
         return canonical, self._same_bodies[canonical]
 
     def _failure(self, about: tuple[str, int]) -> object:
-        if not self.strike("error_outcome", "submit", *about):
+        if not self.fires("error_outcome", "submit", *about):
             return None
         chosen = ERROR_SHAPES[self.dice.bits("shape", *about)[0] % len(ERROR_SHAPES)]
         return error_object(self.settings.faults.error_shape or chosen)

@@ -32,7 +32,7 @@ from kling_async.api.account.billing import (
 )
 from kling_async.api.account.logs import logbook_request, read_logbook
 from kling_async.api.account.metrics import metrics_request, read_metrics
-from kling_async.api.account.models import read_listing
+from kling_async.api.account.models import read_models
 from kling_async.api.account.usage import read_usage, span, usage_request
 from kling_async.api.parsing import dollars, shown
 
@@ -48,7 +48,7 @@ READERS: list[Callable[[HttpResponse], object]] = [
     read_usage,
     read_logbook,
     read_metrics,
-    read_listing,
+    read_models,
 ]
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,17 +13,17 @@ from kling_async import (
     Estimate,
     HttpResponse,
     ImageToVideo,
-    Listing,
     LiveModel,
+    ModelList,
     Pricing,
-    Rate,
     Request,
     TextToVideo,
+    UnitPrice,
     from_dict,
     models,
 )
 from kling_async.api.account.estimates import estimate
-from kling_async.api.account.models import changes, listing_request, read_listing, read_pricing
+from kling_async.api.account.models import changes, models_request, read_models, read_pricing
 from kling_async.api.catalogue.spec import Field, Integer
 from kling_async.sandbox.models import price_list_entry, price_of
 
@@ -39,8 +39,8 @@ BY_RESOLUTION = {
 }
 
 
-def listed(*entries: dict[str, Any]) -> Listing:
-    return read_listing(HttpResponse(200, {}, json.dumps({"object": "list", "data": entries}).encode()))
+def listed(*entries: dict[str, Any]) -> ModelList:
+    return read_models(HttpResponse(200, {}, json.dumps({"object": "list", "data": entries}).encode()))
 
 
 def entry(name: str, pricing: object = None, **more: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def cost_of(request: Request, pricing: object) -> Estimate:
 def test_a_fixed_price_is_read_as_it_is_published() -> None:
     block = fixed({"name": "token", "measure": "output", "price": 3.25, "per": 1_000_000})
     pricing = read_pricing(block)
-    rate = Rate(Decimal("3.25"), Decimal(1_000_000), "token", "output")
+    rate = UnitPrice(Decimal("3.25"), Decimal(1_000_000), "token", "output")
     assert pricing == Pricing("fixed", (rate,), currency="USD")
     assert rate.each == Decimal("0.00000325")
 
@@ -76,7 +76,7 @@ def test_variants_are_read_as_they_are_published() -> None:
     pricing = read_pricing(BY_RESOLUTION)
     assert pricing is not None
     assert (pricing.kind, pricing.dimensions, pricing.is_whole) == ("variants", ("resolution",), True)
-    assert pricing.rates[1] == Rate(Decimal("0.65"), Decimal(1), "second", when={"resolution": "1080p"})
+    assert pricing.rates[1] == UnitPrice(Decimal("0.65"), Decimal(1), "second", when={"resolution": "1080p"})
 
 
 @pytest.mark.parametrize("block", [None, [], {}, {"kind": 5}])
@@ -275,7 +275,7 @@ def test_an_id_counts_before_an_alias_of_the_same_name() -> None:
 
 
 def test_the_list_is_asked_for_by_sections_and_names_and_by_the_etag() -> None:
-    request = listing_request(["pricing", "modalities"], ["a/b"], etag='W/"1"')
+    request = models_request(["pricing", "modalities"], ["a/b"], etag='W/"1"')
     assert urlsplit(request.target).path == "/v1/models"
     assert parse_qsl(urlsplit(request.target).query) == [
         ("include", "pricing"),
@@ -283,7 +283,7 @@ def test_the_list_is_asked_for_by_sections_and_names_and_by_the_etag() -> None:
         ("id", "a/b"),
     ]
     assert request.headers == {"If-None-Match": 'W/"1"'}
-    assert (listing_request().target, listing_request().headers) == ("/v1/models", {})
+    assert (models_request().target, models_request().headers) == ("/v1/models", {})
 
 
 # What is different at the vendor

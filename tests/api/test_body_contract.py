@@ -123,7 +123,7 @@ def _with_more(value: Any) -> Any:
 @every_model
 def test_without_jsonschema_the_sandbox_judges_alike(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(content: dict[str, Any]) -> set[tuple[str | int, ...]]:
-        return {issue.path for issue in judge.judge({"model": model.id, **content})}
+        return {issue.path for issue in judge.validate({"model": model.id, **content})}
 
     cases = [content for _, content in violations(model)] + maximal(model) + [_with_more(maximal(model)[0])]
     by_schema = [wrong(content) for content in cases]

@@ -30,7 +30,7 @@ from kling_async.api.protocol import (
     submit_failure,
     submit_request,
 )
-from kling_async.api.results import Generation, Status, Usage, Video
+from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
     APIError,
     AuthenticationError,
@@ -393,27 +393,27 @@ def test_a_submit_without_an_answer_is_uncertain_unless_it_never_left(error: Any
 @pytest.mark.parametrize(
     ("word", "status"),
     [
-        ("queued", Status.QUEUED),
-        ("waiting", Status.QUEUED),
-        ("generating", Status.GENERATING),
-        ("active", Status.GENERATING),
-        ("processing", Status.GENERATING),
-        ("in_progress", Status.GENERATING),
-        ("completed", Status.COMPLETED),
-        ("complete", Status.COMPLETED),
-        ("succeeded", Status.COMPLETED),
-        ("error", Status.FAILED),
-        ("failed", Status.FAILED),
-        ("canceled", Status.FAILED),
-        (" Completed ", Status.COMPLETED),
-        ("dreaming", Status.UNKNOWN),
-        ("", Status.UNKNOWN),
+        ("queued", GenerationStatus.QUEUED),
+        ("waiting", GenerationStatus.QUEUED),
+        ("generating", GenerationStatus.GENERATING),
+        ("active", GenerationStatus.GENERATING),
+        ("processing", GenerationStatus.GENERATING),
+        ("in_progress", GenerationStatus.GENERATING),
+        ("completed", GenerationStatus.COMPLETED),
+        ("complete", GenerationStatus.COMPLETED),
+        ("succeeded", GenerationStatus.COMPLETED),
+        ("error", GenerationStatus.FAILED),
+        ("failed", GenerationStatus.FAILED),
+        ("canceled", GenerationStatus.FAILED),
+        (" Completed ", GenerationStatus.COMPLETED),
+        ("dreaming", GenerationStatus.UNKNOWN),
+        ("", GenerationStatus.UNKNOWN),
     ],
 )
-def test_a_status_is_normalised_and_kept_as_it_came(word: str, status: Status) -> None:
+def test_a_status_is_normalised_and_kept_as_it_came(word: str, status: GenerationStatus) -> None:
     read = generation(word)
     assert (read.id, read.status, read.raw_status) == (ID, status, word)
-    assert read.status.is_running is (status not in (Status.COMPLETED, Status.FAILED))
+    assert read.status.is_running is (status not in (GenerationStatus.COMPLETED, GenerationStatus.FAILED))
 
 
 def test_a_finished_video_is_read_field_by_field() -> None:
@@ -435,7 +435,7 @@ def test_a_video_may_have_a_url_alone() -> None:
 @pytest.mark.parametrize("video", [None, {}, {"url": None}, {"url": ""}, {"url": 5}, "https://a/b", []])
 def test_a_completion_without_a_url_has_no_video(video: object) -> None:
     read = generation("completed", video=video)
-    assert (read.status, read.video) == (Status.COMPLETED, None)
+    assert (read.status, read.video) == (GenerationStatus.COMPLETED, None)
 
 
 @pytest.mark.parametrize("size", [-1, "5", 5.5, True, None])

@@ -19,12 +19,12 @@ from benchmarks.policy.report import Report, Row, Target
 from benchmarks.policy.single import best_curve, frontier, in_turn, play, requests_at, value_at
 from benchmarks.policy.truth import Flat, Truth, even, quantile, trace
 from benchmarks.policy.world import World
-from kling_async.api.results import Status
-from kling_async.pacing.schedules import FixedCadence
+from kling_async.api.results import GenerationStatus
+from kling_async.pacing.schedules import FixedSchedule
 
 FIVE = Truth(330.0)
 WORLD = World({5: FIVE})
-TEN_SECONDS = Policy("", "", lambda _: FixedCadence(interval=10.0))
+TEN_SECONDS = Policy("", "", lambda _: FixedSchedule(interval=10.0))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_what_a_plan_comes_to_is_what_drawn_generations_come_to(survival: Surviv
 def test_the_optimum_costs_no_more_than_any_fixed_interval(survival: Survival) -> None:
     best = survival.outcome([optimum(FIVE, 2.0, step=2.0)])
     for interval in (5.0, 10.0, 20.0, 30.0, 50.0):
-        policy = Policy("", "", lambda _, x=interval: FixedCadence(interval=x))
+        policy = Policy("", "", lambda _, x=interval: FixedSchedule(interval=x))
         fixed = play(policy, WORLD.learner(), 5, survival)
         assert 2.0 * best.requests + best.delay < 2.0 * fixed.requests + fixed.delay
 
@@ -148,7 +148,7 @@ def test_a_batch_notices_everything_and_keeps_to_its_rate() -> None:
 
 
 def test_what_is_not_noticed_by_the_end_is_late_by_what_is_left() -> None:
-    never = Policy("", "", lambda _: FixedCadence(interval=1e6))
+    never = Policy("", "", lambda _: FixedSchedule(interval=1e6))
     generations = [Generation(0.0, 5, 100.0), Generation(0.0, 5, 900.0), Generation(0.0, 5, 100.0, counts=False)]
     found = run(never, WORLD.learner(), generations, 10.0, seed=1, until=500.0)
     assert found.requests == 0.0
@@ -158,9 +158,9 @@ def test_what_is_not_noticed_by_the_end_is_late_by_what_is_left() -> None:
 def test_a_vendor_takes_up_as_many_as_it_has_slots_and_says_who_waits() -> None:
     vendor = Vendor(slots=2)
     assert [vendor.accept(0.0, 10.0) for _ in range(3)] == [(0.0, 10.0), (0.0, 10.0), (10.0, 20.0)]
-    assert vendor.status(10.0, 9.0) is Status.QUEUED
-    assert vendor.status(10.0, 10.0) is Status.GENERATING
-    assert Vendor(slots=2, tells=False).status(10.0, 9.0) is Status.GENERATING
+    assert vendor.status(10.0, 9.0) is GenerationStatus.QUEUED
+    assert vendor.status(10.0, 10.0) is GenerationStatus.GENERATING
+    assert Vendor(slots=2, tells=False).status(10.0, 9.0) is GenerationStatus.GENERATING
     assert [Vendor().accept(5.0, 10.0) for _ in range(2)] == [(5.0, 15.0)] * 2
 
 
@@ -169,7 +169,7 @@ def test_a_whole_session_comes_to_what_the_quick_one_comes_to() -> None:
     Random(1).shuffle(durations)
     [policy] = ours([0.15])
     quick = run(policy, WORLD.learner(), [Generation(0.0, 5, each) for each in durations], 2.0, seed=1)
-    whole = run_session(WORLD.learner().experience, durations, 2.0, "balanced", seed=1)
+    whole = run_session(WORLD.learner().models, durations, 2.0, "balanced", seed=1)
     assert whole.requests == pytest.approx(quick.requests, rel=0.1)
     assert whole.delay == pytest.approx(quick.delay, rel=0.15)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define
 
 from kling_async import Job, Stats, TextToVideo
-from kling_async.cli.progress.tracker import Row, View
+from kling_async.cli.progress.tracker import Row, Snapshot
 
 if TYPE_CHECKING:
     from kling_async import KlingError, Request
@@ -61,7 +61,7 @@ def row(**facts: Any) -> Row:
     return Row(**(usual | facts))
 
 
-def view(**facts: Any) -> View:
+def view(**facts: Any) -> Snapshot:
     """A view with these facts."""
     usual = {
         "total": 24,
@@ -78,4 +78,4 @@ def view(**facts: Any) -> View:
         "rows": (),
         "more": 0,
     }
-    return View(**(usual | facts))
+    return Snapshot(**(usual | facts))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import Listing, LiveModel, Pricing, Rate, Record, State, TextToVideo, models, read_journal
+from kling_async import JobState, LiveModel, ModelList, Pricing, Record, TextToVideo, UnitPrice, models, read_journal
 from kling_async.cli.commands.models import _price
 from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults
@@ -94,7 +94,7 @@ def test_a_video_that_cannot_be_had_now_is_paid_for_all_the_same(
     assert "DownloadError: " in done.err
     assert f"accepted as {bought(vendor)}" in done.err
     assert f"kling-async resume {journal.relative_to(tmp_path)} -o videos --speed 2000" in done.err.replace("'", "")
-    assert read_journal(journal).counts() == {State.COMPLETED: 1}
+    assert read_journal(journal).counts() == {JobState.COMPLETED: 1}
 
 
 def test_a_refused_submit_fails(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
@@ -251,16 +251,16 @@ def test_a_status_of_nothing_fails_in_a_line(kling: Kling) -> None:
 def test_records_of_other_programs_have_names_too() -> None:
     from kling_async.cli.batch.run import name_of  # noqa: PLC0415 - beside its only use
 
-    assert name_of(Record("row:1", State.QUEUED, TextToVideo("a fox"))) == "a-fox-row-1.mp4"
-    assert name_of(Record("row:1", State.QUEUED, tag={"output": "x"})) == "x.mp4"
+    assert name_of(Record("row:1", JobState.QUEUED, TextToVideo("a fox"))) == "a-fox-row-1.mp4"
+    assert name_of(Record("row:1", JobState.QUEUED, tag={"output": "x"})) == "x.mp4"
 
 
 def test_prices_that_the_vendor_does_not_tell_are_not_made_up() -> None:
-    rates = (Rate(Decimal("0.5"), Decimal(1), "second"), Rate(Decimal(3), Decimal(1), "video"))
-    listing = Listing(
+    rates = (UnitPrice(Decimal("0.5"), Decimal(1), "second"), UnitPrice(Decimal(3), Decimal(1), "video"))
+    listing = ModelList(
         (
             LiveModel("whole", pricing=Pricing("fixed", rates[:1])),
-            LiveModel("mixed", pricing=Pricing("variants", (*rates, Rate(Decimal(1), Decimal(1), "second")))),
+            LiveModel("mixed", pricing=Pricing("variants", (*rates, UnitPrice(Decimal(1), Decimal(1), "second")))),
             LiveModel("none", pricing=Pricing("variable")),
             LiveModel("unread"),
         )

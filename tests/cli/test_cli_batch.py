@@ -15,7 +15,7 @@ from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
 from kling_async.cli.mp4 import flaw
-from kling_async.files.partial import Part
+from kling_async.files.partial import PartialFile
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -439,12 +439,12 @@ def test_names_of_the_longest_letters_are_bought_and_fetched(kling: Kling, tmp_p
 def test_without_room_for_files_it_stops_buying_and_says_how_to_go_on(
     kling: Kling, vendor: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = Part.append
+    usual = PartialFile.append
 
-    def full(_part: Part, _piece: bytes) -> None:
+    def full(_part: PartialFile, _piece: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Part, "append", full)
+    monkeypatch.setattr(PartialFile, "append", full)
     batch = write(tmp_path, text="prompt\n" + "".join(f"number {n}\n" for n in range(12)))
     done = kling("batch", batch, *QUICK, "--max-in-flight", 2)
     bought = len(vendor.ledger.purchases)
@@ -452,6 +452,6 @@ def test_without_room_for_files_it_stops_buying_and_says_how_to_go_on(
     assert "stopped early: StorageError: nothing is bought while files cannot be written" in done.err
     assert "No space left on device" in done.err
     assert "go on with: kling-async resume" in done.err
-    monkeypatch.setattr(Part, "append", usual)
+    monkeypatch.setattr(PartialFile, "append", usual)
     assert kling("batch", batch, *QUICK).code == 0
     assert (len(files(tmp_path / "videos")), len(vendor.ledger.purchases)) == (12, 12)

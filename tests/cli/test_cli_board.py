@@ -23,19 +23,19 @@ from kling_async import (
     Usage,
     Video,
 )
-from kling_async.cli.progress.tracker import Board
+from kling_async.cli.progress.tracker import ProgressTracker
 
 FILM = Video("https://cdn.example/film.mp4")
 
 
-def fed(*events: Event, total: int = 24, downloads: bool = True) -> Board:
-    board = Board(total, started=100.0, downloads=downloads)
+def fed(*events: Event, total: int = 24, downloads: bool = True) -> ProgressTracker:
+    board = ProgressTracker(total, started=100.0, downloads=downloads)
     for event in events:
         board.take(event)
     return board
 
 
-def names(board: Board, **numbers: int) -> list[str]:
+def names(board: ProgressTracker, **numbers: int) -> list[str]:
     return [row.name for row in board.view(stats(**numbers), 200.0, rows=100).rows]
 
 

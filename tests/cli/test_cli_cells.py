@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.batch.table import Cells, Flaw, read_cells
+from kling_async.cli.batch.table import InputError, InputRow, read_cells
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
 
 def rows(text: str | bytes) -> list[tuple[int, dict[str, object]]]:
     read = list(read_cells(text.encode() if isinstance(text, str) else text))
-    assert all(isinstance(one, Cells) for one in read), read
-    return [(one.line, dict(one.values)) for one in read if isinstance(one, Cells)]
+    assert all(isinstance(one, InputRow) for one in read), read
+    return [(one.line, dict(one.values)) for one in read if isinstance(one, InputRow)]
 
 
 def flaws(text: str | bytes) -> list[str]:
     read = read_cells(text.encode() if isinstance(text, str) else text)
-    return [str(one) for one in read if isinstance(one, Flaw)]
+    return [str(one) for one in read if isinstance(one, InputError)]
 
 
 def test_json_lines_are_objects_and_blank_ones_are_passed_over() -> None:
@@ -78,7 +78,7 @@ def test_every_line_that_is_wrong_is_told() -> None:
 
 
 def test_a_flaw_of_a_cell_has_its_column() -> None:
-    (cells,) = (one for one in read_cells(b"prompt,elements\na,b") if isinstance(one, Cells))
+    (cells,) = (one for one in read_cells(b"prompt,elements\na,b") if isinstance(one, InputRow))
     assert str(cells.flaw("elements.0.name", "why")) == "line 2, column 2: why"
     assert str(cells.flaw("other", "why")) == "line 2: why"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from command import COMMAND, PATIENCE, environment, interrupt, run, start
 
-from kling_async import State, read_journal
+from kling_async import JobState, read_journal
 from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults
 
@@ -85,7 +85,7 @@ def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
     assert "Traceback" not in err
     states = Counter(record.state for record in read_journal(tmp_path / "batch.db").records())
     assert states.total() == JOBS
-    assert set(states) <= {State.QUEUED, State.PENDING, State.COMPLETED}
+    assert set(states) <= {JobState.QUEUED, JobState.PENDING, JobState.COMPLETED}
     done = run(*resumption(err), **place)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{JOBS} of {JOBS} videos in {tmp_path / 'out'}")

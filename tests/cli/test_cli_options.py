@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
-from kling_async.cli.batch.rows import Source, Wishes
+from kling_async.cli.batch.rows import Source, VideoOptions
 from kling_async.cli.connect import has_key, read_key, scaled
 from kling_async.cli.options import Connection, Running
 from kling_async.cli.text import command, reason
@@ -137,21 +137,23 @@ def test_whether_there_is_a_key_is_known_beforehand(monkeypatch: pytest.MonkeyPa
 def test_wishes_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"x")
-    wishes = Wishes(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
+    wishes = VideoOptions(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
     assert wishes.cells() == {
         "image_url": (tmp_path / "a.jpg").as_uri(),
         "duration": 5,
         "generate_audio": "true",
         "shot_type": " x=y",
     }
-    assert Wishes(image=("https://a.example/", "https://b.example/")).cells() == {
+    assert VideoOptions(image=("https://a.example/", "https://b.example/")).cells() == {
         "image_list": ["https://a.example/", "https://b.example/"]
     }
-    assert Wishes().cells() == {}
+    assert VideoOptions().cells() == {}
 
 
-@pytest.mark.parametrize("wishes", [Wishes(set=("x",)), Wishes(set=("=x",)), Wishes(image=("none.jpg",))])
-def test_a_wish_that_cannot_be_meant_is_refused(wishes: Wishes) -> None:
+@pytest.mark.parametrize(
+    "wishes", [VideoOptions(set=("x",)), VideoOptions(set=("=x",)), VideoOptions(image=("none.jpg",))]
+)
+def test_a_wish_that_cannot_be_meant_is_refused(wishes: VideoOptions) -> None:
     with pytest.raises(ConfigurationError):
         wishes.cells()
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kling_async import TextToVideo
 from kling_async.cli.progress.progress import progress
-from kling_async.cli.progress.tracker import Board
+from kling_async.cli.progress.tracker import ProgressTracker
 from kling_async.cli.terminal import LogLines, Terminal
 from kling_async.sandbox import Sandbox
 
@@ -111,7 +111,7 @@ async def test_what_goes_wrong_in_the_display_comes_out_at_the_end(monkeypatch: 
 
     ended = False
     async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
-        monkeypatch.setattr(Board, "view", broken)
+        monkeypatch.setattr(ProgressTracker, "view", broken)
         with pytest.raises(ZeroDivisionError):
             async with progress(kling, terminal(io.StringIO(), live=False), 1):
                 await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from command import PATIENCE, QUICK, environment, start
 
-from kling_async import State, read_journal
+from kling_async import JobState, read_journal
 
 if sys.platform == "win32":
     pytest.skip("Windows has no pseudo-terminals in the standard library", allow_module_level=True)
@@ -135,5 +135,5 @@ def test_a_terminal_that_is_closed_loses_nothing(kling_sandbox: Sandbox, tmp_pat
         os.close(near)
         process.wait(PATIENCE)
     assert process.returncode == 129
-    assert read_journal(tmp_path / "b.db").counts() == {State.PENDING: 8}
+    assert read_journal(tmp_path / "b.db").counts() == {JobState.PENDING: 8}
     assert len(kling_sandbox.ledger.purchases) == 8

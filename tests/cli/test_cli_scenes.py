@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.demo.prompts import SCENES, scenes
+from kling_async.cli.demo.prompts import SCENES, prompts
 
 
 def test_there_are_24_scenes_with_prompts_of_their_own() -> None:
@@ -26,6 +26,6 @@ def test_each_is_a_valid_request() -> None:
 
 
 def test_any_number_of_them_has_names_that_sort_in_order() -> None:
-    names = [name for name, _ in scenes(120)]
+    names = [name for name, _ in prompts(120)]
     assert names[:2] == ["001-raccoon", "002-parkour-fox"]
     assert names == sorted(set(names))

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 import kling_async.cli.commands.status
-from kling_async import GenerationFailed, Record, State, TextToVideo, Usage, Video
+from kling_async import GenerationFailed, JobState, Record, TextToVideo, Usage, Video
 from kling_async.cli.commands.status import status
-from kling_async.cli.journal_summary import Standing, file_of, lines
+from kling_async.cli.journal_summary import JournalSummary, file_of, lines
 from kling_async.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 FOX = TextToVideo("a fox")
 VIDEO = Video("https://a.example/b.mp4", usage=Usage(usd_spent=1.4))
 RECORDS = [
-    Record("a", State.QUEUED, FOX, queued_at=10.0),
-    Record("b", State.PENDING, FOX, tag="young", generation_id="g1", queued_at=1.0, accepted_at=90.0),
-    Record("c", State.PENDING, FOX, tag="old", generation_id="g2", queued_at=20.0, submitted_at=40.0),
-    Record("d", State.COMPLETED, FOX, video=VIDEO, file="d.mp4"),
-    Record("e", State.COMPLETED, FOX, video=VIDEO),
-    Record("f", State.FAILED, FOX, tag={"output": "f.mp4"}, error=GenerationFailed("no\nface")),
-    Record("g", State.REJECTED, FOX),
+    Record("a", JobState.QUEUED, FOX, queued_at=10.0),
+    Record("b", JobState.PENDING, FOX, tag="young", generation_id="g1", queued_at=1.0, accepted_at=90.0),
+    Record("c", JobState.PENDING, FOX, tag="old", generation_id="g2", queued_at=20.0, submitted_at=40.0),
+    Record("d", JobState.COMPLETED, FOX, video=VIDEO, file="d.mp4"),
+    Record("e", JobState.COMPLETED, FOX, video=VIDEO),
+    Record("f", JobState.FAILED, FOX, tag={"output": "f.mp4"}, error=GenerationFailed("no\nface")),
+    Record("g", JobState.REJECTED, FOX),
 ]
 
 
 def test_a_standing_says_how_many_what_waits_and_what_failed() -> None:
-    assert list(lines(Standing.of(RECORDS), 100.0)) == [
+    assert list(lines(JournalSummary.of(RECORDS), 100.0)) == [
         "7 jobs, 3 open",
         "  queued            1",
         "  pending           2",
@@ -45,7 +45,7 @@ def test_a_standing_says_how_many_what_waits_and_what_failed() -> None:
 
 
 def test_a_standing_is_also_data() -> None:
-    facts = Standing.of(RECORDS).facts(100.0)
+    facts = JournalSummary.of(RECORDS).facts(100.0)
     assert {name: facts[name] for name in ("jobs", "open", "pending", "uncertain", "downloaded", "usd")} == {
         "jobs": 7,
         "open": 3,
@@ -62,19 +62,19 @@ def test_a_standing_is_also_data() -> None:
 
 
 def test_an_empty_journal_stands_somewhere_too() -> None:
-    empty = Standing.of([])
+    empty = JournalSummary.of([])
     assert list(lines(empty, 0.0)) == ["0 jobs, 0 open"]
     assert empty.facts(0.0)["oldest_pending"] is None
 
 
 def test_failures_beyond_what_anybody_reads_are_counted() -> None:
-    said = list(lines(Standing.of([Record(str(n), State.FAILED) for n in range(25)]), 0.0))
+    said = list(lines(JournalSummary.of([Record(str(n), JobState.FAILED) for n in range(25)]), 0.0))
     assert said[-1] == "and 5 more that failed; --json tells all"
     assert len(said) == 2 + 20 + 1
 
 
 def test_what_a_video_without_a_price_cost_is_not_said() -> None:
-    (_, completed) = lines(Standing.of([Record("a", State.COMPLETED, video=Video("https://a.example/"))]), 0.0)
+    (_, completed) = lines(JournalSummary.of([Record("a", JobState.COMPLETED, video=Video("https://a.example/"))]), 0.0)
     assert completed.endswith("(0 downloaded)")
 
 
@@ -85,7 +85,7 @@ class Journal:
 
     def records(self) -> Iterator[Record]:
         Journal.looks += 1
-        yield Record("a", State.PENDING if Journal.looks == 1 else State.COMPLETED, queued_at=1.0)
+        yield Record("a", JobState.PENDING if Journal.looks == 1 else JobState.COMPLETED, queued_at=1.0)
 
     looks = 0
 
@@ -112,18 +112,18 @@ def test_a_file_is_found_where_it_was_or_by_its_name(tmp_path: Path, kept: str, 
     path = tmp_path / kept
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"1234")
-    record = Record("a", State.COMPLETED, file="out/a.mp4", file_size=4)
+    record = Record("a", JobState.COMPLETED, file="out/a.mp4", file_size=4)
     assert file_of(record, tmp_path) == (path if found else None)
 
 
 def test_a_file_of_another_size_is_not_the_video(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"123")
     path = str(tmp_path / "a.mp4")
-    assert file_of(Record("a", State.COMPLETED, file=path, file_size=4)) is None
-    assert file_of(Record("a", State.COMPLETED, file=path)) == tmp_path / "a.mp4"
-    assert file_of(Record("a", State.COMPLETED, file="\0")) is None
-    assert file_of(Record("a", State.COMPLETED)) is None
+    assert file_of(Record("a", JobState.COMPLETED, file=path, file_size=4)) is None
+    assert file_of(Record("a", JobState.COMPLETED, file=path)) == tmp_path / "a.mp4"
+    assert file_of(Record("a", JobState.COMPLETED, file="\0")) is None
+    assert file_of(Record("a", JobState.COMPLETED)) is None
 
 
 def test_counts_go_by_state() -> None:
-    assert Standing.of(RECORDS).counts == Counter(record.state for record in RECORDS)
+    assert JournalSummary.of(RECORDS).counts == Counter(record.state for record in RECORDS)

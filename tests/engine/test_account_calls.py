@@ -18,12 +18,12 @@ from kling_async import (
     Balance,
     HttpResponse,
     InvalidRequest,
+    JobState,
     Limits,
     MalformedResponse,
     RequestTimeout,
     ServerError,
     SessionClosed,
-    State,
     TextToVideo,
     models,
 )
@@ -242,10 +242,10 @@ async def test_metrics_are_asked_for_by_name() -> None:
 async def test_the_list_of_models_is_asked_for_by_its_etag_once_it_is_known() -> None:
     asked = vendor(v1__models=[price_list(priced()), HttpResponse(304, {}, b""), price_list(etag='W/"2"')])
     async with session(asked) as kling:
-        first = await kling.catalogue(include="pricing")
-        assert await kling.catalogue(include="pricing") is first
-        assert len(await kling.catalogue(include="pricing")) == 0
-        await kling.catalogue(include="pricing", ids=[MASTER])
+        first = await kling.list_models(include="pricing")
+        assert await kling.list_models(include="pricing") is first
+        assert len(await kling.list_models(include="pricing")) == 0
+        await kling.list_models(include="pricing", ids=[MASTER])
     assert asked.etags == [None, 'W/"1"', 'W/"1"', None]
     assert asked.asked[-1][1] == {"include": "pricing", "id": MASTER}
 
@@ -254,7 +254,7 @@ async def test_the_list_of_models_is_asked_for_by_its_etag_once_it_is_known() ->
 async def test_the_models_are_klings_videos_alone() -> None:
     asked = vendor(v1__models=price_list(priced(), priced("google/veo-2")))
     async with session(asked) as kling:
-        assert [model.id for model in await kling.models()] == [MASTER]
+        assert [model.id for model in await kling.list_kling_models()] == [MASTER]
 
 
 @virtual
@@ -262,7 +262,7 @@ async def test_refreshing_reports_what_is_different() -> None:
     known = [model.id for model in models()]
     asked = vendor(v1__models=price_list(*(priced(name) for name in known[1:]), priced("klingai/v9-video")))
     async with session(asked) as kling:
-        found = await kling.refresh_models()
+        found = await kling.catalogue_changes()
     assert ([model.id for model in found.new], found.gone) == (["klingai/v9-video"], (known[0],))
 
 
@@ -304,7 +304,7 @@ async def test_jobs_are_held_against_the_ledger_by_generation_id() -> None:
         await asyncio.gather(*(job.settled() for job in jobs))
         costs = await kling.reconcile_costs([*jobs, queued])
     first, second = costs.rows
-    assert (first.key, first.generation_id, first.state) == ("a", "g1", State.COMPLETED)
+    assert (first.key, first.generation_id, first.state) == ("a", "g1", JobState.COMPLETED)
     assert (first.model, first.estimated_usd, first.charged_usd) == (MASTER, Decimal("1.4"), Decimal("2.9"))
     assert len(first.charges) == 2
     assert (second.charged_usd, second.reported_usd) == (None, None)
@@ -334,8 +334,8 @@ async def test_what_a_journal_knows_is_held_against_the_ledger_too() -> None:
             [record async for record in kling.history()], start=datetime(2026, 1, 1, tzinfo=UTC)
         )
     assert [(row.key, row.state, row.reported_usd, row.charged_usd) for row in costs.rows] == [
-        ("a", State.FAILED, None, None),
-        ("b", State.COMPLETED, Decimal("1.4"), Decimal("1.4")),
+        ("a", JobState.FAILED, None, None),
+        ("b", JobState.COMPLETED, Decimal("1.4"), Decimal("1.4")),
     ]
     assert (costs.uncharged, costs.charged_usd) == ((), Decimal("1.4"))
     assert next(query["from"] for path, query in asked.asked if "transactions" in path) == "2026-01-01T00:00:00.000Z"

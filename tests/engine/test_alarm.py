@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from virtual import virtual
 
-from kling_async.engine.tasks import Alarm, sleep_until
+from kling_async.engine.tasks import Wakeup, sleep_until
 
 
-@pytest.mark.parametrize("sleep", [sleep_until, lambda at: Alarm(asyncio.get_running_loop()).sleep_until(at)])
+@pytest.mark.parametrize("sleep", [sleep_until, lambda at: Wakeup(asyncio.get_running_loop()).sleep_until(at)])
 @virtual
 async def test_a_sleeper_cancelled_in_the_turn_in_which_it_would_wake_is_just_cancelled(sleep: Any) -> None:
     loop = asyncio.get_running_loop()

@@ -16,10 +16,10 @@ from kling_async import (
     ConfigurationError,
     GenerationFailed,
     InvalidRequest,
+    JobState,
     Limits,
     Polling,
     SessionClosed,
-    State,
 )
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def test_an_invalid_request_comes_out_settled_with_its_error_and_harms_no_
     refused = [job for job in jobs if job.exception() is not None]
     assert len(jobs) == 3
     assert [(job.request, job.state, type(job.exception())) for job in refused] == [
-        (wrong, State.REJECTED, InvalidRequest),
+        (wrong, JobState.REJECTED, InvalidRequest),
     ]
     assert vendor.submits == 2
 

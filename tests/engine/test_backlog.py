@@ -10,38 +10,38 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kling_async.api.requests import TextToVideo
-from kling_async.api.results import Status
-from kling_async.engine.job import Watch
-from kling_async.engine.queue import Backlog
-from kling_async.journal.base import Record, State
-from kling_async.pacing.admission import Allowance
+from kling_async.api.results import GenerationStatus
+from kling_async.engine.job import ActiveJob
+from kling_async.engine.queue import JobQueue
+from kling_async.journal.base import JobState, Record
+from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.polling import Polling
-from kling_async.pacing.queues import Rota
+from kling_async.pacing.queues import PollQueue
 from kling_async.pacing.rate_limiter import Limits
-from kling_async.pacing.tracking import Learner
+from kling_async.pacing.tracking import DurationLearner
 
 MODEL = "made-up/model"
 POLLING = Polling.fixed(10)
-LEARNER = Learner(POLLING.experience())
+LEARNER = DurationLearner(POLLING.experience())
 
 
-def backlog() -> Backlog:
+def backlog() -> JobQueue:
     price = POLLING.price()
-    return Backlog(Rota(POLLING.asking(price), price), Allowance(Limits(), Random(1)))
+    return JobQueue(PollQueue(POLLING.asking(price), price), AdmissionControl(Limits(), Random(1)))
 
 
-def watch(state: State = State.PENDING, *, deadline: float = math.inf) -> Watch:
+def watch(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> ActiveJob:
     record = Record(
         key=f"k{id(object())}", state=state, request=TextToVideo("x"), digest=b"", endpoint="", queued_at=0.0
     )
-    made = Watch(record, deadline=deadline)
-    if state is State.PENDING:
-        made.course = LEARNER.begin(MODEL, 5, 0.0, deadline)
+    made = ActiveJob(record, deadline=deadline)
+    if state is JobState.PENDING:
+        made.tracker = LEARNER.track(MODEL, 5, 0.0, deadline)
     return made
 
 
 def test_submits_come_out_in_the_order_they_are_due() -> None:
-    waiting, late, early = backlog(), watch(State.QUEUED), watch(State.QUEUED)
+    waiting, late, early = backlog(), watch(JobState.QUEUED), watch(JobState.QUEUED)
     waiting.put_submit(late, 2.0)
     waiting.put_submit(early, 1.0)
     assert waiting.submit_due == 1.0
@@ -49,7 +49,7 @@ def test_submits_come_out_in_the_order_they_are_due() -> None:
 
 
 def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
-    waiting, settled, sent = backlog(), watch(State.QUEUED), watch(State.PENDING)
+    waiting, settled, sent = backlog(), watch(JobState.QUEUED), watch(JobState.PENDING)
     settled.settled = True
     for each in (settled, sent):
         waiting.put_submit(each, 0.0)
@@ -60,7 +60,7 @@ def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> N
     waiting = backlog()
     for _ in range(4):
         assert waiting.submit_goes_first(polls_due=True)
-        waiting.put_submit(watch(State.QUEUED), 0.0)
+        waiting.put_submit(watch(JobState.QUEUED), 0.0)
         waiting.take_submit(0.0)
     assert not waiting.submit_goes_first(polls_due=True)
     assert waiting.submit_goes_first(polls_due=False)
@@ -96,7 +96,7 @@ def test_the_last_poll_waits_for_no_other_retry() -> None:
     waiting.put_retry(hurried, 6.0)
     taken = [waiting.take_poll(5.0) for _ in range(51)]
     assert last in taken
-    waiting.hurry(hurried, 7.0)
+    waiting.poll_at_deadline(hurried, 7.0)
     assert hurried in [waiting.take_poll(7.0) for _ in range(3)]
 
 
@@ -105,8 +105,8 @@ def test_what_is_dropped_is_not_asked_about() -> None:
     waiting.put_poll(one)
     waiting.put_retry(other, 1.0)
     assert waiting.polls == 2
-    waiting.drop(one)
-    waiting.drop(other)
+    waiting.discard(one)
+    waiting.discard(other)
     assert (waiting.polls, waiting.take_poll(100.0), waiting.take_poll(100.0)) == (0, None, None)
 
 
@@ -117,8 +117,8 @@ class Polls(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.backlog = backlog()
-        self.waiting: dict[Watch, float] = {}  # and from when on
-        self.asked: list[Watch] = []
+        self.waiting: dict[ActiveJob, float] = {}  # and from when on
+        self.asked: list[ActiveJob] = []
 
     @rule(after=st.floats(0.0, 30.0))
     def time_passes(self, after: float) -> None:
@@ -127,7 +127,7 @@ class Polls(RuleBasedStateMachine):
     @rule()
     def accept(self) -> None:
         made = watch(deadline=self.now + 200.0)
-        made.course = LEARNER.begin(MODEL, 5, self.now, made.deadline)
+        made.tracker = LEARNER.track(MODEL, 5, self.now, made.deadline)
         self.backlog.put_poll(made)
         self.waiting[made] = self.now + 10.0
 
@@ -142,9 +142,9 @@ class Polls(RuleBasedStateMachine):
     @rule(wait=st.floats(0.0, 300.0), running=st.booleans())
     def answer(self, *, wait: float, running: bool) -> None:
         answered = self.asked.pop()
-        assert answered.course is not None
+        assert answered.tracker is not None
         if running:
-            LEARNER.running(answered.course, self.now, Status.GENERATING, Random(1))
+            LEARNER.running(answered.tracker, self.now, GenerationStatus.GENERATING, Random(1))
             self.backlog.put_poll(answered)
             self.waiting[answered] = max(self.now, min(self.now + 10.0, answered.deadline))
         else:
@@ -156,11 +156,11 @@ class Polls(RuleBasedStateMachine):
     def end_or_hurry(self, data: st.DataObject, *, hurry: bool) -> None:
         one = data.draw(st.sampled_from(list(self.waiting)))
         if hurry and self.now >= one.deadline:
-            self.backlog.hurry(one, self.now)
+            self.backlog.poll_at_deadline(one, self.now)
             self.waiting[one] = min(self.now, self.waiting[one])
         elif not hurry:
             one.settled = True
-            self.backlog.drop(one)
+            self.backlog.discard(one)
             del self.waiting[one]
 
     @invariant()

@@ -18,6 +18,7 @@ from virtual import virtual
 from kling_async import (
     ConfigurationError,
     GenerationFailed,
+    JobState,
     Limits,
     MemoryJournal,
     Record,
@@ -25,13 +26,12 @@ from kling_async import (
     RequestTimeout,
     ServerError,
     SpendLimitReached,
-    State,
     Usage,
     Video,
 )
 from kling_async.api.account.estimates import Estimate
 from kling_async.engine.budget import Budget
-from kling_async.engine.job import Milestone, Watch
+from kling_async.engine.job import ActiveJob, Milestone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -44,21 +44,21 @@ OTHER = "klingai/v2.1-master-image-to-video"
 # By itself
 
 
-def watch(key: str = "a", seconds: int | None = 5, **fields: Any) -> Watch:
+def watch(key: str = "a", seconds: int | None = 5, **fields: Any) -> ActiveJob:
     """A job of this length; without one its price is unknown."""
     body = {} if seconds is None else {"duration": seconds}
     request = Request(model="m", extra=body, validate=False)
-    return Watch(Record(key, fields.pop("state", State.QUEUED), request, **fields), "m", seconds)
+    return ActiveJob(Record(key, fields.pop("state", JobState.QUEUED), request, **fields), "m", seconds)
 
 
-def became(one: Watch, state: State, **fields: Any) -> None:
+def became(one: ActiveJob, state: JobState, **fields: Any) -> None:
     """A submit was begun for it, at least; a job whose life has ended has settled."""
     one.record = evolve(one.record, state=state, **({"attempts": 1} | fields))
     if state.is_terminal:
         settle(one)
 
 
-def settle(one: Watch) -> None:
+def settle(one: ActiveJob) -> None:
     one.settled = True
     one.reach(Milestone.SETTLED)
 
@@ -67,7 +67,9 @@ def video(usd: float | None) -> Video:
     return Video("https://cdn.example/x.mp4", usage=Usage(usd_spent=usd))
 
 
-def budget(limit: float, *, before: Iterable[Watch] = (), still_open: Iterable[Watch] = (), **more: Any) -> Budget:
+def budget(
+    limit: float, *, before: Iterable[ActiveJob] = (), still_open: Iterable[ActiveJob] = (), **more: Any
+) -> Budget:
     """A budget at a dollar a second; ``before`` is what the journal knows, ``still_open`` what is watched of it."""
 
     async def price(request: Request) -> Estimate:
@@ -125,19 +127,19 @@ async def test_nothing_is_free_with_a_limit_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("state", "fields", "spent"),
     [
-        pytest.param(State.COMPLETED, {"video": video(3.5)}, "3.5", id="what it cost"),
-        pytest.param(State.COMPLETED, {"video": video(8.5)}, "8.5", id="what it cost, though it was to cost less"),
-        pytest.param(State.COMPLETED, {"video": video(None)}, "5", id="what it was to cost"),
-        pytest.param(State.FAILED, {}, "0", id="failed"),
-        pytest.param(State.REJECTED, {}, "0", id="refused"),
-        pytest.param(State.ABANDONED, {}, "5", id="abandoned when it may be bought"),
-        pytest.param(State.ABANDONED, {"attempts": 0}, "0", id="abandoned in the queue"),
-        pytest.param(State.QUEUED, {}, "0", id="given up in the queue"),
-        pytest.param(State.PENDING, {}, "5", id="given up at the vendor"),
-        pytest.param(State.UNCERTAIN, {}, "5", id="given up where nobody knows"),
+        pytest.param(JobState.COMPLETED, {"video": video(3.5)}, "3.5", id="what it cost"),
+        pytest.param(JobState.COMPLETED, {"video": video(8.5)}, "8.5", id="what it cost, though it was to cost less"),
+        pytest.param(JobState.COMPLETED, {"video": video(None)}, "5", id="what it was to cost"),
+        pytest.param(JobState.FAILED, {}, "0", id="failed"),
+        pytest.param(JobState.REJECTED, {}, "0", id="refused"),
+        pytest.param(JobState.ABANDONED, {}, "5", id="abandoned when it may be bought"),
+        pytest.param(JobState.ABANDONED, {"attempts": 0}, "0", id="abandoned in the queue"),
+        pytest.param(JobState.QUEUED, {}, "0", id="given up in the queue"),
+        pytest.param(JobState.PENDING, {}, "5", id="given up at the vendor"),
+        pytest.param(JobState.UNCERTAIN, {}, "5", id="given up where nobody knows"),
     ],
 )
-async def test_what_has_settled_counts_for_what_it_cost(state: State, fields: dict[str, Any], spent: str) -> None:
+async def test_what_has_settled_counts_for_what_it_cost(state: JobState, fields: dict[str, Any], spent: str) -> None:
     guard, one = budget(100), watch()
     await reserved_for(guard, one)
     became(one, state, **fields)
@@ -147,8 +149,8 @@ async def test_what_has_settled_counts_for_what_it_cost(state: State, fields: di
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("state", [State.QUEUED, State.SUBMITTING, State.PENDING, State.UNCERTAIN])
-async def test_what_has_not_settled_stays_set_aside(state: State) -> None:
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SUBMITTING, JobState.PENDING, JobState.UNCERTAIN])
+async def test_what_has_not_settled_stays_set_aside(state: JobState) -> None:
     guard, one = budget(100), watch()
     await reserved_for(guard, one)
     became(one, state)
@@ -165,7 +167,7 @@ async def test_the_end_of_an_earlier_watch_over_a_job_releases_nothing() -> None
     assert (guard.spent, guard.reserved) == (0, 5)
 
 
-async def reserved_for(guard: Budget, *watches: Watch) -> None:
+async def reserved_for(guard: Budget, *watches: ActiveJob) -> None:
     for one in watches:
         assert await guard.reserve(one) is None
 
@@ -175,7 +177,7 @@ async def test_what_turned_out_cheaper_makes_room() -> None:
     guard, first = budget(8), watch("a")
     await reserved_for(guard, first)
     assert await guard.reserve(watch("b")) is not None
-    became(first, State.COMPLETED, video=video(2.0))
+    became(first, JobState.COMPLETED, video=video(2.0))
     await asyncio.sleep(0)
     assert await guard.reserve(watch("b")) is None
 
@@ -188,7 +190,7 @@ async def test_an_unknown_price_is_refused_unless_that_is_allowed() -> None:
     assert "nobody knows" in str(refusal)
     lenient, one = budget(100, allow_unpriced=True), watch(seconds=None)
     await reserved_for(lenient, one)
-    became(one, State.COMPLETED, video=video(7.0))
+    became(one, JobState.COMPLETED, video=video(7.0))
     await asyncio.sleep(0)
     assert lenient.spent == 7
 
@@ -196,31 +198,31 @@ async def test_an_unknown_price_is_refused_unless_that_is_allowed() -> None:
 @pytest.mark.asyncio
 async def test_what_earlier_sessions_bought_counts() -> None:
     before = [
-        watch("done", state=State.COMPLETED, attempts=1, video=video(2.5)),
-        watch("unsaid", state=State.COMPLETED, attempts=1, video=video(None)),
-        watch("failed", state=State.FAILED, attempts=1),
-        watch("refused", state=State.REJECTED, attempts=1),
-        watch("queued", state=State.QUEUED, attempts=1),
-        watch("resumed", state=State.COMPLETED, video=video(50.0)),
-        watch("abandoned", state=State.ABANDONED, attempts=1),
-        watch("running", state=State.PENDING, attempts=1),
-        watch("lost", state=State.UNCERTAIN, attempts=1),
+        watch("done", state=JobState.COMPLETED, attempts=1, video=video(2.5)),
+        watch("unsaid", state=JobState.COMPLETED, attempts=1, video=video(None)),
+        watch("failed", state=JobState.FAILED, attempts=1),
+        watch("refused", state=JobState.REJECTED, attempts=1),
+        watch("queued", state=JobState.QUEUED, attempts=1),
+        watch("resumed", state=JobState.COMPLETED, video=video(50.0)),
+        watch("abandoned", state=JobState.ABANDONED, attempts=1),
+        watch("running", state=JobState.PENDING, attempts=1),
+        watch("lost", state=JobState.UNCERTAIN, attempts=1),
     ]
     running_now = before[-2]
     guard = budget(27, before=before, still_open=[running_now])
     assert await guard.reserve(watch("new", 10)) is not None
     assert (guard.spent, guard.reserved) == (Decimal("17.5"), 5)
-    became(running_now, State.FAILED)
+    became(running_now, JobState.FAILED)
     await asyncio.sleep(0)
     assert await guard.reserve(watch("new", 9)) is None
 
 
 @pytest.mark.asyncio
 async def test_what_an_earlier_session_bought_at_an_unknown_price_counts_once_it_has_ended() -> None:
-    one = watch("a", None, state=State.PENDING, attempts=1)
+    one = watch("a", None, state=JobState.PENDING, attempts=1)
     guard = budget(5, before=[one], still_open=[one])
     await reserved_for(guard, watch("b"))
-    became(one, State.COMPLETED, video=video(4.0))
+    became(one, JobState.COMPLETED, video=video(4.0))
     await asyncio.sleep(0)
     assert (guard.spent, guard.reserved) == (4, 5)
 
@@ -229,8 +231,8 @@ async def test_what_an_earlier_session_bought_at_an_unknown_price_counts_once_it
 async def test_what_has_ended_at_a_cost_nobody_knows_is_told_and_does_not_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    before = [watch("a", None, state=State.COMPLETED, attempts=1, video=video(None))]
-    before += [watch("b", state=State.COMPLETED, attempts=1)]
+    before = [watch("a", None, state=JobState.COMPLETED, attempts=1, video=video(None))]
+    before += [watch("b", state=JobState.COMPLETED, attempts=1)]
     before[1].record = evolve(before[1].record, request=None)
     guard = budget(5, before=before)
     assert await guard.reserve(watch("c")) is None
@@ -245,7 +247,7 @@ async def test_the_journal_is_read_once_however_many_come_at_once() -> None:
         nonlocal reads
         reads += 1
         await asyncio.sleep(0)
-        yield watch("old", state=State.COMPLETED, attempts=1, video=video(1.0)).record
+        yield watch("old", state=JobState.COMPLETED, attempts=1, video=video(1.0)).record
 
     guard = budget(100, history=history)
     assert await asyncio.gather(*(guard.reserve(watch(str(n))) for n in range(10))) == [None] * 10
@@ -258,41 +260,41 @@ async def test_what_has_ended_is_not_kept_in_mind() -> None:
     for n in range(500):
         one = watch(str(n))
         await reserved_for(guard, one)
-        became(one, State.COMPLETED, video=video(1.0))
+        became(one, JobState.COMPLETED, video=video(1.0))
         await asyncio.sleep(0)
     assert not guard._held
     assert guard.spent == 500
 
 
-ENDS = st.sampled_from([State.COMPLETED, State.FAILED, State.REJECTED, State.PENDING, State.UNCERTAIN])
+ENDS = st.sampled_from([JobState.COMPLETED, JobState.FAILED, JobState.REJECTED, JobState.PENDING, JobState.UNCERTAIN])
 MOVES = st.lists(st.tuples(st.integers(1, 15), ENDS, st.floats(0, 1), st.booleans()), max_size=40)
 
 
 @given(st.floats(0, 100), MOVES)
 def test_what_is_bought_never_costs_more_than_the_limit(
-    limit: float, moves: list[tuple[int, State, float, bool]]
+    limit: float, moves: list[tuple[int, JobState, float, bool]]
 ) -> None:
     """However generations end, as long as none costs more than it was to."""
     guard = budget(limit)
     asyncio.run(spend(guard, limit, moves))
 
 
-async def spend(guard: Budget, limit: float, moves: list[tuple[int, State, float, bool]]) -> None:
-    bought: list[Watch] = []
+async def spend(guard: Budget, limit: float, moves: list[tuple[int, JobState, float, bool]]) -> None:
+    bought: list[ActiveJob] = []
     for number, (seconds, end, share, ends_now) in enumerate(moves):
         one = watch(str(number), seconds)
         if await guard.reserve(one) is None:
             bought.append(one)
-            became(one, State.PENDING, attempts=1)
+            became(one, JobState.PENDING, attempts=1)
         if ends_now and bought and not bought[-1].record.state.is_terminal:
             last = bought[-1]
-            became(last, end, video=video((last.duration or 0) * share) if end is State.COMPLETED else None)
+            became(last, end, video=video((last.duration or 0) * share) if end is JobState.COMPLETED else None)
             await asyncio.sleep(0)
         assert sum(map(worst, bought)) <= limit + 1e-6
 
 
-def worst(one: Watch) -> float:
-    if one.record.state in (State.FAILED, State.REJECTED):
+def worst(one: ActiveJob) -> float:
+    if one.record.state in (JobState.FAILED, JobState.REJECTED):
         return 0.0
     known = one.record.video.usage.usd_spent if one.record.video is not None else None
     return float(one.duration or 0) if known is None else known
@@ -327,7 +329,7 @@ async def test_submits_stop_before_the_limit_is_passed() -> None:
         jobs = [kling.submit(five()) for _ in range(5)]
         await asyncio.gather(*(job.settled() for job in jobs))
         assert refusals(jobs) == ["NoneType"] * 2 + ["SpendLimitReached"] * 3
-        assert [job.state for job in jobs] == [State.COMPLETED] * 2 + [State.QUEUED] * 3
+        assert [job.state for job in jobs] == [JobState.COMPLETED] * 2 + [JobState.QUEUED] * 3
         assert {(error.key, error.polls) for job in jobs[2:] if (error := job.exception())} == {
             (job.key, 0) for job in jobs[2:]
         }
@@ -341,7 +343,7 @@ class SlowJournal(MemoryJournal):
 
     async def commit(self, record: Record) -> None:
         await asyncio.sleep(1)
-        self.note(record)
+        self.append(record)
 
 
 @virtual
@@ -369,7 +371,7 @@ async def test_a_job_that_others_have_made_unaffordable_is_stopped_too() -> None
         second = kling.submit(five())
         await asyncio.gather(first.settled(), second.settled())
         assert isinstance(second.exception(), SpendLimitReached)
-        assert second.state is State.QUEUED
+        assert second.state is JobState.QUEUED
 
 
 @virtual
@@ -428,7 +430,7 @@ async def test_a_job_of_unknown_price_is_refused_alone() -> None:
         error = unknown.exception()
         assert isinstance(error, SpendLimitReached)
         assert error.price_usd is None
-        assert (unknown.state, known.exception()) == (State.QUEUED, None)
+        assert (unknown.state, known.exception()) == (JobState.QUEUED, None)
         assert kling.stats().halted is None
 
 
@@ -447,7 +449,7 @@ async def test_without_a_price_list_nothing_is_bought() -> None:
     async with guarded(asked, 10.0) as kling:
         job = await kling.submit(five(), key="k").settled()
         assert isinstance(job.exception(), ServerError)
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
         assert asked.submits == 0
         asked.answers["/v1/models"] = [RequestTimeout("slow"), price_list(priced())]
         await kling.submit(five(), key="k")
@@ -469,7 +471,7 @@ async def test_a_job_abandoned_while_prices_are_asked_for_is_not_submitted() -> 
         await asyncio.sleep(1)
         job.abandon()
         await asyncio.sleep(100)
-        assert job.state is State.ABANDONED
+        assert job.state is JobState.ABANDONED
     assert asked.submits == 0
 
 
@@ -479,7 +481,7 @@ async def test_closing_while_prices_are_asked_for_leaves_the_job_queued() -> Non
     async with guarded(asked, 10.0) as kling:
         job = kling.submit(five())
         await asyncio.sleep(1)
-    assert job.state is State.QUEUED
+    assert job.state is JobState.QUEUED
     assert asked.submits == 0
 
 

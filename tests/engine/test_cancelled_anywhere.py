@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from scripted import ScriptedVendor, only_mine, prompt, promptly
 
-from kling_async import JournalError, State, Timeouts, read_journal
+from kling_async import JobState, JournalError, Timeouts, read_journal
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def _nothing_is_forgotten(vendor: _Vendor, folder: Path) -> None:
     await journal.open()
     await journal.close()
     records = list(read_journal(folder / "j.db").records())
-    in_doubt = {record.client_request_id for record in records if record.state is State.UNCERTAIN}
+    in_doubt = {record.client_request_id for record in records if record.state is JobState.UNCERTAIN}
     known = {record.generation_id for record in records}
     for number, name in enumerate(vendor.names, start=1):
         assert f"g{number}" in known or name in in_doubt or f"g{number}" not in vendor.done_at

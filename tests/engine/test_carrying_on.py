@@ -16,6 +16,7 @@ from virtual import virtual
 from kling_async import (
     DeadlineExceeded,
     InvalidRequest,
+    JobState,
     JournalError,
     MemoryJournal,
     OutOfCredits,
@@ -23,7 +24,6 @@ from kling_async import (
     Reconciliation,
     RequestTimeout,
     SessionClosed,
-    State,
     SubmissionUncertain,
 )
 from kling_async.journal.token import read_token
@@ -54,7 +54,7 @@ async def test_a_second_session_on_a_journal_polls_what_was_pending_and_buys_not
     await asyncio.sleep(200)
     async with session(vendor, journal=journal, polling=STEADY) as second:
         assert [(job.key, job.tag, job.state) for job in second.pending] == [
-            (f"k{n}", n, State.PENDING) for n in range(3)
+            (f"k{n}", n, JobState.PENDING) for n in range(3)
         ]
         videos = await asyncio.gather(*second.pending)
         assert [video.generation_id for video in videos] == ["g1", "g2", "g3"]
@@ -101,7 +101,7 @@ async def test_queued_jobs_can_be_held_until_told() -> None:
         held, _ = second.pending
         fresh = second.submit(prompt("fresh"))
         await fresh
-        assert (held.state, vendor.submits) == (State.QUEUED, posts + 1)
+        assert (held.state, vendor.submits) == (JobState.QUEUED, posts + 1)
         second.resume_submissions()
         await asyncio.gather(*second.pending)
         assert vendor.submits == posts + 3
@@ -113,13 +113,13 @@ async def test_what_was_being_sent_is_looked_for_after_a_crash() -> None:
     async with session(vendor, journal=journal) as first:
         job = first.submit(prompt(), key="k")
         await asyncio.sleep(1)
-        assert job.state is State.SUBMITTING
+        assert job.state is JobState.SUBMITTING
         crashed = MemoryJournal()
-        crashed.note(journal.get("k") or pytest.fail("not recorded"))
+        crashed.append(journal.get("k") or pytest.fail("not recorded"))
     vendor.latency = 0
     async with session(vendor, journal=crashed) as second:
         (again,) = second.pending
-        assert again.state is State.UNCERTAIN
+        assert again.state is JobState.UNCERTAIN
         vendor.rows = [
             {
                 "status": "succeeded",
@@ -176,7 +176,7 @@ async def test_a_token_without_an_id_may_only_be_looked_for() -> None:
     posts = vendor.submits
     async with session(vendor) as second:
         found, lost = second.resume(token), second.resume(queued)
-        assert {found.state, lost.state} == {State.UNCERTAIN}
+        assert {found.state, lost.state} == {JobState.UNCERTAIN}
         vendor.rows = [{"inference_id": "found", "client_request_id": vendor.names[1]}]
         assert (await found).generation_id == "found"
         with pytest.raises(SubmissionUncertain, match="begins with q:"):
@@ -266,7 +266,7 @@ def test_no_token_raises_anything_but_a_refusal(token: str) -> None:
         record = read_token(token)
     except InvalidRequest:
         return
-    assert record.state in (State.PENDING, State.UNCERTAIN)
+    assert record.state in (JobState.PENDING, JobState.UNCERTAIN)
 
 
 # When the journal fails
@@ -277,7 +277,7 @@ class _Failing(MemoryJournal):
 
     def __init__(self) -> None:
         super().__init__()
-        self.full: Sequence[State] = ()
+        self.full: Sequence[JobState] = ()
 
     async def commit(self, record: Record) -> None:
         if record.state in self.full:
@@ -291,12 +291,12 @@ async def test_a_full_disk_stops_submits_with_one_error_per_job_while_polls_go_o
     async with session(vendor, journal=journal, polling=STEADY) as kling:
         paid = kling.submit(prompt("paid", model=MODEL))
         await paid.accepted()
-        journal.full = list(State)
+        journal.full = list(JobState)
         queued = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(3)]
         for job in queued:
             with pytest.raises(JournalError, match="no space"):
                 await job
-            assert job.state is State.QUEUED
+            assert job.state is JobState.QUEUED
         assert (await paid).generation_id == "g1"
         assert vendor.submits == 1
         journal.full = ()
@@ -308,7 +308,7 @@ async def test_a_full_disk_stops_submits_with_one_error_per_job_while_polls_go_o
 @virtual
 async def test_a_purchase_that_cannot_be_recorded_stops_further_ones() -> None:
     vendor, journal = ScriptedVendor(takes=300), _Failing()
-    journal.full = [State.PENDING]
+    journal.full = [JobState.PENDING]
     async with session(vendor, journal=journal, polling=STEADY) as kling:
         bought = kling.submit(prompt("bought"))
         await bought.accepted()

@@ -17,6 +17,7 @@ from kling_async import (
     Event,
     Failed,
     GenerationFailed,
+    GenerationStatus,
     Interrupted,
     InvalidRequest,
     JobAbandoned,
@@ -28,7 +29,6 @@ from kling_async import (
     Retrying,
     SessionClosed,
     Stats,
-    Status,
     Submitted,
     Throttled,
 )
@@ -64,8 +64,8 @@ async def test_a_life_that_goes_well() -> None:
         Queued(0.0, job),
         Submitted(0.0, job, attempt=1),
         Accepted(1.0, job, generation_id="g1"),
-        Polled(242.0, job, status=Status.GENERATING, polls=1, expected_at=pytest.approx(358.8, abs=0.1)),
-        Polled(252.0, job, status=Status.COMPLETED, polls=2, expected_at=None),
+        Polled(242.0, job, status=GenerationStatus.GENERATING, polls=1, expected_at=pytest.approx(358.8, abs=0.1)),
+        Polled(252.0, job, status=GenerationStatus.COMPLETED, polls=2, expected_at=None),
         Completed(252.0, job, video=video),
     ]
 
@@ -81,7 +81,7 @@ async def test_a_generation_that_fails() -> None:
     assert isinstance(error, GenerationFailed)
     assert (await told(events))[2:] == [
         Accepted(0.0, job, generation_id="g1"),
-        Polled(240.0, job, status=Status.FAILED, polls=1, expected_at=None),
+        Polled(240.0, job, status=GenerationStatus.FAILED, polls=1, expected_at=None),
         Failed(240.0, job, error=error),
     ]
 
@@ -125,7 +125,7 @@ async def test_a_poll_that_is_throttled() -> None:
     throttled, polled, completed = (await told(events))[3:]
     assert isinstance(throttled, Throttled)
     assert (throttled.at, throttled.job, throttled.submit) == (240.0, job, False)
-    assert polled == Polled(throttled.until, job, status=Status.COMPLETED, polls=1, expected_at=None)
+    assert polled == Polled(throttled.until, job, status=GenerationStatus.COMPLETED, polls=1, expected_at=None)
     assert completed == Completed(throttled.until, job, video=video)
 
 
@@ -191,7 +191,7 @@ async def test_a_resumed_generation_is_not_told_of_as_queued() -> None:
         video = await job
 
     assert await told(events) == [
-        Polled(0.0, job, Status.COMPLETED, polls=1, expected_at=None),
+        Polled(0.0, job, GenerationStatus.COMPLETED, polls=1, expected_at=None),
         Completed(0.0, job, video),
     ]
 

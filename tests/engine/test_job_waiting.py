@@ -18,11 +18,11 @@ from kling_async import (
     GenerationFailed,
     InvalidRequest,
     JobAbandoned,
+    JobState,
     KlingError,
     MemoryJournal,
     PermissionDenied,
     SessionClosed,
-    State,
     Video,
 )
 
@@ -60,7 +60,7 @@ async def test_a_thousand_waiters_all_get_the_video() -> None:
         videos = await asyncio.gather(*(wait(job) for _ in range(1000)))
 
     assert all(video is videos[0] for video in videos)
-    assert not job._watch.waiters
+    assert not job._active.waiters
 
 
 TOOLS: dict[str, Callable[[Job], Awaitable[object]]] = {
@@ -196,7 +196,7 @@ async def test_waiters_that_gave_up_leave_nothing_behind() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(job.settled(), 0.01)
 
-        assert not job._watch.waiters
+        assert not job._active.waiters
 
 
 @virtual
@@ -207,7 +207,7 @@ async def test_a_waiter_dropped_half_way_leaves_nothing_behind() -> None:
         waiting.send(None)
         waiting.close()
 
-        assert not job._watch.waiters
+        assert not job._active.waiters
 
 
 # Failures
@@ -311,7 +311,7 @@ async def test_a_waiter_for_acceptance_that_gives_up_leaves_nothing_behind() -> 
         job = kling.submit(prompt())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(job.accepted(), 1.0)
-        assert not job._watch.waiters
+        assert not job._active.waiters
         assert await job.accepted() == "g1"
 
 
@@ -412,7 +412,7 @@ async def test_a_callback_may_submit_the_next_job() -> None:
         kling.submit(prompt()).add_done_callback(lambda _: following.append(kling.submit(prompt())))
         await kling.drain()
 
-    assert [job.state for job in following] == [State.COMPLETED]
+    assert [job.state for job in following] == [JobState.COMPLETED]
 
 
 # What a job shows
@@ -461,11 +461,11 @@ async def test_a_job_tells_what_is_known_of_it() -> None:
     request = prompt()
     async with session(ScriptedVendor()) as kling:
         job = kling.submit(request, tag=("row", 7), key="row-7")
-        assert (job.key, job.tag, job.request, job.state) == ("row-7", ("row", 7), request, State.QUEUED)
+        assert (job.key, job.tag, job.request, job.state) == ("row-7", ("row", 7), request, JobState.QUEUED)
         assert (job.generation_id, job.submitted_at, job.last_status, job.polls) == (None, None, None, 0)
         await job
 
-        assert (job.state, job.generation_id, job.last_status) == (State.COMPLETED, "g1", "completed")
+        assert (job.state, job.generation_id, job.last_status) == (JobState.COMPLETED, "g1", "completed")
         assert job.submitted_at is not None
         assert job.submitted_at == datetime.fromtimestamp(1_800_000_000, UTC)
         assert job.polls == len([1 for _, what, _ in kling._transport.log if what == "poll"])
@@ -495,7 +495,7 @@ async def test_abandoning_wakes_its_waiters() -> None:
         job.abandon()
 
     assert [type(outcome) for outcome in outcomes] == [JobAbandoned, JobAbandoned]
-    assert job.state is State.ABANDONED
+    assert job.state is JobState.ABANDONED
 
 
 @virtual
@@ -509,7 +509,7 @@ async def test_a_job_that_has_settled_is_not_abandoned() -> None:
     job.abandon()
 
     assert left == ()
-    assert job.state is State.COMPLETED
+    assert job.state is JobState.COMPLETED
 
 
 # After the session

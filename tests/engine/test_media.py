@@ -21,10 +21,10 @@ from kling_async import (
     Element,
     ImageToVideo,
     InvalidRequest,
+    JobState,
     KlingSession,
     MemoryJournal,
     Request,
-    State,
     Submitted,
     TextToVideo,
     Timeouts,
@@ -259,7 +259,7 @@ async def test_a_file_whose_content_went_wrong_fails_its_job_alone(tmp_path: Pat
         assert isinstance(error, InvalidRequest)
         assert (error.key, error.field, error.polls) == ("bad", "image_url", 0)
         assert "page.png' (HTML, 22 bytes); allowed:" in str(error)
-        assert (bad.state, bad.submitted_at) == (State.QUEUED, None)
+        assert (bad.state, bad.submitted_at) == (JobState.QUEUED, None)
         assert await outcome(good) == "g1"
     assert vendor.submits == 1
 
@@ -298,7 +298,7 @@ async def test_a_job_of_an_earlier_session_whose_file_is_gone_fails_unsent(cat: 
         error = await outcome(job)
         assert isinstance(error, InvalidRequest)
         assert f"Path({str(cat)!r})" in str(error)
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
     assert vendor.submits == 0
 
 
@@ -360,7 +360,7 @@ async def test_nothing_is_recorded_as_being_sent_while_a_file_is_read(
         events = kling.subscribe()
         job = kling.submit(ImageToVideo(cat))
         await asyncio.to_thread(reading.wait, 30)
-        assert (job.state, vendor.submits) == (State.QUEUED, 0)
+        assert (job.state, vendor.submits) == (JobState.QUEUED, 0)
         job.abandon()
         go_on.set()
         await job.settled()
@@ -377,7 +377,7 @@ async def test_a_session_closes_without_waiting_for_a_file_on_a_dead_disk(
     async with promptly(vendor, timeouts=Timeouts(close=0.01)) as kling:
         job = kling.submit(ImageToVideo(cat))
         await asyncio.to_thread(reading.wait, 30)
-    assert job.state is State.QUEUED
+    assert job.state is JobState.QUEUED
     assert vendor.submits == 0
     go_on.set()
     assert len(threads) == 1

@@ -31,7 +31,7 @@ class _Watched(MemoryJournal):
         if self.refuses:
             raise JournalError("the disk is full")
         self.texts.append(text)
-        await super().retain(text)
+        await super().save_learned(text)
 
 
 async def run(vendor: ScriptedVendor, jobs: int = 5, **settings: Any) -> float:
@@ -58,7 +58,7 @@ async def test_the_next_session_on_a_journal_knows_what_the_last_one_learned() -
 async def test_what_the_caller_brings_wins() -> None:
     vendor, journal = ScriptedVendor(takes=100), MemoryJournal()
     await run(vendor, journal=journal)
-    learned = json.loads(await journal.recall() or "") | {"tables": []}
+    learned = json.loads(await journal.load_learned() or "") | {"tables": []}
     assert await run(vendor, journal=journal, polling=Polling(learned=learned)) == 0
 
 
@@ -79,7 +79,7 @@ async def test_a_long_session_hands_it_back_now_and_then_and_only_what_is_new() 
 async def test_what_makes_no_sense_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     for text in ("{", "[1]", '{"version": 7}', "[" * 100_000):
         journal = MemoryJournal()
-        await journal.retain(text)
+        await journal.save_learned(text)
         assert await run(ScriptedVendor(takes=100), journal=journal, jobs=1) == 0
         assert "learned anew" in caplog.text
         caplog.clear()

@@ -21,6 +21,7 @@ from kling_async import (
     GenerationFailed,
     InvalidRequest,
     JobAbandoned,
+    JobState,
     JournalError,
     KlingError,
     MalformedResponse,
@@ -30,7 +31,6 @@ from kling_async import (
     Polling,
     RequestTimeout,
     ServerError,
-    State,
     SubmissionUncertain,
     TextToVideo,
     Timeouts,
@@ -52,9 +52,9 @@ async def test_a_submit_goes_out_once_under_its_key_and_a_nonce() -> None:
     vendor = ScriptedVendor()
     async with session(vendor) as kling:
         job = kling.submit(prompt("a fox", duration=5), key="row-1")
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
         assert await job.accepted() == "g1"
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
     (post,) = [request for request in vendor.requests if request.method == "POST"]
     assert post.target == "/v2/video/generations"
     assert re.fullmatch(r"row-1:[0-9a-f]{16}", post.headers["X-Client-Request-Id"])
@@ -72,7 +72,7 @@ async def test_what_was_never_sent_is_sent_again_under_the_same_key_and_another_
     async with session(vendor) as kling:
         job = kling.submit(prompt(), key="row-1")
         await job.accepted()
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
     names = [request.headers["X-Client-Request-Id"] for request in vendor.requests if request.method == "POST"]
     assert len(set(names)) == 3
     assert {name.partition(":")[0] for name in names} == {"row-1"}
@@ -85,7 +85,7 @@ async def test_a_submit_that_never_gets_through_settles_in_the_end_and_stays_que
         job = kling.submit(prompt())
         with pytest.raises(ConnectFailed, match="unknown host"):
             await job
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
         assert 300 <= asyncio.get_running_loop().time() <= 420
 
 
@@ -96,7 +96,7 @@ async def test_a_refused_certificate_is_not_tried_twice() -> None:
         job = kling.submit(prompt())
         with pytest.raises(ConnectFailed, match="self-signed"):
             await job
-        assert (job.state, vendor.submits) == (State.QUEUED, 1)
+        assert (job.state, vendor.submits) == (JobState.QUEUED, 1)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_answer_that_does_not_say_is_never_followed_by_a_second_post(lost: Ht
             job = kling.submit(prompt(), key="row-1")
             with pytest.raises(SubmissionUncertain, match="not sent again") as caught:
                 await job
-            assert job.state is State.UNCERTAIN
+            assert job.state is JobState.UNCERTAIN
             assert caught.value.client_request_id == vendor.requests[0].headers["X-Client-Request-Id"]
             assert caught.value.key == "row-1"
             again = kling.submit(prompt(), key="row-1")
@@ -157,7 +157,7 @@ def test_a_refusal_is_final(status: int, kind: type[KlingError]) -> None:
             job = kling.submit(prompt(), key="k")
             with pytest.raises(kind, match="too rude") as caught:
                 await job
-            assert (job.state, vendor.submits, caught.value.key) == (State.REJECTED, 1, "k")
+            assert (job.state, vendor.submits, caught.value.key) == (JobState.REJECTED, 1, "k")
             again = kling.submit(prompt(), key="k")
             assert again.done()
             with pytest.raises(kind, match="too rude"):
@@ -177,7 +177,7 @@ async def test_out_of_credits_stops_submits_while_pending_jobs_go_on() -> None:
         for job in queued:
             with pytest.raises(OutOfCredits) as caught:
                 await job
-            assert job.state is State.QUEUED
+            assert job.state is JobState.QUEUED
             assert caught.value.key == job.key
         late = kling.submit(prompt("late"))
         assert isinstance(late.exception(), OutOfCredits)
@@ -200,7 +200,7 @@ async def test_a_bad_key_is_reported_on_every_job_and_stops_everything() -> None
         for number, job in enumerate(jobs, start=1):
             with pytest.raises(AuthenticationError) as caught:
                 await job
-            assert job.state is State.PENDING
+            assert job.state is JobState.PENDING
             assert caught.value.generation_id == f"g{number}"
         assert len({id(job.exception()) for job in jobs}) == 4
         asked = len(vendor.log)
@@ -224,7 +224,7 @@ async def test_a_post_under_way_when_the_key_goes_bad_is_recorded_and_then_repor
         assert not job.done()
         with pytest.raises(AuthenticationError):
             await job
-        assert (job.state, job.generation_id) == (State.PENDING, "g1")
+        assert (job.state, job.generation_id) == (JobState.PENDING, "g1")
 
 
 # Asking
@@ -240,7 +240,7 @@ async def test_a_failed_generation_says_why() -> None:
         with pytest.raises(GenerationFailed, match=r"body\.image_url: Could not detect face in the image") as caught:
             await job
         assert caught.value.reason == reason
-        assert (caught.value.polls, caught.value.last_status, job.state) == (1, "error", State.FAILED)
+        assert (caught.value.polls, caught.value.last_status, job.state) == (1, "error", JobState.FAILED)
 
 
 @virtual
@@ -270,7 +270,7 @@ async def test_trouble_and_then_a_permanent_error_settles_the_job_and_keeps_its_
         job = kling.submit(prompt())
         with pytest.raises(BadRequest, match="malformed id") as caught:
             await job
-        assert (job.state, caught.value.generation_id, caught.value.polls) == (State.PENDING, "g1", 4)
+        assert (job.state, caught.value.generation_id, caught.value.polls) == (JobState.PENDING, "g1", 4)
 
 
 @virtual
@@ -287,7 +287,7 @@ async def test_an_id_that_stays_unknown_is_not_found_and_can_be_resumed() -> Non
         job = kling.resume("typo")
         with pytest.raises(NotFound):
             await job
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
         assert 30 <= asyncio.get_running_loop().time() <= 95
         vendor.on_poll = lambda _id, _n: None
         assert (await kling.resume("typo")).generation_id == "typo"
@@ -314,7 +314,7 @@ async def test_completed_without_a_url_is_asked_again_and_then_an_error() -> Non
         job = kling.submit(prompt())
         with pytest.raises(MalformedResponse, match="gives no url"):
             await job
-        assert (job.state, job.last_status) == (State.PENDING, "completed")
+        assert (job.state, job.last_status) == (JobState.PENDING, "completed")
 
 
 @virtual
@@ -340,7 +340,7 @@ async def test_a_generation_is_asked_once_more_at_its_deadline_and_then_let_go()
             await job
         assert vendor.polled("g1") == [240.0, 247.0]
         assert isinstance(caught.value, TimeoutError)
-        assert (caught.value.polls, caught.value.generation_id, job.state) == (2, "g1", State.PENDING)
+        assert (caught.value.polls, caught.value.generation_id, job.state) == (2, "g1", JobState.PENDING)
 
 
 @virtual
@@ -370,7 +370,7 @@ async def test_a_job_still_queued_at_its_deadline_is_never_sent() -> None:
         with pytest.raises(DeadlineExceeded, match="nothing was bought"):
             await job
         assert asyncio.get_running_loop().time() == 50.0
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
         posts = vendor.submits
         await asyncio.sleep(500)
         assert vendor.submits == posts
@@ -507,7 +507,7 @@ async def test_an_abandoned_queued_job_is_never_sent() -> None:
         with pytest.raises(JobAbandoned, match="never submitted"):
             await job
         await asyncio.sleep(100)
-        assert (job.state, vendor.log) == (State.ABANDONED, [])
+        assert (job.state, vendor.log) == (JobState.ABANDONED, [])
         job.abandon()
 
 
@@ -521,7 +521,7 @@ async def test_an_abandoned_post_is_seen_through_and_its_id_kept() -> None:
         with pytest.raises(JobAbandoned, match="charge stands"):
             await job
         await asyncio.sleep(1000)
-        assert (job.state, job.generation_id) == (State.ABANDONED, "g1")
+        assert (job.state, job.generation_id) == (JobState.ABANDONED, "g1")
         assert vendor.polled("g1") == []
         again = kling.submit(prompt(), key="k")
         assert isinstance(again.exception(), JobAbandoned)
@@ -565,7 +565,7 @@ async def test_a_bug_in_the_handling_of_one_job_is_that_jobs_own(caplog: pytest.
 class _Full(MemoryJournal):
     """A disk that fills up."""
 
-    def __init__(self, *states: State) -> None:
+    def __init__(self, *states: JobState) -> None:
         super().__init__()
         self.states = states
 
@@ -578,20 +578,20 @@ class _Full(MemoryJournal):
 @virtual
 async def test_nothing_is_bought_that_cannot_be_recorded() -> None:
     vendor = ScriptedVendor()
-    async with session(vendor, journal=_Full(State.SUBMITTING)) as kling:
+    async with session(vendor, journal=_Full(JobState.SUBMITTING)) as kling:
         job = kling.submit(prompt())
         with pytest.raises(JournalError, match="no space"):
             await job
-        assert job.state is State.QUEUED
+        assert job.state is JobState.QUEUED
     assert vendor.log == []
 
 
 @virtual
 async def test_what_was_bought_is_watched_even_if_it_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
-    async with session(ScriptedVendor(), journal=_Full(State.PENDING, State.COMPLETED)) as kling:
+    async with session(ScriptedVendor(), journal=_Full(JobState.PENDING, JobState.COMPLETED)) as kling:
         job = kling.submit(prompt())
         assert (await job).generation_id == "g1"
-        assert job.state is State.COMPLETED
+        assert job.state is JobState.COMPLETED
     assert "g1" in caplog.text
 
 
@@ -600,7 +600,7 @@ class _Slow(MemoryJournal):
 
     async def commit(self, record: Record) -> None:
         await asyncio.sleep(1)
-        if not ((kept := self.get(record.key)) and kept.state is State.ABANDONED):  # noted later than this was begun
+        if not ((kept := self.get(record.key)) and kept.state is JobState.ABANDONED):  # noted later than this was begun
             await super().commit(record)
 
 
@@ -611,11 +611,11 @@ async def test_a_session_that_ends_while_an_outcome_is_recorded_keeps_the_outcom
         job = kling.submit(prompt(), key="k")
         await asyncio.sleep(21.5)  # a record of a second, the wait for the poll, and half of the last record
         assert not job.done()
-    assert job.state is State.COMPLETED
+    assert job.state is JobState.COMPLETED
     assert job.result().generation_id == "g1"
     record = journal.get("k")
     assert record is not None
-    assert record.state is State.COMPLETED
+    assert record.state is JobState.COMPLETED
 
 
 @pytest.mark.parametrize(("instant", "posts"), [(0.5, 0), (1.5, 1), (2.5, 1), (194.0, 1)])
@@ -634,8 +634,8 @@ def test_abandoning_while_something_is_being_recorded_is_final(instant: float, p
             await asyncio.sleep(1000)
             record = journal.get("k")
             assert record is not None
-            assert (record.state, record.generation_id) == (State.ABANDONED, "g1" if posts else None)
-            assert job.state is State.ABANDONED
+            assert (record.state, record.generation_id) == (JobState.ABANDONED, "g1" if posts else None)
+            assert job.state is JobState.ABANDONED
         assert vendor.submits == posts
 
     run()
@@ -655,7 +655,7 @@ async def test_running_out_of_credits_while_a_submit_is_being_recorded_keeps_it_
         await asyncio.sleep(10)
         record = journal.get("k")
         assert record is not None
-        assert (record.state, second.state) == (State.QUEUED, State.QUEUED)
+        assert (record.state, second.state) == (JobState.QUEUED, JobState.QUEUED)
     assert vendor.submits == 1
 
 

@@ -12,7 +12,7 @@ from random import Random
 from scripted import ScriptedVendor, envelope, prompt, running, session
 from virtual import virtual
 
-from kling_async import Limits, Polling, Status
+from kling_async import GenerationStatus, Limits, Polling
 
 MODEL = "klingai/v2.1-master-text-to-video"  # typically 220 s
 KIND = {"model": MODEL, "duration": 5}
@@ -120,7 +120,11 @@ async def test_polls_tell_those_who_listen_when_it_will_be_done() -> None:
         job = kling.submit(prompt(model=MODEL, duration=5))
         await job
     told = [(event.status, event.expected_at) async for event in events if hasattr(event, "expected_at")]
-    assert [status for status, _ in told] == [Status.GENERATING, Status.GENERATING, Status.COMPLETED]
+    assert [status for status, _ in told] == [
+        GenerationStatus.GENERATING,
+        GenerationStatus.GENERATING,
+        GenerationStatus.COMPLETED,
+    ]
     assert told[-1][1] is None
     first, second = (expected for _, expected in told[:2])
     assert first is not None

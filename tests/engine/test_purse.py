@@ -9,7 +9,7 @@ import pytest
 from scripted import ScriptedVendor, answer, envelope, prompt, session
 from virtual import virtual
 
-from kling_async import AuthenticationError, GatewayError, HttpResponse, MalformedResponse, OutOfCredits, State
+from kling_async import AuthenticationError, GatewayError, HttpResponse, JobState, MalformedResponse, OutOfCredits
 from kling_async.api.account.billing import read_balance
 from kling_async.api.error_responses import read_error
 
@@ -74,7 +74,7 @@ async def test_submits_go_on_once_the_vendor_answers_where_a_gateway_did() -> No
         for job in jobs:
             with pytest.raises(GatewayError, match="Blocked"):
                 await job
-        assert {job.state for job in jobs} == {State.QUEUED}
+        assert {job.state for job in jobs} == {JobState.QUEUED}
         await asyncio.sleep(800)
         assert kling.stats().halted is not None
         await asyncio.sleep(200)

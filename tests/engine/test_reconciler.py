@@ -16,11 +16,11 @@ from kling_async import (
     ConfigurationError,
     GenerationFailed,
     JobAbandoned,
+    JobState,
     Limits,
     Polling,
     Reconciliation,
     RequestTimeout,
-    State,
     SubmissionUncertain,
     TransportError,
 )
@@ -62,7 +62,7 @@ async def test_what_was_bought_after_all_is_adopted_and_polled() -> None:
     async with with_log(vendor) as kling:
         job = kling.submit(prompt(), key="row-1")
         await asyncio.sleep(1)
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
         vendor.rows = [stranger(1), row(vendor.names[0], "found"), stranger(2)]
         assert (await job).generation_id == "found"
     assert vendor.submits == 1
@@ -165,7 +165,7 @@ async def test_a_row_that_says_failed_is_the_end() -> None:
         vendor.rows = [row(vendor.names[0], "dead", status="failed")]
         with pytest.raises(GenerationFailed):
             await job
-        assert (job.state, job.generation_id) == (State.FAILED, "dead")
+        assert (job.state, job.generation_id) == (JobState.FAILED, "dead")
 
 
 @virtual
@@ -199,7 +199,7 @@ async def test_a_bad_key_is_reported_by_the_log_as_well() -> None:
         job = kling.submit(prompt())
         with pytest.raises(AuthenticationError):
             await job
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
 
 
 @virtual
@@ -209,7 +209,7 @@ async def test_a_bad_key_that_the_log_alone_tells_of_only_breaks_the_look_off() 
     async with with_log(vendor) as kling:
         job = kling.submit(prompt())
         await asyncio.sleep(1000)
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
         assert not job.done()
         vendor.on_logs = lambda _: None
         vendor.rows = [row(vendor.names[0], "found")]
@@ -234,7 +234,7 @@ async def test_absence_is_reported_by_default() -> None:
         job = await _absent(kling, vendor, later=True)
         with pytest.raises(SubmissionUncertain):
             await job
-        assert (job.state, vendor.submits) == (State.UNCERTAIN, 2)
+        assert (job.state, vendor.submits) == (JobState.UNCERTAIN, 2)
 
 
 @virtual
@@ -369,7 +369,7 @@ async def test_a_post_cut_off_by_closing_is_uncertain(caplog: pytest.LogCaptureF
         async with with_log(vendor) as kling:
             job = kling.submit(prompt())
             await asyncio.sleep(1)
-    assert job.state is State.UNCERTAIN
+    assert job.state is JobState.UNCERTAIN
     assert caplog.text == ""
 
 

@@ -10,7 +10,7 @@ import pytest
 from scripted import only_mine
 from virtual import virtual
 
-from kling_async.engine.tasks import Runner
+from kling_async.engine.tasks import BackgroundTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Main:
 @virtual
 async def test_start_returns_once_main_is_ready_and_stop_once_it_is_over() -> None:
     main, loop = Main(opening=2.0, closing=3.0), asyncio.get_running_loop()
-    runner = Runner(main)
+    runner = BackgroundTask(main)
 
     await runner.start()
     assert (loop.time(), main.log) == (2.0, ["ready"])
@@ -56,7 +56,7 @@ async def test_what_keeps_main_from_starting_comes_out_of_start() -> None:
     async def main(_ready: Callable[[], None], _stop: asyncio.Event) -> None:
         raise LookupError("no journal")
 
-    runner = Runner(main)
+    runner = BackgroundTask(main)
 
     with pytest.raises(LookupError, match="no journal"):
         await runner.start()
@@ -70,14 +70,14 @@ async def test_a_main_that_ends_without_being_ready_has_started() -> None:
     async def main(_ready: Callable[[], None], _stop: asyncio.Event) -> None:
         pass
 
-    await Runner(main).start()
+    await BackgroundTask(main).start()
 
     assert only_mine()
 
 
 @virtual
 async def test_stop_before_start_returns_at_once() -> None:
-    await Runner(Main()).stop()
+    await BackgroundTask(Main()).stop()
 
     assert only_mine()
 
@@ -85,7 +85,7 @@ async def test_stop_before_start_returns_at_once() -> None:
 @pytest.mark.parametrize("turns", range(6))
 @virtual
 async def test_cancelled_at_any_point_start_leaves_nothing_running(turns: int) -> None:
-    starting = asyncio.create_task(Runner(Main()).start())
+    starting = asyncio.create_task(BackgroundTask(Main()).start())
     for _ in range(turns):
         await asyncio.sleep(0)
     in_time = starting.cancel()
@@ -104,7 +104,7 @@ async def test_a_failure_while_a_cancelled_start_is_undone_is_not_left_unretriev
         finally:
             raise OSError("cannot be undone")
 
-    starting = asyncio.create_task(Runner(main).start())
+    starting = asyncio.create_task(BackgroundTask(main).start())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     starting.cancel()
@@ -116,7 +116,7 @@ async def test_a_failure_while_a_cancelled_start_is_undone_is_not_left_unretriev
 @virtual
 async def test_a_cancelled_stop_has_main_end_at_once_and_still_waits_for_it() -> None:
     main, loop = Main(closing=100.0), asyncio.get_running_loop()
-    runner = Runner(main)
+    runner = BackgroundTask(main)
     await runner.start()
     stopping = asyncio.create_task(runner.stop())
     loop.call_at(1.0, stopping.cancel)
@@ -142,7 +142,7 @@ async def test_a_stop_cancelled_again_and_again_cancels_main_once_and_waits_for_
             await asyncio.sleep(5.0)
             cleaned.append(loop.time())
 
-    runner = Runner(main)
+    runner = BackgroundTask(main)
     await runner.start()
     stopping = asyncio.create_task(runner.stop())
     for instant in (1.0, 2.0, 3.0):
@@ -157,7 +157,7 @@ async def test_a_stop_cancelled_again_and_again_cancels_main_once_and_waits_for_
 @virtual
 async def test_two_may_stop_it_and_one_giving_up_does_not_free_the_other_early() -> None:
     main, loop = Main(closing=4.0), asyncio.get_running_loop()
-    runner = Runner(main)
+    runner = BackgroundTask(main)
     await runner.start()
     both = [asyncio.create_task(runner.stop()) for _ in range(2)]
 
@@ -170,7 +170,7 @@ async def test_two_may_stop_it_and_one_giving_up_does_not_free_the_other_early()
 @virtual
 async def test_cancelling_mains_own_task_frees_who_waits_to_stop_it() -> None:
     main = Main(closing=100.0)
-    runner = Runner(main)
+    runner = BackgroundTask(main)
     await runner.start()
     stopping = asyncio.create_task(runner.stop())
     await asyncio.sleep(0)
@@ -184,7 +184,7 @@ async def test_cancelling_mains_own_task_frees_who_waits_to_stop_it() -> None:
 
 def test_a_loop_that_ends_right_after_the_start_was_begun_is_not_held_up() -> None:
     async def begin() -> asyncio.Task[None]:
-        starting = asyncio.create_task(Runner(Main()).start())
+        starting = asyncio.create_task(BackgroundTask(Main()).start())
         await asyncio.sleep(0)
         return starting
 

@@ -10,7 +10,7 @@ import pytest
 from scripted import ScriptedVendor, envelope, prompt, running, session
 from virtual import virtual
 
-from kling_async import Limits, MemoryJournal, Polling, Record, State
+from kling_async import JobState, Limits, MemoryJournal, Polling, Record
 
 # A cadence without jitter: the first poll 60 s after acceptance (half of a typical 120 s), then every 10 s.
 STEADY = Polling.fixed(10, first=240)
@@ -93,7 +93,7 @@ async def test_no_more_generations_are_in_flight_than_allowed() -> None:
         jobs = [kling.submit(prompt(model=MODEL)) for _ in range(7)]
         await jobs[2].accepted()
         await asyncio.sleep(1)
-        assert [job.state for job in jobs].count(State.QUEUED) == 4
+        assert [job.state for job in jobs].count(JobState.QUEUED) == 4
         await asyncio.gather(*jobs)
     assert [at for at, what, _ in vendor.log if what == "submit"] == [0.0] * 3 + [240.0] * 3 + [480.0]
 
@@ -112,7 +112,7 @@ class SlowDisk(MemoryJournal):
     """Takes three seconds to record what was bought."""
 
     async def commit(self, record: Record) -> None:
-        await asyncio.sleep(3.0 if record.state is State.PENDING else 0.0)
+        await asyncio.sleep(3.0 if record.state is JobState.PENDING else 0.0)
         await super().commit(record)
 
 
@@ -183,7 +183,7 @@ async def test_a_refused_submit_holds_submits_while_polls_go_on() -> None:
         await first.accepted()
         second = kling.submit(prompt(model=MODEL))
         await asyncio.sleep(0.1)
-        assert second.state is State.QUEUED
+        assert second.state is JobState.QUEUED
         await second.accepted()
         assert 0.25 <= asyncio.get_running_loop().time() <= 0.6
         assert kling.stats().paused_for == 0

@@ -13,10 +13,10 @@ from virtual import VirtualLoop, virtual
 
 from kling_async import (
     ConfigurationError,
+    JobState,
     Limits,
     MemoryJournal,
     SessionClosed,
-    State,
     Timeouts,
 )
 
@@ -68,7 +68,7 @@ async def test_a_job_that_closing_settles_says_how_to_go_on() -> None:
     assert isinstance(error, SessionClosed)
     assert (error.key, error.generation_id, error.last_status) == ("row-7", "g1", "generating")
     assert error.polls == polls > 0
-    assert job.state is State.PENDING
+    assert job.state is JobState.PENDING
 
 
 @virtual
@@ -80,7 +80,7 @@ async def test_closing_settles_every_open_job_and_wakes_everyone() -> None:
 
     await asyncio.gather(*waiting)
     assert [type(job.exception()) for job in jobs] == [SessionClosed] * 5
-    assert [job.state for job in jobs] == [State.PENDING] * 2 + [State.QUEUED] * 3
+    assert [job.state for job in jobs] == [JobState.PENDING] * 2 + [JobState.QUEUED] * 3
     assert kling.pending == ()
     assert kling.stats().interrupted == 5
 
@@ -147,7 +147,7 @@ async def test_a_post_under_way_is_let_finish_and_its_id_is_kept() -> None:
         await asyncio.sleep(1.0)
 
     assert now() == 5.0
-    assert (job.state, job.generation_id) == (State.PENDING, "g1")
+    assert (job.state, job.generation_id) == (JobState.PENDING, "g1")
     error = job.exception()
     assert isinstance(error, SessionClosed)
     assert error.generation_id == "g1"
@@ -166,7 +166,7 @@ async def test_a_post_slower_than_that_is_recorded_as_uncertain() -> None:
     assert isinstance(job.exception(), SessionClosed)
     record = journal.get("k")
     assert record is not None
-    assert job.state is record.state is State.UNCERTAIN
+    assert job.state is record.state is JobState.UNCERTAIN
     assert only_mine()
 
 
@@ -181,7 +181,7 @@ async def test_polls_under_way_are_not_waited_for() -> None:
 
     assert now() == left_at
     assert vendor.cancelled == 1
-    assert job.state is State.PENDING
+    assert job.state is JobState.PENDING
 
 
 class Slow(MemoryJournal):
@@ -201,7 +201,7 @@ async def test_a_submit_that_was_only_being_recorded_is_never_sent() -> None:
 
     record = journal.get("k")
     assert record is not None
-    assert job.state is record.state is State.QUEUED
+    assert job.state is record.state is JobState.QUEUED
     assert vendor.submits == 0
 
 
@@ -214,7 +214,7 @@ async def test_a_submit_that_was_only_being_recorded_when_time_ran_out_is_queued
 
     record = journal.get("k")
     assert record is not None
-    assert job.state is record.state is State.QUEUED
+    assert job.state is record.state is JobState.QUEUED
     assert vendor.submits == 0
 
 
@@ -226,7 +226,7 @@ async def test_a_submit_that_was_only_about_to_begin_is_never_sent() -> None:
         await asyncio.sleep(0)
 
     assert vendor.submits == 0
-    assert {(job.state, job.submitted_at) for job in jobs} == {(State.QUEUED, None)}
+    assert {(job.state, job.submitted_at) for job in jobs} == {(JobState.QUEUED, None)}
 
 
 # Leaving while cancelled
@@ -245,7 +245,7 @@ async def test_cancelled_while_leaving_hastens_the_end_and_loses_nothing() -> No
         await closing
 
     assert now() == 2.0
-    assert job.state is State.UNCERTAIN
+    assert job.state is JobState.UNCERTAIN
     assert isinstance(job.exception(), SessionClosed)
     assert only_mine()
 
@@ -270,7 +270,7 @@ async def test_cancelled_at_any_point_of_leaving_nothing_is_left(turns: int) -> 
     assert only_mine()
     assert isinstance(pending.exception(), SessionClosed)
     assert isinstance(submitting.exception(), SessionClosed)
-    assert submitting.state in (State.UNCERTAIN, State.PENDING)
+    assert submitting.state in (JobState.UNCERTAIN, JobState.PENDING)
     with pytest.raises(SessionClosed):
         kling.submit(prompt())
 
@@ -283,7 +283,7 @@ async def test_a_body_that_runs_out_of_time_still_lets_posts_finish() -> None:
             await job
 
     assert now() == 5.0
-    assert (job.state, job.generation_id) == (State.PENDING, "g1")
+    assert (job.state, job.generation_id) == (JobState.PENDING, "g1")
     assert only_mine()
 
 
@@ -296,7 +296,7 @@ async def test_a_body_that_an_anyio_scope_cuts_off_still_lets_posts_finish() -> 
 
     assert scope.cancelled_caught
     assert now() == 5.0
-    assert (job.state, job.generation_id) == (State.PENDING, "g1")
+    assert (job.state, job.generation_id) == (JobState.PENDING, "g1")
     assert only_mine()
 
 
@@ -312,7 +312,7 @@ async def test_cancelling_the_whole_program_ends_a_session_in_order() -> None:
     await kling.aclose()
 
     assert isinstance(job.exception(), SessionClosed)
-    assert job.state is State.UNCERTAIN
+    assert job.state is JobState.UNCERTAIN
     assert only_mine()
 
 

@@ -17,7 +17,7 @@ import pytest
 from scripted import ScriptedVendor, only_mine, prompt, session
 from virtual import virtual
 
-from kling_async import KlingSession, SessionClosed, State
+from kling_async import JobState, KlingSession, SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ async def test_the_callers_exception_comes_out_as_it_was_raised(kind: type[BaseE
 
     assert caught is raised
     assert caught.__cause__ is caught.__context__ is None
-    assert (job.state, type(job.exception())) == (State.PENDING, SessionClosed)
+    assert (job.state, type(job.exception())) == (JobState.PENDING, SessionClosed)
     assert only_mine()
 
 
@@ -199,7 +199,7 @@ async def test_an_anyio_task_group_may_hold_a_session_and_its_waiters() -> None:
             group.start_soon(job.settled)
         await kling.drain()
 
-    assert [job.state for job in jobs] == [State.COMPLETED] * 3
+    assert [job.state for job in jobs] == [JobState.COMPLETED] * 3
     assert only_mine()
 
 
@@ -280,7 +280,7 @@ async def test_a_crash_settles_all_jobs_and_fails_later_submits() -> None:
     errors = [job.exception() for job in (pending, submitting, queued)]
     assert [type(error) for error in errors] == [SessionClosed] * 3
     assert [error and error.__cause__ for error in errors] == [crash] * 3
-    assert (submitting.state, submitting.generation_id) == (State.PENDING, "g2")
+    assert (submitting.state, submitting.generation_id) == (JobState.PENDING, "g2")
 
 
 @virtual
@@ -383,7 +383,7 @@ async def test_a_poll_that_is_cancelled_from_inside_settles_its_own_job_alone() 
 
     error = stray.exception()
     assert error is not None
-    assert (stray.state, error.generation_id) == (State.PENDING, "g1")
+    assert (stray.state, error.generation_id) == (JobState.PENDING, "g1")
 
 
 @virtual
@@ -396,5 +396,5 @@ async def test_a_submit_that_is_cancelled_from_inside_is_uncertain_and_harms_no_
         await stray.settled()
         assert (await sound).generation_id == "g1"
 
-    assert stray.state is State.UNCERTAIN
+    assert stray.state is JobState.UNCERTAIN
     assert stray.exception() is not None

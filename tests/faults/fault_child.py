@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kling_async import KlingError, KlingSession, Limits, Polling, Retrying, State, TextToVideo, Timeouts
+from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts
 from kling_async.engine import downloads as downloads_module
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.pacing import reconciliation
@@ -152,7 +152,7 @@ async def fills() -> None:
         kling.resume_submissions()
         again = [kling.submit(TextToVideo("a raccoon"), key="k"), kling.submit(TextToVideo("too late"), key="late")]
         await asyncio.gather(*again)
-        assert [job.state for job in again] == [State.COMPLETED] * 2
+        assert [job.state for job in again] == [JobState.COMPLETED] * 2
         say(finished=True)
 
 

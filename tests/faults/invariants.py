@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from kling_async import KlingError, State
+from kling_async import JobState, KlingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Books = Mapping[str, list[set[str]]]
 
-_UNSOLD = frozenset({State.QUEUED, State.REJECTED})
-_SOLD = frozenset({State.PENDING, State.COMPLETED, State.FAILED})
+_UNSOLD = frozenset({JobState.QUEUED, JobState.REJECTED})
+_SOLD = frozenset({JobState.PENDING, JobState.COMPLETED, JobState.FAILED})
 
 
 @define
@@ -60,7 +60,7 @@ def _each_key_is_in_one_state(evidence: Evidence) -> None:
     assert not unknown, f"nobody knows that these were bought: {unknown}"
     for record in evidence.records:
         sold = evidence.books.get(record.key, [])
-        assert record.state is not State.SUBMITTING, record
+        assert record.state is not JobState.SUBMITTING, record
         if record.state in _UNSOLD:
             assert sold == [], record
         if record.state in _SOLD and record.request is not None:

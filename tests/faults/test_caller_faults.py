@@ -11,7 +11,7 @@ from fault_vendor import FOR_EVER, held, is_silent, sells, sold, tells_how_far_i
 from samples import boxed, data_uri, jpeg, png
 from scripted import prompt
 
-from kling_async import ImageToVideo, InvalidRequest, JobAbandoned, SessionClosed, State
+from kling_async import ImageToVideo, InvalidRequest, JobAbandoned, JobState, SessionClosed
 
 if TYPE_CHECKING:
     from fault_case import Case
@@ -78,7 +78,7 @@ async def test_fault_34_a_job_abandoned_during_its_post_keeps_the_id_of_what_it_
             await kling.submit(prompt("another"))
         async with case.session() as kling:
             (record,) = [record async for record in kling.history() if record.key == "k"]
-            assert (record.state, record.generation_id) == (State.ABANDONED, "g-1")
+            assert (record.state, record.generation_id) == (JobState.ABANDONED, "g-1")
     assert case.vendor.asked["g-1"] == 0
 
 
@@ -120,7 +120,7 @@ async def test_fault_35_a_post_that_outlasts_the_closing_is_uncertain_and_looked
         async with case.session(timeouts={"close": 0.05}) as kling:
             job = kling.submit(prompt())
             await case.vendor.arrival("submit")
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
         async with case.session() as kling:
             (again,) = kling.pending
             assert (await again).generation_id == "g-1"
@@ -138,7 +138,7 @@ async def test_fault_35_a_post_answered_during_the_closing_is_recorded(case: Cas
             await asyncio.wait({closing}, timeout=0.02)
             go_on.set()
             await closing
-        assert (job.state, job.generation_id) == (State.PENDING, "g-1")
+        assert (job.state, job.generation_id) == (JobState.PENDING, "g-1")
         async with case.session() as kling:
             await asyncio.gather(*kling.pending)
 
@@ -161,7 +161,7 @@ async def test_fault_35_a_cancelled_program_leaves_every_job_where_it_stood(case
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert [job.state for job in jobs] == [State.PENDING, State.UNCERTAIN]
+        assert [job.state for job in jobs] == [JobState.PENDING, JobState.UNCERTAIN]
         case.vendor.polls[1] = tells_how_far_it_is
         async with case.session() as kling:
             await asyncio.gather(*kling.pending)

@@ -17,7 +17,7 @@ from invariants import Evidence, uphold
 from scripted import ScriptedVendor, answer, prompt, session
 from virtual import virtual
 
-from kling_async import MemoryJournal, Polling, Reconciliation, RequestTimeout, State, SubmissionUncertain
+from kling_async import JobState, MemoryJournal, Polling, Reconciliation, RequestTimeout, SubmissionUncertain
 
 if TYPE_CHECKING:
     from kling_async import HttpRequest, HttpResponse, Job, KlingSession
@@ -263,6 +263,6 @@ async def test_fault_38_what_was_posted_by_a_clock_that_is_now_in_the_future_is_
     async with on(vendor, journal) as kling:
         jobs += kling.pending
         await kling.drain()
-        assert {job.state for job in jobs[2:]} == {State.UNCERTAIN, State.COMPLETED}
+        assert {job.state for job in jobs[2:]} == {JobState.UNCERTAIN, JobState.COMPLETED}
     assert vendor.submits == 2
     await kept(vendor, journal, jobs)

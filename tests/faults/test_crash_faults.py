@@ -13,7 +13,7 @@ import pytest
 from fault_vendor import FOR_EVER, held, is_silent, sells, sold, stated
 from scripted import prompt
 
-from kling_async import JournalError, State, SubmissionUncertain, read_journal
+from kling_async import JobState, JournalError, SubmissionUncertain, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ async def test_fault_06_a_crash_between_the_record_of_the_submit_and_the_post_is
         await crash(case, "after submitting")
         async with case.session() as kling:
             (job,) = kling.pending
-            assert (job.key, job.tag, job.state) == ("k", {"row": 1}, State.UNCERTAIN)
+            assert (job.key, job.tag, job.state) == ("k", {"row": 1}, JobState.UNCERTAIN)
             with pytest.raises(SubmissionUncertain) as caught:
                 await job
             assert (caught.value.client_request_id or "").startswith("k:")
@@ -54,7 +54,7 @@ async def test_fault_06_a_crash_between_queueing_and_the_record_of_the_submit_lo
         assert case.vendor.posts == []
         async with case.session() as kling:
             (job,) = kling.pending
-            assert (job.key, job.state) == ("k", State.QUEUED)
+            assert (job.key, job.state) == ("k", JobState.QUEUED)
             await job
     assert len(case.vendor.posts) == 1
 
@@ -103,8 +103,8 @@ async def test_fault_07_a_crash_right_after_a_refusal_is_at_worst_uncertain(case
         async with case.session() as kling:
             (job,) = kling.pending
             await job.settled()
-            assert job.state in (State.UNCERTAIN, State.COMPLETED)
-    assert len(case.vendor.sales) == (job.state is State.COMPLETED)
+            assert job.state in (JobState.UNCERTAIN, JobState.COMPLETED)
+    assert len(case.vendor.sales) == (job.state is JobState.COMPLETED)
 
 
 async def test_fault_32_a_second_process_on_a_journal_is_refused_with_the_name_of_the_first(case: Case) -> None:
@@ -217,7 +217,7 @@ async def test_fault_35_a_loop_closed_under_a_session_lets_the_process_end_and_l
         case.vendor.takes = 1
         async with case.session() as kling:
             (job,) = kling.pending
-            assert (job.state, job.generation_id) == (State.PENDING, "g-1")
+            assert (job.state, job.generation_id) == (JobState.PENDING, "g-1")
             await job
     assert len(case.vendor.posts) == 1
 
@@ -237,7 +237,7 @@ async def test_fault_36_an_interrupt_during_a_post_lets_it_finish(case: Case) ->
         assert "KeyboardInterrupt" in child.log
         async with case.session() as kling:
             (job,) = kling.pending
-            assert (job.state, job.generation_id) == (State.PENDING, "g-1")
+            assert (job.state, job.generation_id) == (JobState.PENDING, "g-1")
             await job
     assert case.vendor.counts["look"] == 0
 
@@ -254,7 +254,7 @@ async def test_fault_36_an_interrupt_during_a_post_without_an_answer_is_uncertai
             assert await child.end() != 0
         async with case.session() as kling:
             (job,) = kling.pending
-            assert job.state is State.UNCERTAIN
+            assert job.state is JobState.UNCERTAIN
             assert (await job).generation_id == "g-1"
     assert (len(case.vendor.posts), case.vendor.counts["look"]) == (1, 1)
 
@@ -294,7 +294,7 @@ async def test_fault_37_a_disk_that_stays_full_after_a_post_is_said_on_leaving_a
         assert "job k is pending (generation g-1), unrecorded" in child.log
         async with case.session() as kling:
             (job,) = kling.pending
-            assert job.state is State.UNCERTAIN
+            assert job.state is JobState.UNCERTAIN
             assert (await job).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
 

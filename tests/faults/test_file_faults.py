@@ -12,8 +12,8 @@ import pytest
 from fault_vendor import EVERY, FaultVendor, film, is_silent, page, says, serves_the_film, stated
 from scripted import prompt
 
-from kling_async import DownloadError, Job, KlingError, Limits, State, StorageError
-from kling_async.files.partial import Part
+from kling_async import DownloadError, Job, JobState, KlingError, Limits, StorageError
+from kling_async.files.partial import PartialFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,14 +200,14 @@ async def test_fault_40_two_sessions_with_two_paths_to_one_folder_do_not_mix(cas
 async def test_fault_39_nothing_is_bought_while_files_cannot_be_written(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_full, usual = False, Part.append
+    is_full, usual = False, PartialFile.append
 
-    def append(part: Part, piece: bytes) -> None:
+    def append(part: PartialFile, piece: bytes) -> None:
         if is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         usual(part, piece)
 
-    monkeypatch.setattr(Part, "append", append)
+    monkeypatch.setattr(PartialFile, "append", append)
     stored, errors = list[Job](), dict[Job, KlingError | None]()
     limits = Limits(requests_per_second=1000, burst=1000, max_in_flight=1, max_downloads=1)
     async with case, case.session(limits=limits) as kling:
@@ -221,7 +221,7 @@ async def test_fault_39_nothing_is_bought_while_files_cannot_be_written(
         bought = len(case.vendor.posts)
         assert bought <= 3 + 3  # on its way to disk, being made, and just sent
         assert all(isinstance(error, StorageError) for error in errors.values())
-        unbought = [job for job in errors if job.state is State.QUEUED]
+        unbought = [job for job in errors if job.state is JobState.QUEUED]
         assert (len(stored), len(unbought)) == (3, 12 - bought)
         assert "No space left" in str(unbought[0].exception())
         is_full = False

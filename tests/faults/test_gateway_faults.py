@@ -27,10 +27,10 @@ from kling_async import (
     AuthenticationError,
     BadRequest,
     GatewayError,
+    JobState,
     NotFound,
     OutOfCredits,
     PermissionDenied,
-    State,
     SubmissionUncertain,
 )
 
@@ -74,7 +74,7 @@ def of(*keys: str, act: Any) -> Any:
     return chosen
 
 
-async def settled(jobs: Sequence[Job]) -> list[tuple[State, type | None]]:
+async def settled(jobs: Sequence[Job]) -> list[tuple[JobState, type | None]]:
     """How jobs ended: their states, and the kinds of their errors."""
     await asyncio.gather(*(job.settled() for job in jobs))
     return [(job.state, None if job.exception() is None else type(job.exception())) for job in jobs]
@@ -112,7 +112,7 @@ async def test_an_address_where_the_vendor_is_not_burns_no_job(case: Case, statu
     case.vendor.submits[EVERY] = says(status, b"<html>", location="https://www.example.com/?next=1")
     async with case:
         async with case.session() as kling:
-            assert set(await settled(batch(kling))) == {(State.QUEUED, GatewayError)}
+            assert set(await settled(batch(kling))) == {(JobState.QUEUED, GatewayError)}
             assert f"{status}: a gateway or another server answered" in (kling.stats().halted or "")
             assert "redirects to https://www.example.com/ (" in (kling.stats().halted or "")
             late = kling.submit(prompt("20"), key="k20")
@@ -120,7 +120,7 @@ async def test_an_address_where_the_vendor_is_not_burns_no_job(case: Case, statu
         assert len(case.vendor.posts) < 20
         case.vendor.submits.clear()
         async with case.session() as kling:
-            assert set(await settled(batch(kling, 21))) == {(State.COMPLETED, None)}
+            assert set(await settled(batch(kling, 21))) == {(JobState.COMPLETED, None)}
     complaints = [record for record in case.log.records if "submits cannot go on" in record.getMessage()]
     assert len(complaints) == 1
     assert {sale.key for sale in case.vendor.sales} == {f"k{n}" for n in range(21)}
@@ -133,11 +133,11 @@ async def test_a_wrong_path_that_the_vendor_itself_knows_nothing_of_burns_no_job
     case.vendor.submits[EVERY] = serves_nothing
     async with case:
         async with case.session(base_url=f"{case.url}/v1") as kling:
-            assert set(await settled(batch(kling))) == {(State.QUEUED, GatewayError)}
+            assert set(await settled(batch(kling))) == {(JobState.QUEUED, GatewayError)}
         assert len(case.vendor.posts) < 20
         case.vendor.submits.clear()
         async with case.session() as kling:
-            assert set(await settled(batch(kling))) == {(State.COMPLETED, None)}
+            assert set(await settled(batch(kling))) == {(JobState.COMPLETED, None)}
     assert len(case.vendor.sales) == 20
 
 
@@ -148,11 +148,11 @@ async def test_a_gateway_that_lets_nothing_through_burns_no_job(case: Case, stat
     case.vendor.balances[EVERY] = page(status if call == "the same page" else 200)
     async with case:
         async with case.session() as kling:
-            assert set(await settled(batch(kling))) == {(State.QUEUED, GatewayError)}
+            assert set(await settled(batch(kling))) == {(JobState.QUEUED, GatewayError)}
             assert "not the vendor's API (Bad gateway)" in (kling.stats().halted or "")
         case.vendor.submits.clear()
         async with case.session() as kling:
-            assert set(await settled(batch(kling))) == {(State.COMPLETED, None)}
+            assert set(await settled(batch(kling))) == {(JobState.COMPLETED, None)}
     assert len(case.vendor.sales) == 20
 
 
@@ -162,10 +162,10 @@ async def test_a_gateway_that_blocks_one_post_alone_leaves_the_others_alone(case
         jobs = batch(kling, 6)
         ends = await settled(jobs)
         assert sorted(ends, key=repr) == [
-            *[(State.COMPLETED, None)] * 5,
-            (State.UNCERTAIN, SubmissionUncertain),
+            *[(JobState.COMPLETED, None)] * 5,
+            (JobState.UNCERTAIN, SubmissionUncertain),
         ]
-        (blocked,) = [job for job in jobs if job.state is State.UNCERTAIN]
+        (blocked,) = [job for job in jobs if job.state is JobState.UNCERTAIN]
         error = blocked.exception()
         assert error is not None
         assert isinstance(error.__cause__, GatewayError)
@@ -179,15 +179,15 @@ async def test_a_gateway_that_blocks_every_post_alone_stops_them_and_nothing_is_
         async with case.session(limits=_one_at_a_time()) as kling:
             jobs = batch(kling)
             ends = await settled(jobs)
-            assert ends.count((State.QUEUED, GatewayError)) == 18
-            assert (State.COMPLETED, None) in ends
+            assert ends.count((JobState.QUEUED, GatewayError)) == 18
+            assert (JobState.COMPLETED, None) in ends
             assert kling.stats().halted is not None
         assert len(case.vendor.posts) == 2
         case.vendor.submits.clear()
         async with case.session() as kling:
             ends = await settled(batch(kling))
-            assert ends.count((State.COMPLETED, None)) == 19
-            assert ends.count((State.UNCERTAIN, SubmissionUncertain)) == 1
+            assert ends.count((JobState.COMPLETED, None)) == 19
+            assert ends.count((JobState.UNCERTAIN, SubmissionUncertain)) == 1
     assert len(case.vendor.sales) == 19
 
 
@@ -202,7 +202,7 @@ async def test_the_vendors_own_word_refuses_its_job_alone(case: Case) -> None:
     async with case, case.session(limits=_one_at_a_time()) as kling:
         kinds = [BadRequest, NotFound, PermissionDenied, None]
         assert await settled(batch(kling, 4)) == [
-            (State.COMPLETED if kind is None else State.REJECTED, kind) for kind in kinds
+            (JobState.COMPLETED if kind is None else JobState.REJECTED, kind) for kind in kinds
         ]
     assert (len(case.vendor.posts), case.vendor.counts["balance"]) == (4, 0)
 
@@ -215,7 +215,7 @@ async def test_a_bad_key_that_nothing_confirms_is_one_submits_trouble(case: Case
     case.vendor.submits[1] = stated(401, "Invalid API key")
     case.vendor.balances[EVERY] = balance
     async with case, case.session() as kling:
-        assert set(await settled(batch(kling, 5))) == {(State.COMPLETED, None)}
+        assert set(await settled(batch(kling, 5))) == {(JobState.COMPLETED, None)}
         assert kling.stats().halted is None
     assert (len(case.vendor.posts), len(case.vendor.sales)) == (6, 5)
 
@@ -225,7 +225,7 @@ async def test_a_bad_key_that_nothing_confirms_is_one_polls_trouble(case: Case, 
     case.vendor.polls = dict.fromkeys((1, 2, 3), stated(401, "Invalid API key"))
     case.vendor.balances[EVERY] = balance
     async with case, case.session() as kling:
-        assert set(await settled(batch(kling, 5))) == {(State.COMPLETED, None)}
+        assert set(await settled(batch(kling, 5))) == {(JobState.COMPLETED, None)}
         assert kling.stats().halted is None
 
 
@@ -241,12 +241,12 @@ async def test_many_who_are_told_of_a_bad_key_ask_once(case: Case) -> None:
             await case.vendor.arrival("balance")
             await asyncio.sleep(0.1)  # the polls of the others come back meanwhile
             told.set()
-            assert set(await settled(jobs)) == {(State.PENDING, AuthenticationError)}
+            assert set(await settled(jobs)) == {(JobState.PENDING, AuthenticationError)}
         assert case.vendor.counts["balance"] == 1
         case.vendor.takes = 1
         case.vendor.polls.clear()
         async with case.session() as kling:
-            assert set(await settled(kling.pending)) == {(State.COMPLETED, None)}
+            assert set(await settled(kling.pending)) == {(JobState.COMPLETED, None)}
 
 
 @pytest.mark.parametrize("balance", [0, -3.5])
@@ -254,7 +254,7 @@ async def test_missing_credits_that_the_balance_confirms_stop_submits(case: Case
     case.vendor.submits[EVERY] = stated(403, "Your quota is used up")
     case.vendor.balances[EVERY] = has(balance)
     async with case, case.session() as kling:
-        assert set(await settled(batch(kling))) == {(State.QUEUED, OutOfCredits)}
+        assert set(await settled(batch(kling))) == {(JobState.QUEUED, OutOfCredits)}
         assert kling.stats().halted is not None
     assert len(case.vendor.posts) < 20
 
@@ -262,9 +262,9 @@ async def test_missing_credits_that_the_balance_confirms_stop_submits(case: Case
 @pytest.mark.parametrize(
     ("said", "end"),
     [
-        (OUT_OF_CREDITS, (State.QUEUED, OutOfCredits)),
-        ("The quota of this model is used up", (State.REJECTED, PermissionDenied)),
-        ("Not on your plan, see billing", (State.REJECTED, PermissionDenied)),
+        (OUT_OF_CREDITS, (JobState.QUEUED, OutOfCredits)),
+        ("The quota of this model is used up", (JobState.REJECTED, PermissionDenied)),
+        ("Not on your plan, see billing", (JobState.REJECTED, PermissionDenied)),
     ],
 )
 async def test_missing_credits_where_there_are_some_concern_one_job(case: Case, said: str, end: Any) -> None:
@@ -273,12 +273,12 @@ async def test_missing_credits_where_there_are_some_concern_one_job(case: Case, 
     async with case:
         async with case.session(limits=_one_at_a_time()) as kling:
             first, *others = await settled(batch(kling, 5))
-            assert (first, set(others)) == (end, {(State.COMPLETED, None)})
+            assert (first, set(others)) == (end, {(JobState.COMPLETED, None)})
             assert kling.stats().halted is None
         async with case.session() as kling:
             first, *_ = await settled(batch(kling, 5))
-            assert first == ((State.COMPLETED, None) if end[0] is State.QUEUED else end)
-    assert len(case.vendor.posts) == (6 if end[0] is State.QUEUED else 5)
+            assert first == ((JobState.COMPLETED, None) if end[0] is JobState.QUEUED else end)
+    assert len(case.vendor.posts) == (6 if end[0] is JobState.QUEUED else 5)
 
 
 @pytest.mark.parametrize("balance", UNKNOWABLE.values(), ids=UNKNOWABLE)
@@ -286,17 +286,17 @@ async def test_missing_credits_that_nobody_can_confirm_are_tried_again(case: Cas
     case.vendor.submits = {1: stated(403, OUT_OF_CREDITS), 2: stated(403, "Your quota is used up")}
     case.vendor.balances[EVERY] = balance
     async with case, case.session() as kling:
-        assert set(await settled(batch(kling, 5))) == {(State.COMPLETED, None)}
+        assert set(await settled(batch(kling, 5))) == {(JobState.COMPLETED, None)}
     assert len(case.vendor.posts) == 7
 
 
 @pytest.mark.parametrize(
     ("act", "state"),
-    [(stated(401, "bad key"), State.QUEUED), (sold(page(403)), State.UNCERTAIN)],
+    [(stated(401, "bad key"), JobState.QUEUED), (sold(page(403)), JobState.UNCERTAIN)],
     ids=["nothing was bought", "nobody knows"],
 )
 async def test_a_session_that_ends_before_a_second_request_has_told_loses_nothing(
-    case: Case, act: Any, state: State
+    case: Case, act: Any, state: JobState
 ) -> None:
     case.vendor.submits[1] = act
     case.vendor.balances[1] = is_silent
@@ -322,7 +322,7 @@ async def test_a_job_given_up_before_a_second_request_has_told_stays_given_up(ca
             job.abandon()
         told.set()
         await asyncio.sleep(0.05)
-        assert {job.state for job in jobs} == {State.ABANDONED}
+        assert {job.state for job in jobs} == {JobState.ABANDONED}
 
 
 # Polls
@@ -333,9 +333,9 @@ async def test_a_poll_that_is_not_the_vendors_answer_tells_nothing(case: Case, s
     case.vendor.polls[EVERY] = of("k0", act=answers_000 if status == 0 else page(status))
     async with case, case.session() as kling:
         jobs = batch(kling, 4)
-        assert set(await settled(jobs[1:])) == {(State.COMPLETED, None)}
+        assert set(await settled(jobs[1:])) == {(JobState.COMPLETED, None)}
         await case.vendor.arrival("poll", 8)
-        assert (jobs[0].done(), jobs[0].state) == (False, State.PENDING)
+        assert (jobs[0].done(), jobs[0].state) == (False, JobState.PENDING)
         case.vendor.polls.clear()
         assert (await jobs[0]).generation_id
     assert len(case.vendor.posts) == 4
@@ -345,7 +345,7 @@ async def test_the_vendors_own_word_ends_the_watch_of_its_job_alone(case: Case) 
     case.vendor.polls[EVERY] = of("k0", act=stated(400, "malformed id"))
     async with case, case.session() as kling:
         first, *others = await settled(batch(kling, 4))
-        assert (first, set(others)) == ((State.PENDING, BadRequest), {(State.COMPLETED, None)})
+        assert (first, set(others)) == ((JobState.PENDING, BadRequest), {(JobState.COMPLETED, None)})
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404])

@@ -12,7 +12,7 @@ from fault_vendor import KEY
 from invariants import Evidence, uphold
 from scripted import ScriptedVendor, prompt, promptly
 
-from kling_async import ConnectFailed, Record, State
+from kling_async import ConnectFailed, JobState, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +29,14 @@ def telling(message: str) -> ConnectFailed:
 
 
 BROKEN = {
-    "two records": Evidence(records=[Record("k", State.QUEUED), Record("k", State.QUEUED)]),
+    "two records": Evidence(records=[Record("k", JobState.QUEUED), Record("k", JobState.QUEUED)]),
     "sold and unknown": Evidence(books={"k": [{"g-1"}]}),
-    "sold and queued": Evidence(records=[Record("k", State.QUEUED)], books={"k": [{"g-1"}]}),
-    "sold and rejected": Evidence(records=[Record("k", State.REJECTED)], books={"k": [{"g-1"}]}),
-    "being sent for ever": Evidence(records=[Record("k", State.SUBMITTING)]),
-    "another's video": Evidence(records=[Record("k", State.COMPLETED, **PAID)], books={"k": [{"g-2"}]}),
-    "bought twice": Evidence(records=[Record("k", State.PENDING, **PAID)], books={"k": [{"g-1"}, {"g-2"}]}),
-    "secret in a record": Evidence(records=[Record("k", State.QUEUED, tag=KEY)], secrets=[KEY]),
+    "sold and queued": Evidence(records=[Record("k", JobState.QUEUED)], books={"k": [{"g-1"}]}),
+    "sold and rejected": Evidence(records=[Record("k", JobState.REJECTED)], books={"k": [{"g-1"}]}),
+    "being sent for ever": Evidence(records=[Record("k", JobState.SUBMITTING)]),
+    "another's video": Evidence(records=[Record("k", JobState.COMPLETED, **PAID)], books={"k": [{"g-2"}]}),
+    "bought twice": Evidence(records=[Record("k", JobState.PENDING, **PAID)], books={"k": [{"g-1"}, {"g-2"}]}),
+    "secret in a record": Evidence(records=[Record("k", JobState.QUEUED, tag=KEY)], secrets=[KEY]),
     "secret in a text": Evidence(texts=[f"Bearer {KEY}"], secrets=[KEY]),
 }
 
@@ -48,7 +48,7 @@ async def test_a_broken_promise_is_found(what: str) -> None:
 
 
 async def test_what_the_caller_chose_may_be_bought_again() -> None:
-    records = [Record("k", State.PENDING, **PAID)]
+    records = [Record("k", JobState.PENDING, **PAID)]
     uphold(Evidence(records=records, books={"k": [{"g-1"}, {"g-2"}]}, opted_in={"k"}))
 
 

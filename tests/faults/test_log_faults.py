@@ -11,7 +11,7 @@ import pytest
 from fault_vendor import EVERY, breaks_off, is_silent, page, resets, says, sells, shows_the_log, sold, stated
 from scripted import prompt
 
-from kling_async import GenerationFailed, Reconciliation, State, SubmissionUncertain
+from kling_async import GenerationFailed, JobState, Reconciliation, SubmissionUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ async def test_fault_08_a_row_of_a_failed_generation_is_that_failure(case: Case)
         job = kling.submit(prompt())
         with pytest.raises(GenerationFailed, match="log"):
             await job
-        assert (job.state, job.generation_id) == (State.FAILED, "g-1")
+        assert (job.state, job.generation_id) == (JobState.FAILED, "g-1")
 
 
 async def test_fault_08_a_strangers_row_is_never_adopted_however_much_it_is_like_ours(case: Case) -> None:
@@ -123,7 +123,7 @@ async def test_fault_08_a_strangers_row_is_never_adopted_however_much_it_is_like
         job = kling.submit(prompt(), key="k")
         with pytest.raises(SubmissionUncertain):
             await job
-        assert (job.state, job.generation_id) == (State.UNCERTAIN, None)
+        assert (job.state, job.generation_id) == (JobState.UNCERTAIN, None)
 
 
 async def test_fault_08_absence_is_answered_by_another_post_only_where_the_caller_chose_so(case: Case) -> None:

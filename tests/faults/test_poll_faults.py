@@ -26,12 +26,12 @@ from scripted import prompt
 from kling_async import (
     DeadlineExceeded,
     GenerationFailed,
+    JobState,
     MalformedResponse,
     NotFound,
     RateLimited,
     RequestTimeout,
     SessionClosed,
-    State,
     Throttled,
 )
 
@@ -57,7 +57,7 @@ async def pause_after(case: Case, **headers: str) -> float:
                 if isinstance(event, Throttled):
                     break
             pause = event.until - event.at
-            assert job.state is State.PENDING
+            assert job.state is JobState.PENDING
             if pause < 1:
                 await job
         async with case.session() as kling:
@@ -115,7 +115,7 @@ async def test_fault_17_endless_refusals_keep_a_job_until_its_time_is_over(
         with pytest.raises(DeadlineExceeded) as caught:
             await job
         assert isinstance(caught.value.__cause__, RateLimited)
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
 
 
 async def test_fault_18_an_id_that_is_unknown_just_after_its_submit_is_given_grace(case: Case) -> None:
@@ -131,7 +131,7 @@ async def test_fault_19_an_id_that_stays_unknown_is_not_found_and_its_key_is_kep
         job = kling.submit(prompt(), key="k")
         with pytest.raises(NotFound) as caught:
             await job
-        assert (job.state, caught.value.generation_id, caught.value.key) == (State.PENDING, "g-1", "k")
+        assert (job.state, caught.value.generation_id, caught.value.key) == (JobState.PENDING, "g-1", "k")
         case.vendor.polls.clear()
         again = kling.submit(prompt(), key="k")
         assert again is not job
@@ -209,7 +209,7 @@ async def test_fault_24_a_generation_without_end_meets_its_deadline_and_can_stil
         job = kling.submit(prompt(), key="k", deadline=0.2)
         with pytest.raises(DeadlineExceeded, match="generating") as caught:
             await job
-        assert (job.state, caught.value.generation_id) == (State.PENDING, "g-1")
+        assert (job.state, caught.value.generation_id) == (JobState.PENDING, "g-1")
         case.vendor.takes = 1
         assert (await kling.resume("g-1")).generation_id == "g-1"
         assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
@@ -230,7 +230,7 @@ async def test_fault_25_completed_without_a_url_for_good_is_a_typed_error_soon(c
         job = kling.submit(prompt())
         with pytest.raises(MalformedResponse, match="no url"):
             await job
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
 
 
 DETAIL = [{"loc": ["body", "image_url"], "msg": "no face in the image", "type": "face_detection_error"}]
@@ -258,7 +258,7 @@ async def test_fault_26_an_error_of_any_shape_with_200_fails_the_job_readably(
             job = kling.submit(prompt(), key="k")
             with pytest.raises(GenerationFailed, match=shown) as caught:
                 await job
-            assert (caught.value.reason, job.state) == (reason, State.FAILED)
+            assert (caught.value.reason, job.state) == (reason, JobState.FAILED)
         async with case.session() as kling:
             error = kling.submit(prompt(), key="k").exception()
             assert isinstance(error, GenerationFailed)

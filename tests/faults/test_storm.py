@@ -26,7 +26,7 @@ from fault_vendor import (
 )
 from scripted import prompt
 
-from kling_async import KlingError, Limits, Reconciliation, State
+from kling_async import JobState, KlingError, Limits, Reconciliation
 
 if TYPE_CHECKING:
     from fault_case import Case, Watched
@@ -66,7 +66,7 @@ async def test_a_storm_of_faults_over_several_sessions_breaks_no_promise(case: C
         "limits": Limits(requests_per_second=1000, burst=100),
         "reconciliation": Reconciliation(after=1),
     }
-    states: dict[str, State] = {}
+    states: dict[str, JobState] = {}
     async with case:
         for _ in range(4):
             async with case.session(**settings) as kling:
@@ -83,12 +83,12 @@ async def test_a_storm_of_faults_over_several_sessions_breaks_no_promise(case: C
             await asyncio.gather(*(job.settled() for job in jobs))
             states = {job.key: job.state for job in jobs}
             for job in jobs:
-                if job.state is State.COMPLETED:
+                if job.state is JobState.COMPLETED:
                     path = await kling.download(job, case.folder / "out" / f"{job.key}.mp4")
                     assert path.read_bytes() == case.vendor.film
     bought = {sale.key for sale in case.vendor.sales}
-    assert {key for key, state in states.items() if state is State.COMPLETED} == bought
-    assert {state for key, state in states.items() if key not in bought} <= {State.UNCERTAIN}
+    assert {key for key, state in states.items() if state is JobState.COMPLETED} == bought
+    assert {state for key, state in states.items() if key not in bought} <= {JobState.UNCERTAIN}
 
 
 async def _delivered(case: Case, kling: Watched, n: int) -> None:

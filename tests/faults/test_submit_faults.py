@@ -37,12 +37,12 @@ from kling_async import (
     GatewayError,
     ImageToVideo,
     InvalidRequest,
+    JobState,
     KlingError,
     OutOfCredits,
     Retrying,
     ServerError,
     SessionClosed,
-    State,
     SubmissionUncertain,
 )
 
@@ -66,7 +66,7 @@ async def test_fault_01_a_refused_connection_sent_nothing_and_is_tried_again_und
         async for event in said:
             if isinstance(event, Retrying):
                 assert isinstance(event.error, ConnectFailed)
-                assert (event.error.sent, job.state) == (False, State.QUEUED)
+                assert (event.error.sent, job.state) == (False, JobState.QUEUED)
                 break
         async with case.vendor.open(port=port):
             await job
@@ -99,7 +99,7 @@ async def test_fault_02_a_certificate_that_is_refused_fails_fast_with_the_reason
         job = kling.submit(prompt())
         with pytest.raises(ConnectFailed, match="certificate") as caught:
             await job
-        assert (caught.value.tls, job.state) == (True, State.QUEUED)
+        assert (caught.value.tls, job.state) == (True, JobState.QUEUED)
     assert case.vendor.posts == []
 
 
@@ -118,7 +118,7 @@ async def test_fault_03_a_deadline_that_passes_during_the_post_ends_the_job_once
         job = kling.submit(prompt(), deadline=0.4)
         with pytest.raises(SubmissionUncertain):
             await job
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
     assert len(case.vendor.posts) == 1
 
 
@@ -145,7 +145,7 @@ async def test_fault_04_a_reset_amid_the_request_is_reported_and_not_sent_again(
         with pytest.raises(SubmissionUncertain) as caught:
             await job
         assert caught.value.client_request_id in str(caught.value)
-        assert job.state is State.UNCERTAIN
+        assert job.state is JobState.UNCERTAIN
         case.vendor.server.read = read_request
     assert (len(torn), case.vendor.sales) == (1, [])
 
@@ -207,7 +207,7 @@ async def test_fault_09_a_gateways_failure_says_nothing_and_is_never_followed_by
     async with case, case.session() as kling:
         job = await kling.submit(prompt()).settled()
         if bought:
-            assert (job.state, job.generation_id) == (State.COMPLETED, "g-1")
+            assert (job.state, job.generation_id) == (JobState.COMPLETED, "g-1")
         else:
             error = job.exception()
             assert isinstance(error, SubmissionUncertain)
@@ -230,7 +230,7 @@ async def test_fault_10_a_refused_body_is_final_and_what_was_said_is_kept_within
         assert isinstance(error, BadRequest)
         assert error.body == refusal
         assert len(repr(vars(vast.exception()))) < 5000
-        assert {plain.state, vast.state} == {State.REJECTED}
+        assert {plain.state, vast.state} == {JobState.REJECTED}
         assert type(kling.submit(prompt("0"), key="k0").exception()) is BadRequest
     assert len(case.vendor.posts) == 2
 
@@ -266,7 +266,7 @@ async def test_fault_11_out_of_credits_amid_a_batch_stops_submits_and_loses_noth
         for job in queued:
             with pytest.raises(OutOfCredits, match="Top up"):
                 await job
-            assert job.state is State.QUEUED
+            assert job.state is JobState.QUEUED
         posts = len(case.vendor.posts)
         assert posts < 30
         assert kling.stats().halted is not None
@@ -311,7 +311,7 @@ async def test_fault_12_a_mistake_in_the_transport_says_nothing_of_its_post_eith
         with monkeypatch.context() as broken:
             broken.setattr("kling_async.transport.http._read", stumbles)
             job = await kling.submit(prompt(), key="k").settled()
-        assert (job.state, type(job.exception())) == (State.UNCERTAIN, KlingError)
+        assert (job.state, type(job.exception())) == (JobState.UNCERTAIN, KlingError)
         assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
 
@@ -340,7 +340,7 @@ async def test_fault_13_one_id_for_two_keys_is_an_error_and_no_second_job_takes_
         second = kling.submit(prompt("2"))
         with pytest.raises(SubmissionUncertain, match="id of another job"):
             await second
-    assert (second.state, second.generation_id) == (State.UNCERTAIN, None)
+    assert (second.state, second.generation_id) == (JobState.UNCERTAIN, None)
 
 
 async def test_fault_13_a_generation_of_one_key_cannot_be_resumed_under_another(case: Case) -> None:
@@ -366,7 +366,7 @@ async def test_fault_14_a_redirected_post_is_an_error_and_not_followed(case: Cas
         job = kling.submit(prompt())
         with pytest.raises(GatewayError, match=f"redirects to {elsewhere.url}/v2/video/generations ") as caught:
             await job
-        assert (caught.value.status, job.state) == (status, State.QUEUED)
+        assert (caught.value.status, job.state) == (status, JobState.QUEUED)
         await elsewhere.server.hang_up()
     assert elsewhere.server.requests == []
     assert len(case.vendor.posts) == 1
@@ -383,7 +383,7 @@ async def test_fault_20_a_key_revoked_amid_a_run_pauses_everything_until_there_i
             for job in [*paid, late]:
                 with pytest.raises(AuthenticationError, match="revoked"):
                     await job
-            assert [job.state for job in [*paid, late]] == [State.PENDING] * 3 + [State.QUEUED]
+            assert [job.state for job in [*paid, late]] == [JobState.PENDING] * 3 + [JobState.QUEUED]
         case.vendor.takes = 1
         async with case.session(api_key=OTHER_KEY) as kling:
             again = {job.key: job for job in kling.pending}
@@ -401,7 +401,7 @@ async def test_fault_20_a_key_revoked_while_a_submit_is_looked_for_leaves_it_unc
             job = kling.submit(prompt(), key="k")
             with pytest.raises(AuthenticationError):
                 await job
-            assert job.state is State.UNCERTAIN
+            assert job.state is JobState.UNCERTAIN
         case.vendor.keys = {OTHER_KEY}
         async with case.session(api_key=OTHER_KEY) as kling:
             assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
@@ -418,7 +418,7 @@ async def test_fault_20_a_key_that_never_was_good_leaves_the_jobs_queued(case: C
         case.vendor.submits[EVERY] = resets
         async with case.session(api_key=OTHER_KEY, hold=True) as kling:
             (held,) = kling.pending
-            assert held.state is State.QUEUED
+            assert held.state is JobState.QUEUED
         with pytest.raises(SessionClosed):
             await held
 

@@ -18,7 +18,7 @@ from invariants import Evidence, uphold
 from scripted import ScriptedVendor, answer, envelope, prompt, running, session
 from virtual import VirtualLoop, virtual
 
-from kling_async import DeadlineExceeded, HttpResponse, MemoryJournal, Polling, RequestTimeout, State
+from kling_async import DeadlineExceeded, HttpResponse, JobState, MemoryJournal, Polling, RequestTimeout
 
 if TYPE_CHECKING:
     from fault_case import Case
@@ -135,7 +135,7 @@ async def test_fault_38_a_deadline_that_passed_by_the_clock_while_away_still_get
         (job,) = kling.pending
         await job.settled()
         assert isinstance(job.exception(), DeadlineExceeded) is not done
-        assert job.state is (State.COMPLETED if done else State.PENDING)
+        assert job.state is (JobState.COMPLETED if done else JobState.PENDING)
     assert vendor.polled("g1") == [100.0]
     await kept(vendor, journal, [*jobs, job])
 

@@ -13,7 +13,7 @@ from fault_vendor import EVERY, asked_id, page, says, sells, sold, stated, tells
 from loopback import response
 from scripted import prompt
 
-from kling_async import DeadlineExceeded, MalformedResponse, State
+from kling_async import DeadlineExceeded, JobState, MalformedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,7 +214,7 @@ async def test_an_answer_that_names_no_generation_at_all_tells_nothing(case: Cas
         with pytest.raises(DeadlineExceeded) as caught:
             await job
         assert isinstance(caught.value.__cause__, MalformedResponse)
-        assert job.state is State.PENDING
+        assert job.state is JobState.PENDING
         case.vendor.polls.clear()
         assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
     assert len(case.vendor.posts) == 1

@@ -18,7 +18,7 @@ import kling_async.sandbox
 from kling_async.errors import AuthenticationError, DownloadError, RateLimited
 from kling_async.files import partial
 from kling_async.files.download import Retries, Stored, download_file
-from kling_async.files.partial import Part
+from kling_async.files.partial import PartialFile
 from kling_async.transport.base import Timeouts
 from kling_async.transport.http import HttpTransport
 
@@ -613,7 +613,7 @@ async def test_a_place_that_cannot_be_written_is_a_download_error(tmp_path: Path
 
 
 async def test_a_thread_that_was_given_up_does_not_touch_a_part_that_was_left(tmp_path: Path) -> None:
-    part = Part(tmp_path / "video.mp4")
+    part = PartialFile(tmp_path / "video.mp4")
     part.leave()
 
     part.open("https://cdn.example.com/a.mp4")

@@ -19,7 +19,7 @@ from loopback import Exchange, loopback
 
 from kling_async.errors import DownloadError
 from kling_async.files.download import Retries, download_file
-from kling_async.files.partial import Part
+from kling_async.files.partial import PartialFile
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -134,16 +134,16 @@ async def test_the_part_of_a_killed_process_is_gone_on_with(tmp_path: Path) -> N
 
 def test_while_a_forked_child_still_has_the_part_others_are_told_so(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
-    part = Part(path)
+    part = PartialFile(path)
     part.open(SOURCE)
     assert part._file is not None
     kept = os.dup(part._file.fileno())  # as a fork has it
     part.append(b"mine")
     part._file.close()
     with pytest.raises(BlockingIOError):
-        Part(path).open(SOURCE)
+        PartialFile(path).open(SOURCE)
     os.close(kept)
-    after = Part(path)
+    after = PartialFile(path)
     after.open(SOURCE)
     after.append(FILM)
     after.finish()
@@ -172,9 +172,9 @@ async def test_what_is_not_on_disk_as_it_was_written_is_not_put_in_place(tmp_pat
     assert path.read_bytes() == FILM
 
 
-def _written(path: Path, before: Callable[[], object] = lambda: None) -> Part:
+def _written(path: Path, before: Callable[[], object] = lambda: None) -> PartialFile:
     """A part that is whole, and not in place yet."""
-    part = Part(path)
+    part = PartialFile(path)
     part.open(SOURCE)
     before()
     part.append(FILM)
@@ -245,7 +245,7 @@ def test_when_its_name_is_given_up_the_next_part_is_not_touched(
 ) -> None:
     path, usual = tmp_path / "v.mp4", Path.replace
     path.write_bytes(b"old")
-    part, following = _written(path), Part(path)
+    part, following = _written(path), PartialFile(path)
 
     def and_the_next_begins(self: Path, target: Path) -> Path:
         done = usual(self, target)
@@ -285,7 +285,7 @@ def test_a_writer_that_died_between_both_names_leaves_a_file_that_nobody_writes_
     os.link(path, tmp_path / ".v.mp4.part")
     (tmp_path / ".v.mp4.part.json").write_text(json.dumps({"source": SOURCE, "etag": '"1"'}))
 
-    part = Part(path)
+    part = PartialFile(path)
     part.open(SOURCE)
     part.append(b"new")
     part.leave()
@@ -296,7 +296,7 @@ def test_a_writer_that_died_between_both_names_leaves_a_file_that_nobody_writes_
 def test_a_pipe_in_the_place_of_the_part_is_an_error_and_no_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".v.mp4.part")
     with pytest.raises(FileExistsError, match="is no file"):
-        Part(tmp_path / "v.mp4").open(SOURCE)
+        PartialFile(tmp_path / "v.mp4").open(SOURCE)
 
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".mp4", "\U00020000" * 62 + ".mp4"])

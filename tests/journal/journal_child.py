@@ -15,7 +15,7 @@ from attrs import evolve
 from records import job
 
 from kling_async.errors import KlingError
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
@@ -43,8 +43,8 @@ async def commit(path: str) -> None:
 async def _commit_each(journal: SQLiteJournal, numbers: Iterator[int]) -> None:
     for number in numbers:
         record = job(f"{number}", tag=number)
-        journal.note(record)
-        await journal.commit(evolve(record, state=State.SUBMITTING))
+        journal.append(record)
+        await journal.commit(evolve(record, state=JobState.SUBMITTING))
         tell(number)
 
 
@@ -101,7 +101,7 @@ async def leave(path: str) -> None:
     journal = SQLiteJournal(path)
     await journal.open()
     for number in range(NOTES):
-        journal.note(job(f"{number}"))
+        journal.append(job(f"{number}"))
 
 
 async def stumble(path: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.requests import TextToVideo
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +21,7 @@ REQUEST = TextToVideo("a raccoon")
 GENERATION = "ce81dc29:kling-video/v2.1/master/text-to-video"
 
 
-def job(key: str = "a", state: State = State.QUEUED, **changes: Any) -> Record:
+def job(key: str = "a", state: JobState = JobState.QUEUED, **changes: Any) -> Record:
     """A record with a request."""
     given: dict[str, Any] = {"request": REQUEST, "digest": REQUEST.digest(), "tag": {"row": 1}, "queued_at": 1.5}
     return Record(key, state, **(given | changes))

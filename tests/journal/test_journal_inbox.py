@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite.write_queue import Batch, Inbox, Read, Write
+from kling_async.journal.sqlite.write_queue import Batch, Read, Write, WriteQueue
 
 
 def note(number: int) -> Write:
@@ -32,23 +32,23 @@ def numbers(batch: Batch) -> list[int]:
 
 
 def test_notes_are_taken_together_after_a_while() -> None:
-    inbox = Inbox()
+    inbox = WriteQueue()
     for number in range(3):
         inbox.put(note(number))
     assert numbers(inbox.take()) == [0, 1, 2]
 
 
 def test_a_write_that_is_awaited_takes_the_notes_before_it_along() -> None:
-    inbox = Inbox()
+    inbox = WriteQueue()
     inbox.put(note(1))
     inbox.put(awaited(2))
     inbox.put(note(3))
-    inbox.ring()
+    inbox.flush_now()
     assert numbers(inbox.take()) == [1, 2, 3]
 
 
 def test_reads_do_not_wait_for_notes() -> None:
-    inbox, read = Inbox(), question()
+    inbox, read = WriteQueue(), question()
     inbox.put(note(1))
     inbox.ask(read)
     batch = inbox.take()
@@ -57,9 +57,9 @@ def test_reads_do_not_wait_for_notes() -> None:
 
 
 def test_reads_come_with_writes_that_are_awaited() -> None:
-    inbox, read = Inbox(), question()
+    inbox, read = WriteQueue(), question()
     inbox.put(awaited(1))
-    inbox.ring()
+    inbox.flush_now()
     inbox.ask(read)
     batch = inbox.take()
     assert batch.reads == [read]
@@ -67,33 +67,33 @@ def test_reads_come_with_writes_that_are_awaited() -> None:
 
 
 def test_only_the_first_write_and_the_first_that_is_awaited_need_the_bell() -> None:
-    inbox = Inbox()
+    inbox = WriteQueue()
     writes = (note(0), note(1), awaited(2), awaited(3), note(4))
     assert [inbox.put(write) for write in writes] == [True, False, True, False, False]
-    inbox.ring()
+    inbox.flush_now()
     inbox.take()
     assert inbox.put(awaited(5))
 
 
 def test_without_the_bell_only_reads_are_taken() -> None:
-    inbox = Inbox()
+    inbox = WriteQueue()
     inbox.put(awaited(1))
     inbox.ask(question())
     assert numbers(inbox.take()) == []
-    inbox.ring()
+    inbox.flush_now()
     assert numbers(inbox.take()) == [1]
 
 
 def test_the_bell_may_be_rung_for_nothing() -> None:
-    inbox = Inbox()
-    inbox.ring()
+    inbox = WriteQueue()
+    inbox.flush_now()
     inbox.put(note(1))
     inbox.ask(question())
     assert numbers(inbox.take()) == []
 
 
 def test_the_last_batch_is_all_that_is_left() -> None:
-    inbox, read = Inbox(), question()
+    inbox, read = WriteQueue(), question()
     inbox.put(note(1))
     inbox.ask(read)
     inbox.close()
@@ -102,7 +102,7 @@ def test_the_last_batch_is_all_that_is_left() -> None:
 
 
 def test_a_closed_inbox_takes_nothing() -> None:
-    inbox = Inbox()
+    inbox = WriteQueue()
     inbox.close()
     with pytest.raises(JournalError, match="closed"):
         inbox.put(note(1))
@@ -110,13 +110,13 @@ def test_a_closed_inbox_takes_nothing() -> None:
         inbox.ask(question())
 
 
-def wake(inbox: Inbox, deed: str) -> None:
+def wake(inbox: WriteQueue, deed: str) -> None:
     if deed == "note":
         inbox.put(note(1))
-        inbox.ring()
+        inbox.flush_now()
     elif deed == "put":
         inbox.put(awaited(1))
-        inbox.ring()
+        inbox.flush_now()
     elif deed == "ask":
         inbox.ask(question())
     else:
@@ -125,7 +125,7 @@ def wake(inbox: Inbox, deed: str) -> None:
 
 @pytest.mark.parametrize("deed", ["note", "put", "ask", "close"])
 def test_whoever_waits_for_work_is_woken_by_it(deed: str) -> None:
-    inbox, batches = Inbox(), list[Batch]()
+    inbox, batches = WriteQueue(), list[Batch]()
     thread = Thread(target=lambda: batches.append(inbox.take()))
     thread.start()
     wake(inbox, deed)

@@ -70,10 +70,10 @@ def test_a_row_names_contents_and_holds_paths() -> None:
 @pytest.mark.asyncio
 async def test_a_request_with_files_comes_back_from_every_journal(any_journal: Journal) -> None:
     request = ImageToVideo(CAT, tail_image_url=png(), extra={"more": [{"sound": b"\xff\0", "file": CAT}]})
-    any_journal.note(with_request(request))
+    any_journal.append(with_request(request))
     await any_journal.close()
     await any_journal.open()
-    [record] = await any_journal.claim()
+    [record] = await any_journal.load_open()
     assert record.request == request
     assert record.digest == request.digest()
 
@@ -82,20 +82,20 @@ async def test_a_request_with_files_comes_back_from_every_journal(any_journal: J
 async def test_a_thousand_jobs_share_one_content(journal: SQLiteJournal) -> None:
     content = png(size=100_000)
     for number in range(1000):
-        journal.note(with_request(ImageToVideo(content, prompt=str(number)), str(number)))
+        journal.append(with_request(ImageToVideo(content, prompt=str(number)), str(number)))
     await journal.flush()
     assert await run(journal, "SELECT count(*), sum(length(content)) FROM media") == [(1, 100_000)]
-    records = await (await reopened(journal)).claim()
+    records = await (await reopened(journal)).load_open()
     assert len({id(record.request.image_url) for record in records if isinstance(record.request, ImageToVideo)}) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_content_that_is_missing_makes_its_record_unreadable(journal: SQLiteJournal) -> None:
-    journal.note(with_request(ImageToVideo(png())))
+    journal.append(with_request(ImageToVideo(png())))
     await journal.flush()
     await run(journal, "DELETE FROM media")
     with pytest.raises(JournalError, match="is missing"):
-        await (await reopened(journal)).claim()
+        await (await reopened(journal)).load_open()
     await run(journal, "DELETE FROM jobs")
 
 

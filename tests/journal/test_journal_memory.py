@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import GENERATION, job
 
-from kling_async.journal.base import State
-from kling_async.journal.sqlite.unflushed import Fingerprints, Newest
+from kling_async.journal.base import JobState
+from kling_async.journal.sqlite.unflushed import HashedKeySet, UnflushedRecords
 
-DONE = job(state=State.COMPLETED, generation_id=GENERATION)
+DONE = job(state=JobState.COMPLETED, generation_id=GENERATION)
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
 def test_fingerprints_know_every_text_they_were_given(early: list[str], late: list[str]) -> None:
-    marks = Fingerprints(early)
+    marks = HashedKeySet(early)
     for text in late:
         marks.add(text)
     assert all(text in marks for text in early + late)
@@ -22,11 +22,11 @@ def test_fingerprints_know_every_text_they_were_given(early: list[str], late: li
 
 @given(st.sets(st.text()), st.text())
 def test_fingerprints_know_no_other_text(texts: set[str], strange: str) -> None:
-    assert (strange in Fingerprints(texts)) == (strange in texts)
+    assert (strange in HashedKeySet(texts)) == (strange in texts)
 
 
 def test_a_finished_record_is_dropped_once_it_is_written() -> None:
-    newest = Newest()
+    newest = UnflushedRecords()
     newest.noted(DONE, 1)
     assert newest.find(GENERATION) == DONE
     assert newest.written(DONE, 1)
@@ -35,45 +35,45 @@ def test_a_finished_record_is_dropped_once_it_is_written() -> None:
 
 
 def test_an_open_record_stays() -> None:
-    newest = Newest()
+    newest = UnflushedRecords()
     newest.noted(job(), 1)
     assert not newest.written(job(), 1)
     assert newest.get("a") == job()
 
 
 def test_a_finished_record_stays_while_a_newer_one_waits() -> None:
-    newest = Newest()
-    newest.noted(job(state=State.ABANDONED), 1)
-    newest.noted(job(state=State.ABANDONED, generation_id=GENERATION), 2)
-    assert not newest.written(job(state=State.ABANDONED), 1)
+    newest = UnflushedRecords()
+    newest.noted(job(state=JobState.ABANDONED), 1)
+    newest.noted(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
+    assert not newest.written(job(state=JobState.ABANDONED), 1)
     assert newest.find(GENERATION) is not None
-    assert newest.written(job(state=State.ABANDONED, generation_id=GENERATION), 2)
+    assert newest.written(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
 
 
 def test_an_older_record_never_counts_again() -> None:
-    newest = Newest()
-    newest.noted(job(state=State.PENDING), 2)
+    newest = UnflushedRecords()
+    newest.noted(job(state=JobState.PENDING), 2)
     newest.written(job(), 1)
-    assert newest.get("a") == job(state=State.PENDING)
+    assert newest.get("a") == job(state=JobState.PENDING)
 
 
 def test_what_was_read_does_not_replace_what_is_newer() -> None:
-    newest = Newest()
-    newest.noted(job(state=State.PENDING), 1)
-    assert newest.read(job()) == job(state=State.PENDING)
+    newest = UnflushedRecords()
+    newest.noted(job(state=JobState.PENDING), 1)
+    assert newest.read(job()) == job(state=JobState.PENDING)
 
 
 def test_what_was_read_is_written() -> None:
-    newest = Newest()
+    newest = UnflushedRecords()
     newest.read(job("read"))
     newest.noted(job("new"), 1)
     assert newest.unwritten() == [job("new")]
 
 
 def test_a_generation_of_two_keys_stays_with_the_later() -> None:
-    newest = Newest()
+    newest = UnflushedRecords()
     newest.noted(DONE, 1)
-    newest.noted(job("b", State.PENDING, generation_id=GENERATION), 2)
+    newest.noted(job("b", JobState.PENDING, generation_id=GENERATION), 2)
     newest.written(DONE, 1)
     found = newest.find(GENERATION)
     assert found is not None

@@ -11,7 +11,7 @@ from children import child, finished, line
 from records import job
 
 from kling_async.errors import JournalError
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 
@@ -25,9 +25,9 @@ def names(path: Path) -> list[str]:
 
 @pytest.mark.asyncio
 async def test_an_owner_is_read_while_it_writes(journal: SQLiteJournal) -> None:
-    records = [job(f"{number}", State.FAILED if number % 2 else State.QUEUED) for number in range(600)]
+    records = [job(f"{number}", JobState.FAILED if number % 2 else JobState.QUEUED) for number in range(600)]
     for record in records:
-        journal.note(record)
+        journal.append(record)
     await journal.flush()
     reader = JournalReader(journal.path)
     reading = reader.records()
@@ -36,7 +36,7 @@ async def test_an_owner_is_read_while_it_writes(journal: SQLiteJournal) -> None:
     await journal.commit(records[-1])
     found += reading
     assert found == records
-    assert reader.counts() == {State.QUEUED: 301, State.FAILED: 300}
+    assert reader.counts() == {JobState.QUEUED: 301, JobState.FAILED: 300}
 
 
 @pytest.mark.asyncio
@@ -56,7 +56,7 @@ async def test_a_journal_at_rest_is_read_without_a_trace(journal: SQLiteJournal)
     before = names(journal.path), journal.path.read_bytes()
     reader = JournalReader(journal.path)
     assert list(reader.records()) == [job()]
-    assert reader.counts() == {State.QUEUED: 1}
+    assert reader.counts() == {JobState.QUEUED: 1}
     assert (names(journal.path), journal.path.read_bytes()) == before
 
 
@@ -73,13 +73,13 @@ async def test_a_journal_whose_owner_was_killed_is_read(path: Path, mode: str) -
 async def test_a_journal_torn_amid_a_transaction_is_read_as_it_was_before(path: Path) -> None:
     journal = SQLiteJournal(path)
     await journal.open()
-    await journal.commit(job(state=State.FAILED))
+    await journal.commit(job(state=JobState.FAILED))
     await journal.close()
     assert finished("tear", path) == 9
     plain = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     with closing(plain), pytest.raises(sqlite3.OperationalError, match="readonly"):
         plain.execute("SELECT * FROM jobs")
-    assert list(JournalReader(path).records()) == [job(state=State.FAILED)]
+    assert list(JournalReader(path).records()) == [job(state=JobState.FAILED)]
 
 
 @pytest.mark.asyncio

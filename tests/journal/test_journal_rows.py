@@ -15,7 +15,7 @@ from kling_async import errors
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo
 from kling_async.api.results import Usage, Video
 from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 from kling_async.journal.media import put_back, set_apart
 from kling_async.journal.sqlite.rows import (
     COLUMNS,
@@ -61,7 +61,7 @@ videos = st.builds(
 records = st.builds(
     Record,
     key=any_text,
-    state=st.sampled_from(State),
+    state=st.sampled_from(JobState),
     request=st.none() | st.sampled_from(REQUESTS),
     digest=st.binary(max_size=32),
     tag=json_data,

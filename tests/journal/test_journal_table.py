@@ -12,7 +12,7 @@ from attrs import evolve
 from records import job
 
 from kling_async.api.requests import ImageToVideo
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import statements as table
 from kling_async.journal.sqlite.rows import write_row
 from kling_async.journal.sqlite.schema import bring_up_to_date
@@ -38,7 +38,7 @@ def records(connection: sqlite3.Connection) -> list[Record]:
 
 
 def submitting(jobs: Sequence[Record]) -> list[Record]:
-    return [evolve(record, state=State.SUBMITTING, attempts=1, last_status=record.key) for record in jobs]
+    return [evolve(record, state=JobState.SUBMITTING, attempts=1, last_status=record.key) for record in jobs]
 
 
 @pytest.mark.parametrize("many", [1, 2, 8, 33, 256, 257])
@@ -53,7 +53,7 @@ def test_any_number_of_rows_is_written_and_written_anew(connection: sqlite3.Conn
 
 def test_of_many_rows_of_a_job_the_last_one_counts_in_the_place_of_the_first(connection: sqlite3.Connection) -> None:
     first, second = job("b"), job("a")
-    begun, pending = submitting([first])[0], evolve(first, state=State.PENDING)
+    begun, pending = submitting([first])[0], evolve(first, state=JobState.PENDING)
     rows = [write_row(first), write_row(second), write_row(begun, first), write_row(pending, begun)]
     table.write(connection, rows)
     assert records(connection) == [pending, second]
@@ -62,7 +62,7 @@ def test_of_many_rows_of_a_job_the_last_one_counts_in_the_place_of_the_first(con
 def test_a_row_that_is_whole_replaces_one_that_is_not(connection: sqlite3.Connection) -> None:
     first = job("a")
     table.write(connection, [write_row(first)])
-    begun, other = submitting([first])[0], job("a", State.ABANDONED, tag="another")
+    begun, other = submitting([first])[0], job("a", JobState.ABANDONED, tag="another")
     table.write(connection, [write_row(begun, first), write_row(other, begun)])
     assert records(connection) == [other]
 

@@ -12,7 +12,7 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import statements as table
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
@@ -28,35 +28,35 @@ pytestmark = pytest.mark.asyncio
 IMAGE = "data:image/png;base64," + "aGk" * 50_000
 
 
-def in_file(path: Path) -> dict[str, State]:
+def in_file(path: Path) -> dict[str, JobState]:
     """What another reader sees of the file right now."""
     return {record.key: record.state for record in JournalReader(path).records()}
 
 
 async def test_a_commit_is_in_the_file_when_it_returns(journal: SQLiteJournal) -> None:
     await journal.commit(job())
-    assert in_file(journal.path) == {"a": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
 async def test_what_was_noted_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
-    journal.note(job("a"))
-    journal.note(job("b"))
-    await journal.commit(job("b", State.SUBMITTING))
-    assert in_file(journal.path) == {"a": State.QUEUED, "b": State.SUBMITTING}
+    journal.append(job("a"))
+    journal.append(job("b"))
+    await journal.commit(job("b", JobState.SUBMITTING))
+    assert in_file(journal.path) == {"a": JobState.QUEUED, "b": JobState.SUBMITTING}
 
 
 async def test_what_was_begun_to_be_committed_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
     first = asyncio.ensure_future(journal.commit(job("a")))
     await asyncio.sleep(0)
     await journal.commit(job("b"))
-    assert in_file(journal.path) == {"a": State.QUEUED, "b": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED, "b": JobState.QUEUED}
     await first
 
 
 async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
-    journal.note(job())
+    journal.append(job())
     await journal.flush()
-    assert in_file(journal.path) == {"a": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
 async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJournal) -> None:
@@ -69,9 +69,9 @@ async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJourn
 
     assert journal._writer is not None
     journal._writer._report = spy
-    journal.note(job())
+    journal.append(job())
     await reported.wait()
-    assert in_file(journal.path) == {"a": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
 async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJournal) -> None:
@@ -81,7 +81,7 @@ async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJourn
     await journal.flush()
     assert committing.cancelled()
     assert journal.get("a") == job()
-    assert in_file(journal.path) == {"a": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
 def transactions(journal: SQLiteJournal) -> list[int]:
@@ -125,12 +125,12 @@ async def test_a_commit_that_cannot_be_recorded_is_refused_at_once(journal: SQLi
         await journal.commit(job(tag=object()))
     assert caught.value.field == "tag"
     with pytest.raises(InvalidRequest):
-        journal.note(job(tag=object()))
+        journal.append(job(tag=object()))
     assert journal.get("a") is None
 
 
 async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: SQLiteJournal) -> None:
-    record = job(state=State.REJECTED, generation_id=GENERATION)
+    record = job(state=JobState.REJECTED, generation_id=GENERATION)
     await journal.commit(record)
     assert "0 jobs in mind" in repr(journal)
     assert journal.get("a") == record
@@ -138,15 +138,15 @@ async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: 
 
 
 async def test_a_finished_job_can_be_noted_once_more(journal: SQLiteJournal) -> None:
-    await journal.commit(job(state=State.ABANDONED))
-    journal.note(job(state=State.ABANDONED, generation_id=GENERATION))
+    await journal.commit(job(state=JobState.ABANDONED))
+    journal.append(job(state=JobState.ABANDONED, generation_id=GENERATION))
     assert await reopened(journal)
-    assert journal.find(GENERATION) == job(state=State.ABANDONED, generation_id=GENERATION)
+    assert journal.find(GENERATION) == job(state=JobState.ABANDONED, generation_id=GENERATION)
 
 
 async def test_outcomes_come_back_in_another_session(journal: SQLiteJournal) -> None:
     error = BadRequest("no", status=400, path="body.prompt", body={"a": [1]}, enveloped=True)
-    await journal.commit(job(state=State.REJECTED, error=error.about(**WHO), file="out/\udcff.mp4", file_size=7))
+    await journal.commit(job(state=JobState.REJECTED, error=error.about(**WHO), file="out/\udcff.mp4", file_size=7))
     record = (await reopened(journal)).get("a")
     assert record is not None
     assert type(record.error) is BadRequest
@@ -160,15 +160,15 @@ WHO: Any = {"key": "a", "generation_id": None, "last_status": None, "polls": 0}
 async def test_what_changed_is_all_that_later_writes_need(journal: SQLiteJournal) -> None:
     record = job(request=ImageToVideo(IMAGE), tag={"a": [1, None]})
     await journal.commit(record)
-    record = evolve(record, state=State.PENDING, generation_id=GENERATION, attempts=1)
+    record = evolve(record, state=JobState.PENDING, generation_id=GENERATION, attempts=1)
     await journal.commit(record)
-    assert await (await reopened(journal)).claim() == [record]
+    assert await (await reopened(journal)).load_open() == [record]
 
 
 async def test_media_are_stored_once_for_all_jobs(journal: SQLiteJournal) -> None:
     for number in range(20):
-        journal.note(job(f"{number}", request=ImageToVideo(IMAGE, prompt=f"{number}")))
-    records = await (await reopened(journal)).claim()
+        journal.append(job(f"{number}", request=ImageToVideo(IMAGE, prompt=f"{number}")))
+    records = await (await reopened(journal)).load_open()
     assert [record.request for record in records] == [ImageToVideo(IMAGE, prompt=f"{n}") for n in range(20)]
     await journal.close()
     assert len(IMAGE) < journal.path.stat().st_size < 2 * len(IMAGE)
@@ -176,8 +176,8 @@ async def test_media_are_stored_once_for_all_jobs(journal: SQLiteJournal) -> Non
 
 async def test_jobs_that_share_media_share_their_memory(journal: SQLiteJournal) -> None:
     for number in range(2):
-        journal.note(job(f"{number}", request=ImageToVideo(IMAGE)))
-    first, second = await (await reopened(journal)).claim()
+        journal.append(job(f"{number}", request=ImageToVideo(IMAGE)))
+    first, second = await (await reopened(journal)).load_open()
     assert isinstance(first.request, ImageToVideo)
     assert isinstance(second.request, ImageToVideo)
     assert first.request.image_url is second.request.image_url
@@ -185,15 +185,15 @@ async def test_jobs_that_share_media_share_their_memory(journal: SQLiteJournal) 
 
 async def test_history_tells_what_changed_while_it_was_read(journal: SQLiteJournal) -> None:
     for number in range(3):
-        journal.note(job(f"{number}"))
+        journal.append(job(f"{number}"))
     await reopened(journal)
     told = []
     async for record in journal.history():
         told.append(record.state)
         if len(told) == 1:
-            await journal.commit(job("1", State.ABANDONED))  # and is not kept in memory then
-            journal.note(job("2", State.SUBMITTING))
-    assert told == [State.QUEUED, State.ABANDONED, State.SUBMITTING]
+            await journal.commit(job("1", JobState.ABANDONED))  # and is not kept in memory then
+            journal.append(job("2", JobState.SUBMITTING))
+    assert told == [JobState.QUEUED, JobState.ABANDONED, JobState.SUBMITTING]
 
 
 async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJournal) -> None:
@@ -201,36 +201,36 @@ async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJourn
     await reopened(journal)
     with blocked(journal.path):
         await run(journal, "PRAGMA busy_timeout = 0")
-        journal.note(job(state=State.SUBMITTING))
-        assert await journal.claim() == [job(state=State.SUBMITTING)]
-        assert await history(journal) == [job(state=State.SUBMITTING)]
+        journal.append(job(state=JobState.SUBMITTING))
+        assert await journal.load_open() == [job(state=JobState.SUBMITTING)]
+        assert await history(journal) == [job(state=JobState.SUBMITTING)]
 
 
 async def test_a_claim_tells_what_was_noted_before_it(journal: SQLiteJournal) -> None:
-    journal.note(job("a"))
-    journal.note(job("b"))
+    journal.append(job("a"))
+    journal.append(job("b"))
     await reopened(journal)
-    journal.note(job("b", State.ABANDONED))
-    journal.note(job("c"))
-    assert await journal.claim() == [job("a"), job("c")]
+    journal.append(job("b", JobState.ABANDONED))
+    journal.append(job("c"))
+    assert await journal.load_open() == [job("a"), job("c")]
 
 
 async def test_a_closed_journal_takes_nothing(path: Path) -> None:
     journal = SQLiteJournal(path)
     for _ in range(2):
         with pytest.raises(JournalError, match="not open"):
-            journal.note(job())
+            journal.append(job())
         with pytest.raises(JournalError, match="not open"):
             await journal.commit(job())
         with pytest.raises(JournalError, match="not open"):
-            await journal.claim()
+            await journal.load_open()
         await journal.open()
         await journal.close()
 
 
 async def test_a_closed_journal_remembers_what_it_had_in_mind_but_reads_no_file(journal: SQLiteJournal) -> None:
     await journal.commit(job("a"))
-    await journal.commit(job("b", State.FAILED))
+    await journal.commit(job("b", JobState.FAILED))
     await journal.close()
     assert journal.get("a") == job("a")
     with pytest.raises(JournalError, match="not open"):
@@ -247,13 +247,13 @@ async def test_closing_leaves_one_plain_file_and_the_owners_and_no_thread(journa
 async def test_a_cancelled_close_is_done_all_the_same(journal: SQLiteJournal) -> None:
     assert journal._writer is not None
     thread = journal._writer._thread
-    journal.note(job())
+    journal.append(job())
     closing_ = asyncio.ensure_future(journal.close())
     await asyncio.sleep(0)
     closing_.cancel()
     await asyncio.gather(closing_, return_exceptions=True)
     thread.join()
-    assert in_file(journal.path) == {"a": State.QUEUED}
+    assert in_file(journal.path) == {"a": JobState.QUEUED}
     await journal.open()
 
 
@@ -278,12 +278,12 @@ async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> N
     await asyncio.sleep(0)
     claiming.cancel()
     go.set()
-    assert await journal.claim() == [job()]
+    assert await journal.load_open() == [job()]
     assert claiming.cancelled()
 
 
 async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:
-    journal.note(job())
+    journal.append(job())
     assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in mind>"
     await journal.close()
     assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} closed>"
@@ -293,7 +293,7 @@ async def test_no_file_holds_the_key(path: Path) -> None:
     sandbox = Sandbox(speed=2000, seed=1, api_key="nobody-may-read-this")
     async with sandbox, sandbox.session(journal=SQLiteJournal(path)) as kling:
         await asyncio.gather(*(kling.submit(REQUEST) for _ in range(3)))
-    assert set(in_file(path).values()) == {State.COMPLETED}
+    assert set(in_file(path).values()) == {JobState.COMPLETED}
     contents = [file.read_bytes() for file in path.parent.iterdir()]
     assert len(contents) == 2
     assert not any(b"nobody-may-read-this" in content for content in contents)

@@ -89,7 +89,7 @@ async def _journal_of_many(path: Path) -> bytes:
     journal = SQLiteJournal(path)
     await journal.open()
     for number in range(200):
-        journal.note(job(f"{number:03}", tag="x" * 500))
+        journal.append(job(f"{number:03}", tag="x" * 500))
     await journal.close()
     return contents(path)
 
@@ -164,7 +164,7 @@ async def test_a_journal_made_in_the_other_mode_is_opened_all_the_same(journal: 
     await journal.close()
     change(journal.path, f"PRAGMA journal_mode = {'WAL' if mode == 'TRUNCATE' else 'DELETE'}")
     await journal.open()
-    assert await journal.claim() == [job()]
+    assert await journal.load_open() == [job()]
 
 
 @pytest.mark.parametrize(

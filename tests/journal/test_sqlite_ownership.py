@@ -70,7 +70,7 @@ async def test_a_killed_owner_leaves_nothing_in_the_way(path: Path, mode: str) -
         line(process)
     journal = SQLiteJournal(path)
     await journal.open()
-    assert await journal.claim() == [job()]
+    assert await journal.load_open() == [job()]
     await journal.close()
 
 

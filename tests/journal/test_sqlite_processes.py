@@ -10,7 +10,7 @@ from children import child, finished, line
 from journal_child import NOTES
 from records import history, job
 
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def test_no_commit_that_returned_is_lost_when_the_process_is_killed(path: 
             told += [int(number) for number in rest.rpartition("\n")[0].split()]  # the last line may be half a one
         records = {record.key: record for record in await contents(path)}
         assert records.keys() >= {f"{number}" for number in told}
-        assert all(records[f"{number}"].state is State.SUBMITTING for number in told)
+        assert all(records[f"{number}"].state is JobState.SUBMITTING for number in told)
 
 
 async def test_the_order_outlives_a_kill(path: Path, mode: str) -> None:
@@ -68,7 +68,7 @@ async def test_a_transaction_that_was_torn_never_was(path: Path) -> None:
         line(process)
     journal = SQLiteJournal(path)
     await journal.open()
-    await journal.commit(job("b", State.FAILED))
+    await journal.commit(job("b", JobState.FAILED))
     await journal.close()
     assert finished("tear", path) == 9
-    assert await contents(path) == [job(), job("b", State.FAILED)]
+    assert await contents(path) == [job(), job("b", JobState.FAILED)]

@@ -15,7 +15,7 @@ from records import blocked, history, job, reopened, run
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import JournalError
-from kling_async.journal.base import State
+from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import statements as table
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
@@ -43,10 +43,10 @@ async def test_on_a_full_disk_a_commit_fails_and_counts_for_nothing(journal: SQL
     await journal.commit(job())
     await fill_disk(journal)
     with pytest.raises(JournalError, match=r"batch\.db: database or disk is full"):
-        await journal.commit(job(state=State.SUBMITTING, tag=LARGE))
+        await journal.commit(job(state=JobState.SUBMITTING, tag=LARGE))
     assert journal.get("a") == job()
     await empty_disk(journal)
-    assert await (await reopened(journal)).claim() == [job()]
+    assert await (await reopened(journal)).load_open() == [job()]
 
 
 @pytest.mark.asyncio
@@ -74,11 +74,11 @@ async def test_notes_wait_for_better_times_in_their_order(journal: SQLiteJournal
     await fill_disk(journal)
     notes = [job("b", tag=LARGE), job("a", tag=LARGE)]
     for note in notes:
-        journal.note(note)
+        journal.append(note)
     with pytest.raises(JournalError, match="disk is full"):
         await journal.flush()
     assert [journal.get("b"), journal.get("a")] == notes
-    assert await journal.claim() == notes
+    assert await journal.load_open() == notes
     assert await history(journal) == notes
     await empty_disk(journal)
     await journal.commit(job("c"))
@@ -90,22 +90,22 @@ async def test_a_note_after_a_failed_commit_is_whole(journal: SQLiteJournal) -> 
     with blocked(journal.path):
         await run(journal, "PRAGMA busy_timeout = 0")
         with pytest.raises(JournalError, match="locked"):
-            await journal.commit(job(state=State.SUBMITTING))
-        journal.note(job())
+            await journal.commit(job(state=JobState.SUBMITTING))
+        journal.append(job())
     await journal.flush()
-    assert await (await reopened(journal)).claim() == [job()]
+    assert await (await reopened(journal)).load_open() == [job()]
 
 
 @pytest.mark.asyncio
 async def test_a_finished_job_stays_in_mind_while_the_file_cannot_tell_it(journal: SQLiteJournal) -> None:
-    await journal.commit(job(state=State.PENDING))
+    await journal.commit(job(state=JobState.PENDING))
     with blocked(journal.path):
         await run(journal, "PRAGMA busy_timeout = 0")
-        journal.note(job(state=State.FAILED))
+        journal.append(job(state=JobState.FAILED))
         with pytest.raises(JournalError):
             await journal.flush()
-        assert journal.get("a") == job(state=State.FAILED)
-        assert await history(journal) == [job(state=State.FAILED)]
+        assert journal.get("a") == job(state=JobState.FAILED)
+        assert await history(journal) == [job(state=JobState.FAILED)]
     await journal.flush()
     assert "0 jobs" in repr(journal)
 
@@ -113,12 +113,12 @@ async def test_a_finished_job_stays_in_mind_while_the_file_cannot_tell_it(journa
 @pytest.mark.asyncio
 async def test_a_note_made_during_a_commit_that_fails_counts(journal: SQLiteJournal) -> None:
     queued = job()
-    journal.note(queued)
+    journal.append(queued)
     await fill_disk(journal)
-    committing = asyncio.ensure_future(journal.commit(evolve(queued, state=State.SUBMITTING, tag=LARGE)))
+    committing = asyncio.ensure_future(journal.commit(evolve(queued, state=JobState.SUBMITTING, tag=LARGE)))
     await asyncio.sleep(0)
-    abandoned = evolve(queued, state=State.ABANDONED)
-    journal.note(abandoned)
+    abandoned = evolve(queued, state=JobState.ABANDONED)
+    journal.append(abandoned)
     with pytest.raises(JournalError):
         await committing
     assert journal.get("a") == abandoned
@@ -129,7 +129,7 @@ async def test_a_note_made_during_a_commit_that_fails_counts(journal: SQLiteJour
 @pytest.mark.asyncio
 async def test_what_cannot_be_written_until_the_end_is_said(journal: SQLiteJournal) -> None:
     await fill_disk(journal)
-    journal.note(job(tag=LARGE))
+    journal.append(job(tag=LARGE))
     with pytest.raises(JournalError, match="disk is full"):
         await journal.close()
     with pytest.raises(JournalError, match="disk is full"):
@@ -167,24 +167,24 @@ async def test_trouble_is_logged_when_it_begins_and_when_it_ends(
 
 @pytest.mark.asyncio
 async def test_a_file_that_breaks_while_it_is_read_is_a_journal_error(journal: SQLiteJournal) -> None:
-    await journal.commit(job(state=State.FAILED))
+    await journal.commit(job(state=JobState.FAILED))
     await run(journal, "ALTER TABLE jobs RENAME TO gone")
     with pytest.raises(JournalError, match=r"batch\.db: no such table"):
         journal.get("a")
     with pytest.raises(JournalError):
         await history(journal)
     with pytest.raises(JournalError):
-        await journal.claim()
+        await journal.load_open()
     await run(journal, "ALTER TABLE gone RENAME TO jobs")
-    assert journal.get("a") == job(state=State.FAILED)
+    assert journal.get("a") == job(state=JobState.FAILED)
 
 
 @pytest.mark.asyncio
 async def test_media_that_went_missing_are_a_journal_error_of_that_job_only(journal: SQLiteJournal) -> None:
-    await journal.commit(job("a", State.FAILED))
-    await journal.commit(job("b", State.FAILED, request=ImageToVideo("data:image/png;base64,aGk=")))
+    await journal.commit(job("a", JobState.FAILED))
+    await journal.commit(job("b", JobState.FAILED, request=ImageToVideo("data:image/png;base64,aGk=")))
     await run(journal, "DELETE FROM media")
-    assert journal.get("a") == job("a", State.FAILED)
+    assert journal.get("a") == job("a", JobState.FAILED)
     with pytest.raises(JournalError, match="record of job 'b' cannot be read"):
         journal.get("b")
 
@@ -205,7 +205,7 @@ async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
     monkeypatch.setattr(journal._opened(), "_turn", die)
     journal._opened().ask(lambda _: None)
     await asyncio.to_thread(dying.wait)
-    journal.note(job("a"))
+    journal.append(job("a"))
     late = [asyncio.ensure_future(journal.commit(job("b"))), asyncio.ensure_future(journal._ask(table.open_records))]
     cancelled = asyncio.ensure_future(journal._ask(table.open_records))
     await asyncio.sleep(0)
@@ -222,7 +222,7 @@ async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
 # Key, state, whether it is committed rather than noted, whether it needs room, and whether there is none.
 steps_taken = st.tuples(
     st.sampled_from("abc"),
-    st.sampled_from([State.QUEUED, State.PENDING, State.FAILED, State.COMPLETED]),
+    st.sampled_from([JobState.QUEUED, JobState.PENDING, JobState.FAILED, JobState.COMPLETED]),
     st.booleans(),
     st.booleans(),
     st.booleans(),
@@ -232,12 +232,12 @@ steps_taken = st.tuples(
 @settings(max_examples=40)
 @given(st.lists(steps_taken, max_size=12))
 def test_a_journal_in_any_trouble_is_what_its_answers_say(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, State, bool, bool, bool]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, JobState, bool, bool, bool]]
 ) -> None:
     asyncio.run(_through(tmp_path_factory.mktemp("journal") / "batch.db", steps))
 
 
-async def _through(path: Path, steps: list[tuple[str, State, bool, bool, bool]]) -> None:
+async def _through(path: Path, steps: list[tuple[str, JobState, bool, bool, bool]]) -> None:
     journal = SQLiteJournal(path)
     await journal.open()
     expected: dict[str, Record] = {}
@@ -245,7 +245,7 @@ async def _through(path: Path, steps: list[tuple[str, State, bool, bool, bool]])
         record = job(key, state, tag=LARGE if large else None, polls=number)
         await (fill_disk if full else empty_disk)(journal)
         if not committed:
-            journal.note(record)
+            journal.append(record)
             expected[key] = record
         elif await _committed(journal, record):
             expected[key] = record

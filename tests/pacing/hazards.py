@@ -7,11 +7,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from kling_async.pacing import priors
-from kling_async.pacing.durations import Experience, Kind, Phase
-from kling_async.pacing.estimator import Table
-from kling_async.pacing.hazard import BINS, Grid, Hazard
-from kling_async.pacing.priors import Family, Shape
-from kling_async.pacing.tracking import Learner
+from kling_async.pacing.durations import DurationModels, GenerationKind, Phase
+from kling_async.pacing.estimator import HazardEstimator
+from kling_async.pacing.hazard import BINS, AgeBins, Hazard
+from kling_async.pacing.priors import Prior, PriorFamily
+from kling_async.pacing.tracking import DurationLearner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,32 +20,32 @@ MODEL = "klingai/v2.1-master-text-to-video"  # usually takes 220 s
 
 
 def flat(rate: float, unit: float = 100.0) -> Hazard:
-    return Hazard(Grid(unit), [rate] * BINS)
+    return Hazard(AgeBins(unit), [rate] * BINS)
 
 
 def wild(seed: int, unit: float = 100.0) -> Hazard:
     """Any hazard at all, over five orders of magnitude."""
     rng = Random(seed)
-    return Hazard(Grid(unit), [10 ** rng.uniform(-5.0, 0.0) for _ in range(BINS)])
+    return Hazard(AgeBins(unit), [10 ** rng.uniform(-5.0, 0.0) for _ in range(BINS)])
 
 
-def only(rates: Sequence[float]) -> Family:
+def only(rates: Sequence[float]) -> PriorFamily:
     """One that knows nothing else to be possible."""
-    return Family([(1.0, Shape(rates))])
+    return PriorFamily([(1.0, Prior(rates))])
 
 
-def table(unit: float = 100.0) -> Table:
-    return Table(Grid(unit), priors.generating(known=True))
+def table(unit: float = 100.0) -> HazardEstimator:
+    return HazardEstimator(AgeBins(unit), priors.generating(known=True))
 
 
-def learner(rate: float | None = None) -> Learner:
+def learner(rate: float | None = None) -> DurationLearner:
     """One that knows a hazard, if one is given, and nothing else."""
-    experience = Experience()
+    experience = DurationModels()
     if rate is not None:
         for phase in Phase:
-            kind = Kind(MODEL, 5, phase)
-            experience.restore(kind, Table(Grid(220.0), only((rate * 220.0,) * BINS)))
-    return Learner(experience)
+            kind = GenerationKind(MODEL, 5, phase)
+            experience.restore(kind, HazardEstimator(AgeBins(220.0), only((rate * 220.0,) * BINS)))
+    return DurationLearner(experience)
 
 
 def lognormal(median: float, sigma: float, rng: Random) -> float:

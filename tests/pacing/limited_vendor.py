@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kling_async.pacing.queues import Agenda
-from kling_async.pacing.rate_limiter import Pause
+from kling_async.pacing.queues import DelayQueue
+from kling_async.pacing.rate_limiter import Cooldown
 
 if TYPE_CHECKING:
     from random import Random
@@ -38,8 +38,8 @@ class PendingJobs:
     interval: float = 8.0
     log: list[Polled] = field(factory=list, init=False)
     _now: float = field(default=0.0, init=False)
-    _pause: Pause = field(factory=Pause, init=False)
-    _due: Agenda[float] = field(factory=Agenda, init=False)
+    _pause: Cooldown = field(factory=Cooldown, init=False)
+    _due: DelayQueue[float] = field(factory=DelayQueue, init=False)
     _arriving: list[tuple[float, float]] = field(factory=list, init=False)  # (arrives, sent)
     _answered: list[tuple[float, float, bool]] = field(factory=list, init=False)  # (comes back, sent, passed)
 

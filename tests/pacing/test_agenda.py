@@ -7,32 +7,32 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kling_async.pacing.queues import Agenda
+from kling_async.pacing.queues import DelayQueue
 
 
 def test_the_earliest_comes_first_and_equals_come_in_the_order_they_went_in() -> None:
-    agenda = Agenda[str]()
+    agenda = DelayQueue[str]()
     for due, item in [(2.0, "late"), (1.0, "first"), (1.0, "second"), (0.5, "early"), (1.0, "third")]:
         agenda.put(due, item)
     assert [agenda.take_due(2.0) for _ in range(6)] == ["early", "first", "second", "third", "late", None]
 
 
 def test_an_item_comes_at_its_instant_and_not_before() -> None:
-    agenda = Agenda[str]()
+    agenda = DelayQueue[str]()
     agenda.put(1.0, "item")
     assert agenda.take_due(math.nextafter(1.0, 0.0)) is None
     assert agenda.take_due(1.0) == "item"
 
 
 def test_what_is_put_at_infinity_is_kept_for_good() -> None:
-    agenda = Agenda[str]()
+    agenda = DelayQueue[str]()
     agenda.put(math.inf, "never")
     assert agenda.take_due(1e300) is None
     assert list(agenda) == ["never"]
 
 
 def test_an_instant_that_is_no_number_is_refused_and_harms_nobody() -> None:
-    agenda = Agenda[str]()
+    agenda = DelayQueue[str]()
     agenda.put(1.0, "fine")
     with pytest.raises(ValueError, match="'broken' cannot be due at NaN"):
         agenda.put(math.nan, "broken")
@@ -46,14 +46,14 @@ def test_items_are_never_compared_nor_hashed() -> None:
         def __eq__(self, other: object) -> bool:
             raise AssertionError
 
-    agenda, items = Agenda[Opaque](), [Opaque() for _ in range(20)]
+    agenda, items = DelayQueue[Opaque](), [Opaque() for _ in range(20)]
     for item in items:
         agenda.put(1.0, item)
     assert all(agenda.take_due(1.0) is item for item in items)
 
 
 def test_an_agenda_shows_its_live_state() -> None:
-    agenda = Agenda[str]()
+    agenda = DelayQueue[str]()
     assert repr(agenda) == "<Agenda of 0, next due inf>"
     agenda.put(2.5, "item")
     assert repr(agenda) == "<Agenda of 1, next due 2.5>"
@@ -64,7 +64,7 @@ class AgendaMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.agenda = Agenda[int]()
+        self.agenda = DelayQueue[int]()
         self.waiting: list[tuple[float, int]] = []
         self.now = 0.0
         self.count = 0

@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from kling_async.pacing.admission import Allowance
+from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.rate_limiter import Limits
 
 
-def allowance(**limits: object) -> Allowance:
-    return Allowance(Limits(**{"burst": 1, **limits}), Random(1))  # type: ignore[arg-type]
+def allowance(**limits: object) -> AdmissionControl:
+    return AdmissionControl(Limits(**{"burst": 1, **limits}), Random(1))  # type: ignore[arg-type]
 
 
 def test_a_session_without_a_cap_begins_with_ten_requests_per_second() -> None:

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kling_async.pacing.concurrency_limiter import SubmitGate
+from kling_async.pacing.concurrency_limiter import ConcurrencyLimiter
 
 
-def full_at(level: int, now: float = 10.0) -> SubmitGate:
+def full_at(level: int, now: float = 10.0) -> ConcurrencyLimiter:
     """A gate that has been refused once, with so many running."""
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     gate.refused(now, now - 0.1, level, None, Random(0))
     return gate
 
 
-def refuse_in_a_row(gate: SubmitGate, running: int, times: int, seed: int = 0) -> list[float]:
+def refuse_in_a_row(gate: ConcurrencyLimiter, running: int, times: int, seed: int = 0) -> list[float]:
     """Refuse one submit after another, each answered at once; returns how long each had to wait."""
     waits, now, rng = [], 10.0, Random(seed)
     for _ in range(times):
@@ -28,7 +28,7 @@ def refuse_in_a_row(gate: SubmitGate, running: int, times: int, seed: int = 0) -
     return waits
 
 
-def climb(gate: SubmitGate, running: int, times: int, now: float = 20.0) -> int:
+def climb(gate: ConcurrencyLimiter, running: int, times: int, now: float = 20.0) -> int:
     """Let so many submits pass, one after the other; returns how many run then."""
     for _ in range(times):
         running += 1
@@ -37,7 +37,7 @@ def climb(gate: SubmitGate, running: int, times: int, now: float = 20.0) -> int:
 
 
 def test_it_is_open_until_a_submit_is_refused() -> None:
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     assert gate.ready_at(1_000, 16) == -math.inf
     assert not gate.accepted(5.0, 1_001)
     assert gate.level is None
@@ -175,7 +175,7 @@ def test_a_level_on_its_way_down_is_believed_at_once_until_a_submit_passes() -> 
 
 
 def test_what_the_vendor_asks_for_holds_even_with_a_slot_free() -> None:
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     gate.refused(10.0, 9.0, 20, 60.0, Random(0))
     assert 70.0 <= gate.ready_at(3, 0) <= 73.0
     assert 70.0 <= gate.ready_at(20, 0) <= 73.0
@@ -183,7 +183,7 @@ def test_what_the_vendor_asks_for_holds_even_with_a_slot_free() -> None:
 
 @pytest.mark.parametrize("retry_after", [None, 0.0, -1.0])
 def test_an_answer_that_asks_for_no_wait_holds_no_free_slot(retry_after: float | None) -> None:
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     gate.refused(10.0, 9.0, 20, retry_after, Random(0))
     assert gate.ready_at(19, 0) == -math.inf
 
@@ -218,19 +218,19 @@ def test_while_polls_pass_no_refusal_of_a_submit_was_the_rates() -> None:
     assert not gate.accepted(11.0, 21)
 
 
-def be_refused_and_pass_at_once(gate: SubmitGate, running: int, now: float) -> bool:
+def be_refused_and_pass_at_once(gate: ConcurrencyLimiter, running: int, now: float) -> bool:
     gate.polled(now, passed=True)
     gate.refused(now + 0.2, now + 0.1, running, None, Random(0))
     return gate.accepted(now + 1.0, running + 1)
 
 
 def test_three_refusals_after_each_of_which_one_passed_at_once_were_the_rates_whatever_polls_say() -> None:
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     assert [be_refused_and_pass_at_once(gate, 20 + i, 10.0 * i) for i in range(4)] == [False, False, True, True]
 
 
 def test_two_refusals_in_a_row_between_them_speak_for_the_accounts_limit_again() -> None:
-    gate = SubmitGate()
+    gate = ConcurrencyLimiter()
     told = [be_refused_and_pass_at_once(gate, 20 + i, 10.0 * i) for i in range(2)]
     for sent_at in (20.0, 21.0):
         gate.refused(sent_at + 0.5, sent_at, 22, None, Random(0))
@@ -247,7 +247,7 @@ def test_polls_that_passed_earlier_say_nothing(passed: float, refused: float) ->
 
 
 def test_it_shows_its_live_state() -> None:
-    assert repr(SubmitGate()) == "<SubmitGate open>"
+    assert repr(ConcurrencyLimiter()) == "<SubmitGate open>"
     assert repr(full_at(20)) == "<SubmitGate level 20, probed after 1 s>"
 
 
@@ -256,7 +256,7 @@ class GateBesideVendor(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(min_value=0, max_value=12))
     def begin(self, slots: int) -> None:
-        self.gate, self.rng, self.now = SubmitGate(), Random(0), 100.0
+        self.gate, self.rng, self.now = ConcurrencyLimiter(), Random(0), 100.0
         self.slots = slots
         self.at_vendor = 0  # running there
         self.running = 0  # as the session knows it

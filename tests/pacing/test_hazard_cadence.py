@@ -9,28 +9,28 @@ from hazards import MODEL, learner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.results import Status
-from kling_async.pacing.durations import Kind, Phase
-from kling_async.pacing.queues import PROFILES, Price
-from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
+from kling_async.api.results import GenerationStatus
+from kling_async.pacing.durations import GenerationKind, Phase
+from kling_async.pacing.queues import PROFILES, PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
 
 if TYPE_CHECKING:
-    from kling_async.pacing.tracking import Course, Learner
+    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
-QUEUED, GENERATING = Status.QUEUED, Status.GENERATING
+QUEUED, GENERATING = GenerationStatus.QUEUED, GenerationStatus.GENERATING
 GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred ends per second
 
 
-def answered(learner: Learner, *answers: tuple[float, Status], seed: int = 0) -> Course:
-    course = learner.begin(MODEL, 5, 1000.0)
+def answered(learner: DurationLearner, *answers: tuple[float, GenerationStatus], seed: int = 0) -> GenerationTracker:
+    course = learner.track(MODEL, 5, 1000.0)
     for at, status in answers:
         learner.running(course, at, status, Random(seed))
     return course
 
 
-def seen(learner: Learner, phase: Phase = Phase.GENERATING) -> tuple[float, float]:
+def seen(learner: DurationLearner, phase: Phase = Phase.GENERATING) -> tuple[float, float]:
     """How many ends were seen, and how long lives."""
-    ends, lives = learner.experience.table(Kind(MODEL, 5, phase)).seen()
+    ends, lives = learner.models.estimator(GenerationKind(MODEL, 5, phase)).seen()
     return sum(ends), sum(lives)
 
 
@@ -39,20 +39,20 @@ def seen(learner: Learner, phase: Phase = Phase.GENERATING) -> tuple[float, floa
 
 def test_profiles_from_fast_to_economy_poll_ever_less() -> None:
     assert list(PROFILES) == ["fast", "balanced", "economy"]
-    assert [Price.of(seconds).least for seconds in PROFILES.values()] == pytest.approx([0.316, 0.548, 1.0], abs=1e-3)
+    assert [PollCost.of(seconds).least for seconds in PROFILES.values()] == pytest.approx([0.316, 0.548, 1.0], abs=1e-3)
 
 
 def test_polls_are_shared_out_by_price() -> None:
-    price = Price(0.5)
+    price = PollCost(0.5)
     assert (price.now, price.scarcity) == (0.5, 1.0)
-    price.settle(demand=50.0, rate=10.0)
+    price.spread(demand=50.0, rate=10.0)
     assert (price.now, price.scarcity) == (3.0, 6.0)
 
 
 @given(demand=st.floats(0.0, 1e6), rate=st.floats(0.001, 1e6) | st.just(math.inf))
 def test_no_price_is_below_the_least(demand: float, rate: float) -> None:
-    price = Price(0.5)
-    price.settle(demand, rate)
+    price = PollCost(0.5)
+    price.spread(demand, rate)
     assert 0.5 <= price.now < math.inf
 
 
@@ -95,17 +95,17 @@ def test_one_that_was_waiting_until_its_end_worked_for_less_than_a_gap() -> None
 
 
 def test_one_that_works_does_not_wait_again() -> None:
-    course = answered(learner(), (1040.0, GENERATING), (1050.0, QUEUED), (1060.0, Status.UNKNOWN))
+    course = answered(learner(), (1040.0, GENERATING), (1050.0, QUEUED), (1060.0, GenerationStatus.UNKNOWN))
     assert (course.since, course.queued, course.polls) == (1000.0, False, 3)
 
 
 @given(
     answers=st.lists(
-        st.tuples(st.floats(0.0, 1e5), st.sampled_from([QUEUED, GENERATING, Status.UNKNOWN])), max_size=20
+        st.tuples(st.floats(0.0, 1e5), st.sampled_from([QUEUED, GENERATING, GenerationStatus.UNKNOWN])), max_size=20
     ),
     end=st.floats(0.0, 1e5),
 )
-def test_answers_in_any_order_never_raise(answers: list[tuple[float, Status]], end: float) -> None:
+def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationStatus]], end: float) -> None:
     following = learner()
     course = answered(following, *answers)
     forecast = following.forecast(course, end)
@@ -139,81 +139,81 @@ def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
 # When to ask
 
 
-def ripe_gap(course: Course, price: Price, **settings: float) -> float:
-    return LearnedCadence(price, **settings).ripe(course) - course.seen
+def ripe_gap(course: GenerationTracker, price: PollCost, **settings: float) -> float:
+    return HazardSchedule(price, **settings).earliest(course) - course.seen
 
 
 def test_the_first_sleep_has_no_jitter() -> None:
-    assert ripe_gap(answered(learner(0.01)), Price(1.0)) == pytest.approx(GAP, abs=1e-3)
+    assert ripe_gap(answered(learner(0.01)), PollCost(1.0)) == pytest.approx(GAP, abs=1e-3)
 
 
 def test_later_sleeps_are_off_by_up_to_a_fifth_of_the_price() -> None:
-    gaps = [ripe_gap(answered(learner(0.01), (1000.0, GENERATING), seed=seed), Price(1.0)) for seed in range(100)]
+    gaps = [ripe_gap(answered(learner(0.01), (1000.0, GENERATING), seed=seed), PollCost(1.0)) for seed in range(100)]
     assert min(gaps) == pytest.approx(0.8 * GAP, rel=0.02)
     assert max(gaps) == pytest.approx(1.2 * GAP, rel=0.02)
 
 
 def test_a_sleep_is_the_same_whenever_it_is_looked_at() -> None:
-    course, cadence = answered(learner(0.01), (1010.0, GENERATING)), LearnedCadence(Price(1.0))
-    assert len({cadence.ripe(course) for _ in range(5)}) == 1
+    course, cadence = answered(learner(0.01), (1010.0, GENERATING)), HazardSchedule(PollCost(1.0))
+    assert len({cadence.earliest(course) for _ in range(5)}) == 1
 
 
 def test_scarce_polls_come_later_than_they_would_be_worth() -> None:
-    price = Price(1.0)
-    price.settle(demand=50.0, rate=7.5)
-    course, cadence = answered(learner(0.01)), LearnedCadence(price)
-    assert cadence.ripe(course) == pytest.approx(1000.0 + GAP, abs=1e-3)
+    price = PollCost(1.0)
+    price.spread(demand=50.0, rate=7.5)
+    course, cadence = answered(learner(0.01)), HazardSchedule(price)
+    assert cadence.earliest(course) == pytest.approx(1000.0 + GAP, abs=1e-3)
     assert cadence.due(course) == pytest.approx(1000.0 + 100.0 * math.log1p(0.4 + 0.16 / 3.0))
 
 
 def test_the_least_gap_holds() -> None:
-    assert ripe_gap(answered(learner(0.01)), Price(0.01), min_gap=3.0) == 3.0
+    assert ripe_gap(answered(learner(0.01)), PollCost(0.01), min_gap=3.0) == 3.0
 
 
 def test_the_longest_gap_holds_after_the_first_poll_and_is_stretched_as_polls_get_scarce() -> None:
-    price = Price(1.0)
-    cadence = LearnedCadence(price, max_gap=200.0)
+    price = PollCost(1.0)
+    cadence = HazardSchedule(price, max_gap=200.0)
     following = learner(1e-5)
-    first = following.begin(MODEL, 5, 1000.0)
-    assert cadence.ripe(first) == pytest.approx(1316.0, abs=1.0)
-    first.working.hazard.median = 300.0
+    first = following.track(MODEL, 5, 1000.0)
+    assert cadence.earliest(first) == pytest.approx(1316.0, abs=1.0)
+    first.run_estimator.hazard.median = 300.0
     polled = answered(following, (1000.0, GENERATING))
-    assert cadence.ripe(polled) == 1200.0
-    polled.working.hazard.median = 500.0
-    assert cadence.ripe(polled) == 1250.0  # half of what its kind takes
-    price.settle(demand=25.0, rate=7.5)
+    assert cadence.earliest(polled) == 1200.0
+    polled.run_estimator.hazard.median = 500.0
+    assert cadence.earliest(polled) == 1250.0  # half of what its kind takes
+    price.spread(demand=25.0, rate=7.5)
     assert cadence.due(polled) == 1500.0
 
 
 def test_one_that_waits_is_asked_about_slowly() -> None:
     following = learner(0.01)
     course = answered(following, (1000.0, QUEUED))
-    gap = ripe_gap(course, Price(0.1), jitter=0.0)
+    gap = ripe_gap(course, PollCost(0.1), jitter=0.0)
     assert gap == pytest.approx(0.5 * 100.0 * math.log(2.0), abs=0.5)
-    assert LearnedCadence(Price(0.1)).demand(course, 1000.0) == pytest.approx(0.1 / gap)
+    assert HazardSchedule(PollCost(0.1)).demand(course, 1000.0) == pytest.approx(0.1 / gap)
     quick = answered(learner(1.0), (1000.0, QUEUED))
-    assert ripe_gap(quick, Price(0.1), jitter=0.0) == 15.0
+    assert ripe_gap(quick, PollCost(0.1), jitter=0.0) == 15.0
 
 
 def test_demand_is_the_root_of_the_hazard() -> None:
-    assert LearnedCadence(Price(1.0)).demand(answered(learner(0.01)), 1500.0) == pytest.approx(0.1)
+    assert HazardSchedule(PollCost(1.0)).demand(answered(learner(0.01)), 1500.0) == pytest.approx(0.1)
 
 
 def test_an_error_puts_off_the_next_poll_until_an_answer() -> None:
-    following, cadence = learner(0.01), LearnedCadence(Price(1.0))
+    following, cadence = learner(0.01), HazardSchedule(PollCost(1.0))
     course = answered(following, (1010.0, GENERATING))
-    course.held = 1500.0
-    assert cadence.ripe(course) == cadence.due(course) == 1500.0
+    course.forced_at = 1500.0
+    assert cadence.earliest(course) == cadence.due(course) == 1500.0
     following.running(course, 1501.0, GENERATING, Random(0))
-    assert cadence.ripe(course) < 1520.0
+    assert cadence.earliest(course) < 1520.0
 
 
 def test_its_last_poll_comes_when_its_time_is_up() -> None:
-    following, cadence = learner(0.01), LearnedCadence(Price(1.0))
-    course = following.begin(MODEL, 5, 1000.0, latest=1004.0)
-    assert cadence.ripe(course) == cadence.due(course) == 1004.0
-    course.held = 2000.0
-    assert cadence.ripe(course) == 1004.0
+    following, cadence = learner(0.01), HazardSchedule(PollCost(1.0))
+    course = following.track(MODEL, 5, 1000.0, latest=1004.0)
+    assert cadence.earliest(course) == cadence.due(course) == 1004.0
+    course.forced_at = 2000.0
+    assert cadence.earliest(course) == 1004.0
 
 
 @given(
@@ -224,19 +224,19 @@ def test_its_last_poll_comes_when_its_time_is_up() -> None:
     seed=st.integers(0, 1000),
 )
 def test_no_poll_comes_sooner_than_the_least_gap_nor_is_due_before_it_is_worth_it(
-    answers: list[tuple[float, Status]], least: float, demand: float, min_gap: float, seed: int
+    answers: list[tuple[float, GenerationStatus]], least: float, demand: float, min_gap: float, seed: int
 ) -> None:
-    price = Price(least)
-    cadence = LearnedCadence(price, min_gap=min_gap)
+    price = PollCost(least)
+    cadence = HazardSchedule(price, min_gap=min_gap)
     course = answered(learner(), *sorted(answers, key=lambda answer: answer[0]), seed=seed)
-    price.settle(demand, 10.0)
-    assert course.seen + min_gap <= cadence.ripe(course) * (1 + 1e-12)
-    assert cadence.ripe(course) <= cadence.due(course) * (1 + 1e-9) < math.inf
+    price.spread(demand, 10.0)
+    assert course.seen + min_gap <= cadence.earliest(course) * (1 + 1e-12)
+    assert cadence.earliest(course) <= cadence.due(course) * (1 + 1e-9) < math.inf
     assert 0.0 < cadence.demand(course, course.seen + 5.0) < math.inf
 
 
 def test_a_cadence_shows_its_price() -> None:
-    assert repr(LearnedCadence(Price(1.0))) == "<LearnedCadence at Price(least=1.0, now=1.0)>"
+    assert repr(HazardSchedule(PollCost(1.0))) == "<LearnedCadence at Price(least=1.0, now=1.0)>"
 
 
 # The old ways
@@ -244,20 +244,20 @@ def test_a_cadence_shows_its_price() -> None:
 
 def test_a_fixed_cadence_asks_at_intervals() -> None:
     course = answered(learner(), (1010.0, GENERATING))
-    assert FixedCadence(interval=10.0).ripe(course) == FixedCadence(interval=10.0).due(course) == 1020.0
-    assert FixedCadence(interval=10.0).ripe(answered(learner())) == 1010.0
-    assert FixedCadence(interval=10.0).demand(course, 1010.0) == 0.0
+    assert FixedSchedule(interval=10.0).earliest(course) == FixedSchedule(interval=10.0).due(course) == 1020.0
+    assert FixedSchedule(interval=10.0).earliest(answered(learner())) == 1010.0
+    assert FixedSchedule(interval=10.0).demand(course, 1010.0) == 0.0
 
 
 def test_a_fixed_cadences_jitter_is_a_share_of_the_interval() -> None:
-    cadence = FixedCadence(interval=6.0, jitter=0.25)
-    gaps = [cadence.ripe(answered(learner(), (1010.0, GENERATING), seed=seed)) - 1010.0 for seed in range(200)]
+    cadence = FixedSchedule(interval=6.0, jitter=0.25)
+    gaps = [cadence.earliest(answered(learner(), (1010.0, GENERATING), seed=seed)) - 1010.0 for seed in range(200)]
     assert min(gaps) == pytest.approx(4.5, abs=0.1)
     assert max(gaps) == pytest.approx(7.5, abs=0.1)
 
 
 def test_backing_off_doubles_the_range_of_the_gaps() -> None:
-    cadence = BackoffCadence(base=1.0, cap=8.0)
+    cadence = BackoffSchedule(base=1.0, cap=8.0)
     for polls, longest in [(1, 2.0), (2, 4.0), (3, 8.0), (6, 8.0)]:
         answers = [(1010.0, GENERATING)] * polls
         gaps = [cadence.due(answered(learner(), *answers, seed=seed)) - 1010.0 for seed in range(200)]
@@ -267,7 +267,7 @@ def test_backing_off_doubles_the_range_of_the_gaps() -> None:
 
 
 def test_a_plain_cadence_keeps_to_what_holds_a_poll_back_and_to_the_deadline() -> None:
-    course = learner().begin(MODEL, 5, 1000.0, latest=1015.0)
-    assert FixedCadence(interval=30.0).ripe(course) == 1015.0
-    course.held = 1012.0
-    assert FixedCadence(interval=1.0).ripe(course) == BackoffCadence(base=1.0, cap=2.0).ripe(course) == 1012.0
+    course = learner().track(MODEL, 5, 1000.0, latest=1015.0)
+    assert FixedSchedule(interval=30.0).earliest(course) == 1015.0
+    course.forced_at = 1012.0
+    assert FixedSchedule(interval=1.0).earliest(course) == BackoffSchedule(base=1.0, cap=2.0).earliest(course) == 1012.0

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.durations import Experience, Kind, Phase, as_data, from_data
+from kling_async.pacing.durations import DurationModels, GenerationKind, Phase, from_data, to_data
 from kling_async.pacing.hazard import BINS
 
 if TYPE_CHECKING:
-    from kling_async.pacing.estimator import Table
+    from kling_async.pacing.estimator import HazardEstimator
 
 OTHER = "kling-video/v1.6/standard/text-to-video"
 
 
-def learned(*kinds: Kind, factor: float = 1.5, jobs: int = 60, pace: float = 1.0) -> Experience:
-    experience, rng = Experience(pace), Random(1)
+def learned(*kinds: GenerationKind, factor: float = 1.5, jobs: int = 60, pace: float = 1.0) -> DurationModels:
+    experience, rng = DurationModels(pace), Random(1)
     for kind in kinds:
-        seen = experience.table(kind)
+        seen = experience.estimator(kind)
         for _ in range(jobs):
             end = lognormal(factor * kind.typical / pace, 0.2, rng)
             seen.observe_pending(0.0, end)
@@ -31,62 +31,66 @@ def learned(*kinds: Kind, factor: float = 1.5, jobs: int = 60, pace: float = 1.0
     return experience
 
 
-def relative_median(table: Table) -> float:
-    return table.hazard.median / table.grid.unit
+def relative_median(table: HazardEstimator) -> float:
+    return table.hazard.median / table.bins.unit
 
 
 # Which table
 
 
 def test_a_kind_has_one_table_laid_out_for_its_typical_duration() -> None:
-    experience = Experience()
-    first = experience.table(Kind(MODEL, 5))
-    assert experience.table(Kind(MODEL, 5)) is first
-    assert first.grid.unit == 220.0
-    assert experience.table(Kind(MODEL, 10)).grid.unit == pytest.approx(220.0 * 2.3)
-    assert experience.table(Kind(MODEL, 5, Phase.QUEUED)) is not first
+    experience = DurationModels()
+    first = experience.estimator(GenerationKind(MODEL, 5))
+    assert experience.estimator(GenerationKind(MODEL, 5)) is first
+    assert first.bins.unit == 220.0
+    assert experience.estimator(GenerationKind(MODEL, 10)).bins.unit == pytest.approx(220.0 * 2.3)
+    assert experience.estimator(GenerationKind(MODEL, 5, Phase.QUEUED)) is not first
     assert len(experience) == 3
     assert repr(experience) == "<Experience of 3 kinds>"
 
 
 def test_a_faster_pace_shortens_everything() -> None:
-    assert Experience(60.0).table(Kind(MODEL, 5)).hazard.median == pytest.approx(
-        Experience().table(Kind(MODEL, 5)).hazard.median / 60.0
+    assert DurationModels(60.0).estimator(GenerationKind(MODEL, 5)).hazard.median == pytest.approx(
+        DurationModels().estimator(GenerationKind(MODEL, 5)).hazard.median / 60.0
     )
 
 
 def test_an_unknown_model_is_believed_to_vary_more() -> None:
-    known = Experience().table(Kind(MODEL, 5)).hazard
-    unknown = Experience().table(Kind("somebody/new", 5)).hazard
+    known = DurationModels().estimator(GenerationKind(MODEL, 5)).hazard
+    unknown = DurationModels().estimator(GenerationKind("somebody/new", 5)).hazard
     assert unknown.quantile(0.1) / unknown.median < known.quantile(0.1) / known.median
 
 
 def test_another_duration_borrows_from_the_same_model() -> None:
-    experience = learned(Kind(MODEL, 5))
-    assert relative_median(experience.table(Kind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
+    experience = learned(GenerationKind(MODEL, 5))
+    assert relative_median(experience.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
 
 
 def test_a_known_model_borrows_from_no_other() -> None:
-    assert relative_median(learned(Kind(MODEL, 5)).table(Kind(OTHER, 5))) == pytest.approx(1.02, abs=0.02)
+    assert relative_median(learned(GenerationKind(MODEL, 5)).estimator(GenerationKind(OTHER, 5))) == pytest.approx(
+        1.02, abs=0.02
+    )
 
 
 def test_an_unknown_model_borrows_from_the_one_most_is_known_of() -> None:
-    experience = learned(Kind(MODEL, 5))
-    few = experience.table(Kind(OTHER, 5))
+    experience = learned(GenerationKind(MODEL, 5))
+    few = experience.estimator(GenerationKind(OTHER, 5))
     for _ in range(12):
         few.observe_pending(0.0, 30.0)
         few.observe_detection(30.0, 30.0)
-    assert relative_median(experience.table(Kind("somebody/new", 5))) == pytest.approx(1.5, rel=0.1)
+    assert relative_median(experience.estimator(GenerationKind("somebody/new", 5))) == pytest.approx(1.5, rel=0.1)
 
 
 def test_nobody_borrows_from_what_has_hardly_been_seen() -> None:
-    experience = learned(Kind(MODEL, 5), jobs=9)
-    assert relative_median(experience.table(Kind(MODEL, 10))) == pytest.approx(1.02, abs=0.02)
+    experience = learned(GenerationKind(MODEL, 5), jobs=9)
+    assert relative_median(experience.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.02, abs=0.02)
 
 
 def test_phases_do_not_borrow_from_each_other() -> None:
-    experience = learned(Kind(MODEL, 5))
-    assert relative_median(experience.table(Kind(MODEL, 10, Phase.QUEUED))) == pytest.approx(0.5, abs=0.02)
+    experience = learned(GenerationKind(MODEL, 5))
+    assert relative_median(experience.estimator(GenerationKind(MODEL, 10, Phase.QUEUED))) == pytest.approx(
+        0.5, abs=0.02
+    )
 
 
 # Keeping it
@@ -101,36 +105,38 @@ def test_phases_do_not_borrow_from_each_other() -> None:
 def test_what_was_learned_survives_the_journey(
     factor: float, durations: set[int | None], phases: set[Phase], model: str
 ) -> None:
-    experience = learned(*(Kind(model, d, p) for d in durations for p in phases), factor=factor, jobs=12)
-    data = as_data(experience)
+    experience = learned(*(GenerationKind(model, d, p) for d in durations for p in phases), factor=factor, jobs=12)
+    data = to_data(experience)
     back = from_data(json.loads(json.dumps(data, allow_nan=False)))
-    assert as_data(back) == data
+    assert to_data(back) == data
     for kind, seen in experience:
-        assert back.table(kind).hazard.rates == pytest.approx(seen.hazard.rates, rel=0.02)
+        assert back.estimator(kind).hazard.rates == pytest.approx(seen.hazard.rates, rel=0.02)
 
 
 def test_what_nothing_was_seen_of_is_not_kept() -> None:
-    experience = Experience()
-    experience.table(Kind(MODEL, 5))
-    assert as_data(experience)["tables"] == []
+    experience = DurationModels()
+    experience.estimator(GenerationKind(MODEL, 5))
+    assert to_data(experience)["tables"] == []
 
 
 def test_what_was_learned_at_one_pace_serves_at_another() -> None:
-    kind = Kind(MODEL, 5)
-    fast = from_data(as_data(learned(kind)), pace=60.0)
-    assert fast.table(kind).hazard.median == pytest.approx(learned(kind).table(kind).hazard.median / 60.0, rel=0.01)
+    kind = GenerationKind(MODEL, 5)
+    fast = from_data(to_data(learned(kind)), pace=60.0)
+    assert fast.estimator(kind).hazard.median == pytest.approx(
+        learned(kind).estimator(kind).hazard.median / 60.0, rel=0.01
+    )
 
 
 def test_a_borrowed_belief_is_kept_too() -> None:
-    experience = learned(Kind(MODEL, 5))
-    experience.table(Kind(MODEL, 10)).observe_pending(0.0, 1.0)
-    data = as_data(experience)
+    experience = learned(GenerationKind(MODEL, 5))
+    experience.estimator(GenerationKind(MODEL, 10)).observe_pending(0.0, 1.0)
+    data = to_data(experience)
     assert [table["prior"] is None for table in data["tables"]] == [True, False]
-    assert relative_median(from_data(data).table(Kind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
+    assert relative_median(from_data(data).estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
 
 
 def spoilt(**changes: Any) -> dict[str, Any]:
-    data = json.loads(json.dumps(as_data(learned(Kind(MODEL, 5)))))
+    data = json.loads(json.dumps(to_data(learned(GenerationKind(MODEL, 5)))))
     data["tables"][0].update(changes)
     return data
 
@@ -165,10 +171,10 @@ def test_what_is_not_experience_is_refused_with_the_place(data: object, where: s
 
 
 def test_whatever_ids_name_as_models_there_are_only_so_many_tables() -> None:
-    experience = Experience()
-    tables = [experience.table(Kind(f"somebody/model-{number}")) for number in range(2000)]
+    experience = DurationModels()
+    tables = [experience.estimator(GenerationKind(f"somebody/model-{number}")) for number in range(2000)]
     assert len(experience) <= 501
-    assert tables[-1] is tables[-2] is experience.table(Kind("yet/another"))
-    assert tables[0] is experience.table(Kind("somebody/model-0"))
-    known = experience.table(Kind("klingai/v2.1-master-text-to-video", 5))
+    assert tables[-1] is tables[-2] is experience.estimator(GenerationKind("yet/another"))
+    assert tables[0] is experience.estimator(GenerationKind("somebody/model-0"))
+    known = experience.estimator(GenerationKind("klingai/v2.1-master-text-to-video", 5))
     assert known is not tables[-1]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.pacing import priors
-from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS, Grid, Hazard
-from kling_async.pacing.priors import Family, Shape
+from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS, AgeBins, Hazard
+from kling_async.pacing.priors import Prior, PriorFamily
 
 NOTHING = [0.0] * BINS
 counts = st.lists(st.floats(0.0, 50.0), min_size=BINS, max_size=BINS)
@@ -20,7 +20,7 @@ def seen_of(durations: list[float]) -> tuple[list[float], list[float]]:
     """Ends in each bin and lives lived through in it, of durations in typical ones."""
     ends, lives = [0.0] * BINS, [0.0] * BINS
     for duration in durations:
-        ends[Grid(1.0).bin(duration)] += 1.0
+        ends[AgeBins(1.0).bin(duration)] += 1.0
         for number, (start, width) in enumerate(zip(EDGES, WIDTHS, strict=True)):
             lives[number] += min(max(0.0, duration - start), width)
     return ends, lives
@@ -32,10 +32,10 @@ def drawn(median: float, spread: float, count: int = 40) -> list[float]:
 
 
 def hazard(rates: list[float]) -> Hazard:
-    return Hazard(Grid(1.0), rates)
+    return Hazard(AgeBins(1.0), rates)
 
 
-def believed(known: bool = True) -> Family:  # noqa: FBT001, FBT002 - a test's
+def believed(known: bool = True) -> PriorFamily:  # noqa: FBT001, FBT002 - a test's
     return priors.generating(known=known)
 
 
@@ -47,19 +47,19 @@ def test_a_shape_in_its_place_is_as_likely_as_its_hazards_make_it(ends: list[flo
     rng = Random(1)
     rates = [rng.uniform(0.01, 5.0) for _ in range(BINS)]
     told = sum(e * math.log(rate) - rate * lived for e, lived, rate in zip(ends, lives, rates, strict=True))
-    assert Shape(rates).log_likelihood(0, ends, lives) == pytest.approx(told, rel=1e-9, abs=1e-6)
+    assert Prior(rates).log_likelihood(0, ends, lives) == pytest.approx(told, rel=1e-9, abs=1e-6)
 
 
 @given(move=st.integers(-24, 24), number=st.integers(30, 140))
 def test_a_moved_shape_ends_later_by_that_much_and_as_often(move: int, number: int) -> None:
-    shape = Shape([1.0] * 90 + [2.0] * (BINS - 90))
+    shape = Prior([1.0] * 90 + [2.0] * (BINS - 90))
     ends, lives = [0.0] * BINS, [0.0] * BINS
     ends[number], lives[number] = 3.0, 0.5
     rate = (1.0 if number - move < 90 else 2.0) / RATIO**move
     assert shape.log_likelihood(move, ends, lives) == pytest.approx(3.0 * math.log(rate) - 0.5 * rate)
     if 0 <= number - move < BINS:
-        assert shape.left(move)[number] == shape.left(0)[number - move]
-        assert shape.ended(move)[number] == shape.ended(0)[number - move]
+        assert shape.survival(move)[number] == shape.survival(0)[number - move]
+        assert shape.density(move)[number] == shape.density(0)[number - move]
 
 
 # A family
@@ -69,52 +69,52 @@ def test_a_moved_shape_ends_later_by_that_much_and_as_often(move: int, number: i
 def test_of_one_member_nothing_is_to_be_learned(ends: list[float], lives: list[float]) -> None:
     rng = Random(2)
     rates = [rng.uniform(0.01, 5.0) for _ in range(BINS)]
-    assert only(rates).given(ends, lives) == pytest.approx(rates)
+    assert only(rates).posterior(ends, lives) == pytest.approx(rates)
 
 
 @given(ends=counts, lives=counts, known=st.booleans())
 def test_whatever_was_seen_hazards_stay_hazards(ends: list[float], lives: list[float], known: bool) -> None:  # noqa: FBT001
-    rates = believed(known).given(ends, lives)
+    rates = believed(known).posterior(ends, lives)
     assert len(rates) == BINS
     assert all(0.0 < rate < math.inf for rate in rates)
 
 
 def test_with_nothing_seen_they_are_what_is_believed() -> None:
-    assert believed().given(NOTHING, NOTHING) == pytest.approx(believed().rates)
+    assert believed().posterior(NOTHING, NOTHING) == pytest.approx(believed().rates)
 
 
 @pytest.mark.parametrize("median", [0.4, 0.6, 1.0, 1.5, 2.5])
 def test_forty_ends_tell_how_long_a_kind_takes(median: float) -> None:
-    learned = hazard(believed().given(*seen_of(drawn(median, 0.15))))
+    learned = hazard(believed().posterior(*seen_of(drawn(median, 0.15))))
     assert learned.median == pytest.approx(median, rel=0.1)
 
 
 @pytest.mark.parametrize("spread", [0.08, 0.15, 0.3, 0.6])
 def test_forty_ends_tell_how_wide_it_spreads(spread: float) -> None:
-    learned = hazard(believed().given(*seen_of(drawn(1.0, spread))))
+    learned = hazard(believed().posterior(*seen_of(drawn(1.0, spread))))
     # A lognormal's middle half reaches over 1.349 spreads.
     assert math.log(learned.quantile(0.75) / learned.quantile(0.25)) / 1.349 == pytest.approx(spread, rel=0.5)
 
 
 def test_the_likelier_of_two_shapes_wins_by_what_was_seen() -> None:
     quick, slow = [2.0] * BINS, [0.5] * BINS
-    two = Family([(1.0, Shape(quick)), (1.0, Shape(slow))])
+    two = PriorFamily([(1.0, Prior(quick)), (1.0, Prior(slow))])
     assert two.rates[0] == pytest.approx(1.25)
     ends, lives = list(NOTHING), list(NOTHING)
     ends[100], lives[100] = 2.0, 2.0
     # Likelihoods are 4 exp(-4) and 0.25 exp(-1), to the power of 0.35.
     odds = math.pow(4.0 * math.exp(-4.0) / (0.25 * math.exp(-1.0)), 0.35)
-    assert two.given(ends, lives)[0] == pytest.approx((2.0 * odds + 0.5) / (odds + 1.0))
+    assert two.posterior(ends, lives)[0] == pytest.approx((2.0 * odds + 0.5) / (odds + 1.0))
 
 
 def test_those_that_still_run_make_it_slower() -> None:
     _, lives = seen_of([1.5] * 10)
-    assert hazard(believed().given(NOTHING, lives)).median > 1.3
+    assert hazard(believed().posterior(NOTHING, lives)).median > 1.3
 
 
 def test_what_is_unknown_is_doubted_more() -> None:
     seen = seen_of([2.2])
-    known, unknown = (hazard(believed(each).given(*seen)).median for each in (True, False))
+    known, unknown = (hazard(believed(each).posterior(*seen)).median for each in (True, False))
     assert 1.0 < known < unknown
 
 
@@ -124,18 +124,18 @@ def test_what_is_unknown_is_doubted_more() -> None:
 def test_how_many_fail_early_is_what_was_seen_and_a_little_of_what_was_believed() -> None:
     density = [0.0] * BINS
     density[50] = 1.0 / WIDTHS[50]
-    family = Family([(1.0, Shape([1e-6] * BINS))], early_share=0.02, early=density)
+    family = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early=density)
     ends, lives = list(NOTHING), list(NOTHING)
     lives[50] = 40.0 * WIDTHS[50]
-    none = family.given(ends, lives)[50] * WIDTHS[50]
+    none = family.posterior(ends, lives)[50] * WIDTHS[50]
     assert none == pytest.approx(0.02 * 0.05 / (0.05 + 0.02 * 40.0), rel=1e-3)
     ends[50] = 2.0
-    some = family.given(ends, lives)[50] * WIDTHS[50]
+    some = family.posterior(ends, lives)[50] * WIDTHS[50]
     assert some == pytest.approx(0.02 * (0.05 + 2.0) / (0.05 + 0.02 * 40.0), rel=1e-2)
 
 
 def test_early_failures_do_not_make_a_kind_seem_quicker() -> None:
     usual = drawn(1.0, 0.15)
-    without, with_some = (hazard(believed().given(*seen_of(each))) for each in (usual, [0.03, 0.05, 0.08, *usual]))
+    without, with_some = (hazard(believed().posterior(*seen_of(each))) for each in (usual, [0.03, 0.05, 0.08, *usual]))
     assert with_some.quantile(0.6, 0.5) == pytest.approx(without.quantile(0.6, 0.5), rel=0.03)
     assert with_some.survival(0.2) < 0.96 < without.survival(0.2)

@@ -9,30 +9,30 @@ from hazards import MODEL, learner, lognormal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.results import Status
-from kling_async.pacing.queues import Price, Rota
-from kling_async.pacing.schedules import FixedCadence, LearnedCadence
+from kling_async.api.results import GenerationStatus
+from kling_async.pacing.queues import PollCost, PollQueue
+from kling_async.pacing.schedules import FixedSchedule, HazardSchedule
 
 if TYPE_CHECKING:
-    from kling_async.pacing.tracking import Course, Learner
+    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
 GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred ends per second
 
 
-def rota(least: float = 1.0) -> tuple[Rota[int], Price]:
-    price = Price(least)
-    return Rota(LearnedCadence(price, jitter=0.0), price), price
+def rota(least: float = 1.0) -> tuple[PollQueue[int], PollCost]:
+    price = PollCost(least)
+    return PollQueue(HazardSchedule(price, jitter=0.0), price), price
 
 
-def filled(accepted: list[float], rate: float = 0.01) -> tuple[Rota[int], Price, list[Course]]:
+def filled(accepted: list[float], rate: float = 0.01) -> tuple[PollQueue[int], PollCost, list[GenerationTracker]]:
     following, (waiting, price) = learner(rate), rota()
-    courses = [following.begin(MODEL, 5, at) for at in accepted]
+    courses = [following.track(MODEL, 5, at) for at in accepted]
     for number, course in enumerate(courses):
         waiting.put(course, number)
     return waiting, price, courses
 
 
-def taken(waiting: Rota[int], now: float) -> list[int]:
+def taken(waiting: PollQueue[int], now: float) -> list[int]:
     found: list[int] = []
     while (item := waiting.take(now)) is not None:
         found.append(item)
@@ -55,17 +55,17 @@ def test_the_earliest_due_comes_first() -> None:
 
 def test_a_poll_to_spare_goes_to_one_that_is_not_due_yet_but_worth_it() -> None:
     waiting, price, _ = filled([100.0])
-    price.settle(demand=50.0, rate=10.0)  # due after about 56 s
+    price.spread(demand=50.0, rate=10.0)  # due after about 56 s
     assert waiting.take(111.0) == 0
 
 
 def test_the_most_urgent_is_whose_hazard_is_highest_when_polls_are_scarce() -> None:
-    price = Price(1.0)
-    waiting: Rota[str] = Rota(LearnedCadence(price, jitter=0.0), price)
-    slow, quick = learner(0.001).begin(MODEL, 5, 90.0), learner(0.1).begin(MODEL, 5, 100.0)
+    price = PollCost(1.0)
+    waiting: PollQueue[str] = PollQueue(HazardSchedule(price, jitter=0.0), price)
+    slow, quick = learner(0.001).track(MODEL, 5, 90.0), learner(0.1).track(MODEL, 5, 100.0)
     waiting.put(slow, "slow")
     waiting.put(quick, "quick")
-    price.settle(demand=50.0, rate=10.0)
+    price.spread(demand=50.0, rate=10.0)
     assert waiting.take(200.0) == "quick"
     assert waiting.take(200.0) == "slow"
 
@@ -111,18 +111,18 @@ def test_a_whole_round_sets_the_price_by_what_is_demanded() -> None:
 
 def test_nobody_waiting_is_a_round_too() -> None:
     waiting, price = rota()
-    price.settle(100.0, 1.0)
+    price.spread(100.0, 1.0)
     assert waiting.review(0.0, rate=1.0)
     assert price.now == 1.0
 
 
 def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
     following, (waiting, _) = learner(0.0001), rota()
-    course = following.begin(MODEL, 5, 0.0)
+    course = following.track(MODEL, 5, 0.0)
     waiting.put(course, 7)
     sleeps_until = waiting.next_at()
     for _ in range(40):  # others end much sooner
-        course.working.observe_detection(20.0, 20.0)
+        course.run_estimator.observe_detection(20.0, 20.0)
     assert waiting.next_at() == sleeps_until
     waiting.review(0.0, rate=10.0)
     assert waiting.next_at() < 0.7 * sleeps_until
@@ -131,22 +131,22 @@ def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
 
 def test_who_is_to_be_asked_later_than_was_thought_sleeps_on() -> None:
     following, (waiting, _) = learner(0.01), rota()
-    course = following.begin(MODEL, 5, 0.0)
+    course = following.track(MODEL, 5, 0.0)
     waiting.put(course, 7)
     for _ in range(200):
-        course.working.observe_pending(0.0, 60.0)
+        course.run_estimator.observe_pending(0.0, 60.0)
     assert waiting.take(GAP + 1.0) is None
     assert waiting.next_at() > GAP + 2.0
 
 
 def test_who_got_less_urgent_lets_others_go_first() -> None:
-    price = Price(1.0)
-    waiting: Rota[str] = Rota(LearnedCadence(price, jitter=0.0), price)
-    first, second, third = (learner(0.01).begin(MODEL, 5, at) for at in (0.0, 1.0, 2.0))
+    price = PollCost(1.0)
+    waiting: PollQueue[str] = PollQueue(HazardSchedule(price, jitter=0.0), price)
+    first, second, third = (learner(0.01).track(MODEL, 5, at) for at in (0.0, 1.0, 2.0))
     for course, name in ((first, "first"), (second, "second"), (third, "third")):
         waiting.put(course, name)
     assert waiting.take(100.0) == "first"
-    second.held = 99.0
+    second.forced_at = 99.0
     assert waiting.take(100.0) == "third"
     assert waiting.take(100.0) == "second"
 
@@ -157,9 +157,9 @@ def test_many_that_are_overdue_at_once_wake_bit_by_bit_and_all_come() -> None:
 
 
 def test_any_cadence_can_decide() -> None:
-    price = Price(1.0)
-    waiting: Rota[int] = Rota(FixedCadence(interval=10.0), price)
-    waiting.put(learner().begin(MODEL, 5, 100.0), 0)
+    price = PollCost(1.0)
+    waiting: PollQueue[int] = PollQueue(FixedSchedule(interval=10.0), price)
+    waiting.put(learner().track(MODEL, 5, 100.0), 0)
     assert waiting.next_at() == 110.0
     waiting.review(100.0, rate=1.0)
     assert price.now == 1.0
@@ -170,20 +170,20 @@ def test_any_cadence_can_decide() -> None:
     seed=st.integers(0, 100),
 )
 def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float]], seed: int) -> None:
-    following, rng, price = learner(), Random(seed), Price(0.5)
-    cadence = LearnedCadence(price)
-    waiting: Rota[int] = Rota(cadence, price)
-    here: dict[int, Course] = {}
+    following, rng, price = learner(), Random(seed), PollCost(0.5)
+    cadence = HazardSchedule(price)
+    waiting: PollQueue[int] = PollQueue(cadence, price)
+    here: dict[int, GenerationTracker] = {}
     now = 0.0
     for number, (step, wait) in enumerate(steps):
         now += wait
         if step == "put":
-            here[number] = following.begin(MODEL, 5, now - rng.uniform(0.0, 300.0))
+            here[number] = following.track(MODEL, 5, now - rng.uniform(0.0, 300.0))
             waiting.put(here[number], number)
         elif step == "take" and (item := waiting.take(now)) is not None:
             course = here.pop(item)
-            assert cadence.ripe(course) <= now
-            following.running(course, now, Status.GENERATING, rng)
+            assert cadence.earliest(course) <= now
+            following.running(course, now, GenerationStatus.GENERATING, rng)
             if rng.random() < 0.7:
                 here[item] = course
                 waiting.put(course, item)
@@ -196,16 +196,16 @@ def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float
 
 
 def simulate(
-    cadence: LearnedCadence | FixedCadence, price: Price, following: Learner, rate: float
+    cadence: HazardSchedule | FixedSchedule, price: PollCost, following: DurationLearner, rate: float
 ) -> tuple[float, int]:
     """The mean delay and the polls of two kinds of generations under a shared rate."""
     rng = Random(5)
-    waiting: Rota[tuple[Course, float]] = Rota(cadence, price)
+    waiting: PollQueue[tuple[GenerationTracker, float]] = PollQueue(cadence, price)
     for number in range(200):
         duration = 5 if number % 2 else 10
         accepted = number / rate
-        course = following.begin(MODEL, duration, accepted)
-        end = accepted + lognormal(course.working.grid.unit, 0.35, rng)
+        course = following.track(MODEL, duration, accepted)
+        end = accepted + lognormal(course.run_estimator.bins.unit, 0.35, rng)
         waiting.put(course, (course, end))
     now, polls, late, reviewed = 200 / rate, 0, 0.0, 0.0
     while len(waiting):
@@ -222,15 +222,15 @@ def simulate(
             late += now - end
             following.ended(course, now)
         else:
-            following.running(course, now, Status.GENERATING, rng)
+            following.running(course, now, GenerationStatus.GENERATING, rng)
             waiting.put(course, found)
         now += 1.0 / rate
     return late / 200, polls
 
 
 def test_under_a_shared_rate_it_notices_much_sooner_than_intervals_do() -> None:
-    price = Price(0.5)
-    delay, polls = simulate(LearnedCadence(price), price, learner(), rate=2.0)
-    fixed_delay, fixed_polls = simulate(FixedCadence(interval=10.0), Price(0.5), learner(), rate=2.0)
+    price = PollCost(0.5)
+    delay, polls = simulate(HazardSchedule(price), price, learner(), rate=2.0)
+    fixed_delay, fixed_polls = simulate(FixedSchedule(interval=10.0), PollCost(0.5), learner(), rate=2.0)
     assert delay < 0.8 * fixed_delay
     assert polls < 1.1 * fixed_polls

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.pacing import priors
-from kling_async.pacing.estimator import Table
-from kling_async.pacing.hazard import BINS, Grid
+from kling_async.pacing.estimator import HazardEstimator
+from kling_async.pacing.hazard import BINS, AgeBins
 
 anything = st.floats(allow_nan=True, allow_infinity=True) | st.floats(min_value=0.0, max_value=1e4)
 observations = st.lists(st.tuples(st.booleans(), anything, anything), max_size=60)
@@ -42,14 +42,14 @@ def test_an_end_at_a_known_age_lies_in_its_bin() -> None:
     seen = table(100.0)
     seen.observe_detection(101.0, 101.0)
     ends, lives = seen.seen()
-    assert ends[seen.grid.bin(101.0)] == 1.0
+    assert ends[seen.bins.bin(101.0)] == 1.0
     assert sum(ends) == 1.0
     assert sum(lives) == 0.0
 
 
 def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
-    grid = Grid(100.0)
-    seen = Table(grid, only((0.5,) * BINS))  # half a hundredth ends per second
+    grid = AgeBins(100.0)
+    seen = HazardEstimator(grid, only((0.5,) * BINS))  # half a hundredth ends per second
     start, edge, end = grid.edges[60], grid.edges[61], grid.edges[62]
     seen.observe_detection(start, end)
     ends, lives = seen.seen()
@@ -62,7 +62,7 @@ def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
 
 def test_ends_that_the_family_cannot_explain_raise_the_hazard_around_them() -> None:
     believed = only(priors.generating(known=True).rates)
-    seen, number = Table(Grid(100.0), believed), Grid(100.0).bin(50.0)
+    seen, number = HazardEstimator(AgeBins(100.0), believed), AgeBins(100.0).bin(50.0)
     before = seen.hazard.rates
     seen.observe_detection(50.0, 50.0)
     seen.rebuild()
@@ -73,20 +73,20 @@ def test_ends_that_the_family_cannot_explain_raise_the_hazard_around_them() -> N
 def test_two_humps_are_told_apart() -> None:
     rng = Random(5)
     seen = lived_and_ended([lognormal(rng.choice([70.0, 140.0]), 0.06, rng) for _ in range(300)])
-    first, valley, second = (seen.hazard.rates[seen.grid.bin(age)] for age in (70.0, 98.0, 140.0))
+    first, valley, second = (seen.hazard.rates[seen.bins.bin(age)] for age in (70.0, 98.0, 140.0))
     assert valley < first / 4.0
     assert valley < second / 20.0
 
 
 def test_lives_without_an_end_lower_the_hazard() -> None:
-    seen, number = table(100.0), Grid(100.0).bin(100.0)
+    seen, number = table(100.0), AgeBins(100.0).bin(100.0)
     before = seen.hazard.rates[number]
     for _ in range(20):
         seen.observe_pending(0.0, 150.0)
     assert seen.hazard.rates[number] < before / 3.0
 
 
-def lived_and_ended(ends: list[float]) -> Table:
+def lived_and_ended(ends: list[float]) -> HazardEstimator:
     seen = table(100.0)
     for end in ends:
         seen.observe_pending(0.0, end)
@@ -127,7 +127,7 @@ def test_the_hazard_is_worked_out_anew_after_twenty_observations() -> None:
 def test_an_end_at_some_time_or_other_tells_nothing() -> None:
     seen = table(100.0)
     seen.observe_detection(0.0, 36_000.0)
-    assert seen.jobs == 0.0
+    assert seen.generations == 0.0
     assert not any(map(any, seen.seen()))
 
 
@@ -153,7 +153,7 @@ def test_no_observation_raises_or_spoils_the_hazard(observations: list[tuple[boo
     seen.rebuild()
     assert all(0.0 < rate < math.inf for rate in seen.hazard.rates)
     assert 0.0 < seen.hazard.median < math.inf
-    assert 0.0 <= seen.jobs <= len(observations)
+    assert 0.0 <= seen.generations <= len(observations)
 
 
 def test_what_is_old_fades() -> None:
@@ -162,7 +162,7 @@ def test_what_is_old_fades() -> None:
         end = lognormal(100.0, 0.35, rng)
         seen.observe_pending(0.0, end)
         seen.observe_detection(end, end)
-    assert 350.0 < seen.jobs < 450.0
+    assert 350.0 < seen.generations < 450.0
     for _ in range(1500):
         end = lognormal(60.0, 0.35, rng)
         seen.observe_pending(0.0, end)

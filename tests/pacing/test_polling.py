@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.durations import as_data
+from kling_async.pacing.durations import to_data
 from kling_async.pacing.polling import Polling
-from kling_async.pacing.schedules import BackoffCadence, FixedCadence, LearnedCadence
-from kling_async.pacing.tracking import Learner
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
+from kling_async.pacing.tracking import DurationLearner
 
 if TYPE_CHECKING:
-    from kling_async.pacing.tracking import Course
+    from kling_async.pacing.tracking import GenerationTracker
 
 MODEL = "klingai/v2.1-master-text-to-video"
 
 
-def begun(polling: Polling, latest: float = math.inf) -> tuple[float, Course]:
+def begun(polling: Polling, latest: float = math.inf) -> tuple[float, GenerationTracker]:
     """When a generation accepted at instant 100 is first asked about, and its course."""
     price = polling.price()
-    course = Learner(polling.experience()).begin(MODEL, 5, 100.0, latest)
+    course = DurationLearner(polling.experience()).track(MODEL, 5, 100.0, latest)
     return polling.asking(price).due(course), course
 
 
 def test_durations_are_learned_unless_something_else_is_asked_for() -> None:
     polling = Polling()
-    assert isinstance(polling.asking(polling.price()), LearnedCadence)
-    assert isinstance(Polling.fixed(10).asking(polling.price()), FixedCadence)
-    assert isinstance(Polling.backoff().asking(polling.price()), BackoffCadence)
+    assert isinstance(polling.asking(polling.price()), HazardSchedule)
+    assert isinstance(Polling.fixed(10).asking(polling.price()), FixedSchedule)
+    assert isinstance(Polling.backoff().asking(polling.price()), BackoffSchedule)
 
 
 def test_profiles_are_prices_and_a_price_of_ones_own_wins() -> None:
@@ -50,14 +50,14 @@ def test_a_fixed_cadence_asks_at_intervals_from_acceptance_on() -> None:
     assert begun(Polling.fixed(timedelta(seconds=10), first=timedelta(minutes=1)))[0] == 160.0
     cadence = Polling.fixed(10, first=60, jitter=0.5).asking(Polling().price())
     _, course = begun(Polling())
-    course.polls, course.seen, course.swing = 1, 160.0, 1.0
+    course.polls, course.seen, course.jitter = 1, 160.0, 1.0
     assert cadence.due(course) == 175.0
 
 
 def test_backing_off_doubles_the_longest_gap() -> None:
     cadence = Polling.backoff(2, timedelta(seconds=6)).asking(Polling().price())
     _, course = begun(Polling())
-    course.swing = 1.0
+    course.jitter = 1.0
     gaps = []
     for course.polls in range(4):
         gaps.append(cadence.due(course) - course.seen)
@@ -83,10 +83,10 @@ def test_a_stand_in_is_asked_as_often_as_the_vendor_only_faster() -> None:
 
 
 def test_what_was_learned_is_begun_with() -> None:
-    learner = Learner(Polling().experience())
+    learner = DurationLearner(Polling().experience())
     for _ in range(30):
-        learner.ended(learner.begin(MODEL, 5, 0.0), 40.0)
-    learned = json.loads(json.dumps(as_data(learner.experience)))
+        learner.ended(learner.track(MODEL, 5, 0.0), 40.0)
+    learned = json.loads(json.dumps(to_data(learner.models)))
     assert begun(Polling(learned=learned))[0] < begun(Polling())[0]
     assert "learned" not in repr(Polling(learned=learned))
 

@@ -7,20 +7,20 @@ from hypothesis import strategies as st
 
 from kling_async.errors import ConfigurationError
 from kling_async.sandbox import Faults
-from kling_async.sandbox.faults import Strikes
-from kling_async.sandbox.seeded import Dice
+from kling_async.sandbox.faults import FaultInjector
+from kling_async.sandbox.seeded import SeededRandom
 
 
 def struck(faults: Faults, fault: str, times: int = 10, *, seed: int = 1) -> list[int]:
-    strikes = Strikes(faults, Dice(seed))
-    return [n for n in range(1, times + 1) if strikes.strike(fault, "poll")]
+    strikes = FaultInjector(faults, SeededRandom(seed))
+    return [n for n in range(1, times + 1) if strikes.fires(fault, "poll")]
 
 
 def test_nothing_goes_wrong_by_default() -> None:
-    strikes = Strikes(Faults(), Dice(1))
+    strikes = FaultInjector(Faults(), SeededRandom(1))
     names = [part.name for part in attrs.fields(Faults) if isinstance(getattr(Faults(), part.name), dict)]
     assert len(names) == 16
-    assert not any(strikes.strike(name, kind) for name in names for kind in ("submit", "poll", "account", "file"))
+    assert not any(strikes.fires(name, kind) for name in names for kind in ("submit", "poll", "account", "file"))
 
 
 def test_a_schedule_strikes_on_its_occasions_and_no_others() -> None:
@@ -48,16 +48,16 @@ def test_the_same_seed_strikes_the_same_occasions() -> None:
 
 
 def test_a_fault_for_one_kind_of_request_leaves_the_others_alone() -> None:
-    strikes = Strikes(Faults(server_error={"submit": 1}), Dice(1))
-    assert strikes.strike("server_error", "submit")
-    assert not strikes.strike("server_error", "poll")
+    strikes = FaultInjector(Faults(server_error={"submit": 1}), SeededRandom(1))
+    assert strikes.fires("server_error", "submit")
+    assert not strikes.fires("server_error", "poll")
 
 
 def test_occasions_are_counted_for_each_kind_of_request() -> None:
-    strikes = Strikes(Faults(server_error={2}), Dice(1))
-    assert not strikes.strike("server_error", "submit")
-    assert not strikes.strike("server_error", "poll")
-    assert strikes.strike("server_error", "poll")
+    strikes = FaultInjector(Faults(server_error={2}), SeededRandom(1))
+    assert not strikes.fires("server_error", "submit")
+    assert not strikes.fires("server_error", "poll")
+    assert strikes.fires("server_error", "poll")
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
@@ -90,4 +90,4 @@ def test_the_repr_tells_what_goes_wrong_and_nothing_else() -> None:
 def test_faults_can_be_evolved() -> None:
     faults = attrs.evolve(Faults(drop_after={2}, slow=0.5), slow=0)
     assert struck(faults, "slow", 3) == []
-    assert Strikes(Faults(drop_after={1}), Dice(1)).strike("drop_after", "submit")
+    assert FaultInjector(Faults(drop_after={1}), SeededRandom(1)).fires("drop_after", "submit")

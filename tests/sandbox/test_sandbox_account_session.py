@@ -13,10 +13,10 @@ from kling_async import (
     AuthenticationError,
     BadRequest,
     ImageToVideo,
+    JobState,
     KlingSession,
     Limits,
     SpendLimitReached,
-    State,
     TextToVideo,
     models,
 )
@@ -92,19 +92,19 @@ async def test_jobs_are_held_against_the_ledger() -> None:
         assert len(costs.rows) == 2
         for job in jobs[1:]:
             row = by_state[job.state]
-            expected = Decimal("1.4") if job.state is State.COMPLETED else None
+            expected = Decimal("1.4") if job.state is JobState.COMPLETED else None
             assert (row.charged_usd, row.reported_usd, row.estimated_usd) == (expected, expected, Decimal("1.4"))
         assert costs.uncharged == ()
-        assert len(costs.unexplained) == (jobs[0].state is State.COMPLETED)
+        assert len(costs.unexplained) == (jobs[0].state is JobState.COMPLETED)
 
 
 async def test_models_metrics_and_prices_are_those_of_the_vendor() -> None:
     async with Sandbox(speed=FAST, sigma=0, other_models=["kling/next"]) as sandbox, sandbox.session() as kling:
-        live = await kling.models()
+        live = await kling.list_kling_models()
         assert len(live) == len(models()) + 1
         assert live.find("v2.1-master-text-to-video") is live.find(MASTER) is not None
-        assert (await kling.catalogue(ids=MASTER)).models[0].output_modalities == ("video",)
-        changes = await kling.refresh_models()
+        assert (await kling.list_models(ids=MASTER)).models[0].output_modalities == ("video",)
+        changes = await kling.catalogue_changes()
         assert str(changes) == "new: kling/next"
         metrics = (await kling.metrics([MASTER])).find(MASTER)
         assert metrics is not None
@@ -130,12 +130,12 @@ async def test_no_more_is_bought_than_may_be_spent_over_restarts(tmp_path: Path)
             first = await run(kling, 1)
         async with sandbox.session(journal=tmp_path / "batch.db", limits=limits) as kling:
             jobs = await run(kling, 5)
-        assert [job.key for job in jobs if job.state is State.COMPLETED] == ["row-0", "row-1"]
+        assert [job.key for job in jobs if job.state is JobState.COMPLETED] == ["row-0", "row-1"]
         assert all(isinstance(job.exception(), SpendLimitReached) for job in jobs[2:])
-        assert (len(sandbox.ledger.submits), first[0].state) == (2, State.COMPLETED)
+        assert (len(sandbox.ledger.submits), first[0].state) == (2, JobState.COMPLETED)
         async with sandbox.session(journal=tmp_path / "batch.db", limits=Limits(max_spend_usd=10)) as kling:
             await kling.drain()
-            assert all(job.state is State.COMPLETED for job in await run(kling, 5))
+            assert all(job.state is JobState.COMPLETED for job in await run(kling, 5))
         assert sum(charge.usd for charge in sandbox.ledger.charges) == pytest.approx(7.0)
 
 

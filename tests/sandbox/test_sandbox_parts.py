@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from kling_async.api.catalogue.lookup import models
 from kling_async.sandbox import Purchase
-from kling_async.sandbox.capacity import Till
+from kling_async.sandbox.capacity import CreditAccount
 from kling_async.sandbox.files import Film, asked_range
-from kling_async.sandbox.limits import Window
+from kling_async.sandbox.limits import SlidingWindow
 from kling_async.sandbox.models import Price, price_list_entry, price_of, video_seconds
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object, first_word, status_word
-from kling_async.sandbox.seeded import ID_STYLES, Dice, IdStyle, make_id
+from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom, make_id
 
 ETAG = '"abc"'
 NANOID = re.compile(r"[A-Za-z0-9_-]{21}")
@@ -40,7 +40,7 @@ def purchase(*, credits_: float = 140.0, end: float = 300.0, failure: object = N
 
 @pytest.mark.parametrize("style", ID_STYLES)
 def test_ids_have_the_form_asked_for(style: IdStyle) -> None:
-    made = make_id(Dice(1).bits(style), "kling/x", style)
+    made = make_id(SeededRandom(1).bits(style), "kling/x", style)
     forms = {
         "uuid": lambda: str(UUID(made)) == made,
         "uuid:model": lambda: str(UUID(made.partition(":")[0])) and made.endswith(":kling/x"),
@@ -51,7 +51,7 @@ def test_ids_have_the_form_asked_for(style: IdStyle) -> None:
 
 
 def test_without_a_style_every_form_comes_up() -> None:
-    made = [make_id(Dice(1).bits(n), "kling/x", None) for n in range(3000)]
+    made = [make_id(SeededRandom(1).bits(n), "kling/x", None) for n in range(3000)]
     assert any(":" in one for one in made)
     assert any(one.isdigit() for one in made)
     assert any(len(one) == 36 for one in made)
@@ -184,14 +184,14 @@ def test_every_model_has_a_price() -> None:
 
 
 def test_a_price_is_reserved_until_the_end_and_charged_then() -> None:
-    till = Till()
+    till = CreditAccount()
     till.take(purchase(end=300))
     assert (till.charged(299), till.committed(299), till.running(299)) == (0, 140, 1)
     assert (till.charged(300), till.committed(300), till.running(300)) == (140, 140, 0)
 
 
 def test_a_failed_generation_is_given_back() -> None:
-    till = Till()
+    till = CreditAccount()
     till.take(purchase(end=300, failure="no"))
     assert (till.committed(299), till.committed(300), till.charged(300)) == (140, 0, 0)
 
@@ -200,18 +200,18 @@ def test_a_failed_generation_is_given_back() -> None:
 
 
 def test_a_window_admits_its_count_and_more_only_as_time_passes() -> None:
-    window = Window.per_second(2)
+    window = SlidingWindow.per_second(2)
     assert [window.admit(at) for at in (0.0, 0.5, 0.9, 1.0, 1.4, 1.5)] == [True, True, False, True, False, True]
 
 
 def test_less_than_one_a_second_is_one_in_a_longer_stretch() -> None:
-    window = Window.per_second(0.5)
+    window = SlidingWindow.per_second(0.5)
     assert [window.admit(at) for at in (0.0, 1.9, 2.0)] == [True, False, True]
 
 
 @given(st.floats(0.2, 20), st.lists(st.floats(0, 3), max_size=60))
 def test_a_window_never_admits_more_than_its_rate(rate: float, gaps: list[float]) -> None:
-    window, now, admitted = Window.per_second(rate), 0.0, []
+    window, now, admitted = SlidingWindow.per_second(rate), 0.0, []
     for gap in gaps:
         now += gap
         if window.admit(now):

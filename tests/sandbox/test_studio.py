@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.sandbox.capacity import Run, Studio
-from kling_async.sandbox.seeded import Dice
+from kling_async.sandbox.capacity import GenerationSlots, Run
+from kling_async.sandbox.seeded import SeededRandom
 
 
-def studio(*, seed: int = 1, slots: int = 1000, sigma: float = 0.35, speed: float = 1.0) -> Studio:
-    return Studio(Dice(seed), slots=slots, sigma=sigma, speed=speed)
+def studio(*, seed: int = 1, slots: int = 1000, sigma: float = 0.35, speed: float = 1.0) -> GenerationSlots:
+    return GenerationSlots(SeededRandom(seed), slots=slots, sigma=sigma, speed=speed)
 
 
 def overlapping_at(instant: float, runs: list[Run]) -> int:

@@ -16,7 +16,7 @@ from kling_async.api.requests.serialize import is_mapping
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kling_async.api.account.models import Listing, Pricing, Rate
+    from kling_async.api.account.models import ModelList, Pricing, UnitPrice
     from kling_async.api.catalogue.lookup import Model
     from kling_async.api.requests import Request
 
@@ -85,7 +85,7 @@ class _Unknown(Exception):
     """A cost cannot be known; the message says why."""
 
 
-def estimate(request: Request, listing: Listing) -> Estimate:
+def estimate(request: Request, listing: ModelList) -> Estimate:
     """What a request costs by this list of models with their prices. Nothing is guessed."""
     try:
         amounts = _amounts(request, listing)
@@ -96,7 +96,7 @@ def estimate(request: Request, listing: Listing) -> Estimate:
     return Estimate(request, most, least, note)
 
 
-def _amounts(request: Request, listing: Listing) -> list[Decimal]:
+def _amounts(request: Request, listing: ModelList) -> list[Decimal]:
     """Everything the request may cost, as far as it and the published defaults determine it."""
     live = listing.find(request.model)
     if live is None:
@@ -107,7 +107,7 @@ def _amounts(request: Request, listing: Listing) -> list[Decimal]:
     return [amount for rates in _choices(live.pricing, said) for amount in _sums(rates, said)]
 
 
-def _choices(pricing: Pricing, said: _Said) -> list[tuple[Rate, ...]]:
+def _choices(pricing: Pricing, said: _Said) -> list[tuple[UnitPrice, ...]]:
     """The sets of rates that may hold."""
     if pricing.kind not in ("fixed", "variants"):
         raise _Unknown(f"the vendor states no price beforehand: it calls it {pricing.kind!r}")
@@ -115,13 +115,13 @@ def _choices(pricing: Pricing, said: _Said) -> list[tuple[Rate, ...]]:
         raise _Unknown("the vendor's price is in a form this library does not know")
     if pricing.kind == "fixed":
         return [pricing.rates]
-    fitting: list[tuple[Rate, ...]] = [(rate,) for rate in pricing.rates if said.may_fit(rate.when)]
+    fitting: list[tuple[UnitPrice, ...]] = [(rate,) for rate in pricing.rates if said.may_fit(rate.when)]
     if not fitting:
         raise _Unknown("none of the vendor's prices is for such a request")
     return fitting
 
 
-def _sums(rates: tuple[Rate, ...], said: _Said) -> list[Decimal]:
+def _sums(rates: tuple[UnitPrice, ...], said: _Said) -> list[Decimal]:
     """What rates that hold together come to: for the least and for the most that may be counted."""
     counted = [(rate.each, said.count(rate)) for rate in rates]
     return [sum((each * count[end] for each, count in counted), _ZERO) for end in (0, 1)]
@@ -146,7 +146,7 @@ class _Said:
         field = None if self._model is None else self._model.fields.get(name)
         return field.default if stated is None and field is not None else stated
 
-    def count(self, rate: Rate) -> tuple[int, int]:
+    def count(self, rate: UnitPrice) -> tuple[int, int]:
         """The fewest and the most units of a rate that the request may take."""
         unit = rate.unit.lower()
         if unit in _PIECES:

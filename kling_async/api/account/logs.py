@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["LogEntry", "LogReading", "LogbookPage", "are_one_model", "logbook_request", "read_logbook"]
+__all__ = ["LogEntry", "LogPageFull", "LogReading", "are_one_model", "logbook_request", "read_logbook"]
 
 _PAGE = 100  # the most rows a page may have
 
@@ -66,7 +66,7 @@ class LogEntry:
 
 
 @frozen(eq=False)
-class LogbookPage:
+class LogPageFull:
     """Some rows of the log, newest first.
 
     Attributes:
@@ -96,7 +96,7 @@ def logbook_request(
     return HttpRequest("GET", f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}")
 
 
-def read_logbook(response: HttpResponse, offset: int = 0) -> LogbookPage:
+def read_logbook(response: HttpResponse, offset: int = 0) -> LogPageFull:
     """What the page says that was asked for at this offset.
 
     Raises:
@@ -106,7 +106,7 @@ def read_logbook(response: HttpResponse, offset: int = 0) -> LogbookPage:
     rows, pagination = read_page(response, "log")
     total = amount(pagination.get("total"))
     follows = total is not None and total > offset + len(rows)
-    return LogbookPage(
+    return LogPageFull(
         rows=tuple(map(_read_entry, filter(is_object, rows))),
         size=len(rows),
         has_more=bool(rows) and (pagination.get("has_more") is True or follows),
@@ -179,7 +179,7 @@ class LogReading:
     _seen: set[tuple[object, ...]] = field(factory=set[tuple[object, ...]], init=False)
     _last: tuple[object, ...] | None = field(default=None, init=False)
 
-    def take(self, page: LogbookPage) -> list[LogEntry]:
+    def take(self, page: LogPageFull) -> list[LogEntry]:
         """The rows of the next page that were on none before; those without an id are taken for new."""
         names = [row.identity for row in page.rows]
         joined = not self.overlap or self._last is None or self._last in names

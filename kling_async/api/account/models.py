@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CatalogueChanges",
-    "Listing",
     "LiveModel",
+    "ModelList",
     "Pricing",
-    "Rate",
+    "UnitPrice",
     "changes",
-    "listing_request",
-    "read_listing",
+    "models_request",
+    "read_models",
     "read_pricing",
 ]
 
 
 @frozen
-class Rate:
+class UnitPrice:
     """A price for so many units of something.
 
     Attributes:
@@ -71,7 +71,7 @@ class Pricing:
     """
 
     kind: str
-    rates: tuple[Rate, ...] = ()
+    rates: tuple[UnitPrice, ...] = ()
     dimensions: tuple[str, ...] = ()
     currency: str | None = None
     is_whole: bool = True
@@ -97,7 +97,7 @@ def read_pricing(block: object) -> Pricing | None:
     )
 
 
-def _read_rate(entry: object, block: Mapping[str, Any]) -> Rate | None:
+def _read_rate(entry: object, block: Mapping[str, Any]) -> UnitPrice | None:
     if not is_object(entry):
         return None
     # A fixed price names its unit "name", a variant "unit"; what all variants share may stand beside them.
@@ -105,7 +105,7 @@ def _read_rate(entry: object, block: Mapping[str, Any]) -> Rate | None:
     price, per, when = dollars(entry.get("price")), dollars(entry.get("per", block.get("per"))), entry.get("when", {})
     if unit is None or price is None or price < 0 or per is None or per <= 0 or not is_object(when):
         return None
-    return Rate(price, per, unit, text(entry.get("measure")), when)
+    return UnitPrice(price, per, unit, text(entry.get("measure")), when)
 
 
 def _strings(values: object) -> Iterable[str]:
@@ -157,14 +157,14 @@ class LiveModel:
         return "kling" in whose and "video" in what
 
 
-def _named(listing: Listing) -> dict[str, LiveModel]:
+def _named(listing: ModelList) -> dict[str, LiveModel]:
     # An id counts before an alias of the same name.
     by_alias = {alias: model for model in listing.models for alias in model.aliases}
     return by_alias | {model.id: model for model in listing.models}
 
 
 @frozen(eq=False)
-class Listing:
+class ModelList:
     """Models of the live list, in the vendor's order."""
 
     models: tuple[LiveModel, ...]
@@ -181,14 +181,14 @@ class Listing:
         return len(self.models)
 
 
-def listing_request(include: Sequence[str] = (), ids: Sequence[str] = (), etag: str | None = None) -> HttpRequest:
+def models_request(include: Sequence[str] = (), ids: Sequence[str] = (), etag: str | None = None) -> HttpRequest:
     """The GET for the list, or, with an ETag, for what has changed since; needs no key."""
     query = urlencode([*(("include", section) for section in include), *(("id", name) for name in ids)])
     headers = {} if etag is None else {"If-None-Match": etag}
     return HttpRequest("GET", f"/v1/models?{query}" if query else "/v1/models", headers=headers)
 
 
-def read_listing(response: HttpResponse) -> Listing:
+def read_models(response: HttpResponse) -> ModelList:
     """The models of an answer; what has no id is left out.
 
     Raises:
@@ -199,7 +199,7 @@ def read_listing(response: HttpResponse) -> Listing:
     if not is_list(entries):
         raise MalformedResponse(f"{response.status}: the answer is not a list of models", status=response.status)
     read = (_read_model(entry) for entry in entries if is_object(entry))
-    return Listing(tuple(model for model in read if model is not None))
+    return ModelList(tuple(model for model in read if model is not None))
 
 
 def _read_model(entry: dict[str, Any]) -> LiveModel | None:
@@ -258,7 +258,7 @@ class CatalogueChanges:
         return "\n".join(lines)
 
 
-def changes(listing: Listing) -> CatalogueChanges:
+def changes(listing: ModelList) -> CatalogueChanges:
     """Compare a list of all models with the catalogue, by ids and aliases, in the order of ids."""
     known = models()
     live = {model.id: listing.find(model.id) for model in known}

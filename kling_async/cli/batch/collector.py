@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Job, KlingSession
-    from kling_async.cli.progress.tracker import Board
+    from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Collector", "Item", "Tally"]
+__all__ = ["Collector", "RunItem", "RunSummary"]
 
 _AT_ONCE = 64  # jobs whose files are seen to; the session itself fetches a few at a time
 _MOST_TOLD = 50  # failures that are told one by one, as they happen
 
 
 @frozen(eq=False)
-class Item:
+class RunItem:
     """A job, and what is to come of it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Item:
 
 
 @define
-class Tally:
+class RunSummary:
     """What became of jobs so far.
 
     Attributes:
@@ -90,8 +90,8 @@ class Collector:
         as_json: Whether each job is told on standard output once it has ended.
     """
 
-    def __init__(self, kling: KlingSession, board: Board, terminal: Terminal, *, as_json: bool) -> None:
-        self.tally = Tally()
+    def __init__(self, kling: KlingSession, board: ProgressTracker, terminal: Terminal, *, as_json: bool) -> None:
+        self.tally = RunSummary()
         self._kling = kling
         self._board = board
         self._terminal = terminal
@@ -99,7 +99,7 @@ class Collector:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._targets: set[str] = set()
 
-    async def collect(self, items: Sequence[Item]) -> Tally:
+    async def collect(self, items: Sequence[RunItem]) -> RunSummary:
         """See all of them through."""
         by_key = {item.job.key: item for item in items}
         # All are open already: a window on them would only hide who is done.
@@ -121,14 +121,14 @@ class Collector:
         if self._as_json:
             self._terminal.tell_facts({"ok": False, **facts, "error": error_facts(error)})
 
-    async def _finish(self, item: Item) -> None:
+    async def _finish(self, item: RunItem) -> None:
         error = item.job.exception()
         if error is None:
             await self._fetch(item)
         else:
             self._no_video(item, error)
 
-    def _no_video(self, item: Item, error: KlingError) -> None:
+    def _no_video(self, item: RunItem, error: KlingError) -> None:
         if item.job.state.is_terminal:
             self.tally.failed += 1
             self._complain(item.label, error)
@@ -136,7 +136,7 @@ class Collector:
             self.tally.stop(error)
         self._tell(item, None, error)
 
-    async def _fetch(self, item: Item) -> None:
+    async def _fetch(self, item: RunItem) -> None:
         file = item.file
         if file is not None:
             self.tally.kept += 1
@@ -152,7 +152,7 @@ class Collector:
         self.tally.done += 1
         self._tell(item, file, None)
 
-    async def _download(self, item: Item) -> Path:
+    async def _download(self, item: RunItem) -> Path:
         """Fetch a file. One that is whole when Ctrl-C comes is put in its place and recorded first."""
         is_whole = False
 
@@ -177,6 +177,6 @@ class Collector:
         if told == _MOST_TOLD:
             self._terminal.say("Further failures are only counted here.", "red")
 
-    def _tell(self, item: Item, file: Path | None, error: KlingError | None) -> None:
+    def _tell(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
         if self._as_json:
             self._terminal.tell_facts(job_facts(item.job, file, error))

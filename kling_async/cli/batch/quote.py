@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kling_async import KlingError
 from kling_async.cli.batch.rows import BadRows
-from kling_async.cli.batch.table import Flaw
+from kling_async.cli.batch.table import InputError
 from kling_async.cli.connect import connected, has_key
 from kling_async.cli.file_names import Names, named, short, usual_name
 from kling_async.cli.json_output import request_facts
@@ -83,7 +83,7 @@ def check_places(rows: Sequence[Row], output: Path, source: str) -> None:
     """
     names = Names()
     refusals = ((row.line, unusable(output / names.pick(_name(row)))) for row in rows)
-    flaws = tuple(Flaw(line, "", f"output: {refusal}") for line, refusal in refusals if refusal is not None)
+    flaws = tuple(InputError(line, "", f"output: {refusal}") for line, refusal in refusals if refusal is not None)
     if flaws:
         raise BadRows(source, flaws)
 

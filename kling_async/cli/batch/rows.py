@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, from_row, to_dict
 from kling_async.api.reprs import cut, show
-from kling_async.cli.batch.table import Cells, Flaw, read_cells
+from kling_async.cli.batch.table import InputError, InputRow, read_cells
 from kling_async.cli.file_names import refusal_of
 from kling_async.cli.paths import here, missing, read_file, read_stdin, with_paths
 from kling_async.cli.tags import tag_of
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["WISHES", "BadRows", "Row", "Source", "Wishes", "read_request", "read_rows", "told"]
+__all__ = ["WISHES", "BadRows", "Row", "Source", "VideoOptions", "read_request", "read_rows", "told"]
 
 
 @Parameter(name="*", group="Video")
 @frozen(kw_only=True)
-class Wishes:
+class VideoOptions:
     """What is asked for. Files are given by their paths or URLs."""
 
     model: Annotated[str | None, Parameter(name=("--model", "-m"))] = None
@@ -79,7 +79,7 @@ class Wishes:
         return cells
 
 
-WISHES = Wishes()
+WISHES = VideoOptions()
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -98,7 +98,7 @@ class Source:
 
     name: str
 
-    def rows(self, wishes: Wishes) -> list[Row]:
+    def rows(self, wishes: VideoOptions) -> list[Row]:
         """Its rows, each with what it leaves out as wished.
 
         Raises:
@@ -158,7 +158,7 @@ class BadRows(Exception):
     """What is wrong with a batch, all of it."""
 
     source: str
-    flaws: tuple[Flaw, ...]
+    flaws: tuple[InputError, ...]
 
 
 def read_rows(content: bytes, source: str, base: Path, usual: Mapping[str, Any]) -> list[Row]:
@@ -176,7 +176,7 @@ def read_rows(content: bytes, source: str, base: Path, usual: Mapping[str, Any])
     reader = _Reader(base, usual)
     read = [row for cells in read_cells(content) if (row := reader.row(cells)) is not None]
     if not read and not reader.flaws:
-        reader.flaws.append(Flaw(None, "", "there are no rows in it"))
+        reader.flaws.append(InputError(None, "", "there are no rows in it"))
     if reader.flaws:
         raise BadRows(source, tuple(reader.flaws))
     return read
@@ -199,14 +199,14 @@ class _Reader:
     """Reads rows, and collects what is wrong with them."""
 
     def __init__(self, base: Path, usual: Mapping[str, Any]) -> None:
-        self.flaws: list[Flaw] = []
+        self.flaws: list[InputError] = []
         self._base = base
         self._usual = usual
         self._times: Counter[str] = Counter()
 
-    def row(self, cells: Cells | Flaw) -> Row | None:
+    def row(self, cells: InputRow | InputError) -> Row | None:
         """The row, or None if there is something wrong with it."""
-        if isinstance(cells, Flaw):
+        if isinstance(cells, InputError):
             self.flaws.append(cells)
             return None
         before = len(self.flaws)
@@ -224,7 +224,7 @@ class _Reader:
         usual = {name: value for name, value in self._usual.items() if name != "model" or "kind" not in given}
         return usual | given
 
-    def _text(self, cells: Cells, name: str, values: dict[str, Any]) -> str | None:
+    def _text(self, cells: InputRow, name: str, values: dict[str, Any]) -> str | None:
         value = values.pop(name, None)
         if value is None or isinstance(value, str):
             return value
@@ -233,14 +233,14 @@ class _Reader:
         self.flaws.append(cells.flaw(name, f"{name} is {show(value)}; allowed: text"))
         return None
 
-    def _output(self, cells: Cells, values: dict[str, Any]) -> str | None:
+    def _output(self, cells: InputRow, values: dict[str, Any]) -> str | None:
         output: str | None = values.pop("output", None)
         refusal = None if output is None else refusal_of(output)
         if refusal is not None:
             self.flaws.append(cells.flaw("output", cut(refusal)))
         return output
 
-    def _request(self, cells: Cells, values: dict[str, Any], gone: Collection[str]) -> Request | None:
+    def _request(self, cells: InputRow, values: dict[str, Any], gone: Collection[str]) -> Request | None:
         """The request, whose files were looked into; those that are gone were told already."""
         try:
             request = read_request(values)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field, frozen
 
-from kling_async import GatewayError, SpendLimitReached, State
-from kling_async.cli.batch.collector import Collector, Item
+from kling_async import GatewayError, JobState, SpendLimitReached
+from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import connected, key_of
 from kling_async.cli.file_names import Names, named, short, usual_name
 from kling_async.cli.journal_summary import discard_if_passing, file_of
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Job, KlingSession, Record
-    from kling_async.cli.batch.collector import Tally
+    from kling_async.cli.batch.collector import RunSummary
     from kling_async.cli.exit_codes import Exit
     from kling_async.cli.options import Connection, Running
-    from kling_async.cli.progress.tracker import Board
+    from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Work", "Workshop"]
+__all__ = ["BatchRun", "Workshop"]
 
 
 _REMEDIES = {
@@ -40,7 +40,7 @@ _REMEDIES = {
 
 
 @define(kw_only=True, eq=False)
-class Work:
+class BatchRun:
     """A run over a journal.
 
     Attributes:
@@ -90,7 +90,7 @@ class Work:
             discard_if_passing(self.journal)
         return tally.exit
 
-    async def _run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> Tally:
+    async def _run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> RunSummary:
         session = connected(
             self.connection,
             journal=self.journal,
@@ -118,7 +118,7 @@ class Work:
             return f"{what} it had hardly begun: go on with the same command"
         return f"{what} go on with: {self.again}"
 
-    def _sum_up(self, tally: Tally) -> None:
+    def _sum_up(self, tally: RunSummary) -> None:
         for kind, number in tally.stopped.items():
             self.terminal.say(f"{count(number, 'job')} stopped early: {kind}: {tally.reasons[kind]}", "yellow")
         if tally.unfetched:
@@ -137,10 +137,10 @@ class Work:
 class Workshop:
     """What a run works with: its session, and the jobs that it sees through."""
 
-    work: Work
+    work: BatchRun
     kling: KlingSession
-    board: Board
-    items: list[Item] = field(init=False, factory=list[Item])
+    board: ProgressTracker
+    items: list[RunItem] = field(init=False, factory=list[RunItem])
     names: Names = field(init=False, factory=Names)
     collector: Collector = field(
         init=False,
@@ -161,13 +161,13 @@ class Workshop:
         path = self.work.output / self.names.pick(name_of(job))
         file = None if record is None else file_of(record, self.work.journal.parent, self.work.output)
         known = label_of(job.tag)
-        self.items.append(Item(job, label or known.tag or known.output or short(job.key), path, file))
+        self.items.append(RunItem(job, label or known.tag or known.output or short(job.key), path, file))
         now = asyncio.get_running_loop().time()
         if job.done() and job.state.is_terminal:
             self.board.recall(job, now)
             if file is not None:
                 self.board.leave(job)
-        elif job.state is State.PENDING:
+        elif job.state is JobState.PENDING:
             begun = job.submitted_at
             self.board.join(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
 
@@ -178,7 +178,7 @@ def name_of(job: Job | Record) -> str:
     return usual_name(job.request, job.key) if output is None else named(output)
 
 
-def _summary(tally: Tally, output: Path) -> str:
+def _summary(tally: RunSummary, output: Path) -> str:
     stopped = tally.stopped.total()
     everything = tally.done + tally.failed + tally.unfetched + stopped
     parts = [f"{tally.done:,} of {count(everything, 'video')} in {output}"]

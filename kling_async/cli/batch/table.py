@@ -15,14 +15,14 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Cells", "Flaw", "read_cells"]
+__all__ = ["InputError", "InputRow", "read_cells"]
 
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
 
 
 @frozen
-class Flaw:
+class InputError:
     """Something that is wrong with a batch.
 
     Attributes:
@@ -41,7 +41,7 @@ class Flaw:
 
 
 @frozen
-class Cells:
+class InputRow:
     """A row.
 
     Attributes:
@@ -54,13 +54,13 @@ class Cells:
     values: Mapping[str, Any]
     columns: Mapping[str, int] = field(factory=dict[str, int], repr=False)
 
-    def flaw(self, name: str, reason: str) -> Flaw:
+    def flaw(self, name: str, reason: str) -> InputError:
         """Something that is wrong with the cell of this (dotted) name; the reason names it, too."""
         number = self.columns.get(name.partition(".")[0])
-        return Flaw(self.line, "" if number is None else f"column {number}", reason)
+        return InputError(self.line, "" if number is None else f"column {number}", reason)
 
 
-def read_cells(content: bytes) -> Iterator[Cells | Flaw]:
+def read_cells(content: bytes) -> Iterator[InputRow | InputError]:
     """The rows, and what is wrong with the text, in order. Blank lines and rows are passed over.
 
     What begins with ``{`` is JSON Lines; anything else is a table whose first row names the columns, parted by commas,
@@ -73,33 +73,35 @@ def read_cells(content: bytes) -> Iterator[Cells | Flaw]:
         return
     start = text.lstrip()[:1]
     if start == "[":
-        yield Flaw(None, "", "it is one JSON list; a batch has one JSON object on each line, without commas in between")
+        yield InputError(
+            None, "", "it is one JSON list; a batch has one JSON object on each line, without commas in between"
+        )
     else:
         yield from _json_lines(text) if start == "{" else _table(text)
 
 
-def _not_utf8(content: bytes, at: int) -> Flaw:
+def _not_utf8(content: bytes, at: int) -> InputError:
     line_start = content.rfind(b"\n", 0, at) + 1
     where = f"byte {at - line_start + 1}"
-    return Flaw(content.count(b"\n", 0, at) + 1, where, "it is not UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)")
+    return InputError(content.count(b"\n", 0, at) + 1, where, "it is not UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)")
 
 
-def _json_lines(text: str) -> Iterator[Cells | Flaw]:
+def _json_lines(text: str) -> Iterator[InputRow | InputError]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _json_line(number, line)
 
 
-def _json_line(number: int, line: str) -> Cells | Flaw:
+def _json_line(number: int, line: str) -> InputRow | InputError:
     try:
         value: object = json.loads(line, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        return Flaw(number, f"column {error.colno}", f"it is not JSON: {error.msg}")
+        return InputError(number, f"column {error.colno}", f"it is not JSON: {error.msg}")
     except (ValueError, RecursionError) as error:
-        return Flaw(number, "", f"it cannot be read: {error}")
+        return InputError(number, "", f"it cannot be read: {error}")
     if not isinstance(value, dict):
-        return Flaw(number, "", 'a row is a JSON object, such as {"prompt": "a red fox"}')
-    return Cells(number, cast("dict[str, Any]", value))
+        return InputError(number, "", 'a row is a JSON object, such as {"prompt": "a red fox"}')
+    return InputRow(number, cast("dict[str, Any]", value))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _table(text: str) -> Iterator[Cells | Flaw]:
+def _table(text: str) -> Iterator[InputRow | InputError]:
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     names: list[str] | None = None
@@ -124,7 +126,7 @@ def _table(text: str) -> Iterator[Cells | Flaw]:
                 yield _row(row, names, line)
             line = reader.line_num + 1
     except csv.Error as error:
-        yield Flaw(line, "", f"the table cannot be read: {error}")
+        yield InputError(line, "", f"the table cannot be read: {error}")
 
 
 def _delimiter(text: str) -> str:
@@ -132,18 +134,18 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _header_flaws(names: list[str], line: int) -> Iterator[Flaw]:
+def _header_flaws(names: list[str], line: int) -> Iterator[InputError]:
     times = Counter(names)
     for number, name in enumerate(names, start=1):
         if not name:
-            yield Flaw(line, f"column {number}", "it has no name; the first row names the columns")
+            yield InputError(line, f"column {number}", "it has no name; the first row names the columns")
         elif times[name] > 1:
-            yield Flaw(line, f"column {number}", f"there are {times[name]} columns named {cut(name)}")
+            yield InputError(line, f"column {number}", f"there are {times[name]} columns named {cut(name)}")
 
 
-def _row(row: list[str], names: list[str], line: int) -> Cells | Flaw:
+def _row(row: list[str], names: list[str], line: int) -> InputRow | InputError:
     spare = row[len(names) :]
     if any(map(str.strip, spare)):
-        return Flaw(line, f"column {len(names) + 1}", f"it has {len(row)} cells; there are {len(names)} columns")
+        return InputError(line, f"column {len(names) + 1}", f"it has {len(row)} cells; there are {len(names)} columns")
     columns = {name: number for number, name in enumerate(names, start=1)}
-    return Cells(line, dict(zip(names, row, strict=False)), columns)
+    return InputRow(line, dict(zip(names, row, strict=False)), columns)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from attrs import frozen
 from cyclopts import Parameter
 
-from kling_async import InvalidRequest, State
+from kling_async import InvalidRequest, JobState
 from kling_async.cli.batch.quote import check_places, lines, notes, prices, quote, total
-from kling_async.cli.batch.rows import WISHES, Source, Wishes
-from kling_async.cli.batch.run import Work
+from kling_async.cli.batch.rows import WISHES, Source, VideoOptions
+from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journal_summary import records_of
 from kling_async.cli.json_output import request_facts
@@ -40,7 +40,7 @@ def batch(  # noqa: D417 - what commands share is described once, in options
     output: Output = Path("videos"),
     dry_run: bool = False,
     as_json: AsJson = False,
-    wishes: Wishes = WISHES,
+    wishes: VideoOptions = WISHES,
     running: Running = RUNNING,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -68,7 +68,9 @@ def batch(  # noqa: D417 - what commands share is described once, in options
     if dry_run:
         return _rehearse(rows, journal, connection, terminal)
     again = command("resume", journal, "-o", output, *running.words(), *connection.words())
-    work = Work(journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again)
+    work = BatchRun(
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
+    )
     return _Batch(rows, records_of(journal), journal, terminal).run(work)
 
 
@@ -81,7 +83,7 @@ class _Batch:
     journal: Path
     terminal: Terminal
 
-    def run(self, work: Work) -> Exit:
+    def run(self, work: BatchRun) -> Exit:
         keys = {row.key for row in self.rows}
         known = sum(row.key in self.records for row in self.rows)
         others = sum(not record.state.is_terminal and key not in keys for key, record in self.records.items())
@@ -141,4 +143,4 @@ def _rehearse(rows: Sequence[Row], journal: Path, connection: Connection, termin
 
 def _told(record: Record) -> str:
     """How far a recorded row is, in a word."""
-    return "downloaded" if record.state is State.COMPLETED and record.file is not None else record.state.value
+    return "downloaded" if record.state is JobState.COMPLETED and record.file is not None else record.state.value

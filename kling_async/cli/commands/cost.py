@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async.cli.batch.quote import by_model, notes, quote, total
-from kling_async.cli.batch.rows import WISHES, Source, Wishes
+from kling_async.cli.batch.rows import WISHES, Source, VideoOptions
 from kling_async.cli.connect import connected
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
@@ -27,7 +27,7 @@ def cost(  # noqa: D417 - what commands share is described once, in options
     /,
     *,
     as_json: AsJson = False,
-    wishes: Wishes = WISHES,
+    wishes: VideoOptions = WISHES,
     connection: Connection = CONNECTION,
 ) -> None:
     """Say what a batch would cost by the vendor's price list of today, model by model. Nothing is submitted.

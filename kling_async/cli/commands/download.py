@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import cut
-from kling_async.cli.batch.run import Work
+from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import connected
 from kling_async.cli.exit_codes import Exit
@@ -50,7 +50,7 @@ def download(  # noqa: D417 - what commands share is described once, in options
     again = command("download", what, "-o", output, *connection.words())
     if not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
         return _fetch(_one(what, output, connection, terminal), terminal, again)
-    work = Work(
+    work = BatchRun(
         journal=Path(what),
         output=output,
         connection=connection,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from kling_async import Status
+from kling_async import GenerationStatus
 from kling_async.cli.connect import connected
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.json_output import generation_facts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch"]
 
-_EXITS = {Status.COMPLETED: Exit.OK, Status.FAILED: Exit.FAILED}
+_EXITS = {GenerationStatus.COMPLETED: Exit.OK, GenerationStatus.FAILED: Exit.FAILED}
 
 
 def fetch(  # noqa: D417 - what commands share is described once, in options

@@ -15,7 +15,7 @@ from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 
 if TYPE_CHECKING:
-    from kling_async.cli.gallery.page import Sheet
+    from kling_async.cli.gallery.page import GalleryPage
 
 __all__ = ["advice", "gallery"]
 
@@ -42,7 +42,7 @@ def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("
     terminal.tell(str(made.page))
 
 
-def advice(sheet: Sheet) -> list[str]:
+def advice(sheet: GalleryPage) -> list[str]:
     """What to do about videos that are not there yet, a line for each command."""
     commands: dict[str, int] = {}
     for entry in sheet.entries:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async import KlingError, State
-from kling_async.cli.batch.rows import WISHES, Wishes, read_request
+from kling_async import JobState, KlingError
+from kling_async.cli.batch.rows import WISHES, VideoOptions, read_request
 from kling_async.cli.connect import connected
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.file_names import free, usual_name
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
-_OWED = frozenset({State.SUBMITTING, State.UNCERTAIN, State.PENDING, State.COMPLETED})
+_OWED = frozenset({JobState.SUBMITTING, JobState.UNCERTAIN, JobState.PENDING, JobState.COMPLETED})
 _SHORT = 8  # characters of a generation's id: enough to tell one file from another
 
 
@@ -37,7 +37,7 @@ def generate(  # noqa: D417 - what commands share is described once, in options
     *,
     output: Output = Path("videos"),
     as_json: AsJson = False,
-    wishes: Wishes = WISHES,
+    wishes: VideoOptions = WISHES,
     connection: Connection = CONNECTION,
 ) -> int:
     """Make one video, wait for it, and download it; the path of its file is printed.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from kling_async import CatalogueChanges, Listing, Model
+    from kling_async import CatalogueChanges, Model, ModelList
 
 __all__ = ["models"]
 
@@ -64,9 +64,9 @@ def _chosen(name: str | None) -> Sequence[Model]:
     return exact or part or [get_model(name)]
 
 
-async def _asked(connection: Connection) -> tuple[Listing, CatalogueChanges]:
+async def _asked(connection: Connection) -> tuple[ModelList, CatalogueChanges]:
     async with connected(connection) as kling:
-        return await kling.models(), await kling.refresh_models()
+        return await kling.list_kling_models(), await kling.catalogue_changes()
 
 
 def _listed(chosen: Sequence[Model], prices: Mapping[str, str]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _field(name: str, model: Model) -> tuple[str, str]:
     )
 
 
-def _price(model_id: str, listing: Listing) -> str:
+def _price(model_id: str, listing: ModelList) -> str:
     live = listing.find(model_id)
     if live is None:
         return "not served any more"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async import ConfigurationError, State
-from kling_async.cli.batch.run import Work
+from kling_async import ConfigurationError, JobState
+from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.journal_summary import file_of, records_of
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.terminal import Terminal
@@ -38,7 +38,9 @@ def resume(  # noqa: D417 - what commands share is described once, in options
     """
     terminal = Terminal(as_json=as_json)
     again = command("resume", journal, "-o", output, *running.words(), *connection.words())
-    work = Work(journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again)
+    work = BatchRun(
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
+    )
     return Resumption.of(work, with_open=True).run()
 
 
@@ -46,11 +48,11 @@ def resume(  # noqa: D417 - what commands share is described once, in options
 class Resumption:
     """A journal's jobs that are not at their ends, files included."""
 
-    work: Work
+    work: BatchRun
     records: dict[str, Record]
 
     @classmethod
-    def of(cls, work: Work, *, with_open: bool) -> Resumption:
+    def of(cls, work: BatchRun, *, with_open: bool) -> Resumption:
         """What there is to do.
 
         Args:
@@ -67,7 +69,7 @@ class Resumption:
         chosen = {
             key: record
             for key, record in every.items()
-            if (with_open and not record.state.is_terminal) or (record.state is State.COMPLETED and record.video)
+            if (with_open and not record.state.is_terminal) or (record.state is JobState.COMPLETED and record.video)
         }
         return cls(work, chosen)
 

@@ -20,7 +20,7 @@ from kling_async.sandbox import Faults, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kling_async.sandbox import Ledger
+    from kling_async.sandbox import CallRecorder
 
 __all__ = ["how_to_use", "read_faults", "sandbox", "serve"]
 
@@ -66,7 +66,7 @@ async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
             terminal.say(_takings(sandbox.ledger))
 
 
-def _takings(ledger: Ledger) -> str:
+def _takings(ledger: CallRecorder) -> str:
     polls = sum(map(len, ledger.polls.values()))
     return (
         f"{count(len(ledger.purchases), 'generation')} bought, {count(polls, 'poll')}, {ledger.throttled} refused (429)"

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from kling_async import read_journal
-from kling_async.cli.journal_summary import Standing, lines
+from kling_async.cli.journal_summary import JournalSummary, lines
 from kling_async.cli.options import AsJson  # noqa: TC001 - read by cyclopts
 from kling_async.cli.terminal import Terminal
 
@@ -39,11 +39,11 @@ def status(  # noqa: D417 - what commands share is described once, in options
         _tell(_look(journal), terminal)
 
 
-def _look(journal: Path) -> Standing:
-    return Standing.of(read_journal(journal).records())
+def _look(journal: Path) -> JournalSummary:
+    return JournalSummary.of(read_journal(journal).records())
 
 
-def _tell(standing: Standing, terminal: Terminal) -> None:
+def _tell(standing: JournalSummary, terminal: Terminal) -> None:
     now = time()
     if terminal.as_json:
         terminal.tell_facts(standing.facts(now))

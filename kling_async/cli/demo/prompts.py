@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["SCENES", "scenes"]
+__all__ = ["SCENES", "prompts"]
 
 _STILLS = "https://example.com/stills"  # the sandbox looks at no image, only at whether there is one
 
@@ -87,7 +87,7 @@ SCENES = tuple(scene for scenes_together in zip(*_BY_MODEL, strict=True) for sce
 """Names and requests; neighbours are for different models."""
 
 
-def scenes(number: int) -> Iterator[tuple[str, Request]]:
+def prompts(number: int) -> Iterator[tuple[str, Request]]:
     """So many scenes, each under a name of its own; beyond 24 they come again."""
     for place, (slug, request) in enumerate(islice(cycle(SCENES), number), start=1):
         yield f"{place:0{max(2, len(str(number)))}}-{slug}", request

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kling_async.sandbox import Ledger
+    from kling_async.sandbox import CallRecorder
 
 __all__ = ["Outcome", "Report", "flaws", "lines"]
 
@@ -64,7 +64,7 @@ class Report:
     speed: float
 
     @classmethod
-    def of(cls, outcomes: tuple[Outcome, ...], ledger: Ledger, *, elapsed: float, speed: float) -> Report:
+    def of(cls, outcomes: tuple[Outcome, ...], ledger: CallRecorder, *, elapsed: float, speed: float) -> Report:
         """Take the figures from a ledger."""
         answers = ledger.answers
         asked = {kind: sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll")}

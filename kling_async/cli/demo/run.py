@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kling_async import KlingError
-from kling_async.cli.demo.prompts import scenes
+from kling_async.cli.demo.prompts import prompts
 from kling_async.cli.demo.report import Outcome, Report, flaws, lines
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.mp4 import flaw
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_async import Job, KlingSession
-    from kling_async.cli.progress.tracker import Board
+    from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
     from kling_async.sandbox.faults import Kind, Trigger
 
@@ -90,11 +90,11 @@ class Demo:
             sandbox.session(rng=rng) as kling,
             progress(kling, terminal, self.jobs, pace=1 / self.speed, interval=_INTERVAL) as board,
         ):
-            jobs = [kling.submit(request, tag=name) for name, request in scenes(self.jobs)]
+            jobs = [kling.submit(request, tag=name) for name, request in prompts(self.jobs)]
             outcomes = await asyncio.gather(*(self._obtain(job, kling, board) for job in jobs))
         return Report.of(tuple(outcomes), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
 
-    async def _obtain(self, job: Job, kling: KlingSession, board: Board) -> Outcome:
+    async def _obtain(self, job: Job, kling: KlingSession, board: ProgressTracker) -> Outcome:
         outcome = Outcome(str(job.tag), job.request.model if job.request else "")
         try:
             video = await job

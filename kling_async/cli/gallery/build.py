@@ -11,7 +11,7 @@ from attrs import frozen
 
 from kling_async.cli.gallery.entries import read_entries
 from kling_async.cli.gallery.folder import PAGE, Folder
-from kling_async.cli.gallery.page import Sheet, render
+from kling_async.cli.gallery.page import GalleryPage, render
 from kling_async.cli.gallery.texts import visible
 
 __all__ = ["Gallery", "build"]
@@ -27,7 +27,7 @@ class Gallery:
     """
 
     page: Path
-    sheet: Sheet
+    sheet: GalleryPage
 
 
 def build(source: Path, folder: Path, *, now: float) -> Gallery:
@@ -50,7 +50,7 @@ def build(source: Path, folder: Path, *, now: float) -> Gallery:
     place = Folder(Path(os.path.realpath(folder)))
     place.plan(entry.footage.path for entry in entries if entry.footage is not None)
     command_source = None if source.is_dir() else visible(_quoted(str(source)))
-    sheet = Sheet(visible(Path(os.path.realpath(source)).name), command_source, entries, place.links, now)
+    sheet = GalleryPage(visible(Path(os.path.realpath(source)).name), command_source, entries, place.links, now)
     place.write(render(sheet))
     return Gallery(folder / PAGE, sheet)
 

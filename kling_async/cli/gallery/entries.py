@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kling_async import State, Usage, read_journal, to_dict
-from kling_async.cli.gallery.entry import Entry, Footage, Outcome
+from kling_async import JobState, Usage, read_journal, to_dict
+from kling_async.cli.gallery.entry import Entry, Outcome, VideoFile
 from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
 from kling_async.cli.gallery.videos import find, look_at, videos
 from kling_async.cli.tags import label_of
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["entry_of", "read_entries"]
 
 _OUTCOMES = {
-    State.QUEUED: Outcome.QUEUED,
-    State.SUBMITTING: Outcome.RUNNING,
-    State.PENDING: Outcome.RUNNING,
-    State.UNCERTAIN: Outcome.UNCERTAIN,
-    State.COMPLETED: Outcome.NOT_DOWNLOADED,  # unless its file is found
-    State.FAILED: Outcome.FAILED,
-    State.REJECTED: Outcome.REJECTED,
-    State.ABANDONED: Outcome.ABANDONED,
+    JobState.QUEUED: Outcome.QUEUED,
+    JobState.SUBMITTING: Outcome.RUNNING,
+    JobState.PENDING: Outcome.RUNNING,
+    JobState.UNCERTAIN: Outcome.UNCERTAIN,
+    JobState.COMPLETED: Outcome.NOT_DOWNLOADED,  # unless its file is found
+    JobState.FAILED: Outcome.FAILED,
+    JobState.REJECTED: Outcome.REJECTED,
+    JobState.ABANDONED: Outcome.ABANDONED,
 }
 _REASONS = {
     Outcome.NOT_DOWNLOADED: "The video is made and paid for; its file has not been downloaded yet.",
@@ -67,12 +67,12 @@ def entry_of(record: Record, beside: Path) -> Entry:
     )
 
 
-def _outcome(record: Record, beside: Path) -> tuple[Outcome, Footage | None, str]:
+def _outcome(record: Record, beside: Path) -> tuple[Outcome, VideoFile | None, str]:
     """What there is of a video, its file, and why there is none."""
     outcome = _OUTCOMES[record.state]
-    if record.state is State.COMPLETED and record.file is not None:
+    if record.state is JobState.COMPLETED and record.file is not None:
         found = find(record.file, record.file_size, beside)
-        return (Outcome.READY, found, "") if isinstance(found, Footage) else (Outcome.MISSING, None, found)
+        return (Outcome.READY, found, "") if isinstance(found, VideoFile) else (Outcome.MISSING, None, found)
     usual = _REASONS.get(outcome, "The vendor gave no reason.")
     return outcome, None, usual if record.error is None else record.error.message or usual
 

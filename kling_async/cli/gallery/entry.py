@@ -12,7 +12,7 @@ from kling_async import Usage
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Entry", "Footage", "Outcome"]
+__all__ = ["Entry", "Outcome", "VideoFile"]
 
 
 class Outcome(Enum):
@@ -46,7 +46,7 @@ _REMEDIES = {
 
 
 @frozen
-class Footage:
+class VideoFile:
     """A video's file.
 
     Attributes:
@@ -102,7 +102,7 @@ class Entry:
     polls: int = 0
     cost: Usage = field(factory=Usage)
     reason: str = ""
-    footage: Footage | None = None
+    footage: VideoFile | None = None
 
     @property
     def took(self) -> float | None:

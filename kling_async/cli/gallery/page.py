@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from kling_async.cli.gallery.entry import Entry, Footage
+    from kling_async.cli.gallery.entry import Entry, VideoFile
 
-__all__ = ["Sheet", "asked", "price", "render", "short_model", "told"]
+__all__ = ["GalleryPage", "asked", "price", "render", "short_model", "told"]
 
 
 @frozen
-class Sheet:
+class GalleryPage:
     """The entries of one page, and what follows from them.
 
     Attributes:
@@ -148,7 +148,7 @@ def price(entry: Entry) -> str:
     return "" if cost.tokens_used is None else f"{cost.tokens_used:,.6g} tokens"
 
 
-def told(file: Footage) -> str:
+def told(file: VideoFile) -> str:
     """A file's measures, in words."""
     parts = [size(file.size)]
     if file.width is not None:
@@ -182,7 +182,7 @@ _MADE = frozenset({Outcome.READY, Outcome.NOT_DOWNLOADED, Outcome.MISSING})
 _WIDE, _TALL = 1.2, 1 / 1.2  # between them, a frame is about square
 
 
-def _shape(file: Footage) -> str | None:
+def _shape(file: VideoFile) -> str | None:
     if file.width is None or file.height is None:
         return None
     ratio = file.width / file.height
@@ -193,7 +193,7 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value not in (None, "", ())}
 
 
-def render(sheet: Sheet) -> str:
+def render(sheet: GalleryPage) -> str:
     """The page for a sheet. Every text in it stays text, and the browser is told to run nothing but the page's program.
 
     The document asks for no address but those of the sheet's files.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api import mp4
-from kling_async.cli.gallery.entry import Footage
+from kling_async.cli.gallery.entry import VideoFile
 from kling_async.cli.gallery.folder import read_manifest
 from kling_async.cli.mp4 import reading
 
@@ -74,7 +74,7 @@ SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
 """What a video's file name ends with."""
 
 
-def look_at(path: Path) -> Footage:
+def look_at(path: Path) -> VideoFile:
     """A file's footage.
 
     Raises:
@@ -85,11 +85,11 @@ def look_at(path: Path) -> Footage:
         raise FileNotFoundError(ENOENT, "there is no such file", str(path))
     size, shape = path.stat().st_size, measure(path)
     if shape is None:
-        return Footage(path, size)
-    return Footage(path, size, shape.width, shape.height, shape.seconds)
+        return VideoFile(path, size)
+    return VideoFile(path, size, shape.width, shape.height, shape.seconds)
 
 
-def find(file: str, size: int | None, beside: Path) -> Footage | str:
+def find(file: str, size: int | None, beside: Path) -> VideoFile | str:
     """The footage of a file that was downloaded, or why there is none.
 
     Args:

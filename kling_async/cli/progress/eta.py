@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from kling_async import LearnedDuration, Request
 
-__all__ = ["Forecast", "Speedometer"]
+__all__ = ["EtaEstimator", "RateMeter"]
 
 
-class Speedometer:
+class RateMeter:
     """The rate of a count over the last few seconds; it keeps the readings of those seconds, and no more."""
 
     def __init__(self, window: float = 5.0) -> None:
@@ -44,7 +44,7 @@ _SURE = 0.75  # up to this share of its time, a generation is taken to be on tim
 _OVERDUE = 0.1  # what is overdue takes this share of its time yet, if nothing else tells
 
 
-class Forecast:
+class EtaEstimator:
     """What the session has learned of durations, and of kinds that it has not met what the catalogue says.
 
     Args:

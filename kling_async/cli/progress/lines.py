@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from kling_async.cli.progress.tracker import View
+    from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Lines", "line"]
+__all__ = ["LineDisplay", "line"]
 
 _LONGEST = 80  # characters of a reason that is told in full elsewhere
 
 
-class Lines:
+class LineDisplay:
     """Says now and then how far it is: one line each time, without control characters.
 
     Args:
@@ -34,7 +34,7 @@ class Lines:
         self.interval = interval
         self._terminal = terminal
 
-    def show(self, view: View) -> None:
+    def show(self, view: Snapshot) -> None:
         """Say it."""
         self._terminal.say(line(view))
 
@@ -47,7 +47,7 @@ class Lines:
         pass
 
 
-def line(view: View) -> str:
+def line(view: Snapshot) -> str:
     """How far it is, in one line."""
     counts = ", ".join(f"{number:,} {stage}" for stage, number in view.counts)
     sent = f"{count(view.requests, 'request')}, {view.per_second:.1f}/s, {view.throttled:,} refused (429)"

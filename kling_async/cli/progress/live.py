@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from kling_async.cli.progress.tracker import Row, View
+    from kling_async.cli.progress.tracker import Row, Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Screen", "picture"]
+__all__ = ["LiveDisplay", "picture"]
 
 _FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
 _NARROW = 64  # columns up to which there is no room for models
@@ -31,7 +31,7 @@ _BAR = 16
 _COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncertain": "yellow", "generating": "cyan"}
 
 
-class Screen:
+class LiveDisplay:
     """Draws the state of things several times a second, and wipes it away at the end.
 
     Args:
@@ -51,7 +51,7 @@ class Screen:
         """How many jobs there is room for."""
         return max(0, self._console.height - _FRAME)
 
-    def show(self, view: View) -> None:
+    def show(self, view: Snapshot) -> None:
         """Draw it."""
         self._live.update(picture(view, self._console.width), refresh=True)
 
@@ -65,7 +65,7 @@ class Screen:
         self._live.stop()
 
 
-def picture(view: View, width: int) -> RenderableType:
+def picture(view: Snapshot, width: int) -> RenderableType:
     """How far it is, as wide as a terminal."""
     parts: list[RenderableType] = [Text(), _overall(view), _stages(view), _rates(view)]
     if view.rows:
@@ -75,7 +75,7 @@ def picture(view: View, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _overall(view: View) -> Table:
+def _overall(view: Snapshot) -> Table:
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True)
@@ -85,17 +85,17 @@ def _overall(view: View) -> Table:
     return grid
 
 
-def _time(view: View) -> str:
+def _time(view: Snapshot) -> str:
     if view.left is None or view.finished >= view.total:
         return clock(view.elapsed)
     return f"{clock(view.elapsed)}, about {clock(view.left)} left"
 
 
-def _stages(view: View) -> Text:
+def _stages(view: Snapshot) -> Text:
     return _row_of_words([(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in view.counts])
 
 
-def _rates(view: View) -> Text:
+def _rates(view: Snapshot) -> Text:
     words = [(count(view.requests, "request"), "dim"), (f"{view.per_second:.1f}/s", "dim")]
     words.append((f"{view.throttled:,} refused (429)", "yellow" if view.throttled else "dim"))
     if view.spent:

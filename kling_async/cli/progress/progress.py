@@ -6,9 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from kling_async.cli.progress.lines import Lines
-from kling_async.cli.progress.live import Screen
-from kling_async.cli.progress.tracker import Board
+from kling_async.cli.progress.lines import LineDisplay
+from kling_async.cli.progress.live import LiveDisplay
+from kling_async.cli.progress.tracker import ProgressTracker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -24,7 +24,7 @@ _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one g
 @asynccontextmanager
 async def progress(
     kling: KlingSession, terminal: Terminal, total: int, *, pace: float = 1.0, interval: float = 5.0
-) -> AsyncGenerator[Board]:
+) -> AsyncGenerator[ProgressTracker]:
     """Show how far a session is with its jobs and their files, until the context is left.
 
     On a terminal that is one picture, wiped away at the end; elsewhere a line now and then, and a last one.
@@ -37,8 +37,8 @@ async def progress(
         interval: The time from one line to the next, in seconds.
     """
     loop = asyncio.get_running_loop()
-    board = Board(total, started=loop.time(), pace=pace)
-    surface = Screen(terminal) if terminal.is_live else Lines(terminal, interval)
+    board = ProgressTracker(total, started=loop.time(), pace=pace)
+    surface = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
 
     def show() -> None:
         surface.show(board.view(kling.stats(), loop.time(), rows=surface.rows))
@@ -55,7 +55,7 @@ async def progress(
             show()
 
 
-async def _follow(events: Subscription, board: Board) -> None:
+async def _follow(events: Subscription, board: ProgressTracker) -> None:
     async for event in events:
         board.take(event)
 

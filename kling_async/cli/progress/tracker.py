@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
 from kling_async.cli.file_names import short
-from kling_async.cli.progress.eta import Forecast, Speedometer
+from kling_async.cli.progress.eta import EtaEstimator, RateMeter
 from kling_async.cli.tags import label_of
 from kling_async.cli.text import one_line
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kling_async import Event, Job, Request, Stats
 
-__all__ = ["Board", "Row", "View"]
+__all__ = ["ProgressTracker", "Row", "Snapshot"]
 
 _NEWEST = 32  # how many of the running jobs the forecast looks at
 
@@ -47,7 +47,7 @@ class Row:
 
 
 @frozen
-class View:
+class Snapshot:
     """Everything that is shown at one instant.
 
     Attributes:
@@ -81,7 +81,7 @@ class View:
     more: int
 
 
-class Board:
+class ProgressTracker:
     """Follows a session by its events, and says what there is to show.
 
     It holds an entry for each job that is at the vendor or whose file is coming in, and nothing of those that wait or
@@ -98,9 +98,9 @@ class Board:
         self._total = total
         self._started = started
         self._downloads = downloads
-        self._forecast = Forecast(pace)
-        self._sending = Speedometer()
-        self._finishing = Speedometer(window=20.0)
+        self._forecast = EtaEstimator(pace)
+        self._sending = RateMeter()
+        self._finishing = RateMeter(window=20.0)
         self._running: dict[Job, float] = {}  # since when, oldest first
         self._fetching: dict[Job, float] = {}
         self._given_up: set[Job] = set()  # whose end has not been heard of yet
@@ -147,7 +147,7 @@ class Board:
         if self._fetching.pop(job, None) is None:
             self._given_up.add(job)
 
-    def view(self, stats: Stats, now: float, *, rows: int = 0) -> View:
+    def view(self, stats: Stats, now: float, *, rows: int = 0) -> Snapshot:
         """What there is to show now.
 
         Args:
@@ -159,7 +159,7 @@ class Board:
         self._finishing.note(now, stats.settled)
         self._forecast.learn(stats.learned)
         shown = tuple(islice(self._rows(now), rows))
-        return View(
+        return Snapshot(
             total=self._total,
             finished=stats.settled + self._recalled - len(self._fetching),
             counts=tuple((name, count) for name, count in self._counts(stats) if count),

@@ -14,7 +14,7 @@ from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute
 from kling_async.journal.sqlite import statements as table
 from kling_async.journal.sqlite.rows import write_row
-from kling_async.journal.sqlite.unflushed import Fingerprints, Newest
+from kling_async.journal.sqlite.unflushed import HashedKeySet, UnflushedRecords
 from kling_async.journal.sqlite.write_queue import Write
 from kling_async.journal.sqlite.writer import Writer
 
@@ -63,9 +63,9 @@ class SQLiteJournal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = absolute(path)
         self._writer: Writer | None = None
-        self._newest = Newest()
-        self._keys = Fingerprints(())  # of the jobs in the file, and likewise the generations
-        self._generations = Fingerprints(())
+        self._newest = UnflushedRecords()
+        self._keys = HashedKeySet(())  # of the jobs in the file, and likewise the generations
+        self._generations = HashedKeySet(())
         self._numbers = count(1)
         self._lost: str | None = None  # why the last session could not write everything
 
@@ -90,9 +90,9 @@ class SQLiteJournal:
             self._writer = None
             await writer.stop()
             raise
-        self._newest, self._lost = Newest(), None
+        self._newest, self._lost = UnflushedRecords(), None
 
-    async def claim(self) -> Sequence[Record]:
+    async def load_open(self) -> Sequence[Record]:
         """Every record that is not terminal, in the order they were queued; all are this session's until it ends."""
         await self._settle()
         claimed = [self._newest.read(record) for record in await self._ask(table.open_records)]
@@ -143,7 +143,7 @@ class SQLiteJournal:
         for record in self._unwritten():
             yield record
 
-    def note(self, record: Record) -> None:
+    def append(self, record: Record) -> None:
         """Take a record that is written a fraction of a second later, given that the loop turns and the disk takes it.
 
         Raises:
@@ -179,21 +179,21 @@ class SQLiteJournal:
         elif self._lost is not None:
             raise JournalError(self._lost)
 
-    async def recall(self) -> str | None:
+    async def load_learned(self) -> str | None:
         """The text that was last retained, in any session.
 
         Raises:
             JournalError: It cannot be read.
         """
-        return await self._ask(table.recall)
+        return await self._ask(table.load_learned)
 
-    async def retain(self, text: str) -> None:
+    async def save_learned(self, text: str) -> None:
         """Keep a text in place of the one before, and return once a crash cannot lose it.
 
         Raises:
             JournalError: It could not be written.
         """
-        await self._ask(partial(table.retain, text=text))
+        await self._ask(partial(table.save_learned, text=text))
 
     async def close(self) -> None:
         """Write what was noted, and let go of the file. Cancelled, it still returns only then.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Generator, Iterator
 
-    from kling_async.journal.base import Record, State
+    from kling_async.journal.base import JobState, Record
 
 __all__ = ["JournalReader"]
 
@@ -54,7 +54,7 @@ class JournalReader:
                 return
             yield from records
 
-    def counts(self) -> Counter[State]:
+    def counts(self) -> Counter[JobState]:
         """How many jobs are in each state, all at one moment.
 
         Raises:

@@ -16,7 +16,7 @@ from kling_async.api.requests.codec import from_dict, to_data
 from kling_async.api.requests.serialize import is_mapping
 from kling_async.api.results import Video
 from kling_async.errors import InvalidRequest, JournalError, KlingError
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 from kling_async.journal.media import put_back, set_apart
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ _FIXED: dict[str, _Kind] = {
     "queued_at": _INSTANT,
 }
 _CHANGING: dict[str, _Kind] = {
-    "state": _Kind(str, lambda state: state.value, State),
+    "state": _Kind(str, lambda state: state.value, JobState),
     "attempts": _WHOLE,
     "client_request_id": _TEXT.or_none,
     "former_request_ids": _Kind(str, _as_list, _as_texts),

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.base import Record, State
+from kling_async.journal.base import JobState, Record
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.rows import CHANGING, COLUMNS, Row, as_column, as_text, read_row
-from kling_async.journal.sqlite.unflushed import Fingerprints
+from kling_async.journal.sqlite.unflushed import HashedKeySet
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,16 +26,16 @@ __all__ = [
     "counts",
     "generations",
     "keys",
+    "load_learned",
     "open_records",
     "page",
-    "recall",
-    "retain",
+    "save_learned",
     "write",
 ]
 
 _PAGE = 250  # records read at once: some milliseconds' work
 
-_OPEN = ", ".join(f"'{state.value}'" for state in State if not state.is_terminal)  # as the index of them has it
+_OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
 
 # Of the statements, the names of columns are the only parts that are not written here.
 _SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
@@ -138,35 +138,35 @@ def page(connection: sqlite3.Connection, after: int) -> tuple[list[Record], int]
     return list(_records(connection, rows)), (rows[-1][-1] if rows else after)
 
 
-def counts(connection: sqlite3.Connection) -> Counter[State]:
+def counts(connection: sqlite3.Connection) -> Counter[JobState]:
     """How many jobs are in each state."""
-    found: Counter[State] = Counter()
+    found: Counter[JobState] = Counter()
     for name, count in connection.execute("SELECT state, count(*) FROM jobs GROUP BY state"):
         try:
-            found[State(name)] = count
+            found[JobState(name)] = count
         except ValueError:
             raise JournalError(f"{count} records are in a state that does not exist: {name!r}") from None
     return found
 
 
-def keys(connection: sqlite3.Connection) -> Fingerprints:
+def keys(connection: sqlite3.Connection) -> HashedKeySet:
     """Which keys there are."""
-    return Fingerprints(as_text(key) for (key,) in connection.execute("SELECT key FROM jobs"))
+    return HashedKeySet(as_text(key) for (key,) in connection.execute("SELECT key FROM jobs"))
 
 
-def generations(connection: sqlite3.Connection) -> Fingerprints:
+def generations(connection: sqlite3.Connection) -> HashedKeySet:
     """Which generations there are."""
     rows = connection.execute("SELECT generation_id FROM jobs WHERE generation_id IS NOT NULL")
-    return Fingerprints(as_text(generation_id) for (generation_id,) in rows)
+    return HashedKeySet(as_text(generation_id) for (generation_id,) in rows)
 
 
-def recall(connection: sqlite3.Connection) -> str | None:
+def load_learned(connection: sqlite3.Connection) -> str | None:
     """The text that was retained last."""
     row = connection.execute("SELECT content FROM learned").fetchone()
     return None if row is None else str(row[0])
 
 
-def retain(connection: sqlite3.Connection, text: str) -> None:
+def save_learned(connection: sqlite3.Connection, text: str) -> None:
     """Keep a text in place of the one before."""
     connection.execute("INSERT OR REPLACE INTO learned (number, content) VALUES (1, ?)", (text,))
 

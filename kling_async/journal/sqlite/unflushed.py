@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Record
 
-__all__ = ["Fingerprints", "Newest"]
+__all__ = ["HashedKeySet", "UnflushedRecords"]
 
 
-class Fingerprints:
+class HashedKeySet:
     """A set of texts that remembers only their hashes: it never denies one that it was given.
 
     With 100,000 texts it takes 0.8 MB where a set of them takes 15, and once in 10¹⁴ times it finds a strange one.
@@ -43,7 +43,7 @@ class _Entry:
     written: int | None  # the newest of the job's writes that reached the file
 
 
-class Newest:
+class UnflushedRecords:
     """Records by their keys and generation ids, until they are terminal and written.
 
     Writes are numbered in their order; the record of the highest number counts, whenever it is told.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Record
     from kling_async.journal.sqlite.rows import Row
 
-__all__ = ["Batch", "Inbox", "Read", "Write"]
+__all__ = ["Batch", "Read", "Write", "WriteQueue"]
 
 _T = TypeVar("_T")
 
@@ -60,7 +60,7 @@ class Batch:
     last: bool
 
 
-class Inbox:
+class WriteQueue:
     """Filled by any thread, emptied by one."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Inbox:
             self._awaited += 1
             return self._awaited == 1
 
-    def ring(self) -> None:
+    def flush_now(self) -> None:
         """Have what is awaited taken now, with all that waits then; or have what is not linger from now on."""
         with self._bell:
             self._rung = self._awaited > 0

@@ -17,7 +17,7 @@ from kling_async.errors import JournalError
 from kling_async.journal.sqlite import statements as table
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
-from kling_async.journal.sqlite.write_queue import Inbox, Read
+from kling_async.journal.sqlite.write_queue import Read, WriteQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,7 +57,7 @@ class Writer:
         self._path = path
         self._loop = loop
         self._report = report  # called on the loop, once for all writes of a transaction
-        self._inbox = Inbox()
+        self._queue = WriteQueue()
         self._kept: list[Write] = []  # what could not be written yet
         self._reason: str | None = None  # why it could not
         self._opened: Future[None] = Future()
@@ -85,7 +85,7 @@ class Writer:
 
         Cancelled, it still returns only then, and the cancellation comes out: the file can be had by others at once.
         """
-        self._inbox.close()
+        self._queue.close()
         ended = wrap_future(self._ended)
         interruption: asyncio.CancelledError | None = None
         while not ended.done():
@@ -100,7 +100,7 @@ class Writer:
         return ended.result()
 
     def _finish(self) -> None:
-        self._inbox.close()
+        self._queue.close()
         if self._thread.is_alive():
             self._thread.join()
         atexit.unregister(self._finish)
@@ -111,14 +111,14 @@ class Writer:
         Raises:
             JournalError: The journal is closed.
         """
-        if self._inbox.put(write):
+        if self._queue.put(write):
             self._ring_after(_TURNS)
 
     def _ring_after(self, turns: int) -> None:
         if turns:
             self._loop.call_soon(self._ring_after, turns - 1)
         else:
-            self._inbox.ring()
+            self._queue.flush_now()
 
     def ask(self, question: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
         """Have this read, before the writes that wait; the future raises `JournalError` if it cannot be.
@@ -127,7 +127,7 @@ class Writer:
             JournalError: The journal is closed.
         """
         answer: Future[_T] = Future()
-        self._inbox.ask(Read(question, answer))
+        self._queue.ask(Read(question, answer))
         return answer
 
     # On the thread
@@ -143,12 +143,12 @@ class Writer:
                 raise
             self._opened.set_exception(error)
         finally:
-            self._inbox.close()
-            self._turn_away(self._inbox.take())
+            self._queue.close()
+            self._turn_away(self._queue.take())
             self._ended.set_result(self._reason if self._kept else None)
 
     def _turn(self, connection: Connection) -> bool:
-        batch = self._inbox.take()
+        batch = self._queue.take()
         for read in batch.reads:
             self._answer(read, connection)
         if batch.writes or (batch.last and self._kept):

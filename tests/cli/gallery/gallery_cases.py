@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from kling_async import Record, State, TextToVideo, Usage, Video
-from kling_async.cli.gallery.entry import Entry, Footage, Outcome
-from kling_async.cli.gallery.page import Sheet
+from kling_async import JobState, Record, TextToVideo, Usage, Video
+from kling_async.cli.gallery.entry import Entry, Outcome, VideoFile
+from kling_async.cli.gallery.page import GalleryPage
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def film(path: Path, more: bytes = b"") -> Path:
 
 def record(number: int, file: Path | None = None, **changes: Any) -> Record:
     """A job that completed, downloaded to a file if there is one; or one in another state, without a video."""
-    state = changes.get("state", State.COMPLETED)
+    state = changes.get("state", JobState.COMPLETED)
     video = Video("https://example.com/v.mp4?signature=secret", usage=Usage(credits_used=28.0, usd_spent=0.28))
     request = changes.pop("request", TextToVideo(f"prompt {number}"))
     usual: dict[str, Any] = {
@@ -52,7 +52,7 @@ def record(number: int, file: Path | None = None, **changes: Any) -> Record:
         "submitted_at": 1001.0 + number,
         "accepted_at": 1002.0 + number,
         "settled_at": 1100.0 + number,
-        "video": video if state is State.COMPLETED else None,
+        "video": video if state is JobState.COMPLETED else None,
         "file": None if file is None else str(file),
         "file_size": None if file is None else file.stat().st_size,
     }
@@ -66,7 +66,7 @@ def write_journal(path: Path, records: Iterable[Record]) -> Path:
         journal = SQLiteJournal(path)
         await journal.open()
         for one in records:
-            journal.note(one)
+            journal.append(one)
         await journal.close()
 
     asyncio.run(write())
@@ -83,13 +83,13 @@ def entry(number: int = 0, **changes: Any) -> Entry:
     return Entry(**(usual | changes))
 
 
-def sheet(entries: Sequence[Entry], source: str | None = "batch.db") -> Sheet:
+def sheet(entries: Sequence[Entry], source: str | None = "batch.db") -> GalleryPage:
     links = {one.footage.path: f"media/{one.footage.path.name}" for one in entries if one.footage is not None}
-    return Sheet("batch.db", source, entries, links, 1_795_000_000.0)
+    return GalleryPage("batch.db", source, entries, links, 1_795_000_000.0)
 
 
-def footage(path: Path, width: int | None = 640, height: int | None = 360) -> Footage:
-    return Footage(path, 1000, width, height, 2.0)
+def footage(path: Path, width: int | None = 640, height: int | None = 360) -> VideoFile:
+    return VideoFile(path, 1000, width, height, 2.0)
 
 
 class Reading(HTMLParser):

@@ -8,7 +8,7 @@ import pytest_asyncio
 from attrs import evolve
 from gallery_cases import HOSTILE, film, record
 
-from kling_async import ImageToVideo, State, TextToVideo, from_dict
+from kling_async import ImageToVideo, JobState, TextToVideo, from_dict
 from kling_async.cli.gallery.build import build
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
@@ -37,7 +37,7 @@ async def gallery(folder: Path, records: Iterable[Record]) -> str:
     journal = SQLiteJournal(folder / "batch.db")
     await journal.open()
     for one in records:
-        journal.note(one)
+        journal.append(one)
     await journal.close()
     return build(folder / "batch.db", folder / "page", now=1_795_000_000.0).page.as_uri()
 
@@ -437,7 +437,7 @@ async def test_nothing_in_a_request_is_run(page: Page, tmp_path: Path) -> None:
         )
         for number, text in enumerate(HOSTILE)
     ]
-    records.append(record(50, request=TextToVideo(HOSTILE[0], model=MODELS[2]), state=State.FAILED))
+    records.append(record(50, request=TextToVideo(HOSTILE[0], model=MODELS[2]), state=JobState.FAILED))
     await page.goto(await gallery(tmp_path, records))
     for place in range(len(HOSTILE)):
         await page.locator(f"#card-{place} .frame").click()

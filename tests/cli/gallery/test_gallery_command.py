@@ -6,7 +6,7 @@ import pytest
 from cyclopts import App
 from gallery_cases import Reading, film, record, write_journal
 
-from kling_async import ConfigurationError, State, TextToVideo
+from kling_async import ConfigurationError, JobState, TextToVideo
 from kling_async.cli.commands.gallery import gallery
 from kling_async.cli.gallery.build import _quoted, build
 from kling_async.sandbox import Faults, Sandbox
@@ -22,7 +22,7 @@ def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    records = [record(1, film(tmp_path / "a.mp4")), record(2), record(3), record(4, state=State.PENDING)]
+    records = [record(1, film(tmp_path / "a.mp4")), record(2), record(3), record(4, state=JobState.PENDING)]
     write_journal(tmp_path / "my batch.db", records)
     run("my batch.db")
     said = capsys.readouterr()

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from gallery_cases import film, record
 
-from kling_async import BadRequest, GenerationFailed, ImageToVideo, Request, State, TextToVideo, Usage, Video
+from kling_async import BadRequest, GenerationFailed, ImageToVideo, JobState, Request, TextToVideo, Usage, Video
 from kling_async.cli.gallery.entries import entry_of
 from kling_async.cli.gallery.entry import Outcome
 
@@ -32,18 +32,18 @@ def test_a_downloaded_video_is_ready_with_all_that_is_known_of_it(tmp_path: Path
 @pytest.mark.parametrize(
     ("state", "outcome", "reason"),
     [
-        (State.QUEUED, Outcome.QUEUED, "not been sent"),
-        (State.SUBMITTING, Outcome.RUNNING, "had not finished"),
-        (State.PENDING, Outcome.RUNNING, "had not finished"),
-        (State.UNCERTAIN, Outcome.UNCERTAIN, "no answer says"),
-        (State.COMPLETED, Outcome.NOT_DOWNLOADED, "not been downloaded"),
-        (State.FAILED, Outcome.FAILED, "gave no reason"),
-        (State.REJECTED, Outcome.REJECTED, "gave no reason"),
-        (State.ABANDONED, Outcome.ABANDONED, "stopped watching"),
+        (JobState.QUEUED, Outcome.QUEUED, "not been sent"),
+        (JobState.SUBMITTING, Outcome.RUNNING, "had not finished"),
+        (JobState.PENDING, Outcome.RUNNING, "had not finished"),
+        (JobState.UNCERTAIN, Outcome.UNCERTAIN, "no answer says"),
+        (JobState.COMPLETED, Outcome.NOT_DOWNLOADED, "not been downloaded"),
+        (JobState.FAILED, Outcome.FAILED, "gave no reason"),
+        (JobState.REJECTED, Outcome.REJECTED, "gave no reason"),
+        (JobState.ABANDONED, Outcome.ABANDONED, "stopped watching"),
     ],
 )
 def test_every_state_has_its_outcome_and_says_why_there_is_no_video(
-    tmp_path: Path, state: State, outcome: Outcome, reason: str
+    tmp_path: Path, state: JobState, outcome: Outcome, reason: str
 ) -> None:
     entry = entry_of(record(1, state=state), tmp_path)
     assert entry.outcome is outcome
@@ -53,7 +53,7 @@ def test_every_state_has_its_outcome_and_says_why_there_is_no_video(
 
 @pytest.mark.parametrize("error", [GenerationFailed("risk\x00 control"), BadRequest("risk\x00 control", status=400)])
 def test_a_failure_keeps_the_vendors_reason(tmp_path: Path, error: Exception) -> None:
-    assert entry_of(record(1, state=State.FAILED, error=error), tmp_path).reason == "risk\u2400 control"
+    assert entry_of(record(1, state=JobState.FAILED, error=error), tmp_path).reason == "risk\u2400 control"
 
 
 def test_a_file_that_is_gone_is_missing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from gallery_cases import entry, footage, sheet
 
 from kling_async import Usage
-from kling_async.cli.gallery.entry import Footage, Outcome
+from kling_async.cli.gallery.entry import Outcome, VideoFile
 from kling_async.cli.gallery.page import asked, price, short_model, told
 
 
@@ -146,12 +146,12 @@ def test_length_and_form_are_what_was_asked_for(parameters: Any, words: str) -> 
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (Footage(Path("/a"), 1500, 640, 360, 5.0417), "640 \N{MULTIPLICATION SIGN} 360, 5.04 s, 2 KB"),
-        (Footage(Path("/a"), 1500, 640, 360), "640 \N{MULTIPLICATION SIGN} 360, 2 KB"),
-        (Footage(Path("/a"), 1500), "2 KB"),
+        (VideoFile(Path("/a"), 1500, 640, 360, 5.0417), "640 \N{MULTIPLICATION SIGN} 360, 5.04 s, 2 KB"),
+        (VideoFile(Path("/a"), 1500, 640, 360), "640 \N{MULTIPLICATION SIGN} 360, 2 KB"),
+        (VideoFile(Path("/a"), 1500), "2 KB"),
     ],
 )
-def test_a_file_is_told_as_far_as_it_says(file: Footage, words: str) -> None:
+def test_a_file_is_told_as_far_as_it_says(file: VideoFile, words: str) -> None:
     assert told(file) == words
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from gallery_cases import film, record, write_journal
 
-from kling_async import JournalError, State
+from kling_async import JobState, JournalError
 from kling_async.cli.gallery.build import build
 from kling_async.cli.gallery.entries import read_entries
 from kling_async.cli.gallery.entry import Outcome
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_a_journal_is_read_in_the_order_in_which_its_jobs_were_queued(tmp_path: Path) -> None:
-    records = [record(2, state=State.PENDING), record(1, film(tmp_path / "a.mp4")), record(3, state=State.FAILED)]
+    records = [record(2, state=JobState.PENDING), record(1, film(tmp_path / "a.mp4")), record(3, state=JobState.FAILED)]
     entries = read_entries(write_journal(tmp_path / "batch.db", records))
     assert [(entry.name, entry.outcome) for entry in entries] == [
         ("key-2", Outcome.RUNNING),
