@@ -36,10 +36,10 @@ _CADENCES = {
 def measure(size: Size) -> list[Figure]:
     """The session's CPU time per poll as a multiple of the bare loop's just before: the median of all rounds."""
     with serving() as url:
-        return [_figure(cadence, fresh(_turns, url, size, cadence), size) for cadence in _CADENCES]
+        return [_figure(schedule, fresh(_turns, url, size, schedule), size) for schedule in _CADENCES]
 
 
-def _figure(cadence: str, turns: list[tuple[float, float]], size: Size) -> Figure:
+def _figure(schedule: str, turns: list[tuple[float, float]], size: Size) -> Figure:
     ratios = [session / bare for bare, session in turns]
     bare, session = (median(side) * 1e6 for side in zip(*turns, strict=True))
     raw = {
@@ -50,14 +50,14 @@ def _figure(cadence: str, turns: list[tuple[float, float]], size: Size) -> Figur
         "lowest_ratio": min(ratios),
         "highest_ratio": max(ratios),
     }
-    name = f"CPU per poll, {cadence}, {size.cpu_jobs:,} pending ÷ bare loop"
-    return Figure(name, median(ratios), _CADENCES[cadence][1], raw=raw)
+    name = f"CPU per poll, {schedule}, {size.cpu_jobs:,} pending ÷ bare loop"
+    return Figure(name, median(ratios), _CADENCES[schedule][1], raw=raw)
 
 
-def _turns(url: str, size: Size, cadence: str) -> list[tuple[float, float]]:
+def _turns(url: str, size: Size, schedule: str) -> list[tuple[float, float]]:
     """Seconds per poll of the bare loop and of the session, turn by turn, in one process."""
     ids = [f"{GENERATION}:{number}" for number in range(size.cpu_jobs)]
-    polling = _CADENCES[cadence][0]
+    polling = _CADENCES[schedule][0]
     return [
         (asyncio.run(_bare(url, ids, size.polls)), asyncio.run(_session(url, ids, size.polls, polling)))
         for _ in range(size.rounds)

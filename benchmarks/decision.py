@@ -40,36 +40,36 @@ def measure(size: Size) -> list[Figure]:
 
 @frozen(eq=False)
 class _Pending:
-    course: GenerationTracker
+    tracker: GenerationTracker
 
 
 def _timed(jobs: int, decisions: int) -> tuple[float, float]:
     rng, polling = Random(1), Polling()  # noqa: S311 - to be drawn again
     learner, price = DurationLearner(polling.experience()), polling.price()
-    rota: PollQueue[_Pending] = PollQueue(polling.asking(price), price)
+    poll_queue: PollQueue[_Pending] = PollQueue(polling.asking(price), price)
     for _ in range(jobs):
-        course = learner.track(_MODEL, 5, rng.uniform(-_SPREAD, 0.0))
-        rota.put(course, _Pending(course))
+        tracker = learner.track(_MODEL, 5, rng.uniform(-_SPREAD, 0.0))
+        poll_queue.put(tracker, _Pending(tracker))
     gc.collect()
     gc.disable()  # what a full collection costs is told apart, where stalls are measured
-    longest = _review(rota, 0.0)
+    longest = _review(poll_queue, 0.0)
     begun, taken, now = process_time(), 0, 0.0
     while taken < decisions:
-        now = max(now + 1.0 / _RATE, rota.next_at())
-        pending = rota.take(now)
+        now = max(now + 1.0 / _RATE, poll_queue.next_at())
+        pending = poll_queue.take(now)
         if pending is None:
             continue
         taken += 1
-        learner.running(pending.course, now, GenerationStatus.GENERATING, rng)
-        rota.put(pending.course, pending)
-    return (process_time() - begun) / decisions * 1e6, max(longest, _review(rota, now)) * 1e3
+        learner.running(pending.tracker, now, GenerationStatus.GENERATING, rng)
+        poll_queue.put(pending.tracker, pending)
+    return (process_time() - begun) / decisions * 1e6, max(longest, _review(poll_queue, now)) * 1e3
 
 
-def _review(rota: PollQueue[_Pending], now: float) -> float:
+def _review(poll_queue: PollQueue[_Pending], now: float) -> float:
     """Look at everybody once; returns the longest step, in seconds."""
     longest, done = 0.0, False
     while not done:
         begun = process_time()
-        done = rota.review(now, _RATE)
+        done = poll_queue.review(now, _RATE)
         longest = max(longest, process_time() - begun)
     return longest

@@ -69,10 +69,9 @@ if _typing.TYPE_CHECKING:
     from kling_async.api.account.billing import AutoTopUp, Balance, BillingDetail, Transaction
     from kling_async.api.account.estimates import Cost, Estimate
     from kling_async.api.account.logs import LogEntry
-    from kling_async.api.account.metrics import Metrics, ModelMetrics, Quantiles
-    from kling_async.api.account.models import CatalogueChanges, LiveModel, ModelList, Pricing, UnitPrice
+    from kling_async.api.account.metrics import Metrics, ModelMetrics
+    from kling_async.api.account.models import CatalogueChanges, LiveModel, ModelList, Pricing
     from kling_async.api.account.usage import AccountUsage
-    from kling_async.api.media import Media
     from kling_async.api.requests import (
         Avatar,
         Effect,
@@ -159,7 +158,6 @@ __all__ = [
     "LiveModel",
     "LogEntry",
     "MalformedResponse",
-    "Media",
     "MemoryJournal",
     "Metrics",
     "Model",
@@ -174,7 +172,6 @@ __all__ = [
     "Polled",
     "Polling",
     "Pricing",
-    "Quantiles",
     "Queued",
     "RateLimited",
     "Reconciliation",
@@ -199,7 +196,6 @@ __all__ = [
     "Transaction",
     "Transport",
     "TransportError",
-    "UnitPrice",
     "Usage",
     "Video",
     "VideoEdit",
@@ -224,8 +220,8 @@ _LATER = {
     "CameraControl": "api.requests.values",
     "CatalogueChanges": "api.account.models",
     "Cost": "api.account.estimates",
-    "CostRow": "engine.cost_report",
-    "Costs": "engine.cost_report",
+    "JobCost": "engine.cost_report",
+    "CostReport": "engine.cost_report",
     "Delivery": "engine.downloads",
     "DynamicMask": "api.requests.values",
     "Effect": "api.requests",
@@ -234,18 +230,15 @@ _LATER = {
     "ExpectedCompletion": "engine.job",
     "ImageToVideo": "api.requests",
     "LearnedDuration": "engine.stats",
-    "Listing": "api.account.models",
+    "ModelList": "api.account.models",
     "LiveModel": "api.account.models",
     "LogEntry": "api.account.logs",
-    "Media": "api.media",
     "Metrics": "api.account.metrics",
     "ModelMetrics": "api.account.metrics",
     "MotionControl": "api.requests",
     "MultiImageToVideo": "api.requests",
     "Point": "api.requests.values",
     "Pricing": "api.account.models",
-    "Quantiles": "api.account.metrics",
-    "Rate": "api.account.models",
     "ReferenceToVideo": "api.requests",
     "Shot": "api.requests.values",
     "Stats": "engine.stats",

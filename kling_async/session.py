@@ -189,7 +189,7 @@ class KlingSession:
             return None
         if engine.awaits(asyncio.current_task()):
             raise ConfigurationError("a session is not closed by a source that it reads; end the source instead")
-        if _running_loop() is engine.roster.loop:
+        if _running_loop() is engine.store.loop:
             engine.close()
         await self._runner.stop()
         return engine.crash or self._runner.failure
@@ -226,7 +226,7 @@ class KlingSession:
         engine = self._engine
         if engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
-        if _running_loop() is not engine.roster.loop:
+        if _running_loop() is not engine.store.loop:
             raise ConfigurationError("a session is used from the thread and event loop it was entered on")
         if engine.closing:
             raise engine.closed("the session is closed")
@@ -271,12 +271,12 @@ class KlingSession:
         check_key(key)
         request = anchored(request)
         limit, digest = patience(deadline), request.digest()
-        if key is not None and (job := engine.roster.find_key(key, digest)) is not None:
+        if key is not None and (job := engine.store.find_key(key, digest)) is not None:
             return job
         if self._is_unsent(key):  # what was sent needs its files no more
             check_files(request)
-        watch = engine.roster.create(request, digest=digest, key=key, tag=tag, deadline=limit)
-        return engine.begin(watch)
+        active = engine.store.create(request, digest=digest, key=key, tag=tag, deadline=limit)
+        return engine.begin(active)
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
@@ -316,19 +316,19 @@ class KlingSession:
         limit = patience(deadline)
         if is_token(generation_id):
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        if (job := engine.roster.find_generation(generation_id, key)) is not None:
+        if (job := engine.store.find_generation(generation_id, key)) is not None:
             return job
-        record = engine.roster.record_of(generation_id, endpoint, key)
-        return engine.begin(engine.roster.attach(record, tag=tag, deadline=limit))
+        record = engine.store.record_of(generation_id, endpoint, key)
+        return engine.begin(engine.store.attach(record, tag=tag, deadline=limit))
 
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)
         check_key(record.key)
         if record.generation_id is None:
-            job = engine.roster.find_key(record.key, record.digest)
+            job = engine.store.find_key(record.key, record.digest)
         else:
-            job = engine.roster.find_generation(record.generation_id, record.key)
-        return job or engine.begin(engine.roster.attach(record, tag=tag, deadline=deadline))
+            job = engine.store.find_generation(record.generation_id, record.key)
+        return job or engine.begin(engine.store.attach(record, tag=tag, deadline=deadline))
 
     def as_completed(
         self,
@@ -364,17 +364,17 @@ class KlingSession:
         try:
             return self.submit(item)
         except InvalidRequest as error:
-            return self._working().roster.invalid(item, None, error)
+            return self._working().store.invalid(item, None, error)
 
     async def drain(self) -> None:
         """Wait until no job is open, those included that are submitted meanwhile."""
         if self._engine is not None:
-            await self._engine.roster.idle()
+            await self._engine.store.idle()
 
     @property
     def pending(self) -> tuple[Job, ...]:
         """The jobs that have not settled, in the order they came."""
-        return () if self._engine is None else tuple(self._engine.roster.open.values())
+        return () if self._engine is None else tuple(self._engine.store.open.values())
 
     def history(self) -> AsyncIterator[Record]:
         """What the journal knows of every job, finished ones included, in the order they were queued.
@@ -400,8 +400,8 @@ class KlingSession:
         engine = self._working()
         check_text("key", key, "the key of a job")
         check_key(key)
-        record = engine.roster.recorded(key)
-        return None if record is None else engine.roster.find_key(key, record.digest)
+        record = engine.store.recorded(key)
+        return None if record is None else engine.store.find_key(key, record.digest)
 
     def resume_submissions(self) -> None:
         """Go on submitting after it was stopped, as when credits were bought or a gateway is out of the way.
@@ -741,7 +741,7 @@ class KlingSession:
         elif self._engine.closing:
             state = "closed"
         else:
-            state = repr(self._engine.roster)[len("<Roster ") : -1]
+            state = repr(self._engine.store)[len("<Roster ") : -1]
         return f"<KlingSession {self._base_url} {state}>"
 
 

@@ -73,7 +73,6 @@ from kling_async import (
     LiveModel,
     LogEntry,
     MalformedResponse,
-    Media,
     MemoryJournal,
     Metrics,
     Model,
@@ -88,7 +87,6 @@ from kling_async import (
     Polled,
     Polling,
     Pricing,
-    Quantiles,
     Queued,
     RateLimited,
     Reconciliation,
@@ -113,7 +111,6 @@ from kling_async import (
     Transaction,
     Transport,
     TransportError,
-    UnitPrice,
     Usage,
     Video,
     VideoEdit,
@@ -126,8 +123,11 @@ from kling_async import (
     read_journal,
     to_dict,
 )
+from kling_async.api.account.metrics import Quantiles
+from kling_async.api.account.models import UnitPrice
 
 if TYPE_CHECKING:
+    from kling_async.api.media import Media
     from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
 
 

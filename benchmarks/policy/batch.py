@@ -69,7 +69,7 @@ class Vendor:
 
 @define(eq=False)
 class _Open:
-    course: GenerationTracker
+    tracker: GenerationTracker
     begins: float
     ends: float
     counts: bool
@@ -82,7 +82,7 @@ class _Desk:
         self.results: list[tuple[int, float]] = []
         self.open: set[_Open] = set()
         price = policy.price()
-        self.rota: PollQueue[_Open] = PollQueue(policy.make(price), price)
+        self.poll_queue: PollQueue[_Open] = PollQueue(policy.make(price), price)
         self._vendor = vendor
         self._learner = learner
         self._rate = rate
@@ -90,32 +90,32 @@ class _Desk:
         self._review_at = 0.0
 
     def begin(self, generation: Generation, now: float) -> None:
-        course = self._learner.track(MODEL, generation.length, now)
-        found = _Open(course, *self._vendor.accept(now, generation.duration), generation.counts)
+        tracker = self._learner.track(MODEL, generation.length, now)
+        found = _Open(tracker, *self._vendor.accept(now, generation.duration), generation.counts)
         self.open.add(found)
-        self.rota.put(course, found)
+        self.poll_queue.put(tracker, found)
 
     def poll(self, now: float) -> bool:
         """Ask about the most urgent one, if it is worth it."""
-        found = self.rota.take(now)
+        found = self.poll_queue.take(now)
         if found is None:
             return False
         if now < found.ends:
-            self._learner.running(found.course, now, self._vendor.status(found.begins, now), self._rng)
-            self.rota.put(found.course, found)
+            self._learner.running(found.tracker, now, self._vendor.status(found.begins, now), self._rng)
+            self.poll_queue.put(found.tracker, found)
         else:
-            self._learner.ended(found.course, now)
-            self._close(found, found.course.polls + 1, now)
+            self._learner.ended(found.tracker, now)
+            self._close(found, found.tracker.polls + 1, now)
         return True
 
     def give_up(self, now: float) -> None:
         """Whatever has ended and was not noticed counts as noticed now."""
         for found in [each for each in self.open if each.ends < now]:
-            self._close(found, found.course.polls, now)
+            self._close(found, found.tracker.polls, now)
 
     def review(self, now: float) -> None:
         if now >= self._review_at:
-            while not self.rota.review(now, self._rate):
+            while not self.poll_queue.review(now, self._rate):
                 pass
             self._review_at = now + _REVIEW_EVERY
 
@@ -144,13 +144,13 @@ def run(
     left = generations[::-1]
     now = free_at = 0.0
     in_a_row = 0
-    while left or len(desk.rota):
+    while left or len(desk.poll_queue):
         submit_at = left[-1].at if left else math.inf
-        now = max(free_at, min(submit_at, desk.rota.next_at()))
+        now = max(free_at, min(submit_at, desk.poll_queue.next_at()))
         if now >= until:
             break
         desk.review(now)
-        polls_first = desk.rota.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL
+        polls_first = desk.poll_queue.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL
         if submit_at <= now and not polls_first:
             desk.begin(left.pop(), now)
             in_a_row += 1

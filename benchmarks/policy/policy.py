@@ -58,15 +58,15 @@ class SleepThen:
     share: float
     interval: float
 
-    def ripe(self, course: GenerationTracker) -> float:
+    def earliest(self, tracker: GenerationTracker) -> float:
         """After the sleep, or an interval after the last answer."""
-        return course.seen + (self.interval if course.polls else self.share * course.run_estimator.bins.unit)
+        return tracker.seen + (self.interval if tracker.polls else self.share * tracker.run_estimator.bins.unit)
 
-    def due(self, course: GenerationTracker) -> float:
+    def due(self, tracker: GenerationTracker) -> float:
         """The same."""
-        return self.ripe(course)
+        return self.earliest(tracker)
 
-    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None."""
         return 0.0
 
@@ -97,5 +97,5 @@ def rivals(law: Law, intervals: Sequence[float], *, typical: float | None = None
     return found
 
 
-def _plain(name: str, knob: str, cadence: PollSchedule, draws: int = 1) -> Policy:
-    return Policy(name, knob, lambda _: cadence, draws=draws)
+def _plain(name: str, knob: str, schedule: PollSchedule, draws: int = 1) -> Policy:
+    return Policy(name, knob, lambda _: schedule, draws=draws)

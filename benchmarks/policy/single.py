@@ -33,29 +33,29 @@ def play(policy: Policy, learner: DurationLearner, length: int, survival: Surviv
 
 def _plan(policy: Policy, learner: DurationLearner, length: int, end: float, rng: Random) -> list[float]:
     """When it asks about one that does not end before ``end``."""
-    cadence = policy.make(policy.price())
-    course = learner.track(MODEL, length, 0.0)
+    schedule = policy.make(policy.price())
+    tracker = learner.track(MODEL, length, 0.0)
     ages: list[float] = []
-    while course.seen < end:
-        at = cadence.due(course)
+    while tracker.seen < end:
+        at = schedule.due(tracker)
         ages.append(at)
-        course.seen = at
-        course.polls += 1
-        course.jitter = rng.uniform(-1.0, 1.0)
+        tracker.seen = at
+        tracker.polls += 1
+        tracker.jitter = rng.uniform(-1.0, 1.0)
     return ages
 
 
 def in_turn(policy: Policy, learner: DurationLearner, length: int, durations: Iterable[float], seed: int) -> Outcome:
     """These generations one after the other, each teaching how to ask about the next."""
     rng = Random(seed)  # noqa: S311 - to be drawn again
-    cadence = policy.make(policy.price())
+    schedule = policy.make(policy.price())
     results: list[tuple[int, float]] = []
     for duration in durations:
-        course = learner.track(MODEL, length, 0.0)
-        while (at := cadence.due(course)) < duration:
-            learner.running(course, at, GenerationStatus.GENERATING, rng)
-        learner.ended(course, at)
-        results.append((course.polls + 1, at - duration))
+        tracker = learner.track(MODEL, length, 0.0)
+        while (at := schedule.due(tracker)) < duration:
+            learner.running(tracker, at, GenerationStatus.GENERATING, rng)
+        learner.ended(tracker, at)
+        results.append((tracker.polls + 1, at - duration))
     return outcome(results)
 
 

@@ -53,8 +53,8 @@ class World:
             experience.estimator(GenerationKind(MODEL, length)).rebuild()
         return learner
 
-    def _watch(self, learner: DurationLearner, course: GenerationTracker, duration: float, rng: Random) -> None:
-        cadence = HazardSchedule(PollCost.of(PROFILES["balanced"]))
-        while (at := cadence.due(course)) < duration:
-            learner.running(course, at, GenerationStatus.GENERATING, rng)
-        learner.ended(course, at)
+    def _watch(self, learner: DurationLearner, tracker: GenerationTracker, duration: float, rng: Random) -> None:
+        schedule = HazardSchedule(PollCost.of(PROFILES["balanced"]))
+        while (at := schedule.due(tracker)) < duration:
+            learner.running(tracker, at, GenerationStatus.GENERATING, rng)
+        learner.ended(tracker, at)

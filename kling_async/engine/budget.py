@@ -33,7 +33,7 @@ _ZERO = Decimal(0)
 class _Hold:
     """What a generation under way may cost at most."""
 
-    watch: ActiveJob
+    active: ActiveJob
     usd: Decimal
 
 
@@ -76,12 +76,12 @@ class Budget:
         """What generations under way may still cost, in US dollars."""
         return self._reserved
 
-    async def reserve(self, watch: ActiveJob) -> KlingError | None:
+    async def reserve(self, active: ActiveJob) -> KlingError | None:
         """Set aside what a queued job may cost; returns why it must not be submitted, if so.
 
         Asked again for the same job, as when its submit is tried again, it sets nothing more aside.
         """
-        request = watch.record.request
+        request = active.record.request
         assert request is not None  # noqa: S101 - only what was requested is submitted
         try:
             await self._open()
@@ -90,29 +90,29 @@ class Budget:
             return error
         if price.usd is None and not self._allow_unpriced:
             return self._unpriced(price)
-        return self._hold(watch, price.usd or _ZERO)
+        return self._hold(active, price.usd or _ZERO)
 
-    def _hold(self, watch: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
-        self._release(watch.record.key)
-        watch.reserved = self._spent + self._reserved + usd <= self._limit
-        if not watch.reserved:
+    def _hold(self, active: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
+        self._release(active.record.key)
+        active.reserved = self._spent + self._reserved + usd <= self._limit
+        if not active.reserved:
             return self._refusal(usd)
-        self._keep(watch, usd)
+        self._keep(active, usd)
         return None
 
-    def _keep(self, watch: ActiveJob, usd: Decimal) -> None:
+    def _keep(self, active: ActiveJob, usd: Decimal) -> None:
         """Set this aside until the job has settled."""
-        self._held[watch.record.key] = _Hold(watch, usd)
+        self._held[active.record.key] = _Hold(active, usd)
         self._reserved += usd
-        settled = watch.waiter(Milestone.SETTLED, asyncio.get_running_loop())
-        settled.add_done_callback(lambda _: self._settle_up(watch))
+        settled = active.waiter(Milestone.SETTLED, asyncio.get_running_loop())
+        settled.add_done_callback(lambda _: self._settle_up(active))
 
-    def _settle_up(self, watch: ActiveJob) -> None:
+    def _settle_up(self, active: ActiveJob) -> None:
         """Count a job that has settled for what it cost."""
-        hold = self._held.get(watch.record.key)
-        if hold is not None and hold.watch is watch:
-            self._release(watch.record.key)
-            self._spent += _final_cost(watch.record, hold.usd)
+        hold = self._held.get(active.record.key)
+        if hold is not None and hold.active is active:
+            self._release(active.record.key)
+            self._spent += _final_cost(active.record, hold.usd)
 
     def _release(self, key: str) -> None:
         hold = self._held.pop(key, None)
@@ -153,14 +153,14 @@ class Budget:
     async def _count(self) -> tuple[Decimal, int]:
         """What was spent, and how many generations there are beside that of unknown cost; holds what is under way."""
         spent, unknown = _ZERO, 0
-        watches = {watch.record.key: watch for watch in self._open_watches()}
+        active_jobs = {active.record.key: active for active in self._open_watches()}
         async for record in self._history():
             if not _may_be_bought(record):
                 continue
-            cost, watch = await self._cost(record), watches.get(record.key)
-            if watch is not None and not watch.settled:
+            cost, active = await self._cost(record), active_jobs.get(record.key)
+            if active is not None and not active.settled:
                 self._release(record.key)
-                self._keep(watch, cost or _ZERO)
+                self._keep(active, cost or _ZERO)
             elif cost is None:
                 unknown += 1
             else:

@@ -24,26 +24,26 @@ _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between looks at the balance; 
 class CreditMonitor:
     """While submits are stopped so, looks at the balance now and then; once there is one, they go on."""
 
-    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, alarm: Wakeup) -> None:
+    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, wakeup: Wakeup) -> None:
         self._confirmation = confirmation
         self._scheduler = scheduler
-        self._alarm = alarm
+        self._wakeup = wakeup
 
     def is_empty(self) -> None:
         """Submits have been stopped: begin to look."""
-        self._alarm.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Wait for such times, until cancelled."""
         while True:
-            await self._alarm.sleep_until(math.inf)
+            await self._wakeup.sleep_until(math.inf)
             await self._watch()
 
     async def _watch(self) -> None:
         gap = _FIRST_GAP
         due = self._scheduler.now() + gap
         while isinstance(refusal := self._scheduler.halted, OutOfCredits | GatewayError):
-            now = await self._alarm.sleep_until(due)
+            now = await self._wakeup.sleep_until(due)
             if now < due:  # another submit under way was refused as well
                 continue
             gap = min(2 * gap, _LONGEST_GAP)

@@ -154,11 +154,11 @@ class Downloads:
     async def _turn(self) -> AsyncGenerator[None]:
         async with self._turns:
             self._check_open()
-            self._engine.tally.downloading += 1
+            self._engine.counters.downloading += 1
             try:
                 yield
             finally:
-                self._engine.tally.downloading -= 1
+                self._engine.counters.downloading -= 1
 
     async def _store(
         self,
@@ -169,9 +169,9 @@ class Downloads:
         turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         def record(stored: Stored) -> None:
-            self._engine.roster.downloaded(video.generation_id, str(path), stored.size, stored.digest)
-            self._engine.tally.downloaded += 1
-            self._engine.tally.downloaded_bytes += stored.size
+            self._engine.store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
+            self._engine.counters.downloaded += 1
+            self._engine.counters.downloaded_bytes += stored.size
             self._tell(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
             self._go_on_submitting()
 

@@ -76,39 +76,39 @@ class Engine:
 
         loop = asyncio.get_running_loop()
         self.events = EventBus(loop)
-        self.tally = Counters()
+        self.counters = Counters()
         self._transport = transport
         self._rng = rng
-        self.roster = JobStore(loop, journal, self.events, wall=wall, generation_timeout=timeouts.generation)
-        self.allowance = AdmissionControl(limits, rng)
+        self.store = JobStore(loop, journal, self.events, wall=wall, generation_timeout=timeouts.generation)
+        self.admission = AdmissionControl(limits, rng)
         self.learner = DurationLearner(polling.experience())
         self.memory = LearnedDurations(self.learner, journal, polling)
         price = polling.price()
-        rota: PollQueue[ActiveJob] = PollQueue(polling.asking(price), price)
+        poll_queue: PollQueue[ActiveJob] = PollQueue(polling.asking(price), price)
         confirmation = Confirmation(transport, self._turn, loop.time)
         poller = Poller(
-            transport, self.roster, confirmation, polling, self.learner, patience=timeouts.generation, rng=rng
+            transport, self.store, confirmation, polling, self.learner, patience=timeouts.generation, rng=rng
         )
         order = PostOrder()
-        self.roster.forecast = poller.forecast
-        self._submitter = Submitter(transport, self.roster, poller, confirmation, timeouts, order=order, wall=wall)
+        self.store.forecast = poller.forecast
+        self._submitter = Submitter(transport, self.store, poller, confirmation, timeouts, order=order, wall=wall)
         self.scheduler = Scheduler(
-            self.roster,
+            self.store,
             self._submitter,
             poller,
             confirmation,
-            JobQueue(rota, self.allowance),
-            self.allowance,
-            self.tally,
+            JobQueue(poll_queue, self.admission),
+            self.admission,
+            self.counters,
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
         self._reconciler = Reconciler(
-            lambda: self.account, self.roster, self.scheduler, reconciliation, order=order, wall=wall
+            lambda: self.account, self.store, self.scheduler, reconciliation, order=order, wall=wall
         )
         self.scheduler.on_doubt = self._reconciler.take
-        self._purse = CreditMonitor(confirmation, self.scheduler, Wakeup(loop))
-        self.scheduler.on_halt = self._purse.is_empty
+        self._credit = CreditMonitor(confirmation, self.scheduler, Wakeup(loop))
+        self.scheduler.on_halt = self._credit.is_empty
         if limits.max_spend_usd is not None:
             self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
         self.crash: Exception | None = None
@@ -138,11 +138,11 @@ class Engine:
     async def _reopen(self) -> None:
         """Go on with what an earlier session on this journal left open."""
         for record in await self._journal.load_open():
-            watch = self.roster.reopen(record)
+            active = self.store.reopen(record)
             if self._hold and record.state is JobState.QUEUED:
-                self._held.append(watch)
+                self._held.append(active)
             else:
-                self.scheduler.take_up(watch)
+                self.scheduler.take_up(active)
 
     def resume_submissions(self) -> None:
         """Submit what was held, and go on after a refusal."""
@@ -163,7 +163,7 @@ class Engine:
                 self._group = group
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
-                group.start_soon(self._purse.run, name="kling_async purse")
+                group.start_soon(self._credit.run, name="kling_async purse")
                 group.start_soon(self.memory.run, name="kling_async memory")
                 ready()
                 try:
@@ -184,25 +184,27 @@ class Engine:
     async def _turn(self) -> None:
         await self.scheduler.turn()
 
-    def begin(self, watch: ActiveJob) -> Job:
+    def begin(self, active: ActiveJob) -> Job:
         """Act for a job that was taken on; returns it, settled already if the account refuses to go on."""
-        job = self.roster.open[watch.record.key]
-        self.scheduler.take_up(watch)
+        job = self.store.open[active.record.key]
+        self.scheduler.take_up(active)
         return job
 
     async def _settle_in_turns(self) -> None:
         """Settle every open job, some at a time: whatever else runs on the loop goes on."""
-        watches = self.roster.active_jobs()
-        for first in range(0, len(watches), _CHUNK):
-            self._settle(watches[first : first + _CHUNK])
+        active_jobs = self.store.active_jobs()
+        for first in range(0, len(active_jobs), _CHUNK):
+            self._settle(active_jobs[first : first + _CHUNK])
             await asyncio.sleep(0)
 
     def _settle_all(self) -> None:
-        self._settle(self.roster.active_jobs())
+        self._settle(self.store.active_jobs())
 
-    def _settle(self, watches: list[ActiveJob]) -> None:
-        for watch in watches:
-            self.roster.settle(watch, self.closed(f"job {watch.record.key}: the session was closed before it was done"))
+    def _settle(self, active_jobs: list[ActiveJob]) -> None:
+        for active in active_jobs:
+            self.store.settle(
+                active, self.closed(f"job {active.record.key}: the session was closed before it was done")
+            )
 
     def closed(self, message: str) -> SessionClosed:
         """The error of whatever cannot go on because the session has ended."""
@@ -224,7 +226,7 @@ class Engine:
         """What was done and is being done, in numbers."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.roster, self.scheduler, self.allowance, self.learner.models, self.tally)
+        return snapshot(self.store, self.scheduler, self.admission, self.learner.models, self.counters)
 
     @cached_property
     def account(self) -> Account:
@@ -241,7 +243,7 @@ class Engine:
             allow_unpriced=allow_unpriced,
             price=self.account.price,
             history=journal.history,
-            open_watches=self.roster.active_jobs,
+            open_watches=self.store.active_jobs,
         )
 
     def _check_open(self) -> None:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "active_job", "doubt"]
 
 
-def doubt(watch: ActiveJob) -> SubmissionUncertain:
+def doubt(active: ActiveJob) -> SubmissionUncertain:
     """The error of a job that may have been bought, saying what is known and how to find out by hand."""
-    key, name, cause = watch.record.key, watch.record.client_request_id, watch.uncertain_cause
+    key, name, cause = active.record.key, active.record.client_request_id, active.uncertain_cause
     named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
     error = SubmissionUncertain(
         f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not sent "
@@ -159,7 +159,7 @@ class JobOwner(Protocol):
         """Stop watching a job."""
         ...
 
-    def expected(self, watch: ActiveJob) -> ExpectedCompletion | None:
+    def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
         """When a generation will be done."""
         ...
 
@@ -182,9 +182,9 @@ class Job:
 
     __slots__ = ("__weakref__", "_active", "_owner")
 
-    def __init__(self, watch: ActiveJob, keeper: JobOwner) -> None:
-        self._active = watch
-        self._owner = keeper
+    def __init__(self, active: ActiveJob, owner: JobOwner) -> None:
+        self._active = active
+        self._owner = owner
 
     @property
     def key(self) -> str:
@@ -347,5 +347,5 @@ class Job:
         return f"{' '.join(parts)}>"
 
 
-active_job: Callable[[Job], ActiveJob] = attrgetter("_watch")
+active_job: Callable[[Job], ActiveJob] = attrgetter("_active")
 """What the engine keeps in mind of a job; for the engine alone."""

@@ -48,7 +48,7 @@ class Poller:
     def __init__(
         self,
         transport: Transport,
-        roster: JobStore,
+        store: JobStore,
         confirmation: Confirmation,
         polling: Polling,
         learner: DurationLearner,
@@ -58,121 +58,121 @@ class Poller:
     ) -> None:
         self._patience = patience  # how long a generation is watched, in seconds
         self._transport = transport
-        self._roster = roster
+        self._store = store
         self._confirmation = confirmation
         self._polling = polling
         self._learner = learner
         self._rng = rng
-        self._now = roster.loop.time
+        self._now = store.loop.time
         self._unknown_words: set[str] = set()  # statuses warned about already
 
-    def begin(self, watch: ActiveJob) -> None:
+    def begin(self, active: ActiveJob) -> None:
         """Follow a generation from here on; one of which nothing but its id is known is asked about at once."""
-        watch.tracker = self._learner.track(watch.model, watch.duration, watch.accepted_at, watch.deadline)
-        if watch.record.request is None:
-            watch.tracker.forced_at = self._now()
+        active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
+        if active.record.request is None:
+            active.tracker.forced_at = self._now()
 
-    def forecast(self, watch: ActiveJob) -> Forecast | None:
+    def forecast(self, active: ActiveJob) -> Forecast | None:
         """When a generation that is followed is expected to have ended."""
-        return None if watch.tracker is None else self._learner.forecast(watch.tracker, self._now())
+        return None if active.tracker is None else self._learner.forecast(active.tracker, self._now())
 
-    def over_at(self, watch: ActiveJob) -> float:
+    def over_at(self, active: ActiveJob) -> float:
         """When a generation that may have been bought has ended, as good as surely, or would be given up."""
-        return self._roster.begun_at(watch) + min(self._patience, self._learner.longest(watch.model, watch.duration))
+        return self._store.begun_at(active) + min(self._patience, self._learner.longest(active.model, active.duration))
 
     def wait_after(self, failures: int) -> float:
         """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
         return full_jitter(failures, base=self._polling.retry_base, cap=self._polling.retry_cap, rng=self._rng)
 
-    async def poll(self, watch: ActiveJob, begun: float) -> RequestResult:
+    async def poll(self, active: ActiveJob, begun: float) -> RequestResult:
         """Ask once, at this instant, and see the answer through."""
-        record = watch.record
+        record = active.record
         generation_id = record.generation_id
-        assert generation_id is not None and watch.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
+        assert generation_id is not None and active.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
         try:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
         except KlingError as error:
-            return None if watch.settled else await self._unanswered(watch, error, begun)
-        if watch.settled:
+            return None if active.settled else await self._unanswered(active, error, begun)
+        if active.settled:
             return None
-        watch.polls += 1
-        watch.last_status = generation.raw_status
+        active.polls += 1
+        active.last_status = generation.raw_status
         if generation.status is GenerationStatus.COMPLETED and generation.video is None:
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
-            return self._stumbled(watch, MalformedResponse(message), begun, missing=True)
-        if watch.failing_since is not None:
-            watch.clear_failures()
+            return self._stumbled(active, MalformedResponse(message), begun, missing=True)
+        if active.failing_since is not None:
+            active.clear_failures()
         running = generation.status.is_running
         if running:
-            self._learner.running(watch.tracker, begun, generation.status, self._rng)
+            self._learner.running(active.tracker, begun, generation.status, self._rng)
         else:
-            self._learner.ended(watch.tracker, begun)
-        if self._roster.has_subscribers:
-            self._tell(watch, generation)
-        return self._running(watch, generation, begun) if running else await self._ended(watch, generation)
+            self._learner.ended(active.tracker, begun)
+        if self._store.has_subscribers:
+            self._tell(active, generation)
+        return self._running(active, generation, begun) if running else await self._ended(active, generation)
 
-    def _tell(self, watch: ActiveJob, generation: Generation) -> None:
-        forecast = self.forecast(watch) if generation.status.is_running else None
+    def _tell(self, active: ActiveJob, generation: Generation) -> None:
+        forecast = self.forecast(active) if generation.status.is_running else None
         expected_at = None if forecast is None else forecast.median
-        self._roster.emit(watch, lambda at, job: events.Polled(at, job, generation.status, watch.polls, expected_at))
+        self._store.emit(active, lambda at, job: events.Polled(at, job, generation.status, active.polls, expected_at))
 
-    def _running(self, watch: ActiveJob, generation: Generation, begun: float) -> RequestResult:
+    def _running(self, active: ActiveJob, generation: Generation, begun: float) -> RequestResult:
         if generation.status is GenerationStatus.UNKNOWN:
             self._warn_of(generation.raw_status)
-        if begun >= watch.deadline:
-            return self._expire(watch, f"still {generation.raw_status!r}", None)
+        if begun >= active.deadline:
+            return self._expire(active, f"still {generation.raw_status!r}", None)
         return Requeue.ON
 
-    async def _ended(self, watch: ActiveJob, generation: Generation) -> RequestResult:
+    async def _ended(self, active: ActiveJob, generation: Generation) -> RequestResult:
         if generation.video is not None:
-            await self._roster.finish(watch, JobState.COMPLETED, video=generation.video)
+            await self._store.finish(active, JobState.COMPLETED, video=generation.video)
         else:
             failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
-            await self._roster.finish(watch, JobState.FAILED, error=failure)
+            await self._store.finish(active, JobState.FAILED, error=failure)
         return None
 
-    async def _unanswered(self, watch: ActiveJob, error: KlingError, begun: float) -> RequestResult:
+    async def _unanswered(self, active: ActiveJob, error: KlingError, begun: float) -> RequestResult:
         if isinstance(error, RateLimited):
-            if begun >= watch.deadline + _REFUSED_GRACE:
-                return self._expire(watch, "and every later poll was refused", error)
+            if begun >= active.deadline + _REFUSED_GRACE:
+                return self._expire(active, "and every later poll was refused", error)
             return RateLimitHit(error)
-        watch.polls += 1
+        active.polls += 1
         if isinstance(error, AuthenticationError):
             if await self._confirmation.opinion(error) is Opinion.CONFIRMED:
                 return HaltSubmits(error)
-            if watch.settled:
+            if active.settled:
                 return None
         if isinstance(error, BadRequest):
-            self._roster.settle(watch, error)
+            self._store.settle(active, error)
             return None
         # An id may be unknown for a moment after its submit ("Errors and status codes").
-        return self._stumbled(watch, error, begun, missing=isinstance(error, NotFound))
+        return self._stumbled(active, error, begun, missing=isinstance(error, NotFound))
 
-    def _stumbled(self, watch: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
+    def _stumbled(self, active: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
         """A poll that told nothing: ask again ever later, until the grace or the job's time runs out."""
-        failures = watch.count_failure(begun)
+        failures = active.count_failure(begun)
         grace = self._polling.not_found_grace
-        if watch.missing_for(begun, missing=missing) >= grace and missing:
-            self._roster.settle(watch, error)
+        if active.missing_for(begun, missing=missing) >= grace and missing:
+            self._store.settle(active, error)
             return None
-        if begun >= watch.deadline:
-            return self._expire(watch, "and the last poll told nothing", error)
+        if begun >= active.deadline:
+            return self._expire(active, "and the last poll told nothing", error)
         now = self._now()
         # The one poll that must come after the deadline comes right at it.
-        again_at = max(now, min(now + max(self._polling.min_gap, self.wait_after(failures)), watch.deadline))
-        _logger.debug("job %s: a poll told nothing: %s", watch.record.key, error)
-        self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
+        again_at = max(now, min(now + max(self._polling.min_gap, self.wait_after(failures)), active.deadline))
+        _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
         return RetryAt(again_at)
 
-    def _expire(self, watch: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:
-        record = watch.record
+    def _expire(self, active: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:
+        record = active.record
         error = DeadlineExceeded(
             f"job {record.key} (generation {record.generation_id}) was not done by its deadline, {why}; "
             "its charge stands, and it can be resumed",
         )
         error.__cause__ = cause
-        self._roster.settle(watch, error)
+        self._store.settle(active, error)
         return None
 
     def _warn_of(self, word: str) -> None:

@@ -67,9 +67,9 @@ _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth p
 class JobQueue:
     """Every job that waits for a request. A job is never in it while one is under way for it."""
 
-    def __init__(self, rota: PollQueue[ActiveJob], allowance: AdmissionControl) -> None:
-        self._polls = rota
-        self._admission = allowance
+    def __init__(self, poll_queue: PollQueue[ActiveJob], admission: AdmissionControl) -> None:
+        self._polls = poll_queue
+        self._admission = admission
         self._submits: DelayQueue[ActiveJob] = DelayQueue()
         self._retries: DelayQueue[ActiveJob] = DelayQueue()  # polls that told nothing
         self._retrying: set[ActiveJob] = set()  # whose entry among them counts
@@ -77,36 +77,36 @@ class JobQueue:
 
     # Coming in
 
-    def put_submit(self, watch: ActiveJob, due: float) -> None:
+    def put_submit(self, active: ActiveJob, due: float) -> None:
         """Submit it, from this instant on."""
-        watch.due = due
-        self._submits.put(due, watch)
+        active.due = due
+        self._submits.put(due, active)
 
-    def put_poll(self, watch: ActiveJob) -> None:
+    def put_poll(self, active: ActiveJob) -> None:
         """Ask about it when its course says."""
-        self._polls.put(_course(watch), watch)
+        self._polls.put(_tracker(active), active)
 
-    def put_retry(self, watch: ActiveJob, due: float) -> None:
+    def put_retry(self, active: ActiveJob, due: float) -> None:
         """Ask about it again, from this instant on and when a retry may go; its last poll waits for no other's sake."""
-        course = _course(watch)
-        course.forced_at = due
-        if due >= watch.deadline:
-            self._polls.put(course, watch)
+        tracker = _tracker(active)
+        tracker.forced_at = due
+        if due >= active.deadline:
+            self._polls.put(tracker, active)
         else:
-            self._retrying.add(watch)
-            self._retries.put(due, watch)
+            self._retrying.add(active)
+            self._retries.put(due, active)
 
-    def poll_at_deadline(self, watch: ActiveJob, now: float) -> None:
+    def poll_at_deadline(self, active: ActiveJob, now: float) -> None:
         """Its time is up: if it waits for a retry, it waits no longer."""
-        if watch in self._retrying:
-            self._retrying.discard(watch)
-            self.put_retry(watch, max(now, watch.deadline))
+        if active in self._retrying:
+            self._retrying.discard(active)
+            self.put_retry(active, max(now, active.deadline))
 
-    def discard(self, watch: ActiveJob) -> None:
+    def discard(self, active: ActiveJob) -> None:
         """Forget what there was to ask about it."""
-        self._retrying.discard(watch)
-        if watch.tracker is not None:
-            self._polls.drop(watch.tracker)
+        self._retrying.discard(active)
+        if active.tracker is not None:
+            self._polls.drop(active.tracker)
 
     # Going out
 
@@ -136,21 +136,21 @@ class JobQueue:
 
     def take_submit(self, now: float) -> ActiveJob | None:
         """The next one that is still to be submitted, or None."""
-        watch = self._submits.take_due(now)
-        if watch is None or watch.settled or watch.record.state is not JobState.QUEUED:
+        active = self._submits.take_due(now)
+        if active is None or active.settled or active.record.state is not JobState.QUEUED:
             return None
         self._submits_in_a_row += 1
-        if watch.failures:
+        if active.failures:
             self._admission.take_retry(now)
-        return watch
+        return active
 
     def take_poll(self, now: float) -> ActiveJob | None:
         """The one that most needs to be asked about now, or None."""
-        watch = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
-        if watch is None or watch.settled:
+        active = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
+        if active is None or active.settled:
             return None
         self._submits_in_a_row = 0
-        return watch
+        return active
 
     def review(self, now: float, rate: float) -> bool:
         """Look again at some more of those that sleep; whether that was the last of them."""
@@ -166,18 +166,18 @@ class JobQueue:
         return due if due == math.inf else max(due, self._admission.retry_at(now))
 
     def _take_retry(self, now: float) -> ActiveJob | None:
-        watch = self._retries.take_due(now)
-        if watch is None or watch not in self._retrying:
+        active = self._retries.take_due(now)
+        if active is None or active not in self._retrying:
             return None
-        self._retrying.discard(watch)
+        self._retrying.discard(active)
         self._admission.take_retry(now)
-        return watch
+        return active
 
     def __repr__(self) -> str:
         return f"<Backlog of {len(self._submits)} submits and {self.polls} polls>"
 
 
-def _course(watch: ActiveJob) -> GenerationTracker:
+def _tracker(active: ActiveJob) -> GenerationTracker:
     """What a poll goes by: everything accepted has one, and without it a job would never be asked about again."""
-    assert watch.tracker is not None  # noqa: S101 - only what was accepted is asked about
-    return watch.tracker
+    assert active.tracker is not None  # noqa: S101 - only what was accepted is asked about
+    return active.tracker

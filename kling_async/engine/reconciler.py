@@ -50,25 +50,25 @@ class _Doubt:
         inherited: Whether another process did.
     """
 
-    watch: ActiveJob
+    active: ActiveJob
     since: float
     inherited: bool
 
     @property
     def is_open(self) -> bool:
         """Whether it is still to be looked for."""
-        return not self.watch.settled and self.watch.record.state is JobState.UNCERTAIN
+        return not self.active.settled and self.active.record.state is JobState.UNCERTAIN
 
     @property
     def names(self) -> tuple[str, ...]:
         """What its POSTs were sent under, oldest first."""
-        record = self.watch.record
+        record = self.active.record
         return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
 
     @property
     def posted_from(self) -> float | None:
         """Since when it may have been POSTed, by the wall clock as it was then; None if nobody knows."""
-        record = self.watch.record
+        record = self.active.record
         earlier = record.former_request_ids or record.submitted_at is None
         return (record.queued_at or None) if earlier else record.submitted_at
 
@@ -111,7 +111,7 @@ class _Look:
 
     def covers(self, doubt: _Doubt) -> bool:
         """Whether it saw every row that may be this job's."""
-        posted_from, submitted_at = doubt.posted_from, doubt.watch.record.submitted_at
+        posted_from, submitted_at = doubt.posted_from, doubt.active.record.submitted_at
         if self.broke_off or not self.complete or self.skew < FAR or posted_from is None or submitted_at is None:
             return False
         # A time that is yet to come shows that the clock was set since, and nobody knows by how much.
@@ -128,7 +128,7 @@ class Reconciler:
     def __init__(
         self,
         account: Callable[[], Account],
-        roster: JobStore,
+        store: JobStore,
         scheduler: Scheduler,
         settings: Reconciliation,
         *,
@@ -136,29 +136,29 @@ class Reconciler:
         wall: Callable[[], float],
     ) -> None:
         self._account = account
-        self._roster = roster
+        self._store = store
         self._scheduler = scheduler
         self._settings = settings
         self._order = order
         self._wall = wall
-        self._now = roster.loop.time
-        self._alarm = Wakeup(roster.loop)
+        self._now = store.loop.time
+        self._wakeup = Wakeup(store.loop)
         self._gap = settings.first_gap
         self._look_at = math.inf
         self._doubtful: dict[str, _Doubt] = {}
 
-    def take(self, watch: ActiveJob) -> None:
+    def take(self, active: ActiveJob) -> None:
         """Look for a job's submit, soon and then ever more slowly."""
-        now, inherited = self._now(), watch.begun_at == -math.inf
-        self._doubtful[watch.record.key] = _Doubt(watch, now if inherited else watch.begun_at, inherited)
+        now, inherited = self._now(), active.begun_at == -math.inf
+        self._doubtful[active.record.key] = _Doubt(active, now if inherited else active.begun_at, inherited)
         self._gap = self._settings.first_gap
         self._look_at = min(self._look_at, now + self._gap)
-        self._alarm.wake_by(self._look_at)
+        self._wakeup.wake_by(self._look_at)
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            now = await self._alarm.sleep_until(self._look_at)
+            now = await self._wakeup.sleep_until(self._look_at)
             if now < self._look_at:
                 continue
             self._look_at = math.inf  # what is taken meanwhile asks for another look
@@ -187,10 +187,10 @@ class Reconciler:
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
     def _patience(self, doubt: _Doubt) -> float:
-        return self._settings.patience(doubt.watch.model, doubt.watch.duration)
+        return self._settings.patience(doubt.active.model, doubt.active.duration)
 
     def _age_by_wall(self, doubt: _Doubt, wall: float) -> float:
-        submitted_at = doubt.watch.record.submitted_at
+        submitted_at = doubt.active.record.submitted_at
         return 0.0 if submitted_at is None else wall - submitted_at
 
     # Looking
@@ -240,7 +240,7 @@ class Reconciler:
         """Keep what is wanted of a row that was sent under this name; the log is the whole account's."""
         if name in look.rows:
             look.rows[name].setdefault(row.inference_id, row)
-        record = self._roster.recorded(name.rpartition(":")[0])
+        record = self._store.recorded(name.rpartition(":")[0])
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
             look.shown.setdefault(name, Shown(record.submitted_at, created))
@@ -251,7 +251,7 @@ class Reconciler:
         try:
             await self._judge(doubt, look)
         except Exception:  # one job's trouble is its own
-            _logger.exception("job %s could not be looked for", doubt.watch.record.key)
+            _logger.exception("job %s could not be looked for", doubt.active.record.key)
         # One that contradicts itself may do so again: another look is taken, and then that is reported.
         grace = self._settings.log_grace if look.broke_off else self._settings.longest_gap
         if doubt.is_open and self._now() >= doubt.since + self._patience(doubt) + grace:
@@ -259,11 +259,11 @@ class Reconciler:
 
     async def _judge(self, doubt: _Doubt, look: _Look) -> None:
         named = look.under(doubt.names)
-        found = [row for row in named if await self._fits(doubt.watch, row)]
+        found = [row for row in named if await self._fits(doubt.active, row)]
         if not doubt.is_open:
             return
         if found:
-            await self._adopt(doubt.watch, found)
+            await self._adopt(doubt.active, found)
         elif look.covers(doubt):
             later = self._shown_later(doubt, look)
             if self._is_late(doubt, look, later):
@@ -275,7 +275,7 @@ class Reconciler:
 
         With any, the log bears the names of submits, and has caught up with that one.
         """
-        submitted_at = doubt.watch.record.submitted_at or math.inf
+        submitted_at = doubt.active.record.submitted_at or math.inf
         later = (shown for shown in look.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
         return [shown for shown in later if shown.was_timed_rightly(look.ahead)]
 
@@ -290,15 +290,15 @@ class Reconciler:
         trusted = doubt.inherited and abs(look.ahead or 0.0) <= NEAR and not self._may_again(doubt)
         return trusted and self._age_by_wall(doubt, look.wall) >= patience
 
-    async def _fits(self, watch: ActiveJob, row: LogEntry) -> bool:
+    async def _fits(self, active: ActiveJob, row: LogEntry) -> bool:
         name = row.client_request_id
         if row.inference_id is None:
             _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"))
             return False
-        if row.model is not None and watch.model and not await self._is_of_model(watch.model, row.model):
-            _logger.error("%s is in the log for model %s, not %s", name, row.model, watch.model)
+        if row.model is not None and active.model and not await self._is_of_model(active.model, row.model):
+            _logger.error("%s is in the log for model %s, not %s", name, row.model, active.model)
             return False
-        if self._roster.owns(row.inference_id):
+        if self._store.owns(row.inference_id):
             _logger.error("%s is in the log as %s, which another job has", name, row.inference_id)
             return False
         return True
@@ -312,9 +312,9 @@ class Reconciler:
             _logger.warning("the other names of model %s could not be asked for: %s", model, error)
             return False
 
-    async def _adopt(self, watch: ActiveJob, found: Sequence[LogEntry]) -> None:
+    async def _adopt(self, active: ActiveJob, found: Sequence[LogEntry]) -> None:
         """Go on with what was bought; of several, with the oldest that has not failed."""
-        key = watch.record.key
+        key = active.record.key
         row = next((row for row in found if row.status != "failed"), found[0])
         generation_id = row.inference_id
         assert generation_id is not None  # noqa: S101 - it would not have fitted
@@ -325,14 +325,14 @@ class Reconciler:
         self._doubtful.pop(key, None)
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
-            await self._roster.finish(watch, JobState.FAILED, generation_id=generation_id, error=error)
+            await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error)
             return
-        await self._roster.accept(watch, generation_id, late=True)
-        self._scheduler.take_up(watch)
+        await self._store.accept(active, generation_id, late=True)
+        self._scheduler.take_up(active)
 
     def _may_again(self, doubt: _Doubt) -> bool:
         """Whether it is to be submitted again once it is proven that it was not accepted."""
-        record, settings = doubt.watch.record, self._settings
+        record, settings = doubt.active.record, self._settings
         chosen = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
         # What was posted elsewhere, and is known here by its token alone, is never posted here.
         return chosen and record.attempts > 0
@@ -341,20 +341,20 @@ class Reconciler:
         if not (proven and self._may_again(doubt)):
             self._settle(doubt)
             return
-        watch, record = doubt.watch, doubt.watch.record
+        active, record = doubt.active, doubt.active.record
         self._doubtful.pop(record.key, None)
         _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
         former = (*record.former_request_ids, record.client_request_id or "")
         try:
-            await self._roster.commit(watch, JobState.QUEUED, former_request_ids=former)
+            await self._store.commit(active, JobState.QUEUED, former_request_ids=former)
         except JournalError as error:
-            self._roster.settle(watch, error)
+            self._store.settle(active, error)
         else:
-            self._scheduler.take_up(watch)
+            self._scheduler.take_up(active)
 
     def _settle(self, doubt: _Doubt) -> None:
-        self._doubtful.pop(doubt.watch.record.key, None)
-        self._roster.settle(doubt.watch, uncertainty(doubt.watch))
+        self._doubtful.pop(doubt.active.record.key, None)
+        self._store.settle(doubt.active, uncertainty(doubt.active))
 
 
 def _moment(wall: float) -> datetime:

@@ -58,30 +58,30 @@ class Scheduler:
 
     def __init__(
         self,
-        roster: JobStore,
+        store: JobStore,
         submitter: Submitter,
         poller: Poller,
         confirmation: Confirmation,
-        backlog: JobQueue,
-        allowance: AdmissionControl,
-        tally: Counters,
+        queue: JobQueue,
+        admission: AdmissionControl,
+        counters: Counters,
         *,
         max_polls: int,
         review_every: float,
     ) -> None:
         self.on_doubt: Callable[[ActiveJob], None] = lambda _: None  # who looks for what may have been bought
         self.on_halt: Callable[[], None] = lambda: None  # who looks whether it is over
-        self._roster = roster
+        self._store = store
         self._submitter = submitter
         self._poller = poller
         self._confirmation = confirmation
-        self._backlog = backlog
-        self._allowance = allowance
-        self._tally = tally
+        self._queue = queue
+        self._admission = admission
+        self._counters = counters
         self._max_polls = max_polls
         self._review_every = review_every  # seconds from one look at all that sleep to the next
-        self.now = self._now = roster.loop.time
-        self._alarm = Wakeup(roster.loop)
+        self.now = self._now = store.loop.time
+        self._wakeup = Wakeup(store.loop)
         # Deadlines of jobs that are not asked about in time by themselves, and when what doubtful ones may have bought
         # has ended.
         self._expiries: DelayQueue[ActiveJob] = DelayQueue()
@@ -91,46 +91,46 @@ class Scheduler:
         self._polling = 0  # GETs under way
         self._halted: Refusal | None = None
         self._concerned: deque[ActiveJob] = deque()  # jobs that are to be told of it
-        roster.on_settled = self._room_again
-        roster.on_unrecorded = self.halt
+        store.on_settled = self._room_again
+        store.on_unrecorded = self.halt
 
     # What callers ask
 
-    def take_up(self, watch: ActiveJob) -> None:
+    def take_up(self, active: ActiveJob) -> None:
         """Begin to act for a job, as its state asks."""
-        state = watch.record.state
+        state = active.record.state
         if state is JobState.SUBMITTING:  # its last watch ended before its POST did
-            self._roster.update(watch, JobState.UNCERTAIN)
+            self._store.update(active, JobState.UNCERTAIN)
         if state is not JobState.PENDING:
-            self._expect_expiry(watch)
-        self._put(watch, self._now())
-        self._alarm.wake()
+            self._expect_expiry(active)
+        self._put(active, self._now())
+        self._wakeup.wake()
 
     def resume(self) -> None:
         """Let submits go on after they were stopped."""
         self._halted = None
-        self._alarm.wake()
+        self._wakeup.wake()
 
     async def turn(self) -> None:
         """Wait for a place among the session's requests, and take it."""
-        self._tally.calls += 1
-        await sleep_until(self._allowance.take(self._now()))
+        self._counters.calls += 1
+        await sleep_until(self._admission.take(self._now()))
 
     @property
     def halted(self) -> Refusal | None:
         """Why submits do not go on, if they do not."""
         return self._halted
 
-    def _room_again(self, watch: ActiveJob) -> None:
+    def _room_again(self, active: ActiveJob) -> None:
         """A job has settled, so the account may have a slot free."""
-        self._backlog.discard(watch)
-        self._alarm.wake()
+        self._queue.discard(active)
+        self._wakeup.wake()
 
     # Deciding
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = WorkerPool(polls, self._roster.loop, self._poll, self._more)
+        pool = WorkerPool(polls, self._store.loop, self._poll, self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -141,7 +141,7 @@ class Scheduler:
             elif start_at <= now:
                 self._start(now, pool, submits)
             elif self._next_review > now:
-                now = await self._alarm.sleep_until(min(start_at, self._expiries.next_due, self._next_review))
+                now = await self._wakeup.sleep_until(min(start_at, self._expiries.next_due, self._next_review))
                 continue
             decisions += 1
             if self._next_review <= now:
@@ -155,189 +155,189 @@ class Scheduler:
         """The earliest instant at which some request may be started, as far as is known now."""
         wanted = min(self._submit_at(now), self._poll_at(now))
         if wanted == math.inf:
-            self._allowance.waiting(now, due=False)
+            self._admission.waiting(now, due=False)
             return wanted
-        start_at = max(wanted, self._allowance.request_at(now))
+        start_at = max(wanted, self._admission.request_at(now))
         if start_at > now:
-            self._allowance.waiting(now, due=wanted <= now)
+            self._admission.waiting(now, due=wanted <= now)
         return start_at
 
     def _submit_at(self, now: float) -> float:
-        if not self._backlog.submits:  # the usual case, asked about before every poll
+        if not self._queue.submits:  # the usual case, asked about before every poll
             return math.inf
         at = max(
-            self._backlog.submit_due,
-            self._allowance.submit_at(now, self._roster.in_flight, self._submitting, self._posting),
+            self._queue.submit_due,
+            self._admission.submit_at(now, self._store.in_flight, self._submitting, self._posting),
         )
-        return max(at, self._allowance.retry_at(now)) if self._backlog.submit_is_retry else at
+        return max(at, self._admission.retry_at(now)) if self._queue.submit_is_retry else at
 
     def _poll_at(self, now: float) -> float:
-        return math.inf if self._polling >= self._max_polls else self._backlog.poll_at(now)
+        return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
 
     def _start(self, now: float, pool: WorkerPool, submits: TaskGroup) -> None:
         """Start what is due and most urgent; a job that has settled meanwhile just leaves the backlog."""
         submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
-        if submit_due and self._backlog.submit_goes_first(polls_due=polls_due):
-            if (watch := self._backlog.take_submit(now)) is not None:
-                self._allowance.take_submit(now)
+        if submit_due and self._queue.submit_goes_first(polls_due=polls_due):
+            if (active := self._queue.take_submit(now)) is not None:
+                self._admission.take_submit(now)
                 self._submitting += 1
                 self._posting += 1
-                submits.start_soon(self._submit, watch, name="kling_async submit")
+                submits.start_soon(self._submit, active, name="kling_async submit")
         elif (poll := self._take_poll(now)) is not None:
             pool.give(poll)
 
     def _take_poll(self, now: float) -> ActiveJob | None:
-        watch = self._backlog.take_poll(now)
-        if watch is not None:
-            self._allowance.take(now)
+        active = self._queue.take_poll(now)
+        if active is not None:
+            self._admission.take(now)
             self._polling += 1
-        return watch
+        return active
 
     def _more(self) -> ActiveJob | None:
         """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
         now = self._now()
-        if not self._backlog.submits and not self._concerned:
+        if not self._queue.submits and not self._concerned:
             start_at = self._next_start(now)
             if start_at > now:
-                self._alarm.wake_by(start_at)
+                self._wakeup.wake_by(start_at)
                 return None
             if (poll := self._take_poll(now)) is not None:
                 return poll
-        self._alarm.wake()
+        self._wakeup.wake()
         return None
 
     @property
     def _next_review(self) -> float:
-        return self._review_at if self._backlog.polls else math.inf
+        return self._review_at if self._queue.polls else math.inf
 
     def _review(self, now: float) -> None:
         """Look at some more of those that sleep: what was learned meanwhile may make them due sooner."""
-        if self._backlog.review(now, self._allowance.rate):
+        if self._queue.review(now, self._admission.rate):
             self._review_at = now + self._review_every
 
     # Deadlines
 
-    def _expect_expiry(self, watch: ActiveJob) -> None:
-        if watch.deadline < math.inf:
-            self._expiries.put(watch.deadline, watch)
+    def _expect_expiry(self, active: ActiveJob) -> None:
+        if active.deadline < math.inf:
+            self._expiries.put(active.deadline, active)
 
-    def _expire(self, watch: ActiveJob | None, now: float) -> None:
-        if watch is None or watch.settled:
+    def _expire(self, active: ActiveJob | None, now: float) -> None:
+        if active is None or active.settled:
             return
-        if now < watch.deadline:
-            self._end_doubt(watch, now)
-        elif watch.record.state is JobState.PENDING:
-            self._backlog.poll_at_deadline(watch, now)
-        elif watch.record.state is JobState.UNCERTAIN:
-            self._roster.settle(watch, doubt(watch))
-        elif watch.record.state is JobState.QUEUED:
-            message = f"job {watch.record.key} was still queued at its deadline; nothing was bought"
-            self._roster.settle(watch, DeadlineExceeded(message))
-        elif watch.record.state is JobState.SUBMITTING:  # its POST ends by itself in a little while
-            self._expiries.put(now + _POST_GRACE, watch)
+        if now < active.deadline:
+            self._end_doubt(active, now)
+        elif active.record.state is JobState.PENDING:
+            self._queue.poll_at_deadline(active, now)
+        elif active.record.state is JobState.UNCERTAIN:
+            self._store.settle(active, doubt(active))
+        elif active.record.state is JobState.QUEUED:
+            message = f"job {active.record.key} was still queued at its deadline; nothing was bought"
+            self._store.settle(active, DeadlineExceeded(message))
+        elif active.record.state is JobState.SUBMITTING:  # its POST ends by itself in a little while
+            self._expiries.put(now + _POST_GRACE, active)
 
-    def _end_doubt(self, watch: ActiveJob, now: float) -> None:
+    def _end_doubt(self, active: ActiveJob, now: float) -> None:
         """Count an uncertain job at the vendor for as long as its generation may be running, and no longer."""
-        if watch.record.state is not JobState.UNCERTAIN:
+        if active.record.state is not JobState.UNCERTAIN:
             return
-        over_at = self._poller.over_at(watch)
+        over_at = self._poller.over_at(active)
         if over_at <= now:
-            self._roster.presume_over(watch)
+            self._store.presume_over(active)
         else:
-            self._expiries.put(over_at, watch)
+            self._expiries.put(over_at, active)
 
     # Acting on what came of it
 
-    async def _submit(self, watch: ActiveJob) -> None:
-        self._tell(watch)  # submits may have been stopped since this one was started
-        if watch.settled:
+    async def _submit(self, active: ActiveJob) -> None:
+        self._tell(active)  # submits may have been stopped since this one was started
+        if active.settled:
             self._submitting -= 1
             self._posting -= 1
             return
-        self._tally.submits += 1
+        self._counters.submits += 1
         begun = self._now()
         try:
-            step = await self._submitter.conclude(watch, await self._posted(watch))
+            step = await self._submitter.conclude(active, await self._posted(active))
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            step = self._mistaken(watch, mistake)
+            step = self._mistaken(active, mistake)
         finally:
             self._submitting -= 1
-            self._alarm.wake()
-        now, running = self._now(), self._roster.in_flight
+            self._wakeup.wake()
+        now, running = self._now(), self._store.in_flight
         if isinstance(step, RateLimitHit):
-            until = self._allowance.submit_refused(now, begun, running, step.error.retry_after)
-            self._refused(watch, step, until, submit=True)
-        elif watch.record.state is JobState.PENDING:
-            self._allowance.submit_passed(now, begun, running)
-        self._follow(watch, step)
+            until = self._admission.submit_refused(now, begun, running, step.error.retry_after)
+            self._refused(active, step, until, submit=True)
+        elif active.record.state is JobState.PENDING:
+            self._admission.submit_passed(now, begun, running)
+        self._follow(active, step)
 
-    async def _posted(self, watch: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
+    async def _posted(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
-            return await self._submitter.post(watch)
+            return await self._submitter.post(active)
         finally:  # the next POST need not wait until this one's answer is recorded
             self._posting -= 1
-            self._alarm.wake()
+            self._wakeup.wake()
 
-    async def _poll(self, watch: ActiveJob) -> None:
-        self._tally.polls += 1
+    async def _poll(self, active: ActiveJob) -> None:
+        self._counters.polls += 1
         begun = self._now()
         try:
-            step = await self._poller.poll(watch, begun)
+            step = await self._poller.poll(active, begun)
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            step = self._mistaken(watch, mistake)
+            step = self._mistaken(active, mistake)
         finally:
             self._polling -= 1
         now = self._now()
         if isinstance(step, RateLimitHit):
-            until = self._allowance.poll_refused(now, begun, step.error.retry_after)
-            self._refused(watch, step, until, submit=False)
+            until = self._admission.poll_refused(now, begun, step.error.retry_after)
+            self._refused(active, step, until, submit=False)
         elif not isinstance(step, RetryAt):
-            self._allowance.poll_passed(now, begun)
-        self._follow(watch, step)
+            self._admission.poll_passed(now, begun)
+        self._follow(active, step)
 
-    def _mistaken(self, watch: ActiveJob, mistake: BaseException) -> RequestResult:
+    def _mistaken(self, active: ActiveJob, mistake: BaseException) -> RequestResult:
         """A mistake in the handling of one job settles that job and nothing else."""
         if was_asked_for(mistake):
             raise mistake
-        _logger.error("job %s could not be handled", watch.record.key, exc_info=mistake)
-        error = KlingError(f"job {watch.record.key} could not be handled: {mistake!r}")
+        _logger.error("job %s could not be handled", active.record.key, exc_info=mistake)
+        error = KlingError(f"job {active.record.key} could not be handled: {mistake!r}")
         error.__cause__ = mistake
-        self._roster.settle(watch, error)
+        self._store.settle(active, error)
         return None
 
-    def _refused(self, watch: ActiveJob, step: RateLimitHit, until: float, *, submit: bool) -> None:
-        self._tally.throttled += 1
+    def _refused(self, active: ActiveJob, step: RateLimitHit, until: float, *, submit: bool) -> None:
+        self._counters.throttled += 1
         _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", step.error)
-        self._roster.emit(watch, lambda at, job: events.Throttled(at, job, submit, until))
+        self._store.emit(active, lambda at, job: events.Throttled(at, job, submit, until))
 
-    def _follow(self, watch: ActiveJob, step: RequestResult) -> None:
+    def _follow(self, active: ActiveJob, step: RequestResult) -> None:
         if isinstance(step, HaltSubmits):
             self.halt(step.error)
         if isinstance(step, RetryAt):
-            self._put(watch, step.at)
+            self._put(active, step.at)
         elif step is not None:
-            self._put(watch, watch.due)
+            self._put(active, active.due)
 
-    def _put(self, watch: ActiveJob, due: float) -> None:
+    def _put(self, active: ActiveJob, due: float) -> None:
         """Have a job wait for its next request; ``due`` says when, unless that is for its course to say."""
         if self._halted is not None:
-            self._tell(watch)
-        if watch.settled:
+            self._tell(active)
+        if active.settled:
             return
-        state = watch.record.state
+        state = active.record.state
         if state is JobState.UNCERTAIN:
-            self._end_doubt(watch, self._now())
-            self.on_doubt(watch)
+            self._end_doubt(active, self._now())
+            self.on_doubt(active)
         elif state is JobState.QUEUED:
-            self._backlog.put_submit(watch, due)
-        elif watch.tracker is None:
-            self._poller.begin(watch)
-            self._backlog.put_poll(watch)
-        elif watch.failures:
-            self._backlog.put_retry(watch, due)
-            self._expect_expiry(watch)
+            self._queue.put_submit(active, due)
+        elif active.tracker is None:
+            self._poller.begin(active)
+            self._queue.put_poll(active)
+        elif active.failures:
+            self._queue.put_retry(active, due)
+            self._expect_expiry(active)
         else:
-            self._backlog.put_poll(watch)
+            self._queue.put_poll(active)
 
     async def halt_if_confirmed(self, error: AuthenticationError | GatewayError | OutOfCredits) -> bool:
         """Halt if a second request says so, too; otherwise the answer concerned what was asked alone."""
@@ -352,16 +352,16 @@ class Scheduler:
             return  # which stops more
         if self._halted is None or _stopped_by(self._halted) != _stopped_by(error):
             _logger.error("submits cannot go on: %s", error)
-            self._concerned.extend(self._roster.active_jobs(*_stopped_by(error)))
+            self._concerned.extend(self._store.active_jobs(*_stopped_by(error)))
         self._halted = error
         self.on_halt()
-        self._alarm.wake()
+        self._wakeup.wake()
 
-    def _tell(self, watch: ActiveJob) -> None:
-        if self._halted is not None and watch.record.state in _stopped_by(self._halted):
-            if isinstance(self._halted, SpendLimitReached) and watch.reserved:
+    def _tell(self, active: ActiveJob) -> None:
+        if self._halted is not None and active.record.state in _stopped_by(self._halted):
+            if isinstance(self._halted, SpendLimitReached) and active.reserved:
                 return
-            self._roster.settle(watch, copied(self._halted))
+            self._store.settle(active, copied(self._halted))
 
 
 def _stopped_by(error: Refusal) -> tuple[JobState, ...]:

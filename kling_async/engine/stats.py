@@ -112,10 +112,10 @@ class Stats:
 
 
 def snapshot(
-    roster: JobStore, scheduler: Scheduler, allowance: AdmissionControl, experience: DurationModels, tally: Counters
+    store: JobStore, scheduler: Scheduler, admission: AdmissionControl, experience: DurationModels, counters: Counters
 ) -> Stats:
     """The numbers as they are now."""
-    standing, settled = roster.open_by_state, roster.settled_by_state
+    standing, settled = store.open_by_state, store.settled_by_state
     return Stats(
         queued=standing[JobState.QUEUED],
         submitting=standing[JobState.SUBMITTING],
@@ -126,18 +126,18 @@ def snapshot(
         rejected=settled[JobState.REJECTED],
         abandoned=settled[JobState.ABANDONED],
         interrupted=sum(count for state, count in settled.items() if not state.is_terminal),
-        submits=tally.submits,
-        polls=tally.polls,
-        calls=tally.calls,
-        throttled=tally.throttled,
-        paused_for=max(0.0, allowance.paused_until - roster.loop.time()),
-        requests_per_second=allowance.rate,
-        slots=allowance.slots,
+        submits=counters.submits,
+        polls=counters.polls,
+        calls=counters.calls,
+        throttled=counters.throttled,
+        paused_for=max(0.0, admission.paused_until - store.loop.time()),
+        requests_per_second=admission.rate,
+        slots=admission.slots,
         learned=_learned(experience),
         halted=None if scheduler.halted is None else scheduler.halted.message,
-        downloading=tally.downloading,
-        downloaded=tally.downloaded,
-        downloaded_bytes=tally.downloaded_bytes,
+        downloading=counters.downloading,
+        downloaded=counters.downloaded,
+        downloaded_bytes=counters.downloaded_bytes,
     )
 
 

@@ -104,9 +104,9 @@ class JobStore:
                 endpoint=request.endpoint,
                 queued_at=self._wall(),
             )
-        watch = self._continue(record, deadline)
-        self.emit(watch, events.Queued)
-        return watch
+        active = self._continue(record, deadline)
+        self.emit(active, events.Queued)
+        return active
 
     def record_of(self, generation_id: str, endpoint: str, key: str | None) -> Record:
         """The record of a generation that was bought already, by whomever."""
@@ -152,21 +152,21 @@ class JobStore:
         if job is None:
             bought = evolve(known, state=JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
             return self._continue(bought, deadline)
-        watch = active_job(job)
-        self.update(watch, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
-        watch.accepted_at = min(self.loop.time(), self._instant(accepted_at))
-        watch.deadline = min(watch.deadline, self.loop.time() + self._generation_timeout)
-        watch.reach(Milestone.ACCEPTED)
-        return watch
+        active = active_job(job)
+        self.update(active, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
+        active.accepted_at = min(self.loop.time(), self._instant(accepted_at))
+        active.deadline = min(active.deadline, self.loop.time() + self._generation_timeout)
+        active.reach(Milestone.ACCEPTED)
+        return active
 
     def reopen(self, record: Record) -> ActiveJob:
         """Take on a job that an earlier session left open; its time has passed meanwhile."""
-        watch = self._register(record)
+        active = self._register(record)
         if record.deadline is not None:
-            watch.deadline = self._instant(record.deadline)
+            active.deadline = self._instant(record.deadline)
         if record.generation_id is not None:
-            watch.deadline = min(watch.deadline, watch.accepted_at + self._generation_timeout)
-        return watch
+            active.deadline = min(active.deadline, active.accepted_at + self._generation_timeout)
+        return active
 
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
@@ -179,27 +179,27 @@ class JobStore:
         now = self.loop.time()
         record = evolve(record, deadline=None if deadline is None else self._wall() + deadline)
         self._journal.append(record)
-        watch = self._register(record)
-        watch.deadline = math.inf if deadline is None else now + deadline
+        active = self._register(record)
+        active.deadline = math.inf if deadline is None else now + deadline
         if record.generation_id is not None:
-            watch.deadline = min(watch.deadline, now + self._generation_timeout)
-        return watch
+            active.deadline = min(active.deadline, now + self._generation_timeout)
+        return active
 
     def _register(self, record: Record) -> ActiveJob:
-        watch = _make_active(record)
+        active = _make_active(record)
         now = self.loop.time()
         if record.generation_id is not None:
-            watch.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
-        self.open[record.key] = Job(watch, self)
+            active.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
+        self.open[record.key] = Job(active, self)
         self.open_by_state[record.state] += 1
         self._idle.clear()
-        return watch
+        return active
 
-    def begun_at(self, watch: ActiveJob) -> float:
+    def begun_at(self, active: ActiveJob) -> float:
         """When a job's last POST was begun: estimated by the wall clock if another process did that."""
-        if watch.begun_at > -math.inf:
-            return watch.begun_at
-        submitted_at = watch.record.submitted_at
+        if active.begun_at > -math.inf:
+            return active.begun_at
+        submitted_at = active.record.submitted_at
         return self.loop.time() if submitted_at is None else min(self.loop.time(), self._instant(submitted_at))
 
     def _instant(self, wall: float) -> float:
@@ -207,91 +207,91 @@ class JobStore:
         return self.loop.time() + (wall - self._wall())
 
     def _finished(self, record: Record) -> Job:
-        watch = _make_active(record)
-        watch.settled = True
-        watch.error = record.error
-        return Job(watch, self)
+        active = _make_active(record)
+        active.settled = True
+        active.error = record.error
+        return Job(active, self)
 
     # Changing state
 
-    async def commit(self, watch: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+    async def commit(self, active: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state, once the journal cannot lose it.
 
         Raises:
             JournalError: It could not be recorded; the job is as it was.
         """
-        before = watch.record
-        record = self._changed(watch, state, changes)
+        before = active.record
+        record = self._changed(active, state, changes)
         await self._journal.commit(record)
-        if watch.record is before:  # and was not abandoned meanwhile, which the journal then has after this
-            self._put(watch, record)
+        if active.record is before:  # and was not abandoned meanwhile, which the journal then has after this
+            self._put(active, record)
 
-    def update(self, watch: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
+    def update(self, active: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state at once; the journal may write it later."""
-        record = self._changed(watch, state, changes)
+        record = self._changed(active, state, changes)
         self._journal.append(record)
-        self._put(watch, record)
+        self._put(active, record)
 
-    def restore(self, watch: ActiveJob) -> None:
+    def restore(self, active: ActiveJob) -> None:
         """Take back a change that was cancelled while it was being recorded."""
-        self._journal.append(watch.record)
+        self._journal.append(active.record)
 
-    def _changed(self, watch: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
-        before = watch.record.state
+    def _changed(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
+        before = active.record.state
         if not before.may_become(state):
-            raise AssertionError(f"job {watch.record.key} cannot go from {before.value} to {state.value}")
-        return evolve(watch.record, state=state, polls=watch.polls, last_status=watch.last_status, **changes)
+            raise AssertionError(f"job {active.record.key} cannot go from {before.value} to {state.value}")
+        return evolve(active.record, state=state, polls=active.polls, last_status=active.last_status, **changes)
 
-    def _put(self, watch: ActiveJob, record: Record) -> None:
-        if not watch.settled:
-            self.open_by_state[watch.record.state] -= 1
+    def _put(self, active: ActiveJob, record: Record) -> None:
+        if not active.settled:
+            self.open_by_state[active.record.state] -= 1
             self.open_by_state[record.state] += 1
-        self._over.discard(watch)
-        watch.record = record
+        self._over.discard(active)
+        active.record = record
 
-    async def accept(self, watch: ActiveJob, generation_id: str, *, late: bool = False) -> None:
+    async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record what was bought, now or, where that was found out late, when its POST was begun.
 
         It is kept in mind and logged even if the journal fails: it is paid for.
         """
-        accepted_at = self.begun_at(watch) if late else self.loop.time()
-        begun = watch.record.submitted_at if late else None
+        accepted_at = self.begun_at(active) if late else self.loop.time()
+        begun = active.record.submitted_at if late else None
         changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self._wall()}
-        if watch.record.state is not JobState.ABANDONED:
-            await self._commit_regardless(watch, JobState.PENDING, changes)
-        if watch.record.state is JobState.ABANDONED:
-            watch.record = evolve(watch.record, **changes)
-            self._journal.append(watch.record)
+        if active.record.state is not JobState.ABANDONED:
+            await self._commit_regardless(active, JobState.PENDING, changes)
+        if active.record.state is JobState.ABANDONED:
+            active.record = evolve(active.record, **changes)
+            self._journal.append(active.record)
             return
-        watch.accepted_at = accepted_at
-        watch.begun_at = watch.due = -math.inf  # of no use any more, and many jobs are pending for long
-        watch.deadline = min(watch.deadline, self.loop.time() + self._generation_timeout)
-        watch.reach(Milestone.ACCEPTED)
-        self.emit(watch, lambda at, job: events.Accepted(at, job, generation_id))
+        active.accepted_at = accepted_at
+        active.begun_at = active.due = -math.inf  # of no use any more, and many jobs are pending for long
+        active.deadline = min(active.deadline, self.loop.time() + self._generation_timeout)
+        active.reach(Milestone.ACCEPTED)
+        self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
 
-    async def finish(self, watch: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
+    async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it; an outcome is told even if unrecorded."""
         error: KlingError | None = outcome.get("error")
         if error is not None:
-            self._add_context(watch, error)
+            self._add_context(active, error)
         changes = {**outcome, "settled_at": self._wall()}
         try:
-            await self._commit_regardless(watch, state, changes)
+            await self._commit_regardless(active, state, changes)
         except asyncio.CancelledError:  # the session ends while it is being recorded; it is known all the same
-            if watch.record.state.may_become(state):
-                self.update(watch, state, **changes)
-            self.settle(watch, error)
+            if active.record.state.may_become(state):
+                self.update(active, state, **changes)
+            self.settle(active, error)
             raise
-        self.settle(watch, error)
+        self.settle(active, error)
 
-    async def _commit_regardless(self, watch: ActiveJob, state: JobState, changes: dict[str, Any]) -> None:
+    async def _commit_regardless(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> None:
         try:
-            await self.commit(watch, state, **changes)
+            await self.commit(active, state, **changes)
         except JournalError as error:
-            known = changes.get("generation_id", watch.record.generation_id)
-            _logger.exception("job %s is %s (generation %s), unrecorded", watch.record.key, state.value, known)
-            if watch.record.state.may_become(state):  # it was not abandoned meanwhile
-                self.update(watch, state, **changes)
+            known = changes.get("generation_id", active.record.generation_id)
+            _logger.exception("job %s is %s (generation %s), unrecorded", active.record.key, state.value, known)
+            if active.record.state.may_become(state):  # it was not abandoned meanwhile
+                self.update(active, state, **changes)
             self.on_unrecorded(error)
 
     def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
@@ -302,54 +302,54 @@ class JobStore:
 
     # Settling
 
-    def settle(self, watch: ActiveJob, error: KlingError | None) -> None:
+    def settle(self, active: ActiveJob, error: KlingError | None) -> None:
         """End this session's watch over a job, with its video or with this error. Only the first time counts."""
-        if watch.settled:
+        if active.settled:
             return
         if error is not None:
-            watch.error = self._add_context(watch, error)
-        watch.settled = True
-        self._over.discard(watch)
-        record = watch.record
+            active.error = self._add_context(active, error)
+        active.settled = True
+        self._over.discard(active)
+        record = active.record
         self.open_by_state[record.state] -= 1
         self.settled_by_state[record.state] += 1
-        self._announce(watch, error)
+        self._announce(active, error)
         del self.open[record.key]
-        watch.reach(Milestone.SETTLED)
-        self.on_settled(watch)
+        active.reach(Milestone.SETTLED)
+        self.on_settled(active)
         if not self.open:
             self._idle.set()
 
-    def _announce(self, watch: ActiveJob, error: KlingError | None) -> None:
-        state, video = watch.record.state, watch.record.video
+    def _announce(self, active: ActiveJob, error: KlingError | None) -> None:
+        state, video = active.record.state, active.record.video
         if error is None and video is not None:
-            self.emit(watch, lambda at, job: events.Completed(at, job, video))
+            self.emit(active, lambda at, job: events.Completed(at, job, video))
         elif error is not None:
             kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
-            self.emit(watch, lambda at, job: kind(at, job, error))
+            self.emit(active, lambda at, job: kind(at, job, error))
 
     def active_jobs(self, *states: JobState) -> list[ActiveJob]:
         """The working states of the open jobs in one of these states; of all without any."""
-        return [watch for watch in map(active_job, self.open.values()) if not states or watch.record.state in states]
+        return [active for active in map(active_job, self.open.values()) if not states or active.record.state in states]
 
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good; a POST under way ends first, so that what it bought is known."""
-        watch = active_job(job)
-        if watch.settled:
+        active = active_job(job)
+        if active.settled:
             return
-        bought = watch.record.state is not JobState.QUEUED
+        bought = active.record.state is not JobState.QUEUED
         message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"
-        error = self._add_context(watch, JobAbandoned(message))
-        self.update(watch, JobState.ABANDONED, settled_at=self._wall(), error=error)
-        self.settle(watch, error)
+        error = self._add_context(active, JobAbandoned(message))
+        self.update(active, JobState.ABANDONED, settled_at=self._wall(), error=error)
+        self.settle(active, error)
 
-    def _add_context(self, watch: ActiveJob, error: KlingError) -> KlingError:
-        record = watch.record
+    def _add_context(self, active: ActiveJob, error: KlingError) -> KlingError:
+        record = active.record
         return error.about(
             key=record.key,
             generation_id=record.generation_id,
-            last_status=watch.last_status,
-            polls=watch.polls,
+            last_status=active.last_status,
+            polls=active.polls,
         )
 
     # Asking
@@ -367,14 +367,14 @@ class JobStore:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
         return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._over)
 
-    def presume_over(self, watch: ActiveJob) -> None:
+    def presume_over(self, active: ActiveJob) -> None:
         """Count an uncertain job's generation no more among those at the vendor: if there is one, it has ended."""
-        self._over.add(watch)
+        self._over.add(active)
 
-    def expected(self, watch: ActiveJob) -> ExpectedCompletion | None:
+    def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
         """When a generation will be done, if it is being watched."""
-        forecast = self.forecast(watch)
-        if forecast is None or watch.settled:
+        forecast = self.forecast(active)
+        if forecast is None or active.settled:
             return None
         from kling_async.engine.job import ExpectedCompletion  # noqa: PLC0415 - few ask
 
@@ -399,9 +399,9 @@ class JobStore:
         """Whether anybody ever listened to events."""
         return self._bus.has_subscribers
 
-    def emit(self, watch: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
+    def emit(self, active: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
         """Tell whoever listens what happened to an open job."""
-        if self.has_subscribers and (job := self.open.get(watch.record.key)) is not None:
+        if self.has_subscribers and (job := self.open.get(active.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
     def __repr__(self) -> str:

@@ -60,7 +60,7 @@ class Submitter:
     def __init__(
         self,
         transport: Transport,
-        roster: JobStore,
+        store: JobStore,
         poller: Poller,
         confirmation: Confirmation,
         timeouts: Timeouts,
@@ -69,41 +69,41 @@ class Submitter:
         wall: Callable[[], float],
     ) -> None:
         self._transport = transport
-        self._roster = roster
+        self._store = store
         self._poller = poller
         self._confirmation = confirmation
         self._timeouts = timeouts
         self._order = order
         self._wall = wall
-        self._now = roster.loop.time
+        self._now = store.loop.time
         self._blocked = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
         self.closing = False  # the session ends: no POST is begun any more
         self.budget: Budget | None = None  # who says whether a job can be afforded
 
-    async def post(self, watch: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
+    async def post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         """Send a queued job's POST, once; what was answered is for `conclude`, as is why nothing was sent.
 
         Cancelled before the POST is handed to the transport, the job is queued as before; later, it is uncertain.
         """
-        record, client_request_id = watch.record, f"{watch.record.key}:{secrets.token_hex(8)}"
+        record, client_request_id = active.record, f"{active.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
-        if self.budget is not None and (refusal := await self.budget.reserve(watch)) is not None:
-            return await self._unaffordable(watch, refusal)
+        if self.budget is not None and (refusal := await self.budget.reserve(active)) is not None:
+            return await self._unaffordable(active, refusal)
         try:
             message = await submission(record.request, record.endpoint, client_request_id)
         except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
-            self._roster.settle(watch, error)
+            self._store.settle(active, error)
             return None
-        if watch.settled or self.closing:
+        if active.settled or self.closing:
             return None
         try:
-            if not await self._begin(watch, client_request_id):
+            if not await self._begin(active, client_request_id):
                 return None
         except JournalError as trouble:
             return HaltSubmits(trouble)
-        return await self._post(watch, message)
+        return await self._post(active, message)
 
-    async def _unaffordable(self, watch: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
+    async def _unaffordable(self, active: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
         """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
         if isinstance(refusal, JournalError):
             return HaltSubmits(refusal)
@@ -113,43 +113,43 @@ class Submitter:
             opinion = await self._confirmation.opinion(refusal)
             if opinion is Opinion.CONFIRMED:
                 return HaltSubmits(refusal)
-        self._roster.settle(watch, refusal)
+        self._store.settle(active, refusal)
         return None
 
-    async def conclude(self, watch: ActiveJob, answer: SubmitAnswer | HaltSubmits | None) -> RequestResult:  # noqa: PLR0911 - one a meaning
+    async def conclude(self, active: ActiveJob, answer: SubmitAnswer | HaltSubmits | None) -> RequestResult:  # noqa: PLR0911 - one a meaning
         """Record what became of a POST."""
         if answer is None or isinstance(answer, HaltSubmits):
             return answer
-        if watch.record.state is JobState.ABANDONED:
+        if active.record.state is JobState.ABANDONED:
             if isinstance(answer, Accepted):
-                await self._roster.accept(watch, answer.generation_id)
+                await self._store.accept(active, answer.generation_id)
             return None
         match answer:
             case Accepted(generation_id):
-                return await self._accepted(watch, generation_id)
+                return await self._accepted(active, generation_id)
             case TryAgain(error):
-                return self._try_again(watch, error)
+                return self._try_again(active, error)
             case Refused(error):
-                return await self._refused(watch, error)
+                return await self._refused(active, error)
             case Uncertain(error):
-                return self._uncertain(watch, error)
+                return self._uncertain(active, error)
             case Unreached(error):
-                return self._unreached(watch, error)
+                return self._unreached(active, error)
             case Blocked(error):
-                return await self._read_block(watch, error)
+                return await self._read_block(active, error)
 
-    async def _begin(self, watch: ActiveJob, client_request_id: str) -> bool:
+    async def _begin(self, active: ActiveJob, client_request_id: str) -> bool:
         """Make sure that a crash from here on is remembered as one that may have bought something.
 
         Raises:
             JournalError: That cannot be made sure of.
         """
-        attempt = watch.record.attempts + 1
-        watch.begun_at, submitted_at = self._now(), self._wall()
+        attempt = active.record.attempts + 1
+        active.begun_at, submitted_at = self._now(), self._wall()
         self._order.begin(submitted_at)
         try:
-            await self._roster.commit(
-                watch,
+            await self._store.commit(
+                active,
                 JobState.SUBMITTING,
                 attempts=attempt,
                 client_request_id=client_request_id,
@@ -157,116 +157,116 @@ class Submitter:
             )
         except asyncio.CancelledError:
             # The record may have been written, but nothing was sent.
-            self._roster.restore(watch)
+            self._store.restore(active)
             raise
-        if watch.settled or self.closing:  # while that was being recorded
-            if watch.record.state is JobState.SUBMITTING:
-                self._roster.update(watch, JobState.QUEUED)
+        if active.settled or self.closing:  # while that was being recorded
+            if active.record.state is JobState.SUBMITTING:
+                self._store.update(active, JobState.QUEUED)
             return False
-        self._roster.emit(watch, lambda at, job: events.Submitted(at, job, attempt))
+        self._store.emit(active, lambda at, job: events.Submitted(at, job, attempt))
         return True
 
-    async def _post(self, watch: ActiveJob, message: HttpRequest) -> SubmitAnswer:
+    async def _post(self, active: ActiveJob, message: HttpRequest) -> SubmitAnswer:
         try:
-            return read_submit(await self._transport.send(message), watch.record.client_request_id or "")
+            return read_submit(await self._transport.send(message), active.record.client_request_id or "")
         except TransportError as error:
             return submit_failure(error)
         except (Exception, asyncio.CancelledError):  # also a mistake of the transport's own says nothing of the POST
-            if watch.record.state is JobState.SUBMITTING:
-                self._roster.update(watch, JobState.UNCERTAIN)
+            if active.record.state is JobState.SUBMITTING:
+                self._store.update(active, JobState.UNCERTAIN)
             raise
 
-    async def _accepted(self, watch: ActiveJob, generation_id: str) -> RequestResult:
-        if self._roster.owns(generation_id):
+    async def _accepted(self, active: ActiveJob, generation_id: str) -> RequestResult:
+        if self._store.owns(generation_id):
             message = f"the vendor answered with the id of another job, {generation_id}"
-            return self._uncertain(watch, TransportError(message))
-        watch.clear_failures()
+            return self._uncertain(active, TransportError(message))
+        active.clear_failures()
         self._blocked = 0
-        await self._roster.accept(watch, generation_id)
+        await self._store.accept(active, generation_id)
         return Requeue.ON
 
-    def _try_again(self, watch: ActiveJob, error: KlingError) -> RequestResult:
+    def _try_again(self, active: ActiveJob, error: KlingError) -> RequestResult:
         """Nothing was bought: back into the queue, for as long as that makes sense."""
-        self._roster.update(watch, JobState.QUEUED)
+        self._store.update(active, JobState.QUEUED)
         if isinstance(error, RateLimited):
             return RateLimitHit(error)
         now = self._now()
-        failures = watch.count_failure(now)
-        if watch.failing_for(now) >= self._timeouts.submission:
-            self._roster.settle(watch, error)
+        failures = active.count_failure(now)
+        if active.failing_for(now) >= self._timeouts.submission:
+            self._store.settle(active, error)
             return None
         again_at = now + self._poller.wait_after(failures)
         _logger.log(
             logging.DEBUG if failures else logging.WARNING,
             "job %s could not be submitted and will be tried again: %s",
-            watch.record.key,
+            active.record.key,
             error,
         )
-        self._roster.emit(watch, lambda at, job: events.Retrying(at, job, error, again_at))
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
         return RetryAt(again_at)
 
-    async def _refused(self, watch: ActiveJob, error: KlingError) -> RequestResult:
+    async def _refused(self, active: ActiveJob, error: KlingError) -> RequestResult:
         self._blocked = 0
         if isinstance(error, AuthenticationError | OutOfCredits):
-            return await self._refused_by_account(watch, error)
+            return await self._refused_by_account(active, error)
         if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
-            self._roster.update(watch, JobState.QUEUED)
-            self._roster.settle(watch, error)
+            self._store.update(active, JobState.QUEUED)
+            self._store.settle(active, error)
             return None
-        await self._roster.finish(watch, JobState.REJECTED, error=error)
+        await self._store.finish(active, JobState.REJECTED, error=error)
         return None
 
-    async def _refused_by_account(self, watch: ActiveJob, error: AuthenticationError | OutOfCredits) -> RequestResult:
+    async def _refused_by_account(self, active: ActiveJob, error: AuthenticationError | OutOfCredits) -> RequestResult:
         """Nothing was bought; whether any other job can be, another request has to say."""
         try:
             opinion = await self._confirmation.opinion(error)
         except asyncio.CancelledError:
-            if not watch.settled:
-                self._roster.update(watch, JobState.QUEUED)
+            if not active.settled:
+                self._store.update(active, JobState.QUEUED)
             raise
-        if watch.settled:  # abandoned meanwhile
+        if active.settled:  # abandoned meanwhile
             return HaltSubmits(error) if opinion is Opinion.CONFIRMED else None
         if opinion is Opinion.DENIED and isinstance(error, OutOfCredits):
-            await self._refused_alone(watch, without_money(error))
+            await self._refused_alone(active, without_money(error))
             return None
         if opinion is not Opinion.CONFIRMED:
-            return self._try_again(watch, error)
-        self._roster.update(watch, JobState.QUEUED)
+            return self._try_again(active, error)
+        self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
-    async def _refused_alone(self, watch: ActiveJob, error: APIError) -> None:
+    async def _refused_alone(self, active: ActiveJob, error: APIError) -> None:
         """A job too dear for what is left can be bought later; one that the account may not buy cannot."""
         if isinstance(error, OutOfCredits):
-            self._roster.update(watch, JobState.QUEUED)
-            self._roster.settle(watch, error)
+            self._store.update(active, JobState.QUEUED)
+            self._store.settle(active, error)
         else:
-            await self._roster.finish(watch, JobState.REJECTED, error=error)
+            await self._store.finish(active, JobState.REJECTED, error=error)
 
-    def _unreached(self, watch: ActiveJob, error: GatewayError) -> HaltSubmits:
+    def _unreached(self, active: ActiveJob, error: GatewayError) -> HaltSubmits:
         """Nothing was bought, nor could anything be: no other job's POST is tried on it."""
-        self._roster.update(watch, JobState.QUEUED)
+        self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
-    async def _read_block(self, watch: ActiveJob, error: GatewayError) -> RequestResult:
+    async def _read_block(self, active: ActiveJob, error: GatewayError) -> RequestResult:
         """What refuses a call as well lets nothing through; otherwise this POST may have been bought for all one knows.
 
         It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
         """
-        self._roster.update(watch, JobState.UNCERTAIN)  # should the session end before another request has told
+        self._store.update(active, JobState.UNCERTAIN)  # should the session end before another request has told
         confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
-        if watch.settled:
+        if active.settled:
             return HaltSubmits(error) if confirmed else None
         if confirmed:
-            return self._unreached(watch, error)
+            return self._unreached(active, error)
         self._blocked += 1
-        self._look_for(watch, error)
+        self._look_for(active, error)
         return HaltSubmits(error) if self._blocked > 1 else Requeue.ON
 
-    def _uncertain(self, watch: ActiveJob, error: KlingError) -> RequestResult:
-        self._roster.update(watch, JobState.UNCERTAIN)
-        self._look_for(watch, error)
+    def _uncertain(self, active: ActiveJob, error: KlingError) -> RequestResult:
+        self._store.update(active, JobState.UNCERTAIN)
+        self._look_for(active, error)
         return Requeue.ON
 
-    def _look_for(self, watch: ActiveJob, error: KlingError) -> None:
-        _logger.warning("job %s may have been bought, and is looked for: %s", watch.record.key, error)
-        watch.uncertain_cause = error
+    def _look_for(self, active: ActiveJob, error: KlingError) -> None:
+        _logger.warning("job %s may have been bought, and is looked for: %s", active.record.key, error)
+        active.uncertain_cause = error

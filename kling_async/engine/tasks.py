@@ -188,23 +188,23 @@ class WorkerPool:
         self._more = more
         self._idle: list[asyncio.Future[ActiveJob]] = []  # the last to become idle is the first to work
 
-    def give(self, watch: ActiveJob) -> None:
+    def give(self, active: ActiveJob) -> None:
         """Have a worker take this up: an idle one, or else a new one."""
         while self._idle:
             call = self._idle.pop()
             if not call.done():  # its worker may have been cancelled, as when the session closes
-                call.set_result(watch)
+                call.set_result(active)
                 return
-        self._group.start_soon(self._serve, watch, name="kling_async worker")
+        self._group.start_soon(self._serve, active, name="kling_async worker")
 
-    async def _serve(self, watch: ActiveJob) -> None:
+    async def _serve(self, active: ActiveJob) -> None:
         served = 0
         while True:
-            await self._work(watch)
+            await self._work(active)
             served += 1
             if served % _STRIDE == 0:
                 await asyncio.sleep(0)
-            watch = self._more() or await self._called()
+            active = self._more() or await self._called()
 
     def _called(self) -> asyncio.Future[ActiveJob]:
         call: asyncio.Future[ActiveJob] = self._loop.create_future()

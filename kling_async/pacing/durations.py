@@ -89,9 +89,9 @@ class DurationModels:
         """How many times as fast as the catalogue says everything goes."""
         return self._scale
 
-    def restore(self, kind: GenerationKind, table: HazardEstimator) -> None:
+    def restore(self, kind: GenerationKind, estimator: HazardEstimator) -> None:
         """Go on from an earlier table of this kind, in place of what was there."""
-        self._estimators[kind] = table
+        self._estimators[kind] = estimator
 
     def own_prior(self, kind: GenerationKind) -> PriorFamily:
         """What is believed of a kind by itself, with nothing learned of any other."""
@@ -121,10 +121,10 @@ class DurationModels:
 
     def _lender(self, kind: GenerationKind) -> HazardEstimator | None:
         telling = [(k, t) for k, t in self if k.phase is kind.phase and t.generations >= _TELLING]
-        same = [table for k, table in telling if k.model == kind.model]
+        same = [estimator for k, estimator in telling if k.model == kind.model]
         if not same and find_model(kind.model) is None:
-            same = [table for _, table in telling]
-        return max(same, key=lambda table: table.generations, default=None)
+            same = [estimator for _, estimator in telling]
+        return max(same, key=lambda estimator: estimator.generations, default=None)
 
 
 _VERSION: Final = 1
@@ -134,8 +134,12 @@ _LARGEST: Final = 1e12  # beyond any count of generations or of their lives
 
 def to_data(experience: DurationModels) -> dict[str, Any]:
     """Everything learned, fit for ``json.dumps``. Kinds of which nothing was seen are left out."""
-    tables = [_table_data(kind, table, experience) for kind, table in experience]
-    return {"version": _VERSION, "grid": _GRID, "tables": [table for table in tables if any(table["lives"])]}
+    estimators = [_table_data(kind, estimator, experience) for kind, estimator in experience]
+    return {
+        "version": _VERSION,
+        "grid": _GRID,
+        "tables": [estimator for estimator in estimators if any(estimator["lives"])],
+    }
 
 
 def from_data(data: object, pace: float = 1.0) -> DurationModels:
@@ -150,25 +154,25 @@ def from_data(data: object, pace: float = 1.0) -> DurationModels:
         raise _wrong("version", document.get("version"), f"the number {_VERSION}")
     if document.get("grid") != _GRID:
         raise _wrong("grid", document.get("grid"), f"{_GRID}")
-    tables = _list(document.get("tables"))
-    if tables is None:
+    estimators = _list(document.get("tables"))
+    if estimators is None:
         raise _wrong("tables", document.get("tables"), "a list")
-    for number, each in enumerate(tables):
+    for number, each in enumerate(estimators):
         _restore(experience, _mapping(each, f"tables[{number}]"), f"tables[{number}]")
     return experience
 
 
-def _table_data(kind: GenerationKind, table: HazardEstimator, experience: DurationModels) -> dict[str, Any]:
-    ends, lives = table.seen()
-    lent = table.prior.borrowed_rates
+def _table_data(kind: GenerationKind, estimator: HazardEstimator, experience: DurationModels) -> dict[str, Any]:
+    events, exposure = estimator.seen()
+    lent = estimator.prior.borrowed_rates
     return {
         "model": kind.model,
         "duration": kind.duration,
         "phase": kind.phase.value,
-        "typical": _rounded(table.bins.unit * experience.scale),
-        "jobs": _rounded(table.generations),
-        "ends": [_rounded(each) for each in ends],
-        "lives": [_rounded(each / table.bins.unit) for each in lives],
+        "typical": _rounded(estimator.bins.unit * experience.scale),
+        "jobs": _rounded(estimator.generations),
+        "ends": [_rounded(each) for each in events],
+        "lives": [_rounded(each / estimator.bins.unit) for each in exposure],
         "prior": None if lent is None else [_rounded(each) for each in lent],
     }
 
@@ -177,12 +181,12 @@ def _restore(experience: DurationModels, data: Mapping[str, object], where: str)
     kind = _kind(data, where)
     grid = experience.bins(_amount(data.get("typical"), f"{where}.typical", least=1e-6))
     lent = data.get("prior")
-    family = experience.own_prior(kind)
+    prior = experience.own_prior(kind)
     if lent is not None:
-        family = experience.borrowed_prior(kind, _amounts(lent, f"{where}.prior", least=1e-6))
-    ends = _amounts(data.get("ends"), f"{where}.ends")
-    lives = [lived * grid.unit for lived in _amounts(data.get("lives"), f"{where}.lives")]
-    experience.restore(kind, HazardEstimator(grid, family, ends, lives, _amount(data.get("jobs"), f"{where}.jobs")))
+        prior = experience.borrowed_prior(kind, _amounts(lent, f"{where}.prior", least=1e-6))
+    events = _amounts(data.get("ends"), f"{where}.ends")
+    exposure = [lived * grid.unit for lived in _amounts(data.get("lives"), f"{where}.lives")]
+    experience.restore(kind, HazardEstimator(grid, prior, events, exposure, _amount(data.get("jobs"), f"{where}.jobs")))
 
 
 def _kind(data: Mapping[str, object], where: str) -> GenerationKind:

@@ -77,24 +77,24 @@ class HazardEstimator:
     def __init__(
         self,
         grid: AgeBins,
-        family: PriorFamily,
-        ends: Sequence[float] | None = None,
-        lives: Sequence[float] | None = None,
+        prior: PriorFamily,
+        events: Sequence[float] | None = None,
+        exposure: Sequence[float] | None = None,
         jobs: float = 0.0,
     ) -> None:
         """``ends`` and ``lives`` are what an earlier table had seen: ends a bin, and seconds lived through in it."""
         self.bins = grid
-        self.prior = family
+        self.prior = prior
         self.generations = jobs
-        self._events = [0.0] * BINS if ends is None else list(ends)
-        self._exposure = [0.0] * BINS if lives is None else list(lives)
+        self._events = [0.0] * BINS if events is None else list(events)
+        self._exposure = [0.0] * BINS if exposure is None else list(exposure)
         self._whole_bins = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
         self._new_events = 0
         self._observed = self._unfitted = 0  # since the last rebuild, and since the family was fitted
         self._total_observed = 0.0  # until the last rebuild, older ones counting less
-        self._fitted = family.rates
+        self._fitted = prior.rates
         self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
-        if ends is not None:
+        if events is not None:
             self._fit()
         self.hazard = Hazard(grid, self._rates())
 

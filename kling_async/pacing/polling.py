@@ -28,7 +28,7 @@ _QUEUED_GAP = 15.0  # seconds: whatever waits must be taken up first, and then t
 
 
 def _asks(value: object) -> bool:
-    return value is None or all(hasattr(value, name) for name in ("ripe", "due", "demand"))
+    return value is None or all(hasattr(value, name) for name in ("earliest", "due", "demand"))
 
 
 _is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
@@ -86,7 +86,7 @@ class Polling:
     not_found_grace: float = field(default=30.0, converter=seconds, validator=not_negative)
     scale: float = field(default=1.0, validator=factor)
     learned: Mapping[str, Any] | None = field(default=None, repr=False, validator=_was_learned)
-    cadence: PollSchedule | None = field(default=None, validator=_is_cadence)
+    schedule: PollSchedule | None = field(default=None, validator=_is_cadence)
 
     @classmethod
     def fixed(
@@ -102,7 +102,7 @@ class Polling:
         Raises:
             ConfigurationError: A value is not usable.
         """
-        return cls(cadence=FixedSchedule(interval=interval, first=first, jitter=jitter), **settings)
+        return cls(schedule=FixedSchedule(interval=interval, first=first, jitter=jitter), **settings)
 
     @classmethod
     def backoff(
@@ -116,7 +116,7 @@ class Polling:
         Raises:
             ConfigurationError: A value is not usable.
         """
-        return cls(cadence=BackoffSchedule(base=base, cap=cap), **settings)
+        return cls(schedule=BackoffSchedule(base=base, cap=cap), **settings)
 
     def price(self) -> PollCost:
         """What a poll is worth, to begin with."""
@@ -125,8 +125,8 @@ class Polling:
 
     def asking(self, price: PollCost) -> PollSchedule:
         """The cadence that goes by this price, or the one that was chosen instead."""
-        if self.cadence is not None:
-            return self.cadence
+        if self.schedule is not None:
+            return self.schedule
         from kling_async.pacing.schedules import HazardSchedule  # noqa: PLC0415 - once a session
 
         return HazardSchedule(

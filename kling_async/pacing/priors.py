@@ -107,11 +107,11 @@ class Prior:
         self._left = _padded([max(_NEVER, math.exp(-strain)) for strain in strains])
         self._ended = list(map(mul, self._left, self._rates))
 
-    def log_likelihood(self, move: int, ends: Sequence[float], lives: Sequence[float]) -> float:
+    def log_likelihood(self, move: int, events: Sequence[float], exposure: Sequence[float]) -> float:
         """How likely it makes what was seen, moved by so many bins."""
         start = _FURTHEST - move
-        ended: float = sum(map(mul, ends, self._logs[start:])) - sum(ends) * move * math.log(RATIO)
-        lived: float = sum(map(mul, lives, self._rates[start:])) / math.pow(RATIO, move)
+        ended: float = sum(map(mul, events, self._logs[start:])) - sum(events) * move * math.log(RATIO)
+        lived: float = sum(map(mul, exposure, self._rates[start:])) / math.pow(RATIO, move)
         return ended - lived
 
     def survival(self, move: int) -> list[float]:
@@ -158,22 +158,25 @@ class PriorFamily:
         ]
         self.rates = self.posterior(_NOTHING, _NOTHING)
 
-    def posterior(self, ends: Sequence[float], lives: Sequence[float]) -> list[float]:
+    def posterior(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
         """The hazards to expect, where so many were seen to end in each bin, and so long was lived through in it.
 
         Per typical duration, as are the lives. With nothing seen they are ``rates``.
         """
-        early_ends = list(map(mul, ends, self._taken_early))
-        late_ends = [all_ - early for all_, early in zip(ends, early_ends, strict=True)]
-        expected = self._early_share * sum(map(mul, self._early, lives))
-        share = self._early_share * (_EARLY_TRUST + sum(early_ends)) / (_EARLY_TRUST + expected)
-        return [late + share * early for late, early in zip(self._mean(late_ends, lives), self._early, strict=True)]
+        early_events = list(map(mul, events, self._taken_early))
+        late_events = [all_ - early for all_, early in zip(events, early_events, strict=True)]
+        expected = self._early_share * sum(map(mul, self._early, exposure))
+        share = self._early_share * (_EARLY_TRUST + sum(early_events)) / (_EARLY_TRUST + expected)
+        return [
+            late + share * early for late, early in zip(self._mean(late_events, exposure), self._early, strict=True)
+        ]
 
-    def _mean(self, ends: Sequence[float], lives: Sequence[float]) -> list[float]:
+    def _mean(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
         """That of the members."""
-        ends, lives = _without_end(ends), _without_end(lives)
+        events, exposure = _without_end(events), _without_end(exposure)
         told = [
-            believed + _CAUTION * shape.log_likelihood(move, ends, lives) for believed, shape, move in self._members
+            believed + _CAUTION * shape.log_likelihood(move, events, exposure)
+            for believed, shape, move in self._members
         ]
         most = max(told)
         weights = [math.exp(each - most) for each in told]

@@ -144,8 +144,8 @@ class PollQueue(Generic[T]):
 
     __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_looked_at", "_round", "_schedule", "_sequence", "_waiting")
 
-    def __init__(self, cadence: PollSchedule, price: PollCost) -> None:
-        self._schedule = cadence
+    def __init__(self, schedule: PollSchedule, price: PollCost) -> None:
+        self._schedule = schedule
         self._cost = price
         self._asleep: list[tuple[float, int, GenerationTracker, T]] = []
         self._awake: list[tuple[float, int, GenerationTracker, T]] = []
@@ -157,16 +157,16 @@ class PollQueue(Generic[T]):
         self._demand = 0.0  # of those who were, ...
         self._looked_at = 0  # ... and how many they were
 
-    def put(self, course: GenerationTracker, item: T) -> None:
+    def put(self, tracker: GenerationTracker, item: T) -> None:
         """Let it sleep until it is worth a poll. It must not be on the rota."""
         self._waiting += 1
-        course.awake = False
-        self._enter(self._asleep, self._schedule.earliest(course), course, item)
+        tracker.awake = False
+        self._enter(self._asleep, self._schedule.earliest(tracker), tracker, item)
 
-    def drop(self, course: GenerationTracker) -> None:
+    def drop(self, tracker: GenerationTracker) -> None:
         """Forget it, if it is there."""
-        if course.entry is not None:
-            course.entry = None
+        if tracker.entry is not None:
+            tracker.entry = None
             self._waiting -= 1
 
     def next_at(self) -> float:
@@ -183,17 +183,17 @@ class PollQueue(Generic[T]):
         self._wake_due(now)
         doubts = 0
         while _clear(self._awake):
-            _, ticket, course, item = heappop(self._awake)
-            if course.entry != ticket:  # so many do not count that others have the loop before the rest is cleared
+            _, ticket, tracker, item = heappop(self._awake)
+            if tracker.entry != ticket:  # so many do not count that others have the loop before the rest is cleared
                 return None
             if ticket >= looked_at or doubts == _DOUBTS or not self._awake:
-                self.drop(course)
+                self.drop(tracker)
                 return item
-            due = self._schedule.due(course)
+            due = self._schedule.due(tracker)
             if due <= self._awake[0][0]:
-                self.drop(course)
+                self.drop(tracker)
                 return item
-            self._enter(self._awake, due, course, item)
+            self._enter(self._awake, due, tracker, item)
             doubts += 1
         return None
 
@@ -202,14 +202,14 @@ class PollQueue(Generic[T]):
         for _ in range(_AT_ONCE):
             if not self._asleep or self._asleep[0][0] > now:
                 return None
-            _, ticket, course, item = heappop(self._asleep)
-            if course.entry != ticket:
+            _, ticket, tracker, item = heappop(self._asleep)
+            if tracker.entry != ticket:
                 continue
-            ripe = self._schedule.earliest(course)
+            ripe = self._schedule.earliest(tracker)
             if ripe <= now and (not self._asleep or ripe <= self._asleep[0][0]):
-                self.drop(course)
+                self.drop(tracker)
                 return item
-            self._enter(self._asleep, ripe, course, item)
+            self._enter(self._asleep, ripe, tracker, item)
         return None
 
     def review(self, now: float, rate: float, most: int = 128) -> bool:
@@ -252,10 +252,10 @@ class PollQueue(Generic[T]):
         return f"<Rota of {len(self)} at {self._cost.now:.2f}>"
 
     def _enter(
-        self, heap: list[tuple[float, int, GenerationTracker, T]], at: float, course: GenerationTracker, item: T
+        self, heap: list[tuple[float, int, GenerationTracker, T]], at: float, tracker: GenerationTracker, item: T
     ) -> None:
-        course.entry = self._sequence
-        heappush(heap, (at, self._sequence, course, item))
+        tracker.entry = self._sequence
+        heappush(heap, (at, self._sequence, tracker, item))
         self._sequence += 1
 
     def _wake_due(self, now: float) -> None:
@@ -263,24 +263,24 @@ class PollQueue(Generic[T]):
         for _ in range(_WAKING):
             if not self._asleep or self._asleep[0][0] > now:
                 return
-            _, ticket, course, item = heappop(self._asleep)
-            if course.entry != ticket:
+            _, ticket, tracker, item = heappop(self._asleep)
+            if tracker.entry != ticket:
                 continue
-            ripe = self._schedule.earliest(course)
+            ripe = self._schedule.earliest(tracker)
             if ripe > now:
-                self._enter(self._asleep, ripe, course, item)
+                self._enter(self._asleep, ripe, tracker, item)
             else:
-                course.awake = True
+                tracker.awake = True
                 # With polls to spare, what is worth one is due.
-                self._enter(self._awake, self._schedule.due(course) if self._cost.is_short else ripe, course, item)
+                self._enter(self._awake, self._schedule.due(tracker) if self._cost.is_short else ripe, tracker, item)
 
     def _look_at(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
-        at, _, course, item = entry
-        self._demand += self._schedule.demand(course, now)
+        at, _, tracker, item = entry
+        self._demand += self._schedule.demand(tracker, now)
         self._looked_at += 1
-        fresh = self._schedule.due(course) if course.awake else self._schedule.earliest(course)
-        if fresh < at - _NOTABLE * (at - course.seen):
-            self._enter(self._awake if course.awake else self._asleep, fresh, course, item)
+        fresh = self._schedule.due(tracker) if tracker.awake else self._schedule.earliest(tracker)
+        if fresh < at - _NOTABLE * (at - tracker.seen):
+            self._enter(self._awake if tracker.awake else self._asleep, fresh, tracker, item)
 
 
 def _clear(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:

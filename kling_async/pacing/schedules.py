@@ -21,22 +21,22 @@ __all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
 class PollSchedule(Protocol):
     """Decides when a generation is worth asking about. Pure: everything is in the course. Instants are the loop's."""
 
-    def earliest(self, course: GenerationTracker) -> float:
+    def earliest(self, tracker: GenerationTracker) -> float:
         """When it is worth asking about if there are polls to spare; may be past."""
         ...
 
-    def due(self, course: GenerationTracker) -> float:
+    def due(self, tracker: GenerationTracker) -> float:
         """When it is to be asked about as polls are now; the earliest is the most urgent. May be past."""
         ...
 
-    def demand(self, course: GenerationTracker, now: float) -> float:
+    def demand(self, tracker: GenerationTracker, now: float) -> float:
         """What it adds to the demand for polls: how many per second it should have at a price of 1."""
         ...
 
 
-def _at(course: GenerationTracker, gap: float) -> float:
-    at = course.seen + gap if course.forced_at is None else course.forced_at
-    return min(at, max(course.seen, course.latest))
+def _at(tracker: GenerationTracker, gap: float) -> float:
+    at = tracker.seen + gap if tracker.forced_at is None else tracker.forced_at
+    return min(at, max(tracker.seen, tracker.latest))
 
 
 @frozen(kw_only=True)
@@ -56,17 +56,17 @@ class FixedSchedule:
     first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive))
     jitter: float = field(default=0.0, validator=share)
 
-    def earliest(self, course: GenerationTracker) -> float:
+    def earliest(self, tracker: GenerationTracker) -> float:
         """An interval after the last answer."""
-        if self.first is not None and not course.polls:
-            return _at(course, self.first)
-        return _at(course, self.interval * (1.0 + self.jitter * course.jitter))
+        if self.first is not None and not tracker.polls:
+            return _at(tracker, self.first)
+        return _at(tracker, self.interval * (1.0 + self.jitter * tracker.jitter))
 
-    def due(self, course: GenerationTracker) -> float:
+    def due(self, tracker: GenerationTracker) -> float:
         """The same: nothing makes one more urgent than another but how long it has waited."""
-        return self.earliest(course)
+        return self.earliest(tracker)
 
-    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None: there is no price to set."""
         return 0.0
 
@@ -88,15 +88,15 @@ class BackoffSchedule:
     base: float = field(converter=seconds, validator=positive)
     cap: float = field(converter=seconds, validator=positive)
 
-    def earliest(self, course: GenerationTracker) -> float:
+    def earliest(self, tracker: GenerationTracker) -> float:
         """After a random part of the doubled base; half of it at first."""
-        return _at(course, doubled(course.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * course.jitter))
+        return _at(tracker, doubled(tracker.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * tracker.jitter))
 
-    def due(self, course: GenerationTracker) -> float:
+    def due(self, tracker: GenerationTracker) -> float:
         """The same: nothing makes one more urgent than another but how long it has waited."""
-        return self.earliest(course)
+        return self.earliest(tracker)
 
-    def demand(self, course: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
+    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
         """None: there is no price to set."""
         return 0.0
 
@@ -135,42 +135,42 @@ class HazardSchedule:
         self._max_gap = max_gap
         self._jitter = jitter
 
-    def earliest(self, course: GenerationTracker) -> float:
+    def earliest(self, tracker: GenerationTracker) -> float:
         """When it would be asked about at the least price."""
-        return self._after(course, self._cost.least, 1.0)
+        return self._after(tracker, self._cost.least, 1.0)
 
-    def due(self, course: GenerationTracker) -> float:
+    def due(self, tracker: GenerationTracker) -> float:
         """When it is asked about at the present price; not before `ripe`."""
-        return self._after(course, self._cost.now, self._cost.scarcity)
+        return self._after(tracker, self._cost.now, self._cost.scarcity)
 
-    def demand(self, course: GenerationTracker, now: float) -> float:
+    def demand(self, tracker: GenerationTracker, now: float) -> float:
         """The root of its hazard at its present age; of one that waits, what makes its gaps as they are."""
-        if course.queued:
-            return self._cost.least / self._waiting_gap(course)
-        return course.run_estimator.hazard.sqrt_hazard(max(0.0, now - course.since))
+        if tracker.queued:
+            return self._cost.least / self._waiting_gap(tracker)
+        return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
 
     def __repr__(self) -> str:
         return f"<LearnedCadence at {self._cost}>"
 
-    def _after(self, course: GenerationTracker, price: float, scarcity: float) -> float:
-        if course.forced_at is not None:
-            at = course.forced_at
+    def _after(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+        if tracker.forced_at is not None:
+            at = tracker.forced_at
         else:
-            at = course.seen + max(self._min_gap, self._gap(course, price, scarcity))
-        return min(at, max(course.seen, course.latest))
+            at = tracker.seen + max(self._min_gap, self._gap(tracker, price, scarcity))
+        return min(at, max(tracker.seen, tracker.latest))
 
-    def _gap(self, course: GenerationTracker, price: float, scarcity: float) -> float:
-        hazard, age = course.run_estimator.hazard, course.seen - course.since
-        if not course.polls:
+    def _gap(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+        hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
+        if not tracker.polls:
             return hazard.first_poll(price)
-        stretch = 1.0 + self._jitter * course.jitter
-        if course.queued:
-            gap = self._waiting_gap(course) * scarcity * stretch
+        stretch = 1.0 + self._jitter * tracker.jitter
+        if tracker.queued:
+            gap = self._waiting_gap(tracker) * scarcity * stretch
         else:
             gap = hazard.next_poll(age, price * stretch) - age
         return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
 
-    def _waiting_gap(self, course: GenerationTracker) -> float:
-        age = course.seen - course.since
-        left = course.queue_estimator.hazard.quantile(0.5, age) - age
-        return max(self._queued_gap, _QUEUED_SHARE * course.run_estimator.hazard.median, _QUEUED_WAIT * left)
+    def _waiting_gap(self, tracker: GenerationTracker) -> float:
+        age = tracker.seen - tracker.since
+        left = tracker.queue_estimator.hazard.quantile(0.5, age) - age
+        return max(self._queued_gap, _QUEUED_SHARE * tracker.run_estimator.hazard.median, _QUEUED_WAIT * left)

@@ -86,34 +86,34 @@ class DurationLearner:
         working = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
         return GenerationTracker(waiting, working, accepted_at, accepted_at, latest)
 
-    def running(self, course: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
+    def running(self, tracker: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
         """A poll begun at that instant found it running; it sleeps anew."""
-        at = max(at, course.seen)
-        if status is GenerationStatus.QUEUED and (course.queued or not course.polls):
-            course.queue_estimator.observe_pending(course.seen - course.since, at - course.since)
-            course.queued = True
+        at = max(at, tracker.seen)
+        if status is GenerationStatus.QUEUED and (tracker.queued or not tracker.polls):
+            tracker.queue_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
+            tracker.queued = True
         else:
-            self._started(course, at)
-            course.run_estimator.observe_pending(course.seen - course.since, at - course.since)
-        course.seen = at
-        course.polls += 1
-        course.forced_at = None
-        course.jitter = 2.0 * rng.random() - 1.0
+            self._started(tracker, at)
+            tracker.run_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
+        tracker.seen = at
+        tracker.polls += 1
+        tracker.forced_at = None
+        tracker.jitter = 2.0 * rng.random() - 1.0
 
-    def ended(self, course: GenerationTracker, at: float) -> None:
+    def ended(self, tracker: GenerationTracker, at: float) -> None:
         """A poll begun at that instant found it completed or failed."""
-        at = max(at, course.seen)
-        if course.queued:
-            course.queue_estimator.observe_detection(course.seen - course.since, at - course.since)
-            course.since = course.seen
-        course.run_estimator.observe_detection(course.seen - course.since, at - course.since)
+        at = max(at, tracker.seen)
+        if tracker.queued:
+            tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
+            tracker.since = tracker.seen
+        tracker.run_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
 
-    def forecast(self, course: GenerationTracker, now: float) -> Forecast:
+    def forecast(self, tracker: GenerationTracker, now: float) -> Forecast:
         """When it is expected to have ended, going by its last answer; never before ``now``."""
-        begun, age = course.since, course.seen - course.since
-        if course.queued:
-            begun, age = begun + course.queue_estimator.hazard.quantile(0.5, age), 0.0
-        median, late = (begun + course.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
+        begun, age = tracker.since, tracker.seen - tracker.since
+        if tracker.queued:
+            begun, age = begun + tracker.queue_estimator.hazard.quantile(0.5, age), 0.0
+        median, late = (begun + tracker.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
         return Forecast(max(now, median), max(now, late))
 
     def longest(self, model: str, duration: int | None) -> float:
@@ -123,8 +123,8 @@ class DurationLearner:
     def __repr__(self) -> str:
         return f"<Learner with {self.models}>"
 
-    def _started(self, course: GenerationTracker, at: float) -> None:
-        if course.queued:
-            course.queue_estimator.observe_detection(course.seen - course.since, at - course.since)
-            course.since = course.seen = (course.seen + at) / 2.0
-            course.queued = False
+    def _started(self, tracker: GenerationTracker, at: float) -> None:
+        if tracker.queued:
+            tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
+            tracker.since = tracker.seen = (tracker.seen + at) / 2.0
+            tracker.queued = False

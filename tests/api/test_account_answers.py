@@ -20,7 +20,6 @@ from kling_async import (
     LogEntry,
     MalformedResponse,
     NotFound,
-    Quantiles,
     Transaction,
 )
 from kling_async.api.account.billing import (
@@ -31,7 +30,7 @@ from kling_async.api.account.billing import (
     transactions_request,
 )
 from kling_async.api.account.logs import logbook_request, read_logbook
-from kling_async.api.account.metrics import metrics_request, read_metrics
+from kling_async.api.account.metrics import Quantiles, metrics_request, read_metrics
 from kling_async.api.account.models import read_models
 from kling_async.api.account.usage import read_usage, span, usage_request
 from kling_async.api.parsing import dollars, shown

@@ -18,12 +18,11 @@ from kling_async import (
     Pricing,
     Request,
     TextToVideo,
-    UnitPrice,
     from_dict,
     models,
 )
 from kling_async.api.account.estimates import estimate
-from kling_async.api.account.models import changes, models_request, read_models, read_pricing
+from kling_async.api.account.models import UnitPrice, changes, models_request, read_models, read_pricing
 from kling_async.api.catalogue.spec import Field, Integer
 from kling_async.sandbox.models import price_list_entry, price_of
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import JobState, LiveModel, ModelList, Pricing, Record, TextToVideo, UnitPrice, models, read_journal
+from kling_async import JobState, LiveModel, ModelList, Pricing, Record, TextToVideo, models, read_journal
+from kling_async.api.account.models import UnitPrice
 from kling_async.cli.commands.models import _price
 from kling_async.cli.mp4 import flaw
 from kling_async.sandbox import Faults

@@ -25,12 +25,12 @@ POLLING = Polling.fixed(10)
 LEARNER = DurationLearner(POLLING.experience())
 
 
-def backlog() -> JobQueue:
+def queue() -> JobQueue:
     price = POLLING.price()
     return JobQueue(PollQueue(POLLING.asking(price), price), AdmissionControl(Limits(), Random(1)))
 
 
-def watch(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> ActiveJob:
+def active(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> ActiveJob:
     record = Record(
         key=f"k{id(object())}", state=state, request=TextToVideo("x"), digest=b"", endpoint="", queued_at=0.0
     )
@@ -41,7 +41,7 @@ def watch(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> 
 
 
 def test_submits_come_out_in_the_order_they_are_due() -> None:
-    waiting, late, early = backlog(), watch(JobState.QUEUED), watch(JobState.QUEUED)
+    waiting, late, early = queue(), active(JobState.QUEUED), active(JobState.QUEUED)
     waiting.put_submit(late, 2.0)
     waiting.put_submit(early, 1.0)
     assert waiting.submit_due == 1.0
@@ -49,7 +49,7 @@ def test_submits_come_out_in_the_order_they_are_due() -> None:
 
 
 def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
-    waiting, settled, sent = backlog(), watch(JobState.QUEUED), watch(JobState.PENDING)
+    waiting, settled, sent = queue(), active(JobState.QUEUED), active(JobState.PENDING)
     settled.settled = True
     for each in (settled, sent):
         waiting.put_submit(each, 0.0)
@@ -57,20 +57,20 @@ def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
 
 
 def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> None:
-    waiting = backlog()
+    waiting = queue()
     for _ in range(4):
         assert waiting.submit_goes_first(polls_due=True)
-        waiting.put_submit(watch(JobState.QUEUED), 0.0)
+        waiting.put_submit(active(JobState.QUEUED), 0.0)
         waiting.take_submit(0.0)
     assert not waiting.submit_goes_first(polls_due=True)
     assert waiting.submit_goes_first(polls_due=False)
-    waiting.put_poll(watch())
+    waiting.put_poll(active())
     waiting.take_poll(10.0)
     assert waiting.submit_goes_first(polls_due=True)
 
 
 def test_a_poll_waits_for_its_course() -> None:
-    waiting, one = backlog(), watch()
+    waiting, one = queue(), active()
     waiting.put_poll(one)
     assert waiting.poll_at(0.0) == 10.0
     assert waiting.take_poll(9.9) is None
@@ -78,9 +78,9 @@ def test_a_poll_waits_for_its_course() -> None:
 
 
 def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
-    waiting = backlog()
+    waiting = queue()
     for _ in range(51):  # one more than go at once
-        waiting.put_retry(watch(), 5.0)
+        waiting.put_retry(active(), 5.0)
     assert waiting.poll_at(0.0) == 5.0
     assert sum(waiting.take_poll(5.0) is not None for _ in range(60)) == 50
     assert waiting.poll_at(5.0) == 6.0
@@ -88,10 +88,10 @@ def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
 
 
 def test_the_last_poll_waits_for_no_other_retry() -> None:
-    waiting = backlog()
+    waiting = queue()
     for _ in range(60):
-        waiting.put_retry(watch(), 5.0)
-    last, hurried = watch(deadline=5.0), watch(deadline=7.0)
+        waiting.put_retry(active(), 5.0)
+    last, hurried = active(deadline=5.0), active(deadline=7.0)
     waiting.put_retry(last, 5.0)
     waiting.put_retry(hurried, 6.0)
     taken = [waiting.take_poll(5.0) for _ in range(51)]
@@ -101,7 +101,7 @@ def test_the_last_poll_waits_for_no_other_retry() -> None:
 
 
 def test_what_is_dropped_is_not_asked_about() -> None:
-    waiting, one, other = backlog(), watch(), watch()
+    waiting, one, other = queue(), active(), active()
     waiting.put_poll(one)
     waiting.put_retry(other, 1.0)
     assert waiting.polls == 2
@@ -116,7 +116,7 @@ class Polls(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.backlog = backlog()
+        self.queue = queue()
         self.waiting: dict[ActiveJob, float] = {}  # and from when on
         self.asked: list[ActiveJob] = []
 
@@ -126,14 +126,14 @@ class Polls(RuleBasedStateMachine):
 
     @rule()
     def accept(self) -> None:
-        made = watch(deadline=self.now + 200.0)
+        made = active(deadline=self.now + 200.0)
         made.tracker = LEARNER.track(MODEL, 5, self.now, made.deadline)
-        self.backlog.put_poll(made)
+        self.queue.put_poll(made)
         self.waiting[made] = self.now + 10.0
 
     @rule()
     def take(self) -> None:
-        taken = self.backlog.take_poll(self.now)
+        taken = self.queue.take_poll(self.now)
         if taken is not None:
             assert self.waiting.pop(taken) <= self.now
             self.asked.append(taken)
@@ -145,27 +145,27 @@ class Polls(RuleBasedStateMachine):
         assert answered.tracker is not None
         if running:
             LEARNER.running(answered.tracker, self.now, GenerationStatus.GENERATING, Random(1))
-            self.backlog.put_poll(answered)
+            self.queue.put_poll(answered)
             self.waiting[answered] = max(self.now, min(self.now + 10.0, answered.deadline))
         else:
             self.waiting[answered] = due = max(self.now, min(self.now + wait, answered.deadline))
-            self.backlog.put_retry(answered, due)
+            self.queue.put_retry(answered, due)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), hurry=st.booleans())
     def end_or_hurry(self, data: st.DataObject, *, hurry: bool) -> None:
         one = data.draw(st.sampled_from(list(self.waiting)))
         if hurry and self.now >= one.deadline:
-            self.backlog.poll_at_deadline(one, self.now)
+            self.queue.poll_at_deadline(one, self.now)
             self.waiting[one] = min(self.now, self.waiting[one])
         elif not hurry:
             one.settled = True
-            self.backlog.discard(one)
+            self.queue.discard(one)
             del self.waiting[one]
 
     @invariant()
     def counts_what_waits(self) -> None:
-        assert self.backlog.polls == len(self.waiting)
+        assert self.queue.polls == len(self.waiting)
 
     def teardown(self) -> None:
         """Whatever still waits comes out in the end, each once."""

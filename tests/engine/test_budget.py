@@ -44,7 +44,7 @@ OTHER = "klingai/v2.1-master-image-to-video"
 # By itself
 
 
-def watch(key: str = "a", seconds: int | None = 5, **fields: Any) -> ActiveJob:
+def active(key: str = "a", seconds: int | None = 5, **fields: Any) -> ActiveJob:
     """A job of this length; without one its price is unknown."""
     body = {} if seconds is None else {"duration": seconds}
     request = Request(model="m", extra=body, validate=False)
@@ -87,9 +87,9 @@ def budget(
 @pytest.mark.asyncio
 async def test_what_fits_is_set_aside_and_what_does_not_is_refused() -> None:
     guard = budget(12)
-    assert await guard.reserve(watch("a")) is None
-    assert await guard.reserve(watch("b")) is None
-    refusal = await guard.reserve(watch("c"))
+    assert await guard.reserve(active("a")) is None
+    assert await guard.reserve(active("b")) is None
+    refusal = await guard.reserve(active("c"))
     assert isinstance(refusal, SpendLimitReached)
     assert (refusal.limit_usd, refusal.committed_usd, refusal.price_usd) == (12.0, 10.0, 5.0)
     assert str(refusal) == (
@@ -102,8 +102,8 @@ async def test_what_fits_is_set_aside_and_what_does_not_is_refused() -> None:
 @pytest.mark.asyncio
 async def test_a_limit_may_be_met_to_the_cent() -> None:
     guard = budget(0.3, price=ten_cents)
-    assert [await guard.reserve(watch(key)) for key in "abc"] == [None] * 3
-    assert await guard.reserve(watch("d")) is not None
+    assert [await guard.reserve(active(key)) for key in "abc"] == [None] * 3
+    assert await guard.reserve(active("d")) is not None
 
 
 async def ten_cents(request: Request) -> Estimate:
@@ -112,15 +112,15 @@ async def ten_cents(request: Request) -> Estimate:
 
 @pytest.mark.asyncio
 async def test_a_job_that_is_tried_again_counts_once() -> None:
-    guard, one = budget(5), watch()
+    guard, one = budget(5), active()
     assert [await guard.reserve(one) for _ in range(3)] == [None] * 3
     assert guard.reserved == 5
 
 
 @pytest.mark.asyncio
 async def test_nothing_is_free_with_a_limit_of_nothing() -> None:
-    assert await budget(0).reserve(watch()) is not None
-    assert await budget(0, allow_unpriced=True).reserve(watch(seconds=None)) is None
+    assert await budget(0).reserve(active()) is not None
+    assert await budget(0, allow_unpriced=True).reserve(active(seconds=None)) is None
 
 
 @pytest.mark.asyncio
@@ -140,7 +140,7 @@ async def test_nothing_is_free_with_a_limit_of_nothing() -> None:
     ],
 )
 async def test_what_has_settled_counts_for_what_it_cost(state: JobState, fields: dict[str, Any], spent: str) -> None:
-    guard, one = budget(100), watch()
+    guard, one = budget(100), active()
     await reserved_for(guard, one)
     became(one, state, **fields)
     settle(one)
@@ -151,7 +151,7 @@ async def test_what_has_settled_counts_for_what_it_cost(state: JobState, fields:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SUBMITTING, JobState.PENDING, JobState.UNCERTAIN])
 async def test_what_has_not_settled_stays_set_aside(state: JobState) -> None:
-    guard, one = budget(100), watch()
+    guard, one = budget(100), active()
     await reserved_for(guard, one)
     became(one, state)
     await asyncio.sleep(0)
@@ -160,35 +160,35 @@ async def test_what_has_not_settled_stays_set_aside(state: JobState) -> None:
 
 @pytest.mark.asyncio
 async def test_the_end_of_an_earlier_watch_over_a_job_releases_nothing() -> None:
-    guard, earlier, later = budget(100), watch("a"), watch("a")
+    guard, earlier, later = budget(100), active("a"), active("a")
     await reserved_for(guard, earlier, later)
     settle(earlier)
     await asyncio.sleep(0)
     assert (guard.spent, guard.reserved) == (0, 5)
 
 
-async def reserved_for(guard: Budget, *watches: ActiveJob) -> None:
-    for one in watches:
+async def reserved_for(guard: Budget, *active_jobs: ActiveJob) -> None:
+    for one in active_jobs:
         assert await guard.reserve(one) is None
 
 
 @pytest.mark.asyncio
 async def test_what_turned_out_cheaper_makes_room() -> None:
-    guard, first = budget(8), watch("a")
+    guard, first = budget(8), active("a")
     await reserved_for(guard, first)
-    assert await guard.reserve(watch("b")) is not None
+    assert await guard.reserve(active("b")) is not None
     became(first, JobState.COMPLETED, video=video(2.0))
     await asyncio.sleep(0)
-    assert await guard.reserve(watch("b")) is None
+    assert await guard.reserve(active("b")) is None
 
 
 @pytest.mark.asyncio
 async def test_an_unknown_price_is_refused_unless_that_is_allowed() -> None:
-    refusal = await budget(100).reserve(watch(seconds=None))
+    refusal = await budget(100).reserve(active(seconds=None))
     assert isinstance(refusal, SpendLimitReached)
     assert refusal.price_usd is None
     assert "nobody knows" in str(refusal)
-    lenient, one = budget(100, allow_unpriced=True), watch(seconds=None)
+    lenient, one = budget(100, allow_unpriced=True), active(seconds=None)
     await reserved_for(lenient, one)
     became(one, JobState.COMPLETED, video=video(7.0))
     await asyncio.sleep(0)
@@ -198,30 +198,30 @@ async def test_an_unknown_price_is_refused_unless_that_is_allowed() -> None:
 @pytest.mark.asyncio
 async def test_what_earlier_sessions_bought_counts() -> None:
     before = [
-        watch("done", state=JobState.COMPLETED, attempts=1, video=video(2.5)),
-        watch("unsaid", state=JobState.COMPLETED, attempts=1, video=video(None)),
-        watch("failed", state=JobState.FAILED, attempts=1),
-        watch("refused", state=JobState.REJECTED, attempts=1),
-        watch("queued", state=JobState.QUEUED, attempts=1),
-        watch("resumed", state=JobState.COMPLETED, video=video(50.0)),
-        watch("abandoned", state=JobState.ABANDONED, attempts=1),
-        watch("running", state=JobState.PENDING, attempts=1),
-        watch("lost", state=JobState.UNCERTAIN, attempts=1),
+        active("done", state=JobState.COMPLETED, attempts=1, video=video(2.5)),
+        active("unsaid", state=JobState.COMPLETED, attempts=1, video=video(None)),
+        active("failed", state=JobState.FAILED, attempts=1),
+        active("refused", state=JobState.REJECTED, attempts=1),
+        active("queued", state=JobState.QUEUED, attempts=1),
+        active("resumed", state=JobState.COMPLETED, video=video(50.0)),
+        active("abandoned", state=JobState.ABANDONED, attempts=1),
+        active("running", state=JobState.PENDING, attempts=1),
+        active("lost", state=JobState.UNCERTAIN, attempts=1),
     ]
     running_now = before[-2]
     guard = budget(27, before=before, still_open=[running_now])
-    assert await guard.reserve(watch("new", 10)) is not None
+    assert await guard.reserve(active("new", 10)) is not None
     assert (guard.spent, guard.reserved) == (Decimal("17.5"), 5)
     became(running_now, JobState.FAILED)
     await asyncio.sleep(0)
-    assert await guard.reserve(watch("new", 9)) is None
+    assert await guard.reserve(active("new", 9)) is None
 
 
 @pytest.mark.asyncio
 async def test_what_an_earlier_session_bought_at_an_unknown_price_counts_once_it_has_ended() -> None:
-    one = watch("a", None, state=JobState.PENDING, attempts=1)
+    one = active("a", None, state=JobState.PENDING, attempts=1)
     guard = budget(5, before=[one], still_open=[one])
-    await reserved_for(guard, watch("b"))
+    await reserved_for(guard, active("b"))
     became(one, JobState.COMPLETED, video=video(4.0))
     await asyncio.sleep(0)
     assert (guard.spent, guard.reserved) == (4, 5)
@@ -231,11 +231,11 @@ async def test_what_an_earlier_session_bought_at_an_unknown_price_counts_once_it
 async def test_what_has_ended_at_a_cost_nobody_knows_is_told_and_does_not_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    before = [watch("a", None, state=JobState.COMPLETED, attempts=1, video=video(None))]
-    before += [watch("b", state=JobState.COMPLETED, attempts=1)]
+    before = [active("a", None, state=JobState.COMPLETED, attempts=1, video=video(None))]
+    before += [active("b", state=JobState.COMPLETED, attempts=1)]
     before[1].record = evolve(before[1].record, request=None)
     guard = budget(5, before=before)
-    assert await guard.reserve(watch("c")) is None
+    assert await guard.reserve(active("c")) is None
     assert "do not count: 2" in caplog.text
 
 
@@ -247,10 +247,10 @@ async def test_the_journal_is_read_once_however_many_come_at_once() -> None:
         nonlocal reads
         reads += 1
         await asyncio.sleep(0)
-        yield watch("old", state=JobState.COMPLETED, attempts=1, video=video(1.0)).record
+        yield active("old", state=JobState.COMPLETED, attempts=1, video=video(1.0)).record
 
     guard = budget(100, history=history)
-    assert await asyncio.gather(*(guard.reserve(watch(str(n))) for n in range(10))) == [None] * 10
+    assert await asyncio.gather(*(guard.reserve(active(str(n))) for n in range(10))) == [None] * 10
     assert (reads, guard.spent, guard.reserved) == (1, 1, 50)
 
 
@@ -258,7 +258,7 @@ async def test_the_journal_is_read_once_however_many_come_at_once() -> None:
 async def test_what_has_ended_is_not_kept_in_mind() -> None:
     guard = budget(100_000)
     for n in range(500):
-        one = watch(str(n))
+        one = active(str(n))
         await reserved_for(guard, one)
         became(one, JobState.COMPLETED, video=video(1.0))
         await asyncio.sleep(0)
@@ -282,7 +282,7 @@ def test_what_is_bought_never_costs_more_than_the_limit(
 async def spend(guard: Budget, limit: float, moves: list[tuple[int, JobState, float, bool]]) -> None:
     bought: list[ActiveJob] = []
     for number, (seconds, end, share, ends_now) in enumerate(moves):
-        one = watch(str(number), seconds)
+        one = active(str(number), seconds)
         if await guard.reserve(one) is None:
             bought.append(one)
             became(one, JobState.PENDING, attempts=1)

@@ -110,9 +110,9 @@ def _again_and_again(task: asyncio.Task[None]) -> None:
 def _all_tasks(task: asyncio.Task[None]) -> None:
     """As the loop's end does, after an interrupt that came while the task was being cancelled."""
     task.cancel()
-    keeper = asyncio.current_task(task.get_loop())
+    owner = asyncio.current_task(task.get_loop())
     for other in asyncio.all_tasks(task.get_loop()):
-        if other is not keeper and other.get_name() != "the test":
+        if other is not owner and other.get_name() != "the test":
             other.cancel()
 
 

@@ -102,7 +102,7 @@ def test_fault_38_a_wall_clock_that_is_set_moves_nothing_within_a_process(wall: 
         vendor, journal = ScriptedVendor(takes=300), MemoryJournal()
 
         @virtual
-        async def watch() -> None:
+        async def active() -> None:
             async with session(vendor, journal=journal, polling=STEADY) as kling:
                 jobs = [kling.submit(prompt(model=MODEL), key="k", deadline=1000)]
                 await asyncio.sleep(50)
@@ -114,7 +114,7 @@ def test_fault_38_a_wall_clock_that_is_set_moves_nothing_within_a_process(wall: 
             await kept(vendor, journal, jobs)
 
         wall.off = 0.0
-        watch()
+        active()
         return vendor.log
 
     assert run(HOUR) == run(-HOUR) == run(0.0)

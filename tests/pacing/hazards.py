@@ -34,7 +34,7 @@ def only(rates: Sequence[float]) -> PriorFamily:
     return PriorFamily([(1.0, Prior(rates))])
 
 
-def table(unit: float = 100.0) -> HazardEstimator:
+def estimator(unit: float = 100.0) -> HazardEstimator:
     return HazardEstimator(AgeBins(unit), priors.generating(known=True))
 
 

@@ -9,17 +9,17 @@ from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.rate_limiter import Limits
 
 
-def allowance(**limits: object) -> AdmissionControl:
+def admission(**limits: object) -> AdmissionControl:
     return AdmissionControl(Limits(**{"burst": 1, **limits}), Random(1))  # type: ignore[arg-type]
 
 
 def test_a_session_without_a_cap_begins_with_ten_requests_per_second() -> None:
-    assert allowance().rate == 10.0
-    assert allowance(requests_per_second=30).rate == 30.0
+    assert admission().rate == 10.0
+    assert admission(requests_per_second=30).rate == 30.0
 
 
 def test_submits_and_polls_share_the_rate() -> None:
-    shared = allowance(requests_per_second=2)
+    shared = admission(requests_per_second=2)
     shared.take_submit(0.0)
     assert shared.request_at(0.0) == 0.5
     assert shared.take(0.0) == 0.5
@@ -27,7 +27,7 @@ def test_submits_and_polls_share_the_rate() -> None:
 
 
 def test_submits_have_a_rate_of_their_own_as_well() -> None:
-    apart = allowance(requests_per_second=100, submits_per_second=2)
+    apart = admission(requests_per_second=100, submits_per_second=2)
     apart.take_submit(0.0)
     assert apart.submit_at(0.0, running=0, under_way=0, posting=0) == 0.5
     assert apart.request_at(0.0) == 0.01
@@ -37,20 +37,20 @@ def test_submits_have_a_rate_of_their_own_as_well() -> None:
 def test_submits_wait_for_answers_and_ends_where_the_callers_limits_are_reached(
     running: int, under_way: int, posting: int
 ) -> None:
-    full = allowance(max_in_flight=5, max_submits=4)
+    full = admission(max_in_flight=5, max_submits=4)
     assert full.submit_at(0.0, running, under_way, posting) == math.inf
     assert full.submit_at(0.0, running=0, under_way=4, posting=3) == 0.0
 
 
 def test_a_submit_beyond_what_the_account_took_waits_until_it_is_known_what_became_of_the_one_before() -> None:
-    refused = allowance()
+    refused = admission()
     refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
     assert refused.submit_at(9.0, running=3, under_way=0, posting=0) <= 9.0
     assert refused.submit_at(9.0, running=3, under_way=1, posting=0) == math.inf
 
 
 def test_a_refused_poll_pauses_everything_and_slows_the_session() -> None:
-    refused = allowance(requests_per_second=10)
+    refused = admission(requests_per_second=10)
     until = refused.poll_refused(1.0, sent_at=0.9, retry_after=20.0)
     assert 21.0 <= until <= 22.0
     assert refused.paused_until == until == refused.request_at(1.0)
@@ -58,7 +58,7 @@ def test_a_refused_poll_pauses_everything_and_slows_the_session() -> None:
 
 
 def test_a_refused_submit_holds_submits_alone() -> None:
-    refused = allowance(requests_per_second=10)
+    refused = admission(requests_per_second=10)
     until = refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
     assert 1.25 <= until <= 1.5
     assert refused.submit_at(1.0, running=3, under_way=0, posting=0) == until
@@ -66,20 +66,20 @@ def test_a_refused_submit_holds_submits_alone() -> None:
 
 
 def test_a_generation_that_ends_makes_room_for_a_submit() -> None:
-    refused = allowance()
+    refused = admission()
     refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
     assert refused.submit_at(1.0, running=2, under_way=0, posting=0) <= 1.0
 
 
 def test_a_submit_that_passes_at_once_after_a_refusal_was_refused_for_the_rate() -> None:
-    refused = allowance(requests_per_second=10)
+    refused = admission(requests_per_second=10)
     refused.submit_refused(1.0, sent_at=0.9, running=3, retry_after=None)
     refused.submit_passed(1.6, sent_at=1.5, running=4)
     assert refused.rate < 10.0
 
 
 def test_retries_are_rationed_until_something_passes() -> None:
-    rationed = allowance()
+    rationed = admission()
     for _ in range(50):
         assert rationed.retry_at(0.0) == 0.0
         rationed.take_retry(0.0)
@@ -89,7 +89,7 @@ def test_retries_are_rationed_until_something_passes() -> None:
 
 
 def test_the_rate_rises_only_while_requests_wait_for_it() -> None:
-    eager, calm = allowance(), allowance()
+    eager, calm = admission(), admission()
     for step in range(600):
         now = step / 10
         eager.waiting(now, due=True)
@@ -101,6 +101,6 @@ def test_the_rate_rises_only_while_requests_wait_for_it() -> None:
 
 
 def test_an_allowance_shows_what_it_has_learned() -> None:
-    shown = repr(allowance(requests_per_second=3))
+    shown = repr(admission(requests_per_second=3))
     assert "3/s" in shown
     assert "open" in shown

@@ -22,10 +22,10 @@ GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred end
 
 
 def answered(learner: DurationLearner, *answers: tuple[float, GenerationStatus], seed: int = 0) -> GenerationTracker:
-    course = learner.track(MODEL, 5, 1000.0)
+    tracker = learner.track(MODEL, 5, 1000.0)
     for at, status in answers:
-        learner.running(course, at, status, Random(seed))
-    return course
+        learner.running(tracker, at, status, Random(seed))
+    return tracker
 
 
 def seen(learner: DurationLearner, phase: Phase = Phase.GENERATING) -> tuple[float, float]:
@@ -68,8 +68,8 @@ def test_a_poll_that_finds_it_running_counts_the_time_since_the_last() -> None:
 
 def test_its_end_is_counted_between_the_last_two_polls() -> None:
     following = learner()
-    course = answered(following, (1200.0, GENERATING))
-    following.ended(course, 1210.0)
+    tracker = answered(following, (1200.0, GENERATING))
+    following.ended(tracker, 1210.0)
     ends, lives = seen(following)
     assert ends == pytest.approx(1.0)
     assert 200.0 < lives < 210.0
@@ -77,8 +77,8 @@ def test_its_end_is_counted_between_the_last_two_polls() -> None:
 
 def test_one_found_waiting_begins_to_work_between_the_two_polls() -> None:
     following = learner()
-    course = answered(following, (1040.0, QUEUED), (1100.0, QUEUED), (1140.0, GENERATING), (1150.0, GENERATING))
-    assert (course.since, course.seen, course.queued) == (1120.0, 1150.0, False)
+    tracker = answered(following, (1040.0, QUEUED), (1100.0, QUEUED), (1140.0, GENERATING), (1150.0, GENERATING))
+    assert (tracker.since, tracker.seen, tracker.queued) == (1120.0, 1150.0, False)
     assert seen(following) == (0.0, pytest.approx(30.0))
     ends, lives = seen(following, Phase.QUEUED)
     assert ends == pytest.approx(1.0)
@@ -95,8 +95,8 @@ def test_one_that_was_waiting_until_its_end_worked_for_less_than_a_gap() -> None
 
 
 def test_one_that_works_does_not_wait_again() -> None:
-    course = answered(learner(), (1040.0, GENERATING), (1050.0, QUEUED), (1060.0, GenerationStatus.UNKNOWN))
-    assert (course.since, course.queued, course.polls) == (1000.0, False, 3)
+    tracker = answered(learner(), (1040.0, GENERATING), (1050.0, QUEUED), (1060.0, GenerationStatus.UNKNOWN))
+    assert (tracker.since, tracker.queued, tracker.polls) == (1000.0, False, 3)
 
 
 @given(
@@ -107,10 +107,10 @@ def test_one_that_works_does_not_wait_again() -> None:
 )
 def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationStatus]], end: float) -> None:
     following = learner()
-    course = answered(following, *answers)
-    forecast = following.forecast(course, end)
+    tracker = answered(following, *answers)
+    forecast = following.forecast(tracker, end)
     assert end <= forecast.median <= forecast.late < math.inf
-    following.ended(course, end)
+    following.ended(tracker, end)
 
 
 # What is expected
@@ -118,8 +118,8 @@ def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationS
 
 def test_a_forecast_goes_by_the_last_answer() -> None:
     following = learner(rate=0.01)
-    course = answered(following, (1050.0, GENERATING))
-    forecast = following.forecast(course, 1060.0)
+    tracker = answered(following, (1050.0, GENERATING))
+    forecast = following.forecast(tracker, 1060.0)
     assert forecast.median == pytest.approx(1050.0 + 100.0 * math.log(2.0), abs=2.0)
     assert forecast.late == pytest.approx(1050.0 + 100.0 * math.log(10.0), abs=3.0)
 
@@ -131,16 +131,16 @@ def test_what_should_have_ended_is_expected_now() -> None:
 
 def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
     following = learner(rate=0.01)
-    course = answered(following, (1030.0, QUEUED))
-    assert following.forecast(course, 1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
+    tracker = answered(following, (1030.0, QUEUED))
+    assert following.forecast(tracker, 1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
     assert repr(following) == "<Learner with <Experience of 2 kinds>>"
 
 
 # When to ask
 
 
-def ripe_gap(course: GenerationTracker, price: PollCost, **settings: float) -> float:
-    return HazardSchedule(price, **settings).earliest(course) - course.seen
+def ripe_gap(tracker: GenerationTracker, price: PollCost, **settings: float) -> float:
+    return HazardSchedule(price, **settings).earliest(tracker) - tracker.seen
 
 
 def test_the_first_sleep_has_no_jitter() -> None:
@@ -154,16 +154,16 @@ def test_later_sleeps_are_off_by_up_to_a_fifth_of_the_price() -> None:
 
 
 def test_a_sleep_is_the_same_whenever_it_is_looked_at() -> None:
-    course, cadence = answered(learner(0.01), (1010.0, GENERATING)), HazardSchedule(PollCost(1.0))
-    assert len({cadence.earliest(course) for _ in range(5)}) == 1
+    tracker, schedule = answered(learner(0.01), (1010.0, GENERATING)), HazardSchedule(PollCost(1.0))
+    assert len({schedule.earliest(tracker) for _ in range(5)}) == 1
 
 
 def test_scarce_polls_come_later_than_they_would_be_worth() -> None:
     price = PollCost(1.0)
     price.spread(demand=50.0, rate=7.5)
-    course, cadence = answered(learner(0.01)), HazardSchedule(price)
-    assert cadence.earliest(course) == pytest.approx(1000.0 + GAP, abs=1e-3)
-    assert cadence.due(course) == pytest.approx(1000.0 + 100.0 * math.log1p(0.4 + 0.16 / 3.0))
+    tracker, schedule = answered(learner(0.01)), HazardSchedule(price)
+    assert schedule.earliest(tracker) == pytest.approx(1000.0 + GAP, abs=1e-3)
+    assert schedule.due(tracker) == pytest.approx(1000.0 + 100.0 * math.log1p(0.4 + 0.16 / 3.0))
 
 
 def test_the_least_gap_holds() -> None:
@@ -172,25 +172,25 @@ def test_the_least_gap_holds() -> None:
 
 def test_the_longest_gap_holds_after_the_first_poll_and_is_stretched_as_polls_get_scarce() -> None:
     price = PollCost(1.0)
-    cadence = HazardSchedule(price, max_gap=200.0)
+    schedule = HazardSchedule(price, max_gap=200.0)
     following = learner(1e-5)
     first = following.track(MODEL, 5, 1000.0)
-    assert cadence.earliest(first) == pytest.approx(1316.0, abs=1.0)
+    assert schedule.earliest(first) == pytest.approx(1316.0, abs=1.0)
     first.run_estimator.hazard.median = 300.0
     polled = answered(following, (1000.0, GENERATING))
-    assert cadence.earliest(polled) == 1200.0
+    assert schedule.earliest(polled) == 1200.0
     polled.run_estimator.hazard.median = 500.0
-    assert cadence.earliest(polled) == 1250.0  # half of what its kind takes
+    assert schedule.earliest(polled) == 1250.0  # half of what its kind takes
     price.spread(demand=25.0, rate=7.5)
-    assert cadence.due(polled) == 1500.0
+    assert schedule.due(polled) == 1500.0
 
 
 def test_one_that_waits_is_asked_about_slowly() -> None:
     following = learner(0.01)
-    course = answered(following, (1000.0, QUEUED))
-    gap = ripe_gap(course, PollCost(0.1), jitter=0.0)
+    tracker = answered(following, (1000.0, QUEUED))
+    gap = ripe_gap(tracker, PollCost(0.1), jitter=0.0)
     assert gap == pytest.approx(0.5 * 100.0 * math.log(2.0), abs=0.5)
-    assert HazardSchedule(PollCost(0.1)).demand(course, 1000.0) == pytest.approx(0.1 / gap)
+    assert HazardSchedule(PollCost(0.1)).demand(tracker, 1000.0) == pytest.approx(0.1 / gap)
     quick = answered(learner(1.0), (1000.0, QUEUED))
     assert ripe_gap(quick, PollCost(0.1), jitter=0.0) == 15.0
 
@@ -200,20 +200,20 @@ def test_demand_is_the_root_of_the_hazard() -> None:
 
 
 def test_an_error_puts_off_the_next_poll_until_an_answer() -> None:
-    following, cadence = learner(0.01), HazardSchedule(PollCost(1.0))
-    course = answered(following, (1010.0, GENERATING))
-    course.forced_at = 1500.0
-    assert cadence.earliest(course) == cadence.due(course) == 1500.0
-    following.running(course, 1501.0, GENERATING, Random(0))
-    assert cadence.earliest(course) < 1520.0
+    following, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
+    tracker = answered(following, (1010.0, GENERATING))
+    tracker.forced_at = 1500.0
+    assert schedule.earliest(tracker) == schedule.due(tracker) == 1500.0
+    following.running(tracker, 1501.0, GENERATING, Random(0))
+    assert schedule.earliest(tracker) < 1520.0
 
 
 def test_its_last_poll_comes_when_its_time_is_up() -> None:
-    following, cadence = learner(0.01), HazardSchedule(PollCost(1.0))
-    course = following.track(MODEL, 5, 1000.0, latest=1004.0)
-    assert cadence.earliest(course) == cadence.due(course) == 1004.0
-    course.forced_at = 2000.0
-    assert cadence.earliest(course) == 1004.0
+    following, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
+    tracker = following.track(MODEL, 5, 1000.0, latest=1004.0)
+    assert schedule.earliest(tracker) == schedule.due(tracker) == 1004.0
+    tracker.forced_at = 2000.0
+    assert schedule.earliest(tracker) == 1004.0
 
 
 @given(
@@ -227,12 +227,12 @@ def test_no_poll_comes_sooner_than_the_least_gap_nor_is_due_before_it_is_worth_i
     answers: list[tuple[float, GenerationStatus]], least: float, demand: float, min_gap: float, seed: int
 ) -> None:
     price = PollCost(least)
-    cadence = HazardSchedule(price, min_gap=min_gap)
-    course = answered(learner(), *sorted(answers, key=lambda answer: answer[0]), seed=seed)
+    schedule = HazardSchedule(price, min_gap=min_gap)
+    tracker = answered(learner(), *sorted(answers, key=lambda answer: answer[0]), seed=seed)
     price.spread(demand, 10.0)
-    assert course.seen + min_gap <= cadence.earliest(course) * (1 + 1e-12)
-    assert cadence.earliest(course) <= cadence.due(course) * (1 + 1e-9) < math.inf
-    assert 0.0 < cadence.demand(course, course.seen + 5.0) < math.inf
+    assert tracker.seen + min_gap <= schedule.earliest(tracker) * (1 + 1e-12)
+    assert schedule.earliest(tracker) <= schedule.due(tracker) * (1 + 1e-9) < math.inf
+    assert 0.0 < schedule.demand(tracker, tracker.seen + 5.0) < math.inf
 
 
 def test_a_cadence_shows_its_price() -> None:
@@ -243,31 +243,33 @@ def test_a_cadence_shows_its_price() -> None:
 
 
 def test_a_fixed_cadence_asks_at_intervals() -> None:
-    course = answered(learner(), (1010.0, GENERATING))
-    assert FixedSchedule(interval=10.0).earliest(course) == FixedSchedule(interval=10.0).due(course) == 1020.0
+    tracker = answered(learner(), (1010.0, GENERATING))
+    assert FixedSchedule(interval=10.0).earliest(tracker) == FixedSchedule(interval=10.0).due(tracker) == 1020.0
     assert FixedSchedule(interval=10.0).earliest(answered(learner())) == 1010.0
-    assert FixedSchedule(interval=10.0).demand(course, 1010.0) == 0.0
+    assert FixedSchedule(interval=10.0).demand(tracker, 1010.0) == 0.0
 
 
 def test_a_fixed_cadences_jitter_is_a_share_of_the_interval() -> None:
-    cadence = FixedSchedule(interval=6.0, jitter=0.25)
-    gaps = [cadence.earliest(answered(learner(), (1010.0, GENERATING), seed=seed)) - 1010.0 for seed in range(200)]
+    schedule = FixedSchedule(interval=6.0, jitter=0.25)
+    gaps = [schedule.earliest(answered(learner(), (1010.0, GENERATING), seed=seed)) - 1010.0 for seed in range(200)]
     assert min(gaps) == pytest.approx(4.5, abs=0.1)
     assert max(gaps) == pytest.approx(7.5, abs=0.1)
 
 
 def test_backing_off_doubles_the_range_of_the_gaps() -> None:
-    cadence = BackoffSchedule(base=1.0, cap=8.0)
+    schedule = BackoffSchedule(base=1.0, cap=8.0)
     for polls, longest in [(1, 2.0), (2, 4.0), (3, 8.0), (6, 8.0)]:
         answers = [(1010.0, GENERATING)] * polls
-        gaps = [cadence.due(answered(learner(), *answers, seed=seed)) - 1010.0 for seed in range(200)]
+        gaps = [schedule.due(answered(learner(), *answers, seed=seed)) - 1010.0 for seed in range(200)]
         assert 0.0 <= min(gaps) < 0.1 * longest
         assert 0.9 * longest < max(gaps) <= longest
-    assert cadence.demand(answered(learner()), 1010.0) == 0.0
+    assert schedule.demand(answered(learner()), 1010.0) == 0.0
 
 
 def test_a_plain_cadence_keeps_to_what_holds_a_poll_back_and_to_the_deadline() -> None:
-    course = learner().track(MODEL, 5, 1000.0, latest=1015.0)
-    assert FixedSchedule(interval=30.0).earliest(course) == 1015.0
-    course.forced_at = 1012.0
-    assert FixedSchedule(interval=1.0).earliest(course) == BackoffSchedule(base=1.0, cap=2.0).earliest(course) == 1012.0
+    tracker = learner().track(MODEL, 5, 1000.0, latest=1015.0)
+    assert FixedSchedule(interval=30.0).earliest(tracker) == 1015.0
+    tracker.forced_at = 1012.0
+    assert (
+        FixedSchedule(interval=1.0).earliest(tracker) == BackoffSchedule(base=1.0, cap=2.0).earliest(tracker) == 1012.0
+    )

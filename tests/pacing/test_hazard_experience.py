@@ -31,8 +31,8 @@ def learned(*kinds: GenerationKind, factor: float = 1.5, jobs: int = 60, pace: f
     return experience
 
 
-def relative_median(table: HazardEstimator) -> float:
-    return table.hazard.median / table.bins.unit
+def relative_median(estimator: HazardEstimator) -> float:
+    return estimator.hazard.median / estimator.bins.unit
 
 
 # Which table
@@ -131,7 +131,7 @@ def test_a_borrowed_belief_is_kept_too() -> None:
     experience = learned(GenerationKind(MODEL, 5))
     experience.estimator(GenerationKind(MODEL, 10)).observe_pending(0.0, 1.0)
     data = to_data(experience)
-    assert [table["prior"] is None for table in data["tables"]] == [True, False]
+    assert [estimator["prior"] is None for estimator in data["tables"]] == [True, False]
     assert relative_median(from_data(data).estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
 
 
@@ -172,9 +172,9 @@ def test_what_is_not_experience_is_refused_with_the_place(data: object, where: s
 
 def test_whatever_ids_name_as_models_there_are_only_so_many_tables() -> None:
     experience = DurationModels()
-    tables = [experience.estimator(GenerationKind(f"somebody/model-{number}")) for number in range(2000)]
+    estimators = [experience.estimator(GenerationKind(f"somebody/model-{number}")) for number in range(2000)]
     assert len(experience) <= 501
-    assert tables[-1] is tables[-2] is experience.estimator(GenerationKind("yet/another"))
-    assert tables[0] is experience.estimator(GenerationKind("somebody/model-0"))
+    assert estimators[-1] is estimators[-2] is experience.estimator(GenerationKind("yet/another"))
+    assert estimators[0] is experience.estimator(GenerationKind("somebody/model-0"))
     known = experience.estimator(GenerationKind("klingai/v2.1-master-text-to-video", 5))
-    assert known is not tables[-1]
+    assert known is not estimators[-1]

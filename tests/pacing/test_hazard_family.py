@@ -18,12 +18,12 @@ counts = st.lists(st.floats(0.0, 50.0), min_size=BINS, max_size=BINS)
 
 def seen_of(durations: list[float]) -> tuple[list[float], list[float]]:
     """Ends in each bin and lives lived through in it, of durations in typical ones."""
-    ends, lives = [0.0] * BINS, [0.0] * BINS
+    events, exposure = [0.0] * BINS, [0.0] * BINS
     for duration in durations:
-        ends[AgeBins(1.0).bin(duration)] += 1.0
+        events[AgeBins(1.0).bin(duration)] += 1.0
         for number, (start, width) in enumerate(zip(EDGES, WIDTHS, strict=True)):
-            lives[number] += min(max(0.0, duration - start), width)
-    return ends, lives
+            exposure[number] += min(max(0.0, duration - start), width)
+    return events, exposure
 
 
 def drawn(median: float, spread: float, count: int = 40) -> list[float]:
@@ -42,21 +42,21 @@ def believed(known: bool = True) -> PriorFamily:  # noqa: FBT001, FBT002 - a tes
 # A shape
 
 
-@given(ends=counts, lives=counts)
-def test_a_shape_in_its_place_is_as_likely_as_its_hazards_make_it(ends: list[float], lives: list[float]) -> None:
+@given(events=counts, exposure=counts)
+def test_a_shape_in_its_place_is_as_likely_as_its_hazards_make_it(events: list[float], exposure: list[float]) -> None:
     rng = Random(1)
     rates = [rng.uniform(0.01, 5.0) for _ in range(BINS)]
-    told = sum(e * math.log(rate) - rate * lived for e, lived, rate in zip(ends, lives, rates, strict=True))
-    assert Prior(rates).log_likelihood(0, ends, lives) == pytest.approx(told, rel=1e-9, abs=1e-6)
+    told = sum(e * math.log(rate) - rate * lived for e, lived, rate in zip(events, exposure, rates, strict=True))
+    assert Prior(rates).log_likelihood(0, events, exposure) == pytest.approx(told, rel=1e-9, abs=1e-6)
 
 
 @given(move=st.integers(-24, 24), number=st.integers(30, 140))
 def test_a_moved_shape_ends_later_by_that_much_and_as_often(move: int, number: int) -> None:
     shape = Prior([1.0] * 90 + [2.0] * (BINS - 90))
-    ends, lives = [0.0] * BINS, [0.0] * BINS
-    ends[number], lives[number] = 3.0, 0.5
+    events, exposure = [0.0] * BINS, [0.0] * BINS
+    events[number], exposure[number] = 3.0, 0.5
     rate = (1.0 if number - move < 90 else 2.0) / RATIO**move
-    assert shape.log_likelihood(move, ends, lives) == pytest.approx(3.0 * math.log(rate) - 0.5 * rate)
+    assert shape.log_likelihood(move, events, exposure) == pytest.approx(3.0 * math.log(rate) - 0.5 * rate)
     if 0 <= number - move < BINS:
         assert shape.survival(move)[number] == shape.survival(0)[number - move]
         assert shape.density(move)[number] == shape.density(0)[number - move]
@@ -65,16 +65,16 @@ def test_a_moved_shape_ends_later_by_that_much_and_as_often(move: int, number: i
 # A family
 
 
-@given(ends=counts, lives=counts)
-def test_of_one_member_nothing_is_to_be_learned(ends: list[float], lives: list[float]) -> None:
+@given(events=counts, exposure=counts)
+def test_of_one_member_nothing_is_to_be_learned(events: list[float], exposure: list[float]) -> None:
     rng = Random(2)
     rates = [rng.uniform(0.01, 5.0) for _ in range(BINS)]
-    assert only(rates).posterior(ends, lives) == pytest.approx(rates)
+    assert only(rates).posterior(events, exposure) == pytest.approx(rates)
 
 
-@given(ends=counts, lives=counts, known=st.booleans())
-def test_whatever_was_seen_hazards_stay_hazards(ends: list[float], lives: list[float], known: bool) -> None:  # noqa: FBT001
-    rates = believed(known).posterior(ends, lives)
+@given(events=counts, exposure=counts, known=st.booleans())
+def test_whatever_was_seen_hazards_stay_hazards(events: list[float], exposure: list[float], known: bool) -> None:  # noqa: FBT001
+    rates = believed(known).posterior(events, exposure)
     assert len(rates) == BINS
     assert all(0.0 < rate < math.inf for rate in rates)
 
@@ -100,16 +100,16 @@ def test_the_likelier_of_two_shapes_wins_by_what_was_seen() -> None:
     quick, slow = [2.0] * BINS, [0.5] * BINS
     two = PriorFamily([(1.0, Prior(quick)), (1.0, Prior(slow))])
     assert two.rates[0] == pytest.approx(1.25)
-    ends, lives = list(NOTHING), list(NOTHING)
-    ends[100], lives[100] = 2.0, 2.0
+    events, exposure = list(NOTHING), list(NOTHING)
+    events[100], exposure[100] = 2.0, 2.0
     # Likelihoods are 4 exp(-4) and 0.25 exp(-1), to the power of 0.35.
     odds = math.pow(4.0 * math.exp(-4.0) / (0.25 * math.exp(-1.0)), 0.35)
-    assert two.posterior(ends, lives)[0] == pytest.approx((2.0 * odds + 0.5) / (odds + 1.0))
+    assert two.posterior(events, exposure)[0] == pytest.approx((2.0 * odds + 0.5) / (odds + 1.0))
 
 
 def test_those_that_still_run_make_it_slower() -> None:
-    _, lives = seen_of([1.5] * 10)
-    assert hazard(believed().posterior(NOTHING, lives)).median > 1.3
+    _, exposure = seen_of([1.5] * 10)
+    assert hazard(believed().posterior(NOTHING, exposure)).median > 1.3
 
 
 def test_what_is_unknown_is_doubted_more() -> None:
@@ -124,13 +124,13 @@ def test_what_is_unknown_is_doubted_more() -> None:
 def test_how_many_fail_early_is_what_was_seen_and_a_little_of_what_was_believed() -> None:
     density = [0.0] * BINS
     density[50] = 1.0 / WIDTHS[50]
-    family = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early=density)
-    ends, lives = list(NOTHING), list(NOTHING)
-    lives[50] = 40.0 * WIDTHS[50]
-    none = family.posterior(ends, lives)[50] * WIDTHS[50]
+    prior = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early=density)
+    events, exposure = list(NOTHING), list(NOTHING)
+    exposure[50] = 40.0 * WIDTHS[50]
+    none = prior.posterior(events, exposure)[50] * WIDTHS[50]
     assert none == pytest.approx(0.02 * 0.05 / (0.05 + 0.02 * 40.0), rel=1e-3)
-    ends[50] = 2.0
-    some = family.posterior(ends, lives)[50] * WIDTHS[50]
+    events[50] = 2.0
+    some = prior.posterior(events, exposure)[50] * WIDTHS[50]
     assert some == pytest.approx(0.02 * (0.05 + 2.0) / (0.05 + 0.02 * 40.0), rel=1e-2)
 
 

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 GAP = 9.834  # seconds between polls at a price of 1, where one in a hundred ends per second
 
 
-def rota(least: float = 1.0) -> tuple[PollQueue[int], PollCost]:
+def poll_queue(least: float = 1.0) -> tuple[PollQueue[int], PollCost]:
     price = PollCost(least)
     return PollQueue(HazardSchedule(price, jitter=0.0), price), price
 
 
 def filled(accepted: list[float], rate: float = 0.01) -> tuple[PollQueue[int], PollCost, list[GenerationTracker]]:
-    following, (waiting, price) = learner(rate), rota()
+    following, (waiting, price) = learner(rate), poll_queue()
     courses = [following.track(MODEL, 5, at) for at in accepted]
-    for number, course in enumerate(courses):
-        waiting.put(course, number)
+    for number, tracker in enumerate(courses):
+        waiting.put(tracker, number)
     return waiting, price, courses
 
 
@@ -110,19 +110,19 @@ def test_a_whole_round_sets_the_price_by_what_is_demanded() -> None:
 
 
 def test_nobody_waiting_is_a_round_too() -> None:
-    waiting, price = rota()
+    waiting, price = poll_queue()
     price.spread(100.0, 1.0)
     assert waiting.review(0.0, rate=1.0)
     assert price.now == 1.0
 
 
 def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
-    following, (waiting, _) = learner(0.0001), rota()
-    course = following.track(MODEL, 5, 0.0)
-    waiting.put(course, 7)
+    following, (waiting, _) = learner(0.0001), poll_queue()
+    tracker = following.track(MODEL, 5, 0.0)
+    waiting.put(tracker, 7)
     sleeps_until = waiting.next_at()
     for _ in range(40):  # others end much sooner
-        course.run_estimator.observe_detection(20.0, 20.0)
+        tracker.run_estimator.observe_detection(20.0, 20.0)
     assert waiting.next_at() == sleeps_until
     waiting.review(0.0, rate=10.0)
     assert waiting.next_at() < 0.7 * sleeps_until
@@ -130,11 +130,11 @@ def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
 
 
 def test_who_is_to_be_asked_later_than_was_thought_sleeps_on() -> None:
-    following, (waiting, _) = learner(0.01), rota()
-    course = following.track(MODEL, 5, 0.0)
-    waiting.put(course, 7)
+    following, (waiting, _) = learner(0.01), poll_queue()
+    tracker = following.track(MODEL, 5, 0.0)
+    waiting.put(tracker, 7)
     for _ in range(200):
-        course.run_estimator.observe_pending(0.0, 60.0)
+        tracker.run_estimator.observe_pending(0.0, 60.0)
     assert waiting.take(GAP + 1.0) is None
     assert waiting.next_at() > GAP + 2.0
 
@@ -143,8 +143,8 @@ def test_who_got_less_urgent_lets_others_go_first() -> None:
     price = PollCost(1.0)
     waiting: PollQueue[str] = PollQueue(HazardSchedule(price, jitter=0.0), price)
     first, second, third = (learner(0.01).track(MODEL, 5, at) for at in (0.0, 1.0, 2.0))
-    for course, name in ((first, "first"), (second, "second"), (third, "third")):
-        waiting.put(course, name)
+    for tracker, name in ((first, "first"), (second, "second"), (third, "third")):
+        waiting.put(tracker, name)
     assert waiting.take(100.0) == "first"
     second.forced_at = 99.0
     assert waiting.take(100.0) == "third"
@@ -171,8 +171,8 @@ def test_any_cadence_can_decide() -> None:
 )
 def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float]], seed: int) -> None:
     following, rng, price = learner(), Random(seed), PollCost(0.5)
-    cadence = HazardSchedule(price)
-    waiting: PollQueue[int] = PollQueue(cadence, price)
+    schedule = HazardSchedule(price)
+    waiting: PollQueue[int] = PollQueue(schedule, price)
     here: dict[int, GenerationTracker] = {}
     now = 0.0
     for number, (step, wait) in enumerate(steps):
@@ -181,12 +181,12 @@ def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float
             here[number] = following.track(MODEL, 5, now - rng.uniform(0.0, 300.0))
             waiting.put(here[number], number)
         elif step == "take" and (item := waiting.take(now)) is not None:
-            course = here.pop(item)
-            assert cadence.earliest(course) <= now
-            following.running(course, now, GenerationStatus.GENERATING, rng)
+            tracker = here.pop(item)
+            assert schedule.earliest(tracker) <= now
+            following.running(tracker, now, GenerationStatus.GENERATING, rng)
             if rng.random() < 0.7:
-                here[item] = course
-                waiting.put(course, item)
+                here[item] = tracker
+                waiting.put(tracker, item)
         elif step == "drop" and here:
             waiting.drop(here.pop(next(iter(here))))
         elif step == "review":
@@ -196,17 +196,17 @@ def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float
 
 
 def simulate(
-    cadence: HazardSchedule | FixedSchedule, price: PollCost, following: DurationLearner, rate: float
+    schedule: HazardSchedule | FixedSchedule, price: PollCost, following: DurationLearner, rate: float
 ) -> tuple[float, int]:
     """The mean delay and the polls of two kinds of generations under a shared rate."""
     rng = Random(5)
-    waiting: PollQueue[tuple[GenerationTracker, float]] = PollQueue(cadence, price)
+    waiting: PollQueue[tuple[GenerationTracker, float]] = PollQueue(schedule, price)
     for number in range(200):
         duration = 5 if number % 2 else 10
         accepted = number / rate
-        course = following.track(MODEL, duration, accepted)
-        end = accepted + lognormal(course.run_estimator.bins.unit, 0.35, rng)
-        waiting.put(course, (course, end))
+        tracker = following.track(MODEL, duration, accepted)
+        end = accepted + lognormal(tracker.run_estimator.bins.unit, 0.35, rng)
+        waiting.put(tracker, (tracker, end))
     now, polls, late, reviewed = 200 / rate, 0, 0.0, 0.0
     while len(waiting):
         now = max(now, waiting.next_at())
@@ -216,14 +216,14 @@ def simulate(
                 pass
         if (found := waiting.take(now)) is None:
             continue
-        course, end = found
+        tracker, end = found
         polls += 1
         if now >= end:
             late += now - end
-            following.ended(course, now)
+            following.ended(tracker, now)
         else:
-            following.running(course, now, GenerationStatus.GENERATING, rng)
-            waiting.put(course, found)
+            following.running(tracker, now, GenerationStatus.GENERATING, rng)
+            waiting.put(tracker, found)
         now += 1.0 / rate
     return late / 200, polls
 

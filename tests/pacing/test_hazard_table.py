@@ -4,7 +4,7 @@ import math
 from random import Random
 
 import pytest
-from hazards import lognormal, only, table
+from hazards import estimator, lognormal, only
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,34 +17,36 @@ observations = st.lists(st.tuples(st.booleans(), anything, anything), max_size=6
 
 
 def test_with_nothing_seen_the_hazard_is_the_priors() -> None:
-    assert table(100.0).hazard.rates == pytest.approx([rate / 100.0 for rate in priors.generating(known=True).rates])
+    assert estimator(100.0).hazard.rates == pytest.approx(
+        [rate / 100.0 for rate in priors.generating(known=True).rates]
+    )
 
 
 def test_living_through_bins_counts_the_time_in_each() -> None:
-    seen = table(100.0)
+    seen = estimator(100.0)
     seen.observe_pending(0.5, 1.1)  # bins end at 1, 1.05, 1.1025 …
     seen.observe_pending(1.01, 1.04)
-    ends, lives = seen.seen()
-    assert lives[:4] == pytest.approx([0.5, 0.05 + 0.03, 0.05, 0.0])
-    assert sum(ends) == 0.0
+    events, exposure = seen.seen()
+    assert exposure[:4] == pytest.approx([0.5, 0.05 + 0.03, 0.05, 0.0])
+    assert sum(events) == 0.0
 
 
 def test_a_long_wait_counts_in_full_and_in_one_stroke() -> None:
-    seen = table(100.0)
+    seen = estimator(100.0)
     for _ in range(3):
         seen.observe_pending(0.0, 300.0)
-    _, lives = seen.seen()
-    assert sum(lives) == pytest.approx(900.0)
-    assert lives[0] == pytest.approx(3.0)
+    _, exposure = seen.seen()
+    assert sum(exposure) == pytest.approx(900.0)
+    assert exposure[0] == pytest.approx(3.0)
 
 
 def test_an_end_at_a_known_age_lies_in_its_bin() -> None:
-    seen = table(100.0)
+    seen = estimator(100.0)
     seen.observe_detection(101.0, 101.0)
-    ends, lives = seen.seen()
-    assert ends[seen.bins.bin(101.0)] == 1.0
-    assert sum(ends) == 1.0
-    assert sum(lives) == 0.0
+    events, exposure = seen.seen()
+    assert events[seen.bins.bin(101.0)] == 1.0
+    assert sum(events) == 1.0
+    assert sum(exposure) == 0.0
 
 
 def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
@@ -52,12 +54,12 @@ def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
     seen = HazardEstimator(grid, only((0.5,) * BINS))  # half a hundredth ends per second
     start, edge, end = grid.edges[60], grid.edges[61], grid.edges[62]
     seen.observe_detection(start, end)
-    ends, lives = seen.seen()
+    events, exposure = seen.seen()
     ended = 1.0 - math.exp(-0.005 * (end - start))
-    assert ends[60] == pytest.approx((1.0 - math.exp(-0.005 * (edge - start))) / ended)
-    assert sum(ends) == pytest.approx(1.0)
+    assert events[60] == pytest.approx((1.0 - math.exp(-0.005 * (edge - start))) / ended)
+    assert sum(events) == pytest.approx(1.0)
     # The mean of an exponential that is cut off at the interval's end.
-    assert sum(lives) == pytest.approx(200.0 - (end - start) * (1.0 - ended) / ended)
+    assert sum(exposure) == pytest.approx(200.0 - (end - start) * (1.0 - ended) / ended)
 
 
 def test_ends_that_the_family_cannot_explain_raise_the_hazard_around_them() -> None:
@@ -79,16 +81,16 @@ def test_two_humps_are_told_apart() -> None:
 
 
 def test_lives_without_an_end_lower_the_hazard() -> None:
-    seen, number = table(100.0), AgeBins(100.0).bin(100.0)
+    seen, number = estimator(100.0), AgeBins(100.0).bin(100.0)
     before = seen.hazard.rates[number]
     for _ in range(20):
         seen.observe_pending(0.0, 150.0)
     assert seen.hazard.rates[number] < before / 3.0
 
 
-def lived_and_ended(ends: list[float]) -> HazardEstimator:
-    seen = table(100.0)
-    for end in ends:
+def lived_and_ended(events: list[float]) -> HazardEstimator:
+    seen = estimator(100.0)
+    for end in events:
         seen.observe_pending(0.0, end)
         seen.observe_detection(end, end)
     seen.rebuild()
@@ -96,7 +98,7 @@ def lived_and_ended(ends: list[float]) -> HazardEstimator:
 
 
 def test_after_thirty_that_did_not_fail_early_hardly_any_is_expected_to() -> None:
-    before = 1.0 - table(100.0).hazard.survival(20.0)
+    before = 1.0 - estimator(100.0).hazard.survival(20.0)
     seen = lived_and_ended([90.0 + step for step in range(30)])
     assert before > 0.01
     assert 1.0 - seen.hazard.survival(20.0) < before / 4.0
@@ -115,7 +117,7 @@ def test_what_ends_closer_together_is_drawn_sharper() -> None:
 
 
 def test_the_hazard_is_worked_out_anew_after_twenty_observations() -> None:
-    seen = table()
+    seen = estimator()
     before = seen.hazard
     for _ in range(19):
         seen.observe_pending(10.0, 20.0)
@@ -125,7 +127,7 @@ def test_the_hazard_is_worked_out_anew_after_twenty_observations() -> None:
 
 
 def test_an_end_at_some_time_or_other_tells_nothing() -> None:
-    seen = table(100.0)
+    seen = estimator(100.0)
     seen.observe_detection(0.0, 36_000.0)
     assert seen.generations == 0.0
     assert not any(map(any, seen.seen()))
@@ -133,21 +135,21 @@ def test_an_end_at_some_time_or_other_tells_nothing() -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(5.0, 4.0), (math.nan, 4.0), (0.0, math.nan), (0.0, math.inf), (0.0, 1e12)])
 def test_what_makes_no_sense_is_ignored(start: float, end: float) -> None:
-    seen = table()
+    seen = estimator()
     seen.observe_pending(start, end)
     seen.observe_detection(start, end)
     assert not any(map(any, seen.seen()))
 
 
 def test_an_age_before_the_beginning_is_the_beginning() -> None:
-    seen = table(100.0)
+    seen = estimator(100.0)
     seen.observe_pending(-5.0, 0.5)
     assert seen.seen()[1][0] == 0.5
 
 
 @given(observations=observations)
 def test_no_observation_raises_or_spoils_the_hazard(observations: list[tuple[bool, float, float]]) -> None:
-    seen = table()
+    seen = estimator()
     for ended, start, end in observations:
         (seen.observe_detection if ended else seen.observe_pending)(start, end)
     seen.rebuild()
@@ -157,7 +159,7 @@ def test_no_observation_raises_or_spoils_the_hazard(observations: list[tuple[boo
 
 
 def test_what_is_old_fades() -> None:
-    seen, rng = table(100.0), Random(1)
+    seen, rng = estimator(100.0), Random(1)
     for _ in range(3000):
         end = lognormal(100.0, 0.35, rng)
         seen.observe_pending(0.0, end)
@@ -173,7 +175,7 @@ def test_what_is_old_fades() -> None:
 
 @pytest.mark.parametrize("factor", [0.6, 1.0, 1.5])
 def test_it_learns_how_long_things_really_take(factor: float) -> None:
-    seen, rng = table(100.0), Random(2)
+    seen, rng = estimator(100.0), Random(2)
     for _ in range(200):
         end = lognormal(100.0 * factor, 0.35, rng)
         polled = end // 5.0 * 5.0
@@ -185,7 +187,7 @@ def test_it_learns_how_long_things_really_take(factor: float) -> None:
 
 def test_those_still_running_teach_more_than_the_finished_alone() -> None:
     rng = Random(3)
-    whole, finished_only = table(100.0), table(100.0)
+    whole, finished_only = estimator(100.0), estimator(100.0)
     for duration in [lognormal(150.0, 0.35, rng) for _ in range(300)]:
         ended_at = min(duration, 130.0)  # all began 130 s ago
         whole.observe_pending(0.0, ended_at)
@@ -202,4 +204,4 @@ def test_those_still_running_teach_more_than_the_finished_alone() -> None:
 
 
 def test_a_table_shows_what_it_has_learned() -> None:
-    assert repr(table(100.0)) == f"<Table of 0.0 jobs, median {table(100.0).hazard.median:.1f} s>"
+    assert repr(estimator(100.0)) == f"<Table of 0.0 jobs, median {estimator(100.0).hazard.median:.1f} s>"

@@ -22,8 +22,8 @@ MODEL = "klingai/v2.1-master-text-to-video"
 def begun(polling: Polling, latest: float = math.inf) -> tuple[float, GenerationTracker]:
     """When a generation accepted at instant 100 is first asked about, and its course."""
     price = polling.price()
-    course = DurationLearner(polling.experience()).track(MODEL, 5, 100.0, latest)
-    return polling.asking(price).due(course), course
+    tracker = DurationLearner(polling.experience()).track(MODEL, 5, 100.0, latest)
+    return polling.asking(price).due(tracker), tracker
 
 
 def test_durations_are_learned_unless_something_else_is_asked_for() -> None:
@@ -48,19 +48,19 @@ def test_an_economical_session_asks_first_when_more_are_done() -> None:
 def test_a_fixed_cadence_asks_at_intervals_from_acceptance_on() -> None:
     assert begun(Polling.fixed(10))[0] == 110.0
     assert begun(Polling.fixed(timedelta(seconds=10), first=timedelta(minutes=1)))[0] == 160.0
-    cadence = Polling.fixed(10, first=60, jitter=0.5).asking(Polling().price())
-    _, course = begun(Polling())
-    course.polls, course.seen, course.jitter = 1, 160.0, 1.0
-    assert cadence.due(course) == 175.0
+    schedule = Polling.fixed(10, first=60, jitter=0.5).asking(Polling().price())
+    _, tracker = begun(Polling())
+    tracker.polls, tracker.seen, tracker.jitter = 1, 160.0, 1.0
+    assert schedule.due(tracker) == 175.0
 
 
 def test_backing_off_doubles_the_longest_gap() -> None:
-    cadence = Polling.backoff(2, timedelta(seconds=6)).asking(Polling().price())
-    _, course = begun(Polling())
-    course.jitter = 1.0
+    schedule = Polling.backoff(2, timedelta(seconds=6)).asking(Polling().price())
+    _, tracker = begun(Polling())
+    tracker.jitter = 1.0
     gaps = []
-    for course.polls in range(4):
-        gaps.append(cadence.due(course) - course.seen)
+    for tracker.polls in range(4):
+        gaps.append(schedule.due(tracker) - tracker.seen)
     assert gaps == [2.0, 4.0, 6.0, 6.0]
 
 
@@ -72,11 +72,11 @@ def test_nothing_is_first_asked_about_after_its_deadline(polling: Polling) -> No
 def test_a_stand_in_is_asked_as_often_as_the_vendor_only_faster() -> None:
     plain, scaled = (begun(Polling(jitter=0, scale=scale)) for scale in (1, 60))
     assert scaled[0] - 100.0 == pytest.approx((plain[0] - 100.0) / 60)
-    for (_, course), scale in ((plain, 1), (scaled, 60)):
-        course.polls, course.seen = 1, 100.0 + 300.0 / scale
+    for (_, tracker), scale in ((plain, 1), (scaled, 60)):
+        tracker.polls, tracker.seen = 1, 100.0 + 300.0 / scale
     gaps = [
-        Polling(jitter=0, scale=scale).asking(Polling(scale=scale).price()).due(course) - course.seen
-        for (_, course), scale in ((plain, 1), (scaled, 60))
+        Polling(jitter=0, scale=scale).asking(Polling(scale=scale).price()).due(tracker) - tracker.seen
+        for (_, tracker), scale in ((plain, 1), (scaled, 60))
     ]
     assert gaps[1] == pytest.approx(gaps[0] / 60)
     assert (Polling().review_every, Polling(scale=60).review_every) == (15.0, 0.25)
