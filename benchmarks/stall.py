@@ -88,10 +88,10 @@ def measure(size: Size) -> list[Figure]:
 
 
 def _watched(jobs: int, seconds: float) -> tuple[float, dict[str, float]]:
-    return asyncio.run(_watch(jobs, seconds))
+    return asyncio.run(_active_of(jobs, seconds))
 
 
-async def _watch(jobs: int, seconds: float) -> tuple[float, dict[str, float]]:
+async def _active_of(jobs: int, seconds: float) -> tuple[float, dict[str, float]]:
     limits = Limits(requests_per_second=_RATE, max_in_flight=jobs)
     async with KlingSession(transport=InstantVendor(_LATENCY), limits=limits) as kling:
         for number in range(jobs):

@@ -189,7 +189,7 @@ class KlingSession:
             return None
         if engine.awaits(asyncio.current_task()):
             raise ConfigurationError("a session is not closed by a source that it reads; end the source instead")
-        if _running_loop() is engine.store.loop:
+        if _running_loop() is engine.store.clock.loop:
             engine.close()
         await self._runner.stop()
         return engine.crash or self._runner.failure
@@ -226,7 +226,7 @@ class KlingSession:
         engine = self._engine
         if engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
-        if _running_loop() is not engine.store.loop:
+        if _running_loop() is not engine.store.clock.loop:
             raise ConfigurationError("a session is used from the thread and event loop it was entered on")
         if engine.closing:
             raise engine.closed("the session is closed")
@@ -275,8 +275,7 @@ class KlingSession:
             return job
         if self._is_unsent(key):  # what was sent needs its files no more
             check_files(request)
-        active = engine.store.create(request, digest=digest, key=key, tag=tag, deadline=limit)
-        return engine.begin(active)
+        return engine.store.create(request, digest=digest, key=key, tag=tag, deadline=limit)
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
@@ -319,7 +318,7 @@ class KlingSession:
         if (job := engine.store.find_generation(generation_id, key)) is not None:
             return job
         record = engine.store.record_of(generation_id, endpoint, key)
-        return engine.begin(engine.store.attach(record, tag=tag, deadline=limit))
+        return engine.store.attach(record, tag=tag, deadline=limit)
 
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)
@@ -328,7 +327,7 @@ class KlingSession:
             job = engine.store.find_key(record.key, record.digest)
         else:
             job = engine.store.find_generation(record.generation_id, record.key)
-        return job or engine.begin(engine.store.attach(record, tag=tag, deadline=deadline))
+        return job or engine.store.attach(record, tag=tag, deadline=deadline)
 
     def as_completed(
         self,
@@ -411,7 +410,7 @@ class KlingSession:
         Raises:
             SessionClosed: The session has not been entered, or has ended.
         """
-        self._working().resume_submissions()
+        self._working().store.resume_submissions()
 
     # Asking
 
@@ -428,7 +427,7 @@ class KlingSession:
         engine = self._working()
         check_id(generation_id)
         check_endpoint(endpoint)
-        await engine.scheduler.turn()
+        await engine.limiter.acquire()
         self._working()
         response = await self._transport.send(fetch_request(endpoint, generation_id))
         return read_generation(response, generation_id)
@@ -453,7 +452,7 @@ class KlingSession:
         """
         if self._engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
-        return self._engine.memory.as_data()
+        return self._engine.learned.to_data()
 
     def subscribe(self, *, buffer: int = 1000) -> Subscription:
         """An async iterator over what happens from now on, as `Event`s, until the session ends.
@@ -719,9 +718,13 @@ class KlingSession:
     def _downloads(self) -> Downloads:
         from kling_async.engine.downloads import Downloads  # noqa: PLC0415 - not every program has use for it
 
+        engine = self._working()
         return Downloads(
             self._transport,
-            self._working(),
+            engine.store,
+            engine.events,
+            engine.counters,
+            engine.stopping,
             at_once=self._limits.max_downloads,
             give_up_after=self._timeouts.download,
             fresh_url=self._fresh_url,

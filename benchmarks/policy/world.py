@@ -49,11 +49,11 @@ class World:
         rng = Random(seed)  # noqa: S311 - to be drawn again
         for length, law in self.laws.items():
             for duration in trace(law, jobs, seed):
-                self._watch(learner, learner.track(MODEL, length, 0.0), duration, rng)
+                self._active_of(learner, learner.track(MODEL, length, 0.0), duration, rng)
             experience.estimator(GenerationKind(MODEL, length)).rebuild()
         return learner
 
-    def _watch(self, learner: DurationLearner, tracker: GenerationTracker, duration: float, rng: Random) -> None:
+    def _active_of(self, learner: DurationLearner, tracker: GenerationTracker, duration: float, rng: Random) -> None:
         schedule = HazardSchedule(PollCost.of(PROFILES["balanced"]))
         while (at := schedule.due(tracker)) < duration:
             learner.running(tracker, at, GenerationStatus.GENERATING, rng)

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from kling_async.api.messages import HttpRequest, HttpResponse
     from kling_async.engine.cost_report import CostReport
     from kling_async.engine.job import Job
-    from kling_async.engine.scheduler import Scheduler
+    from kling_async.engine.limiter import RequestLimiter
+    from kling_async.engine.tasks import Clock
     from kling_async.journal.base import Record
     from kling_async.transport.base import Transport
 
@@ -79,13 +80,15 @@ class Account:
     def __init__(
         self,
         transport: Transport,
-        scheduler: Scheduler,
+        limiter: RequestLimiter,
+        clock: Clock,
         *,
         rng: Random,
         check_open: Callable[[], object],
     ) -> None:
         self._transport = transport
-        self._scheduler = scheduler
+        self._limiter = limiter
+        self._now = clock.now
         self._rng = rng
         self._check_open = check_open  # raises once the session has ended
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
@@ -204,7 +207,7 @@ class Account:
         plain = models_request(include, ids)
         async with self._asking:
             kept = self._kept.get(plain.target)
-            if kept is not None and self._scheduler.now() - kept.at < fresh:
+            if kept is not None and self._now() - kept.at < fresh:
                 return kept.listing
             etag = None if kept is None else kept.etag
             newest = await self._ask(models_request(include, ids, etag), partial(self._newest, kept))
@@ -212,7 +215,7 @@ class Account:
             return newest.listing
 
     def _newest(self, kept: _Kept | None, response: HttpResponse) -> _Kept:
-        now = self._scheduler.now()
+        now = self._now()
         if kept is not None and response.status == _NOT_MODIFIED:
             return evolve(kept, at=now)
         return _Kept(read_models(response), response.headers.get("etag"), now)
@@ -265,13 +268,13 @@ class Account:
             except KlingError as error:
                 if not error.retryable:
                     raise
-                await sleep_until(self._scheduler.now() + self._wait_after(attempt, error))
+                await sleep_until(self._now() + self._wait_after(attempt, error))
         return await self._ask_once(message, read, limit)
 
     async def _ask_once(self, message: HttpRequest, read: Callable[[HttpResponse], _T], limit: Gcra | None) -> _T:
         if limit is not None:
-            await sleep_until(limit.reserve(self._scheduler.now()))
-        await self._scheduler.turn()
+            await sleep_until(limit.reserve(self._now()))
+        await self._limiter.acquire()
         self._check_open()
         return read(await self._transport.send(message))
 

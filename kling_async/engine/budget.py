@@ -53,13 +53,13 @@ class Budget:
         allow_unpriced: bool,
         price: Callable[[Request], Awaitable[Estimate]],
         history: Callable[[], AsyncIterator[Record]],
-        open_watches: Callable[[], Iterable[ActiveJob]],
+        open_jobs: Callable[[], Iterable[ActiveJob]],
     ) -> None:
         self._limit = Decimal(repr(limit))
         self._allow_unpriced = allow_unpriced
         self._price = price
         self._history = history
-        self._open_watches = open_watches
+        self._open_jobs = open_jobs
         self._spent = _ZERO
         self._held: dict[str, _Hold] = {}
         self._reserved = _ZERO  # the sum of what is held
@@ -153,7 +153,7 @@ class Budget:
     async def _count(self) -> tuple[Decimal, int]:
         """What was spent, and how many generations there are beside that of unknown cost; holds what is under way."""
         spent, unknown = _ZERO, 0
-        active_jobs = {active.record.key: active for active in self._open_watches()}
+        active_jobs = {active.record.key: active for active in self._open_jobs()}
         async for record in self._history():
             if not _may_be_bought(record):
                 continue

@@ -6,13 +6,12 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account.billing import balance_request, read_balance, second_opinion
+from kling_async.api.account.billing import Opinion, balance_request, read_balance, second_opinion
 from kling_async.errors import KlingError, MalformedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from kling_async.api.account.billing import Opinion
+    from kling_async.engine.limiter import RequestLimiter
+    from kling_async.engine.tasks import Clock
     from kling_async.errors import APIError
     from kling_async.transport.base import Transport
 
@@ -22,14 +21,13 @@ __all__ = ["Confirmation"]
 class Confirmation:
     """Asks for the balance where an answer says that the key is bad, the credits are out, or the address is wrong.
 
-    One request is under way at a time, and whoever comes meanwhile shares what it brings. ``turn`` waits for a place
-    among the session's requests.
+    One request is under way at a time, and whoever comes meanwhile shares what it brings.
     """
 
-    def __init__(self, transport: Transport, turn: Callable[[], Awaitable[None]], now: Callable[[], float]) -> None:
+    def __init__(self, transport: Transport, limiter: RequestLimiter, clock: Clock) -> None:
         self._transport = transport
-        self._turn = turn
-        self._now = now
+        self._limiter = limiter
+        self._now = clock.now
         self._asking = asyncio.Lock()
         self._told_at = -math.inf
         self._told: float | KlingError = MalformedResponse("nobody has asked yet")
@@ -43,8 +41,12 @@ class Confirmation:
                 self._told_at = self._now()
             return second_opinion(refusal, self._told)
 
+    async def confirms(self, refusal: APIError) -> bool:
+        """Return whether it says the same, so that the refusal concerns every job."""
+        return await self.opinion(refusal) is Opinion.CONFIRMED
+
     async def _balance(self) -> float | KlingError:
-        await self._turn()
+        await self._limiter.acquire()
         try:
             return read_balance(await self._transport.send(balance_request()))
         except KlingError as error:

@@ -11,8 +11,8 @@ from kling_async.errors import GatewayError, OutOfCredits
 
 if TYPE_CHECKING:
     from kling_async.engine.confirmation import Confirmation
-    from kling_async.engine.scheduler import Scheduler
-    from kling_async.engine.tasks import Wakeup
+    from kling_async.engine.queue import JobQueue
+    from kling_async.engine.tasks import Clock
 
 __all__ = ["CreditMonitor"]
 
@@ -24,31 +24,27 @@ _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between looks at the balance; 
 class CreditMonitor:
     """While submits are stopped so, looks at the balance now and then; once there is one, they go on."""
 
-    def __init__(self, confirmation: Confirmation, scheduler: Scheduler, wakeup: Wakeup) -> None:
+    def __init__(self, confirmation: Confirmation, queue: JobQueue, clock: Clock) -> None:
         self._confirmation = confirmation
-        self._scheduler = scheduler
-        self._wakeup = wakeup
-
-    def is_empty(self) -> None:
-        """Submits have been stopped: begin to look."""
-        self._wakeup.wake()
+        self._queue = queue
+        self._clock = clock
 
     async def run(self) -> None:
         """Wait for such times, until cancelled."""
         while True:
-            await self._wakeup.sleep_until(math.inf)
+            await self._queue.halts.sleep_until(math.inf)
             await self._watch()
 
     async def _watch(self) -> None:
         gap = _FIRST_GAP
-        due = self._scheduler.now() + gap
-        while isinstance(refusal := self._scheduler.halted, OutOfCredits | GatewayError):
-            now = await self._wakeup.sleep_until(due)
+        due = self._clock.now() + gap
+        while isinstance(refusal := self._queue.halted, OutOfCredits | GatewayError):
+            now = await self._queue.halts.sleep_until(due)
             if now < due:  # another submit under way was refused as well
                 continue
             gap = min(2 * gap, _LONGEST_GAP)
             due = now + gap
             opinion = await self._confirmation.opinion(refusal)
-            if opinion is Opinion.DENIED and self._scheduler.halted is refusal:
+            if opinion is Opinion.DENIED and self._queue.halted is refusal:
                 _logger.warning("the vendor answers, and the account can pay; submits go on")
-                self._scheduler.resume()
+                self._queue.resume()

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from kling_async.api.results import Video
-    from kling_async.engine.engine import Engine
     from kling_async.engine.job import Job
+    from kling_async.engine.stats import Counters
+    from kling_async.engine.store import JobStore
     from kling_async.files.download import Stored
     from kling_async.transport.base import Transport
 
@@ -104,7 +105,10 @@ class Downloads:
     def __init__(
         self,
         transport: Transport,
-        engine: Engine,
+        store: JobStore,
+        bus: events.EventBus,
+        counters: Counters,
+        closing: asyncio.Event,
         *,
         at_once: int,
         give_up_after: float,
@@ -113,7 +117,10 @@ class Downloads:
         rng: Random,
     ) -> None:
         self._transport = transport
-        self._engine = engine
+        self._store = store
+        self._bus = bus
+        self._counters = counters
+        self._closing = closing  # set once the session closes
         self._turns = asyncio.Semaphore(at_once)
         self._give_up_after = give_up_after
         self._fresh_url = fresh_url
@@ -141,7 +148,7 @@ class Downloads:
                 yield
 
         try:
-            await self._store(video, path, job, progress, turn)
+            await self._download(video, path, job, progress, turn)
         except BaseException as error:
             told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
             self._hold_submits(told)
@@ -154,13 +161,13 @@ class Downloads:
     async def _turn(self) -> AsyncGenerator[None]:
         async with self._turns:
             self._check_open()
-            self._engine.counters.downloading += 1
+            self._counters.downloading += 1
             try:
                 yield
             finally:
-                self._engine.counters.downloading -= 1
+                self._counters.downloading -= 1
 
-    async def _store(
+    async def _download(
         self,
         video: Video,
         path: Path,
@@ -169,9 +176,9 @@ class Downloads:
         turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         def record(stored: Stored) -> None:
-            self._engine.store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
-            self._engine.counters.downloaded += 1
-            self._engine.counters.downloaded_bytes += stored.size
+            self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
+            self._counters.downloaded += 1
+            self._counters.downloaded_bytes += stored.size
             self._tell(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
             self._go_on_submitting()
 
@@ -189,20 +196,19 @@ class Downloads:
 
     def _hold_submits(self, error: KlingError) -> None:
         """Buy nothing more while what it makes could not be stored."""
-        if isinstance(error, StorageError) and self._engine.scheduler.halted is None:
-            self._engine.scheduler.halt(StorageError(f"nothing is bought while files cannot be written: {error}"))
+        if isinstance(error, StorageError) and self._store.halted is None:
+            self._store.halt(StorageError(f"nothing is bought while files cannot be written: {error}"))
 
     def _go_on_submitting(self) -> None:
-        if isinstance(self._engine.scheduler.halted, StorageError):
+        if self._store.lift_halt(StorageError):
             _logger.warning("files can be written again; submits go on")
-            self._engine.scheduler.resume()
 
     async def _pause(self, seconds: float) -> None:
         """Wait before another try, which there is none once the session has ended."""
         with anyio.move_on_after(seconds):
-            await self._engine.stopping.wait()
+            await self._closing.wait()
         self._check_open()
 
     def _tell(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
         if job is not None:
-            self._engine.events.emit(lambda at: make(at, job))
+            self._bus.emit(lambda at: make(at, job))

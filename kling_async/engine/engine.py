@@ -15,6 +15,7 @@ from kling_async.engine.as_completed import Settling, SourceReader, in_completio
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
 from kling_async.engine.events import EventBus
+from kling_async.engine.limiter import RequestLimiter
 from kling_async.engine.poller import Poller
 from kling_async.engine.queue import JobQueue
 from kling_async.engine.reconciler import Reconciler
@@ -22,11 +23,11 @@ from kling_async.engine.scheduler import Scheduler
 from kling_async.engine.stats import Counters
 from kling_async.engine.store import JobStore
 from kling_async.engine.submitter import Submitter
-from kling_async.engine.tasks import Wakeup
+from kling_async.engine.tasks import Clock
 from kling_async.errors import SessionClosed
-from kling_async.journal.base import JobState
 from kling_async.pacing.absence import PostOrder
 from kling_async.pacing.admission import AdmissionControl
+from kling_async.pacing.backoff import Backoff
 from kling_async.pacing.queues import PollQueue
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from kling_async.engine.account import Account
     from kling_async.engine.budget import Budget
-    from kling_async.engine.job import ActiveJob, Job
+    from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
     from kling_async.pacing.polling import Polling
@@ -74,50 +75,45 @@ class Engine:
         from kling_async.engine.learning import LearnedDurations  # noqa: PLC0415
         from kling_async.pacing.tracking import DurationLearner  # noqa: PLC0415
 
-        loop = asyncio.get_running_loop()
-        self.events = EventBus(loop)
+        clock = Clock(asyncio.get_running_loop(), wall)
+        self.events = EventBus(clock)
         self.counters = Counters()
+        self.admission = AdmissionControl(limits, rng)
+        self.limiter = RequestLimiter(self.admission, self.counters, clock)
+        self.learner = DurationLearner(polling.experience())
+        self.learned = LearnedDurations(self.learner, journal, polling)
+        cost = polling.price()
+        polls: PollQueue[ActiveJob] = PollQueue(polling.asking(cost), cost)
+        self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
         self._transport = transport
         self._rng = rng
-        self.store = JobStore(loop, journal, self.events, wall=wall, generation_timeout=timeouts.generation)
-        self.admission = AdmissionControl(limits, rng)
-        self.learner = DurationLearner(polling.experience())
-        self.memory = LearnedDurations(self.learner, journal, polling)
-        price = polling.price()
-        poll_queue: PollQueue[ActiveJob] = PollQueue(polling.asking(price), price)
-        confirmation = Confirmation(transport, self._turn, loop.time)
-        poller = Poller(
-            transport, self.store, confirmation, polling, self.learner, patience=timeouts.generation, rng=rng
-        )
+        self._journal = journal
+        confirmation = Confirmation(transport, self.limiter, clock)
+        backoff = Backoff(base=polling.retry_base, cap=polling.retry_cap, rng=rng)
         order = PostOrder()
-        self.store.forecast = poller.forecast
-        self._submitter = Submitter(transport, self.store, poller, confirmation, timeouts, order=order, wall=wall)
-        self.scheduler = Scheduler(
+        self._submitter = Submitter(
+            transport, self.store, backoff, confirmation, timeouts, order=order, budget=self._budget(limits)
+        )
+        self._scheduler = Scheduler(
             self.store,
+            self.queue,
             self._submitter,
-            poller,
-            confirmation,
-            JobQueue(poll_queue, self.admission),
+            Poller(transport, self.store, confirmation, polling, self.learner, backoff, rng=rng),
             self.admission,
             self.counters,
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
         self._reconciler = Reconciler(
-            lambda: self.account, self.store, self.scheduler, reconciliation, order=order, wall=wall
+            lambda: self.account, confirmation, self.store, self.queue, reconciliation, order=order
         )
-        self.scheduler.on_doubt = self._reconciler.take
-        self._credit = CreditMonitor(confirmation, self.scheduler, Wakeup(loop))
-        self.scheduler.on_halt = self._credit.is_empty
-        if limits.max_spend_usd is not None:
-            self._submitter.budget = self._budget(limits.max_spend_usd, journal, allow_unpriced=limits.allow_unpriced)
+        self._credit = CreditMonitor(confirmation, self.queue, clock)
         self.crash: Exception | None = None
         self.closing = False
         self.stopping = asyncio.Event()  # set once it closes, for those who wait for something else
-        self._journal = journal
         self._grace = timeouts.close
         self._hold = hold
-        self._held: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
         self._group: TaskGroup | None = None  # what ends as soon as the session does
         self._pumps: WeakSet[SourceReader[Any]] = WeakSet()
 
@@ -126,33 +122,24 @@ class Engine:
         async with AsyncExitStack() as closing:  # each step is taken, whatever those before it came to
             await self._journal.open()
             closing.push_async_callback(self._journal.close)
-            closing.push_async_callback(self.memory.save)
+            closing.push_async_callback(self.learned.save)
             closing.callback(self.events.close)
             closing.callback(self._settle_all)  # what is left, if even settling in turns was cancelled
             closing.push_async_callback(self._settle_in_turns)
             closing.callback(self.close)
-            await self.memory.load()
+            await self.learned.load()
             await self._reopen()
             await self._work(ready, stop)
 
     async def _reopen(self) -> None:
         """Go on with what an earlier session on this journal left open."""
         for record in await self._journal.load_open():
-            active = self.store.reopen(record)
-            if self._hold and record.state is JobState.QUEUED:
-                self._held.append(active)
-            else:
-                self.scheduler.take_up(active)
-
-    def resume_submissions(self) -> None:
-        """Submit what was held, and go on after a refusal."""
-        self.scheduler.resume()
-        while self._held:
-            self.scheduler.take_up(self._held.pop(0))
+            self.store.reopen(record, hold=self._hold)
 
     def close(self) -> None:
         """Take on nothing more, read from sources nothing more, and begin no POST any more."""
-        self.closing = self._submitter.closing = True
+        self.closing = True
+        self._submitter.stop()
         self.stopping.set()
         for pump in tuple(self._pumps):
             pump.stop()
@@ -164,7 +151,7 @@ class Engine:
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
                 group.start_soon(self._credit.run, name="kling_async purse")
-                group.start_soon(self.memory.run, name="kling_async memory")
+                group.start_soon(self.learned.run, name="kling_async memory")
                 ready()
                 try:
                     await stop.wait()
@@ -175,20 +162,11 @@ class Engine:
 
     async def _schedule(self, polls: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
         try:
-            await self.scheduler.run(polls, submits)
+            await self._scheduler.run(polls, submits)
         except Exception as crash:
             _logger.exception("the scheduler crashed; the session ends")
             self.crash = crash
             stop.set()
-
-    async def _turn(self) -> None:
-        await self.scheduler.turn()
-
-    def begin(self, active: ActiveJob) -> Job:
-        """Act for a job that was taken on; returns it, settled already if the account refuses to go on."""
-        job = self.store.open[active.record.key]
-        self.scheduler.take_up(active)
-        return job
 
     async def _settle_in_turns(self) -> None:
         """Settle every open job, some at a time: whatever else runs on the loop goes on."""
@@ -226,24 +204,26 @@ class Engine:
         """What was done and is being done, in numbers."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.store, self.scheduler, self.admission, self.learner.models, self.counters)
+        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters)
 
     @cached_property
     def account(self) -> Account:
         """Who asks about the account."""
         from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
 
-        return Account(self._transport, self.scheduler, rng=self._rng, check_open=self._check_open)
+        return Account(self._transport, self.limiter, self.store.clock, rng=self._rng, check_open=self._check_open)
 
-    def _budget(self, limit: float, journal: Journal, *, allow_unpriced: bool) -> Budget:
+    def _budget(self, limits: Limits) -> Budget | None:
+        if limits.max_spend_usd is None:
+            return None
         from kling_async.engine.budget import Budget  # noqa: PLC0415 - few have one
 
         return Budget(
-            limit,
-            allow_unpriced=allow_unpriced,
+            limits.max_spend_usd,
+            allow_unpriced=limits.allow_unpriced,
             price=self.account.price,
-            history=journal.history,
-            open_watches=self.store.active_jobs,
+            history=self._journal.history,
+            open_jobs=self.store.active_jobs,
         )
 
     def _check_open(self) -> None:

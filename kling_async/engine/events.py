@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import GenerationStatus, Video
     from kling_async.engine.job import Job
+    from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
 
 __all__ = [
@@ -216,8 +217,8 @@ class Subscription:
 class EventBus:
     """Hands events to whoever subscribed. A subscription that is dropped is forgotten."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
         self.has_subscribers = False  # whether anybody ever listened: most sessions need not make any event
@@ -235,7 +236,7 @@ class EventBus:
         """Hand out an event; it is made only if somebody listens."""
         if not self._subscriptions:
             return
-        event = make(self._loop.time())
+        event = make(self._clock.now())
         for subscription in tuple(self._subscriptions):
             subscription.push(event)
 

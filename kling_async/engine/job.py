@@ -21,24 +21,12 @@ if TYPE_CHECKING:
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
+    from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import JobState, Record
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "active_job", "doubt"]
-
-
-def doubt(active: ActiveJob) -> SubmissionUncertain:
-    """The error of a job that may have been bought, saying what is known and how to find out by hand."""
-    key, name, cause = active.record.key, active.record.client_request_id, active.uncertain_cause
-    named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
-    error = SubmissionUncertain(
-        f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not sent "
-        f"again. If the account's log (GET /v2/logs) ever has a row with {named}, resume its inference_id",
-        client_request_id=name,
-    )
-    error.__cause__ = cause
-    return error
+__all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "active_job"]
 
 
 class Milestone(Enum):
@@ -84,6 +72,18 @@ class ActiveJob:
         """The length of the video in seconds, if it was asked for."""
         request = self.record.request
         return None if request is None else request.duration_seconds
+
+    def uncertain_error(self) -> SubmissionUncertain:
+        """Make the error of a job that may have been bought: what is known of it, and how to find out by hand."""
+        key, name, cause = self.record.key, self.record.client_request_id, self.uncertain_cause
+        named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
+        error = SubmissionUncertain(
+            f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not "
+            f"sent again. If the account's log (GET /v2/logs) ever has a row with {named}, resume its inference_id",
+            client_request_id=name,
+        )
+        error.__cause__ = cause
+        return error
 
     def waiter(self, milestone: Milestone, loop: AbstractEventLoop) -> Future[None]:
         """A future that is resolved once this milestone is reached, or never will be."""
@@ -151,8 +151,8 @@ class JobOwner(Protocol):
     """What a job asks of whoever watches it."""
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop the session was entered on."""
+    def clock(self) -> Clock:
+        """The session's clock, which knows the loop it was entered on."""
         ...
 
     def abandon(self, job: Job) -> None:
@@ -303,9 +303,9 @@ class Job:
         if not callable(callback):
             raise refused("callback", callback, "a function of the job")
         if self._active.settled:
-            self._owner.loop.call_soon(callback, self)
+            self._owner.clock.loop.call_soon(callback, self)
         else:
-            waiter = self._active.waiter(Milestone.SETTLED, self._owner.loop)
+            waiter = self._active.waiter(Milestone.SETTLED, self._owner.clock.loop)
             waiter.add_done_callback(lambda _: callback(self))
 
     def token(self) -> str:
@@ -329,7 +329,7 @@ class Job:
             await self._wait_for(Milestone.SETTLED)
 
     async def _wait_for(self, milestone: Milestone) -> None:
-        waiter = self._active.waiter(milestone, self._owner.loop)
+        waiter = self._active.waiter(milestone, self._owner.clock.loop)
         try:
             await waiter
         finally:

@@ -50,7 +50,7 @@ class LearnedDurations:
 
     async def save(self) -> None:
         """Hand back what was learned, if anything was."""
-        data = self.as_data()
+        data = self.to_data()
         text = json.dumps(data)
         if not data["tables"] or text == self._kept:
             return
@@ -60,6 +60,6 @@ class LearnedDurations:
         except JournalError as error:
             _logger.warning("what was learned of durations could not be kept: %s", error)
 
-    def as_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, Any]:
         """What is known now, fit for ``json.dumps``."""
         return keepsake.to_data(self._learner.models)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from kling_async.api.account.billing import Opinion
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
@@ -21,7 +20,6 @@ from kling_async.errors import (
     RateLimited,
 )
 from kling_async.journal.base import JobState
-from kling_async.pacing.backoff import full_jitter
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,8 +29,9 @@ if TYPE_CHECKING:
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.queue import RequestResult
     from kling_async.engine.store import JobStore
+    from kling_async.pacing.backoff import Backoff
     from kling_async.pacing.polling import Polling
-    from kling_async.pacing.tracking import DurationLearner, Forecast
+    from kling_async.pacing.tracking import DurationLearner
     from kling_async.transport.base import Transport
 
 __all__ = ["Poller"]
@@ -52,37 +51,19 @@ class Poller:
         confirmation: Confirmation,
         polling: Polling,
         learner: DurationLearner,
+        backoff: Backoff,
         *,
-        patience: float,
         rng: Random,
     ) -> None:
-        self._patience = patience  # how long a generation is watched, in seconds
         self._transport = transport
         self._store = store
         self._confirmation = confirmation
         self._polling = polling
         self._learner = learner
+        self._backoff = backoff
         self._rng = rng
-        self._now = store.loop.time
+        self._now = store.clock.now
         self._unknown_words: set[str] = set()  # statuses warned about already
-
-    def begin(self, active: ActiveJob) -> None:
-        """Follow a generation from here on; one of which nothing but its id is known is asked about at once."""
-        active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
-        if active.record.request is None:
-            active.tracker.forced_at = self._now()
-
-    def forecast(self, active: ActiveJob) -> Forecast | None:
-        """When a generation that is followed is expected to have ended."""
-        return None if active.tracker is None else self._learner.forecast(active.tracker, self._now())
-
-    def over_at(self, active: ActiveJob) -> float:
-        """When a generation that may have been bought has ended, as good as surely, or would be given up."""
-        return self._store.begun_at(active) + min(self._patience, self._learner.longest(active.model, active.duration))
-
-    def wait_after(self, failures: int) -> float:
-        """How long to wait before a request is tried again that told nothing, after so many like it in a row."""
-        return full_jitter(failures, base=self._polling.retry_base, cap=self._polling.retry_cap, rng=self._rng)
 
     async def poll(self, active: ActiveJob, begun: float) -> RequestResult:
         """Ask once, at this instant, and see the answer through."""
@@ -113,7 +94,9 @@ class Poller:
         return self._running(active, generation, begun) if running else await self._ended(active, generation)
 
     def _tell(self, active: ActiveJob, generation: Generation) -> None:
-        forecast = self.forecast(active) if generation.status.is_running else None
+        forecast = None
+        if active.tracker is not None and generation.status.is_running:
+            forecast = active.tracker.forecast(self._now())
         expected_at = None if forecast is None else forecast.median
         self._store.emit(active, lambda at, job: events.Polled(at, job, generation.status, active.polls, expected_at))
 
@@ -139,7 +122,7 @@ class Poller:
             return RateLimitHit(error)
         active.polls += 1
         if isinstance(error, AuthenticationError):
-            if await self._confirmation.opinion(error) is Opinion.CONFIRMED:
+            if await self._confirmation.confirms(error):
                 return HaltSubmits(error)
             if active.settled:
                 return None
@@ -160,7 +143,7 @@ class Poller:
             return self._expire(active, "and the last poll told nothing", error)
         now = self._now()
         # The one poll that must come after the deadline comes right at it.
-        again_at = max(now, min(now + max(self._polling.min_gap, self.wait_after(failures)), active.deadline))
+        again_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
         _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
         self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
         return RetryAt(again_at)

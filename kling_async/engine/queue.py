@@ -1,34 +1,44 @@
-"""What waits to be submitted or asked about, and who of it is next."""
+"""What waits: jobs for their submits, polls, deadlines or a look at the log, and submits for the end of a halt."""
 
 from __future__ import annotations
 
+import logging
 import math
+from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.engine.tasks import Wakeup
+from kling_async.errors import (
+    AuthenticationError,
+    GatewayError,
+    JournalError,
+    OutOfCredits,
+    RateLimited,
+    SpendLimitReached,
+    StorageError,
+)
 from kling_async.journal.base import JobState
 from kling_async.pacing.queues import DelayQueue
 
 if TYPE_CHECKING:
-    from kling_async.errors import (
-        AuthenticationError,
-        GatewayError,
-        JournalError,
-        OutOfCredits,
-        RateLimited,
-        SpendLimitReached,
-        StorageError,
-    )
+    from collections.abc import Callable
 
-    Refusal = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
     from kling_async.engine.job import ActiveJob
+    from kling_async.engine.tasks import Clock
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.queues import PollQueue
-    from kling_async.pacing.tracking import GenerationTracker
+    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
-__all__ = ["HaltSubmits", "JobQueue", "RateLimitHit", "RequestResult", "Requeue", "RetryAt"]
+__all__ = ["Halt", "HaltSubmits", "JobQueue", "RateLimitHit", "RequestResult", "Requeue", "RetryAt"]
+
+
+_logger = logging.getLogger("kling_async.queue")
+
+Halt = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
+"""Why submits do not go on."""
 
 
 class Requeue(Enum):
@@ -55,7 +65,7 @@ class RateLimitHit:
 class HaltSubmits:
     """Submits cannot go on, nor, under a bad key, can anything else."""
 
-    error: Refusal
+    error: Halt
 
 
 RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
@@ -65,68 +75,163 @@ _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth p
 
 
 class JobQueue:
-    """Every job that waits for a request. A job is never in it while one is under way for it."""
+    """Every job that waits. `JobStore` puts jobs in and discards them; the scheduler and the reconciler take them.
 
-    def __init__(self, poll_queue: PollQueue[ActiveJob], admission: AdmissionControl) -> None:
-        self._polls = poll_queue
+    A job never waits for a request while one is under way for it. Instants are the loop's.
+
+    Attributes:
+        changed: Wakes the scheduler.
+        uncertain: Jobs that may have been bought, for the reconciler to take; ``uncertain_added`` wakes it.
+        halts: Wakes the credit monitor.
+    """
+
+    def __init__(
+        self, polls: PollQueue[ActiveJob], admission: AdmissionControl, learner: DurationLearner, clock: Clock
+    ) -> None:
+        self.changed = Wakeup(clock)
+        self.uncertain: list[ActiveJob] = []
+        self.uncertain_added = Wakeup(clock)
+        self.halts = Wakeup(clock)
+        self._polls = polls
         self._admission = admission
+        self._learner = learner
         self._submits: DelayQueue[ActiveJob] = DelayQueue()
         self._retries: DelayQueue[ActiveJob] = DelayQueue()  # polls that told nothing
         self._retrying: set[ActiveJob] = set()  # whose entry among them counts
+        self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that are not asked about in time by themselves
         self._submits_in_a_row = 0
+        self._halted: Halt | None = None
+        self._stopped: deque[ActiveJob] = deque()  # jobs that are to be settled with it
 
     # Coming in
 
-    def put_submit(self, active: ActiveJob, due: float) -> None:
-        """Submit it, from this instant on."""
-        active.due = due
-        self._submits.put(due, active)
+    def put(self, active: ActiveJob, due: float) -> None:
+        """Let a job wait for what its state asks; ``due`` says from when on, unless that is for its schedule to say."""
+        state = active.record.state
+        if state is JobState.PENDING:
+            self._put_poll(active, due)
+            return
+        if state is JobState.UNCERTAIN:
+            self.uncertain.append(active)
+            self.uncertain_added.wake()
+            self._expect_deadline(active)
+        else:
+            if active.due == -math.inf:  # and not again with every retry
+                self._expect_deadline(active)
+            active.due = due
+            self._submits.put(due, active)
+        self.changed.wake()
 
-    def put_poll(self, active: ActiveJob) -> None:
-        """Ask about it when its course says."""
-        self._polls.put(_tracker(active), active)
+    def _put_poll(self, active: ActiveJob, due: float) -> None:
+        if active.tracker is None:
+            active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
+            if active.record.request is None:  # nothing is known of it but its id, not even whether there is one
+                active.tracker.forced_at = due
+            self._polls.put(active.tracker, active)
+            self.changed.wake()
+        elif active.failures:
+            self._put_retry(active, active.tracker, due)
+            self._expect_deadline(active)
+        else:
+            self._polls.put(active.tracker, active)
 
-    def put_retry(self, active: ActiveJob, due: float) -> None:
-        """Ask about it again, from this instant on and when a retry may go; its last poll waits for no other's sake."""
-        tracker = _tracker(active)
+    def _put_retry(self, active: ActiveJob, tracker: GenerationTracker, due: float) -> None:
         tracker.forced_at = due
-        if due >= active.deadline:
+        if due >= active.deadline:  # its last poll is not to wait for the retries of others
             self._polls.put(tracker, active)
         else:
             self._retrying.add(active)
             self._retries.put(due, active)
 
     def poll_at_deadline(self, active: ActiveJob, now: float) -> None:
-        """Its time is up: if it waits for a retry, it waits no longer."""
-        if active in self._retrying:
+        """Let a job whose time is up wait for a retry no longer."""
+        if active in self._retrying and active.tracker is not None:
             self._retrying.discard(active)
-            self.put_retry(active, max(now, active.deadline))
+            self._put_retry(active, active.tracker, max(now, active.deadline))
 
     def discard(self, active: ActiveJob) -> None:
-        """Forget what there was to ask about it."""
+        """Forget a job that has settled: a place may be free for another."""
         self._retrying.discard(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
+        self.changed.wake()
+
+    # Deadlines
+
+    def _expect_deadline(self, active: ActiveJob) -> None:
+        if active.deadline < math.inf:
+            self._deadlines.put(active.deadline, active)
+
+    def recheck_at(self, active: ActiveJob, at: float) -> None:
+        """Have `take_expired` give this job at that instant as well."""
+        self._deadlines.put(at, active)
+
+    def longest(self, active: ActiveJob) -> float:
+        """Return how long a generation of this kind takes, in seconds, but for one in a hundred."""
+        return self._learner.longest(active.model, active.duration)
+
+    @property
+    def next_deadline(self) -> float:
+        """When `take_expired` may next have something; infinity if it will not."""
+        return self._deadlines.next_due
+
+    def take_expired(self, now: float) -> ActiveJob | None:
+        """Take a job whose deadline has passed; it may have settled."""
+        return self._deadlines.take_due(now)
+
+    # Halts
+
+    @property
+    def halted(self) -> Halt | None:
+        """Why submits do not go on, if they do not."""
+        return self._halted
+
+    def halt(self, error: Halt, jobs_in: Callable[..., list[ActiveJob]]) -> None:
+        """Stop submits, or under a bad key everything; ``jobs_in`` gives the open jobs in some states."""
+        if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
+            return  # which stops more
+        if self._halted is None or _stopped_states(self._halted) != _stopped_states(error):
+            _logger.error("submits cannot go on: %s", error)
+            self._stopped.extend(jobs_in(*_stopped_states(error)))
+        self._halted = error
+        self.halts.wake()
+        self.changed.wake()
+
+    def halt_of(self, active: ActiveJob) -> Halt | None:
+        """Return why this job cannot go on, if it cannot."""
+        halted = self._halted
+        if halted is None or active.record.state not in _stopped_states(halted):
+            return None
+        return None if isinstance(halted, SpendLimitReached) and active.reserved else halted
+
+    def resume(self) -> None:
+        """Let submits go on."""
+        self._halted = None
+        self.changed.wake()
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether jobs wait to be settled because of a halt."""
+        return bool(self._stopped)
+
+    def take_stopped(self) -> ActiveJob:
+        """Take one of them."""
+        return self._stopped.popleft()
 
     # Going out
 
     @property
-    def submits(self) -> bool:
+    def has_submits(self) -> bool:
         """Whether any submit waits."""
         return bool(self._submits)
 
-    @property
-    def submit_due(self) -> float:
-        """When the next submit is due; infinity if none waits."""
-        return self._submits.next_due
-
-    @property
-    def submit_is_retry(self) -> bool:
-        """Whether that one told nothing the last time."""
-        return self._submits.first.failures > 0
+    def submit_at(self, now: float) -> float:
+        """When the next submit is due, and may go as far as retries are held apart; infinity if none waits."""
+        due = self._submits.next_due
+        return max(due, self._admission.retry_at(now)) if due < math.inf and self._submits.first.failures else due
 
     def poll_at(self, now: float) -> float:
-        """The earliest instant at which somebody may be worth a poll."""
+        """The earliest instant at which a job may be worth a poll."""
         at = self._polls.next_at()
         return min(at, self._retry_at(now)) if self._retrying else at
 
@@ -135,7 +240,7 @@ class JobQueue:
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
     def take_submit(self, now: float) -> ActiveJob | None:
-        """The next one that is still to be submitted, or None."""
+        """Take the next job that is still to be submitted, or None."""
         active = self._submits.take_due(now)
         if active is None or active.settled or active.record.state is not JobState.QUEUED:
             return None
@@ -145,7 +250,7 @@ class JobQueue:
         return active
 
     def take_poll(self, now: float) -> ActiveJob | None:
-        """The one that most needs to be asked about now, or None."""
+        """Take the job that most needs to be asked about now, or None."""
         active = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
         if active is None or active.settled:
             return None
@@ -153,13 +258,18 @@ class JobQueue:
         return active
 
     def review(self, now: float, rate: float) -> bool:
-        """Look again at some more of those that sleep; whether that was the last of them."""
+        """Look again at some more of the jobs that wait for polls; return whether that was the last of them."""
         return self._polls.review(now, rate)
 
     @property
     def polls(self) -> int:
-        """How many wait to be asked about."""
+        """How many jobs wait to be asked about."""
         return len(self._polls) + len(self._retrying)
+
+    def take_uncertain(self) -> list[ActiveJob]:
+        """Take all jobs that have become uncertain since the last call."""
+        taken, self.uncertain = self.uncertain, []
+        return taken
 
     def _retry_at(self, now: float) -> float:
         due = self._retries.next_due
@@ -174,10 +284,11 @@ class JobQueue:
         return active
 
     def __repr__(self) -> str:
-        return f"<Backlog of {len(self._submits)} submits and {self.polls} polls>"
+        return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
 
 
-def _tracker(active: ActiveJob) -> GenerationTracker:
-    """What a poll goes by: everything accepted has one, and without it a job would never be asked about again."""
-    assert active.tracker is not None  # noqa: S101 - only what was accepted is asked about
-    return active.tracker
+def _stopped_states(error: Halt) -> tuple[JobState, ...]:
+    """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
+    if isinstance(error, AuthenticationError):
+        return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
+    return (JobState.QUEUED,)

@@ -11,8 +11,6 @@ from attrs import define, field
 
 from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
 from kling_async.api.account.usage import span
-from kling_async.engine.job import doubt as uncertainty
-from kling_async.engine.tasks import Wakeup
 from kling_async.errors import (
     AuthenticationError,
     GenerationFailed,
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kling_async.engine.account import Account
+    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
-    from kling_async.engine.scheduler import Scheduler
+    from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.reconciliation import Reconciliation
@@ -128,44 +127,44 @@ class Reconciler:
     def __init__(
         self,
         account: Callable[[], Account],
+        confirmation: Confirmation,
         store: JobStore,
-        scheduler: Scheduler,
+        queue: JobQueue,
         settings: Reconciliation,
         *,
         order: PostOrder,
-        wall: Callable[[], float],
     ) -> None:
         self._account = account
+        self._confirmation = confirmation
         self._store = store
-        self._scheduler = scheduler
+        self._queue = queue
         self._settings = settings
         self._order = order
-        self._wall = wall
-        self._now = store.loop.time
-        self._wakeup = Wakeup(store.loop)
+        self._clock = store.clock
         self._gap = settings.first_gap
         self._look_at = math.inf
         self._doubtful: dict[str, _Doubt] = {}
 
-    def take(self, active: ActiveJob) -> None:
-        """Look for a job's submit, soon and then ever more slowly."""
-        now, inherited = self._now(), active.begun_at == -math.inf
-        self._doubtful[active.record.key] = _Doubt(active, now if inherited else active.begun_at, inherited)
-        self._gap = self._settings.first_gap
-        self._look_at = min(self._look_at, now + self._gap)
-        self._wakeup.wake_by(self._look_at)
-
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            now = await self._wakeup.sleep_until(self._look_at)
+            now = await self._queue.uncertain_added.sleep_until(self._look_at)
+            self._take(now)
             if now < self._look_at:
                 continue
             self._look_at = math.inf  # what is taken meanwhile asks for another look
             if self._still_doubtful():
                 await self._look(now)
             if self._still_doubtful():
-                self._plan(self._now())
+                self._plan(self._clock.now())
+
+    def _take(self, now: float) -> None:
+        """Look for what has become uncertain, soon and then ever more slowly."""
+        for active in self._queue.take_uncertain():
+            inherited = active.begun_at == -math.inf
+            self._doubtful[active.record.key] = _Doubt(active, now if inherited else active.begun_at, inherited)
+            self._gap = self._settings.first_gap
+            self._look_at = min(self._look_at, now + self._gap)
 
     def _still_doubtful(self) -> list[_Doubt]:
         self._doubtful = {key: doubt for key, doubt in self._doubtful.items() if doubt.is_open}
@@ -183,7 +182,7 @@ class Reconciler:
         """The instants from which on a look may be the last one for a job."""
         patience = self._patience(doubt)
         late_at = doubt.since + patience
-        by_wall = now + patience - self._age_by_wall(doubt, self._wall()) + _TICK if doubt.inherited else late_at
+        by_wall = now + patience - self._age_by_wall(doubt, self._clock.wall()) + _TICK if doubt.inherited else late_at
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
     def _patience(self, doubt: _Doubt) -> float:
@@ -197,7 +196,7 @@ class Reconciler:
 
     async def _look(self, begun: float) -> None:
         """Look for every doubtful job once. Trouble on the way makes the look incomplete, which proves nothing."""
-        doubts, wall = self._still_doubtful(), self._wall()
+        doubts, wall = self._still_doubtful(), self._clock.wall()
         may_prove = any(self._may_be_late(doubt, begun, wall) for doubt in doubts)
         names = {name: dict[str | None, LogEntry]() for doubt in doubts for name in doubt.names}
         look = _Look(begun, wall, FAR if may_prove else NEAR, names)
@@ -205,7 +204,8 @@ class Reconciler:
             for start, end in self._stretches(doubts, look):
                 await self._read(look, start, end)
         except Exception as error:  # noqa: BLE001 - a mistake in here must not leave jobs waiting for ever
-            if isinstance(error, AuthenticationError) and await self._scheduler.halt_if_confirmed(error):
+            if isinstance(error, AuthenticationError) and await self._confirmation.confirms(error):
+                self._store.halt(error)
                 return
             _logger.warning("the account's log could not be read to its end: %r", error)
             look.broke_off = True
@@ -231,7 +231,7 @@ class Reconciler:
         reading, stretch = LogReading(overlap=1), span(None, _moment(start), _moment(end))
         while not reading.ended:
             rows = await self._account().read_log(reading, stretch, tries=_TRIES)
-            look.compare(reading.began, self._wall())
+            look.compare(reading.began, self._clock.wall())
             for row in rows:
                 self._sort(look, row, row.client_request_id or "")
         look.complete = look.complete and reading.complete
@@ -254,7 +254,7 @@ class Reconciler:
             _logger.exception("job %s could not be looked for", doubt.active.record.key)
         # One that contradicts itself may do so again: another look is taken, and then that is reported.
         grace = self._settings.log_grace if look.broke_off else self._settings.longest_gap
-        if doubt.is_open and self._now() >= doubt.since + self._patience(doubt) + grace:
+        if doubt.is_open and self._clock.now() >= doubt.since + self._patience(doubt) + grace:
             self._settle(doubt)
 
     async def _judge(self, doubt: _Doubt, look: _Look) -> None:
@@ -328,7 +328,6 @@ class Reconciler:
             await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error)
             return
         await self._store.accept(active, generation_id, late=True)
-        self._scheduler.take_up(active)
 
     def _may_again(self, doubt: _Doubt) -> bool:
         """Whether it is to be submitted again once it is proven that it was not accepted."""
@@ -350,11 +349,11 @@ class Reconciler:
         except JournalError as error:
             self._store.settle(active, error)
         else:
-            self._scheduler.take_up(active)
+            self._store.enqueue(active)
 
     def _settle(self, doubt: _Doubt) -> None:
         self._doubtful.pop(doubt.active.record.key, None)
-        self._store.settle(doubt.active, uncertainty(doubt.active))
+        self._store.settle(doubt.active, doubt.active.uncertain_error())
 
 
 def _moment(wall: float) -> datetime:

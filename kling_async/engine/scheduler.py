@@ -1,9 +1,9 @@
 """The scheduler: one coroutine that decides which job's submit or poll goes next, and when.
 
-What is to be done waits in the backlog. One request at a time takes its place from the session's allowance, the most
+What waits is in the job queue. One request at a time takes its place from the session's admission control, the most
 urgent one first, and a worker sends it. Nothing is decided in a worker but what its own answer means; what that asks of
-the session comes back here as a step. A worker that has become free asks here for its next poll at once, which spares
-the coroutine a turn of the loop wherever there is nothing else to weigh.
+the session comes back here as a result, for the store to apply. A worker that has become free asks here for its next
+poll at once, which spares the coroutine a turn of the loop wherever there is nothing else to weigh.
 """
 
 from __future__ import annotations
@@ -11,38 +11,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
 from typing import TYPE_CHECKING
 
-from kling_async.api.account.billing import Opinion
 from kling_async.engine import events
-from kling_async.engine.job import doubt
-from kling_async.engine.queue import HaltSubmits, RateLimitHit, RetryAt
-from kling_async.engine.tasks import Wakeup, WorkerPool, sleep_until, was_asked_for
-from kling_async.errors import (
-    AuthenticationError,
-    DeadlineExceeded,
-    KlingError,
-    SpendLimitReached,
-    copied,
-)
+from kling_async.engine.queue import RateLimitHit, RetryAt
+from kling_async.engine.tasks import WorkerPool, was_asked_for
+from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
-from kling_async.pacing.queues import DelayQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from anyio.abc import TaskGroup
 
     from kling_async.api.protocol import SubmitAnswer
-    from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.poller import Poller
-    from kling_async.engine.queue import JobQueue, Refusal, RequestResult
+    from kling_async.engine.queue import HaltSubmits, JobQueue, RequestResult
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
     from kling_async.engine.submitter import Submitter
-    from kling_async.errors import GatewayError, OutOfCredits
     from kling_async.pacing.admission import AdmissionControl
 
 __all__ = ["Scheduler"]
@@ -59,89 +45,45 @@ class Scheduler:
     def __init__(
         self,
         store: JobStore,
+        queue: JobQueue,
         submitter: Submitter,
         poller: Poller,
-        confirmation: Confirmation,
-        queue: JobQueue,
         admission: AdmissionControl,
         counters: Counters,
         *,
         max_polls: int,
         review_every: float,
     ) -> None:
-        self.on_doubt: Callable[[ActiveJob], None] = lambda _: None  # who looks for what may have been bought
-        self.on_halt: Callable[[], None] = lambda: None  # who looks whether it is over
         self._store = store
+        self._queue = queue
         self._submitter = submitter
         self._poller = poller
-        self._confirmation = confirmation
-        self._queue = queue
         self._admission = admission
         self._counters = counters
         self._max_polls = max_polls
         self._review_every = review_every  # seconds from one look at all that sleep to the next
-        self.now = self._now = store.loop.time
-        self._wakeup = Wakeup(store.loop)
-        # Deadlines of jobs that are not asked about in time by themselves, and when what doubtful ones may have bought
-        # has ended.
-        self._expiries: DelayQueue[ActiveJob] = DelayQueue()
+        self._now = store.clock.now
         self._review_at = -math.inf
         self._submitting = 0  # submits begun whose outcome is not recorded yet
         self._posting = 0  # those of them whose POST is not over
         self._polling = 0  # GETs under way
-        self._halted: Refusal | None = None
-        self._concerned: deque[ActiveJob] = deque()  # jobs that are to be told of it
-        store.on_settled = self._room_again
-        store.on_unrecorded = self.halt
-
-    # What callers ask
-
-    def take_up(self, active: ActiveJob) -> None:
-        """Begin to act for a job, as its state asks."""
-        state = active.record.state
-        if state is JobState.SUBMITTING:  # its last watch ended before its POST did
-            self._store.update(active, JobState.UNCERTAIN)
-        if state is not JobState.PENDING:
-            self._expect_expiry(active)
-        self._put(active, self._now())
-        self._wakeup.wake()
-
-    def resume(self) -> None:
-        """Let submits go on after they were stopped."""
-        self._halted = None
-        self._wakeup.wake()
-
-    async def turn(self) -> None:
-        """Wait for a place among the session's requests, and take it."""
-        self._counters.calls += 1
-        await sleep_until(self._admission.take(self._now()))
-
-    @property
-    def halted(self) -> Refusal | None:
-        """Why submits do not go on, if they do not."""
-        return self._halted
-
-    def _room_again(self, active: ActiveJob) -> None:
-        """A job has settled, so the account may have a slot free."""
-        self._queue.discard(active)
-        self._wakeup.wake()
 
     # Deciding
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = WorkerPool(polls, self._store.loop, self._poll, self._more)
+        pool = WorkerPool(polls, self._store.clock.loop, self._poll, self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
-            if self._concerned:
-                self._tell(self._concerned.popleft())
-            elif self._expiries.next_due <= now:
-                self._expire(self._expiries.take_due(now), now)
+            if self._queue.has_stopped:
+                self._store.settle_if_halted(self._queue.take_stopped())
+            elif self._queue.next_deadline <= now:
+                self._expire(self._queue.take_expired(now), now)
             elif start_at <= now:
                 self._start(now, pool, submits)
             elif self._next_review > now:
-                now = await self._wakeup.sleep_until(min(start_at, self._expiries.next_due, self._next_review))
+                now = await self._queue.changed.sleep_until(min(start_at, self._queue.next_deadline, self._next_review))
                 continue
             decisions += 1
             if self._next_review <= now:
@@ -163,13 +105,12 @@ class Scheduler:
         return start_at
 
     def _submit_at(self, now: float) -> float:
-        if not self._queue.submits:  # the usual case, asked about before every poll
+        if not self._queue.has_submits:  # the usual case, asked about before every poll
             return math.inf
-        at = max(
-            self._queue.submit_due,
+        return max(
+            self._queue.submit_at(now),
             self._admission.submit_at(now, self._store.in_flight, self._submitting, self._posting),
         )
-        return max(at, self._admission.retry_at(now)) if self._queue.submit_is_retry else at
 
     def _poll_at(self, now: float) -> float:
         return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
@@ -196,14 +137,14 @@ class Scheduler:
     def _more(self) -> ActiveJob | None:
         """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
         now = self._now()
-        if not self._queue.submits and not self._concerned:
+        if not self._queue.has_submits and not self._queue.has_stopped:
             start_at = self._next_start(now)
             if start_at > now:
-                self._wakeup.wake_by(start_at)
+                self._queue.changed.wake_by(start_at)
                 return None
             if (poll := self._take_poll(now)) is not None:
                 return poll
-        self._wakeup.wake()
+        self._queue.changed.wake()
         return None
 
     @property
@@ -217,39 +158,25 @@ class Scheduler:
 
     # Deadlines
 
-    def _expect_expiry(self, active: ActiveJob) -> None:
-        if active.deadline < math.inf:
-            self._expiries.put(active.deadline, active)
-
     def _expire(self, active: ActiveJob | None, now: float) -> None:
         if active is None or active.settled:
             return
         if now < active.deadline:
-            self._end_doubt(active, now)
+            self._store.release_slot(active)
         elif active.record.state is JobState.PENDING:
             self._queue.poll_at_deadline(active, now)
         elif active.record.state is JobState.UNCERTAIN:
-            self._store.settle(active, doubt(active))
+            self._store.settle(active, active.uncertain_error())
         elif active.record.state is JobState.QUEUED:
             message = f"job {active.record.key} was still queued at its deadline; nothing was bought"
             self._store.settle(active, DeadlineExceeded(message))
         elif active.record.state is JobState.SUBMITTING:  # its POST ends by itself in a little while
-            self._expiries.put(now + _POST_GRACE, active)
-
-    def _end_doubt(self, active: ActiveJob, now: float) -> None:
-        """Count an uncertain job at the vendor for as long as its generation may be running, and no longer."""
-        if active.record.state is not JobState.UNCERTAIN:
-            return
-        over_at = self._poller.over_at(active)
-        if over_at <= now:
-            self._store.presume_over(active)
-        else:
-            self._expiries.put(over_at, active)
+            self._queue.recheck_at(active, now + _POST_GRACE)
 
     # Acting on what came of it
 
     async def _submit(self, active: ActiveJob) -> None:
-        self._tell(active)  # submits may have been stopped since this one was started
+        self._store.settle_if_halted(active)  # submits may have been stopped since this one was started
         if active.settled:
             self._submitting -= 1
             self._posting -= 1
@@ -257,43 +184,43 @@ class Scheduler:
         self._counters.submits += 1
         begun = self._now()
         try:
-            step = await self._submitter.conclude(active, await self._posted(active))
+            result = await self._submitter.conclude(active, await self._posted(active))
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            step = self._mistaken(active, mistake)
+            result = self._mistaken(active, mistake)
         finally:
             self._submitting -= 1
-            self._wakeup.wake()
+            self._queue.changed.wake()
         now, running = self._now(), self._store.in_flight
-        if isinstance(step, RateLimitHit):
-            until = self._admission.submit_refused(now, begun, running, step.error.retry_after)
-            self._refused(active, step, until, submit=True)
+        if isinstance(result, RateLimitHit):
+            until = self._admission.submit_refused(now, begun, running, result.error.retry_after)
+            self._refused(active, result, until, submit=True)
         elif active.record.state is JobState.PENDING:
             self._admission.submit_passed(now, begun, running)
-        self._follow(active, step)
+        self._store.apply(active, result)
 
     async def _posted(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
             return await self._submitter.post(active)
         finally:  # the next POST need not wait until this one's answer is recorded
             self._posting -= 1
-            self._wakeup.wake()
+            self._queue.changed.wake()
 
     async def _poll(self, active: ActiveJob) -> None:
         self._counters.polls += 1
         begun = self._now()
         try:
-            step = await self._poller.poll(active, begun)
+            result = await self._poller.poll(active, begun)
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            step = self._mistaken(active, mistake)
+            result = self._mistaken(active, mistake)
         finally:
             self._polling -= 1
         now = self._now()
-        if isinstance(step, RateLimitHit):
-            until = self._admission.poll_refused(now, begun, step.error.retry_after)
-            self._refused(active, step, until, submit=False)
-        elif not isinstance(step, RetryAt):
+        if isinstance(result, RateLimitHit):
+            until = self._admission.poll_refused(now, begun, result.error.retry_after)
+            self._refused(active, result, until, submit=False)
+        elif not isinstance(result, RetryAt):
             self._admission.poll_passed(now, begun)
-        self._follow(active, step)
+        self._store.apply(active, result)
 
     def _mistaken(self, active: ActiveJob, mistake: BaseException) -> RequestResult:
         """A mistake in the handling of one job settles that job and nothing else."""
@@ -305,67 +232,7 @@ class Scheduler:
         self._store.settle(active, error)
         return None
 
-    def _refused(self, active: ActiveJob, step: RateLimitHit, until: float, *, submit: bool) -> None:
+    def _refused(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
         self._counters.throttled += 1
-        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", step.error)
+        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", result.error)
         self._store.emit(active, lambda at, job: events.Throttled(at, job, submit, until))
-
-    def _follow(self, active: ActiveJob, step: RequestResult) -> None:
-        if isinstance(step, HaltSubmits):
-            self.halt(step.error)
-        if isinstance(step, RetryAt):
-            self._put(active, step.at)
-        elif step is not None:
-            self._put(active, active.due)
-
-    def _put(self, active: ActiveJob, due: float) -> None:
-        """Have a job wait for its next request; ``due`` says when, unless that is for its course to say."""
-        if self._halted is not None:
-            self._tell(active)
-        if active.settled:
-            return
-        state = active.record.state
-        if state is JobState.UNCERTAIN:
-            self._end_doubt(active, self._now())
-            self.on_doubt(active)
-        elif state is JobState.QUEUED:
-            self._queue.put_submit(active, due)
-        elif active.tracker is None:
-            self._poller.begin(active)
-            self._queue.put_poll(active)
-        elif active.failures:
-            self._queue.put_retry(active, due)
-            self._expect_expiry(active)
-        else:
-            self._queue.put_poll(active)
-
-    async def halt_if_confirmed(self, error: AuthenticationError | GatewayError | OutOfCredits) -> bool:
-        """Halt if a second request says so, too; otherwise the answer concerned what was asked alone."""
-        confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
-        if confirmed:
-            self.halt(error)
-        return confirmed
-
-    def halt(self, error: Refusal) -> None:
-        """Stop submits, or under a bad key everything, and tell every job concerned."""
-        if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
-            return  # which stops more
-        if self._halted is None or _stopped_by(self._halted) != _stopped_by(error):
-            _logger.error("submits cannot go on: %s", error)
-            self._concerned.extend(self._store.active_jobs(*_stopped_by(error)))
-        self._halted = error
-        self.on_halt()
-        self._wakeup.wake()
-
-    def _tell(self, active: ActiveJob) -> None:
-        if self._halted is not None and active.record.state in _stopped_by(self._halted):
-            if isinstance(self._halted, SpendLimitReached) and active.reserved:
-                return
-            self._store.settle(active, copied(self._halted))
-
-
-def _stopped_by(error: Refusal) -> tuple[JobState, ...]:
-    """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
-    if isinstance(error, AuthenticationError):
-        return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
-    return (JobState.QUEUED,)

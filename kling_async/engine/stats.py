@@ -10,7 +10,7 @@ from kling_async.journal.base import JobState
 from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
-    from kling_async.engine.scheduler import Scheduler
+    from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.durations import DurationModels
@@ -112,7 +112,7 @@ class Stats:
 
 
 def snapshot(
-    store: JobStore, scheduler: Scheduler, admission: AdmissionControl, experience: DurationModels, counters: Counters
+    store: JobStore, queue: JobQueue, admission: AdmissionControl, experience: DurationModels, counters: Counters
 ) -> Stats:
     """The numbers as they are now."""
     standing, settled = store.open_by_state, store.settled_by_state
@@ -130,11 +130,11 @@ def snapshot(
         polls=counters.polls,
         calls=counters.calls,
         throttled=counters.throttled,
-        paused_for=max(0.0, admission.paused_until - store.loop.time()),
+        paused_for=max(0.0, admission.paused_until - store.clock.now()),
         requests_per_second=admission.rate,
         slots=admission.slots,
         learned=_learned(experience),
-        halted=None if scheduler.halted is None else scheduler.halted.message,
+        halted=None if queue.halted is None else queue.halted.message,
         downloading=counters.downloading,
         downloaded=counters.downloaded,
         downloaded_bytes=counters.downloaded_bytes,

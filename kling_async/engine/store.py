@@ -7,24 +7,24 @@ import logging
 import math
 import secrets
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from kling_async.engine import events
-from kling_async.engine.job import ActiveJob, Job, Milestone, active_job
-from kling_async.errors import InvalidRequest, JobAbandoned, JournalError
+from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
+from kling_async.engine.queue import HaltSubmits, RetryAt
+from kling_async.errors import InvalidRequest, JobAbandoned, JournalError, copied
 from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.api.requests import Request
-    from kling_async.engine.job import ExpectedCompletion
+    from kling_async.engine.queue import Halt, JobQueue, RequestResult
+    from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
-    from kling_async.pacing.tracking import Forecast
 
 __all__ = ["JobStore"]
 
@@ -39,25 +39,23 @@ class JobStore:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         journal: Journal,
+        queue: JobQueue,
         bus: events.EventBus,
+        clock: Clock,
         *,
-        wall: Callable[[], float],
         generation_timeout: float,
     ) -> None:
-        self.loop = loop
+        self.clock = clock
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
         self.open_by_state: Counter[JobState] = Counter()  # how many of those are in each state
         self._over: set[ActiveJob] = set()  # uncertain ones whose generations, if there are any, should have ended
         self.settled_by_state: Counter[JobState] = Counter()  # in which states the others were when they settled
         self._journal = journal
         self._bus = bus
-        self._wall = wall
+        self._queue = queue
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
-        self.on_settled: Callable[[ActiveJob], None] = lambda _: None
-        self.on_unrecorded: Callable[[JournalError], None] = lambda _: None
-        self.forecast: Callable[[ActiveJob], Forecast | None] = lambda _: None  # who knows how long generations take
+        self._held: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
@@ -89,9 +87,7 @@ class JobStore:
             raise _taken(generation_id, record.key)
         return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
 
-    def create(
-        self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None
-    ) -> ActiveJob:
+    def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
         """Take on a request that is to be bought, or one whose last job settled before its life ended."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
@@ -102,15 +98,17 @@ class JobStore:
                 digest=digest,
                 tag=tag,
                 endpoint=request.endpoint,
-                queued_at=self._wall(),
+                queued_at=self.clock.wall(),
             )
         active = self._continue(record, deadline)
+        job = self.open[active.record.key]
         self.emit(active, events.Queued)
-        return active
+        self.enqueue(active)
+        return job
 
     def record_of(self, generation_id: str, endpoint: str, key: str | None) -> Record:
         """The record of a generation that was bought already, by whomever."""
-        wall = self._wall()
+        wall = self.clock.wall()
         return Record(
             key=key or _new_key(),
             state=JobState.PENDING,
@@ -120,7 +118,7 @@ class JobStore:
             accepted_at=wall,
         )
 
-    def attach(self, record: Record, *, tag: object, deadline: float | None) -> ActiveJob:
+    def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
         """Take on a job that was begun elsewhere, or whose generation was found by other means.
 
         If its key has a job here that has no generation yet, that job goes on with this one: it is never posted again.
@@ -128,6 +126,12 @@ class JobStore:
         Raises:
             InvalidRequest: Its key stands for something else here, or is being submitted at this moment.
         """
+        active = self._attached(record, tag, deadline)
+        job = self.open[active.record.key]
+        self.enqueue(active)
+        return job
+
+    def _attached(self, record: Record, tag: object, deadline: float | None) -> ActiveJob:
         known = self._journal.find(record.generation_id) if record.generation_id else None
         known = known or self._journal.get(record.key)
         if known is None:
@@ -147,26 +151,32 @@ class JobStore:
         )
         if not takes_it:
             raise _misused(record.key)
-        accepted_at = record.accepted_at or self._wall()
+        accepted_at = record.accepted_at or self.clock.wall()
         job = self.open.get(known.key)
         if job is None:
             bought = evolve(known, state=JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
             return self._continue(bought, deadline)
         active = active_job(job)
         self.update(active, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
-        active.accepted_at = min(self.loop.time(), self._instant(accepted_at))
-        active.deadline = min(active.deadline, self.loop.time() + self._generation_timeout)
+        active.accepted_at = min(self.clock.now(), self.clock.to_instant(accepted_at))
+        active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         return active
 
-    def reopen(self, record: Record) -> ActiveJob:
-        """Take on a job that an earlier session left open; its time has passed meanwhile."""
+    def reopen(self, record: Record, *, hold: bool) -> None:
+        """Take on a job that an earlier session left open; its time has passed meanwhile.
+
+        With ``hold``, one that is queued waits for `resume_submissions`.
+        """
         active = self._register(record)
         if record.deadline is not None:
-            active.deadline = self._instant(record.deadline)
+            active.deadline = self.clock.to_instant(record.deadline)
         if record.generation_id is not None:
             active.deadline = min(active.deadline, active.accepted_at + self._generation_timeout)
-        return active
+        if hold and record.state is JobState.QUEUED:
+            self._held.append(active)
+        else:
+            self.enqueue(active)
 
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
@@ -176,8 +186,8 @@ class JobStore:
 
     def _continue(self, record: Record, deadline: float | None) -> ActiveJob:
         """Watch from now on, for as long as the caller and a new span of patience allow."""
-        now = self.loop.time()
-        record = evolve(record, deadline=None if deadline is None else self._wall() + deadline)
+        now = self.clock.now()
+        record = evolve(record, deadline=None if deadline is None else self.clock.wall() + deadline)
         self._journal.append(record)
         active = self._register(record)
         active.deadline = math.inf if deadline is None else now + deadline
@@ -187,9 +197,11 @@ class JobStore:
 
     def _register(self, record: Record) -> ActiveJob:
         active = _make_active(record)
-        now = self.loop.time()
+        now = self.clock.now()
         if record.generation_id is not None:
-            active.accepted_at = now if record.accepted_at is None else min(now, self._instant(record.accepted_at))
+            active.accepted_at = (
+                now if record.accepted_at is None else min(now, self.clock.to_instant(record.accepted_at))
+            )
         self.open[record.key] = Job(active, self)
         self.open_by_state[record.state] += 1
         self._idle.clear()
@@ -200,17 +212,63 @@ class JobStore:
         if active.begun_at > -math.inf:
             return active.begun_at
         submitted_at = active.record.submitted_at
-        return self.loop.time() if submitted_at is None else min(self.loop.time(), self._instant(submitted_at))
-
-    def _instant(self, wall: float) -> float:
-        """A moment of wall-clock time as an instant of the loop's. An estimate: clocks are set, and machines sleep."""
-        return self.loop.time() + (wall - self._wall())
+        return self.clock.now() if submitted_at is None else min(self.clock.now(), self.clock.to_instant(submitted_at))
 
     def _finished(self, record: Record) -> Job:
         active = _make_active(record)
         active.settled = True
         active.error = record.error
         return Job(active, self)
+
+    # Waiting for what comes next
+
+    def enqueue(self, active: ActiveJob, due: float | None = None) -> None:
+        """Have a job wait for what its state asks, from now or from an instant on; settle it if it cannot go on."""
+        if active.settled:
+            return
+        if active.record.state is JobState.SUBMITTING:  # whoever watched it before was gone before its POST ended
+            self.update(active, JobState.UNCERTAIN)
+        self.settle_if_halted(active)
+        if active.settled:
+            return
+        self.release_slot(active)
+        self._queue.put(active, self.clock.now() if due is None else due)
+
+    def apply(self, active: ActiveJob, result: RequestResult) -> None:
+        """Do what a request's result asks of the job and of the session."""
+        if isinstance(result, HaltSubmits):
+            self.halt(result.error)
+        if isinstance(result, RetryAt):
+            self.enqueue(active, result.at)
+        elif result is not None:
+            self.enqueue(active, active.due)
+
+    def halt(self, error: Halt) -> None:
+        """Stop submits, or under a bad key everything; the jobs concerned settle with a copy of this error."""
+        self._queue.halt(error, self.active_jobs)
+
+    @property
+    def halted(self) -> Halt | None:
+        """Why submits do not go on, if they do not."""
+        return self._queue.halted
+
+    def lift_halt(self, kind: type[Halt]) -> bool:
+        """Let submits go on if it is an error of this kind that stopped them; return whether it was."""
+        if not isinstance(self._queue.halted, kind):
+            return False
+        self._queue.resume()
+        return True
+
+    def settle_if_halted(self, active: ActiveJob) -> None:
+        """Settle a job that cannot go on as submits have stopped."""
+        if not active.settled and (error := self._queue.halt_of(active)) is not None:
+            self.settle(active, copied(error))
+
+    def resume_submissions(self) -> None:
+        """Submit what was held, and go on after a halt."""
+        self._queue.resume()
+        while self._held:
+            self.enqueue(self._held.pop(0))
 
     # Changing state
 
@@ -252,11 +310,13 @@ class JobStore:
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record what was bought, now or, where that was found out late, when its POST was begun.
 
-        It is kept in mind and logged even if the journal fails: it is paid for.
+        It is kept in mind and logged even if the journal fails: it is paid for. A job that was being looked for waits
+        for its first poll from then on; one that was being submitted does so once its submit's result is applied.
         """
-        accepted_at = self.begun_at(active) if late else self.loop.time()
+        was_uncertain = active.record.state is JobState.UNCERTAIN
+        accepted_at = self.begun_at(active) if late else self.clock.now()
         begun = active.record.submitted_at if late else None
-        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self._wall()}
+        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self.clock.wall()}
         if active.record.state is not JobState.ABANDONED:
             await self._commit_regardless(active, JobState.PENDING, changes)
         if active.record.state is JobState.ABANDONED:
@@ -265,16 +325,18 @@ class JobStore:
             return
         active.accepted_at = accepted_at
         active.begun_at = active.due = -math.inf  # of no use any more, and many jobs are pending for long
-        active.deadline = min(active.deadline, self.loop.time() + self._generation_timeout)
+        active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
+        if was_uncertain:
+            self.enqueue(active)
 
     async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it; an outcome is told even if unrecorded."""
         error: KlingError | None = outcome.get("error")
         if error is not None:
             self._add_context(active, error)
-        changes = {**outcome, "settled_at": self._wall()}
+        changes = {**outcome, "settled_at": self.clock.wall()}
         try:
             await self._commit_regardless(active, state, changes)
         except asyncio.CancelledError:  # the session ends while it is being recorded; it is known all the same
@@ -292,7 +354,7 @@ class JobStore:
             _logger.exception("job %s is %s (generation %s), unrecorded", active.record.key, state.value, known)
             if active.record.state.may_become(state):  # it was not abandoned meanwhile
                 self.update(active, state, **changes)
-            self.on_unrecorded(error)
+            self.halt(error)
 
     def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
         """Record where a video's file is now, if it is a job's."""
@@ -316,7 +378,7 @@ class JobStore:
         self._announce(active, error)
         del self.open[record.key]
         active.reach(Milestone.SETTLED)
-        self.on_settled(active)
+        self._queue.discard(active)
         if not self.open:
             self._idle.set()
 
@@ -340,7 +402,7 @@ class JobStore:
         bought = active.record.state is not JobState.QUEUED
         message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"
         error = self._add_context(active, JobAbandoned(message))
-        self.update(active, JobState.ABANDONED, settled_at=self._wall(), error=error)
+        self.update(active, JobState.ABANDONED, settled_at=self.clock.wall(), error=error)
         self.settle(active, error)
 
     def _add_context(self, active: ActiveJob, error: KlingError) -> KlingError:
@@ -367,23 +429,22 @@ class JobStore:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
         return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._over)
 
-    def presume_over(self, active: ActiveJob) -> None:
-        """Count an uncertain job's generation no more among those at the vendor: if there is one, it has ended."""
-        self._over.add(active)
+    def release_slot(self, active: ActiveJob) -> None:
+        """Count an uncertain job among those in flight only for as long as its generation may be running."""
+        if active.record.state is not JobState.UNCERTAIN:
+            return
+        over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
+        if over_at <= self.clock.now():
+            self._over.add(active)
+        else:
+            self._queue.recheck_at(active, over_at)
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
         """When a generation will be done, if it is being watched."""
-        forecast = self.forecast(active)
-        if forecast is None or active.settled:
+        if active.tracker is None or active.settled:
             return None
-        from kling_async.engine.job import ExpectedCompletion  # noqa: PLC0415 - few ask
-
-        median, late = (self._moment(instant) for instant in (forecast.median, forecast.late))
-        return ExpectedCompletion(median, late)
-
-    def _moment(self, instant: float) -> datetime:
-        """An instant of the loop's as a moment of wall-clock time."""
-        return datetime.fromtimestamp(self._wall() + (instant - self.loop.time()), UTC)
+        forecast = active.tracker.forecast(self.clock.now())
+        return ExpectedCompletion(self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late))
 
     async def idle(self) -> None:
         """Wait until no job is open."""

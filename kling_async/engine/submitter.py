@@ -35,18 +35,16 @@ from kling_async.files.uploads import submission
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kling_async.api.messages import HttpRequest
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
-    from kling_async.engine.poller import Poller
     from kling_async.engine.queue import RequestResult
     from kling_async.engine.store import JobStore
     from kling_async.errors import APIError, KlingError
     from kling_async.pacing.absence import PostOrder
+    from kling_async.pacing.backoff import Backoff
     from kling_async.transport.base import Timeouts, Transport
 
 __all__ = ["Submitter"]
@@ -61,24 +59,27 @@ class Submitter:
         self,
         transport: Transport,
         store: JobStore,
-        poller: Poller,
+        backoff: Backoff,
         confirmation: Confirmation,
         timeouts: Timeouts,
         *,
         order: PostOrder,
-        wall: Callable[[], float],
+        budget: Budget | None,
     ) -> None:
         self._transport = transport
         self._store = store
-        self._poller = poller
+        self._backoff = backoff
         self._confirmation = confirmation
         self._timeouts = timeouts
         self._order = order
-        self._wall = wall
-        self._now = store.loop.time
+        self._budget = budget  # who says whether a job can be afforded
+        self._clock = store.clock
         self._blocked = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
-        self.closing = False  # the session ends: no POST is begun any more
-        self.budget: Budget | None = None  # who says whether a job can be afforded
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Begin no POST any more: the session ends."""
+        self._stopped = True
 
     async def post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         """Send a queued job's POST, once; what was answered is for `conclude`, as is why nothing was sent.
@@ -87,14 +88,14 @@ class Submitter:
         """
         record, client_request_id = active.record, f"{active.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
-        if self.budget is not None and (refusal := await self.budget.reserve(active)) is not None:
+        if self._budget is not None and (refusal := await self._budget.reserve(active)) is not None:
             return await self._unaffordable(active, refusal)
         try:
             message = await submission(record.request, record.endpoint, client_request_id)
         except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
             self._store.settle(active, error)
             return None
-        if active.settled or self.closing:
+        if active.settled or self._stopped:
             return None
         try:
             if not await self._begin(active, client_request_id):
@@ -109,10 +110,9 @@ class Submitter:
             return HaltSubmits(refusal)
         if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
             return HaltSubmits(refusal)
-        if isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits):
-            opinion = await self._confirmation.opinion(refusal)
-            if opinion is Opinion.CONFIRMED:
-                return HaltSubmits(refusal)
+        of_all = isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits)
+        if of_all and await self._confirmation.confirms(refusal):
+            return HaltSubmits(refusal)
         self._store.settle(active, refusal)
         return None
 
@@ -145,7 +145,7 @@ class Submitter:
             JournalError: That cannot be made sure of.
         """
         attempt = active.record.attempts + 1
-        active.begun_at, submitted_at = self._now(), self._wall()
+        active.begun_at, submitted_at = self._clock.now(), self._clock.wall()
         self._order.begin(submitted_at)
         try:
             await self._store.commit(
@@ -159,7 +159,7 @@ class Submitter:
             # The record may have been written, but nothing was sent.
             self._store.restore(active)
             raise
-        if active.settled or self.closing:  # while that was being recorded
+        if active.settled or self._stopped:  # while that was being recorded
             if active.record.state is JobState.SUBMITTING:
                 self._store.update(active, JobState.QUEUED)
             return False
@@ -190,12 +190,12 @@ class Submitter:
         self._store.update(active, JobState.QUEUED)
         if isinstance(error, RateLimited):
             return RateLimitHit(error)
-        now = self._now()
+        now = self._clock.now()
         failures = active.count_failure(now)
         if active.failing_for(now) >= self._timeouts.submission:
             self._store.settle(active, error)
             return None
-        again_at = now + self._poller.wait_after(failures)
+        again_at = now + self._backoff.wait(failures)
         _logger.log(
             logging.DEBUG if failures else logging.WARNING,
             "job %s could not be submitted and will be tried again: %s",
@@ -253,7 +253,7 @@ class Submitter:
         It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
         """
         self._store.update(active, JobState.UNCERTAIN)  # should the session end before another request has told
-        confirmed = await self._confirmation.opinion(error) is Opinion.CONFIRMED
+        confirmed = await self._confirmation.confirms(error)
         if active.settled:
             return HaltSubmits(error) if confirmed else None
         if confirmed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from anyio import CancelScope
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from kling_async.engine.job import ActiveJob
 
-__all__ = ["BackgroundTask", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
+__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
 
 
 def was_asked_for(error: BaseException) -> bool:
@@ -29,11 +30,40 @@ def was_asked_for(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
+class Clock:
+    """The loop's clock, by which a session acts, and the wall clock, by which it records.
+
+    Attributes:
+        loop: The loop the session was entered on.
+        now: The loop's time as an instant in seconds; it never goes back.
+        wall: The time as a POSIX timestamp in seconds; it may be set by anybody.
+    """
+
+    __slots__ = ("loop", "now", "wall")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wall: Callable[[], float]) -> None:
+        self.loop = loop
+        self.now = loop.time
+        self.wall = wall
+
+    def to_instant(self, wall: float) -> float:
+        """Convert a POSIX timestamp to an instant, as the two clocks stand now."""
+        return self.now() + (wall - self.wall())
+
+    def to_wall(self, instant: float) -> float:
+        """Convert an instant to a POSIX timestamp, as the two clocks stand now."""
+        return self.wall() + (instant - self.now())
+
+    def to_datetime(self, instant: float) -> datetime:
+        """Convert an instant to a moment in UTC, as the two clocks stand now."""
+        return datetime.fromtimestamp(self.to_wall(instant), UTC)
+
+
 class Wakeup:
     """One sleeper that others may wake. Instants are the loop's time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._sleeper: asyncio.Future[None] | None = None
         self._until = -math.inf  # asleep until then; minus infinity while awake
         self._rung = False  # woken while awake, so that the next sleep ends at once
@@ -47,12 +77,12 @@ class Wakeup:
         if not self._rung:
             await self._sleep(instant)
         woken, self._rung = self._rung, False
-        return self._loop.time() if woken else max(self._loop.time(), instant)
+        return self._clock.now() if woken else max(self._clock.now(), instant)
 
     async def _sleep(self, instant: float) -> None:
-        self._sleeper = self._loop.create_future()
+        self._sleeper = self._clock.loop.create_future()
         self._until = instant
-        timer = None if instant == math.inf else self._loop.call_at(instant, self._ring)
+        timer = None if instant == math.inf else self._clock.loop.call_at(instant, self._ring)
         try:
             await self._sleeper
         finally:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["RetryQuota", "doubled", "full_jitter"]
+__all__ = ["Backoff", "RetryQuota", "doubled", "full_jitter"]
 
 _LARGEST_EXPONENT = 1023  # 2.0 to any higher power overflows, long after every cap
 
@@ -24,6 +26,25 @@ def full_jitter(attempt: int, *, base: float, cap: float, rng: Random) -> float:
     The first retry is attempt 0. Drawing from the whole range spreads the victims of an outage furthest.
     """
     return rng.uniform(0.0, doubled(attempt, base=base, cap=cap))
+
+
+@frozen(kw_only=True)
+class Backoff:
+    """How long to wait before a request that failed is tried again: full jitter with one base, cap and randomness.
+
+    Attributes:
+        base: The longest first wait, in seconds.
+        cap: Where the doubling ends, in seconds.
+        rng: Where the jitter comes from.
+    """
+
+    base: float
+    cap: float
+    rng: Random
+
+    def wait(self, failures: int) -> float:
+        """Draw the wait in seconds that follows a failure after so many others in a row."""
+        return full_jitter(failures, base=self.base, cap=self.cap, rng=self.rng)
 
 
 class RetryQuota:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["DurationLearner", "Forecast", "GenerationTracker"]
 
 
+_SURELY: Final = 0.99  # the share of generations that is as good as all
+
+
 @define(eq=False, weakref_slot=False)
 class GenerationTracker:
     """One generation, as far as polls have told. Instants are the loop's, in seconds.
@@ -49,8 +52,13 @@ class GenerationTracker:
     entry: int | None = None
     awake: bool = False
 
-
-_SURELY: Final = 0.99  # the share of generations that is as good as all
+    def forecast(self, now: float) -> Forecast:
+        """Say when it is expected to have ended, going by its last answer; never before ``now``."""
+        begun, age = self.since, self.seen - self.since
+        if self.queued:
+            begun, age = begun + self.queue_estimator.hazard.quantile(0.5, age), 0.0
+        median, late = (begun + self.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
+        return Forecast(max(now, median), max(now, late))
 
 
 @frozen
@@ -108,16 +116,8 @@ class DurationLearner:
             tracker.since = tracker.seen
         tracker.run_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
 
-    def forecast(self, tracker: GenerationTracker, now: float) -> Forecast:
-        """When it is expected to have ended, going by its last answer; never before ``now``."""
-        begun, age = tracker.since, tracker.seen - tracker.since
-        if tracker.queued:
-            begun, age = begun + tracker.queue_estimator.hazard.quantile(0.5, age), 0.0
-        median, late = (begun + tracker.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
-        return Forecast(max(now, median), max(now, late))
-
     def longest(self, model: str, duration: int | None) -> float:
-        """How long a generation of this kind takes, in seconds, but for one in a hundred."""
+        """Return how long a generation of this kind takes, in seconds, but for one in a hundred."""
         return self.models.estimator(GenerationKind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
 
     def __repr__(self) -> str:

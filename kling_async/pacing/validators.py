@@ -34,9 +34,6 @@ def seconds(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-positive = takes(lambda value: is_number(value) and value > 0, "seconds or a timedelta, more than 0 s")
-not_negative = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
-
 _SLOWEST = 0.001  # requests per second
 
 
@@ -54,6 +51,8 @@ def _fits_rate(value: object) -> bool:
     return (is_number(value) and value >= _SLOWEST) or (isinstance(value, float) and value == math.inf)
 
 
+positive = takes(lambda value: is_number(value) and value > 0, "seconds or a timedelta, more than 0 s")
+not_negative = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
 share = takes(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
 """A share of a whole that is never all of it."""
 factor = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")

@@ -31,20 +31,6 @@ __all__ = [
     "video_seconds",
 ]
 
-_MAKER = "klingai/"
-
-
-def aliases(model: str) -> list[str]:
-    """Other names of a model: the bare one, as the vendor gives it to models named after their maker."""
-    return [model.removeprefix(_MAKER)] if model.startswith(_MAKER) else []
-
-
-def canonical(name: str) -> str:
-    """The id of the model that goes by this name; the name itself if none does."""
-    full = _MAKER + name
-    return full if find_model(full) is not None else name
-
-
 CREDITS_PER_USD = 100
 """A made-up rate, easy to reckon with."""
 
@@ -99,6 +85,20 @@ def _rate(model: str) -> float:
 def _has_sound(model: str) -> bool:
     known = find_model(canonical(model))
     return known is not None and "generate_audio" in known.fields
+
+
+_MAKER = "klingai/"
+
+
+def aliases(model: str) -> list[str]:
+    """Other names of a model: the bare one, as the vendor gives it to models named after their maker."""
+    return [model.removeprefix(_MAKER)] if model.startswith(_MAKER) else []
+
+
+def canonical(name: str) -> str:
+    """The id of the model that goes by this name; the name itself if none does."""
+    full = _MAKER + name
+    return full if find_model(full) is not None else name
 
 
 _QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}

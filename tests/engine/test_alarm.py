@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+from time import time
 from typing import Any
 
 import pytest
 from virtual import virtual
 
-from kling_async.engine.tasks import Wakeup, sleep_until
+from kling_async.engine.tasks import Clock, Wakeup, sleep_until
 
 
-@pytest.mark.parametrize("sleep", [sleep_until, lambda at: Wakeup(asyncio.get_running_loop()).sleep_until(at)])
+@pytest.mark.parametrize(
+    "sleep", [sleep_until, lambda at: Wakeup(Clock(asyncio.get_running_loop(), time)).sleep_until(at)]
+)
 @virtual
 async def test_a_sleeper_cancelled_in_the_turn_in_which_it_would_wake_is_just_cancelled(sleep: Any) -> None:
     loop = asyncio.get_running_loop()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from asyncio import AbstractEventLoop
 from random import Random
+from unittest.mock import Mock
 
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -13,6 +16,7 @@ from kling_async.api.requests import TextToVideo
 from kling_async.api.results import GenerationStatus
 from kling_async.engine.job import ActiveJob
 from kling_async.engine.queue import JobQueue
+from kling_async.engine.tasks import Clock
 from kling_async.journal.base import JobState, Record
 from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.polling import Polling
@@ -27,7 +31,8 @@ LEARNER = DurationLearner(POLLING.experience())
 
 def queue() -> JobQueue:
     price = POLLING.price()
-    return JobQueue(PollQueue(POLLING.asking(price), price), AdmissionControl(Limits(), Random(1)))
+    clock = Clock(Mock(spec=AbstractEventLoop), lambda: 0.0)  # nothing sleeps here
+    return JobQueue(PollQueue(POLLING.asking(price), price), AdmissionControl(Limits(), Random(1)), LEARNER, clock)
 
 
 def active(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> ActiveJob:
@@ -40,38 +45,44 @@ def active(state: JobState = JobState.PENDING, *, deadline: float = math.inf) ->
     return made
 
 
+def retry(waiting: JobQueue, failed: ActiveJob, due: float) -> None:
+    failed.failures = 1
+    waiting.put(failed, due)
+
+
 def test_submits_come_out_in_the_order_they_are_due() -> None:
     waiting, late, early = queue(), active(JobState.QUEUED), active(JobState.QUEUED)
-    waiting.put_submit(late, 2.0)
-    waiting.put_submit(early, 1.0)
-    assert waiting.submit_due == 1.0
+    waiting.put(late, 2.0)
+    waiting.put(early, 1.0)
+    assert waiting.submit_at(0.0) == 1.0
     assert [waiting.take_submit(3.0), waiting.take_submit(3.0), waiting.take_submit(3.0)] == [early, late, None]
 
 
 def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
-    waiting, settled, sent = queue(), active(JobState.QUEUED), active(JobState.PENDING)
-    settled.settled = True
+    waiting, settled, sent = queue(), active(JobState.QUEUED), active(JobState.QUEUED)
     for each in (settled, sent):
-        waiting.put_submit(each, 0.0)
-    assert (waiting.take_submit(1.0), waiting.take_submit(1.0), waiting.submits) == (None, None, False)
+        waiting.put(each, 0.0)
+    settled.settled = True
+    sent.record = evolve(sent.record, state=JobState.PENDING)
+    assert (waiting.take_submit(1.0), waiting.take_submit(1.0), waiting.has_submits) == (None, None, False)
 
 
 def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> None:
     waiting = queue()
     for _ in range(4):
         assert waiting.submit_goes_first(polls_due=True)
-        waiting.put_submit(active(JobState.QUEUED), 0.0)
+        waiting.put(active(JobState.QUEUED), 0.0)
         waiting.take_submit(0.0)
     assert not waiting.submit_goes_first(polls_due=True)
     assert waiting.submit_goes_first(polls_due=False)
-    waiting.put_poll(active())
+    waiting.put(active(), 0.0)
     waiting.take_poll(10.0)
     assert waiting.submit_goes_first(polls_due=True)
 
 
 def test_a_poll_waits_for_its_course() -> None:
     waiting, one = queue(), active()
-    waiting.put_poll(one)
+    waiting.put(one, 0.0)
     assert waiting.poll_at(0.0) == 10.0
     assert waiting.take_poll(9.9) is None
     assert waiting.take_poll(10.0) is one
@@ -80,7 +91,7 @@ def test_a_poll_waits_for_its_course() -> None:
 def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
     waiting = queue()
     for _ in range(51):  # one more than go at once
-        waiting.put_retry(active(), 5.0)
+        retry(waiting, active(), 5.0)
     assert waiting.poll_at(0.0) == 5.0
     assert sum(waiting.take_poll(5.0) is not None for _ in range(60)) == 50
     assert waiting.poll_at(5.0) == 6.0
@@ -90,10 +101,10 @@ def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
 def test_the_last_poll_waits_for_no_other_retry() -> None:
     waiting = queue()
     for _ in range(60):
-        waiting.put_retry(active(), 5.0)
+        retry(waiting, active(), 5.0)
     last, hurried = active(deadline=5.0), active(deadline=7.0)
-    waiting.put_retry(last, 5.0)
-    waiting.put_retry(hurried, 6.0)
+    retry(waiting, last, 5.0)
+    retry(waiting, hurried, 6.0)
     taken = [waiting.take_poll(5.0) for _ in range(51)]
     assert last in taken
     waiting.poll_at_deadline(hurried, 7.0)
@@ -102,8 +113,8 @@ def test_the_last_poll_waits_for_no_other_retry() -> None:
 
 def test_what_is_dropped_is_not_asked_about() -> None:
     waiting, one, other = queue(), active(), active()
-    waiting.put_poll(one)
-    waiting.put_retry(other, 1.0)
+    waiting.put(one, 0.0)
+    retry(waiting, other, 1.0)
     assert waiting.polls == 2
     waiting.discard(one)
     waiting.discard(other)
@@ -128,7 +139,7 @@ class Polls(RuleBasedStateMachine):
     def accept(self) -> None:
         made = active(deadline=self.now + 200.0)
         made.tracker = LEARNER.track(MODEL, 5, self.now, made.deadline)
-        self.queue.put_poll(made)
+        self.queue.put(made, self.now)
         self.waiting[made] = self.now + 10.0
 
     @rule()
@@ -145,11 +156,12 @@ class Polls(RuleBasedStateMachine):
         assert answered.tracker is not None
         if running:
             LEARNER.running(answered.tracker, self.now, GenerationStatus.GENERATING, Random(1))
-            self.queue.put_poll(answered)
+            answered.failures = 0
+            self.queue.put(answered, self.now)
             self.waiting[answered] = max(self.now, min(self.now + 10.0, answered.deadline))
         else:
             self.waiting[answered] = due = max(self.now, min(self.now + wait, answered.deadline))
-            self.queue.put_retry(answered, due)
+            retry(self.queue, answered, due)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data(), hurry=st.booleans())

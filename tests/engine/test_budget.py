@@ -81,7 +81,7 @@ def budget(
             yield one.record
 
     settings = {"allow_unpriced": False, "price": price, "history": history} | more
-    return Budget(limit, open_watches=lambda: still_open, **settings)
+    return Budget(limit, open_jobs=lambda: still_open, **settings)
 
 
 @pytest.mark.asyncio

@@ -27,7 +27,7 @@ class _Watched(MemoryJournal):
         self.texts: list[str] = []
         self.refuses = refuses
 
-    async def retain(self, text: str) -> None:
+    async def save_learned(self, text: str) -> None:
         if self.refuses:
             raise JournalError("the disk is full")
         self.texts.append(text)

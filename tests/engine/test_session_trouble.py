@@ -241,7 +241,7 @@ def sabotage(kling: KlingSession, crash: Exception) -> None:
     def fail(_now: float) -> float:
         raise crash
 
-    kling._engine.scheduler._next_start = fail
+    kling._engine._scheduler._next_start = fail
 
 
 @pytest.mark.parametrize(

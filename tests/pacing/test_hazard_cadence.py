@@ -30,8 +30,8 @@ def answered(learner: DurationLearner, *answers: tuple[float, GenerationStatus],
 
 def seen(learner: DurationLearner, phase: Phase = Phase.GENERATING) -> tuple[float, float]:
     """How many ends were seen, and how long lives."""
-    ends, lives = learner.models.estimator(GenerationKind(MODEL, 5, phase)).seen()
-    return sum(ends), sum(lives)
+    events, exposure = learner.models.estimator(GenerationKind(MODEL, 5, phase)).seen()
+    return sum(events), sum(exposure)
 
 
 # The price
@@ -70,9 +70,9 @@ def test_its_end_is_counted_between_the_last_two_polls() -> None:
     following = learner()
     tracker = answered(following, (1200.0, GENERATING))
     following.ended(tracker, 1210.0)
-    ends, lives = seen(following)
-    assert ends == pytest.approx(1.0)
-    assert 200.0 < lives < 210.0
+    events, exposure = seen(following)
+    assert events == pytest.approx(1.0)
+    assert 200.0 < exposure < 210.0
 
 
 def test_one_found_waiting_begins_to_work_between_the_two_polls() -> None:
@@ -80,17 +80,17 @@ def test_one_found_waiting_begins_to_work_between_the_two_polls() -> None:
     tracker = answered(following, (1040.0, QUEUED), (1100.0, QUEUED), (1140.0, GENERATING), (1150.0, GENERATING))
     assert (tracker.since, tracker.seen, tracker.queued) == (1120.0, 1150.0, False)
     assert seen(following) == (0.0, pytest.approx(30.0))
-    ends, lives = seen(following, Phase.QUEUED)
-    assert ends == pytest.approx(1.0)
-    assert 100.0 < lives < 140.0
+    events, exposure = seen(following, Phase.QUEUED)
+    assert events == pytest.approx(1.0)
+    assert 100.0 < exposure < 140.0
 
 
 def test_one_that_was_waiting_until_its_end_worked_for_less_than_a_gap() -> None:
     following = learner()
     following.ended(answered(following, (1040.0, QUEUED)), 1060.0)
-    ends, lives = seen(following)
-    assert ends == pytest.approx(1.0)
-    assert 0.0 < lives < 20.0
+    events, exposure = seen(following)
+    assert events == pytest.approx(1.0)
+    assert 0.0 < exposure < 20.0
     assert seen(following, Phase.QUEUED)[0] == pytest.approx(1.0)
 
 

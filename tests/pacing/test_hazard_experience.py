@@ -157,9 +157,9 @@ def spoilt(**changes: Any) -> dict[str, Any]:
         (spoilt(typical=0), "tables[0].typical is 0"),
         (spoilt(jobs="many"), "tables[0].jobs is 'many'"),
         (spoilt(jobs=float("nan")), "tables[0].jobs is nan"),
-        (spoilt(ends=[1.0]), "tables[0].ends is [1.0]"),
-        (spoilt(lives="x" * BINS), "tables[0].lives is 'xxx"),
-        (spoilt(lives=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
+        (spoilt(events=[1.0]), "tables[0].ends is [1.0]"),
+        (spoilt(exposure="x" * BINS), "tables[0].lives is 'xxx"),
+        (spoilt(exposure=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
         (spoilt(prior=[0.0] * BINS), "tables[0].prior[0] is 0.0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Requests for videos: one class for each kind of job, each in a file of its own, loaded when it is first asked for."""
+"""Requests for videos: one class for each kind of job, loaded when the first of them is asked for."""
 
 from __future__ import annotations
 
@@ -52,10 +52,8 @@ _KINDS = {name: kind for kind, name in _NAMES.items()}
 
 
 def request_class(kind: Kind) -> type[Request]:
-    """The class of the requests of a kind."""
-    # A kind's file is named like the kind.
-    module = import_module(f"{__name__}.{kind.value.replace('-', '_')}")
-    found: type[Request] = getattr(module, _NAMES[kind])
+    """Return the class of the requests of a kind."""
+    found: type[Request] = getattr(import_module(f"{__name__}.types"), _NAMES[kind])
     return found
 
 

@@ -1,0 +1,31 @@
+"""A place among the session's requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kling_async.engine.tasks import sleep_until
+
+if TYPE_CHECKING:
+    from kling_async.engine.stats import Counters
+    from kling_async.engine.tasks import Clock
+    from kling_async.pacing.admission import AdmissionControl
+
+__all__ = ["RequestLimiter"]
+
+
+class RequestLimiter:
+    """Spaces all requests but submits and polls, which the scheduler spaces by the same `AdmissionControl`."""
+
+    def __init__(self, admission: AdmissionControl, counters: Counters, clock: Clock) -> None:
+        self._admission = admission
+        self._counters = counters
+        self._clock = clock
+
+    async def acquire(self) -> None:
+        """Wait for a place among the session's requests, and take it; places are had in the order of the calls.
+
+        Cancelled while waiting, the place is lost, and nothing else.
+        """
+        self._counters.calls += 1
+        await sleep_until(self._admission.take(self._clock.now()))
