@@ -45,8 +45,8 @@ class _Pending:
 
 def _timed(jobs: int, decisions: int) -> tuple[float, float]:
     rng, polling = Random(1), Polling()  # noqa: S311 - to be drawn again
-    learner, price = DurationLearner(polling.experience()), polling.price()
-    poll_queue: PollQueue[_Pending] = PollQueue(polling.asking(price), price)
+    learner, price = DurationLearner(polling.duration_models()), polling.poll_cost()
+    poll_queue: PollQueue[_Pending] = PollQueue(polling.make_schedule(price), price)
     for _ in range(jobs):
         tracker = learner.track(_MODEL, 5, rng.uniform(-_SPREAD, 0.0))
         poll_queue.put(tracker, _Pending(tracker))

@@ -59,11 +59,9 @@ from kling_async.errors import (
 from kling_async.journal.base import JobState, Journal, Record
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import read_journal
-from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate_limiter import Limits
-from kling_async.pacing.reconciliation import Reconciliation
 from kling_async.session import KlingSession
-from kling_async.transport.base import StreamedResponse, Timeouts, Transport
+from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+from kling_async.transport.base import StreamedResponse, Transport
 
 if _typing.TYPE_CHECKING:
     from kling_async.api.account.billing import AutoTopUp, Balance, BillingDetail, Transaction

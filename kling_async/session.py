@@ -41,10 +41,7 @@ from kling_async.journal.base import JobState
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal
 from kling_async.journal.token import is_token, read_token
-from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate_limiter import Limits
-from kling_async.pacing.reconciliation import Reconciliation
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -744,7 +741,7 @@ class KlingSession:
         elif self._engine.closing:
             state = "closed"
         else:
-            state = repr(self._engine.store)[len("<Roster ") : -1]
+            state = repr(self._engine.store)[len("<JobStore ") : -1]
         return f"<KlingSession {self._base_url} {state}>"
 
 

@@ -154,7 +154,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "not_found_grace": (-1, None, "5", HUGE),
             "scale": (0, "60", None, math.inf, HUGE),
             "learned": (5, LONG, {}, {"version": LONG}, {"version": 1, "grid": LONG}),
-            "cadence": (5, "fixed", LONG),
+            "schedule": (5, "fixed", LONG),
         },
     ),
     (
@@ -355,7 +355,7 @@ def test_settings_are_judged_when_they_are_made(kind: type[Any], name: str, valu
 @pytest.mark.parametrize(
     ("make", "name"), [(Polling.fixed, "interval"), (Polling.backoff, "base"), (Polling.backoff, "cap")]
 )
-def test_cadences_are_judged_when_they_are_made(make: Callable[..., Polling], name: str, value: object) -> None:
+def test_schedules_are_judged_when_they_are_made(make: Callable[..., Polling], name: str, value: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make(**{name: value})
     told(caught.value, name)

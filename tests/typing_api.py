@@ -125,10 +125,11 @@ from kling_async import (
 )
 from kling_async.api.account.metrics import Quantiles
 from kling_async.api.account.models import UnitPrice
-from kling_async.api.media import Media
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+
+    from kling_async.api.media import Media
 
 
 class EchoTransport:

@@ -1,4 +1,4 @@
-"""When to ask, in virtual time: the library's cadence beside its rivals and beside the best that can be done.
+"""When to ask, in virtual time: the library's schedule beside its rivals and beside the best that can be done.
 
 From a checkout, with the package installed::
 
@@ -6,7 +6,7 @@ From a checkout, with the package installed::
     python -m benchmarks.policy --quick    # a smoke run: seconds, and figures too rough to quote
     python -m benchmarks.policy --json figures.json --markdown tables.md --svg plot.svg
 
-The cadences are the library's own code; so are the rota that decides who is asked next, and what is learned; some
+The schedules are the library's own code; so are the rota that decides who is asked next, and what is learned; some
 batches are played in its whole session as well, to show that both come to the same. Nothing sleeps, and answers take no
 time. Single generations are not drawn but worked out (`benchmarks.policy.exact`), so there is no luck in their figures.
 

@@ -1,6 +1,6 @@
 """Many generations under one rate: the library's rota, driven through virtual time.
 
-Quick, because there is no event loop: it decides as the scheduler does, by the same rota, cadence and learner.
+Quick, because there is no event loop: it decides as the scheduler does, by the same rota, schedule and learner.
 `benchmarks.policy.real` plays the same in a whole session, to show that both come to the same.
 """
 

@@ -18,7 +18,7 @@ from benchmarks.policy.single import best_curve, value_at
 from benchmarks.policy.singles import FIVE, TEN, WARMED, WIDE
 from benchmarks.policy.truth import even, quantile
 from benchmarks.policy.world import World
-from kling_async.pacing.queues import PROFILES
+from kling_async.settings import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

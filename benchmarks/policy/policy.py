@@ -1,4 +1,4 @@
-"""What is compared: cadences, by name and by what turns them up and down."""
+"""What is compared: schedules, by name and by what turns them up and down."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.truth import quantile
-from kling_async.pacing.queues import PollCost
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +71,7 @@ class SleepThen:
 
 
 def ours(prices: Sequence[float]) -> list[Policy]:
-    """The library's cadence, at several prices: seconds of delay that a poll is worth."""
+    """The library's schedule, at several prices: seconds of delay that a poll is worth."""
     return [Policy("learned", f"{each:g} s a poll", HazardSchedule, each, draws=8) for each in prices]
 
 

@@ -13,7 +13,7 @@ from benchmarks.policy.single import best_curve, frontier, value_at
 from benchmarks.policy.singles import FIVE
 from benchmarks.policy.truth import Truth, even, trace
 from benchmarks.policy.world import World
-from kling_async.pacing.queues import PROFILES
+from kling_async.settings import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -41,10 +41,8 @@ if TYPE_CHECKING:
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
-    from kling_async.pacing.polling import Polling
-    from kling_async.pacing.rate_limiter import Limits
-    from kling_async.pacing.reconciliation import Reconciliation
-    from kling_async.transport.base import Timeouts, Transport
+    from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+    from kling_async.transport.base import Transport
 
 __all__ = ["Engine"]
 
@@ -78,12 +76,19 @@ class Engine:
         clock = Clock(asyncio.get_running_loop(), wall)
         self.events = EventBus(clock)
         self.counters = Counters()
-        self.admission = AdmissionControl(limits, rng)
+        self.admission = AdmissionControl(
+            rng,
+            requests_per_second=limits.requests_per_second,
+            submits_per_second=limits.submits_per_second,
+            burst=limits.burst,
+            max_in_flight=limits.max_in_flight,
+            max_submits=limits.max_submits,
+        )
         self.limiter = RequestLimiter(self.admission, self.counters, clock)
-        self.learner = DurationLearner(polling.experience())
+        self.learner = DurationLearner(polling.duration_models())
         self.learned = LearnedDurations(self.learner, journal, polling)
-        cost = polling.price()
-        polls: PollQueue[ActiveJob] = PollQueue(polling.asking(cost), cost)
+        cost = polling.poll_cost()
+        polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost), cost)
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
         self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
         self._transport = transport

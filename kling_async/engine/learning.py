@@ -12,8 +12,8 @@ from kling_async.pacing import durations as keepsake
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
-    from kling_async.pacing.polling import Polling
     from kling_async.pacing.tracking import DurationLearner
+    from kling_async.settings import Polling
 
 __all__ = ["LearnedDurations"]
 

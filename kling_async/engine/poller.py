@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from kling_async.engine.queue import RequestResult
     from kling_async.engine.store import JobStore
     from kling_async.pacing.backoff import Backoff
-    from kling_async.pacing.polling import Polling
     from kling_async.pacing.tracking import DurationLearner
+    from kling_async.settings import Polling
     from kling_async.transport.base import Transport
 
 __all__ = ["Poller"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.pacing.absence import PostOrder
-    from kling_async.pacing.reconciliation import Reconciliation
+    from kling_async.settings import Reconciliation
 
 __all__ = ["Reconciler"]
 
@@ -186,7 +186,7 @@ class Reconciler:
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
     def _patience(self, doubt: _Doubt) -> float:
-        return self._settings.patience(doubt.active.model, doubt.active.duration)
+        return self._settings.give_up_after(doubt.active.model, doubt.active.duration)
 
     def _age_by_wall(self, doubt: _Doubt, wall: float) -> float:
         submitted_at = doubt.active.record.submitted_at

@@ -72,7 +72,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool = WorkerPool(polls, self._store.clock.loop, self._poll, self._more)
+        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._more)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -115,7 +115,7 @@ class Scheduler:
     def _poll_at(self, now: float) -> float:
         return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
 
-    def _start(self, now: float, pool: WorkerPool, submits: TaskGroup) -> None:
+    def _start(self, now: float, pool: WorkerPool[ActiveJob], submits: TaskGroup) -> None:
         """Start what is due and most urgent; a job that has settled meanwhile just leaves the backlog."""
         submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
         if submit_due and self._queue.submit_goes_first(polls_due=polls_due):

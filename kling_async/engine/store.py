@@ -34,7 +34,7 @@ _logger = logging.getLogger("kling_async.jobs")
 class JobStore:
     """Every open job by its key, and the one place where records change.
 
-    A record changes in the journal first and here second, in the order its `State` allows; a terminal one never again.
+    A record changes in the journal first and here second, as its `JobState` allows; a terminal one never changes again.
     """
 
     def __init__(
@@ -467,7 +467,7 @@ class JobStore:
 
     def __repr__(self) -> str:
         standing = ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count)
-        return f"<Roster {standing or 'idle'}>"
+        return f"<JobStore {standing or 'idle'}>"
 
 
 def _make_active(record: Record) -> ActiveJob:

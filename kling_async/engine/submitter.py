@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from kling_async.errors import APIError, KlingError
     from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.backoff import Backoff
-    from kling_async.transport.base import Timeouts, Transport
+    from kling_async.settings import Timeouts
+    from kling_async.transport.base import Transport
 
 __all__ = ["Submitter"]
 
@@ -110,8 +111,9 @@ class Submitter:
             return HaltSubmits(refusal)
         if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
             return HaltSubmits(refusal)
-        of_all = isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits)
-        if of_all and await self._confirmation.confirms(refusal):
+        if isinstance(refusal, AuthenticationError | GatewayError | OutOfCredits) and (
+            await self._confirmation.confirms(refusal)
+        ):
             return HaltSubmits(refusal)
         self._store.settle(active, refusal)
         return None

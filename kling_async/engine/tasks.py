@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyio import CancelScope
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from kling_async.engine.job import ActiveJob
-
 __all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
+
+
+T = TypeVar("T")
 
 
 def was_asked_for(error: BaseException) -> bool:
@@ -199,8 +200,8 @@ def _first(error: BaseException) -> BaseException:
 _STRIDE = 64  # pieces of work in a row before a worker lets others have the loop
 
 
-class WorkerPool:
-    """Runs one piece of work per watch; whoever gives the work bounds how much of it is under way.
+class WorkerPool(Generic[T]):
+    """Runs work on items in tasks that are made as they are needed and then reused; the giver bounds how many.
 
     A worker that has become free asks for more at once, which saves a turn of the loop, and waits if there is none.
     """
@@ -209,34 +210,34 @@ class WorkerPool:
         self,
         group: TaskGroup,
         loop: asyncio.AbstractEventLoop,
-        work: Callable[[ActiveJob], Awaitable[None]],
-        more: Callable[[], ActiveJob | None],
+        work: Callable[[T], Awaitable[None]],
+        more: Callable[[], T | None],
     ) -> None:
         self._group = group
         self._loop = loop
         self._work = work
         self._more = more
-        self._idle: list[asyncio.Future[ActiveJob]] = []  # the last to become idle is the first to work
+        self._idle: list[asyncio.Future[T]] = []  # the last to become idle is the first to work
 
-    def give(self, active: ActiveJob) -> None:
+    def give(self, item: T) -> None:
         """Have a worker take this up: an idle one, or else a new one."""
         while self._idle:
             call = self._idle.pop()
             if not call.done():  # its worker may have been cancelled, as when the session closes
-                call.set_result(active)
+                call.set_result(item)
                 return
-        self._group.start_soon(self._serve, active, name="kling_async worker")
+        self._group.start_soon(self._serve, item, name="kling_async worker")
 
-    async def _serve(self, active: ActiveJob) -> None:
+    async def _serve(self, item: T) -> None:
         served = 0
         while True:
-            await self._work(active)
+            await self._work(item)
             served += 1
             if served % _STRIDE == 0:
                 await asyncio.sleep(0)
-            active = self._more() or await self._called()
+            item = self._more() or await self._called()
 
-    def _called(self) -> asyncio.Future[ActiveJob]:
-        call: asyncio.Future[ActiveJob] = self._loop.create_future()
+    def _called(self) -> asyncio.Future[T]:
+        call: asyncio.Future[T] = self._loop.create_future()
         self._idle.append(call)
         return call

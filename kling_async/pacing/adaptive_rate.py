@@ -42,8 +42,8 @@ _SHORTEST = 1.0  # seconds: limits count by the second or longer, so a shorter s
 class AdaptiveRate:
     """Spaces requests evenly at a rate that follows the vendor's refusals: a ``Gcra`` whose rate is learned.
 
-    It never exceeds ``burst + most * t`` requests in any t seconds. It knows nothing of pauses: keep a ``Pause`` beside
-    it. A long Retry-After then neither deepens a cut nor delays the way back up.
+    It never exceeds ``burst + most * t`` requests in any t seconds. It knows nothing of pauses: keep a ``Cooldown``
+    beside it. A long Retry-After then neither deepens a cut nor delays the way back up.
     """
 
     __slots__ = ("_burst", "_climbed", "_cut_at", "_least", "_level", "_meter", "_most", "_pacer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from kling_async.pacing.adaptive_rate import AdaptiveRate
@@ -12,7 +13,6 @@ from kling_async.pacing.rate_limiter import Cooldown, Gcra
 if TYPE_CHECKING:
     from random import Random
 
-    from kling_async.pacing.rate_limiter import Limits
 
 __all__ = ["AdmissionControl"]
 
@@ -25,18 +25,28 @@ class AdmissionControl:
     was answered had begun.
     """
 
-    __slots__ = ("_concurrency", "_cooldown", "_limits", "_quota", "_rate", "_rng", "_submits")
+    __slots__ = ("_concurrency", "_cooldown", "_max_in_flight", "_max_submits", "_quota", "_rate", "_rng", "_submits")
 
-    def __init__(self, limits: Limits, rng: Random) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        rng: Random,
+        *,
+        requests_per_second: float | None = None,
+        submits_per_second: float = math.inf,
+        burst: int = 5,
+        max_in_flight: int = 1000,
+        max_submits: int = 16,
+    ) -> None:
+        """See `kling_async.settings.Limits` for what the numbers mean."""
         self._rng = rng
-        rate = limits.requests_per_second
+        self._max_in_flight = max_in_flight
+        self._max_submits = max_submits
         self._rate = (
-            AdaptiveRate(burst=limits.burst)
-            if rate is None
-            else AdaptiveRate(most=rate, burst=limits.burst, initial=rate)
+            AdaptiveRate(burst=burst)
+            if requests_per_second is None
+            else AdaptiveRate(most=requests_per_second, burst=burst, initial=requests_per_second)
         )
-        self._submits = Gcra(limits.submits_per_second, limits.burst)
+        self._submits = Gcra(submits_per_second, burst)
         self._cooldown = Cooldown()
         self._concurrency = ConcurrencyLimiter()
         self._quota = RetryQuota()
@@ -66,8 +76,8 @@ class AdmissionControl:
         ``running`` generations are accepted and not known to have ended; of ``under_way`` submits it is not known here
         what became of them, and ``posting`` of those are not answered.
         """
-        if posting >= self._limits.max_submits or running + under_way >= self._limits.max_in_flight:
-            return float("inf")
+        if posting >= self._max_submits or running + under_way >= self._max_in_flight:
+            return math.inf
         return max(self._submits.ready_at(now), self._concurrency.ready_at(running, under_way))
 
     def retry_at(self, now: float) -> float:
@@ -121,4 +131,4 @@ class AdmissionControl:
         return self._concurrency.ready_at(running, 0)
 
     def __repr__(self) -> str:
-        return f"<Allowance {self._rate!r} {self._concurrency!r} {self._quota!r}>"
+        return f"<AdmissionControl {self._rate!r} {self._concurrency!r} {self._quota!r}>"

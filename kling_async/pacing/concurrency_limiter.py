@@ -108,7 +108,7 @@ class ConcurrencyLimiter:
         return quick and (self._quick >= _SURE or not self._polls_pass)
 
     def refused(self, now: float, sent_at: float, running: int, retry_after: float | None, rng: Random) -> None:
-        """A submit was answered with 429. A positive ``retry_after`` (seconds) is obeyed as by ``Pause``."""
+        """A submit was answered with 429. A positive ``retry_after`` (seconds) is obeyed as by ``Cooldown``."""
         if retry_after is not None and retry_after > 0:
             self._pause.refused(now, sent_at, retry_after, rng)
         if sent_at <= self._refused_at:
@@ -146,4 +146,4 @@ class ConcurrencyLimiter:
 
     def __repr__(self) -> str:
         level = "open" if self._level is None else f"level {self._level}, probed after {self._probe_wait:.3g} s"
-        return f"<SubmitGate {level}>"
+        return f"<ConcurrencyLimiter {level}>"

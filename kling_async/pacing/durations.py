@@ -111,7 +111,7 @@ class DurationModels:
         return len(self._estimators)
 
     def __repr__(self) -> str:
-        return f"<Experience of {len(self)} kinds>"
+        return f"<DurationModels of {len(self)} kinds>"
 
     def _prior(self, kind: GenerationKind) -> PriorFamily:
         lender = self._lender(kind)

@@ -145,7 +145,7 @@ class HazardEstimator:
         self.hazard = Hazard(self.bins, self._rates())
 
     def __repr__(self) -> str:
-        return f"<Table of {self.generations:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
+        return f"<HazardEstimator of {self.generations:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
 
     def _count(self) -> None:
         self._observed += 1

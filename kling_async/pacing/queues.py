@@ -7,15 +7,13 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from attrs import define, field
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async.pacing.schedules import PollSchedule
+    from kling_async.pacing.schedules import PollCost, PollSchedule
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["PROFILES", "DelayQueue", "PollCost", "PollQueue"]
+__all__ = ["DelayQueue", "PollQueue"]
 
 T = TypeVar("T")
 
@@ -72,60 +70,7 @@ class DelayQueue(Generic[T]):
         return (item for _, _, item in self._entries)
 
     def __repr__(self) -> str:
-        return f"<Agenda of {len(self)}, next due {self.next_due}>"
-
-
-PROFILES: Final = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
-"""How many seconds of delay one poll is worth when there is no lack of polls, by profile.
-
-Of made-up videos that usually take five and a half minutes, that asks about each 47, 27 and 15 times at first, and
-notices that it is done 2, 3.5 and 6 s late; once many were seen, 37, 21 and 11 times are enough for a little less.
-"""
-
-_TRIM: Final = 0.6
-"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
-
-Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
-of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
-"""
-
-
-@define
-class PollCost:
-    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
-
-    Attributes:
-        least: While polls are not short; more than 0.
-        now: At present; never less than ``least``.
-    """
-
-    least: float
-    now: float = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.now = self.least
-
-    @classmethod
-    def of(cls, seconds: float) -> PollCost:
-        """The price of polls that are each worth so many seconds of delay, more than 0."""
-        return cls(math.sqrt(2.0 * seconds))
-
-    def spread(self, demand: float, rate: float) -> None:
-        """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
-
-        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
-        """
-        self.now = max(self.least, _TRIM * demand / rate)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether there are fewer polls than are worth their price."""
-        return self.now > self.least
-
-    @property
-    def scarcity(self) -> float:
-        """How many times rarer polls are than they would be without a limit: 1 or more."""
-        return self.now / self.least
+        return f"<DelayQueue of {len(self)}, next due {self.next_due}>"
 
 
 _NOTABLE: Final = 0.05  # how much sooner, as a share of the sleep, an instant must be to be changed at once
@@ -249,7 +194,7 @@ class PollQueue(Generic[T]):
         return self._waiting
 
     def __repr__(self) -> str:
-        return f"<Rota of {len(self)} at {self._cost.now:.2f}>"
+        return f"<PollQueue of {len(self)} at {self._cost.now:.2f}>"
 
     def _enter(
         self, heap: list[tuple[float, int, GenerationTracker, T]], at: float, tracker: GenerationTracker, item: T

@@ -5,64 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from attrs import define, field, fields, frozen, setters
-from attrs.validators import optional as if_given
+from attrs import define, field, fields, setters
 
-from kling_async.api.arguments import is_number
 from kling_async.pacing.backoff import doubled
-from kling_async.pacing.validators import count, flag, is_rate, takes
+from kling_async.pacing.validators import count, is_rate
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Cooldown", "Gcra", "Limits"]
+__all__ = ["Cooldown", "Gcra"]
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _LONGEST_RETRY_AFTER = 300.0
-
-_is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
-
-
-@frozen(kw_only=True)
-class Limits:
-    """How much a session does at once, and how fast. The vendor publishes no limits; these are cautious.
-
-    Attributes:
-        requests_per_second: The most that submits and polls may be together, per second, and what they begin with. By
-            default they begin with 10, and may rise to 50 while requests wait for their places. Either way the rate
-            falls when the vendor refuses a request (429), and rises again. From 0.001 up; ``math.inf`` sets no pace
-            until one is refused.
-        submits_per_second: The most that submits may be, per second. Infinity: no less than all requests.
-        burst: How many requests may go back to back after a quiet spell. 5: a handful of submits need not wait for
-            one another, and a vendor that counts by the second hardly sees the difference.
-        max_in_flight: Generations bought and not yet finished; also how many jobs ``as_completed`` holds at once. A
-            submit whose outcome is unknown counts for as long as its generation could be running.
-            1000: the whole of most batches, and a bound on what a mistake can cost.
-        max_submits: POSTs under way at once, each on a connection of its own. 16: at 10 per second this binds only
-            once each takes over 1.6 s, and it bounds how many jobs a crash leaves uncertain.
-        max_polls: GETs under way at once, over kept-alive connections. 64: at 10 per second this binds only once
-            answers take over 6 s.
-        max_downloads: Files coming in at once. 4: that fills most lines, and keeps each file quick.
-        max_spend_usd: How much may be spent in all, in US dollars, by the vendor's price list: before a submit that
-            could pass it, submits stop with `SpendLimitReached`. What the journal's earlier sessions bought counts.
-            None: whatever the account has.
-        allow_unpriced: Whether, with ``max_spend_usd``, jobs are submitted whose price is not known beforehand; they
-            count once they have ended and the vendor has said what they cost. False: each is refused by itself.
-
-    Raises:
-        ConfigurationError: A value is not usable; names the field, the value and what is allowed.
-    """
-
-    requests_per_second: float | None = field(default=None, validator=if_given(is_rate))
-    submits_per_second: float = field(default=math.inf, validator=is_rate)
-    burst: int = field(default=5, validator=count)
-    max_in_flight: int = field(default=1000, validator=count)
-    max_submits: int = field(default=16, validator=count)
-    max_polls: int = field(default=64, validator=count)
-    max_downloads: int = field(default=4, validator=count)
-    max_spend_usd: float | None = field(default=None, validator=if_given(_is_amount))
-    allow_unpriced: bool = field(default=False, validator=flag)
 
 
 @define(on_setattr=setters.NO_OP)  # its counters change with every request

@@ -1,10 +1,11 @@
-"""When to ask about a generation: the protocol every cadence keeps, and the two that learn nothing."""
+"""When to ask about a generation: the protocol every schedule keeps, and the two that learn nothing."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
@@ -12,10 +13,54 @@ from kling_async.pacing.backoff import doubled
 from kling_async.pacing.validators import positive, seconds, share
 
 if TYPE_CHECKING:
-    from kling_async.pacing.queues import PollCost
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
+__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollCost", "PollSchedule"]
+
+_TRIM: Final = 0.6
+"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
+
+Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
+of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
+"""
+
+
+@define
+class PollCost:
+    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
+
+    Attributes:
+        least: While polls are not short; more than 0.
+        now: At present; never less than ``least``.
+    """
+
+    least: float
+    now: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.now = self.least
+
+    @classmethod
+    def of(cls, seconds: float) -> PollCost:
+        """The price of polls that are each worth so many seconds of delay, more than 0."""
+        return cls(math.sqrt(2.0 * seconds))
+
+    def spread(self, demand: float, rate: float) -> None:
+        """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
+
+        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
+        """
+        self.now = max(self.least, _TRIM * demand / rate)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are fewer polls than are worth their price."""
+        return self.now > self.least
+
+    @property
+    def scarcity(self) -> float:
+        """How many times rarer polls are than they would be without a limit: 1 or more."""
+        return self.now / self.least
 
 
 class PollSchedule(Protocol):
@@ -150,7 +195,7 @@ class HazardSchedule:
         return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
 
     def __repr__(self) -> str:
-        return f"<LearnedCadence at {self._cost}>"
+        return f"<HazardSchedule at {self._cost}>"
 
     def _after(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
         if tracker.forced_at is not None:

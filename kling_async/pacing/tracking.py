@@ -35,7 +35,7 @@ class GenerationTracker:
         polls: How many polls have found it running.
         queued: Whether it was waiting then.
         swing: Where within its jitter its present sleep lies, from -1 to 1; the first sleep has none.
-        held: When to ask whatever the cadence says, as after an error; None otherwise.
+        held: When to ask whatever the schedule says, as after an error; None otherwise.
         ticket: Which entry on the rota is its, None if none is. The rota's own, as is ``ripe``.
         ripe: Whether it is worth a poll if there is one to spare.
     """
@@ -121,7 +121,7 @@ class DurationLearner:
         return self.models.estimator(GenerationKind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
 
     def __repr__(self) -> str:
-        return f"<Learner with {self.models}>"
+        return f"<DurationLearner with {self.models}>"
 
     def _started(self, tracker: GenerationTracker, at: float) -> None:
         if tracker.queued:

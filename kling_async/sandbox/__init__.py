@@ -1,7 +1,7 @@
 """A local stand-in for the vendor, to try things with and to test against, without a key, a bill or a network.
 
 ``Sandbox`` serves on the running loop, ``SandboxThread`` from a thread, and the pytest fixture ``kling_sandbox`` comes
-with the library. ``Faults`` says what goes wrong, and ``Ledger`` knows what really happened.
+with the library. ``Faults`` says what goes wrong, and ``CallRecorder`` knows what really happened.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kling_async.sandbox.exchange import Answer, ErrorResponse, Exchange
-from kling_async.sandbox.models import CREDITS_PER_USD
+from kling_async.sandbox.prices import CREDITS_PER_USD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

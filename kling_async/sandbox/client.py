@@ -1,31 +1,19 @@
-"""A session for a sandbox, or for any vendor that is faster than the real one."""
+"""A session's settings for a sandbox, or for any vendor that is faster than the real one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kling_async.pacing.polling import Polling
-from kling_async.pacing.rate_limiter import Limits
-from kling_async.pacing.reconciliation import Reconciliation
-from kling_async.session import KlingSession
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kling_async.sandbox.server import Sandbox
-
-__all__ = ["scaled_session", "scaled_settings"]
+__all__ = ["scaled_settings"]
 
 _FIRST_PER_SECOND = 10.0  # what a session begins with
 _MOST_PER_SECOND = 200.0  # what a loop that runs client and vendor at once does with ease
 _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed
-
-
-def scaled_session(sandbox: Sandbox, settings: Mapping[str, Any]) -> KlingSession:
-    """A session for this sandbox, at its speed."""
-    here: dict[str, Any] = {"api_key": sandbox.api_key, "base_url": sandbox.url}
-    return KlingSession(**(here | scaled_settings(sandbox.speed, {}) | dict(settings)))
 
 
 def scaled_settings(speed: float, limits: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from kling_async.sandbox.exchange import Answer, DropConnection, hang_up
 from kling_async.sandbox.ledger import FileRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from kling_async.sandbox.ledger import Purchase
-    from kling_async.sandbox.vendor import Vendor
+    from kling_async.sandbox.faults import Kind
+    from kling_async.sandbox.ledger import CallRecorder, Purchase
+    from kling_async.sandbox.seeded import SeededRandom
+    from kling_async.sandbox.settings import Settings
 
 __all__ = ["FileHost", "Film", "asked_range"]
 
@@ -97,31 +99,43 @@ class FileHost:
     would on the real hosts.
     """
 
-    def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
+    def __init__(
+        self,
+        settings: Settings,
+        dice: SeededRandom,
+        ledger: CallRecorder,
+        *,
+        fires: Callable[[str, Kind], bool],
+        before_handling: Callable[[Kind], Awaitable[Answer | None]],
+    ) -> None:
+        self._settings = settings
+        self._dice = dice
+        self._ledger = ledger
+        self._fires = fires
+        self._before_handling = before_handling
         self._purchases: dict[str, Purchase] = {}  # by file name
         self._issued = 0
         self._expired: set[str] = set()  # signatures that a fault let expire before their time
 
     def url(self, origin: str, purchase: Purchase) -> str:
         """A URL for this generation's video, good for ``url_lifetime`` from now."""
-        name = f"{self._vendor.dice.bits('file', purchase.generation_id).hex()[:32]}.mp4"
+        name = f"{self._dice.bits('file', purchase.generation_id).hex()[:32]}.mp4"
         self._purchases[name] = purchase
         self._issued += 1
-        expires = self._vendor.clock() + self._vendor.real_seconds(self._vendor.settings.url_lifetime)
-        policy = _escaped(self._vendor.dice.bits("policy", self._issued) * 4)
+        expires = self._settings.clock() + self._settings.url_lifetime / self._settings.speed
+        policy = _escaped(self._dice.bits("policy", self._issued) * 4)
         query = f"Expires={expires:.6f}&Policy={policy}"
         return f"{origin}/files/{name}?{query}&Signature={self._sign(name, query)}"
 
     def film(self, purchase: Purchase) -> Film:
         """This generation's video."""
-        return Film(purchase.generation_id, self._vendor.settings.file_size)
+        return Film(purchase.generation_id, self._settings.file_size)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for a file, and record it."""
         purchase = self._purchases.get(request.match_info["name"])
         try:
-            answer = await self._vendor.before_handling("file") or self._decide(request, purchase)
+            answer = await self._before_handling("file") or self._decide(request, purchase)
         except DropConnection:
             self._record(request, purchase, None)
             return hang_up(request)
@@ -137,17 +151,17 @@ class FileHost:
         query, _, signature = request.raw_path.partition("?")[2].partition("&Signature=")
         if signature != self._sign(request.match_info["name"], query):
             return True
-        if self._vendor.fires("expired_url", "file"):
+        if self._fires("expired_url", "file"):
             self._expired.add(signature)
         expires = float(query.partition("&")[0].removeprefix("Expires="))
-        return signature in self._expired or self._vendor.clock() >= expires
+        return signature in self._expired or self._settings.clock() >= expires
 
     def _sign(self, name: str, query: str) -> str:
-        return _escaped(self._vendor.dice.bits("signature", name, query))
+        return _escaped(self._dice.bits("signature", name, query))
 
     def _offer(self, request: web.Request, purchase: Purchase) -> Answer | _Offer:
         film = self.film(purchase)
-        etag = f'"{self._vendor.dice.bits("etag", purchase.generation_id, film.size).hex()[:32]}"'
+        etag = f'"{self._dice.bits("etag", purchase.generation_id, film.size).hex()[:32]}"'
         headers = {"Accept-Ranges": "bytes", "Content-Type": "video/mp4", "ETag": etag}
         if request.headers.get("If-None-Match") == etag:
             return Answer(304, headers=headers)
@@ -169,7 +183,7 @@ class FileHost:
         await response.prepare(request)
         if request.method == "HEAD":
             return
-        is_cut = self._vendor.fires("truncated_file", "file")
+        is_cut = self._fires("truncated_file", "file")
         stop = offer.part.start + len(offer.part) // 2 if is_cut else offer.part.stop
         for start in range(offer.part.start, stop, _PIECE):
             await response.write(offer.film.read(start, min(start + _PIECE, stop)))
@@ -177,10 +191,10 @@ class FileHost:
             request.transport.close()  # unlike abort, this lets go of what was written
 
     def _record(self, request: web.Request, purchase: Purchase | None, status: int | None) -> None:
-        self._vendor.ledger.record_answer("file", status)
-        self._vendor.ledger.record_file(
+        self._ledger.record_answer("file", status)
+        self._ledger.record_file(
             FileRequest(
-                at=self._vendor.clock(),
+                at=self._settings.clock(),
                 generation_id=purchase.generation_id if purchase else None,
                 method=request.method,
                 headers={name.lower(): value for name, value in request.headers.items()},

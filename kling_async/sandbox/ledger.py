@@ -257,7 +257,7 @@ class CallRecorder:
         counts = (
             f"{len(self.purchases)} bought, {polls} polls, {len(self.noticed)} noticed, {len(self.files)} file requests"
         )
-        return f"<Ledger {counts}>"
+        return f"<CallRecorder {counts}>"
 
 
 def _grouped(pairs: Iterable[tuple[_Name, Purchase]]) -> dict[_Name, tuple[Purchase, ...]]:

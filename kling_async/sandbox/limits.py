@@ -40,7 +40,7 @@ _LOG_CALLS, _LOG_SECONDS = 200, 60.0  # the one limit the vendor publishes ("Log
 
 
 class RequestLimits:
-    """Checks requests against the settings as they are at that moment. Every refusal is a ``Refusal``."""
+    """Checks requests against the settings as they are at that moment. Every refusal is a ``ErrorResponse``."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_revoked = False

@@ -45,10 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A local vendor for one test, served from a thread of its own; the marker of the same name sets it up."""
     # Imported here: pytest loads this plugin also where no test asks for the fixture.
-    from kling_async.sandbox.server import (
-        Sandbox,
-        SandboxThread,
-    )
+    from kling_async.sandbox.server import Sandbox, SandboxThread  # noqa: PLC0415 - as said above
 
     with SandboxThread(Sandbox(**_settings(request))) as sandbox:
         yield sandbox

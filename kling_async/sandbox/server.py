@@ -114,9 +114,11 @@ class Sandbox(Settings):
             settings: Whatever ``KlingSession`` takes; each takes the place of what would have been set here.
         """
         # Imported here: the sandbox serves without a session, such as to clients in other languages.
-        from kling_async.sandbox.client import scaled_session  # noqa: PLC0415
+        from kling_async.sandbox.client import scaled_settings  # noqa: PLC0415
+        from kling_async.session import KlingSession  # noqa: PLC0415
 
-        return scaled_session(self, settings)
+        here: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url}
+        return KlingSession(**(here | scaled_settings(self.speed, {}) | settings))
 
     async def __aenter__(self) -> Self:
         if self._runner is not None:

@@ -16,7 +16,7 @@ from kling_async.sandbox.faults import FaultInjector
 from kling_async.sandbox.files import FileHost
 from kling_async.sandbox.ledger import CallRecorder, Purchase
 from kling_async.sandbox.limits import RequestLimits
-from kling_async.sandbox.models import canonical, price_of, video_seconds
+from kling_async.sandbox.prices import canonical, price_of, video_seconds
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object
 from kling_async.sandbox.seeded import SeededRandom, make_id
 
@@ -40,7 +40,7 @@ class Vendor:
         self.ledger = CallRecorder(self.clock)
         self.till = CreditAccount()
         self.gate = RequestLimits(settings)
-        self.files = FileHost(self)
+        self.files = FileHost(settings, self.dice, self.ledger, fires=self.fires, before_handling=self.before_handling)
         self._studio = GenerationSlots(self.dice, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
         self._strikes = FaultInjector(settings.faults, self.dice)
         self._sold: list[Purchase] = []

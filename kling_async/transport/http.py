@@ -28,7 +28,7 @@ from kling_async.errors import (
     RequestTimeout,
     TransportError,
 )
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Timeouts
 from kling_async.transport.decoding import Decoder
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
 

@@ -19,20 +19,19 @@ from kling_async.engine.queue import JobQueue
 from kling_async.engine.tasks import Clock
 from kling_async.journal.base import JobState, Record
 from kling_async.pacing.admission import AdmissionControl
-from kling_async.pacing.polling import Polling
 from kling_async.pacing.queues import PollQueue
-from kling_async.pacing.rate_limiter import Limits
 from kling_async.pacing.tracking import DurationLearner
+from kling_async.settings import Polling
 
 MODEL = "made-up/model"
 POLLING = Polling.fixed(10)
-LEARNER = DurationLearner(POLLING.experience())
+LEARNER = DurationLearner(POLLING.duration_models())
 
 
 def queue() -> JobQueue:
-    price = POLLING.price()
+    price = POLLING.poll_cost()
     clock = Clock(Mock(spec=AbstractEventLoop), lambda: 0.0)  # nothing sleeps here
-    return JobQueue(PollQueue(POLLING.asking(price), price), AdmissionControl(Limits(), Random(1)), LEARNER, clock)
+    return JobQueue(PollQueue(POLLING.make_schedule(price), price), AdmissionControl(Random(1)), LEARNER, clock)
 
 
 def active(state: JobState = JobState.PENDING, *, deadline: float = math.inf) -> ActiveJob:

@@ -99,22 +99,18 @@ async def test_refusals_of_posts_that_were_under_way_hasten_no_look() -> None:
 
 
 @virtual
-async def test_who_else_is_refused_may_stop_everything_once_that_is_confirmed() -> None:
+async def test_a_bad_key_stops_everything_and_no_lesser_halt_takes_its_place() -> None:
     revoked = read_error(envelope(401, "Invalid API key"))
     assert isinstance(revoked, AuthenticationError)
-    vendor, _ = balances(1.0, envelope(401, "Invalid API key"))
-    vendor.takes = 1e6
+    vendor = ScriptedVendor(takes=1e6)
     async with session(vendor) as kling:
         job = kling.submit(prompt())
         await job.accepted()
-        scheduler = kling._working().scheduler
-        assert not await scheduler.halt_if_confirmed(revoked)
-        assert not job.done()
-        await asyncio.sleep(1)
-        assert await scheduler.halt_if_confirmed(revoked)
+        store = kling._working().store
+        store.halt(revoked)
         with pytest.raises(AuthenticationError):
             await job
-        scheduler.halt(GatewayError("moved"))  # of a POST that was under way
+        store.halt(GatewayError("moved"))  # of a POST that was under way
         assert "Invalid API key" in (kling.stats().halted or "")
 
 

@@ -107,8 +107,8 @@ async def test_a_stand_in_that_is_faster_is_asked_sooner_and_believed_sooner() -
 
 
 def test_no_stand_in_is_so_fast_that_requests_take_no_time() -> None:
-    assert Reconciliation(scale=1e6).patience(MODEL, 5) == 5.0
-    assert Reconciliation(scale=1e6, after=1).patience(MODEL, 5) == 1.0
+    assert Reconciliation(scale=1e6).give_up_after(MODEL, 5) == 5.0
+    assert Reconciliation(scale=1e6, after=1).give_up_after(MODEL, 5) == 1.0
 
 
 @virtual

@@ -25,8 +25,8 @@ def little_to_collect() -> Iterator[None]:
 @pytest.fixture
 def case(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Case:
     """A fault to be injected; nothing in it waits long."""
-    monkeypatch.setattr("kling_async.pacing.reconciliation._FIRST_GAP", 0.02)
-    monkeypatch.setattr("kling_async.pacing.reconciliation._LONGEST_GAP", 0.05)
+    monkeypatch.setattr("kling_async.settings._FIRST_GAP", 0.02)
+    monkeypatch.setattr("kling_async.settings._LONGEST_GAP", 0.05)
     monkeypatch.setattr("kling_async.engine.scheduler._POST_GRACE", 0.02)
     monkeypatch.setattr("kling_async.files.download._WAIT", 0.001)
     monkeypatch.setattr("kling_async.engine.account._FIRST_WAIT", 0.01)

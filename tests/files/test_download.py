@@ -19,7 +19,7 @@ from kling_async.errors import AuthenticationError, DownloadError, RateLimited
 from kling_async.files import partial
 from kling_async.files.download import Retries, Stored, download_file
 from kling_async.files.partial import PartialFile
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:

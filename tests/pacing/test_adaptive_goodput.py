@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from limited_vendor import PendingJobs
 
-from benchmarks.limits.limiters import SlidingWindow, TokenBucket
+from benchmarks.limits.limiters import SlidingLog, TokenBucket
 from kling_async.pacing.adaptive_rate import AdaptiveRate
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ LIMITS = [5.0, 2.0, 10.0]
 LIMITERS = {
     "bucket of 5": lambda: TokenBucket(5.0),
     "bucket of 20": lambda: TokenBucket(20.0),
-    "window of 1 s": lambda: SlidingWindow(1.0),
-    "window of 10 s": lambda: SlidingWindow(10.0),
+    "window of 1 s": lambda: SlidingLog(1.0),
+    "window of 10 s": lambda: SlidingLog(10.0),
 }
 every_limiter = pytest.mark.parametrize("limiter", LIMITERS.values(), ids=LIMITERS)
 every_seed = pytest.mark.parametrize("seed", [101, 102, 103])

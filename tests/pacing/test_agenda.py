@@ -54,9 +54,9 @@ def test_items_are_never_compared_nor_hashed() -> None:
 
 def test_an_agenda_shows_its_live_state() -> None:
     agenda = DelayQueue[str]()
-    assert repr(agenda) == "<Agenda of 0, next due inf>"
+    assert repr(agenda) == "<DelayQueue of 0, next due inf>"
     agenda.put(2.5, "item")
-    assert repr(agenda) == "<Agenda of 1, next due 2.5>"
+    assert repr(agenda) == "<DelayQueue of 1, next due 2.5>"
 
 
 class AgendaMachine(RuleBasedStateMachine):

@@ -6,11 +6,10 @@ from random import Random
 import pytest
 
 from kling_async.pacing.admission import AdmissionControl
-from kling_async.pacing.rate_limiter import Limits
 
 
 def admission(**limits: object) -> AdmissionControl:
-    return AdmissionControl(Limits(**{"burst": 1, **limits}), Random(1))  # type: ignore[arg-type]
+    return AdmissionControl(Random(1), **{"burst": 1, **limits})  # type: ignore[arg-type]
 
 
 def test_a_session_without_a_cap_begins_with_ten_requests_per_second() -> None:

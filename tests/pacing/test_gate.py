@@ -116,9 +116,9 @@ def test_several_that_pass_beyond_the_level_raise_it() -> None:
 def test_a_probe_that_passes_halves_the_wait_for_the_next_and_no_more() -> None:
     gate = full_at(20)
     refuse_in_a_row(gate, 20, 6)
-    assert repr(gate) == "<SubmitGate level 20, probed after 64 s>"
+    assert repr(gate) == "<ConcurrencyLimiter level 20, probed after 64 s>"
     climb(gate, 20, 1, now=1_000.0)
-    assert repr(gate) == "<SubmitGate level 20, probed after 32 s>"
+    assert repr(gate) == "<ConcurrencyLimiter level 20, probed after 32 s>"
 
 
 def test_it_opens_when_submits_keep_passing() -> None:
@@ -247,8 +247,8 @@ def test_polls_that_passed_earlier_say_nothing(passed: float, refused: float) ->
 
 
 def test_it_shows_its_live_state() -> None:
-    assert repr(ConcurrencyLimiter()) == "<SubmitGate open>"
-    assert repr(full_at(20)) == "<SubmitGate level 20, probed after 1 s>"
+    assert repr(ConcurrencyLimiter()) == "<ConcurrencyLimiter open>"
+    assert repr(full_at(20)) == "<ConcurrencyLimiter level 20, probed after 1 s>"
 
 
 class GateBesideVendor(RuleBasedStateMachine):

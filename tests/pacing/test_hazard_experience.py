@@ -46,7 +46,7 @@ def test_a_kind_has_one_table_laid_out_for_its_typical_duration() -> None:
     assert experience.estimator(GenerationKind(MODEL, 10)).bins.unit == pytest.approx(220.0 * 2.3)
     assert experience.estimator(GenerationKind(MODEL, 5, Phase.QUEUED)) is not first
     assert len(experience) == 3
-    assert repr(experience) == "<Experience of 3 kinds>"
+    assert repr(experience) == "<DurationModels of 3 kinds>"
 
 
 def test_a_faster_pace_shortens_everything() -> None:
@@ -157,9 +157,9 @@ def spoilt(**changes: Any) -> dict[str, Any]:
         (spoilt(typical=0), "tables[0].typical is 0"),
         (spoilt(jobs="many"), "tables[0].jobs is 'many'"),
         (spoilt(jobs=float("nan")), "tables[0].jobs is nan"),
-        (spoilt(events=[1.0]), "tables[0].ends is [1.0]"),
-        (spoilt(exposure="x" * BINS), "tables[0].lives is 'xxx"),
-        (spoilt(exposure=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
+        (spoilt(ends=[1.0]), "tables[0].ends is [1.0]"),
+        (spoilt(lives="x" * BINS), "tables[0].lives is 'xxx"),
+        (spoilt(lives=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
         (spoilt(prior=[0.0] * BINS), "tables[0].prior[0] is 0.0"),
     ],
 )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import GenerationStatus
-from kling_async.pacing.queues import PollCost, PollQueue
-from kling_async.pacing.schedules import FixedSchedule, HazardSchedule
+from kling_async.pacing.queues import PollQueue
+from kling_async.pacing.schedules import FixedSchedule, HazardSchedule, PollCost
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
@@ -106,7 +106,7 @@ def test_a_whole_round_sets_the_price_by_what_is_demanded() -> None:
     waiting.drop(courses[0])
     assert waiting.review(50.0, rate=2.0)
     assert price.now == pytest.approx(0.6 * 99 * 0.1 / 2.0)
-    assert repr(waiting) == "<Rota of 99 at 2.97>"
+    assert repr(waiting) == "<PollQueue of 99 at 2.97>"
 
 
 def test_nobody_waiting_is_a_round_too() -> None:
@@ -156,7 +156,7 @@ def test_many_that_are_overdue_at_once_wake_bit_by_bit_and_all_come() -> None:
     assert sorted(taken(waiting, 1e4)) == list(range(500))
 
 
-def test_any_cadence_can_decide() -> None:
+def test_any_schedule_can_decide() -> None:
     price = PollCost(1.0)
     waiting: PollQueue[int] = PollQueue(FixedSchedule(interval=10.0), price)
     waiting.put(learner().track(MODEL, 5, 100.0), 0)

@@ -204,4 +204,4 @@ def test_those_still_running_teach_more_than_the_finished_alone() -> None:
 
 
 def test_a_table_shows_what_it_has_learned() -> None:
-    assert repr(estimator(100.0)) == f"<Table of 0.0 jobs, median {estimator(100.0).hazard.median:.1f} s>"
+    assert repr(estimator(100.0)) == f"<HazardEstimator of 0.0 jobs, median {estimator(100.0).hazard.median:.1f} s>"

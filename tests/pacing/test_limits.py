@@ -5,7 +5,8 @@ import math
 import pytest
 
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.rate_limiter import Gcra, Limits
+from kling_async.pacing.rate_limiter import Gcra
+from kling_async.settings import Limits
 
 COUNTS = ["burst", "max_in_flight", "max_submits", "max_polls", "max_downloads"]
 

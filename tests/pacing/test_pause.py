@@ -127,4 +127,4 @@ def test_a_request_that_passes_does_not_cut_a_pause_short() -> None:
 def test_a_pause_shows_its_live_state() -> None:
     pause = Cooldown()
     pause.refused(10.0, 9.0, None, Random(0))
-    assert repr(pause) == f"Pause(until={pause.until}, streak=1, _began=10.0, _asked=-inf)"
+    assert repr(pause) == f"Cooldown(until={pause.until}, streak=1, _began=10.0, _asked=-inf)"

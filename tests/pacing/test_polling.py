@@ -9,9 +9,9 @@ import pytest
 
 from kling_async.errors import ConfigurationError
 from kling_async.pacing.durations import to_data
-from kling_async.pacing.polling import Polling
 from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
 from kling_async.pacing.tracking import DurationLearner
+from kling_async.settings import Polling
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import GenerationTracker
@@ -21,23 +21,25 @@ MODEL = "klingai/v2.1-master-text-to-video"
 
 def begun(polling: Polling, latest: float = math.inf) -> tuple[float, GenerationTracker]:
     """When a generation accepted at instant 100 is first asked about, and its course."""
-    price = polling.price()
-    tracker = DurationLearner(polling.experience()).track(MODEL, 5, 100.0, latest)
-    return polling.asking(price).due(tracker), tracker
+    price = polling.poll_cost()
+    tracker = DurationLearner(polling.duration_models()).track(MODEL, 5, 100.0, latest)
+    return polling.make_schedule(price).due(tracker), tracker
 
 
 def test_durations_are_learned_unless_something_else_is_asked_for() -> None:
     polling = Polling()
-    assert isinstance(polling.asking(polling.price()), HazardSchedule)
-    assert isinstance(Polling.fixed(10).asking(polling.price()), FixedSchedule)
-    assert isinstance(Polling.backoff().asking(polling.price()), BackoffSchedule)
+    assert isinstance(polling.make_schedule(polling.poll_cost()), HazardSchedule)
+    assert isinstance(Polling.fixed(10).make_schedule(polling.poll_cost()), FixedSchedule)
+    assert isinstance(Polling.backoff().make_schedule(polling.poll_cost()), BackoffSchedule)
 
 
 def test_profiles_are_prices_and_a_price_of_ones_own_wins() -> None:
-    worth = {profile: Polling(profile=profile).price().least ** 2 / 2 for profile in ("fast", "balanced", "economy")}
+    worth = {
+        profile: Polling(profile=profile).poll_cost().least ** 2 / 2 for profile in ("fast", "balanced", "economy")
+    }
     assert worth == pytest.approx({"fast": 0.05, "balanced": 0.15, "economy": 0.5})
-    assert Polling(seconds_per_poll=2.0).price().least == 2.0
-    assert Polling(profile="fast", seconds_per_poll=timedelta(seconds=2)).price().least == 2.0
+    assert Polling(seconds_per_poll=2.0).poll_cost().least == 2.0
+    assert Polling(profile="fast", seconds_per_poll=timedelta(seconds=2)).poll_cost().least == 2.0
 
 
 def test_an_economical_session_asks_first_when_more_are_done() -> None:
@@ -45,17 +47,17 @@ def test_an_economical_session_asks_first_when_more_are_done() -> None:
     assert 100.0 < fast < economy < 320.0
 
 
-def test_a_fixed_cadence_asks_at_intervals_from_acceptance_on() -> None:
+def test_a_fixed_schedule_asks_at_intervals_from_acceptance_on() -> None:
     assert begun(Polling.fixed(10))[0] == 110.0
     assert begun(Polling.fixed(timedelta(seconds=10), first=timedelta(minutes=1)))[0] == 160.0
-    schedule = Polling.fixed(10, first=60, jitter=0.5).asking(Polling().price())
+    schedule = Polling.fixed(10, first=60, jitter=0.5).make_schedule(Polling().poll_cost())
     _, tracker = begun(Polling())
     tracker.polls, tracker.seen, tracker.jitter = 1, 160.0, 1.0
     assert schedule.due(tracker) == 175.0
 
 
 def test_backing_off_doubles_the_longest_gap() -> None:
-    schedule = Polling.backoff(2, timedelta(seconds=6)).asking(Polling().price())
+    schedule = Polling.backoff(2, timedelta(seconds=6)).make_schedule(Polling().poll_cost())
     _, tracker = begun(Polling())
     tracker.jitter = 1.0
     gaps = []
@@ -75,7 +77,7 @@ def test_a_stand_in_is_asked_as_often_as_the_vendor_only_faster() -> None:
     for (_, tracker), scale in ((plain, 1), (scaled, 60)):
         tracker.polls, tracker.seen = 1, 100.0 + 300.0 / scale
     gaps = [
-        Polling(jitter=0, scale=scale).asking(Polling(scale=scale).price()).due(tracker) - tracker.seen
+        Polling(jitter=0, scale=scale).make_schedule(Polling(scale=scale).poll_cost()).due(tracker) - tracker.seen
         for (_, tracker), scale in ((plain, 1), (scaled, 60))
     ]
     assert gaps[1] == pytest.approx(gaps[0] / 60)
@@ -83,7 +85,7 @@ def test_a_stand_in_is_asked_as_often_as_the_vendor_only_faster() -> None:
 
 
 def test_what_was_learned_is_begun_with() -> None:
-    learner = DurationLearner(Polling().experience())
+    learner = DurationLearner(Polling().duration_models())
     for _ in range(30):
         learner.ended(learner.track(MODEL, 5, 0.0), 40.0)
     learned = json.loads(json.dumps(to_data(learner.models)))
@@ -111,7 +113,7 @@ def test_durations_are_kept_as_seconds() -> None:
         *(("min_gap", value) for value in (0, math.nan)),
         *(("max_gap", value) for value in (0, math.inf)),
         ("not_found_grace", -1),
-        ("cadence", 10),
+        ("schedule", 10),
     ],
 )
 def test_a_bad_setting_is_refused_by_name_and_value(name: str, value: object) -> None:
@@ -124,7 +126,7 @@ def test_a_bad_setting_is_refused_by_name_and_value(name: str, value: object) ->
     ("name", "settings"),
     [("interval", {"interval": 0}), ("first", {"interval": 1, "first": -1}), ("jitter", {"interval": 1, "jitter": 1})],
 )
-def test_a_bad_fixed_cadence_is_refused_by_name(name: str, settings: dict[str, float]) -> None:
+def test_a_bad_fixed_schedule_is_refused_by_name(name: str, settings: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{name} is {settings[name]}; it takes "):
         Polling.fixed(**settings)
 

@@ -12,7 +12,7 @@ from kling_async.sandbox import Purchase
 from kling_async.sandbox.capacity import CreditAccount
 from kling_async.sandbox.files import Film, asked_range
 from kling_async.sandbox.limits import SlidingWindow
-from kling_async.sandbox.models import Price, price_list_entry, price_of, video_seconds
+from kling_async.sandbox.prices import Price, price_list_entry, price_of, video_seconds
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object, first_word, status_word
 from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom, make_id
 

@@ -17,7 +17,7 @@ from loopback import UNTRUSTED_CERTIFICATE, Exchange, loopback, response
 
 from kling_async.api.messages import HttpRequest, Lane
 from kling_async.errors import ConnectFailed, MalformedResponse, RequestTimeout, TransportError
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:

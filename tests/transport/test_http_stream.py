@@ -11,7 +11,7 @@ from loopback import Exchange, loopback, response
 from kling_async.api.messages import HttpRequest, Lane
 from kling_async.api.protocol import file_request
 from kling_async.errors import ConnectFailed, RequestTimeout, TransportError
-from kling_async.transport.base import Timeouts
+from kling_async.settings import Timeouts
 from kling_async.transport.http import HttpTransport
 
 pytestmark = pytest.mark.asyncio

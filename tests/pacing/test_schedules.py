@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing.durations import GenerationKind, Phase
-from kling_async.pacing.queues import PROFILES, PollCost
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
+from kling_async.settings import PROFILES
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
@@ -108,7 +108,7 @@ def test_one_that_works_does_not_wait_again() -> None:
 def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationStatus]], end: float) -> None:
     following = learner()
     tracker = answered(following, *answers)
-    forecast = following.forecast(tracker, end)
+    forecast = tracker.forecast(end)
     assert end <= forecast.median <= forecast.late < math.inf
     following.ended(tracker, end)
 
@@ -119,21 +119,21 @@ def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationS
 def test_a_forecast_goes_by_the_last_answer() -> None:
     following = learner(rate=0.01)
     tracker = answered(following, (1050.0, GENERATING))
-    forecast = following.forecast(tracker, 1060.0)
+    forecast = tracker.forecast(1060.0)
     assert forecast.median == pytest.approx(1050.0 + 100.0 * math.log(2.0), abs=2.0)
     assert forecast.late == pytest.approx(1050.0 + 100.0 * math.log(10.0), abs=3.0)
 
 
 def test_what_should_have_ended_is_expected_now() -> None:
     following = learner(rate=0.01)
-    assert following.forecast(answered(following), 9000.0).median == 9000.0
+    assert answered(following).forecast(9000.0).median == 9000.0
 
 
 def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
     following = learner(rate=0.01)
     tracker = answered(following, (1030.0, QUEUED))
-    assert following.forecast(tracker, 1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
-    assert repr(following) == "<Learner with <Experience of 2 kinds>>"
+    assert tracker.forecast(1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
+    assert repr(following) == "<DurationLearner with <Experience of 2 kinds>>"
 
 
 # When to ask
@@ -235,21 +235,21 @@ def test_no_poll_comes_sooner_than_the_least_gap_nor_is_due_before_it_is_worth_i
     assert 0.0 < schedule.demand(tracker, tracker.seen + 5.0) < math.inf
 
 
-def test_a_cadence_shows_its_price() -> None:
-    assert repr(HazardSchedule(PollCost(1.0))) == "<LearnedCadence at Price(least=1.0, now=1.0)>"
+def test_a_schedule_shows_its_price() -> None:
+    assert repr(HazardSchedule(PollCost(1.0))) == "<HazardSchedule at PollCost(least=1.0, now=1.0)>"
 
 
 # The old ways
 
 
-def test_a_fixed_cadence_asks_at_intervals() -> None:
+def test_a_fixed_schedule_asks_at_intervals() -> None:
     tracker = answered(learner(), (1010.0, GENERATING))
     assert FixedSchedule(interval=10.0).earliest(tracker) == FixedSchedule(interval=10.0).due(tracker) == 1020.0
     assert FixedSchedule(interval=10.0).earliest(answered(learner())) == 1010.0
     assert FixedSchedule(interval=10.0).demand(tracker, 1010.0) == 0.0
 
 
-def test_a_fixed_cadences_jitter_is_a_share_of_the_interval() -> None:
+def test_a_fixed_schedules_jitter_is_a_share_of_the_interval() -> None:
     schedule = FixedSchedule(interval=6.0, jitter=0.25)
     gaps = [schedule.earliest(answered(learner(), (1010.0, GENERATING), seed=seed)) - 1010.0 for seed in range(200)]
     assert min(gaps) == pytest.approx(4.5, abs=0.1)
@@ -266,7 +266,7 @@ def test_backing_off_doubles_the_range_of_the_gaps() -> None:
     assert schedule.demand(answered(learner()), 1010.0) == 0.0
 
 
-def test_a_plain_cadence_keeps_to_what_holds_a_poll_back_and_to_the_deadline() -> None:
+def test_a_plain_schedule_keeps_to_what_holds_a_poll_back_and_to_the_deadline() -> None:
     tracker = learner().track(MODEL, 5, 1000.0, latest=1015.0)
     assert FixedSchedule(interval=30.0).earliest(tracker) == 1015.0
     tracker.forced_at = 1012.0

@@ -1,0 +1,84 @@
+"""What models cost, and what they are called beside their ids: made up, but of the vendor's kinds and magnitudes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kling_async.api.catalogue.lookup import find_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CREDITS_PER_USD", "Price", "aliases", "canonical", "price_list_entry", "price_of", "video_seconds"]
+
+CREDITS_PER_USD = 100
+"""A made-up rate, easy to reckon with."""
+
+_TIERS = {"master": 0.28, "pro": 0.10, "1080p": 0.10}  # US dollars per second of video
+_BASE_TIER = 0.06
+_SILENT = 0.7  # the share of the price that is paid without sound
+_DEFAULT_SECONDS = 5
+_SECONDS = re.compile(r"[1-9][0-9]{0,3}")
+
+
+@frozen
+class Price:
+    """What one generation costs."""
+
+    usd: float
+    credits: float
+
+
+def price_of(model: str, body: Mapping[str, Any]) -> Price:
+    """What this request costs if it succeeds."""
+    rate = _rate(model)
+    if _has_sound(model) and body.get("generate_audio") is False:
+        rate *= _SILENT
+    usd = round(rate * video_seconds(body), 4)
+    return Price(usd, round(usd * CREDITS_PER_USD, 2))
+
+
+def video_seconds(body: Mapping[str, Any]) -> int:
+    """The length of the video that is asked for, also when it is given as a string."""
+    return int(asked) if _SECONDS.fullmatch(asked := str(body.get("duration"))) else _DEFAULT_SECONDS
+
+
+def price_list_entry(model: str) -> dict[str, Any]:
+    """A model's ``pricing`` as "Complete Model List" has it: one rate, one for each variant, or none beforehand."""
+    rate = _rate(model)
+    if find_model(model) is None:
+        return {"kind": "variable", "currency": "USD"}
+    if not _has_sound(model):
+        unit = {"name": "second", "measure": "output", "price": rate, "per": 1}
+        return {"kind": "fixed", "currency": "USD", "units": [unit]}
+    variants = [
+        {"when": {"generate_audio": True}, "price": rate, "unit": "second", "per": 1},
+        {"when": {"generate_audio": False}, "price": round(rate * _SILENT, 4), "unit": "second", "per": 1},
+    ]
+    return {"kind": "variants", "currency": "USD", "dimensions": ["generate_audio"], "variants": variants}
+
+
+def _rate(model: str) -> float:
+    return next((rate for tier, rate in _TIERS.items() if tier in model), _BASE_TIER)
+
+
+def _has_sound(model: str) -> bool:
+    known = find_model(canonical(model))
+    return known is not None and "generate_audio" in known.fields
+
+
+_MAKER = "klingai/"
+
+
+def aliases(model: str) -> list[str]:
+    """Other names of a model: the bare one, as the vendor gives it to models named after their maker."""
+    return [model.removeprefix(_MAKER)] if model.startswith(_MAKER) else []
+
+
+def canonical(name: str) -> str:
+    """The id of the model that goes by this name; the name itself if none does."""
+    full = _MAKER + name
+    return full if find_model(full) is not None else name
