@@ -78,7 +78,7 @@ _E = TypeVar("_E", bound=KlingError)
 
 
 def copied(error: _E) -> _E:
-    """An error of the same content, for another job to settle with."""
+    """Copy an error, for another job to settle with."""
     twin = copy.copy(error)
     twin.__cause__ = error.__cause__
     return twin
@@ -353,5 +353,5 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 
 
 def error_class(status: int) -> type[APIError]:
-    """The class for an HTTP error status (any that is not 2xx) which the vendor itself has given."""
+    """Return the class for an HTTP error status (any that is not 2xx) which the vendor itself has given."""
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIError)  # noqa: PLR2004 - HTTP's own border

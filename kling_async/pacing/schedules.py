@@ -10,7 +10,7 @@ from attrs.converters import optional
 from attrs.validators import optional as if_given
 
 from kling_async.pacing.backoff import doubled
-from kling_async.pacing.validators import positive, seconds, share
+from kling_async.pacing.validators import positive_duration, seconds, share
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import GenerationTracker
@@ -97,8 +97,8 @@ class FixedSchedule:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    interval: float = field(converter=seconds, validator=positive)
-    first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive))
+    interval: float = field(converter=seconds, validator=positive_duration)
+    first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive_duration))
     jitter: float = field(default=0.0, validator=share)
 
     def earliest(self, tracker: GenerationTracker) -> float:
@@ -130,8 +130,8 @@ class BackoffSchedule:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    base: float = field(converter=seconds, validator=positive)
-    cap: float = field(converter=seconds, validator=positive)
+    base: float = field(converter=seconds, validator=positive_duration)
+    cap: float = field(converter=seconds, validator=positive_duration)
 
     def earliest(self, tracker: GenerationTracker) -> float:
         """After a random part of the doubled base; half of it at first."""

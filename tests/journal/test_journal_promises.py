@@ -86,16 +86,10 @@ async def test_claims_and_history_come_in_the_order_of_queueing(any_journal: Jou
     assert [record.key for record in await history(any_journal)] == keys
 
 
-async def test_what_was_released_can_be_claimed_again(any_journal: Journal) -> None:
+async def test_open_records_can_be_loaded_again(any_journal: Journal) -> None:
     any_journal.append(job())
     await any_journal.load_open()
-    await any_journal.renew()
-    await any_journal.release(["a"])
     assert await any_journal.load_open() == [job()]
-
-
-async def test_a_lease_is_a_while(any_journal: Journal) -> None:
-    assert any_journal.lease > 0
 
 
 async def test_outcomes_come_back(any_journal: Journal) -> None:

@@ -13,7 +13,7 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.sandbox import Sandbox
@@ -61,14 +61,14 @@ async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQ
 
 async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJournal) -> None:
     reported = asyncio.Event()
-    report = journal._reported
+    report = journal._on_written
 
     def spy(writes: list[Write], reason: str | None) -> None:
         report(writes, reason)
         reported.set()
 
     assert journal._writer is not None
-    journal._writer._report = spy
+    journal._writer._on_written = spy
     journal.append(job())
     await reported.wait()
     assert in_file(journal.path) == {"a": JobState.QUEUED}
@@ -87,14 +87,14 @@ async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJourn
 def transactions(journal: SQLiteJournal) -> list[int]:
     """How many writes each transaction from now on has."""
     sizes: list[int] = []
-    report = journal._reported
+    report = journal._on_written
 
     def spy(writes: list[Write], reason: str | None) -> None:
         sizes.append(len(writes))
         report(writes, reason)
 
     assert journal._writer is not None
-    journal._writer._report = spy
+    journal._writer._on_written = spy
     return sizes
 
 
@@ -132,7 +132,7 @@ async def test_a_commit_that_cannot_be_recorded_is_refused_at_once(journal: SQLi
 async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: SQLiteJournal) -> None:
     record = job(state=JobState.REJECTED, generation_id=GENERATION)
     await journal.commit(record)
-    assert "0 jobs in mind" in repr(journal)
+    assert "0 jobs in memory" in repr(journal)
     assert journal.get("a") == record
     assert journal.find(GENERATION) == record
 
@@ -274,7 +274,7 @@ async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> N
     go = threading.Event()
     await journal.commit(job())
     journal._opened().ask(lambda _: go.wait())
-    claiming = asyncio.ensure_future(journal._ask(table.open_records))
+    claiming = asyncio.ensure_future(journal._ask(statements.open_records))
     await asyncio.sleep(0)
     claiming.cancel()
     go.set()
@@ -284,7 +284,7 @@ async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> N
 
 async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:
     journal.append(job())
-    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in mind>"
+    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in memory>"
     await journal.close()
     assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} closed>"
 

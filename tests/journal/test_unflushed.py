@@ -27,54 +27,54 @@ def test_fingerprints_know_no_other_text(texts: set[str], strange: str) -> None:
 
 def test_a_finished_record_is_dropped_once_it_is_written() -> None:
     newest = UnflushedRecords()
-    newest.noted(DONE, 1)
+    newest.append(DONE, 1)
     assert newest.find(GENERATION) == DONE
-    assert newest.written(DONE, 1)
+    assert newest.mark_written(DONE, 1)
     assert len(newest) == 0
     assert newest.get("a") is newest.find(GENERATION) is None
 
 
 def test_an_open_record_stays() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(), 1)
-    assert not newest.written(job(), 1)
+    newest.append(job(), 1)
+    assert not newest.mark_written(job(), 1)
     assert newest.get("a") == job()
 
 
 def test_a_finished_record_stays_while_a_newer_one_waits() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.ABANDONED), 1)
-    newest.noted(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
-    assert not newest.written(job(state=JobState.ABANDONED), 1)
+    newest.append(job(state=JobState.ABANDONED), 1)
+    newest.append(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
+    assert not newest.mark_written(job(state=JobState.ABANDONED), 1)
     assert newest.find(GENERATION) is not None
-    assert newest.written(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
+    assert newest.mark_written(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
 
 
 def test_an_older_record_never_counts_again() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.PENDING), 2)
-    newest.written(job(), 1)
+    newest.append(job(state=JobState.PENDING), 2)
+    newest.mark_written(job(), 1)
     assert newest.get("a") == job(state=JobState.PENDING)
 
 
 def test_what_was_read_does_not_replace_what_is_newer() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.PENDING), 1)
-    assert newest.read(job()) == job(state=JobState.PENDING)
+    newest.append(job(state=JobState.PENDING), 1)
+    assert newest.load(job()) == job(state=JobState.PENDING)
 
 
 def test_what_was_read_is_written() -> None:
     newest = UnflushedRecords()
-    newest.read(job("read"))
-    newest.noted(job("new"), 1)
-    assert newest.unwritten() == [job("new")]
+    newest.load(job("read"))
+    newest.append(job("new"), 1)
+    assert newest.never_written() == [job("new")]
 
 
 def test_a_generation_of_two_keys_stays_with_the_later() -> None:
     newest = UnflushedRecords()
-    newest.noted(DONE, 1)
-    newest.noted(job("b", JobState.PENDING, generation_id=GENERATION), 2)
-    newest.written(DONE, 1)
+    newest.append(DONE, 1)
+    newest.append(job("b", JobState.PENDING, generation_id=GENERATION), 2)
+    newest.mark_written(DONE, 1)
     found = newest.find(GENERATION)
     assert found is not None
     assert found.key == "b"

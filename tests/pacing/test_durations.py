@@ -121,7 +121,7 @@ def test_what_nothing_was_seen_of_is_not_kept() -> None:
 
 def test_what_was_learned_at_one_pace_serves_at_another() -> None:
     kind = GenerationKind(MODEL, 5)
-    fast = from_data(to_data(learned(kind)), pace=60.0)
+    fast = from_data(to_data(learned(kind)), scale=60.0)
     assert fast.estimator(kind).hazard.median == pytest.approx(
         learned(kind).estimator(kind).hazard.median / 60.0, rel=0.01
     )

@@ -124,7 +124,7 @@ def test_what_is_unknown_is_doubted_more() -> None:
 def test_how_many_fail_early_is_what_was_seen_and_a_little_of_what_was_believed() -> None:
     density = [0.0] * BINS
     density[50] = 1.0 / WIDTHS[50]
-    prior = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early=density)
+    prior = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early_density=density)
     events, exposure = list(NOTHING), list(NOTHING)
     exposure[50] = 40.0 * WIDTHS[50]
     none = prior.posterior(events, exposure)[50] * WIDTHS[50]

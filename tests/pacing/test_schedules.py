@@ -133,7 +133,7 @@ def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
     following = learner(rate=0.01)
     tracker = answered(following, (1030.0, QUEUED))
     assert tracker.forecast(1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
-    assert repr(following) == "<DurationLearner with <Experience of 2 kinds>>"
+    assert repr(following) == "<DurationLearner with <DurationModels of 2 kinds>>"
 
 
 # When to ask

@@ -1,4 +1,4 @@
-"""The live list of models: what the vendor serves today, under which names, and at which prices."""
+"""The live list of models, with their names and prices, and its differences from the catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from kling_async.api.messages import HttpResponse
@@ -52,7 +52,7 @@ class UnitPrice:
 
     @property
     def each(self) -> Decimal:
-        """What one unit costs, in US dollars."""
+        """The price of one unit, in US dollars."""
         return self.price / self.per
 
 
@@ -79,18 +79,17 @@ class Pricing:
 
 
 def read_pricing(block: object) -> Pricing | None:
-    """A model's pricing; None if there is none, or none that says of which kind it is."""
+    """Return a model's pricing; None if there is none, or none that says of which kind it is."""
     kind = text(block.get("kind")) if is_object(block) else None
     if kind is None or not is_object(block):
         return None
     listed = block.get("units" if kind == "fixed" else "variants")
     entries: list[Any] = listed if is_list(listed) else [block] if "price" in block else []
     rates = [_read_rate(entry, block) for entry in entries]
-    dimensions = block.get("dimensions")
     return Pricing(
         kind=kind,
         rates=tuple(rate for rate in rates if rate is not None),
-        dimensions=tuple(_strings(dimensions)),
+        dimensions=_texts(block.get("dimensions")) or (),
         currency=text(block.get("currency")),
         is_whole=None not in rates,
         raw=block,
@@ -106,10 +105,6 @@ def _read_rate(entry: object, block: Mapping[str, Any]) -> UnitPrice | None:
     if unit is None or price is None or price < 0 or per is None or per <= 0 or not is_object(when):
         return None
     return UnitPrice(price, per, unit, text(entry.get("measure")), when)
-
-
-def _strings(values: object) -> Iterable[str]:
-    return [value for value in values if isinstance(value, str)] if is_list(values) else []
 
 
 @frozen
@@ -151,7 +146,7 @@ class LiveModel:
 
     @property
     def is_kling_video(self) -> bool:
-        """Whether it is one of Kling's that make videos, as far as its names, its maker and its type tell."""
+        """True for a Kling model that makes videos, as far as its names, developer, type and tags tell."""
         whose = " ".join([*self.names, self.developer or ""]).lower()
         what = " ".join([self.type or "", *self.tags, *(self.output_modalities or ())]).lower()
         return "kling" in whose and "video" in what
@@ -171,7 +166,7 @@ class ModelList:
     _by_name: Mapping[str, LiveModel] = field(init=False, repr=False, default=Factory(_named, takes_self=True))
 
     def find(self, name: str) -> LiveModel | None:
-        """The model of this id or alias; None if the vendor serves none."""
+        """Return the model of this id or alias; None if the vendor serves none."""
         return self._by_name.get(name)
 
     def __iter__(self) -> Iterator[LiveModel]:
@@ -182,14 +177,14 @@ class ModelList:
 
 
 def models_request(include: Sequence[str] = (), ids: Sequence[str] = (), etag: str | None = None) -> HttpRequest:
-    """The GET for the list, or, with an ETag, for what has changed since; needs no key."""
+    """Return the GET for the list, or, with an ETag, for what has changed since; needs no key."""
     query = urlencode([*(("include", section) for section in include), *(("id", name) for name in ids)])
     headers = {} if etag is None else {"If-None-Match": etag}
     return HttpRequest("GET", f"/v1/models?{query}" if query else "/v1/models", headers=headers)
 
 
 def read_models(response: HttpResponse) -> ModelList:
-    """The models of an answer; what has no id is left out.
+    """Return the models of an answer; what has no id is left out.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -230,7 +225,7 @@ def _texts(values: object) -> tuple[str, ...] | None:
 
 @frozen
 class CatalogueChanges:
-    """What is different at the vendor from the catalogue that ``models()`` lists. Readable as text.
+    """The differences of the vendor's list from the catalogue that ``models()`` lists. Readable as text.
 
     Attributes:
         new: Kling's video models that the catalogue does not know. They can be used all the same; nothing is checked.

@@ -1,4 +1,7 @@
-"""Videos that begin with an image."""
+"""The nine classes of requests, one for each kind of model, with the vendor's names of fields.
+
+A field that is None is not sent, so that the vendor's own default holds; ``check`` tells what a model does not take.
+"""
 
 from __future__ import annotations
 
