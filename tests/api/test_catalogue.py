@@ -374,7 +374,7 @@ def test_the_readmes_table_of_models_is_todays() -> None:
     assert shown in ("", models_table())
 
 
-def test_a_stranger_is_met_with_no_suggestion() -> None:
+def test_an_id_unlike_any_has_no_suggestion() -> None:
     assert suggest("gpt-4o") == []
 
 

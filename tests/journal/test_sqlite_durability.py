@@ -38,7 +38,7 @@ async def test_a_commit_is_in_the_file_when_it_returns(journal: SQLiteJournal) -
     assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
-async def test_what_was_noted_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
+async def test_what_was_appended_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
     journal.append(job("a"))
     journal.append(job("b"))
     await journal.commit(job("b", JobState.SUBMITTING))
@@ -53,13 +53,13 @@ async def test_what_was_begun_to_be_committed_before_a_commit_is_in_the_file_wit
     await first
 
 
-async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
+async def test_what_was_appended_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
     journal.append(job())
     await journal.flush()
     assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
-async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJournal) -> None:
+async def test_an_appended_record_is_written_by_itself(journal: SQLiteJournal) -> None:
     reported = asyncio.Event()
     report = journal._on_written
 
@@ -137,7 +137,7 @@ async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: 
     assert journal.find(GENERATION) == record
 
 
-async def test_a_finished_job_can_be_noted_once_more(journal: SQLiteJournal) -> None:
+async def test_a_finished_job_can_be_appended_once_more(journal: SQLiteJournal) -> None:
     await journal.commit(job(state=JobState.ABANDONED))
     journal.append(job(state=JobState.ABANDONED, generation_id=GENERATION))
     assert await reopened(journal)
@@ -196,7 +196,7 @@ async def test_history_tells_what_changed_while_it_was_read(journal: SQLiteJourn
     assert told == [JobState.QUEUED, JobState.ABANDONED, JobState.SUBMITTING]
 
 
-async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJournal) -> None:
+async def test_a_job_appended_without_being_loaded_is_one_job(journal: SQLiteJournal) -> None:
     await journal.commit(job())
     await reopened(journal)
     with blocked(journal.path):
@@ -206,7 +206,7 @@ async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJourn
         assert await history(journal) == [job(state=JobState.SUBMITTING)]
 
 
-async def test_a_claim_tells_what_was_noted_before_it(journal: SQLiteJournal) -> None:
+async def test_loading_finds_what_was_appended_before(journal: SQLiteJournal) -> None:
     journal.append(job("a"))
     journal.append(job("b"))
     await reopened(journal)
@@ -228,7 +228,7 @@ async def test_a_closed_journal_takes_nothing(path: Path) -> None:
         await journal.close()
 
 
-async def test_a_closed_journal_remembers_what_it_had_in_mind_but_reads_no_file(journal: SQLiteJournal) -> None:
+async def test_a_closed_journal_keeps_what_it_had_in_memory_but_reads_no_file(journal: SQLiteJournal) -> None:
     await journal.commit(job("a"))
     await journal.commit(job("b", JobState.FAILED))
     await journal.close()
@@ -270,16 +270,16 @@ async def test_a_cancelled_opening_lets_go_of_the_file(path: Path) -> None:
     await journal.close()
 
 
-async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> None:
+async def test_a_cancelled_query_disturbs_no_other(journal: SQLiteJournal) -> None:
     go = threading.Event()
     await journal.commit(job())
     journal._opened().ask(lambda _: go.wait())
-    claiming = asyncio.ensure_future(journal._ask(statements.open_records))
+    loading = asyncio.ensure_future(journal._ask(statements.open_records))
     await asyncio.sleep(0)
-    claiming.cancel()
+    loading.cancel()
     go.set()
     assert await journal.load_open() == [job()]
-    assert claiming.cancelled()
+    assert loading.cancelled()
 
 
 async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:

@@ -13,7 +13,7 @@ DONE = job(state=JobState.COMPLETED, generation_id=GENERATION)
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
-def test_fingerprints_know_every_text_they_were_given(early: list[str], late: list[str]) -> None:
+def test_a_hashed_key_set_has_every_key_it_was_given(early: list[str], late: list[str]) -> None:
     marks = HashedKeySet(early)
     for text in late:
         marks.add(text)
@@ -21,7 +21,7 @@ def test_fingerprints_know_every_text_they_were_given(early: list[str], late: li
 
 
 @given(st.sets(st.text()), st.text())
-def test_fingerprints_know_no_other_text(texts: set[str], strange: str) -> None:
+def test_a_hashed_key_set_has_no_other_key(texts: set[str], strange: str) -> None:
     assert (strange in HashedKeySet(texts)) == (strange in texts)
 
 

@@ -248,7 +248,7 @@ def test_no_window_holds_more_than_the_burst_and_the_cap_allow(
 
 
 @given(happenings=events)
-def test_whoever_waits_for_the_instant_it_names_goes_then_and_after_one_gap_at_most(
+def test_a_request_that_waits_for_the_instant_it_names_goes_then_and_after_one_gap_at_most(
     happenings: list[tuple[float, str]],
 ) -> None:
     rate, now = AdaptiveRate(), 0.0
