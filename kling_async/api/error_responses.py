@@ -28,7 +28,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _TOO_MANY = 429
-# 501 comes from who does not know the method, 511 from who stands in between (RFC 9110, RFC 6585), neither from a
+# 501 means an unknown method, 511 comes from a network in between (RFC 9110, RFC 6585); neither comes from a
 # vendor that failed.
 _SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
 _ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not

@@ -30,7 +30,7 @@ hazard turns quickly, as after early failures.
 w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.queues` says what if not).
 
 *What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
-whoever asks. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
+by any plan. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
 is nothing to learn. For a lognormal around 330 s of which one in twenty takes two to four times as long it is 61 s with
 a spread of 0.15, and 120 s with 0.35: to be 5 s late takes 12 or 24 polls, and 37 or 39 at equal gaps of 10 s.
 

@@ -202,7 +202,7 @@ async def test_a_bug_on_the_thread_is_reported_and_hangs_no_waiter(
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(threading, "excepthook", lambda args: bugs.append(args.exc_value))
-    monkeypatch.setattr(journal._opened(), "_turn", die)
+    monkeypatch.setattr(journal._opened(), "_run_batch", die)
     journal._opened().ask(lambda _: None)
     await asyncio.to_thread(dying.wait)
     journal.append(job("a"))

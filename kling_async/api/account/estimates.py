@@ -153,7 +153,7 @@ class _Stated:
         if unit in _PIECES:
             return 1, 1
         if unit not in _SECONDS or rate.measure not in (None, "output"):
-            raise _Unknown(f"it is paid by the {rate.unit}, of which nobody knows beforehand how many there will be")
+            raise _Unknown(f"it is paid by the {rate.unit}, of which the number is not known beforehand")
         return self._seconds()
 
     def _seconds(self) -> tuple[int, int]:

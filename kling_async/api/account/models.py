@@ -116,7 +116,7 @@ class LiveModel:
         aliases: Other names it can still be asked for under.
         type: The kind of endpoint that serves it.
         name: Its name for people.
-        developer: Who made it.
+        developer: Its maker.
         docs_url: Its page in the vendor's documentation.
         tags: The vendor's tags.
         capabilities: What it can do; None unless that was asked for.

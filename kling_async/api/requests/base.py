@@ -141,7 +141,7 @@ class Request:
             return _stranger_problems(self.model) + check_kind(self.kind, plain(self._typed()))
         if self.kind is not None and model.kind is not self.kind:
             return [Problem("model", self.model, f"a model for {self.kind.value}: {ids_of(self.kind)}")]
-        # Facts change: what a typed request has in extra is the caller's knowledge, not the catalogue's.
+        # Models change: fields in ``extra`` of a typed request are sent unchecked, as the caller may know more.
         return check_body(self.body() if self.kind is None else self._known_part())
 
     def __repr__(self) -> str:

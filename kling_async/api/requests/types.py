@@ -185,9 +185,9 @@ class Avatar(Request):
     sound.
 
     Attributes:
-        image_url: Who speaks. Required.
-        audio_url: What is said. Required.
-        prompt: How it is said; at most 2500 characters.
+        image_url: The face. Required.
+        audio_url: The speech or song. Required.
+        prompt: The manner of speaking; at most 2500 characters.
         model: Either avatar model; by default the standard one.
     """
 
@@ -206,7 +206,7 @@ class MotionControl(Request):
     Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
 
     Attributes:
-        image_url: Who moves. Required.
+        image_url: The figure. Required.
         video_url: The movements. Required.
         prompt: What else there is to see.
         model: Either motion-control model; by default v3.

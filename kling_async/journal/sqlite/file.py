@@ -34,7 +34,7 @@ def owned_file(path: Path) -> Generator[Connection]:
     """Own a journal within the block, created or upgraded as needed; yields the connection that writes.
 
     Raises:
-        JournalError: It is owned by somebody else, corrupt, of a newer version, or no journal; it was left as it was.
+        JournalError: It is owned by another session, corrupt, of a newer version, or no journal; it was left as it was.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise JournalError(f"journal {path}: SQLite is {sqlite3.sqlite_version}; allowed: 3.33 or later")
@@ -81,6 +81,6 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 def _leave_wal(connection: sqlite3.Connection) -> None:
     # A file at rest in WAL mode would make each of its readers create files beside it.
-    with suppress(sqlite3.Error):  # somebody is reading: the next to close it does this
+    with suppress(sqlite3.Error):  # another process is reading: the next to close the file does this
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")

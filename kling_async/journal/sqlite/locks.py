@@ -103,7 +103,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def lock(descriptor: int) -> bool:
-        """Take the lock, unless somebody has it; returns whether it was taken."""
+        """Take the lock unless it is taken; returns whether it was."""
         os.lseek(descriptor, _START, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -135,7 +135,7 @@ else:
         _FIELDS = ("type", "whence", "start", "length", "pid")
 
     def lock(descriptor: int) -> bool:
-        """Take the lock, unless somebody has it; returns whether it was taken."""
+        """Take the lock unless it is taken; returns whether it was."""
         try:
             _set(descriptor, fcntl.F_WRLCK)
         except (BlockingIOError, PermissionError):
