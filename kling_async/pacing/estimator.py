@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["HazardEstimator"]
 
-_TRUST: Final = 30.0  # generations: the weight of the prior, ...
-_LEAST_TRUST: Final = 0.5  # ... which is at least so many ends around any bin
+_PRIOR_WEIGHT: Final = 30.0  # generations: the weight of the prior, ...
+_LEAST_PRIOR_WEIGHT: Final = 0.5  # ... which is at least so many ends around any bin
 _MEMORY: Final = 400.0  # generations: older ones fade
 _STALENESS: Final = 20  # observations until the hazard is worked out anew, ...
 _NEWS: Final = 0.1  # ... or this share of all there were, whichever is more, ...
 _STALEST: Final = 1000  # ... but no more than so many
 _REFIT: Final = 0.2  # of all observations: so many new ones make the prior be weighed anew
-_UNTOLD: Final = 0.95  # an end within an interval of so much probability tells nothing
+_UNINFORMATIVE: Final = 0.95  # an end within an interval of so much probability tells nothing
 _LEAST: Final = 1e-4  # the least hazard, per typical duration
 _OLDEST: Final = 1e9  # seconds; an age beyond this is a mistake
 _SPREAD: Final = 0.35 / math.log(RATIO)  # in bins: how far ends lie apart, until a few were seen
@@ -75,16 +75,16 @@ class HazardEstimator:
 
     def __init__(
         self,
-        grid: AgeBins,
+        bins: AgeBins,
         prior: PriorFamily,
         events: Sequence[float] | None = None,
         exposure: Sequence[float] | None = None,
-        jobs: float = 0.0,
+        generations: float = 0.0,
     ) -> None:
         """Begin with the prior, or with what ``seen`` and ``generations`` of an earlier estimator were."""
-        self.bins = grid
+        self.bins = bins
         self.prior = prior
-        self.generations = jobs
+        self.generations = generations
         self._events = [0.0] * BINS if events is None else list(events)
         self._exposure = [0.0] * BINS if exposure is None else list(exposure)
         self._whole_bins = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
@@ -95,7 +95,7 @@ class HazardEstimator:
         self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
         if events is not None:
             self._fit()
-        self.hazard = Hazard(grid, self._rates())
+        self.hazard = Hazard(bins, self._rates())
 
     def observe_pending(self, start: float, end: float) -> None:
         """Count a generation that was running at age ``end``; its time before age ``start`` was counted already."""
@@ -118,12 +118,12 @@ class HazardEstimator:
         if not start <= end < _OLDEST:
             return
         pieces = list(self._pieces(start, end))
-        strain = sum(rate * width for _, width, rate in pieces)
-        ended = -math.expm1(-strain)
-        if ended > _UNTOLD:
+        cumulative = sum(rate * width for _, width, rate in pieces)
+        ended = -math.expm1(-cumulative)
+        if ended > _UNINFORMATIVE:
             return
         if ended > 0.0:
-            self._spread(pieces, ended, math.exp(-strain))
+            self._spread(pieces, ended, math.exp(-cumulative))
         else:
             self._events[pieces[0][0]] += 1.0
         self.generations += 1.0
@@ -199,23 +199,23 @@ class HazardEstimator:
         First over as many bins as few ends call for, then over fewer, to resolve several humps. The prior counts on
         both sides of the ratio, with as many ends as it expects there of `_TRUST` generations.
         """
-        unit, near = self.bins.unit, self._near()
+        unit, near = self.bins.unit, self._bandwidth()
         rates = [rate / unit for rate in self._fitted]
         for reach in (near, max(1, round(_NEARER * near))):
             due = _around(list(map(mul, rates, self._exposure)), reach)
-            compared = zip(rates, _around(self._events, reach), due, self._trust(reach), strict=True)
-            rates = [rate * (trust + seen) / (trust + expected) for rate, seen, expected, trust in compared]
+            compared = zip(rates, _around(self._events, reach), due, self._prior_weight(reach), strict=True)
+            rates = [rate * (weight + seen) / (weight + expected) for rate, seen, expected, weight in compared]
         return [max(_LEAST / unit, rate) for rate in rates]
 
-    def _trust(self, reach: int) -> list[float]:
+    def _prior_weight(self, reach: int) -> list[float]:
         """Return the weight of the prior around each bin, in ends."""
         if reach not in self._prior_weights:
-            left = [math.exp(-strain) for strain in accumulate(map(mul, self._fitted, WIDTHS), initial=0.0)]
+            left = [math.exp(-cumulative) for cumulative in accumulate(map(mul, self._fitted, WIDTHS), initial=0.0)]
             expected = _around([before - after for before, after in pairwise(left)], reach)
-            self._prior_weights[reach] = [max(_LEAST_TRUST, _TRUST * each) for each in expected]
+            self._prior_weights[reach] = [max(_LEAST_PRIOR_WEIGHT, _PRIOR_WEIGHT * each) for each in expected]
         return self._prior_weights[reach]
 
-    def _near(self) -> int:
+    def _bandwidth(self) -> int:
         """Return the bandwidth, in bins to either side, for as many ends as were seen.
 
         It falls with the fifth root of their number (Silverman 1986, "Density estimation").

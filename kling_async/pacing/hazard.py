@@ -98,15 +98,15 @@ class Hazard:
     It never changes: new observations make a new one.
     """
 
-    __slots__ = ("_edges", "_first", "_roots", "_strains", "median", "rates")
+    __slots__ = ("_cumulative", "_edges", "_first", "_roots", "median", "rates")
 
-    def __init__(self, grid: AgeBins, rates: Sequence[float]) -> None:
+    def __init__(self, bins: AgeBins, rates: Sequence[float]) -> None:
         """Take the hazard of each bin, per second, each more than 0 and finite."""
         self.rates = rates
-        self._edges = grid.edges
+        self._edges = bins.edges
         self._roots = [math.sqrt(rate) for rate in rates]
-        rises = (rate * width for rate, width in zip(rates[:-1], grid.widths[:-1], strict=True))
-        self._strains = list(accumulate(rises, initial=0.0))
+        rises = (rate * width for rate, width in zip(rates[:-1], bins.widths[:-1], strict=True))
+        self._cumulative = list(accumulate(rises, initial=0.0))
         self.median = self.quantile(0.5)
         self._first: dict[float, float] = {}  # by cost: all generations of a kind begin alike
 
@@ -117,12 +117,12 @@ class Hazard:
     def cumulative_hazard(self, age: float) -> float:
         """Return the integral of the hazard up to an age: survival is exp of its negative."""
         piece = bisect_right(self._edges, age) - 1
-        return self._strains[piece] + self.rates[piece] * (age - self._edges[piece])
+        return self._cumulative[piece] + self.rates[piece] * (age - self._edges[piece])
 
-    def age(self, strain: float) -> float:
+    def age(self, cumulative_hazard: float) -> float:
         """Return the age at which the cumulative hazard has this value."""
-        piece = bisect_right(self._strains, strain) - 1
-        return self._edges[piece] + (strain - self._strains[piece]) / self.rates[piece]
+        piece = bisect_right(self._cumulative, cumulative_hazard) - 1
+        return self._edges[piece] + (cumulative_hazard - self._cumulative[piece]) / self.rates[piece]
 
     def survival(self, age: float) -> float:
         """Return the share of generations that take longer than this."""
@@ -142,30 +142,30 @@ class Hazard:
 
     def next_poll(self, age: float, price: float) -> float:
         """Return the age of the next poll, after one at this age, at this price (more than 0)."""
-        place, strain, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
+        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
         # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
         # ended waiting for longer than a poll is worth.
-        latest = place + price * price / 2.0 / math.expm1(strain)
-        later = self._past_rise(place, strain, piece, price, latest)
+        latest = place + price * price / 2.0 / math.expm1(cumulative)
+        later = self._past_rise(place, cumulative, piece, price, latest)
         return later if later <= latest else place
 
-    def _enough(self, place: float, strain: float, piece: int, price: float) -> tuple[float, float, int]:
+    def _enough(self, place: float, cumulative: float, piece: int, price: float) -> tuple[float, float, int]:
         """Return the first age from here on where the cumulative hazard since the last poll is what a poll needs."""
-        while strain < (needed := self._needed(piece, price)):
-            reached = place + (needed - strain) / self.rates[piece]
+        while cumulative < (needed := self._needed(piece, price)):
+            reached = place + (needed - cumulative) / self.rates[piece]
             if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
                 return reached, needed, piece
-            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-        return place, strain, piece
+        return place, cumulative, piece
 
-    def _past_rise(self, place: float, strain: float, piece: int, price: float, latest: float) -> float:
+    def _past_rise(self, place: float, cumulative: float, piece: int, price: float, latest: float) -> float:
         """Return the next such age after a rise of the hazard has made a poll need more; infinity if too late."""
         while piece + 1 < len(self._edges) and self._edges[piece + 1] < latest:
-            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-            if strain < self._needed(piece, price):
-                return self._enough(place, strain, piece, price)[0]
+            if cumulative < self._needed(piece, price):
+                return self._enough(place, cumulative, piece, price)[0]
         return math.inf
 
     def _needed(self, piece: int, price: float) -> float:

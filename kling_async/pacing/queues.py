@@ -74,9 +74,9 @@ class DelayQueue(Generic[T]):
 
 
 _NOTABLE: Final = 0.05  # the share of a gap by which an instant must be earlier to be changed at once
-_DOUBTS: Final = 8  # entries that became less urgent are put back, at most, for one that is taken
-_AT_ONCE: Final = 64  # stale entries are passed over, at most, for one that is taken: no step is long
-_WAKING: Final = 16  # entries move to the second heap, at most, for one that is taken, though all may be overdue
+_MAX_REQUEUED: Final = 8  # entries that became less urgent are put back, at most, for one that is taken
+_MAX_STALE: Final = 64  # stale entries are passed over, at most, for one that is taken: no step is long
+_MAX_WOKEN: Final = 16  # entries move to the second heap, at most, for one that is taken, though all may be overdue
 
 
 class PollQueue(Generic[T]):
@@ -87,11 +87,11 @@ class PollQueue(Generic[T]):
     `review`, which goes through all of them. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_looked_at", "_round", "_schedule", "_sequence", "_waiting")
+    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_reviewed", "_round", "_schedule", "_sequence", "_waiting")
 
-    def __init__(self, schedule: PollSchedule, price: PollCost) -> None:
+    def __init__(self, schedule: PollSchedule, cost: PollCost) -> None:
         self._schedule = schedule
-        self._cost = price
+        self._cost = cost
         self._asleep: list[tuple[float, int, GenerationTracker, T]] = []
         self._awake: list[tuple[float, int, GenerationTracker, T]] = []
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
@@ -100,7 +100,7 @@ class PollQueue(Generic[T]):
             None  # the entries that are still to be reviewed
         )
         self._demand = 0.0  # of the generations reviewed in this round, ...
-        self._looked_at = 0  # ... and their number
+        self._reviewed = 0  # ... and their number
 
     def put(self, tracker: GenerationTracker, item: T) -> None:
         """Add a generation, asleep until it is worth a poll. It must not be in the queue."""
@@ -116,22 +116,22 @@ class PollQueue(Generic[T]):
 
     def next_at(self) -> float:
         """Return the instant at which `take` may next return one, which may be past; infinity if the queue is empty."""
-        if _clear(self._awake):
+        if _drop_stale(self._awake):
             return -math.inf
-        return self._asleep[0][0] if _clear(self._asleep) else math.inf
+        return self._asleep[0][0] if _drop_stale(self._asleep) else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
         if not self._awake and not self._cost.is_short:
             return self._take_earliest(now)
-        looked_at = self._sequence  # entries from here on are as they should be
+        fresh_from = self._sequence  # entries from here on are as they should be
         self._wake_due(now)
-        doubts = 0
-        while _clear(self._awake):
-            _, ticket, tracker, item = heappop(self._awake)
-            if tracker.entry != ticket:  # many are stale: the rest is cleared in a later step
+        requeued = 0
+        while _drop_stale(self._awake):
+            _, entry, tracker, item = heappop(self._awake)
+            if tracker.entry != entry:  # many are stale: the rest is cleared in a later step
                 return None
-            if ticket >= looked_at or doubts == _DOUBTS or not self._awake:
+            if entry >= fresh_from or requeued == _MAX_REQUEUED or not self._awake:
                 self.drop(tracker)
                 return item
             due = self._schedule.due(tracker)
@@ -139,22 +139,22 @@ class PollQueue(Generic[T]):
                 self.drop(tracker)
                 return item
             self._enter(self._awake, due, tracker, item)
-            doubts += 1
+            requeued += 1
         return None
 
     def _take_earliest(self, now: float) -> T | None:
         """Remove and return the one that has been worth a poll for longest: the most urgent with polls to spare."""
-        for _ in range(_AT_ONCE):
+        for _ in range(_MAX_STALE):
             if not self._asleep or self._asleep[0][0] > now:
                 return None
-            _, ticket, tracker, item = heappop(self._asleep)
-            if tracker.entry != ticket:
+            _, entry, tracker, item = heappop(self._asleep)
+            if tracker.entry != entry:
                 continue
-            ripe = self._schedule.earliest(tracker)
-            if ripe <= now and (not self._asleep or ripe <= self._asleep[0][0]):
+            earliest = self._schedule.earliest(tracker)
+            if earliest <= now and (not self._asleep or earliest <= self._asleep[0][0]):
                 self.drop(tracker)
                 return item
-            self._enter(self._asleep, ripe, tracker, item)
+            self._enter(self._asleep, earliest, tracker, item)
         return None
 
     def review(self, now: float, rate: float, most: int = 128) -> bool:
@@ -164,21 +164,21 @@ class PollQueue(Generic[T]):
         generations may come and go; a few may then be reviewed twice in a round, or not before the next.
         """
         if self._round is None:
-            self._round, self._demand, self._looked_at = self._everybody(), 0.0, 0
+            self._round, self._demand, self._reviewed = self._entries(), 0.0, 0
         seen = 0
         for entry in islice(self._round, most):
             seen += 1
             if entry[2].entry == entry[1]:
-                self._look_at(entry, now)
+                self._review_entry(entry, now)
         if seen == most:
             return False
         self._round = None
-        if self._looked_at not in (0, self._waiting):
-            self._demand *= self._waiting / self._looked_at
+        if self._reviewed not in (0, self._waiting):
+            self._demand *= self._waiting / self._reviewed
         self._cost.spread(self._demand, rate)
         return True
 
-    def _everybody(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
+    def _entries(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
         """Yield every entry in place, from the last to the first.
 
         To list 100,000 of them would hold up the loop, as would garbage collections while the list is young. In this
@@ -205,32 +205,34 @@ class PollQueue(Generic[T]):
 
     def _wake_due(self, now: float) -> None:
         """Move generations that are worth a poll to the heap by urgency."""
-        for _ in range(_WAKING):
+        for _ in range(_MAX_WOKEN):
             if not self._asleep or self._asleep[0][0] > now:
                 return
-            _, ticket, tracker, item = heappop(self._asleep)
-            if tracker.entry != ticket:
+            _, entry, tracker, item = heappop(self._asleep)
+            if tracker.entry != entry:
                 continue
-            ripe = self._schedule.earliest(tracker)
-            if ripe > now:
-                self._enter(self._asleep, ripe, tracker, item)
+            earliest = self._schedule.earliest(tracker)
+            if earliest > now:
+                self._enter(self._asleep, earliest, tracker, item)
             else:
                 tracker.awake = True
                 # With polls to spare, what is worth one is due.
-                self._enter(self._awake, self._schedule.due(tracker) if self._cost.is_short else ripe, tracker, item)
+                self._enter(
+                    self._awake, self._schedule.due(tracker) if self._cost.is_short else earliest, tracker, item
+                )
 
-    def _look_at(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
+    def _review_entry(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
         at, _, tracker, item = entry
         self._demand += self._schedule.demand(tracker, now)
-        self._looked_at += 1
+        self._reviewed += 1
         fresh = self._schedule.due(tracker) if tracker.awake else self._schedule.earliest(tracker)
         if fresh < at - _NOTABLE * (at - tracker.seen):
             self._enter(self._awake if tracker.awake else self._asleep, fresh, tracker, item)
 
 
-def _clear(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
+def _drop_stale(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
     """Drop stale entries from the top, at most 64; returns whether any entry is left."""
-    for _ in range(_AT_ONCE):
+    for _ in range(_MAX_STALE):
         if not heap or heap[0][2].entry == heap[0][1]:
             break
         heappop(heap)

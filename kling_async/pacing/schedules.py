@@ -161,7 +161,7 @@ class HazardSchedule:
 
     def __init__(
         self,
-        price: PollCost,
+        cost: PollCost,
         *,
         min_gap: float = 1.0,
         max_gap: float = 120.0,
@@ -175,7 +175,7 @@ class HazardSchedule:
         first gap has none.
         """
         self._queued_gap = queued_gap
-        self._cost = price
+        self._cost = cost
         self._min_gap = min_gap
         self._max_gap = max_gap
         self._jitter = jitter
@@ -191,31 +191,31 @@ class HazardSchedule:
     def demand(self, tracker: GenerationTracker, now: float) -> float:
         """Return the root of its hazard at its present age; of a queued one, the value that makes its gaps."""
         if tracker.queued:
-            return self._cost.least / self._waiting_gap(tracker)
+            return self._cost.least / self._least_queued_gap(tracker)
         return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
 
     def __repr__(self) -> str:
         return f"<HazardSchedule at {self._cost}>"
 
-    def _after(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+    def _after(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         if tracker.forced_at is not None:
             at = tracker.forced_at
         else:
-            at = tracker.seen + max(self._min_gap, self._gap(tracker, price, scarcity))
+            at = tracker.seen + max(self._min_gap, self._gap(tracker, cost, scarcity))
         return min(at, max(tracker.seen, tracker.latest))
 
-    def _gap(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+    def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
         if not tracker.polls:
-            return hazard.first_poll(price)
+            return hazard.first_poll(cost)
         stretch = 1.0 + self._jitter * tracker.jitter
         if tracker.queued:
-            gap = self._waiting_gap(tracker) * scarcity * stretch
+            gap = self._least_queued_gap(tracker) * scarcity * stretch
         else:
-            gap = hazard.next_poll(age, price * stretch) - age
+            gap = hazard.next_poll(age, cost * stretch) - age
         return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
 
-    def _waiting_gap(self, tracker: GenerationTracker) -> float:
+    def _least_queued_gap(self, tracker: GenerationTracker) -> float:
         age = tracker.seen - tracker.since
         left = tracker.queue_estimator.hazard.quantile(0.5, age) - age
         return max(self._queued_gap, _QUEUED_SHARE * tracker.run_estimator.hazard.median, _QUEUED_WAIT * left)
