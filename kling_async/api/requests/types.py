@@ -5,13 +5,12 @@ A field that is None is not sent, so that the vendor's own default holds; ``chec
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - the codec reads the annotations
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from attrs import field, frozen
 
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.media import Media
 from kling_async.api.requests.base import Request
 from kling_async.api.requests.serialize import read_whole
 from kling_async.api.requests.values import (
@@ -27,6 +26,9 @@ from kling_async.api.requests.values import (
     read_movement,
     read_shots,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "Avatar",

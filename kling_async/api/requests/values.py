@@ -6,13 +6,15 @@ request's body.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # noqa: TC003 - the codec reads the annotations
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
 
-from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.media import Media
 from kling_async.api.requests.serialize import ShortRepr, read_items, read_value, read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AdvancedCameraControl",

@@ -21,7 +21,6 @@ from kling_async.journal.media import extract_media, restore_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import UnionType
 
     from kling_async.api.requests import Request
     from kling_async.journal.media import Content
