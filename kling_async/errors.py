@@ -8,7 +8,7 @@
     ├── TransportError             no usable answer came back            retryable
     │   ├── ConnectFailed          nothing was sent: refused, DNS, TLS   retryable, unless TLS said no
     │   ├── RequestTimeout         no answer in time                     retryable
-    │   └── MalformedResponse      an answer that means nothing          retryable
+    │   └── MalformedResponse      an answer that cannot be read         retryable
     ├── APIError                   the vendor answered with an error status
     │   ├── BadRequest             400, 422
     │   ├── AuthenticationError    401
@@ -48,7 +48,7 @@ class KlingError(Exception):
     """The root of every error this library raises.
 
     Attributes:
-        message: What went wrong, in a sentence.
+        message: The error in a sentence.
         key: The key of the job this settles, if it settles one.
         generation_id: The vendor's id of that job's generation, once known: enough to resume it anywhere.
         last_status: The last status the vendor gave for that generation.

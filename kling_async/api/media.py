@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FilePath = PathLike[str]
-"""What stands for a file by its path, as a ``Path`` does. Texts do not."""
+"""A file by its path, such as a ``Path``; never a text."""
 
 Media = str | bytes | FilePath
 """An http(s) URL, a data URI, a file's path as a ``Path``, or a file's content."""
@@ -63,8 +63,8 @@ class LocalFile:
     """A file that was opened, as an object that stands for its path.
 
     Attributes:
-        path: Where it is.
-        size: How many bytes it has.
+        path: Its path.
+        size: Its size in bytes.
         content: Those bytes, or the first of them that tell what it is; None before it was opened.
     """
 

@@ -21,7 +21,7 @@ _MOST_BOXES = 10_000  # in a row; a real file has about ten, a fragmented one a 
 _MOST_BEFORE_INDEX = 1000
 _LARGEST_INDEX = 16 * 1024**2
 _BEGINNINGS = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""What the first box is: the file type, or, in old QuickTime files, one of the others."""
+"""The types of a file's first box: the file type, or, in old QuickTime files, one of the others."""
 
 
 @frozen

@@ -81,15 +81,15 @@ class Record:
         digest: SHA-256 of the canonical wire body, by which a repeated key is told from a misused one.
         tag: The caller's own label.
         endpoint: The path it is submitted to and polled at.
-        attempts: How many POSTs were begun for it.
+        attempts: The number of POSTs that were begun for it.
         client_request_id: The ``X-Client-Request-Id`` of the last of them.
         former_request_ids: Those of earlier, uncertain ones, from before the caller had the job sent again.
         generation_id: The vendor's id, once known.
         queued_at: Wall-clock time of the first ``submit``, in seconds since the epoch, as are the others.
-        submitted_at: When the last POST was begun.
-        accepted_at: When the vendor accepted it.
-        deadline: When the caller stops waiting, if ever.
-        settled_at: When its state became terminal.
+        submitted_at: The time the last POST was begun.
+        accepted_at: The time the vendor accepted it.
+        deadline: The time the caller stops waiting; None for never.
+        settled_at: The time its state became terminal.
         last_status: The last status the vendor gave.
         polls: The number of polls that were answered.
         video: The outcome, if it completed.

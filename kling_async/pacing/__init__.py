@@ -1,1 +1,1 @@
-"""How fast to send and when to poll: pure decisions, with the instant and the randomness passed in."""
+"""Rates of requests and schedules of polls: pure decisions, with the instant and the randomness passed in."""

@@ -1,4 +1,4 @@
-"""When a submit that the account's log does not show was not accepted: the proof by several clocks.
+"""The proof, by several clocks, that a submit which the account's log does not show was not accepted.
 
 Three clocks are read, none of which is trusted alone. This machine's wall clock is what is recorded; it may be set. The
 loop's never goes back, but stands still while the machine sleeps and means nothing in the next process. The vendor's

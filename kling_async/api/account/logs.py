@@ -31,7 +31,7 @@ class LogEntry:
     Attributes:
         created: The time it was made.
         status: ``succeeded`` or ``failed``; a failed one costs nothing.
-        origin: Where it came from, such as ``api``.
+        origin: Its origin, such as ``api``.
         model: The model's id.
         usd: Its charge, in US dollars.
         credits: The same in the vendor's credits.

@@ -37,11 +37,11 @@ class UnitPrice:
     """A price for so many units of something.
 
     Attributes:
-        price: What ``per`` units cost, in US dollars. Prices can only be compared together with their ``per``.
-        per: How many units that is for; 1 for seconds of video, and as much as 1,000,000 for tokens.
-        unit: What is counted, such as ``second``.
-        measure: Which side is counted, such as ``output``, where the vendor says so.
-        when: What a request has to say for this rate to hold, by field; empty if it always does.
+        price: The price of ``per`` units, in US dollars. Prices can only be compared together with their ``per``.
+        per: The number of units it is for; 1 for seconds of video, and as much as 1,000,000 for tokens.
+        unit: The unit that is counted, such as ``second``.
+        measure: The side that is counted, such as ``output``, where the vendor states it.
+        when: The values that a request must have for this price, by field; empty if it always applies.
     """
 
     price: Decimal
@@ -58,7 +58,7 @@ class UnitPrice:
 
 @frozen
 class Pricing:
-    """What a model costs.
+    """The prices of a model.
 
     Attributes:
         kind: ``fixed``: all rates hold, and are added up. ``variants``: the one rate holds that fits the request.
@@ -119,10 +119,10 @@ class LiveModel:
         developer: Its maker.
         docs_url: Its page in the vendor's documentation.
         tags: The vendor's tags.
-        capabilities: What it can do; None unless that was asked for.
-        input_modalities: What goes in, such as ``image``; None unless that was asked for.
-        output_modalities: What comes out, such as ``video``; None unless that was asked for.
-        pricing: What it costs; None unless that was asked for, or where it is unreadable.
+        capabilities: Its capabilities; None unless that was asked for.
+        input_modalities: The kinds of input, such as ``image``; None unless that was asked for.
+        output_modalities: The kinds of output, such as ``video``; None unless that was asked for.
+        pricing: Its prices; None unless that was asked for, or where it is unreadable.
         raw: The entry as it came.
     """
 
@@ -231,7 +231,7 @@ class CatalogueChanges:
         new: Kling's video models that the catalogue does not know. They can be used all the same; nothing is checked.
         gone: The ids of models that the vendor no longer serves under any name.
         renamed: Ids that are only aliases now, with the names they are aliases of. They still work.
-        total: How many models the catalogue has.
+        total: The number of models in the catalogue.
     """
 
     new: tuple[LiveModel, ...] = ()

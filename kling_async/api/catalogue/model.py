@@ -53,12 +53,12 @@ class Model:
 
     Attributes:
         id: The vendor's name for it.
-        kind: What it makes its video from.
-        fields: What a request's body may hold besides ``model``.
-        seconds: How long a 5-second video usually takes to make, in seconds.
-        ten: How many times as long a 10-second video takes.
+        kind: Its kind, by the input it makes its video from.
+        fields: The fields of a request's body besides ``model``.
+        seconds: The usual time to make a 5-second video, in seconds.
+        ten: The factor by which a 10-second video takes longer.
         endpoints: The paths it is listed for, the universal one first.
-        rules: What its fields take together.
+        rules: The rules between its fields.
     """
 
     id: str

@@ -70,7 +70,7 @@ class Problem:
     Attributes:
         field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
         value: The value it has, None where it is missing; of a file that was looked into, a few words.
-        allowed: What it takes, in words.
+        allowed: The values it takes, in words.
     """
 
     field: str
@@ -95,7 +95,7 @@ def refusal(problems: Sequence[Problem]) -> InvalidRequest:
 
 
 class Spec(Protocol):
-    """What a value may be."""
+    """The values that a field takes."""
 
     @property
     def allowed(self) -> str:
@@ -162,17 +162,17 @@ _LARGEST = {
 
 @frozen(eq=False)
 class Url(_Leaf):
-    """Where a file is: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
+    """A file by its place: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
 
     Files are told by how their content begins, and by the endings of their names as far as they have one.
 
     Attributes:
-        file: What the file is to be; None for anything.
+        file: The type of the file; None for any.
         formats: In which formats; None for all there are of ``file``.
-        largest: How many bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
+        largest: The most bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
             200 MB for a video.
-        shortest: How many pixels each side of an image must have at least.
-        steepest: How many times as long as the shorter side of an image the longer may be; None for any.
+        shortest: The fewest pixels that each side of an image may have.
+        steepest: The largest ratio of an image's longer side to its shorter; None for any.
         loose: Whether any text is taken that is not blank, as where the vendor publishes a text rather than a URL.
     """
 
@@ -349,9 +349,9 @@ class Field:
     """A named part of an object.
 
     Attributes:
-        spec: What it takes.
+        spec: The values it takes.
         required: Whether it must be there.
-        default: What the vendor takes where it is not; None where that is not published.
+        default: The vendor's default; None where that is not published.
         nullable: Whether null counts as not there.
     """
 

@@ -135,7 +135,7 @@ class Request:
         return [Problem(str(name), part, JSON) for name, part in parts.items() if not is_json({"": 0, name: part})]
 
     def _content_problems(self) -> list[Problem]:
-        """Return what the model does not take or, if it is unknown, what no model of the kind takes."""
+        """Return the fields that the model does not take or, if it is unknown, that no model of the kind takes."""
         model = find_model(self.model)
         if model is None:
             return _stranger_problems(self.model) + check_kind(self.kind, plain(self._typed()))

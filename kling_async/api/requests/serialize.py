@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 JSON = "JSON data, without NaN, infinities or broken characters"
-"""What ``is_json`` accepts, in words."""
+"""The values that ``is_json`` accepts, in words."""
 
 _T = TypeVar("_T")
 _NAMES: dict[type[Any], tuple[str, ...]] = {}  # looked up many times for every request

@@ -48,7 +48,7 @@ class AdvancedCameraControl(ShortRepr):
 
 @frozen(repr=False)
 class CameraConfig(ShortRepr):
-    """How a ``simple`` camera moves: each from -10 to 10, the sign says which way."""
+    """The movement of a ``simple`` camera: each from -10 to 10, the sign says which way."""
 
     horizontal: float | None = None
     vertical: float | None = None
