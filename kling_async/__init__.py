@@ -6,7 +6,8 @@ Everything public is a name of this package; the modules below it are not part o
 import importlib as _importlib
 import typing as _typing
 
-from kling_async.api.catalogue.lookup import Kind, Model, find_model, get_model, models
+from kling_async.api.catalogue.lookup import find_model, get_model, models
+from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import Request

@@ -1,14 +1,14 @@
-"""Everything this library raises, as one tree.
+"""The errors of this library, as one tree.
 
 ::
 
     KlingError
-    ├── ConfigurationError         a session was asked to start with something it cannot use
+    ├── ConfigurationError         a session was given a setting that it cannot use
     ├── InvalidRequest             refused here, before anything was sent (also a ValueError)
     ├── TransportError             no usable answer came back            retryable
     │   ├── ConnectFailed          nothing was sent: refused, DNS, TLS   retryable, unless TLS said no
     │   ├── RequestTimeout         no answer in time                     retryable
-    │   └── MalformedResponse      an answer that means nothing          retryable
+    │   └── MalformedResponse      an answer that cannot be read         retryable
     ├── APIError                   the vendor answered with an error status
     │   ├── BadRequest             400, 422
     │   ├── AuthenticationError    401
@@ -22,7 +22,7 @@
     ├── GenerationFailed           the vendor could not make the video
     ├── SpendLimitReached          the session's own limit on spending keeps a job from being submitted
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
-    ├── SubmissionUncertain        nobody can know whether a submit was accepted
+    ├── SubmissionUncertain        it is unknown whether a submit was accepted
     ├── JobAbandoned               the caller stopped watching the job
     ├── DownloadError              the file could not be fetched whole   retryable where it says so
     │   └── StorageError           no file can be written: no room, ...  retryable
@@ -48,11 +48,11 @@ class KlingError(Exception):
     """The root of every error this library raises.
 
     Attributes:
-        message: What went wrong, in a sentence.
+        message: The error in a sentence.
         key: The key of the job this settles, if it settles one.
         generation_id: The vendor's id of that job's generation, once known: enough to resume it anywhere.
         last_status: The last status the vendor gave for that generation.
-        polls: How many times the vendor was asked about it.
+        polls: The number of polls for it that were answered.
     """
 
     retryable = False
@@ -78,25 +78,25 @@ _E = TypeVar("_E", bound=KlingError)
 
 
 def copied(error: _E) -> _E:
-    """An error of the same content, for another job to settle with."""
+    """Copy an error, for another job to settle with."""
     twin = copy.copy(error)
     twin.__cause__ = error.__cause__
     return twin
 
 
 class ConfigurationError(KlingError):
-    """A session was asked to start with something it cannot use, such as no API key."""
+    """A session was given a setting that it cannot use, such as no API key."""
 
 
 class InvalidRequest(KlingError, ValueError):
     """A request was refused on this side, before anything was sent or spent.
 
-    The message tells every problem there is, ``problems`` has them one by one, and the attributes are the first one's.
+    The message states every problem, ``problems`` has them one by one, and the attributes are those of the first.
 
     Attributes:
         field: The vendor's name of the offending field, dotted for nested ones.
         value: The value it had.
-        allowed: What the field takes, in words.
+        allowed: The values that the field takes, in words.
     """
 
     __slots__ = ("_parts",)  # not among the attributes that a journal keeps
@@ -129,7 +129,7 @@ class TransportError(KlingError):
     """No usable answer came back.
 
     Attributes:
-        sent: Whether any of the request may have left this machine. A submit with ``sent=False`` bought nothing.
+        sent: False if none of the request has left this machine. A submit with ``sent=False`` bought nothing.
     """
 
     retryable = True
@@ -143,7 +143,7 @@ class ConnectFailed(TransportError):
     """No connection was made, so nothing was sent: refused, unknown host, or TLS.
 
     Attributes:
-        tls: Whether TLS could not be agreed on, as where the host's certificate is refused. Not worth another try.
+        tls: True if TLS failed, as for a certificate that is refused; not worth another try.
     """
 
     def __init__(self, message: str, *, sent: bool = False, tls: bool = False) -> None:
@@ -153,11 +153,11 @@ class ConnectFailed(TransportError):
 
 
 class RequestTimeout(TransportError):
-    """No answer came in time; ``sent`` tells whether the request may have left."""
+    """No answer came in time; ``sent`` is False if the request never left."""
 
 
 class MalformedResponse(TransportError):
-    """An answer came that means nothing: cut short, not JSON, too large, about something else.
+    """An answer came that cannot be read: cut short, not JSON, too large, about something else.
 
     Attributes:
         status: Its HTTP status.
@@ -175,10 +175,10 @@ class APIError(KlingError):
 
     Attributes:
         status: The HTTP status.
-        path: The vendor's word for where it happened.
+        path: The path of the request, as the vendor states it.
         request_id: The vendor's id of the exchange, for its support.
         body: The answer as parsed JSON, or as text where it was not JSON; bounded in size.
-        enveloped: Whether it came in the vendor's own JSON envelope rather than from a gateway.
+        enveloped: True if it came in the vendor's own JSON envelope, rather than from a gateway.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class RateLimited(APIError):
     """Too many requests, or too many generations at once (429).
 
     Attributes:
-        retry_after: How long the vendor asked to wait, in seconds, if it did.
+        retry_after: The wait that the vendor asked for, in seconds; None if it did not.
     """
 
     retryable = True
@@ -242,10 +242,10 @@ class ServerError(APIError):
 class GatewayError(APIError):
     """Something other than the vendor's API answered: a gateway before it, or another server at a wrong address.
 
-    Of the vendor it tells nothing: neither that a request was refused, nor that a key or an id is bad.
+    It is no evidence of the vendor's: neither that a request was refused, nor that a key or an id is bad.
 
     Attributes:
-        location: Where it redirects to, without query and credentials, if it does.
+        location: The target of its redirect, without query and credentials; None if it is none.
     """
 
     retryable = True
@@ -272,8 +272,8 @@ class SpendLimitReached(KlingError):
 
     Attributes:
         limit_usd: The limit, in US dollars.
-        committed_usd: What is spent, or set aside for generations under way.
-        price_usd: What the job may cost at most; None if that is unknown, for which this job alone was refused.
+        committed_usd: The sum that is spent, or set aside for generations under way.
+        price_usd: The most the job may cost; None if that is unknown, which refuses this job alone.
     """
 
     def __init__(
@@ -295,10 +295,11 @@ class DeadlineExceeded(KlingError, TimeoutError):
 
 
 class SubmissionUncertain(KlingError):
-    """A submit was sent and no answer says whether it was accepted, so it is not sent again.
+    """A submit was sent, and it is unknown whether it was accepted, so it is not sent again.
 
     Attributes:
-        client_request_id: What the submit was sent under; the account's log of requests shows it if it was accepted.
+        client_request_id: The ``X-Client-Request-Id`` it was sent under; the account's log shows it if it was
+            accepted.
     """
 
     def __init__(self, message: str, *, client_request_id: str | None = None) -> None:
@@ -314,7 +315,7 @@ class DownloadError(KlingError):
     """A file could not be fetched whole; nothing was left under its final name.
 
     Attributes:
-        url: Where it was fetched from, without its query, which may hold a signature.
+        url: The URL it was fetched from, without its query, which may hold a signature.
     """
 
     def __init__(self, message: str, *, url: str | None = None, retryable: bool | None = None) -> None:
@@ -327,7 +328,7 @@ class DownloadError(KlingError):
 class StorageError(DownloadError):
     """A file could not be written, nor could any other: the disk is full, over its quota, read-only or broken.
 
-    Submits stop, since what they buy could not be stored, and jobs that wait settle with this; they stay queued. Once
+    Submits stop, since their videos could not be stored, and jobs that wait settle with this; they stay queued. Once
     a file has been written again, or after ``resume_submissions()``, submit them again under their keys.
     """
 
@@ -353,5 +354,5 @@ _BY_STATUS: Mapping[int, type[APIError]] = {
 
 
 def error_class(status: int) -> type[APIError]:
-    """The class for an HTTP error status (any that is not 2xx) which the vendor itself has given."""
+    """Return the class for an HTTP error status (any that is not 2xx) which the vendor itself has given."""
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIError)  # noqa: PLR2004 - HTTP's own border

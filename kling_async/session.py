@@ -23,7 +23,7 @@ from kling_async.api.arguments import (
     check_path,
     check_text,
     checked_api_key,
-    patience,
+    deadline_seconds,
     refused,
     setting,
 )
@@ -267,7 +267,7 @@ class KlingSession:
         request.check()
         check_key(key)
         request = anchored(request)
-        limit, digest = patience(deadline), request.digest()
+        limit, digest = deadline_seconds(deadline), request.digest()
         if key is not None and (job := engine.store.find_key(key, digest)) is not None:
             return job
         if self._is_unsent(key):  # what was sent needs its files no more
@@ -309,7 +309,7 @@ class KlingSession:
         check_id(generation_id)
         check_endpoint(endpoint)
         check_key(key)
-        limit = patience(deadline)
+        limit = deadline_seconds(deadline)
         if is_token(generation_id):
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
         if (job := engine.store.find_generation(generation_id, key)) is not None:

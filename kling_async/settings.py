@@ -14,11 +14,11 @@ from kling_async.api.catalogue.lookup import typical_seconds
 from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, PollCost
 from kling_async.pacing.validators import (
     count,
-    factor,
     flag,
     is_rate,
-    not_negative,
-    positive,
+    non_negative_duration,
+    positive_duration,
+    positive_number,
     seconds,
     share,
     takes,
@@ -142,14 +142,16 @@ class Polling:
     """
 
     profile: str = field(default="balanced", validator=_is_profile)
-    seconds_per_poll: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive))
-    min_gap: float = field(default=1.0, converter=seconds, validator=positive)
-    max_gap: float = field(default=120.0, converter=seconds, validator=positive)
+    seconds_per_poll: float | None = field(
+        default=None, converter=optional(seconds), validator=if_given(positive_duration)
+    )
+    min_gap: float = field(default=1.0, converter=seconds, validator=positive_duration)
+    max_gap: float = field(default=120.0, converter=seconds, validator=positive_duration)
     jitter: float = field(default=0.2, validator=share)
-    retry_base: float = field(default=1.0, converter=seconds, validator=positive)
-    retry_cap: float = field(default=60.0, converter=seconds, validator=positive)
-    not_found_grace: float = field(default=30.0, converter=seconds, validator=not_negative)
-    scale: float = field(default=1.0, validator=factor)
+    retry_base: float = field(default=1.0, converter=seconds, validator=positive_duration)
+    retry_cap: float = field(default=60.0, converter=seconds, validator=positive_duration)
+    not_found_grace: float = field(default=30.0, converter=seconds, validator=non_negative_duration)
+    scale: float = field(default=1.0, validator=positive_number)
     learned: Mapping[str, Any] | None = field(default=None, repr=False, validator=_was_learned)
     schedule: PollSchedule | None = field(default=None, validator=_is_schedule)
 
@@ -232,14 +234,14 @@ class Timeouts:
         close: How long leaving a session lets POSTs in flight finish. 10 s: shorter than most supervisors' patience.
     """
 
-    connect: float = field(default=10.0, converter=seconds, validator=positive)
-    submit: float = field(default=60.0, converter=seconds, validator=positive)
-    call: float = field(default=30.0, converter=seconds, validator=positive)
-    file: float = field(default=30.0, converter=seconds, validator=positive)
-    download: float = field(default=600.0, converter=seconds, validator=positive)
-    submission: float = field(default=900.0, converter=seconds, validator=positive)
-    generation: float = field(default=3600.0, converter=seconds, validator=positive)
-    close: float = field(default=10.0, converter=seconds, validator=positive)
+    connect: float = field(default=10.0, converter=seconds, validator=positive_duration)
+    submit: float = field(default=60.0, converter=seconds, validator=positive_duration)
+    call: float = field(default=30.0, converter=seconds, validator=positive_duration)
+    file: float = field(default=30.0, converter=seconds, validator=positive_duration)
+    download: float = field(default=600.0, converter=seconds, validator=positive_duration)
+    submission: float = field(default=900.0, converter=seconds, validator=positive_duration)
+    generation: float = field(default=3600.0, converter=seconds, validator=positive_duration)
+    close: float = field(default=10.0, converter=seconds, validator=positive_duration)
 
 
 _AT_LEAST = 3600.0  # the account's log lags, and may show a generation only once that has ended
@@ -276,10 +278,10 @@ class Reconciliation:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    after: float | None = field(default=None, converter=optional(seconds), validator=if_given(not_negative))
+    after: float | None = field(default=None, converter=optional(seconds), validator=if_given(non_negative_duration))
     then: Literal["report", "resubmit"] = field(default="report", validator=_is_verdict)
     max_resubmits: int = field(default=1, validator=times)
-    scale: float = field(default=1.0, validator=factor)
+    scale: float = field(default=1.0, validator=positive_number)
 
     def give_up_after(self, model: str, duration: int | None) -> float:
         """How long after its POST a job is looked for at least, in seconds."""

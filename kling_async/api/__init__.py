@@ -1,1 +1,1 @@
-"""What is said to the vendor and what its answers mean: pure values and functions, no I/O, no clock."""
+"""The vendor's API: requests, answers and the catalogue of models, as pure values and functions; no I/O, no clock."""

@@ -1,4 +1,7 @@
-"""The arguments of public calls and the values of settings, judged before anything is begun."""
+"""Checks of the arguments of public calls and of settings, before anything is begun.
+
+A ``check_`` function raises `InvalidRequest` with the argument's name, its value and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from kling_async.api.catalogue.spec import Problem, either, refusal
 from kling_async.api.media import is_path
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from kling_async.errors import InvalidRequest
 
 __all__ = [
+    "COUNT",
+    "DURATION",
     "bad_setting",
     "check_callable",
     "check_count",
@@ -32,33 +37,37 @@ __all__ = [
     "check_path",
     "check_text",
     "checked_api_key",
+    "deadline_seconds",
     "is_count",
     "is_number",
     "is_text",
     "names",
-    "patience",
     "refused",
+    "seconds",
     "setting",
 ]
 
-T = TypeVar("T")
+COUNT = "a whole number, 1 or more"
+DURATION = "seconds or a timedelta, more than 0 s"
 
-_UNSENDABLE = re.compile(r"[\ud800-\udfff]")  # halves of characters, out of somebody's JSON
+_T = TypeVar("_T")
+
+_UNSENDABLE = re.compile(r"[\ud800-\udfff]")  # lone surrogates, as JSON may hold them
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,110}")
 
 
 def refused(field: str, value: object, allowed: str) -> InvalidRequest:
-    """The error for an argument that cannot be used."""
+    """Return the error for an argument that cannot be used."""
     return refusal([Problem(field, value, allowed)])
 
 
 def bad_setting(field: str, value: object, allowed: str) -> ConfigurationError:
-    """The error for a setting that cannot be used."""
+    """Return the error for a setting that cannot be used."""
     return ConfigurationError(f"{field} is {show(value)}; it takes {allowed}")
 
 
-def setting(field: str, value: T | None, kind: type[T]) -> T:
-    """A setting of this class as it was given, or as it is by default.
+def setting(field: str, value: _T | None, kind: type[_T]) -> _T:
+    """Return a setting of this class as it was given, or the default one for None.
 
     Raises:
         ConfigurationError: It is something else.
@@ -71,69 +80,69 @@ def setting(field: str, value: T | None, kind: type[T]) -> T:
 
 
 def check_methods(field: str, value: object, methods: tuple[str, ...], allowed: str) -> None:
-    """A setting that is told by what it can do."""
+    """Refuse a setting that lacks one of these methods."""
     if not all(callable(getattr(value, name, None)) for name in methods):
         raise bad_setting(field, value, allowed)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite number, small enough to reckon with."""
+    """Return whether it is a finite number, no boolean, within the range of a float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def is_count(value: object, least: int = 1) -> TypeGuard[int]:
-    """Whether it is a whole number from ``least`` up."""
+    """Return whether it is a whole number from ``least`` up."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= sys.maxsize
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether it is a text that is not blank and that can be encoded."""
+    """Return whether it is a text that is not blank and that can be encoded."""
     return isinstance(value, str) and bool(value.strip()) and _UNSENDABLE.search(value) is None
 
 
 def check_key(key: object) -> None:
-    """A job's key becomes part of an ``X-Client-Request-Id``, which takes only these characters ("Request tracing")."""
+    """Refuse a key that an ``X-Client-Request-Id``, of which it becomes a part, cannot hold ("Request tracing")."""
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
         raise refused("key", key, "1 to 110 characters of A-Z a-z 0-9 . _ : -")
 
 
 def check_id(generation_id: object) -> None:
-    """Generation ids are opaque: any text may be one."""
+    """Refuse an id that is no text, or blank; ids are opaque, so any other text may be one."""
     check_text("generation_id", generation_id, "the vendor's id of a generation")
 
 
 def check_text(field: str, value: object, allowed: str) -> None:
-    """A text that is not blank."""
+    """Refuse a text that is blank or cannot be encoded."""
     if not is_text(value):
         raise refused(field, value, allowed)
 
 
 def check_endpoint(endpoint: object) -> None:
-    """Generations are asked about where they were submitted."""
+    """Refuse a path other than the two that generations are submitted to and polled at."""
     if endpoint not in (UNIVERSAL, LEGACY):
         raise refused("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
 
 
 def check_count(field: str, value: object) -> None:
-    """A number of things."""
+    """Refuse a number of things that is no whole number, or less than 1."""
     if not is_count(value):
-        raise refused(field, value, "a whole number, 1 or more")
+        raise refused(field, value, COUNT)
 
 
 def check_callable(field: str, value: object, allowed: str) -> None:
-    """A function, or None."""
+    """Refuse a value that can neither be called nor is None."""
     if value is not None and not callable(value):
         raise refused(field, value, allowed)
 
 
 def check_path(field: str, value: object) -> None:
-    """The path of a file or folder, as a text or a ``Path``; whether the system takes it, shows when it is written."""
+    """Refuse a path that is neither a text nor a ``Path``; the file system has its say when it is used."""
     if not value or not (isinstance(value, str) or is_path(value)):
         raise refused(field, value, "a path, as a text or a Path")
 
 
 def check_moment(field: str, value: object) -> None:
-    """A moment that the vendor can be asked about, or None."""
+    """Refuse a moment that the vendor cannot be asked about; None is taken."""
     allowed = "a datetime; without a zone it is this machine's time"
     if value is None:
         return
@@ -146,13 +155,13 @@ def check_moment(field: str, value: object) -> None:
 
 
 def check_items(field: str, value: object, allowed: str) -> None:
-    """Something to iterate over that is no text."""
+    """Refuse a text, and anything else that is not iterable."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise refused(field, value, allowed)
 
 
 def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str, ...]:
-    """Names, of which a single one may be given by itself; of ``choices``, if there are any.
+    """Return names as a tuple, a single one given by itself included; each of ``choices``, if there are any.
 
     Raises:
         InvalidRequest: It is something else.
@@ -169,14 +178,19 @@ def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str
     return tuple(found)
 
 
-def patience(deadline: object) -> float | None:
-    """How long a caller waits at most, in seconds; None for no limit."""
-    if deadline is None:
+def seconds(value: Any) -> Any:  # noqa: ANN401 - anything else is left for the validator
+    """Convert a ``timedelta`` to its seconds; return anything else as it is."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def deadline_seconds(deadline: object) -> float | None:
+    """Return a deadline, given in seconds or as a ``timedelta``, in seconds; None for no limit."""
+    length: object = seconds(deadline)
+    if length is None:
         return None
-    seconds = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
-    if not (is_number(seconds) and seconds > 0):
-        raise refused("deadline", deadline, "seconds or a timedelta, more than 0 s")
-    return float(seconds)
+    if not (is_number(length) and length > 0):
+        raise refused("deadline", deadline, DURATION)
+    return float(length)
 
 
 _NOT_OF_A_KEY: tuple[tuple[Callable[[str], object], str], ...] = (
@@ -193,10 +207,10 @@ _NOT_OF_A_KEY: tuple[tuple[Callable[[str], object], str], ...] = (
 
 
 def checked_api_key(key: object, what: str = "the API key") -> str:
-    """The key, if one can be this; the error that it cannot never shows it.
+    """Return the key unless it cannot be one, as a blank or quoted text.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It cannot be one; the message says why, and never shows it.
     """
     if not isinstance(key, str):
         raise ConfigurationError(f"{what} is of the type {type(key).__name__}; it takes a text")

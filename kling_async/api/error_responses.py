@@ -1,4 +1,4 @@
-"""What an answer says went wrong, made readable: the vendor's error envelope, and its error objects of any shape."""
+"""Errors in answers: the vendor's envelope, gateways' pages, and error objects of any shape made readable."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after", "without_money"]
 
 EXCERPT = 500
-"""How many characters of a text are shown in an error."""
+"""The number of characters of a text that an error shows."""
 
-_BODY = 64 * 1024  # how many bytes an error's body may have to be kept whole
-_DEPTH = 8  # how deep a reason may nest before the rest is left out
-_PARTS = 10  # how many parts of one are described
-_LINE = 200  # how many characters of a page, or of where a redirect leads, are shown
+_BODY = 64 * 1024  # bytes of an error's body, beyond which it is cut
+_DEPTH = 8  # levels of a nested reason that are described
+_PARTS = 10  # parts of each that are described
+_LINE = 200  # characters of a page, or of a redirect's target, that are shown
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _TOO_MANY = 429
-# 501 comes from who does not know the method, 511 from who stands in between (RFC 9110, RFC 6585), neither from a
+# 501 means an unknown method, 511 comes from a network in between (RFC 9110, RFC 6585); neither comes from a
 # vendor that failed.
 _SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
 _ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
 
 
 def read_error(response: HttpResponse) -> APIError:
-    """The error an answer with an error status stands for.
+    """Return the error for an answer with an error status.
 
     What a status means is the vendor's to say, in its own envelope ("Errors and status codes"). Without that, only "too
     many requests" and a failing server are taken as what they are; all else is a `GatewayError`.
@@ -61,7 +61,7 @@ def read_error(response: HttpResponse) -> APIError:
 
 
 def _is_envelope(body: object, status: int) -> bool:
-    """Whether this is the vendor's envelope: others, too, answer with a message and a status code, and no more."""
+    """Return whether this is the vendor's envelope: a message and a status code alone may be a gateway's."""
     return (
         is_object(body)
         and "message" in body
@@ -88,7 +88,7 @@ def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) 
 
 
 def _target(location: str) -> str | None:
-    """Where a redirect leads, fit to be shown: no credentials, no query, no control characters."""
+    """Return where a redirect leads, fit to be shown: no credentials, no query, no control characters."""
     try:
         parts = urlsplit(location)
     except ValueError:
@@ -98,7 +98,7 @@ def _target(location: str) -> str | None:
 
 
 def _page_text(page: str) -> str:
-    """A web page in a line: its title, or else its text."""
+    """Return a web page in a line: its title, or else its text."""
     title = _TITLE.search(page)
     shown = " ".join((title[1] if title else _TAG.sub(" ", page)).split())
     return "".join(character for character in shown if character.isprintable())
@@ -127,7 +127,7 @@ def _says(message: str, words: tuple[str, ...]) -> bool:
 
 
 def without_money(refusal: OutOfCredits) -> APIError:
-    """What a refusal that speaks of money means where the account has some.
+    """Reclassify a refusal that speaks of money where the account has some.
 
     It is the job that costs too much, or its model that has a quota of its own, or is not on the account's plan.
     """
@@ -138,7 +138,7 @@ def without_money(refusal: OutOfCredits) -> APIError:
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``Retry-After`` in either of its forms; None if absent, past or unreadable.
+    """Return seconds to wait, from ``Retry-After`` in either of its forms; None if absent, past or unreadable.
 
     A date is read against the answer's own ``Date``, so that a wrong clock on either side does not matter.
     """
@@ -153,7 +153,7 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def describe_reason(reason: object, depth: int = _DEPTH) -> str:
-    """A readable sentence for an error object of any shape."""
+    """Return a readable sentence for an error object of any shape."""
     if not reason:
         return "no reason given"
     if depth == 0:

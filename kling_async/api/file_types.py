@@ -1,4 +1,4 @@
-"""Kinds of files, told by how their content begins, and the size of images, read from their headers.
+"""Formats of files, recognised by their first bytes, and the size of images, read from their headers.
 
 Nothing here decodes a file: a few bytes at known places are looked at, however long the file is.
 """
@@ -16,7 +16,7 @@ __all__ = ["FileType", "Format", "ending", "label", "picture_size", "recognised"
 
 
 class FileType(Enum):
-    """What a file is to the vendor."""
+    """The types of files that the vendor takes."""
 
     IMAGE = "image"
     AUDIO = "audio"
@@ -44,14 +44,14 @@ class Format(Enum):
 
 
 def ending(path: str) -> str:
-    """The ending of a file's name, in lower case with its dot; empty if it has none."""
+    """Return the ending of a file's name, in lower case with its dot; empty if it has none."""
     name = path.replace("\\", "/").rpartition("/")[2]
     stem, dot, rest = name.rpartition(".")
     return f".{rest.lower()}" if dot and stem else ""
 
 
 def recognised(content: bytes) -> Format | None:
-    """The format of a file with this content, or None for any other than those of `Format`."""
+    """Return the format of a file with this content, or None for any other than those of `Format`."""
     if content.startswith(b"\xff\xd8\xff"):
         return Format.JPEG
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -93,7 +93,7 @@ _FOREIGN = (
 
 
 def label(content: bytes) -> str:
-    """What a file with this content is, in a word; empty if that cannot be told."""
+    """Name the kind of file that has this content, in a word; empty if it is not known."""
     known = recognised(content)
     if known is not None:
         return known.label
@@ -125,7 +125,7 @@ def _tag_length(digits: bytes) -> int:
 
 
 def picture_size(content: bytes) -> tuple[int, int] | None:
-    """The width and height of a JPEG, PNG or WebP in pixels, turned or not; None if its header does not say."""
+    """Return the width and height of a JPEG, PNG or WebP in pixels, as stored; None if its header has none."""
     match recognised(content):
         case Format.PNG:
             found = _png_size(content)
@@ -159,7 +159,7 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Each segment's marker and where its length stands, up to the image's own data."""
+    """Yield each segment's marker and where its length stands, up to the image's own data."""
     place = 2
     while content[place : place + 1] == b"\xff":
         marker = content[place + 1 : place + 2]

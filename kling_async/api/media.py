@@ -38,16 +38,16 @@ __all__ = [
 ]
 
 FilePath = PathLike[str]
-"""What stands for a file by its path, as a ``Path`` does. Texts do not."""
+"""A file by its path, such as a ``Path``; never a text."""
 
 Media = str | bytes | FilePath
 """An http(s) URL, a data URI, a file's path as a ``Path``, or a file's content."""
 
 File = bytes | FilePath
-"""Media that are here: a file's content, or its path."""
+"""A local file: its content, or its path."""
 
 HEAD = 64 * 1024
-"""How much of a file, in bytes or in characters of base64, is looked at to tell what it is; a multiple of 4."""
+"""The part of a file by which its format is recognised, in bytes or in characters of base64; a multiple of 4."""
 
 _TELLING = 64  # characters of base64 that show a file's format
 _LONGEST_ABOUT, _LONGEST_PATH = 60, 300  # characters that are told of a data URI's beginning, and of a path
@@ -60,11 +60,11 @@ _DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 @frozen(eq=False, repr=False)
 class LocalFile:
-    """A file that was looked at, as an object that stands for its path.
+    """A file that was opened, as an object that stands for its path.
 
     Attributes:
-        path: Where it is.
-        size: How many bytes it has.
+        path: Its path.
+        size: Its size in bytes.
         content: Those bytes, or the first of them that tell what it is; None before it was opened.
     """
 
@@ -80,7 +80,7 @@ class LocalFile:
 
 
 class Brief(str):
-    """What is told of a file in place of the file itself."""
+    """A few words in place of a file, as its own repr."""
 
     __slots__ = ()
 
@@ -89,24 +89,24 @@ class Brief(str):
 
 
 def is_path(value: object) -> TypeGuard[FilePath]:
-    """Whether a value stands for a file by its path. Texts do not."""
+    """Return whether a value stands for a file by its path. Texts do not."""
     return isinstance(value, PathLike) and isinstance(value.__fspath__(), str)
 
 
 def is_file(value: object) -> TypeGuard[File]:
-    """Whether a value stands for a file that is here: by its path, or as its content."""
+    """Return whether a value stands for a file that is here: by its path, or as its content."""
     return isinstance(value, bytes) or is_path(value)
 
 
 def brief(file: File) -> Brief:
-    """A file in a few words, for messages and reprs: its path, or what its content is."""
+    """Describe a file in a few words, for messages and reprs: by its path, or by its format and size."""
     if isinstance(file, bytes):
         return Brief(f"<{_description(file, len(file))}>")
     return Brief(repr(file) if isinstance(file, LocalFile) else f"Path({_quoted(fspath(file))})")
 
 
 def brief_text(text: str) -> Brief | None:
-    """A text in a few words if it stands for a file: a data URI, or base64 that lacks the beginning of one."""
+    """Describe a text that stands for a file, a data URI or bare base64, in a few words; None for any other."""
     if is_data_uri(text):
         about = text[: _LONGEST_ABOUT + 1].partition(",")[0]
         held = read_data_uri(text)
@@ -135,12 +135,12 @@ def _quoted(path: str) -> str:
 
 
 def is_data_uri(text: str) -> bool:
-    """Whether a text is to be a data URI."""
+    """Return whether a text is to be a data URI."""
     return text[:5].lower() == "data:"
 
 
 def read_data_uri(text: str) -> LocalFile | None:
-    """What a data URI holds, its content as far as it tells what that is; None if it is cut short (RFC 2397)."""
+    """Decode the part of a data URI that tells its format; None if it is cut short (RFC 2397)."""
     about, comma, data = text.partition(",")
     if not comma:
         return None
@@ -161,7 +161,7 @@ def read_data_uri(text: str) -> LocalFile | None:
 
 
 def bare_base64(text: str) -> Format | None:
-    """The format of a file that a text has in base64 without a data URI's beginning; None for any other text."""
+    """Return the format of a file that a text has in base64 without a data URI's beginning; None for any other text."""
     start = text[:_TELLING]
     return recognised(_decoded(start) or b"") if len(start) == _TELLING and _BASE64.fullmatch(text[:HEAD]) else None
 
@@ -174,7 +174,7 @@ def _decoded(data: str) -> bytes | None:
 
 
 def media_type(content: bytes, path: str = "") -> str:
-    """The media type of a file's content; only if that says nothing, that of its name."""
+    """Return the media type of a file's content; only if that says nothing, that of its name."""
     found = recognised(content)
     named = next((kind for kind in Format if ending(path) in kind.endings), None)
     if found is None or (found is Format.MP4 and named is Format.M4A):  # many programs write M4A under the brand of MP4
@@ -183,13 +183,13 @@ def media_type(content: bytes, path: str = "") -> str:
 
 
 def file_uri(path: FilePath) -> str:
-    """A path as a ``file:`` URI, in which nothing but ASCII is left; a relative one stays relative."""
+    """Return a path as a ``file:`` URI, in which nothing but ASCII is left; a relative one stays relative."""
     plain = Path(path)
     return plain.as_uri() if plain.is_absolute() else f"file:{quote_from_bytes(fsencode(plain.as_posix()))}"
 
 
 def path_from_uri(value: object) -> object:
-    """The path that a ``file:`` URI names, on this host; anything else as it is."""
+    """Return the path that a ``file:`` URI names, on this host; anything else as it is."""
     if not isinstance(value, str) or not _FILE_URI.fullmatch(value):
         return value
     place = value[len("file:") :]

@@ -1,4 +1,4 @@
-"""Requests and answers as values, whatever carries them."""
+"""HTTP requests and responses as values, apart from any transport."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HttpRequest", "HttpResponse", "Lane"]
 
 
 class Lane(Enum):
-    """Which kind of exchange a request is; each kind has connections, timeouts and credentials of its own."""
+    """The kind of a request; each kind has connections, timeouts and credentials of its own."""
 
     SUBMIT = "submit"
     """Costs money: a fresh connection, never repeated by the transport."""
@@ -31,7 +31,7 @@ class HttpRequest:
     Attributes:
         method: ``GET`` or ``POST``.
         target: An absolute path with its encoded query, or on the file lane an absolute URL, sent exactly as it is.
-        lane: Which kind of exchange this is.
+        lane: Its kind.
         headers: Headers beyond those every request has.
         body: The bytes of the body, if any.
         about: The id of the generation it asks about, if any: nothing more may be taken from a connection that answers

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """The bytes at an offset, at most so many; fewer at the end."""
 
-__all__ = ["Box", "boxes", "flaw", "index", "is_whole"]
+__all__ = ["Box", "boxes", "find_defect", "index", "is_whole"]
 
 _HEADER, _LONG_HEADER = 8, 16
 _TO_THE_END, _LONG = 0, 1  # what the size of a box says instead of a size
@@ -21,7 +21,7 @@ _MOST_BOXES = 10_000  # in a row; a real file has about ten, a fragmented one a 
 _MOST_BEFORE_INDEX = 1000
 _LARGEST_INDEX = 16 * 1024**2
 _BEGINNINGS = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""What the first box is: the file type, or, in old QuickTime files, one of the others."""
+"""The types of a file's first box: the file type, or, in old QuickTime files, one of the others."""
 
 
 @frozen
@@ -42,7 +42,7 @@ class Box:
 
 
 def boxes(read: Read, at: int, end: int) -> Iterator[Box]:
-    """The boxes in a row between two offsets; last one without a kind, if it breaks off or is endless."""
+    """Yield the boxes in a row between two offsets; last one without a kind, if it breaks off or is endless."""
     for _ in range(_MOST_BOXES):
         if at >= end:
             return
@@ -66,7 +66,7 @@ def _box(head: bytes, at: int, end: int) -> Box:
 
 
 def is_whole(read: Read, size: int) -> bool | None:
-    """Whether a file of this size is a whole video; None if its boxes cannot tell, as in other formats.
+    """Return whether a file of this size is a whole video; None if its boxes cannot tell, as in other formats.
 
     It is if it is a row of boxes from its first byte to its last, with the index and the pictures among them. A last
     box that names no size may have been cut anywhere.
@@ -78,8 +78,8 @@ def is_whole(read: Read, size: int) -> bool | None:
     return b"" not in kinds and b"moov" in kinds and not kinds.isdisjoint({b"mdat", b"moof"})
 
 
-def flaw(read: Read, size: int) -> str | None:
-    """What is wrong with an MP4 file, or None if it is whole; one whose last box is open counts as whole."""
+def find_defect(read: Read, size: int) -> str | None:
+    """Describe the defect of an MP4 file, or None if it is whole; one whose last box is open counts as whole."""
     kinds = [box.kind for box in boxes(read, 0, size)]
     if read(4, 4) != b"ftyp":
         return "it does not begin as an mp4 file"
@@ -90,7 +90,7 @@ def flaw(read: Read, size: int) -> str | None:
 
 
 def index(read: Read, size: int) -> bytes:
-    """The content of the box ``moov``, of which the first 16 MiB; nothing if there is none."""
+    """Return the content of the box ``moov``, of which the first 16 MiB; nothing if there is none."""
     for box in islice(boxes(read, 0, size), _MOST_BEFORE_INDEX):
         if box.kind == b"moov":
             return read(box.start, min(box.end - box.start, _LARGEST_INDEX))

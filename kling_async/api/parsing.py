@@ -1,4 +1,4 @@
-"""Single values out of answers whose every part may be of any type."""
+"""Single values out of answers, of which every part may be of any type."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ __all__ = [
     "amount",
     "dollars",
     "first_id",
+    "format_moment",
+    "format_usd",
     "is_list",
     "is_object",
+    "number",
     "parse_json",
     "read_moment",
-    "shown",
-    "stamp",
     "text",
 ]
 
@@ -27,9 +28,10 @@ _DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no enco
 
 
 def parse_json(body: bytes) -> object:
-    """What a body says as JSON: UTF-8, with a byte order mark or none, UTF-16 or UTF-32.
+    """Decode a body as JSON in UTF-8, with or without a byte order mark, UTF-16 or UTF-32.
 
-    A byte that is no UTF-8 costs the character, not the answer; nor does a raw line break within a text.
+    Bytes that are no UTF-8 become U+FFFD, and raw control characters within texts are taken: an answer that a video
+    was paid for is not lost for them.
 
     Raises:
         ValueError: It is not JSON.
@@ -43,22 +45,22 @@ def parse_json(body: bytes) -> object:
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether it is a JSON object."""
+    """Return whether it is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether it is a JSON array."""
+    """Return whether it is a JSON array."""
     return isinstance(value, list)
 
 
 def text(value: object) -> str | None:
-    """A text that is not empty."""
+    """Return a text that is not empty; None for anything else."""
     return value if isinstance(value, str) and value else None
 
 
 def first_id(*values: object) -> str | None:
-    """The first usable id. Ids are opaque, and one made of digits may come as a number; but it must fit into a URL."""
+    """Return the first value that is an id: a text that fits into a URL, or a whole number as such a text."""
     for value in values:
         name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
         if name is not None and (name.isascii() or _DAMAGE.search(name) is None):
@@ -66,15 +68,21 @@ def first_id(*values: object) -> str | None:
     return None
 
 
-def amount(value: object) -> float | None:
-    """A number that may be a count or a cost: finite and not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LARGEST:
+def number(value: object) -> float | None:
+    """Return a finite number as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
         return None
     return float(value)
 
 
+def amount(value: object) -> float | None:
+    """Return a number that may be a count or a cost, finite and not negative; None for anything else."""
+    found = number(value)
+    return None if found is None or found < 0 else found
+
+
 def read_moment(value: object) -> datetime | None:
-    """An ISO 8601 text, or seconds since the epoch, as a moment that knows its zone; None where it is unreadable.
+    """Read an ISO 8601 text, or seconds since the epoch, as a moment with a zone; None where it is unreadable.
 
     What has no offset is taken for UTC, as the vendor takes it ("API Key Usage").
     """
@@ -87,13 +95,13 @@ def read_moment(value: object) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as the vendor takes it: ISO 8601 in UTC. One without a zone is this machine's time, as Python has it."""
+def format_moment(moment: datetime) -> str:
+    """Write a moment as the vendor takes it, ISO 8601 in UTC; one without a zone is this machine's time."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def dollars(value: object) -> Decimal | None:
-    """An amount of US dollars, of either sign, as it was written; None where there is none.
+    """Return an amount of US dollars, of either sign, as it was written; None where there is none.
 
     JSON numbers come here as floats, whose shortest form is what was written for up to 15 digits: more than a million
     dollars to the nano-dollar, in which the vendor reckons.
@@ -107,7 +115,7 @@ def dollars(value: object) -> Decimal | None:
     return amount if amount.is_finite() else None
 
 
-def shown(amount: Decimal) -> str:
-    """An amount for people: in full, with cents at least."""
+def format_usd(amount: Decimal) -> str:
+    """Write an amount of US dollars for people: every digit, at least two decimals."""
     whole, _, parts = f"{amount:f}".partition(".")
     return f"${whole}.{parts.rstrip('0'):0<2}"

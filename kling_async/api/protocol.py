@@ -14,7 +14,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
-from kling_async.api.messages import HttpRequest, HttpResponse, Lane
+from kling_async.api.messages import HttpRequest, Lane
 from kling_async.api.parsing import amount, first_id, is_list, is_object, parse_json, text
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
@@ -90,7 +90,7 @@ class Refused:
 
 @frozen
 class Uncertain:
-    """Nobody on this side can know whether anything was bought."""
+    """It cannot be known on this side whether anything was bought."""
 
     error: TransportError | APIError
 
@@ -104,7 +104,7 @@ class Unreached:
 
 @frozen
 class Blocked:
-    """A gateway refused. Nothing was bought if it refuses whatever is sent; if it does not, nobody can know."""
+    """A gateway refused. Nothing was bought if it refuses every request; otherwise that cannot be known."""
 
     error: GatewayError
 
@@ -120,18 +120,18 @@ _REFUSING = frozenset({400, 401, 402, 403, 406, 409, 410, 411, 412, 413, 414, 41
 # Failures that the vendor states itself, and that pass.
 _PASSING = frozenset({425, 500, 503})
 
-# Whoever gave up waiting does not know what came of it.
+# The sender of these gave up waiting, and does not know the outcome.
 _GAVE_UP = frozenset({408, 499})
 
 
 def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: str) -> HttpRequest:
-    """The POST that buys a generation."""
+    """Return the POST that buys a generation."""
     headers = {"Content-Type": "application/json", CLIENT_REQUEST_ID: client_request_id}
     return HttpRequest("POST", endpoint, Lane.SUBMIT, headers, encode(body))
 
 
 def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
-    """The GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
+    """Return the GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
     return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}", about=generation_id)
 
 
@@ -141,17 +141,17 @@ def _escape(text: str) -> str:
 
 
 def file_request(url: str, headers: Mapping[str, str]) -> HttpRequest:
-    """The GET for a file. Its URL is signed: not a byte of it is re-encoded."""
+    """Return the GET for a file. Its URL is signed: not a byte of it is re-encoded."""
     return HttpRequest("GET", url, Lane.FILE, headers)
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A body as the bytes that are sent: UTF-8, no spaces, NaN refused."""
+    """Return a body as the bytes that are sent: UTF-8, no spaces, NaN refused."""
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def read_submit(response: HttpResponse, client_request_id: str = "") -> SubmitAnswer:
-    """What an answer to a submit, sent under this name, means for the caller's money.
+    """Classify an answer to a submit, sent under this name, by what it means for the caller's money.
 
     "Errors and status codes" states that a failed request is not charged. That word counts only in the vendor's own
     envelope: a gateway's answer says nothing about what happened behind it, unless it shows that there was nothing.
@@ -184,38 +184,38 @@ def _read_stated(error: APIError) -> SubmitAnswer:
 
 
 def submit_failure(error: TransportError) -> SubmitAnswer:
-    """What the lack of an answer to a submit means for the caller's money."""
+    """Classify the lack of an answer to a submit by what it means for the caller's money."""
     if error.sent:
         return Uncertain(error)
     return TryAgain(error) if error.retryable else Refused(error)
 
 
 def _echo(response: HttpResponse) -> str | None:
-    """The name that the answered request was sent under, repeated by the vendor ("Request tracing")."""
+    """Return the name that the answered request was sent under, repeated by the vendor ("Request tracing")."""
     return text(response.headers.get(CLIENT_REQUEST_ID.lower()))
 
 
 def _read_accepted(response: HttpResponse, client_request_id: str) -> SubmitAnswer:
-    doubt = None
+    malformed = None
     try:
         generation_id = _named(_read_object(response))
     except MalformedResponse as error:
-        generation_id, doubt = None, error
+        generation_id, malformed = None, error
     if generation_id is None and client_request_id and _echo(response) == client_request_id:
         # The log's row would name the same id, and be found by the same name.
         generation_id = _stated(response)
     if generation_id is None:
-        return Uncertain(doubt or _malformed(response, "the submit was answered without a generation id"))
+        return Uncertain(malformed or _malformed(response, "the submit was answered without a generation id"))
     return Accepted(generation_id)
 
 
 def _named(answer: Mapping[str, Any]) -> str | None:
-    """The generation that an answer's body names: "id" is documented, "generation_id" was seen instead of it."""
+    """Return the generation that an answer's body names: "id" is documented, "generation_id" was seen instead of it."""
     return first_id(answer.get("id"), answer.get("generation_id"))
 
 
 def read_generation(response: HttpResponse, generation_id: str) -> Generation:
-    """What the vendor says about a generation.
+    """Read an answer to a poll.
 
     Raises:
         GatewayError: It was not the vendor that answered, so nothing is known.
@@ -269,12 +269,12 @@ def _check_subject(response: HttpResponse, answered: str | None, asked: str) -> 
 
 
 def _stated(response: HttpResponse) -> str | None:
-    """The generation that an answer's header names."""
+    """Return the generation that an answer's header names."""
     return first_id(response.headers.get(_INFERENCE_ID))
 
 
 def is_about(response: HttpResponse, generation_id: str) -> bool:
-    """Whether a success is known to be about this generation; an error need not be about any."""
+    """Return whether a success is known to be about this generation; an error need not be about any."""
     stated = _stated(response)
     if not _is_success(response.status) or (stated is not None and _same_generation(stated, generation_id)):
         return True
@@ -309,7 +309,7 @@ def _read_video(answer: Mapping[str, Any], response: HttpResponse, generation_id
 
 
 def _read_usage(answer: Mapping[str, Any], response: HttpResponse) -> Usage:
-    """The cost, from the answer's ``meta.usage`` or else from the headers."""
+    """Read the cost from the answer's ``meta.usage`` or else from the headers."""
     meta = answer.get("meta")
     usage = meta.get("usage") if is_object(meta) else None
     stated: Mapping[str, Any] = usage if is_object(usage) else {}
@@ -323,7 +323,7 @@ def _read_usage(answer: Mapping[str, Any], response: HttpResponse) -> Usage:
 
 
 def read_answer(response: HttpResponse) -> dict[str, Any]:
-    """The JSON object that a successful answer is.
+    """Return the JSON object that a successful answer is.
 
     Raises:
         APIError: It is an error.
@@ -361,7 +361,7 @@ def _header_amount(response: HttpResponse, name: str) -> float | None:
 
 
 def read_page(response: HttpResponse, of: str) -> tuple[list[Any], dict[str, Any]]:
-    """A page's rows, whatever they are, and what it says of further pages.
+    """Return a page's rows, of any type, and its ``pagination`` object.
 
     Raises:
         APIError: The vendor answered with an error status.

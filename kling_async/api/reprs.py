@@ -1,4 +1,4 @@
-"""How a value is shown in a message or a log: bounded, whatever it is. Everything of a caller's goes through this."""
+"""Reprs of any value, bounded in length, for messages and logs; every value of a caller's is shown by these."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SHORT.maxother = _LONGEST
 
 
 def show(value: object) -> str:
-    """A repr short enough for a message: long ones lose their middle, files and data URIs are told in a few words."""
+    """Return a repr short enough for a message: without its middle, and with a few words in place of files."""
     return cut(_SHORT.repr(value))
 
 
 def cut(text: str) -> str:
-    """A text without its middle, if it is too long for a message."""
+    """Return a text without its middle, if it is too long for a message."""
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST else f"{text[: half - 1]}...{text[2 - half :]}"

@@ -1,4 +1,4 @@
-"""What the vendor says about a generation, as values."""
+"""The vendor's answers about a generation, as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Generation", "GenerationStatus", "Usage", "Video"]
 
 
 class GenerationStatus(Enum):
-    """How far a generation is, normalised from the vendor's several vocabularies."""
+    """The status of a generation, normalised from the vendor's several vocabularies."""
 
     QUEUED = "queued"
     GENERATING = "generating"
@@ -21,13 +21,13 @@ class GenerationStatus(Enum):
 
     @property
     def is_running(self) -> bool:
-        """Whether asking again makes sense."""
+        """True for every status but ``COMPLETED`` and ``FAILED``."""
         return self not in (GenerationStatus.COMPLETED, GenerationStatus.FAILED)
 
 
 @frozen
 class Usage:
-    """What a generation cost, as far as the vendor said; every field is None where it did not."""
+    """The cost of a generation; a field is None where the vendor did not state it."""
 
     credits_used: float | None = None
     tokens_used: float | None = None
@@ -39,12 +39,12 @@ class Video:
     """A finished video.
 
     Attributes:
-        url: Where the file is now. It is often signed and expires within hours: keep the id, or download soon.
+        url: The file's current URL. It is often signed and expires within hours: keep the id, or download soon.
         content_type: The file's media type, as the vendor states it.
         file_name: The vendor's name for the file: a label, never a path to write to.
         file_size: The file's size in bytes, as the vendor states it.
         generation_id: The vendor's id of the generation, good for fetching a fresh url.
-        usage: What it cost.
+        usage: Its cost.
     """
 
     url: str = field(repr=lambda url: repr(url.partition("?")[0]))
@@ -57,11 +57,11 @@ class Video:
 
 @frozen
 class Generation:
-    """One answer to "how far is it?".
+    """An answer to a poll.
 
     Attributes:
         id: The id that was asked about.
-        status: How far it is.
+        status: Its status.
         raw_status: The vendor's own word.
         video: The video; only with ``COMPLETED``, and None even then if the vendor gave no url.
         failure: A readable reason; only with ``FAILED``.

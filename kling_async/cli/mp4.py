@@ -27,7 +27,7 @@ def flaw(path: Path, expected_size: int | None) -> str | None:
     if expected_size is not None and size != expected_size:
         return f"it has {size:,} bytes, not {expected_size:,}"
     with path.open("rb") as file:
-        return mp4.flaw(reading(file), size)
+        return mp4.find_defect(reading(file), size)
 
 
 def reading(file: BinaryIO) -> Callable[[int, int], bytes]:

@@ -18,10 +18,10 @@ from kling_async.api.account.billing import (
     transactions_request,
 )
 from kling_async.api.account.estimates import Cost, Estimate, estimate
-from kling_async.api.account.logs import LogReading, logbook_request, read_logbook
+from kling_async.api.account.logs import LogReading, logs_request, read_logs
 from kling_async.api.account.metrics import metrics_request, read_metrics
 from kling_async.api.account.models import ModelList, changes, models_request, read_models
-from kling_async.api.account.usage import check_span, read_usage, span, usage_request
+from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
@@ -107,7 +107,7 @@ class Account:
 
     async def usage(self, period: str | None, start: datetime | None, end: datetime | None) -> AccountUsage:
         """What was spent over a stretch of time."""
-        return await self._ask(usage_request(span(period, start, end)), read_usage)
+        return await self._ask(usage_request(span_query(period, start, end)), read_usage)
 
     def transactions(
         self,
@@ -168,7 +168,9 @@ class Account:
         statuses: str | Iterable[str],
     ) -> AsyncGenerator[LogEntry]:
         """The log, newest first."""
-        return self._logs(span(period, start, end), names("models", models), names("statuses", statuses, _STATUSES))
+        return self._logs(
+            span_query(period, start, end), names("models", models), names("statuses", statuses, _STATUSES)
+        )
 
     async def _logs(
         self, stretch: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
@@ -188,8 +190,8 @@ class Account:
         tries: int = _TRIES,
     ) -> list[LogEntry]:
         """The rows of a reading's next page. One that is refused is asked for again where it stood, ever later."""
-        message = logbook_request(stretch, reading.offset, models=models, statuses=statuses)
-        read = partial(read_logbook, offset=reading.offset)
+        message = logs_request(stretch, reading.offset, models=models, statuses=statuses)
+        read = partial(read_logs, offset=reading.offset)
         return reading.take(await self._ask(message, read, tries=tries, limit=self._log_rate))
 
     async def metrics(self, models: str | Iterable[str]) -> Metrics:

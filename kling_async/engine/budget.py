@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async.api.parsing import dollars, shown
+from kling_async.api.parsing import dollars, format_usd
 from kling_async.engine.job import Milestone
 from kling_async.errors import KlingError, SpendLimitReached
 from kling_async.journal.base import JobState
@@ -121,9 +121,9 @@ class Budget:
 
     def _refusal(self, usd: Decimal) -> SpendLimitReached:
         message = (
-            f"the limit of {shown(self._limit)} would be passed: {shown(self._spent)} is spent,"
-            f" {shown(self._reserved)} set aside for what is under way, and the next submit costs up to {shown(usd)};"
-            " nothing was bought for it"
+            f"the limit of {format_usd(self._limit)} would be passed: {format_usd(self._spent)} is spent,"
+            f" {format_usd(self._reserved)} set aside for what is under way, and the next submit costs up to"
+            f" {format_usd(usd)}; nothing was bought for it"
         )
         return SpendLimitReached(
             message,

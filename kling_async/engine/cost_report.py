@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api.arguments import refused
-from kling_async.api.parsing import dollars, shown
+from kling_async.api.parsing import dollars, format_usd
 from kling_async.engine.job import Job
 from kling_async.journal.base import Record
 
@@ -83,7 +83,7 @@ class CostReport:
     def __str__(self) -> str:
         charged = sum(row.charged_usd is not None for row in self.rows)
         return (
-            f"{shown(self.charged_usd)} charged for {charged} of {len(self.rows)} generations;"
+            f"{format_usd(self.charged_usd)} charged for {charged} of {len(self.rows)} generations;"
             f" {len(self.uncharged)} completed without a charge, {len(self.unexplained)} charges for others"
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
-from kling_async.api.account.usage import span
+from kling_async.api.account.usage import span_query
 from kling_async.errors import (
     AuthenticationError,
     GenerationFailed,
@@ -18,7 +18,7 @@ from kling_async.errors import (
     KlingError,
 )
 from kling_async.journal.base import JobState
-from kling_async.pacing.absence import FAR, NEAR, Shown, elapsed_at_vendor, stretches
+from kling_async.pacing.absence import MAX_SKEW, USUAL_SKEW, LoggedPost, elapsed_at_vendor, query_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +92,7 @@ class _Look:
     wall: float
     skew: float
     rows: dict[str, dict[str | None, LogEntry]]
-    shown: dict[str, Shown] = field(factory=dict[str, Shown])
+    shown: dict[str, LoggedPost] = field(factory=dict[str, LoggedPost])
     complete: bool = True
     broke_off: bool = False
     sent_at: float | None = None
@@ -111,10 +111,10 @@ class _Look:
     def covers(self, doubt: _Doubt) -> bool:
         """Whether it saw every row that may be this job's."""
         posted_from, submitted_at = doubt.posted_from, doubt.active.record.submitted_at
-        if self.broke_off or not self.complete or self.skew < FAR or posted_from is None or submitted_at is None:
+        if self.broke_off or not self.complete or self.skew < MAX_SKEW or posted_from is None or submitted_at is None:
             return False
         # A time that is yet to come shows that the clock was set since, and nobody knows by how much.
-        return max(posted_from, submitted_at) <= self.wall + NEAR
+        return max(posted_from, submitted_at) <= self.wall + USUAL_SKEW
 
 
 class Reconciler:
@@ -199,7 +199,7 @@ class Reconciler:
         doubts, wall = self._still_doubtful(), self._clock.wall()
         may_prove = any(self._may_be_late(doubt, begun, wall) for doubt in doubts)
         names = {name: dict[str | None, LogEntry]() for doubt in doubts for name in doubt.names}
-        look = _Look(begun, wall, FAR if may_prove else NEAR, names)
+        look = _Look(begun, wall, MAX_SKEW if may_prove else USUAL_SKEW, names)
         try:
             for start, end in self._stretches(doubts, look):
                 await self._read(look, start, end)
@@ -224,11 +224,11 @@ class Reconciler:
         recorded = [at for doubt in doubts if (at := doubt.posted_from) is not None]
         measured = [look.wall - (look.begun - doubt.since) for doubt in doubts]
         times = [look.wall, *recorded, *measured]
-        return stretches(min(times) - look.skew, max(times) + look.skew)
+        return query_spans(min(times) - look.skew, max(times) + look.skew)
 
     async def _read(self, look: _Look, start: float, end: float) -> None:
         """Read a stretch of the log to its end; pages overlap by a row, so that none is lost between them."""
-        reading, stretch = LogReading(overlap=1), span(None, _moment(start), _moment(end))
+        reading, stretch = LogReading(overlap=1), span_query(None, _moment(start), _moment(end))
         while not reading.ended:
             rows = await self._account().read_log(reading, stretch, tries=_TRIES)
             look.compare(reading.began, self._clock.wall())
@@ -243,7 +243,7 @@ class Reconciler:
         record = self._store.recorded(name.rpartition(":")[0])
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
-            look.shown.setdefault(name, Shown(record.submitted_at, created))
+            look.shown.setdefault(name, LoggedPost(record.submitted_at, created))
 
     # What came of it
 
@@ -270,7 +270,7 @@ class Reconciler:
                 # Whatever a row under its name says, it is a sign that something was bought.
                 await self._give_up(doubt, proven=bool(later) and not named)
 
-    def _shown_later(self, doubt: _Doubt, look: _Look) -> list[Shown]:
+    def _shown_later(self, doubt: _Doubt, look: _Look) -> list[LoggedPost]:
         """Those of our POSTs in the log that were certainly begun after this job's.
 
         With any, the log bears the names of submits, and has caught up with that one.
@@ -279,7 +279,7 @@ class Reconciler:
         later = (shown for shown in look.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
         return [shown for shown in later if shown.was_timed_rightly(look.ahead)]
 
-    def _is_late(self, doubt: _Doubt, look: _Look, later: Sequence[Shown]) -> bool:
+    def _is_late(self, doubt: _Doubt, look: _Look, later: Sequence[LoggedPost]) -> bool:
         """Whether the look was begun late enough after the POST for the log to show it, if there is anything to show.
 
         What is to be bought again needs a clock that cannot have been set: the loop's, or the vendor's alone.
@@ -287,7 +287,7 @@ class Reconciler:
         patience = self._patience(doubt)
         if look.begun >= doubt.since + patience or elapsed_at_vendor(later, look.sent_at) >= patience:
             return True
-        trusted = doubt.inherited and abs(look.ahead or 0.0) <= NEAR and not self._may_again(doubt)
+        trusted = doubt.inherited and abs(look.ahead or 0.0) <= USUAL_SKEW and not self._may_again(doubt)
         return trusted and self._age_by_wall(doubt, look.wall) >= patience
 
     async def _fits(self, active: ActiveJob, row: LogEntry) -> bool:

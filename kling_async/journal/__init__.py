@@ -1,1 +1,1 @@
-"""What is remembered of every job: its states, its record, and where records are kept."""
+"""A record of every job that outlives the process: states, records, and the journals that keep them."""

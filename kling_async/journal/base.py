@@ -1,4 +1,4 @@
-"""What is remembered of a job: its states, its record, and the promises every journal keeps."""
+"""A job's states, its record, and the protocol of journals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["JobState", "Journal", "Record"]
 
 
 class JobState(Enum):
-    """Where a generation's life stands. It outlives the process; whether this process still watches is another matter.
+    """The state of a job, which outlives the process that began it.
 
     ::
 
@@ -35,7 +35,7 @@ class JobState(Enum):
     QUEUED = "queued"
     """Not sent yet."""
     SUBMITTING = "submitting"
-    """Being sent; after a crash, nobody knows whether it was."""
+    """Being sent; after a crash it is unknown whether it was."""
     PENDING = "pending"
     """Accepted and paid for; the vendor's id is known."""
     UNCERTAIN = "uncertain"
@@ -45,15 +45,15 @@ class JobState(Enum):
     REJECTED = "rejected"
     """Refused for good, and not charged."""
     ABANDONED = "abandoned"
-    """The caller stopped watching."""
+    """Given up by the caller."""
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it never changes again."""
+        """True for the states that no other follows."""
         return self in _TERMINAL
 
     def may_become(self, state: JobState) -> bool:
-        """Whether a record in this state may be followed by one in that state."""
+        """Return whether a record in this state may be followed by one in that state."""
         return state in _NEXT[self]
 
 
@@ -76,26 +76,26 @@ class Record:
 
     Attributes:
         key: The job's identity.
-        state: Where its life stands.
-        request: What was asked for; None for a generation that was resumed by its id.
+        state: Its state.
+        request: The request; None for a generation that was resumed by its id.
         digest: SHA-256 of the canonical wire body, by which a repeated key is told from a misused one.
         tag: The caller's own label.
         endpoint: The path it is submitted to and polled at.
-        attempts: How many POSTs were begun for it.
-        client_request_id: What the last of them was sent under.
-        former_request_ids: What uncertain ones before it were sent under, before the caller had it sent again.
+        attempts: The number of POSTs that were begun for it.
+        client_request_id: The ``X-Client-Request-Id`` of the last of them.
+        former_request_ids: Those of earlier, uncertain ones, from before the caller had the job sent again.
         generation_id: The vendor's id, once known.
         queued_at: Wall-clock time of the first ``submit``, in seconds since the epoch, as are the others.
-        submitted_at: When the last POST was begun.
-        accepted_at: When the vendor accepted it.
-        deadline: When the caller stops waiting, if ever.
-        settled_at: When its state became terminal.
-        last_status: The vendor's last word on it.
-        polls: How many times the vendor was asked about it.
+        submitted_at: The time the last POST was begun.
+        accepted_at: The time the vendor accepted it.
+        deadline: The time the caller stops waiting; None for never.
+        settled_at: The time its state became terminal.
+        last_status: The last status the vendor gave.
+        polls: The number of polls that were answered.
         video: The outcome, if it completed.
         error: The outcome, if it failed or was rejected.
-        file: Where its file was downloaded to last.
-        file_size: How many bytes that file has.
+        file: The path of its latest download.
+        file_size: The size of that file, in bytes.
         file_digest: SHA-256 of that file, in hexadecimal.
     """
 
@@ -124,21 +124,13 @@ class Record:
 
 
 class Journal(Protocol):
-    """Where records are kept. One record per key, one key per generation id; the newest record counts.
+    """The storage of records. One record per key, one key per generation id; the newest record counts.
 
-    A session holds the records of the jobs it watches, so that no two sessions act for one job: ``claim`` takes hold of
-    what is open, ``renew`` keeps hold, ``release`` lets go. A journal of one session at a time holds everything from
-    ``open`` to ``close``. One that several share gives out leases, and refuses to commit what its session does not
-    hold: a POST comes only after such a commit, so what is bought is bought by one of them.
+    One session at a time owns it, from ``open`` to ``close``, so that no two sessions act for one job.
     """
 
-    @property
-    def lease(self) -> float:
-        """How long records stay held without ``renew``, in seconds; infinite where nobody else could take them."""
-        ...
-
     async def open(self) -> None:
-        """Start.
+        """Open it for this session.
 
         Raises:
             JournalError: It cannot be used, or another session owns it; it was left as it was.
@@ -146,23 +138,15 @@ class Journal(Protocol):
         ...
 
     async def load_open(self) -> Sequence[Record]:
-        """Take hold of every record that is not terminal and that nobody holds, in the order they were queued.
+        """Return every record that is not terminal, in the order they were queued.
 
         Raises:
             JournalError: They cannot be read.
         """
         ...
 
-    async def renew(self) -> None:
-        """Keep hold of what is held, for another lease."""
-        ...
-
-    async def release(self, keys: Sequence[str]) -> None:
-        """Let go of these records, for another session to claim."""
-        ...
-
     def get(self, key: str) -> Record | None:
-        """The newest record under this key, noted ones included.
+        """Return the newest record under this key, appended ones included; None if there is none.
 
         Raises:
             JournalError: It cannot be read.
@@ -170,7 +154,7 @@ class Journal(Protocol):
         ...
 
     def find(self, generation_id: str) -> Record | None:
-        """The newest record of this generation, noted ones included.
+        """Return the newest record of this generation, appended ones included; None if there is none.
 
         Raises:
             JournalError: It cannot be read.
@@ -178,7 +162,7 @@ class Journal(Protocol):
         ...
 
     def history(self) -> AsyncIterator[Record]:
-        """The newest record of every key, in the order they were queued.
+        """Return the newest record of every key, in the order they were queued.
 
         Raises:
             JournalError: They cannot be read.
@@ -186,7 +170,7 @@ class Journal(Protocol):
         ...
 
     def append(self, record: Record) -> None:
-        """Take a record that may be written later; a crash may lose it.
+        """Take a record to be written soon, which a crash may lose until then.
 
         Raises:
             InvalidRequest: It holds something that this journal cannot keep, such as a tag that is not JSON.
@@ -195,10 +179,10 @@ class Journal(Protocol):
         ...
 
     async def commit(self, record: Record) -> None:
-        """Take a record, and return once a crash cannot lose it, nor any noted or begun to be committed before it.
+        """Write a record, and return once a crash cannot lose it, nor any appended or being committed before it.
 
-        So a POST that takes the place of an answered one begins with that answer safe, and a crash leaves no more jobs
-        in doubt than POSTs may be under way at once.
+        So the answer to a POST is safe before the next POST in its place begins, and a crash leaves no more jobs
+        uncertain than POSTs may be under way at once.
 
         Raises:
             JournalError: It could not be written; ``get`` returns what it returned before.
@@ -206,7 +190,7 @@ class Journal(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Return once a crash cannot lose anything noted until now.
+        """Return once a crash cannot lose anything appended until now.
 
         Raises:
             JournalError: Something could not be written.
@@ -214,7 +198,7 @@ class Journal(Protocol):
         ...
 
     async def load_learned(self) -> str | None:
-        """The text that was last retained, by this session or an earlier one; None if none ever was.
+        """Return the text that was last saved, by this session or an earlier one; None if none ever was.
 
         Raises:
             JournalError: It cannot be read.
@@ -222,13 +206,13 @@ class Journal(Protocol):
         ...
 
     async def save_learned(self, text: str) -> None:
-        """Keep a text, such as what was learned of durations, in place of the one before.
+        """Save a text, such as the learned durations as JSON, in place of the one before.
 
         Raises:
-            JournalError: It could not be written; the one before is kept.
+            JournalError: It could not be written; the one before stays.
         """
         ...
 
     async def close(self) -> None:
-        """Write what was noted, and let go of everything held."""
+        """Write what was appended, and let another session open it."""
         ...

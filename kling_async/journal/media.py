@@ -1,8 +1,8 @@
-"""Media inside requests, kept once: a file may weigh megabytes, and a thousand jobs may share it.
+"""Media inside requests, stored once: a file may have megabytes, and a thousand jobs may share it.
 
-Data URIs and files' contents are set apart, and what stands in their place begins with ``data:`` and names them by the
-SHA-256 of what they are. A file given by its path is kept as that path: what it holds is its owner's. As no text that
-begins with ``data:`` is left out, whatever begins so in the data that is kept is such a reference::
+Data URIs and files' contents are replaced by references, which begin with ``data:`` and name them by their SHA-256. A
+file given by its path is stored as that path. As every text that begins with ``data:`` is replaced, each such text in
+the stored data is a reference::
 
     data:<sha256>        the data URI with this digest, or any other text that begins like one
     data:bytes:<sha256>  the content with this digest
@@ -20,10 +20,10 @@ from kling_async.api.requests.serialize import is_mapping
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Content", "put_back", "set_apart", "shortened"]
+__all__ = ["Content", "extract_media", "replace_large_media", "restore_media"]
 
 Content: TypeAlias = str | bytes
-"""What is set apart: a data URI, or a file's content."""
+"""Media that are stored by themselves: a data URI, or a file's content."""
 
 _SCHEME = "data:"  # of a URI: case does not matter
 _LIKELY = f'"{_SCHEME}'
@@ -32,8 +32,8 @@ _FILE = "file:"
 _SHORT = 200  # characters of a data URI that need no shortening
 
 
-def set_apart(data: object) -> tuple[Any, dict[str, Content]]:
-    """Plain data, which may hold files, as JSON data with references in place of its media; the media by their digests.
+def extract_media(data: object) -> tuple[Any, dict[str, Content]]:
+    """Return plain data as JSON data with references in place of its media, and the media by their digests.
 
     Hashing takes about a millisecond for every megabyte or two.
     """
@@ -45,13 +45,13 @@ def set_apart(data: object) -> tuple[Any, dict[str, Content]]:
             media[digest] = cast("Content", value)
         return reference
 
-    return _mapped(data, keep), media
+    return _replaced(data, keep), media
 
 
-def shortened(data: object) -> tuple[Any, bool]:
-    """Plain data as JSON data in which digests stand for what is large, to be carried without it; and whether any do.
+def replace_large_media(data: object) -> tuple[Any, bool]:
+    """Return plain data as JSON data with digests in place of large media, and whether there are any.
 
-    What stands there is no data URI that could be sent by mistake. Paths stand there as ``file:`` URIs.
+    A digest is no data URI that could be sent by mistake. Paths become ``file:`` URIs.
     """
     large: list[object] = []
 
@@ -63,11 +63,13 @@ def shortened(data: object) -> tuple[Any, bool]:
         large.append(value)
         return _reference(value)[0]
 
-    return _mapped(data, cut), bool(large)
+    return _replaced(data, cut), bool(large)
 
 
-def put_back(data: object, encoded: str, fetch: Callable[[str], Content]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """What ``set_apart`` was given, from what it made of it, that as JSON, and the media.
+def restore_media(data: object, encoded: str, fetch: Callable[[str], Content]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+    """Return the data that ``extract_media`` was given, from its result, which is also passed as JSON.
+
+    ``fetch`` returns media by their digests.
 
     Raises:
         LookupError: ``fetch`` does not know a digest.
@@ -83,11 +85,11 @@ def put_back(data: object, encoded: str, fetch: Callable[[str], Content]) -> Any
             return _as_bytes(fetch(reference.removeprefix(_BYTES)))
         return _as_text(fetch(reference))
 
-    return _mapped(data, found)
+    return _replaced(data, found)
 
 
 def _reference(value: object) -> tuple[str, str | None]:
-    """What stands for media, and the digest they are kept by, if they are kept."""
+    """Return the reference to media, and their digest if they are stored."""
     if isinstance(value, str):
         digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
         return _SCHEME + digest, digest
@@ -109,13 +111,13 @@ def _as_text(content: Content) -> str:
     return content if isinstance(content, str) else content.decode("utf-8", "surrogatepass")
 
 
-def _mapped(value: object, change: Callable[[object], object]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+def _replaced(value: object, change: Callable[[object], object]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
     if isinstance(value, str):
         return change(value) if value[: len(_SCHEME)].lower() == _SCHEME else value
     if is_file(value):
         return change(value)
     if is_mapping(value):
-        return {name: _mapped(member, change) for name, member in value.items()}
+        return {name: _replaced(member, change) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_mapped(item, change) for item in cast("Sequence[object]", value)]
+        return [_replaced(item, change) for item in cast("Sequence[object]", value)]
     return value

@@ -1,11 +1,11 @@
-"""Journals by their path. SQLite is imported only by those who keep one: most of an import's time is worth saving."""
+"""Journals by their path. SQLite is imported on use, as its import takes longer than most sessions need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kling_async.errors import ConfigurationError
-from kling_async.journal.paths import absolute, strangeness
+from kling_async.journal.paths import absolute, unusable_reason
 
 if TYPE_CHECKING:
     import os
@@ -18,31 +18,31 @@ __all__ = ["open_journal", "read_journal"]
 
 
 def open_journal(path: str | os.PathLike[str]) -> Journal:
-    """A journal in this file, which is made when a session opens it, if there is none.
+    """Return the journal in this file, which is created when a session first opens it.
 
     Raises:
         ConfigurationError: No journal can be there.
     """
-    from kling_async.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415 - see above
+    from kling_async.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415 - SQLite is imported on use
 
     return SQLiteJournal(_usable(path))
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:
-    """A journal to be read only: whoever owns it goes on meanwhile, and nothing is ever spent.
+    """Return a reader of the journal in this file, which a session may be writing meanwhile.
 
     Raises:
         ConfigurationError: No journal can be there.
         JournalError: There is none, or it is unreadable: of another version, or no journal.
     """
-    from kling_async.journal.sqlite.reader import JournalReader  # noqa: PLC0415 - see above
+    from kling_async.journal.sqlite.reader import JournalReader  # noqa: PLC0415 - SQLite is imported on use
 
     return JournalReader(_usable(path))
 
 
 def _usable(path: str | os.PathLike[str]) -> Path:
     file = absolute(path)
-    strange = strangeness(file)
-    if strange:
-        raise ConfigurationError(f"journal {strange}")
+    reason = unusable_reason(file)
+    if reason:
+        raise ConfigurationError(f"journal {reason}")
     return file

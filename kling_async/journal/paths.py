@@ -1,4 +1,4 @@
-"""Which paths a journal can have: those of ordinary files, under names that leave room for SQLite's own beside them."""
+"""The paths a journal can have: ordinary files, whose names leave room for those that SQLite puts beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stat import S_ISREG
 
 from kling_async.errors import ConfigurationError
 
-__all__ = ["absolute", "strangeness"]
+__all__ = ["absolute", "unusable_reason"]
 
 _BESIDE = ("", "-owner", "-journal", "-wal", "-shm")  # what is opened along with a journal, by us or by SQLite
 _LONGEST_PATH = 512 - len("-journal")  # bytes; as SQLite is built for all systems but Windows (MAX_PATHNAME)
@@ -16,7 +16,7 @@ _LONGEST_NAME = 255 - len("-journal")  # bytes; likewise of the common file syst
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """The absolute path of a journal, links followed, so that links to one file are one journal, wherever one goes.
+    """Return the absolute path of a journal, links resolved, so that links to one file are one journal.
 
     Raises:
         ConfigurationError: No file has that path.
@@ -27,10 +27,10 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         raise ConfigurationError(f"journal {os.fspath(path)!r:.500}: no file has such a path: {error}") from None
 
 
-def strangeness(path: Path) -> str | None:
-    """Which path keeps a journal from being there, and why, if one does.
+def unusable_reason(path: Path) -> str | None:
+    """Return which path keeps a journal from being there, and why; None if it can be there.
 
-    Nothing is opened: to open a pipe is to wait for whoever writes into it.
+    Nothing is opened: opening a pipe would wait for its writer.
     """
     name, whole = len(os.fsencode(path.name)), len(os.fsencode(path))
     if os.name == "posix" and (name > _LONGEST_NAME or whole > _LONGEST_PATH):
@@ -38,10 +38,10 @@ def strangeness(path: Path) -> str | None:
             f"{path!s:.500}: the path has {whole} bytes, {name} of them in its name;"
             f" allowed: {_LONGEST_PATH}, and {_LONGEST_NAME} in its name"
         )
-    return next(filter(None, (_oddity(Path(f"{path}{suffix}")) for suffix in _BESIDE)), None)
+    return next(filter(None, (_not_a_file(Path(f"{path}{suffix}")) for suffix in _BESIDE)), None)
 
 
-def _oddity(path: Path) -> str | None:
+def _not_a_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

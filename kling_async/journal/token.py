@@ -10,7 +10,7 @@ from kling_async.api.parsing import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests.codec import from_dict, to_data
 from kling_async.journal.base import JobState, Record
-from kling_async.journal.media import shortened
+from kling_async.journal.media import replace_large_media
 
 if TYPE_CHECKING:
     from kling_async.api.requests import Request
@@ -21,17 +21,17 @@ _VERSION = 1
 
 
 def is_token(value: str) -> bool:
-    """Whether a text is meant as a token rather than as a generation's id, which is never a JSON object."""
+    """Return whether a text is a token rather than a generation's id, which is never a JSON object."""
     return value.lstrip().startswith("{")
 
 
 def write_token(record: Record) -> str:
-    """A record as a token: versioned JSON, with what is needed to go on, and no secret.
+    """Write a record as a token: versioned JSON, with all that is needed to go on, and no secret.
 
-    Of the request's media it holds URLs and paths. Digests stand for files' contents and for data URIs of more than
-    some words, so that it stays small: nothing is ever posted from a token.
+    It stays small: digests replace files' contents and data URIs of more than 200 characters, as nothing is ever posted
+    from a token.
     """
-    request, cut = (None, False) if record.request is None else shortened(to_data(record.request))
+    request, cut = (None, False) if record.request is None else replace_large_media(to_data(record.request))
     parts = {
         "kling_async": _VERSION,
         "key": record.key,
@@ -48,10 +48,10 @@ def write_token(record: Record) -> str:
 
 
 def read_token(token: str) -> Record:
-    """The record of a job that is to be gone on with: pending if its id is known, and otherwise uncertain.
+    """Read a token as a record: pending if the generation's id is known, and otherwise uncertain.
 
-    What a token says of a job's state may be old: another process may have submitted it since. So a job without an id
-    can be looked for, but never be posted from its token.
+    A token may be older than the job's state, as another process may have submitted it since. So a job without an id
+    can be looked for in the account's log, but is never posted from its token.
 
     Raises:
         InvalidRequest: It is no token, or one that this version cannot read.
@@ -95,7 +95,7 @@ def _read_request(token: str, parts: dict[str, Any]) -> Request | None:
 
 
 def _read_digest(token: str, parts: dict[str, Any], request: Request | None) -> bytes:
-    """The digest of the request as it was submitted; it is carried where the request is not whole."""
+    """Return the digest of the request as it was submitted; it is carried where the request is not whole."""
     carried = text(parts.get("digest"))
     if carried is None:
         return b"" if request is None else request.digest()

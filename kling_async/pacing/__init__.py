@@ -1,1 +1,1 @@
-"""When to act: pure decisions, with the instant and the randomness passed in."""
+"""Rates of requests and schedules of polls: pure decisions, with the instant and the randomness passed in."""

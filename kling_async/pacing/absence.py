@@ -1,4 +1,4 @@
-"""When a submit that the account's log does not show was not accepted: what a look covers, and what it proves.
+"""The proof, by several clocks, that a submit which the account's log does not show was not accepted.
 
 Three clocks are read, none of which is trusted alone. This machine's wall clock is what is recorded; it may be set. The
 loop's never goes back, but stands still while the machine sleeps and means nothing in the next process. The vendor's
@@ -15,17 +15,17 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["FAR", "NEAR", "PostOrder", "Shown", "elapsed_at_vendor", "stretches"]
+__all__ = ["MAX_SKEW", "USUAL_SKEW", "LoggedPost", "PostOrder", "elapsed_at_vendor", "query_spans"]
 
-NEAR = 3600.0  # how far the vendor's clock and this machine's are apart, in seconds, if nothing is wrong with either
-FAR = 86_400.0  # how far at most, with a wrong time zone or a day
+USUAL_SKEW = 3600.0  # seconds that the vendor's clock and this machine's may be apart if neither is wrong
+MAX_SKEW = 86_400.0  # seconds, with a wrong time zone or day
 
 _LONGEST = 92 * 86_400.0 - 7200.0  # seconds: the vendor shows 92 days at once ("Logs")
 _SAME = 300.0  # seconds: within which two readings of how far the clocks are apart agree; a POST itself takes some
 
 
-def stretches(start: float, end: float) -> Iterator[tuple[float, float]]:
-    """The time from start to end as the log can be asked for it, the newest first. Seconds since the epoch."""
+def query_spans(start: float, end: float) -> Iterator[tuple[float, float]]:
+    """Yield the spans from start to end that the log can be queried for, newest first, in seconds since the epoch."""
     start = max(0.0, start)
     while end > start:
         earlier = max(start, end - _LONGEST)
@@ -35,46 +35,46 @@ def stretches(start: float, end: float) -> Iterator[tuple[float, float]]:
 
 @define
 class PostOrder:
-    """Which of two POSTs was begun later, by the wall-clock times recorded of them, although that clock may go back."""
+    """The order in which POSTs were begun, by their wall-clock times, although that clock may be set back."""
 
     _newest: float = field(default=-math.inf, init=False)
-    _blurred: float = field(default=-math.inf, init=False)  # up to here the clock has shown some times twice
+    _blurred: float = field(default=-math.inf, init=False)  # up to here the clock may have shown a time twice
 
     def begin(self, at: float) -> None:
-        """Another POST is begun, at this time."""
+        """Count a POST that is begun at this time."""
         if at < self._newest:
             self._blurred = self._newest
         self._newest = max(self._newest, at)
 
     def is_later(self, one: float, than: float) -> bool:
-        """Whether a POST was certainly begun later than another, by their times."""
+        """Return whether a POST was certainly begun later than another, by their times."""
         return one > max(than, self._blurred)
 
 
 @frozen
-class Shown:
-    """A POST of ours that the log shows.
+class LoggedPost:
+    """A POST of this session that the log shows.
 
     Attributes:
-        submitted_at: When it was begun, by this machine's wall clock then.
-        created: The same by the vendor's clock; None where the log does not say.
+        submitted_at: The time it was begun, by this machine's wall clock then.
+        created: The same by the vendor's clock; None where the log has none.
     """
 
     submitted_at: float
     created: float | None
 
     def was_timed_rightly(self, ahead: float | None) -> bool:
-        """Whether this machine's clock ran then as it does now, as far as the vendor's tells.
+        """Return whether this machine's clock had the same offset from the vendor's then as now.
 
-        ``ahead`` is how far the vendor's is ahead now, in seconds.
+        ``ahead`` is how far the vendor's is ahead now, in seconds; None where unknown.
         """
         if ahead is None or self.created is None:
             return True
         return abs(self.created - self.submitted_at - ahead) <= _SAME
 
 
-def elapsed_at_vendor(later: Iterable[Shown], now: float | None) -> float:
-    """How long ago a submit was made at least, in seconds, by the vendor's clock alone: later ones of ours tell."""
+def elapsed_at_vendor(later: Iterable[LoggedPost], now: float | None) -> float:
+    """Return how many seconds ago a submit was made at least, by the vendor's clock alone, from later ones."""
     if now is None:
         return 0.0
     return max((now - shown.created for shown in later if shown.created is not None), default=0.0)

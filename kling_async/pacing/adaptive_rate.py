@@ -1,11 +1,11 @@
 """The request rate, learned: cut when the vendor says "too many" (429), and slowly tried upwards again.
 
-The vendor publishes no limits, so they can only be met. What is met is remembered as a *level*, the rate that the
-vendor seems to bear::
+The vendor publishes no limits, so they can only be met. A limit that was met is remembered as a *level*, the rate that
+the vendor seems to allow::
 
     cut        rate = 0.85 * level
     return     rate = level * (1 - 0.15 * (1 - t/120)**24)    t < 120 s: quickly back, then long just below the level
-    climb      rate = level * (1 + u/300) + most * (u/60)**3   u = t - 120 s: first a careful look past it, then faster
+    climb      rate = level * (1 + u/300) + most * (u/60)**3   u = t - 120 s: slowly past it, then faster
 
 The shape is that of TCP's CUBIC (Ha, Rhee and Xu, 2008) with a far flatter plateau, as a refusal costs a pause, and
 time spent just below the level costs next to nothing. ``t`` is counted in requests that passed, each worth the time
@@ -25,28 +25,28 @@ from kling_async.pacing.rate_limiter import Gcra
 
 __all__ = ["AdaptiveRate"]
 
-_MOST = 50.0  # requests per second: what is ventured at most once a session without a cap was refused
+_MOST = 50.0  # requests per second, at most, once a session without a cap was refused
 _CUT = 0.85
-_COOLDOWN = 10.0  # seconds: how old a cut must be when a request is sent, for its refusal to be news
+_COOLDOWN = 10.0  # seconds from a cut until a request that is sent may cause another
 _RETURN = 120.0  # seconds from a cut back to its level; with a refusal at every return, 2 requests/s lose under 1 %
 _FLATNESS = 24
 _CLIMB = 60.0  # seconds from a level up to the most, wherever the level is
-_LOOK = 300.0  # seconds in which the careful look alone would double the rate
+_LOOK = 300.0  # seconds in which the linear term of the climb alone would double the rate
 _TOWARDS_REFUSED = 0.3  # of the way from the rate accepted to the rate refused
 _FULLEST_CUT = 0.5  # of the rate: how far a level falls at once, whatever was counted
 _MEMORY = 30.0  # seconds: over how long accepted requests are counted
-_ENOUGH = 100  # requests: so many tell a rate to a percent, and the newest tell it best
+_ENOUGH = 100  # requests: the newest so many tell a rate to a percent
 _SHORTEST = 1.0  # seconds: limits count by the second or longer, so a shorter stretch tells no rate
 
 
 class AdaptiveRate:
     """Spaces requests evenly at a rate that follows the vendor's refusals: a ``Gcra`` whose rate is learned.
 
-    It never exceeds ``burst + most * t`` requests in any t seconds. It knows nothing of pauses: keep a ``Cooldown``
+    It never exceeds ``burst + most * t`` requests in any t seconds. Pauses are for a ``Cooldown``
     beside it. A long Retry-After then neither deepens a cut nor delays the way back up.
     """
 
-    __slots__ = ("_burst", "_climbed", "_cut_at", "_least", "_level", "_meter", "_most", "_pacer")
+    __slots__ = ("_burst", "_climbed", "_cut_at", "_least", "_level", "_limiter", "_meter", "_most")
 
     def __init__(self, *, most: float = _MOST, burst: int = 5, initial: float = 10.0, least: float = 0.1) -> None:
         """Begin at ``initial`` requests per second, within ``least`` and ``most``.
@@ -55,7 +55,7 @@ class AdaptiveRate:
         refusal; from then on the most is 50 per second.
 
         Raises:
-            ConfigurationError: ``burst`` or the rate to begin at is of no use to a ``Gcra``.
+            ConfigurationError: ``burst`` or the rate to begin at is not taken by ``Gcra``.
         """
         self._most = most
         self._least = min(least, most)
@@ -63,46 +63,46 @@ class AdaptiveRate:
         self._level = most if most == math.inf else min(max(initial, least), most)
         self._climbed = _RETURN  # seconds' worth of accepted requests since the cut; none is to be returned from yet
         self._cut_at = -math.inf
-        self._meter = _Meter()
-        self._pacer = Gcra(self._level, burst)
+        self._meter = _RateMeter()
+        self._limiter = Gcra(self._level, burst)
 
     @property
     def rate(self) -> float:
         """Requests per second, as they are spaced now."""
-        return self._pacer.rate
+        return self._limiter.rate
 
     @property
     def level(self) -> float:
-        """Requests per second that the vendor seemed to bear at the last cut; until one, the rate begun with."""
+        """Requests per second that the vendor seemed to allow at the last cut; until one, the rate begun with."""
         return self._level
 
     def ready_at(self, now: float) -> float:
-        """The earliest instant, not before ``now``, at which a request may go. Consumes nothing."""
-        return self._pacer.ready_at(now)
+        """Return the earliest instant, not before ``now``, at which a request may go. Consumes nothing."""
+        return self._limiter.ready_at(now)
 
     def reserve(self, now: float) -> float:
         """Take the next place, and return its instant: what ``ready_at`` says. It cannot be given back."""
-        return self._pacer.reserve(now)
+        return self._limiter.reserve(now)
 
-    def binding(self, now: float) -> None:
-        """From ``now`` on, requests are due that wait for their places, be it for the rate or for a pause."""
+    def saturated(self, now: float) -> None:
+        """Begin to measure: from ``now`` on requests wait, for the rate or for a pause."""
         self._meter.start(now)
 
     def idle(self, now: float) -> None:
-        """From ``now`` on, nothing is due, or something else holds it back: what passes says little of the limit."""
+        """Stop measuring: from ``now`` on nothing is due, or waits for something else than the rate."""
         self._meter.stop(now)
 
     def accepted(self, now: float, sent_at: float) -> None:
-        """A request was answered, and not with 429. Raises the rate, if it went since the cut and the rate binds."""
+        """Count a request that was answered, and not with 429: raises the rate if it was sent since the cut."""
         if sent_at <= self._cut_at or not self._meter.running:
             return
         self._meter.count(now)
         if self.rate < self._most:
             self._climbed += 1 / self.rate
-            self._set(now, self._risen())
+            self._set_rate(now, self._recovered_rate())
 
     def refused(self, now: float, sent_at: float) -> None:
-        """A request was answered with 429. Cuts the rate to 0.85 of its new level.
+        """Count a request that was answered with 429: cuts the rate to 0.85 of its new level.
 
         That follows from the last 100 requests accepted while the rate was binding, but not from before the last
         cut, nor from longer than 30 s ago; and it is at least half of the rate. A request sent before a cut, or within
@@ -119,34 +119,34 @@ class AdaptiveRate:
         self._climbed = 0.0
         self._cut_at = now
         self._meter.reset(now)
-        self._pacer.burst = 1  # a limit by the second counts a burst on top of the rate
-        self._set(now, max(self._least, _CUT * self._level))
+        self._limiter.burst = 1  # a limit by the second counts a burst on top of the rate
+        self._set_rate(now, max(self._least, _CUT * self._level))
 
-    def _risen(self) -> float:
+    def _recovered_rate(self) -> float:
         beyond = self._climbed - _RETURN
         if beyond < 0.0:
             return max(self._least, self._level * (1.0 - (1.0 - _CUT) * (beyond / _RETURN) ** _FLATNESS))
         looked = self._level * (1.0 + beyond / _LOOK)
         return min(self._most, looked + self._most * (beyond / _CLIMB) ** 3)
 
-    def _set(self, now: float, rate: float) -> None:
-        self._pacer.set_rate(now, rate)
+    def _set_rate(self, now: float, rate: float) -> None:
+        self._limiter.set_rate(now, rate)
         if rate >= self._most:
-            self._pacer.burst = self._burst
+            self._limiter.burst = self._burst
 
     def __repr__(self) -> str:
         return f"<AdaptiveRate {self.rate:.3g}/s, level {self.level:.3g}/s, most {self._most:.3g}/s>"
 
 
-class _Meter:
-    """Counts what is accepted, on a clock that runs only while the rate binds."""
+class _RateMeter:
+    """Measures the rate of accepted requests, on a clock that runs only while requests wait for the rate."""
 
     __slots__ = ("_elapsed", "_from", "_instants", "_since")
 
     def __init__(self) -> None:
-        self._since: float | None = None  # when the clock was started, by the caller's clock
-        self._elapsed = 0.0  # what it had run until then
-        self._from = 0.0  # from when on, by this clock, it is counted
+        self._since: float | None = None  # the caller's instant at which the clock was started
+        self._elapsed = 0.0  # seconds it had run until then
+        self._from = 0.0  # the start of the measurement, by this clock
         self._instants: deque[float] = deque(maxlen=_ENOUGH)  # of accepted requests, by this clock
 
     @property

@@ -1,4 +1,4 @@
-"""How often a session may try again: an outage is met with few requests, and with no failures."""
+"""Retries: exponential backoff with full jitter, and the quota that a session's jobs share."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _LARGEST_EXPONENT = 1023  # 2.0 to any higher power overflows, long after every 
 
 
 def doubled(attempt: int, *, base: float, cap: float) -> float:
-    """``base`` seconds doubled ``attempt`` times (0 or more, however many), and never more than ``cap``."""
+    """Return ``base`` seconds doubled ``attempt`` times (0 or more, without overflow), at most ``cap``."""
     return min(cap, base * 2.0 ** min(attempt, _LARGEST_EXPONENT))
 
 
 def full_jitter(attempt: int, *, base: float, cap: float, rng: Random) -> float:
-    """A wait in seconds, uniform between 0 and ``base`` doubled ``attempt`` times, at most ``cap``.
+    """Draw a wait in seconds, uniform between 0 and ``base`` doubled ``attempt`` times, at most ``cap``.
 
-    The first retry is attempt 0. Drawing from the whole range spreads the victims of an outage furthest.
+    The first retry is attempt 0. Drawing from the whole range spreads retries after an outage furthest.
     """
     return rng.uniform(0.0, doubled(attempt, base=base, cap=cap))
 
 
 @frozen(kw_only=True)
 class Backoff:
-    """How long to wait before a request that failed is tried again: full jitter with one base, cap and randomness.
+    """The wait before a failed request is tried again: full jitter with one base, cap and source of randomness.
 
     Attributes:
         base: The longest first wait, in seconds.
-        cap: Where the doubling ends, in seconds.
-        rng: Where the jitter comes from.
+        cap: The longest wait, in seconds.
+        rng: The source of the jitter.
     """
 
     base: float
@@ -48,11 +48,11 @@ class Backoff:
 
 
 class RetryQuota:
-    """A bucket of retries, shared by a session's jobs: a retry takes one, any answer that is not trouble gives one.
+    """A token bucket of retries, shared by a session's jobs: a retry takes one, a success gives one back.
 
-    Beyond what is given back, ``capacity`` retries go at once and ``per_second`` after that. While nothing works, a
-    session so asks ``per_second`` times a second, however many jobs wait; when things work again each success lets
-    another retry follow, so that all are on their way within seconds. What waits for its turn fails by nothing here.
+    ``capacity`` retries may go at once, and ``per_second`` after that. In an outage a session so sends ``per_second``
+    requests a second, however many jobs wait; after it each success lets another retry follow, so that all have gone
+    within seconds. A retry that waits for the quota never fails for it.
     """
 
     __slots__ = ("_at", "_capacity", "_left", "_per_second")
@@ -61,8 +61,7 @@ class RetryQuota:
         """Begin full.
 
         Raises:
-            ValueError: ``capacity`` is less than 1, or ``per_second`` is not finite and more than 0: retries would
-                wait for ever.
+            ValueError: ``capacity`` is less than 1, or ``per_second`` is not finite and more than 0.
         """
         if not capacity >= 1:
             raise ValueError(f"capacity is {capacity!r}; it takes 1 or more")
@@ -70,11 +69,11 @@ class RetryQuota:
             raise ValueError(f"per_second is {per_second!r}; it takes a finite number, more than 0")
         self._capacity = capacity
         self._per_second = per_second
-        self._left = float(capacity)  # as of the instant below, which lies ahead when a retry was taken in advance
+        self._left = float(capacity)  # at the instant below, which lies ahead when a retry was taken in advance
         self._at = -math.inf
 
     def ready_at(self, now: float) -> float:
-        """The earliest instant, not before ``now``, at which a retry may go. Takes nothing.
+        """Return the earliest instant, not before ``now``, at which a retry may go. Takes nothing.
 
         Asked again at that instant, it answers with the same instant.
         """
@@ -86,19 +85,19 @@ class RetryQuota:
         """Take the next retry, and return its instant: what ``ready_at`` says."""
         instant = self.ready_at(now)
         if instant > self._at:
-            self._left, self._at = self._at_hand(instant), instant
+            self._left, self._at = self._available(instant), instant
         self._left -= 1.0
         return instant
 
     def succeeded(self, now: float) -> None:
-        """Something got through, a retry or not, so the vendor answers: one more retry, up to the capacity."""
+        """Count a request that the vendor answered, retry or not: gives one retry back, up to the capacity."""
         if self._left >= self._capacity:  # as nearly always
             return
         if now > self._at:
-            self._left, self._at = self._at_hand(now), now
+            self._left, self._at = self._available(now), now
         self._left = min(self._capacity, self._left + 1.0)
 
-    def _at_hand(self, now: float) -> float:
+    def _available(self, now: float) -> float:
         if self._left >= self._capacity:  # from the start, also
             return self._left
         return min(self._capacity, self._left + (now - self._at) * self._per_second)

@@ -1,4 +1,4 @@
-"""How many generations the account may run at once: met as a refusal (429) of a submit, and remembered."""
+"""The number of generations that the account may run at once, learned from refused submits (429)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["ConcurrencyLimiter"]
 
 _SHORTEST_WAIT = 0.5  # seconds before a refused submit is followed by another
-_LONGEST_WAIT = 240.0  # seconds: watching a full account so costs about 20 refusals an hour, beside thousands of polls
-_LAST_RETRY = 4.0  # seconds: a vendor may take as long to free the slot of what has ended
-_AT_ONCE = 2.0  # seconds: a submit that passes so soon after a refusal hardly owes that to an end
+_LONGEST_WAIT = 240.0  # seconds: probing a full account costs about 20 refusals an hour, beside thousands of polls
+_LAST_RETRY = 4.0  # seconds: a vendor may take as long to free the slot of an ended generation
+_AT_ONCE = 2.0  # seconds: a submit that passes so soon after a refusal was hardly let in by a generation's end
 _SURE = 3  # refusals, each followed by such a submit: where the rate is hardly too high, polls may well pass between
-_NEWS = 5.0  # seconds: how long what a poll told of the rate is believed
-_OPEN_AFTER = 16  # submits that passed in a row beyond the level: whatever refused one is gone
+_NEWS = 5.0  # seconds for which a poll's answer counts as evidence of the rate
+_OPEN_AFTER = 16  # submits that passed in a row beyond the level: the limit is gone
 
 
 class ConcurrencyLimiter:
@@ -28,17 +28,17 @@ class ConcurrencyLimiter:
     room for exactly one. At the level one submit goes now and then, alone, to see whether there is room for more:
     0.5 s after the first refusal, then after twice as long each time, up to 4 min, and after half as long once
     one passes. It is followed by two at once, then three and so on, until one is refused or 16 have passed; then the
-    gate is open again. A refusal below the level is followed by others after 0.5, 1, 2 and 4 s before a lower level is
-    believed; from then on, until one passes, each is. All waits are times a random 0.5 to 1.
+    limiter is open again. A submit that is refused below the level is tried again after 0.5, 1, 2 and 4 s before the
+    level is lowered; from then on, until one passes, each refusal lowers it. All waits are times a random 0.5 to 1.
 
     ``running`` is always how many of the session's generations are accepted and not known to have ended. It is the
-    caller's count; the gate keeps none of its own that could go astray.
+    caller's count; the limiter keeps none of its own that could drift from it.
     """
 
     __slots__ = (
+        "_cooldown",
         "_level",
         "_passed",
-        "_pause",
         "_polls_passed",
         "_polls_refused",
         "_probe_at",
@@ -51,7 +51,7 @@ class ConcurrencyLimiter:
 
     def __init__(self) -> None:
         self._level: int | None = None
-        self._refused_at = -math.inf  # what was sent by then is old news
+        self._refused_at = -math.inf  # answers to requests sent by then change nothing
         self._passed = 0  # beyond the level, since then
         self._quick = 0  # refusals in a row after each of which one passed at once, and beyond the level
         self._probe_at = -math.inf  # at the level
@@ -60,38 +60,38 @@ class ConcurrencyLimiter:
         self._retry_wait = _SHORTEST_WAIT
         self._polls_passed = -math.inf  # when the newest poll was sent that passed
         self._polls_refused = -math.inf  # and the newest that was refused
-        self._pause = Cooldown()  # what the vendor itself asked for, in Retry-After
+        self._cooldown = Cooldown()  # what the vendor itself asked for, in Retry-After
 
     @property
     def level(self) -> int | None:
-        """How many generations seem to be allowed at once; None while no limit is known."""
+        """The number of generations that seem to be allowed at once; None while no limit is known."""
         return self._level
 
     def ready_at(self, running: int, under_way: int) -> float:
-        """The earliest instant at which a submit may go; in the past if it may now.
+        """Return the earliest instant at which a submit may go; in the past if it may now.
 
-        ``under_way`` counts the submits not answered yet. While it is not 0 the instant may be infinity: an answer is
-        to be waited for. Otherwise it is finite, whatever the level. Ask again after every answer and every end.
+        ``under_way`` counts the submits not answered yet. While it is not 0 the instant may be infinity, until an
+        answer has come. Otherwise it is finite, whatever the level. Ask again after every answer and every end.
         """
         if self._level is None:
-            return self._pause.until
+            return self._cooldown.until
         if running + under_way < self._level:
             alone = self._retry_wait > _SHORTEST_WAIT
-            return math.inf if alone and under_way else max(self._pause.until, self._retry_at)
-        return max(self._pause.until, self._probe_at) if under_way <= self._passed else math.inf
+            return math.inf if alone and under_way else max(self._cooldown.until, self._retry_at)
+        return max(self._cooldown.until, self._probe_at) if under_way <= self._passed else math.inf
 
     def polled(self, sent_at: float, *, passed: bool) -> None:
-        """A poll was answered, with 429 or with anything else. Tells the account's refusals from those of the rate."""
+        """Count a poll that was answered, with 429 or not: evidence whether the rate is what refuses submits."""
         if passed:
             self._polls_passed = max(self._polls_passed, sent_at)
         elif sent_at > self._polls_refused:
             self._polls_refused = sent_at
 
     def accepted(self, sent_at: float, running: int) -> bool:
-        """A submit was accepted; ``running`` counts it already. Returns whether the refusal before was the rate's.
+        """Count a submit that was accepted; ``running`` includes it. Returns whether the refusal before was the rate's.
 
-        Tell the rate then. It was if this one passed within 2 s of it and no polls pass that say otherwise; or if that
-        has now happened three times in a row at the level, whatever polls say.
+        It was if this submit passed within 2 s of it and no polls passed meanwhile; or if such a submit has passed
+        three times in a row at the level, even if polls passed. The rate is then to be told of the refusal.
         """
         if self._level is None:
             return False
@@ -108,9 +108,9 @@ class ConcurrencyLimiter:
         return quick and (self._quick >= _SURE or not self._polls_pass)
 
     def refused(self, now: float, sent_at: float, running: int, retry_after: float | None, rng: Random) -> None:
-        """A submit was answered with 429. A positive ``retry_after`` (seconds) is obeyed as by ``Cooldown``."""
+        """Count a submit that was answered with 429. ``retry_after`` (seconds) is obeyed as by ``Cooldown``."""
         if retry_after is not None and retry_after > 0:
-            self._pause.refused(now, sent_at, retry_after, rng)
+            self._cooldown.refused(now, sent_at, retry_after, rng)
         if sent_at <= self._refused_at:
             return
         self._refused_at = now
@@ -121,12 +121,12 @@ class ConcurrencyLimiter:
             self._retry_wait *= 2
         else:
             self._quick = self._quick if self._passed else 0
-            self._learn(running)
+            self._lower_level(running)
             self._probe_at = now + self._probe_wait * rng.uniform(0.5, 1.0)
             self._probe_wait = min(2 * self._probe_wait, _LONGEST_WAIT)
         self._passed = 0
 
-    def _learn(self, running: int) -> None:
+    def _lower_level(self, running: int) -> None:
         """Set the level after a refusal at it, beyond it, or again and again below it."""
         assert self._level is not None  # noqa: S101 - the first refusal sets one
         # One that passed beyond it may have had the slot of a job that has ended and was not asked about since.
@@ -141,7 +141,7 @@ class ConcurrencyLimiter:
 
     @property
     def _polls_pass(self) -> bool:
-        """Whether polls sent about when a submit was refused passed, the newest of them at least."""
+        """True if the newest poll sent around the refusal of a submit passed."""
         return self._polls_passed > max(self._polls_refused, self._refused_at - _NEWS)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a session has learned of how long generations take, by kind, and as data that the next one can begin with."""
+"""Models of how long generations take, one for each kind, and as data that the next session begins with."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DurationModels", "GenerationKind", "Phase", "from_data", "to_data"]
 
-_TELLING: Final = 10.0  # how many generations a table must have seen for others to begin with what it learned
-_MOST: Final = 500  # kinds: ids that are resumed may name anything as their models, and each table takes some kilobytes
+_MIN_GENERATIONS: Final = 10.0  # generations that an estimator must have seen for others to borrow from it
+_MAX_KINDS: Final = 500  # a resumed id may name anything as its model, and each estimator takes some kilobytes
 _SHORTEST: Final = 1e-3  # seconds; no bins are laid out for less
 
 
 class Phase(Enum):
-    """What a generation is doing for the time that is learned."""
+    """The phase of a generation whose duration is learned."""
 
     QUEUED = "queued"
     GENERATING = "generating"
@@ -37,12 +37,12 @@ class Phase(Enum):
 
 @frozen
 class GenerationKind:
-    """What durations are learned for apart from each other.
+    """A kind of generation, for which durations are learned apart from others.
 
     Attributes:
         model: The vendor's id of the model.
-        duration: The length of the video in seconds, if it was asked for.
-        phase: Whether it waits or works.
+        duration: The length of the video in seconds; None if left to the vendor.
+        phase: The phase that is timed.
     """
 
     model: str
@@ -51,29 +51,29 @@ class GenerationKind:
 
     @property
     def typical(self) -> float:
-        """How long that usually takes to generate, in seconds, as the catalogue has it."""
+        """The usual time to generate it in seconds, by the catalogue."""
         return typical_seconds(self.model, self.duration)
 
 
 class DurationModels:
-    """The tables of all kinds, made as they are asked for.
+    """The estimators of all kinds, created on use.
 
-    A kind that nothing is known of begins with what was learned of the same model at another duration; for a model
-    that is not in the catalogue, with the most that was learned of any; otherwise with the catalogue's figures. Shapes
-    are borrowed in proportion to typical durations.
+    A new kind begins with the hazard learned for the same model at another duration; for a model that is not in the
+    catalogue, with that of the kind of which most was seen; otherwise with the catalogue's figures. Hazards are
+    borrowed in proportion to typical durations.
     """
 
     __slots__ = ("_estimators", "_scale")
 
     def __init__(self, scale: float = 1.0) -> None:
-        """``pace`` is how many times as fast as the catalogue says everything goes: 1 but for a stand-in."""
+        """Begin with no kinds. ``scale`` is how many times as fast as the vendor a stand-in is; 1 for the vendor."""
         self._scale = scale
         self._estimators: dict[GenerationKind, HazardEstimator] = {}
 
     def estimator(self, kind: GenerationKind) -> HazardEstimator:
-        """The table of this kind; always the same one. Beyond 500 kinds, those of unknown models share one."""
+        """Return the estimator of this kind, always the same. Beyond 500 kinds, those of unknown models share one."""
         found = self._estimators.get(kind)
-        if found is None and len(self._estimators) >= _MOST and find_model(kind.model) is None:
+        if found is None and len(self._estimators) >= _MAX_KINDS and find_model(kind.model) is None:
             kind = GenerationKind("", None, kind.phase)
             found = self._estimators.get(kind)
         if found is None:
@@ -81,30 +81,30 @@ class DurationModels:
         return found
 
     def bins(self, typical: float) -> AgeBins:
-        """The bins for generations that usually take this many seconds at the catalogue's pace."""
+        """Return the bins for generations that usually take this many seconds with the vendor itself."""
         return AgeBins(max(_SHORTEST, typical / self._scale))
 
     @property
     def scale(self) -> float:
-        """How many times as fast as the catalogue says everything goes."""
+        """The number of times as fast as the vendor that a stand-in is; 1 for the vendor."""
         return self._scale
 
     def restore(self, kind: GenerationKind, estimator: HazardEstimator) -> None:
-        """Go on from an earlier table of this kind, in place of what was there."""
+        """Replace the estimator of this kind by an earlier one."""
         self._estimators[kind] = estimator
 
     def own_prior(self, kind: GenerationKind) -> PriorFamily:
-        """What is believed of a kind by itself, with nothing learned of any other."""
+        """Return the prior of a kind by itself, with nothing borrowed."""
         if kind.phase is Phase.QUEUED:
             return priors.queued()
         return priors.generating(known=find_model(kind.model) is not None)
 
     def borrowed_prior(self, kind: GenerationKind, rates: Sequence[float]) -> PriorFamily:
-        """What is believed of a kind, as these hazards per typical duration were learned of another."""
+        """Return the prior of a kind that borrows these hazards, per typical duration, from another."""
         return priors.borrowed(rates, known=find_model(kind.model) is not None)
 
     def __iter__(self) -> Iterator[tuple[GenerationKind, HazardEstimator]]:
-        """Every kind asked about, and its table, in the order they came."""
+        """Iterate over every kind asked about, and its estimator, in the order they came."""
         return iter(self._estimators.items())
 
     def __len__(self) -> int:
@@ -114,95 +114,95 @@ class DurationModels:
         return f"<DurationModels of {len(self)} kinds>"
 
     def _prior(self, kind: GenerationKind) -> PriorFamily:
-        lender = self._lender(kind)
-        if lender is None:
+        source = self._borrow_from(kind)
+        if source is None:
             return self.own_prior(kind)
-        return self.borrowed_prior(kind, [rate * lender.bins.unit for rate in lender.hazard.rates])
+        return self.borrowed_prior(kind, [rate * source.bins.unit for rate in source.hazard.rates])
 
-    def _lender(self, kind: GenerationKind) -> HazardEstimator | None:
-        telling = [(k, t) for k, t in self if k.phase is kind.phase and t.generations >= _TELLING]
-        same = [estimator for k, estimator in telling if k.model == kind.model]
+    def _borrow_from(self, kind: GenerationKind) -> HazardEstimator | None:
+        seen = [(k, t) for k, t in self if k.phase is kind.phase and t.generations >= _MIN_GENERATIONS]
+        same = [estimator for k, estimator in seen if k.model == kind.model]
         if not same and find_model(kind.model) is None:
-            same = [estimator for _, estimator in telling]
+            same = [estimator for _, estimator in seen]
         return max(same, key=lambda estimator: estimator.generations, default=None)
 
 
 _VERSION: Final = 1
-_GRID: Final = [FIRST, RATIO, BINS]
-_LARGEST: Final = 1e12  # beyond any count of generations or of their lives
+_BIN_LAYOUT: Final = [FIRST, RATIO, BINS]
+_MAX_NUMBER: Final = 1e12  # above any count of generations or sum of their durations
 
 
-def to_data(experience: DurationModels) -> dict[str, Any]:
-    """Everything learned, fit for ``json.dumps``. Kinds of which nothing was seen are left out."""
-    estimators = [_table_data(kind, estimator, experience) for kind, estimator in experience]
+def to_data(models: DurationModels) -> dict[str, Any]:
+    """Return everything learned as JSON data. Kinds of which nothing was seen are left out."""
+    estimators = [_estimator_data(kind, estimator, models) for kind, estimator in models]
     return {
         "version": _VERSION,
-        "grid": _GRID,
+        "grid": _BIN_LAYOUT,
         "tables": [estimator for estimator in estimators if any(estimator["lives"])],
     }
 
 
-def from_data(data: object, pace: float = 1.0) -> DurationModels:
-    """What `as_data` made, as experience again, at any pace.
+def from_data(data: object, scale: float = 1.0) -> DurationModels:
+    """Read the data that `to_data` made, at any scale.
 
     Raises:
-        ConfigurationError: It is not that, or of another version; says where it is wrong.
+        ConfigurationError: It is something else, or of another version; names the place, the value and what is allowed.
     """
-    experience = DurationModels(pace)
+    models = DurationModels(scale)
     document = _mapping(data, "it")
     if document.get("version") != _VERSION:
-        raise _wrong("version", document.get("version"), f"the number {_VERSION}")
-    if document.get("grid") != _GRID:
-        raise _wrong("grid", document.get("grid"), f"{_GRID}")
+        raise _unreadable("version", document.get("version"), f"the number {_VERSION}")
+    if document.get("grid") != _BIN_LAYOUT:
+        raise _unreadable("grid", document.get("grid"), f"{_BIN_LAYOUT}")
     estimators = _list(document.get("tables"))
     if estimators is None:
-        raise _wrong("tables", document.get("tables"), "a list")
+        raise _unreadable("tables", document.get("tables"), "a list")
     for number, each in enumerate(estimators):
-        _restore(experience, _mapping(each, f"tables[{number}]"), f"tables[{number}]")
-    return experience
+        _restore(models, _mapping(each, f"tables[{number}]"), f"tables[{number}]")
+    return models
 
 
-def _table_data(kind: GenerationKind, estimator: HazardEstimator, experience: DurationModels) -> dict[str, Any]:
+def _estimator_data(kind: GenerationKind, estimator: HazardEstimator, models: DurationModels) -> dict[str, Any]:
     events, exposure = estimator.seen()
-    lent = estimator.prior.borrowed_rates
+    borrowed = estimator.prior.borrowed_rates
     return {
         "model": kind.model,
         "duration": kind.duration,
         "phase": kind.phase.value,
-        "typical": _rounded(estimator.bins.unit * experience.scale),
+        "typical": _rounded(estimator.bins.unit * models.scale),
         "jobs": _rounded(estimator.generations),
         "ends": [_rounded(each) for each in events],
         "lives": [_rounded(each / estimator.bins.unit) for each in exposure],
-        "prior": None if lent is None else [_rounded(each) for each in lent],
+        "prior": None if borrowed is None else [_rounded(each) for each in borrowed],
     }
 
 
-def _restore(experience: DurationModels, data: Mapping[str, object], where: str) -> None:
+def _restore(models: DurationModels, data: Mapping[str, object], where: str) -> None:
     kind = _kind(data, where)
-    grid = experience.bins(_amount(data.get("typical"), f"{where}.typical", least=1e-6))
-    lent = data.get("prior")
-    prior = experience.own_prior(kind)
-    if lent is not None:
-        prior = experience.borrowed_prior(kind, _amounts(lent, f"{where}.prior", least=1e-6))
-    events = _amounts(data.get("ends"), f"{where}.ends")
-    exposure = [lived * grid.unit for lived in _amounts(data.get("lives"), f"{where}.lives")]
-    experience.restore(kind, HazardEstimator(grid, prior, events, exposure, _amount(data.get("jobs"), f"{where}.jobs")))
+    bins = models.bins(_number(data.get("typical"), f"{where}.typical", least=1e-6))
+    borrowed = data.get("prior")
+    prior = models.own_prior(kind)
+    if borrowed is not None:
+        prior = models.borrowed_prior(kind, _numbers(borrowed, f"{where}.prior", least=1e-6))
+    events = _numbers(data.get("ends"), f"{where}.ends")
+    exposure = [lived * bins.unit for lived in _numbers(data.get("lives"), f"{where}.lives")]
+    models.restore(kind, HazardEstimator(bins, prior, events, exposure, _number(data.get("jobs"), f"{where}.jobs")))
 
 
 def _kind(data: Mapping[str, object], where: str) -> GenerationKind:
     model, duration, phase = data.get("model"), data.get("duration"), data.get("phase")
     if not isinstance(model, str):
-        raise _wrong(f"{where}.model", model, "text")
+        raise _unreadable(f"{where}.model", model, "text")
     if duration is not None and (not isinstance(duration, int) or isinstance(duration, bool)):
-        raise _wrong(f"{where}.duration", duration, "a whole number or null")
+        raise _unreadable(f"{where}.duration", duration, "a whole number or null")
     if phase not in [each.value for each in Phase]:
-        raise _wrong(f"{where}.phase", phase, " or ".join(each.value for each in Phase))
+        raise _unreadable(f"{where}.phase", phase, " or ".join(each.value for each in Phase))
     return GenerationKind(model, duration, Phase(phase))
 
 
 def _mapping(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise _wrong(where, value, "an object")
+        raise _unreadable(where, value, "an object")
     return cast("Mapping[str, object]", value)
 
 
@@ -210,23 +210,23 @@ def _list(value: object) -> list[object] | None:
     return cast("list[object]", value) if isinstance(value, list) else None
 
 
-def _amounts(value: object, where: str, least: float = 0.0) -> list[float]:
+def _numbers(value: object, where: str, least: float = 0.0) -> list[float]:
     items = _list(value)
     if items is None or len(items) != BINS:
-        raise _wrong(where, value, f"a list of {BINS} numbers")
-    return [_amount(each, f"{where}[{number}]", least) for number, each in enumerate(items)]
+        raise _unreadable(where, value, f"a list of {BINS} numbers")
+    return [_number(each, f"{where}[{number}]", least) for number, each in enumerate(items)]
 
 
-def _amount(value: object, where: str, least: float = 0.0) -> float:
-    if not is_number(value) or not least <= value <= _LARGEST:
-        raise _wrong(where, value, f"a number from {least} to {_LARGEST:g}")
+def _number(value: object, where: str, least: float = 0.0) -> float:
+    if not is_number(value) or not least <= value <= _MAX_NUMBER:
+        raise _unreadable(where, value, f"a number from {least} to {_MAX_NUMBER:g}")
     return float(value)
 
 
 def _rounded(value: float) -> float:
-    """Six digits: more was not learned."""
+    """Round to six significant digits, which is more than is learned."""
     return float(f"{value:.6g}")
 
 
-def _wrong(where: str, value: object, allowed: str) -> ConfigurationError:
+def _unreadable(where: str, value: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"what was learned cannot be read: {where} is {show(value)}; it takes {allowed}")

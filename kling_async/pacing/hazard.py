@@ -1,4 +1,4 @@
-"""How likely a generation is to end next, and what follows for when to ask.
+"""The hazard of a generation by age, and when its next poll is due.
 
 Let T be the time a generation takes, S(t) the share that takes longer than t, and h = -S'/S its hazard: of those still
 under way at age t, the share that ends per second. A poll that answers "not yet" tells only that T is greater, so a
@@ -19,8 +19,8 @@ density is taken. That is least where
 
     S(a) / S(b) - 1 = x + x^2 / 3,    with x = w sqrt(h(b))
 
-so the next poll comes when the odds that the generation has ended since the last one have grown to what the hazard
-asks for. The second term makes that right to the second order for a constant hazard, with polls as discrete as they
+so the next poll comes when the odds that the generation has ended since the last one have grown to a value that the
+hazard sets. The second term makes that right to the second order for a constant hazard, with polls as discrete as they
 are. No plan need be worked out: a price w and an age give the next age. On made-up durations this costs within half a
 percent of the dynamic programme's plan, from 5 polls a generation to 50. To ask whenever the warped clock, the integral
 of sqrt(h), has advanced by w is the same for small w, but brings up to 7 % more delay for the same polls where the
@@ -30,12 +30,12 @@ hazard turns quickly, as after early failures.
 w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.queues` says what if not).
 
 *What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
-whoever asks. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
+by any plan. For an exponential that is half the mean, which equal gaps reach as well: where the hazard is flat, there
 is nothing to learn. For a lognormal around 330 s of which one in twenty takes two to four times as long it is 61 s with
 a spread of 0.15, and 120 s with 0.35: to be 5 s late takes 12 or 24 polls, and 37 or 39 at equal gaps of 10 s.
 
-*How the hazard is learned*: what was seen is ends and time lived through, bin by bin, those still running included; an
-end between two polls is spread over what lies between (one step of expectation maximisation, Dempster, Laird and Rubin
+*How the hazard is learned*: ends and exposure are counted bin by bin, generations still running included; an end
+between two polls is spread over the interval (one step of expectation maximisation, Dempster, Laird and Rubin
 1977). A few ends tell which of a family of hazards is likely: how long a kind takes, how far that spreads, how many
 fail early (`kling_async.pacing.priors`). Many tell where the hazard differs from the family's, ends being compared with
 those that were to be expected of the time lived through (the estimator of events by exposure, as actuaries have it);
@@ -65,10 +65,10 @@ RATIO: Final = 1.05
 BINS: Final = 176  # the last one begins at about 49 typical durations, and has no end
 
 EDGES: Final = (0.0, *(FIRST * RATIO**step for step in range(BINS - 1)))
-"""Where the bins begin, in typical durations."""
+"""The lower edges of the bins, in typical durations."""
 
 WIDTHS: Final = tuple(end - start for start, end in pairwise((*EDGES, EDGES[-1] * RATIO)))
-"""How long they are; the last has no end, and the width it would have."""
+"""The widths of the bins; the last has no end, and the width it would have."""
 
 
 class AgeBins:
@@ -76,8 +76,8 @@ class AgeBins:
 
     Attributes:
         unit: The kind's typical duration, in seconds; finite, and more than 0.
-        edges: Where the bins begin, in seconds, from 0 upwards.
-        widths: How long they are.
+        edges: The lower edges of the bins, in seconds, from 0 upwards.
+        widths: The widths of the bins, in seconds.
     """
 
     __slots__ = ("edges", "unit", "widths")
@@ -88,52 +88,52 @@ class AgeBins:
         self.widths = tuple(width * unit for width in WIDTHS)
 
     def bin(self, age: float) -> int:
-        """The number of the bin that an age of 0 s or more falls into."""
+        """Return the number of the bin that an age of 0 s or more falls into."""
         return bisect_right(self.edges, age) - 1
 
 
 class Hazard:
     """The hazard of one kind of generation by age, constant within each bin. Ages are seconds, 0 or more.
 
-    Never changes: what is learned makes a new one.
+    It never changes: new observations make a new one.
     """
 
-    __slots__ = ("_edges", "_first", "_roots", "_strains", "median", "rates")
+    __slots__ = ("_cumulative", "_edges", "_first", "_roots", "median", "rates")
 
-    def __init__(self, grid: AgeBins, rates: Sequence[float]) -> None:
-        """Rates are per second, one a bin, each more than 0 and finite."""
+    def __init__(self, bins: AgeBins, rates: Sequence[float]) -> None:
+        """Take the hazard of each bin, per second, each more than 0 and finite."""
         self.rates = rates
-        self._edges = grid.edges
+        self._edges = bins.edges
         self._roots = [math.sqrt(rate) for rate in rates]
-        rises = (rate * width for rate, width in zip(rates[:-1], grid.widths[:-1], strict=True))
-        self._strains = list(accumulate(rises, initial=0.0))
+        rises = (rate * width for rate, width in zip(rates[:-1], bins.widths[:-1], strict=True))
+        self._cumulative = list(accumulate(rises, initial=0.0))
         self.median = self.quantile(0.5)
-        self._first: dict[float, float] = {}  # of a sleep that all generations of a kind begin with
+        self._first: dict[float, float] = {}  # by cost: all generations of a kind begin alike
 
     def sqrt_hazard(self, age: float) -> float:
-        """How many polls per second it should have at a price of 1: what it adds to the demand."""
+        """Return the polls per second that a generation of this age is worth at a price of 1."""
         return self._roots[bisect_right(self._edges, age) - 1]
 
     def cumulative_hazard(self, age: float) -> float:
-        """The integral of the hazard up to an age: survival is exp(-strain)."""
+        """Return the integral of the hazard up to an age: survival is exp of its negative."""
         piece = bisect_right(self._edges, age) - 1
-        return self._strains[piece] + self.rates[piece] * (age - self._edges[piece])
+        return self._cumulative[piece] + self.rates[piece] * (age - self._edges[piece])
 
-    def age(self, strain: float) -> float:
-        """At which age the integral of the hazard is this."""
-        piece = bisect_right(self._strains, strain) - 1
-        return self._edges[piece] + (strain - self._strains[piece]) / self.rates[piece]
+    def age(self, cumulative_hazard: float) -> float:
+        """Return the age at which the cumulative hazard has this value."""
+        piece = bisect_right(self._cumulative, cumulative_hazard) - 1
+        return self._edges[piece] + (cumulative_hazard - self._cumulative[piece]) / self.rates[piece]
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share of generations that take longer than this."""
         return math.exp(-self.cumulative_hazard(age))
 
     def quantile(self, share: float, age: float = 0.0) -> float:
-        """The age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
+        """Return the age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
         return max(age, self.age(self.cumulative_hazard(age) - math.log1p(-share)))
 
     def first_poll(self, price: float) -> float:
-        """At which age to ask first, at this price (more than 0)."""
+        """Return the age of the first poll, at this price (more than 0)."""
         if price not in self._first:
             if len(self._first) > 1:  # the least price, and the present one
                 self._first.clear()
@@ -141,31 +141,31 @@ class Hazard:
         return self._first[price]
 
     def next_poll(self, age: float, price: float) -> float:
-        """At which age to ask next, after having asked at this one, at this price (more than 0)."""
-        place, strain, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
+        """Return the age of the next poll, after one at this age, at this price (more than 0)."""
+        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
         # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
         # ended waiting for longer than a poll is worth.
-        latest = place + price * price / 2.0 / math.expm1(strain)
-        later = self._past_rise(place, strain, piece, price, latest)
+        latest = place + price * price / 2.0 / math.expm1(cumulative)
+        later = self._past_rise(place, cumulative, piece, price, latest)
         return later if later <= latest else place
 
-    def _enough(self, place: float, strain: float, piece: int, price: float) -> tuple[float, float, int]:
-        """The first place from this one on where the strain since the last poll is what a poll needs."""
-        while strain < (needed := self._needed(piece, price)):
-            reached = place + (needed - strain) / self.rates[piece]
+    def _enough(self, place: float, cumulative: float, piece: int, price: float) -> tuple[float, float, int]:
+        """Return the first age from here on where the cumulative hazard since the last poll is what a poll needs."""
+        while cumulative < (needed := self._needed(piece, price)):
+            reached = place + (needed - cumulative) / self.rates[piece]
             if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
                 return reached, needed, piece
-            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-        return place, strain, piece
+        return place, cumulative, piece
 
-    def _past_rise(self, place: float, strain: float, piece: int, price: float, latest: float) -> float:
-        """Where that is so again, after the hazard has risen so much that it was not; infinity if that is too late."""
+    def _past_rise(self, place: float, cumulative: float, piece: int, price: float, latest: float) -> float:
+        """Return the next such age after a rise of the hazard has made a poll need more; infinity if too late."""
         while piece + 1 < len(self._edges) and self._edges[piece + 1] < latest:
-            strain += self.rates[piece] * (self._edges[piece + 1] - place)
+            cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-            if strain < self._needed(piece, price):
-                return self._enough(place, strain, piece, price)[0]
+            if cumulative < self._needed(piece, price):
+                return self._enough(place, cumulative, piece, price)[0]
         return math.inf
 
     def _needed(self, piece: int, price: float) -> float:

@@ -1,16 +1,15 @@
-"""Which hazards a kind of generation may have, and how likely what was seen makes each of them.
+"""The hazards that a kind of generation may have, and how likely observations make each of them.
 
-The members of a family have a shape, or one of a few; they differ in how many times the typical duration they take. As
-bins grow in proportion to age, a member is its shape, moved by some bins. With e ends seen in each bin, and L lived
-through in it, a member of hazard h becomes as likely as it was believed to be, times the product of h^e exp(-hL) over
-all bins: the likelihood of hazards that are constant within bins, those still running included. As it is not known
-which member is true, what is expected is the mean of them all, each weighed by how likely it is and by how many it has
-reach the age ("Bayesian model averaging", Hoeting, Madigan, Raftery and Volinsky 1999). As no member is quite true,
-likelihoods count for less than they would if one were: they are tempered, as "safe" Bayesian learning has it (Grünwald
-and van Ommen 2017).
+The members of a family are a prior, or one of a few, at several multiples of the typical duration. As bins grow in
+proportion to age, such a member is its prior, shifted by some bins. With e events in each bin, and an exposure L, the
+weight of a member of hazard h is its prior weight, times the product of h^e exp(-hL) over all bins: the likelihood of
+hazards that are constant within bins, right-censored generations included. The expected hazard is the mean over all
+members by weight and by the share that survives to the age ("Bayesian model averaging", Hoeting, Madigan, Raftery and
+Volinsky 1999). As no member is quite true, likelihoods are tempered by a power below 1, as in "safe" Bayesian learning
+(Grünwald and van Ommen 2017).
 
-Early failures are a risk of their own beside the members', so that they do not make a kind seem quicker. At which ages
-they come is believed; how many there are is learned, by a gamma prior.
+Early failures are a competing risk beside the members', so that they do not make a kind seem quicker. The ages they
+come at are assumed; their share is learned, by a gamma prior.
 """
 
 from __future__ import annotations
@@ -28,36 +27,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Prior", "PriorFamily", "borrowed", "generating", "queued"]
 
-# Spreads of the logarithm, and how likely each is: assumptions, as is all here, until real traces exist.
+# All figures here are assumptions, until real traces exist. A lognormal is a median in typical durations, and a spread.
+# Spreads, and the prior weight of each:
 _SIGMAS: Final = {0.07: 0.8, 0.11: 1.1, 0.17: 1.6, 0.26: 1.6, 0.4: 1.0, 0.65: 0.5}
-_DOUBT: Final = 0.2  # that of how many times its typical duration a model takes
-_UNKNOWN_DOUBT: Final = 0.5
-_TAIL: Final = (0.12, 1.7, 0.6)  # one in eight takes longer, and some of them much longer
-_EARLY_SHARE: Final = 0.015  # one in seventy ...
-_EARLY: Final = (0.05, 1.0)  # ... fails before it has well begun
-_QUEUED: Final = (1.0, 0.5, 1.2)  # how long a line is, nobody knows
-_TRUSTED: Final = 1e-4  # once fewer are left than this, the hazard goes on as it was
+_LOG_SIGMA: Final = 0.2  # the spread of a model's median around its typical duration; ...
+_UNKNOWN_LOG_SIGMA: Final = 0.5  # ... of a model that is not in the catalogue
+_TAIL: Final = (0.12, 1.7, 0.6)  # share, median and spread of the slow ones
+_EARLY_SHARE: Final = 0.015  # of generations that fail early
+_EARLY: Final = (0.05, 1.0)  # median and spread of when they do
+_QUEUED: Final = (1.0, 0.5, 1.2)  # share, median and spread of the wait in a queue: wide, as nothing is known
+_LEAST_SURVIVAL: Final = 1e-4  # the hazard stays constant beyond
 _LEAST: Final = 1e-3  # the least hazard
 _BOUNDS: Final = (*EDGES, EDGES[-1] * RATIO)
 
 
 @cache
 def generating(*, known: bool) -> PriorFamily:
-    """The time from being taken up to the end; wider for a model that is not in the catalogue."""
+    """Return the prior of the time from start to end; wider for a model that is not in the catalogue."""
     return PriorFamily(
-        _lognormals(), _DOUBT if known else _UNKNOWN_DOUBT, early_share=_EARLY_SHARE, early=_density(*_EARLY)
+        _lognormals(),
+        _LOG_SIGMA if known else _UNKNOWN_LOG_SIGMA,
+        early_share=_EARLY_SHARE,
+        early_density=_density(*_EARLY),
     )
 
 
 @cache
 def queued() -> PriorFamily:
-    """The time from acceptance to being taken up, of those that have to wait at all."""
+    """Return the prior of the time from acceptance to start, of generations that wait at all."""
     return PriorFamily([(1.0, Prior(_mixture(_QUEUED)))])
 
 
 def borrowed(rates: Sequence[float], *, known: bool) -> PriorFamily:
-    """What was learned of another kind, in typical durations of each."""
-    return PriorFamily([(1.0, Prior(rates))], _DOUBT if known else _UNKNOWN_DOUBT, lent=rates)
+    """Return a prior of the hazards learned for another kind, per typical duration."""
+    return PriorFamily([(1.0, Prior(rates))], _LOG_SIGMA if known else _UNKNOWN_LOG_SIGMA, borrowed_rates=rates)
 
 
 @cache
@@ -67,141 +70,150 @@ def _lognormals() -> tuple[tuple[float, Prior], ...]:
 
 
 def _density(median: float, sigma: float) -> list[float]:
-    """That of a lognormal, bin by bin."""
+    """Return the density of a lognormal, bin by bin."""
     left = (_survival(edge, median, sigma) for edge in _BOUNDS)
     return [(before - after) / width for (before, after), width in zip(pairwise(left), WIDTHS, strict=True)]
 
 
 def _mixture(*parts: tuple[float, float, float]) -> tuple[float, ...]:
-    """Hazards, bin by bin, of lognormals, each by its share, median and spread."""
+    """Return the hazards, bin by bin, of a mixture of lognormals, each by its share, median and spread."""
     left = [sum(share * _survival(edge, median, sigma) for share, median, sigma in parts) for edge in _BOUNDS]
     rates = [_LEAST]
     for (before, after), width in zip(pairwise(left), WIDTHS, strict=True):
-        rates.append(max(_LEAST, math.log(before / after) / width) if after > _TRUSTED else rates[-1])
+        rates.append(max(_LEAST, math.log(before / after) / width) if after > _LEAST_SURVIVAL else rates[-1])
     return tuple(rates[1:])
 
 
 def _survival(age: float, median: float, sigma: float) -> float:
-    """The share of a lognormal above an age."""
+    """Return the share of a lognormal above an age."""
     return 0.5 * math.erfc(math.log(age / median) / (sigma * math.sqrt(2))) if age > 0 else 1.0
 
 
 _STEP: Final = 3  # bins from member to member: a sixth of the duration
-_FURTHEST: Final = 24  # bins to either side: three times as quick or slow
-_CAUTION: Final = 0.35  # the power of likelihoods: no member is quite true, and the first ends of a batch are no sample
-_UNLIKELY: Final = 1e-3  # beside the likeliest; less counts for nothing
-_NEVER: Final = 1e-12  # the least share that reaches an age, so that each member says something of all
-_EARLY_TRUST: Final = 0.05  # in early failures: what the belief in how many there are weighs
-_NOTHING: Final = (0.0,) * BINS
+_MAX_SHIFT: Final = 24  # bins to either side: three times as quick or slow
+_LIKELIHOOD_POWER: Final = 0.35  # no member is quite true, and the first events of a batch are no random sample
+_LEAST_LIKELIHOOD: Final = 1e-3  # relative to the likeliest; less likely members are left out
+_LEAST_SHARE: Final = 1e-12  # the least survival, so that each member has a hazard at all ages
+_EARLY_PRIOR_WEIGHT: Final = 0.05  # in early failures
+_NO_COUNTS: Final = (0.0,) * BINS
 
 
 class Prior:
-    """Hazards bin by bin, per typical duration, each more than 0; to be moved to longer or shorter durations."""
+    """Hazards bin by bin, per typical duration, each more than 0; to be shifted to longer or shorter durations."""
 
-    __slots__ = ("_ended", "_left", "_logs", "_rates")
+    __slots__ = ("_density", "_log_rates", "_rates", "_survival")
 
     def __init__(self, rates: Sequence[float]) -> None:
-        strains = accumulate(map(mul, rates[:-1], WIDTHS), initial=0.0)
+        cumulative = accumulate(map(mul, rates[:-1], WIDTHS), initial=0.0)
         self._rates = _padded(rates)
-        self._logs = [math.log(rate) for rate in self._rates]
-        self._left = _padded([max(_NEVER, math.exp(-strain)) for strain in strains])
-        self._ended = list(map(mul, self._left, self._rates))
+        self._log_rates = [math.log(rate) for rate in self._rates]
+        self._survival = _padded([max(_LEAST_SHARE, math.exp(-each)) for each in cumulative])
+        self._density = list(map(mul, self._survival, self._rates))
 
-    def log_likelihood(self, move: int, events: Sequence[float], exposure: Sequence[float]) -> float:
-        """How likely it makes what was seen, moved by so many bins."""
-        start = _FURTHEST - move
-        ended: float = sum(map(mul, events, self._logs[start:])) - sum(events) * move * math.log(RATIO)
-        lived: float = sum(map(mul, exposure, self._rates[start:])) / math.pow(RATIO, move)
+    def log_likelihood(self, shift: int, events: Sequence[float], exposure: Sequence[float]) -> float:
+        """Return the log-likelihood of events and exposure in each bin, if shifted by so many bins."""
+        start = _MAX_SHIFT - shift
+        ended: float = sum(map(mul, events, self._log_rates[start:])) - sum(events) * shift * math.log(RATIO)
+        lived: float = sum(map(mul, exposure, self._rates[start:])) / math.pow(RATIO, shift)
         return ended - lived
 
-    def survival(self, move: int) -> list[float]:
-        """The share that reaches each bin, moved by so many."""
-        return self._left[_FURTHEST - move :][:BINS]
+    def survival(self, shift: int) -> list[float]:
+        """Return the share that reaches each bin, if shifted by so many."""
+        return self._survival[_MAX_SHIFT - shift :][:BINS]
 
-    def density(self, move: int) -> list[float]:
-        """The share that ends in each bin, moved by so many; per duration that is typical then."""
-        return self._ended[_FURTHEST - move :][:BINS]
+    def density(self, shift: int) -> list[float]:
+        """Return the share that ends in each bin, if shifted by so many; per duration that is typical then."""
+        return self._density[_MAX_SHIFT - shift :][:BINS]
 
 
 class PriorFamily:
-    """What may be true of a kind of generation, before and after some were seen."""
+    """The hazards that a kind of generation may have, with their prior weights.
 
-    __slots__ = ("_early", "_early_share", "_members", "_taken_early", "borrowed_rates", "rates")
+    Attributes:
+        rates: The expected hazards before anything was seen, per typical duration.
+        borrowed_rates: The hazards it was made of, if borrowed from another kind.
+    """
+
+    __slots__ = ("_early_density", "_early_fractions", "_early_share", "_members", "borrowed_rates", "rates")
 
     def __init__(
         self,
-        shapes: Iterable[tuple[float, Prior]],
+        priors: Iterable[tuple[float, Prior]],
         log_sigma: float = 0.0,
         *,
         early_share: float = 0.0,
-        early: Sequence[float] = _NOTHING,
-        lent: Sequence[float] | None = None,
+        early_density: Sequence[float] = _NO_COUNTS,
+        borrowed_rates: Sequence[float] | None = None,
     ) -> None:
-        """Shapes come with how likely each is, in any unit.
+        """Make the members of priors, which come with their weights, in any unit.
 
-        ``doubt`` is the spread of the logarithm of how many times the typical duration they take; 0: just once.
-        ``early_share`` is how many fail early, and ``early`` is when, as a density per typical duration. ``lent`` is
-        the shape, if it is one that was learned of another kind.
+        ``log_sigma`` is the spread of the logarithm of the multiples of the typical duration they are shifted to; at 0
+        none is shifted. ``early_share`` is the share that fails early, ``early_density`` the density of their ages, per
+        typical duration.
         """
-        self.borrowed_rates = lent
-        moves = range(-_FURTHEST, _FURTHEST + 1, _STEP) if log_sigma else (0,)
+        self.borrowed_rates = borrowed_rates
+        shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1, _STEP) if log_sigma else (0,)
         self._members = [
-            (math.log(weight) - _unlikeliness(move, log_sigma), shape, move)
-            for weight, shape in shapes
-            for move in moves
+            (math.log(weight) - _log_penalty(shift, log_sigma), prior, shift)
+            for weight, prior in priors
+            for shift in shifts
         ]
         self._early_share = early_share
-        self._early = early
-        usual = self._mean(_NOTHING, _NOTHING)
-        self._taken_early = [
-            early_share * failing / (early_share * failing + rate) for failing, rate in zip(early, usual, strict=True)
+        self._early_density = early_density
+        usual = self._mean_rates(_NO_COUNTS, _NO_COUNTS)
+        self._early_fractions = [
+            early_share * failing / (early_share * failing + rate)
+            for failing, rate in zip(early_density, usual, strict=True)
         ]
-        self.rates = self.posterior(_NOTHING, _NOTHING)
+        self.rates = self.posterior(_NO_COUNTS, _NO_COUNTS)
 
     def posterior(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
-        """The hazards to expect, where so many were seen to end in each bin, and so long was lived through in it.
+        """Return the expected hazards, given the events and the exposure in each bin.
 
-        Per typical duration, as are the lives. With nothing seen they are ``rates``.
+        Exposure is in typical durations, and hazards are per typical duration. With nothing seen they are ``rates``.
         """
-        early_events = list(map(mul, events, self._taken_early))
+        early_events = list(map(mul, events, self._early_fractions))
         late_events = [all_ - early for all_, early in zip(events, early_events, strict=True)]
-        expected = self._early_share * sum(map(mul, self._early, exposure))
-        share = self._early_share * (_EARLY_TRUST + sum(early_events)) / (_EARLY_TRUST + expected)
+        expected = self._early_share * sum(map(mul, self._early_density, exposure))
+        share = self._early_share * (_EARLY_PRIOR_WEIGHT + sum(early_events)) / (_EARLY_PRIOR_WEIGHT + expected)
         return [
-            late + share * early for late, early in zip(self._mean(late_events, exposure), self._early, strict=True)
+            late + share * early
+            for late, early in zip(self._mean_rates(late_events, exposure), self._early_density, strict=True)
         ]
 
-    def _mean(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
-        """That of the members."""
-        events, exposure = _without_end(events), _without_end(exposure)
-        told = [
-            believed + _CAUTION * shape.log_likelihood(move, events, exposure)
-            for believed, shape, move in self._members
+    def _mean_rates(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
+        """Return the mean hazards of the members, without early failures."""
+        events, exposure = _without_trailing_zeros(events), _without_trailing_zeros(exposure)
+        log_weights = [
+            log_weight + _LIKELIHOOD_POWER * prior.log_likelihood(shift, events, exposure)
+            for log_weight, prior, shift in self._members
         ]
-        most = max(told)
-        weights = [math.exp(each - most) for each in told]
-        likely = [(each, *member[1:]) for each, member in zip(weights, self._members, strict=True) if each > _UNLIKELY]
-        of_left = [weight for weight, _, _ in likely]
-        of_ended = [weight / math.pow(RATIO, move) for weight, _, move in likely]
-        left = zip(*(shape.survival(move) for _, shape, move in likely), strict=True)
-        ended = zip(*(shape.density(move) for _, shape, move in likely), strict=True)
+        most = max(log_weights)
+        weights = [math.exp(each - most) for each in log_weights]
+        likely = [
+            (each, *member[1:]) for each, member in zip(weights, self._members, strict=True) if each > _LEAST_LIKELIHOOD
+        ]
+        survival_weights = [weight for weight, _, _ in likely]
+        density_weights = [weight / math.pow(RATIO, shift) for weight, _, shift in likely]
+        survivals = zip(*(prior.survival(shift) for _, prior, shift in likely), strict=True)
+        densities = zip(*(prior.density(shift) for _, prior, shift in likely), strict=True)
         return [
-            sum(map(mul, of_ended, gone)) / sum(map(mul, of_left, there))
-            for gone, there in zip(ended, left, strict=True)
+            sum(map(mul, density_weights, density)) / sum(map(mul, survival_weights, survival))
+            for density, survival in zip(densities, survivals, strict=True)
         ]
 
 
-def _unlikeliness(move: int, doubt: float) -> float:
-    """What is lost of a member's weight, as a logarithm, as it lies so far off."""
-    return (move * math.log(RATIO) / doubt) ** 2 / 2.0 if move else 0.0
+def _log_penalty(shift: int, log_sigma: float) -> float:
+    """Return how much smaller a shifted member's prior weight is, as a logarithm."""
+    return (shift * math.log(RATIO) / log_sigma) ** 2 / 2.0 if shift else 0.0
 
 
-def _without_end(values: Sequence[float]) -> Sequence[float]:
-    """Up to the last that is not 0."""
+def _without_trailing_zeros(values: Sequence[float]) -> Sequence[float]:
+    """Return the values up to the last that is not 0."""
     last = next((number for number in range(len(values), 0, -1) if values[number - 1]), 0)
     return values[:last]
 
 
 def _padded(values: Sequence[float]) -> list[float]:
-    """With room to be moved either way."""
-    return [values[0]] * _FURTHEST + list(values) + [values[-1]] * _FURTHEST
+    """Return the values with their first and last repeated, so that they can be shifted either way."""
+    return [values[0]] * _MAX_SHIFT + list(values) + [values[-1]] * _MAX_SHIFT

@@ -1,4 +1,4 @@
-"""Who is asked next: the pending generations of a session, the most urgent first."""
+"""Queues by instant: items until they are due, and the pending generations by urgency of their next poll."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ T = TypeVar("T")
 class DelayQueue(Generic[T]):
     """Items waiting for their instants. Putting and taking cost O(log n); items are never compared nor hashed.
 
-    An item may be put in more than once, and then comes out as often. Nothing is ever removed but by taking it:
-    whoever loses interest in an item drops it when it comes.
+    An item may be put in more than once, and then comes out as often. Nothing is removed but by taking it: an item that
+    is no longer of interest is for its taker to drop.
     """
 
     __slots__ = ("_entries", "_sequence")
@@ -35,7 +35,7 @@ class DelayQueue(Generic[T]):
         """Keep the item until ``due``; with infinity, for good.
 
         Raises:
-            ValueError: ``due`` is NaN, which has no place in any order and would spoil everyone else's.
+            ValueError: ``due`` is NaN, which would spoil the order of all items.
         """
         if math.isnan(due):
             raise ValueError(f"{item!r} cannot be due at NaN")
@@ -44,7 +44,7 @@ class DelayQueue(Generic[T]):
 
     @property
     def next_due(self) -> float:
-        """When the earliest item is due; infinity when there is none."""
+        """The instant at which the earliest item is due; infinity when there is none."""
         return self._entries[0][0] if self._entries else math.inf
 
     @property
@@ -66,72 +66,72 @@ class DelayQueue(Generic[T]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[T]:
-        """Every item waiting, in no promised order. Nothing may be put or taken meanwhile."""
+        """Iterate over every item waiting, in no promised order. Nothing may be put or taken meanwhile."""
         return (item for _, _, item in self._entries)
 
     def __repr__(self) -> str:
         return f"<DelayQueue of {len(self)}, next due {self.next_due}>"
 
 
-_NOTABLE: Final = 0.05  # how much sooner, as a share of the sleep, an instant must be to be changed at once
-_DOUBTS: Final = 8  # how many that are less urgent than they were are put back for one that is taken
-_AT_ONCE: Final = 64  # how many entries are passed over for one that is taken: no step is long
-_WAKING: Final = 16  # how many wake for one that is taken, though all may be overdue: each then has a new entry
+_NOTABLE: Final = 0.05  # the share of a gap by which an instant must be earlier to be changed at once
+_MAX_REQUEUED: Final = 8  # entries that became less urgent are put back, at most, for one that is taken
+_MAX_STALE: Final = 64  # stale entries are passed over, at most, for one that is taken: no step is long
+_MAX_WOKEN: Final = 16  # entries move to the second heap, at most, for one that is taken, though all may be overdue
 
 
 class PollQueue(Generic[T]):
-    """Those who sleep, by when they are worth a poll; those who are worth one, by when the present price says.
+    """Pending generations in two heaps: asleep, by the instant they are worth a poll; awake, by when they are due.
 
-    So a poll that can be afforded goes to somebody if it is of use to anybody, and to who needs it most. What was
-    learned meanwhile, and how the price moved, is taken into account by `review`, which looks at everybody in turn, and
-    whenever somebody's turn comes. Putting and taking cost O(log n).
+    So a poll that can be afforded goes to the generation that needs it most, and is never left over while any is worth
+    one. Changes of hazards and of the cost are taken into account when a generation reaches the top of a heap, and by
+    `review`, which goes through all of them. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_looked_at", "_round", "_schedule", "_sequence", "_waiting")
+    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_reviewed", "_round", "_schedule", "_sequence", "_waiting")
 
-    def __init__(self, schedule: PollSchedule, price: PollCost) -> None:
+    def __init__(self, schedule: PollSchedule, cost: PollCost) -> None:
         self._schedule = schedule
-        self._cost = price
+        self._cost = cost
         self._asleep: list[tuple[float, int, GenerationTracker, T]] = []
         self._awake: list[tuple[float, int, GenerationTracker, T]] = []
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
         self._waiting = 0
         self._round: Iterator[tuple[float, int, GenerationTracker, T]] | None = (
-            None  # who is still to be looked at in it
+            None  # the entries that are still to be reviewed
         )
-        self._demand = 0.0  # of those who were, ...
-        self._looked_at = 0  # ... and how many they were
+        self._demand = 0.0  # of the generations reviewed in this round, ...
+        self._reviewed = 0  # ... and their number
 
     def put(self, tracker: GenerationTracker, item: T) -> None:
-        """Let it sleep until it is worth a poll. It must not be on the rota."""
+        """Add a generation, asleep until it is worth a poll. It must not be in the queue."""
         self._waiting += 1
         tracker.awake = False
         self._enter(self._asleep, self._schedule.earliest(tracker), tracker, item)
 
     def drop(self, tracker: GenerationTracker) -> None:
-        """Forget it, if it is there."""
+        """Remove a generation, if it is there."""
         if tracker.entry is not None:
             tracker.entry = None
             self._waiting -= 1
 
     def next_at(self) -> float:
-        """When `take` may next have something, which may be past; infinity if nobody is here."""
-        if _clear(self._awake):
+        """Return the instant at which `take` may next return one, which may be past; infinity if the queue is empty."""
+        if _drop_stale(self._awake):
             return -math.inf
-        return self._asleep[0][0] if _clear(self._asleep) else math.inf
+        return self._asleep[0][0] if _drop_stale(self._asleep) else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
         if not self._awake and not self._cost.is_short:
             return self._take_earliest(now)
-        looked_at = self._sequence  # entries from here on are as they should be
+        fresh_from = self._sequence  # entries from here on are as they should be
         self._wake_due(now)
-        doubts = 0
-        while _clear(self._awake):
-            _, ticket, tracker, item = heappop(self._awake)
-            if tracker.entry != ticket:  # so many do not count that others have the loop before the rest is cleared
+        requeued = 0
+        while _drop_stale(self._awake):
+            _, entry, tracker, item = heappop(self._awake)
+            if tracker.entry != entry:  # many are stale: the rest is cleared in a later step
                 return None
-            if ticket >= looked_at or doubts == _DOUBTS or not self._awake:
+            if entry >= fresh_from or requeued == _MAX_REQUEUED or not self._awake:
                 self.drop(tracker)
                 return item
             due = self._schedule.due(tracker)
@@ -139,50 +139,50 @@ class PollQueue(Generic[T]):
                 self.drop(tracker)
                 return item
             self._enter(self._awake, due, tracker, item)
-            doubts += 1
+            requeued += 1
         return None
 
     def _take_earliest(self, now: float) -> T | None:
-        """The one that has been worth a poll for longest; with polls to spare, that is the most urgent one."""
-        for _ in range(_AT_ONCE):
+        """Remove and return the one that has been worth a poll for longest: the most urgent with polls to spare."""
+        for _ in range(_MAX_STALE):
             if not self._asleep or self._asleep[0][0] > now:
                 return None
-            _, ticket, tracker, item = heappop(self._asleep)
-            if tracker.entry != ticket:
+            _, entry, tracker, item = heappop(self._asleep)
+            if tracker.entry != entry:
                 continue
-            ripe = self._schedule.earliest(tracker)
-            if ripe <= now and (not self._asleep or ripe <= self._asleep[0][0]):
+            earliest = self._schedule.earliest(tracker)
+            if earliest <= now and (not self._asleep or earliest <= self._asleep[0][0]):
                 self.drop(tracker)
                 return item
-            self._enter(self._asleep, ripe, tracker, item)
+            self._enter(self._asleep, earliest, tracker, item)
         return None
 
     def review(self, now: float, rate: float, most: int = 128) -> bool:
-        """Look at ``most`` more of those waiting; whether that ends a round.
+        """Review ``most`` more of the generations; returns whether that ends a round.
 
-        At a round's end the price is set, so that ``rate`` polls per second (infinity: no limit) go round. Between two
-        calls others may come and go; a few may then be looked at twice in a round, or not before the next one.
+        At a round's end the cost is set for ``rate`` polls per second (infinity: no limit). Between two calls
+        generations may come and go; a few may then be reviewed twice in a round, or not before the next.
         """
         if self._round is None:
-            self._round, self._demand, self._looked_at = self._everybody(), 0.0, 0
+            self._round, self._demand, self._reviewed = self._entries(), 0.0, 0
         seen = 0
         for entry in islice(self._round, most):
             seen += 1
             if entry[2].entry == entry[1]:
-                self._look_at(entry, now)
+                self._review_entry(entry, now)
         if seen == most:
             return False
         self._round = None
-        if self._looked_at not in (0, self._waiting):
-            self._demand *= self._waiting / self._looked_at
+        if self._reviewed not in (0, self._waiting):
+            self._demand *= self._waiting / self._reviewed
         self._cost.spread(self._demand, rate)
         return True
 
-    def _everybody(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
-        """Every entry where it stands, from the last to the first: to list 100,000 of them would hold up the loop.
+    def _entries(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
+        """Yield every entry in place, from the last to the first.
 
-        Not only that itself, but every collection of garbage until the list is an old one. In this order, most of those
-        who are moved about in a heap meanwhile are moved ahead, to where they are still met.
+        To list 100,000 of them would hold up the loop, as would garbage collections while the list is young. In this
+        order, most entries that are moved within a heap meanwhile move to where they are still met.
         """
         for heap in (self._asleep, self._awake):
             place = len(heap)
@@ -190,7 +190,7 @@ class PollQueue(Generic[T]):
                 yield heap[place]
 
     def __len__(self) -> int:
-        """How many are waiting."""
+        """Return the number of generations."""
         return self._waiting
 
     def __repr__(self) -> str:
@@ -204,33 +204,35 @@ class PollQueue(Generic[T]):
         self._sequence += 1
 
     def _wake_due(self, now: float) -> None:
-        """Move those who are worth a poll to where the most urgent comes first."""
-        for _ in range(_WAKING):
+        """Move generations that are worth a poll to the heap by urgency."""
+        for _ in range(_MAX_WOKEN):
             if not self._asleep or self._asleep[0][0] > now:
                 return
-            _, ticket, tracker, item = heappop(self._asleep)
-            if tracker.entry != ticket:
+            _, entry, tracker, item = heappop(self._asleep)
+            if tracker.entry != entry:
                 continue
-            ripe = self._schedule.earliest(tracker)
-            if ripe > now:
-                self._enter(self._asleep, ripe, tracker, item)
+            earliest = self._schedule.earliest(tracker)
+            if earliest > now:
+                self._enter(self._asleep, earliest, tracker, item)
             else:
                 tracker.awake = True
                 # With polls to spare, what is worth one is due.
-                self._enter(self._awake, self._schedule.due(tracker) if self._cost.is_short else ripe, tracker, item)
+                self._enter(
+                    self._awake, self._schedule.due(tracker) if self._cost.is_short else earliest, tracker, item
+                )
 
-    def _look_at(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
+    def _review_entry(self, entry: tuple[float, int, GenerationTracker, T], now: float) -> None:
         at, _, tracker, item = entry
         self._demand += self._schedule.demand(tracker, now)
-        self._looked_at += 1
+        self._reviewed += 1
         fresh = self._schedule.due(tracker) if tracker.awake else self._schedule.earliest(tracker)
         if fresh < at - _NOTABLE * (at - tracker.seen):
             self._enter(self._awake if tracker.awake else self._asleep, fresh, tracker, item)
 
 
-def _clear(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
-    """Drop entries that no longer count from the top, but not too many at once; whether any is left."""
-    for _ in range(_AT_ONCE):
+def _drop_stale(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
+    """Drop stale entries from the top, at most 64; returns whether any entry is left."""
+    for _ in range(_MAX_STALE):
         if not heap or heap[0][2].entry == heap[0][1]:
             break
         heappop(heap)

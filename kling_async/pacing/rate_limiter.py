@@ -1,4 +1,4 @@
-"""How much at once, and how fast: the limits, the spacing of requests, and the pause after "too many"."""
+"""The spacing of requests at a rate, and the pause after "too many requests" (429)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Cooldown", "Gcra"]
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_LONGEST_RETRY_AFTER = 300.0
+_FIRST_PAUSE = 0.5  # seconds
+_LONGEST_PAUSE = 30.0  # seconds
+_LONGEST_RETRY_AFTER = 300.0  # seconds
 
 
 @define(on_setattr=setters.NO_OP)  # its counters change with every request
 class Gcra:
     """Spaces requests evenly: in any t seconds, at most ``burst + rate * t`` of them.
 
-    The generic cell rate algorithm, on absolute instants. An instant is computed from the start of its busy spell
+    The generic cell rate algorithm, on absolute instants. An instant is computed from the start of its busy period
     and a count, not from the instant before it, so that rounding errors neither add up nor hold a request back.
 
     Attributes:
         rate: Requests per second; may be infinite. Change it with ``set_rate``.
-        burst: How many may go back to back after idling.
+        burst: The number that may go at once after idling.
     """
 
     rate: float = field(validator=is_rate)
     burst: int = field(validator=count)
-    _start: float = field(default=-math.inf, init=False)  # when the current busy spell began
+    _start: float = field(default=-math.inf, init=False)  # of the current busy period
     _taken: float = field(default=0, init=False)  # requests since then; a fraction only after the rate changed
 
     def ready_at(self, now: float) -> float:
-        """The earliest instant, not before ``now``, at which a request may go. Consumes nothing.
+        """Return the earliest instant, not before ``now``, at which a request may go. Consumes nothing.
 
         Asked again at that instant, it answers with the same instant.
         """
@@ -53,19 +53,19 @@ class Gcra:
         return instant
 
     def set_rate(self, now: float, rate: float) -> None:
-        """Go on at another rate from ``now``. What was used of the burst stays used, what was reserved stays.
+        """Change the rate from ``now`` on. The part of the burst that was used stays used, places reserved stay.
 
         Raises:
             ConfigurationError: ``rate`` is not a number of 0.001 or more; nothing changed.
         """
         is_rate(self, fields(Gcra).rate, rate)
-        backlog = (self._idle_from - now) * self.rate if self._idle_from > now else 0
+        used = (self._idle_from - now) * self.rate if self._idle_from > now else 0
         self.rate = rate
-        self._start, self._taken = now, backlog
+        self._start, self._taken = now, used
 
     @property
     def _idle_from(self) -> float:
-        """From when on the whole burst is there again."""
+        """The instant from which the whole burst is available again."""
         return self._start + self._taken / self.rate
 
 
@@ -75,20 +75,20 @@ class Cooldown:
 
     Attributes:
         until: No request should go before this instant; minus infinity when none was ever refused.
-        streak: How many refusals in a row, each of a request sent after the pause before it began.
+        streak: The number of refusals in a row, each of a request sent after the pause before it began.
     """
 
     until: float = field(default=-math.inf, init=False)
     streak: int = field(default=0, init=False)
-    _began: float = field(default=-math.inf, init=False)  # what was sent by then is old news
-    _asked: float = field(default=-math.inf, init=False)  # until when the vendor itself asked to wait
+    _began: float = field(default=-math.inf, init=False)  # answers to requests sent by then change nothing
+    _asked: float = field(default=-math.inf, init=False)  # the end of the wait that the vendor itself asked for
 
     def refused(self, now: float, sent_at: float, retry_after: float | None, rng: Random) -> None:
         """Begin or lengthen a pause, because a request sent at ``sent_at`` was refused; never shortens one.
 
         A positive ``retry_after`` (seconds) is obeyed up to 300 s, plus up to 5 % so that clients do not all
         return together. Without one the pause is 0.5 s, doubled with each refusal in a row up to 30 s, times a
-        random 0.5 to 1. What was under way when the pause began counts as one refusal with the one that began it.
+        random 0.5 to 1. Refusals of requests that were sent before the pause began count as one with its first.
         """
         fresh = sent_at > self._began
         if retry_after is not None and retry_after > 0:
@@ -102,7 +102,7 @@ class Cooldown:
             self._began = now
 
     def accepted(self, sent_at: float) -> None:
-        """A request sent at ``sent_at`` passed. That ends the streak, if it was sent after the last pause began."""
+        """Count a request sent at ``sent_at`` that passed: it ends the streak if sent after the last pause began."""
         if sent_at > self._began:
             self.streak = 0
 

@@ -1,4 +1,4 @@
-"""When to ask about a generation: the protocol every schedule keeps, and the two that learn nothing."""
+"""Schedules of polls: when one generation is due, at intervals, backing off, or by the learned hazard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs.converters import optional
 from attrs.validators import optional as if_given
 
 from kling_async.pacing.backoff import doubled
-from kling_async.pacing.validators import positive, seconds, share
+from kling_async.pacing.validators import positive_duration, seconds, share
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import GenerationTracker
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollCost", "PollSchedule"]
 
 _TRIM: Final = 0.6
-"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
+"""A factor of the cost at which demand would equal the rate if no hazard changed from one poll to the next.
 
-Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
-of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
+Where polls are scarce hazards do change. At less than that cost, generations not polled for longest come sooner: of
+made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
 """
 
 
 @define
 class PollCost:
-    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
+    """The cost of a poll, w in `kling_async.pacing.hazard`: the root of twice the seconds of delay it is worth.
 
     Attributes:
-        least: While polls are not short; more than 0.
-        now: At present; never less than ``least``.
+        least: The cost while polls are not short; more than 0.
+        now: The present cost; never less than ``least``.
     """
 
     least: float
@@ -42,40 +42,40 @@ class PollCost:
 
     @classmethod
     def of(cls, seconds: float) -> PollCost:
-        """The price of polls that are each worth so many seconds of delay, more than 0."""
+        """Return the cost of polls that are each worth so many seconds of delay, more than 0."""
         return cls(math.sqrt(2.0 * seconds))
 
     def spread(self, demand: float, rate: float) -> None:
-        """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
+        """Set the cost at which ``rate`` polls per second (more than 0; infinity: no limit) meet the demand.
 
-        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
+        ``demand`` is the polls per second that all pending generations are worth at a cost of 1.
         """
         self.now = max(self.least, _TRIM * demand / rate)
 
     @property
     def is_short(self) -> bool:
-        """Whether there are fewer polls than are worth their price."""
+        """True if there are fewer polls than are worth their least cost."""
         return self.now > self.least
 
     @property
     def scarcity(self) -> float:
-        """How many times rarer polls are than they would be without a limit: 1 or more."""
+        """The factor by which polls are rarer than without a limit: 1 or more."""
         return self.now / self.least
 
 
 class PollSchedule(Protocol):
-    """Decides when a generation is worth asking about. Pure: everything is in the course. Instants are the loop's."""
+    """Decides when a generation is due for a poll, by its tracker alone. Instants are the loop's."""
 
     def earliest(self, tracker: GenerationTracker) -> float:
-        """When it is worth asking about if there are polls to spare; may be past."""
+        """Return the earliest instant at which it is worth a poll, if there is one to spare; may be past."""
         ...
 
     def due(self, tracker: GenerationTracker) -> float:
-        """When it is to be asked about as polls are now; the earliest is the most urgent. May be past."""
+        """Return the instant at which it is due at the present cost; the earliest is the most urgent. May be past."""
         ...
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:
-        """What it adds to the demand for polls: how many per second it should have at a price of 1."""
+        """Return the polls per second that it is worth at a cost of 1."""
         ...
 
 
@@ -86,29 +86,29 @@ def _at(tracker: GenerationTracker, gap: float) -> float:
 
 @frozen(kw_only=True)
 class FixedSchedule:
-    """Asks at intervals. Durations are seconds or a ``timedelta``.
+    """Polls at intervals. Durations are seconds or a ``timedelta``.
 
     Attributes:
-        interval: From poll to poll.
-        first: From acceptance to the first poll; None for an interval.
-        jitter: How far an interval may be off, as a share of it, either way; the first never is.
+        interval: The time from poll to poll.
+        first: The time from acceptance to the first poll; None for an interval.
+        jitter: The share by which an interval may be off, either way; the first never is.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    interval: float = field(converter=seconds, validator=positive)
-    first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive))
+    interval: float = field(converter=seconds, validator=positive_duration)
+    first: float | None = field(default=None, converter=optional(seconds), validator=if_given(positive_duration))
     jitter: float = field(default=0.0, validator=share)
 
     def earliest(self, tracker: GenerationTracker) -> float:
-        """An interval after the last answer."""
+        """Return the instant an interval after the last answer."""
         if self.first is not None and not tracker.polls:
             return _at(tracker, self.first)
         return _at(tracker, self.interval * (1.0 + self.jitter * tracker.jitter))
 
     def due(self, tracker: GenerationTracker) -> float:
-        """The same: nothing makes one more urgent than another but how long it has waited."""
+        """Return the same: nothing makes one more urgent than another but how long it has waited."""
         return self.earliest(tracker)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
@@ -118,27 +118,27 @@ class FixedSchedule:
 
 @frozen(kw_only=True)
 class BackoffSchedule:
-    """Asks ever more rarely: each gap is random, up to a length that doubles with every answer.
+    """Polls ever more rarely: each gap is random, up to a length that doubles with every answer.
 
     Durations are seconds or a ``timedelta``.
 
     Attributes:
         base: The longest first gap.
-        cap: Where the doubling ends.
+        cap: The longest gap of all.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    base: float = field(converter=seconds, validator=positive)
-    cap: float = field(converter=seconds, validator=positive)
+    base: float = field(converter=seconds, validator=positive_duration)
+    cap: float = field(converter=seconds, validator=positive_duration)
 
     def earliest(self, tracker: GenerationTracker) -> float:
-        """After a random part of the doubled base; half of it at first."""
+        """Return the instant a random part of the doubled base after the last answer; half of it at first."""
         return _at(tracker, doubled(tracker.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * tracker.jitter))
 
     def due(self, tracker: GenerationTracker) -> float:
-        """The same: nothing makes one more urgent than another but how long it has waited."""
+        """Return the same: nothing makes one more urgent than another but how long it has waited."""
         return self.earliest(tracker)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
@@ -146,76 +146,76 @@ class BackoffSchedule:
         return 0.0
 
 
-_SHORTEST_GAP: Final = 0.5  # of the median time: a gap of no more is never too long
-_QUEUED_SHARE: Final = 0.2  # the same, of the median time it will take once it is taken up
-_QUEUED_WAIT: Final = 0.5  # the same, of the median of how long it will still wait
+_SHORTEST_GAP: Final = 0.5  # of the median time: a gap up to this is never cut to the longest gap
+_QUEUED_SHARE: Final = 0.2  # of the median time to generate: the least gap of a queued one
+_QUEUED_WAIT: Final = 0.5  # of the median wait that is left: the same
 
 
 class HazardSchedule:
-    """Goes by the learned hazard and the present price (`kling_async.pacing.hazard` has the theory).
+    """Polls by the learned hazard and the present cost (`kling_async.pacing.hazard` has the theory).
 
-    One that was found waiting is asked about slowly, as it has to be taken up first.
+    A generation that was found queued is polled slowly, as it has to be started first.
     """
 
     __slots__ = ("_cost", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
 
     def __init__(
         self,
-        price: PollCost,
+        cost: PollCost,
         *,
         min_gap: float = 1.0,
         max_gap: float = 120.0,
         queued_gap: float = 15.0,
         jitter: float = 0.2,
     ) -> None:
-        """Gaps are seconds from one poll of a generation to its next.
+        """Take the cost of a poll, and bounds of the gaps from one poll of a generation to its next, in seconds.
 
-        The longest is stretched as polls get scarce, is at least half of what its kind takes, and does not apply to the
-        sleep before the first poll. ``queued_gap`` is the shortest for one that waits. Jitter is a share of the price,
-        either way; that first sleep has none.
+        The longest is multiplied as polls get scarce, is at least half of the median time, and does not apply before
+        the first poll. ``queued_gap`` is the shortest for a queued one. Jitter is a share of the cost, either way; the
+        first gap has none.
         """
         self._queued_gap = queued_gap
-        self._cost = price
+        self._cost = cost
         self._min_gap = min_gap
         self._max_gap = max_gap
         self._jitter = jitter
 
     def earliest(self, tracker: GenerationTracker) -> float:
-        """When it would be asked about at the least price."""
+        """Return the instant at which it would be due at the least cost."""
         return self._after(tracker, self._cost.least, 1.0)
 
     def due(self, tracker: GenerationTracker) -> float:
-        """When it is asked about at the present price; not before `ripe`."""
+        """Return the instant at which it is due at the present cost; not before ``earliest``."""
         return self._after(tracker, self._cost.now, self._cost.scarcity)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:
-        """The root of its hazard at its present age; of one that waits, what makes its gaps as they are."""
+        """Return the root of its hazard at its present age; of a queued one, the value that makes its gaps."""
         if tracker.queued:
-            return self._cost.least / self._waiting_gap(tracker)
+            return self._cost.least / self._least_queued_gap(tracker)
         return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
 
     def __repr__(self) -> str:
         return f"<HazardSchedule at {self._cost}>"
 
-    def _after(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+    def _after(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         if tracker.forced_at is not None:
             at = tracker.forced_at
         else:
-            at = tracker.seen + max(self._min_gap, self._gap(tracker, price, scarcity))
+            at = tracker.seen + max(self._min_gap, self._gap(tracker, cost, scarcity))
         return min(at, max(tracker.seen, tracker.latest))
 
-    def _gap(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
+    def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
         if not tracker.polls:
-            return hazard.first_poll(price)
+            return hazard.first_poll(cost)
         stretch = 1.0 + self._jitter * tracker.jitter
         if tracker.queued:
-            gap = self._waiting_gap(tracker) * scarcity * stretch
+            gap = self._least_queued_gap(tracker) * scarcity * stretch
         else:
-            gap = hazard.next_poll(age, price * stretch) - age
+            gap = hazard.next_poll(age, cost * stretch) - age
         return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
 
-    def _waiting_gap(self, tracker: GenerationTracker) -> float:
+    def _least_queued_gap(self, tracker: GenerationTracker) -> float:
         age = tracker.seen - tracker.since
         left = tracker.queue_estimator.hazard.quantile(0.5, age) - age
         return max(self._queued_gap, _QUEUED_SHARE * tracker.run_estimator.hazard.median, _QUEUED_WAIT * left)

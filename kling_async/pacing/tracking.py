@@ -1,4 +1,4 @@
-"""What answers say of a generation that is under way, and what they teach of its kind."""
+"""Generations under way, as polls have seen them, and what their answers teach the estimators."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 __all__ = ["DurationLearner", "Forecast", "GenerationTracker"]
 
 
-_SURELY: Final = 0.99  # the share of generations that is as good as all
+_NEARLY_ALL: Final = 0.99  # of generations
 
 
 @define(eq=False, weakref_slot=False)
 class GenerationTracker:
-    """One generation, as far as polls have told. Instants are the loop's, in seconds.
+    """One generation, as polls have seen it. Instants are the loop's, in seconds.
 
     Attributes:
-        waiting: What is known of how long its kind waits.
-        working: What is known of how long its kind then takes.
-        since: When its present phase began, as far as is known.
-        seen: When it was last found running; its acceptance before that.
-        latest: When it is to be asked about at the latest, as its time is up then.
-        polls: How many polls have found it running.
-        queued: Whether it was waiting then.
-        swing: Where within its jitter its present sleep lies, from -1 to 1; the first sleep has none.
-        held: When to ask whatever the schedule says, as after an error; None otherwise.
-        ticket: Which entry on the rota is its, None if none is. The rota's own, as is ``ripe``.
-        ripe: Whether it is worth a poll if there is one to spare.
+        queue_estimator: The estimator of how long its kind is queued.
+        run_estimator: The estimator of how long its kind then takes.
+        since: The begin of its present phase, as far as is known.
+        seen: The last instant at which it was found running; its acceptance before that.
+        latest: The latest instant for its next poll, which is its deadline.
+        polls: The number of polls that have found it running.
+        queued: True if it was queued at the last of them.
+        jitter: The place of its next poll within the schedule's jitter, from -1 to 1; 0 for the first.
+        forced_at: The instant of its next poll whatever the schedule says, as after an error; None otherwise.
+        entry: The number of its entry in the `PollQueue`; None if it is not there. Set by the queue alone.
+        awake: True if it is worth a poll if there is one to spare. Set by the queue alone.
     """
 
     queue_estimator: HazardEstimator
@@ -53,7 +53,7 @@ class GenerationTracker:
     awake: bool = False
 
     def forecast(self, now: float) -> Forecast:
-        """Say when it is expected to have ended, going by its last answer; never before ``now``."""
+        """Return when it is expected to have ended, by its last answer; never before ``now``."""
         begun, age = self.since, self.seen - self.since
         if self.queued:
             begun, age = begun + self.queue_estimator.hazard.quantile(0.5, age), 0.0
@@ -63,11 +63,11 @@ class GenerationTracker:
 
 @frozen
 class Forecast:
-    """When a generation is expected to have ended. Instants are the loop's, in seconds.
+    """The instants by which a generation is expected to have ended, by the loop's clock in seconds.
 
     Attributes:
-        median: As likely before as after.
-        late: Nine in ten times before.
+        median: The median.
+        late: The 90th percentile.
     """
 
     median: float
@@ -75,27 +75,27 @@ class Forecast:
 
 
 class DurationLearner:
-    """Follows generations, and learns from every answer how long they take.
+    """Tracks generations, and learns from every answer how long they take.
 
-    A generation that no poll has found waiting counts as working since it was accepted. When one that was found waiting
-    is first found working, its clock starts again in the middle between the two polls.
+    A generation that no poll has found queued counts as generating since it was accepted. When one that was found
+    queued is first found generating, its second phase begins in the middle between the two polls.
     """
 
     __slots__ = ("models",)
 
-    def __init__(self, experience: DurationModels) -> None:
-        self.models = experience
+    def __init__(self, models: DurationModels) -> None:
+        self.models = models
 
     def track(
         self, model: str, duration: int | None, accepted_at: float, latest: float = math.inf
     ) -> GenerationTracker:
-        """Follow a generation that was accepted then."""
-        waiting = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
-        working = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
-        return GenerationTracker(waiting, working, accepted_at, accepted_at, latest)
+        """Track a generation that was accepted at that instant; ``latest`` is its deadline."""
+        queue = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
+        run = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
+        return GenerationTracker(queue, run, accepted_at, accepted_at, latest)
 
     def running(self, tracker: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
-        """A poll begun at that instant found it running; it sleeps anew."""
+        """Count a poll, begun at that instant, that found it queued or generating."""
         at = max(at, tracker.seen)
         if status is GenerationStatus.QUEUED and (tracker.queued or not tracker.polls):
             tracker.queue_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
@@ -109,7 +109,7 @@ class DurationLearner:
         tracker.jitter = 2.0 * rng.random() - 1.0
 
     def ended(self, tracker: GenerationTracker, at: float) -> None:
-        """A poll begun at that instant found it completed or failed."""
+        """Count a poll, begun at that instant, that found it completed or failed."""
         at = max(at, tracker.seen)
         if tracker.queued:
             tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
@@ -117,8 +117,8 @@ class DurationLearner:
         tracker.run_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
 
     def longest(self, model: str, duration: int | None) -> float:
-        """Return how long a generation of this kind takes, in seconds, but for one in a hundred."""
-        return self.models.estimator(GenerationKind(model, duration, Phase.GENERATING)).hazard.quantile(_SURELY)
+        """Return the seconds within which 99 % of the generations of this kind end."""
+        return self.models.estimator(GenerationKind(model, duration, Phase.GENERATING)).hazard.quantile(_NEARLY_ALL)
 
     def __repr__(self) -> str:
         return f"<DurationLearner with {self.models}>"

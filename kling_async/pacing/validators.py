@@ -1,12 +1,11 @@
-"""Validators of settings: each judges one value, and says what is allowed."""
+"""Validators for attrs fields of settings: each raises `ConfigurationError` with field, value and what is allowed."""
 
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.arguments import bad_setting, is_count, is_number
+from kling_async.api.arguments import COUNT, DURATION, bad_setting, is_count, is_number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,14 +13,13 @@ if TYPE_CHECKING:
     from attrs import Attribute
 
 __all__ = [
-    "above_zero",
-    "amount",
     "count",
-    "factor",
     "flag",
     "is_rate",
-    "not_negative",
-    "positive",
+    "non_negative_duration",
+    "non_negative_number",
+    "positive_duration",
+    "positive_number",
     "seconds",
     "share",
     "takes",
@@ -29,16 +27,11 @@ __all__ = [
 ]
 
 
-def seconds(value: float | timedelta) -> float:
-    """A converter: a ``timedelta`` becomes its seconds. What is neither is left for the validator to refuse."""
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
 _SLOWEST = 0.001  # requests per second
 
 
 def takes(fits: Callable[[Any], bool], allowed: str) -> Callable[[object, Attribute[Any], object], None]:
-    """A validator for what fits; of anything else it raises `ConfigurationError` with field, value and allowed."""
+    """Return a validator that raises `ConfigurationError`, with field, value and ``allowed``, for what does not fit."""
 
     def validate(_: object, attribute: Attribute[Any], value: object) -> None:
         if not fits(value):
@@ -51,15 +44,12 @@ def _fits_rate(value: object) -> bool:
     return (is_number(value) and value >= _SLOWEST) or (isinstance(value, float) and value == math.inf)
 
 
-positive = takes(lambda value: is_number(value) and value > 0, "seconds or a timedelta, more than 0 s")
-not_negative = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
+positive_duration = takes(lambda value: is_number(value) and value > 0, DURATION)
+non_negative_duration = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
 share = takes(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
-"""A share of a whole that is never all of it."""
-factor = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
-"""What something is multiplied or divided by."""
-above_zero = takes(lambda value: is_number(value) and value > 0, "a number above 0")
-amount = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
+positive_number = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
+non_negative_number = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
 is_rate = takes(_fits_rate, f"a number per second, {_SLOWEST} or more, or math.inf")
-count = takes(is_count, "a whole number, 1 or more")
+count = takes(is_count, COUNT)
 times = takes(lambda value: is_count(value, 0), "a whole number, 0 or more")
 flag = takes(lambda value: isinstance(value, bool), "True or False")

@@ -15,7 +15,7 @@ from kling_async.api.arguments import bad_setting
 from kling_async.api.catalogue.spec import either
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
-from kling_async.pacing.validators import amount, takes
+from kling_async.pacing.validators import non_negative_number, takes
 
 if TYPE_CHECKING:
     from kling_async.sandbox.seeded import SeededRandom
@@ -148,11 +148,11 @@ class Faults:
     gateway_error_after: Plan = field(factory=_never, converter=_submit)
     truncated_json: Plan = field(factory=_never, converter=_api)
     malformed_json: Plan = field(factory=_never, converter=_api)
-    slow_seconds: float = field(default=1.0, validator=amount)
+    slow_seconds: float = field(default=1.0, validator=non_negative_number)
     error_shape: ErrorShape | None = field(default=None, validator=if_given(_shape))
-    not_found_polls: int = field(default=2, validator=amount)
-    not_found_seconds: float = field(default=0.0, validator=amount)
-    log_lag: float = field(default=0.0, validator=amount)
+    not_found_polls: int = field(default=2, validator=non_negative_number)
+    not_found_seconds: float = field(default=0.0, validator=non_negative_number)
+    log_lag: float = field(default=0.0, validator=non_negative_number)
 
     def __attrs_post_init__(self) -> None:
         for part in attrs.fields(Faults):

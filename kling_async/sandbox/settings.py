@@ -11,7 +11,7 @@ from attrs import Factory, define, field
 from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
-from kling_async.pacing.validators import above_zero, amount, count, flag, takes, times
+from kling_async.pacing.validators import count, flag, non_negative_number, positive_number, takes, times
 from kling_async.sandbox.faults import Faults
 from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
 
@@ -90,13 +90,13 @@ class Settings:
         ConfigurationError: A value is not of its range; also on assignment.
     """
 
-    speed: float = field(default=60.0, validator=above_zero, on_setattr=_fixed)
+    speed: float = field(default=60.0, validator=positive_number, on_setattr=_fixed)
     seed: int = field(default=1, validator=_whole, on_setattr=_fixed)
     slots: int = field(default=100, validator=count, on_setattr=_fixed)
-    sigma: float = field(default=0.35, validator=amount, on_setattr=_fixed)
-    credits: float | None = field(default=None, validator=if_given(amount))
+    sigma: float = field(default=0.35, validator=non_negative_number, on_setattr=_fixed)
+    credits: float | None = field(default=None, validator=if_given(non_negative_number))
     faults: Faults = field(factory=Faults, validator=_faults)
-    requests_per_second: float | None = field(default=None, validator=if_given(above_zero))
+    requests_per_second: float | None = field(default=None, validator=if_given(positive_number))
     max_concurrent: int | None = field(default=None, validator=if_given(times))
     retry_after: float | str | None = field(default=None, validator=if_given(_wait))
     host: str = field(default="127.0.0.1", validator=_text, on_setattr=_fixed)
@@ -108,4 +108,4 @@ class Settings:
     other_models: frozenset[str] = field(default=frozenset[str](), converter=_ids, validator=_names, on_setattr=_fixed)
     file_size: int | None = field(default=None, validator=if_given(times), on_setattr=_fixed)
     clock: Callable[[], float] = field(default=monotonic, validator=_clock, on_setattr=_fixed)
-    url_lifetime: float = field(default=86_400.0, validator=above_zero, on_setattr=_fixed)
+    url_lifetime: float = field(default=86_400.0, validator=positive_number, on_setattr=_fixed)

@@ -12,7 +12,7 @@ from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async.api.catalogue.lookup import Model
+    from kling_async.api.catalogue.model import Model
 
 __all__ = ["maximal", "minimal", "violations"]
 

@@ -29,11 +29,11 @@ from kling_async.api.account.billing import (
     read_transactions,
     transactions_request,
 )
-from kling_async.api.account.logs import logbook_request, read_logbook
+from kling_async.api.account.logs import logs_request, read_logs
 from kling_async.api.account.metrics import Quantiles, metrics_request, read_metrics
 from kling_async.api.account.models import read_models
-from kling_async.api.account.usage import read_usage, span, usage_request
-from kling_async.api.parsing import dollars, shown
+from kling_async.api.account.usage import read_usage, span_query, usage_request
+from kling_async.api.parsing import dollars, format_usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ READERS: list[Callable[[HttpResponse], object]] = [
     read_detail,
     read_transactions,
     read_usage,
-    read_logbook,
+    read_logs,
     read_metrics,
     read_models,
 ]
@@ -86,7 +86,7 @@ def test_what_is_no_amount_is_none(value: object) -> None:
     [("1.4", "$1.40"), ("5", "$5.00"), ("0.001240", "$0.00124"), ("100", "$100.00"), ("1E+2", "$100.00")],
 )
 def test_an_amount_is_shown_in_full_with_cents(amount: str, text: str) -> None:
-    assert shown(Decimal(amount)) == text
+    assert format_usd(Decimal(amount)) == text
 
 
 # The balance
@@ -191,9 +191,9 @@ def test_the_ledger_is_asked_for_by_time_kind_and_the_cursor_as_it_came() -> Non
 
 
 def test_a_stretch_of_time_is_a_period_or_from_a_start_to_an_end() -> None:
-    assert span(None, None, None) == {"period": "24h"}
-    assert span("7d", None, None) == {"period": "7d"}
-    assert span(None, NEW_YEAR, NEW_YEAR + timedelta(days=1)) == {
+    assert span_query(None, None, None) == {"period": "24h"}
+    assert span_query("7d", None, None) == {"period": "7d"}
+    assert span_query(None, NEW_YEAR, NEW_YEAR + timedelta(days=1)) == {
         "start": "2026-01-01T00:00:00.000Z",
         "end": "2026-01-02T00:00:00.000Z",
     }
@@ -214,7 +214,7 @@ def test_what_is_no_stretch_of_time_is_refused_by_its_name(
     period: str | None, start: datetime | None, end: datetime | None, field: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        span(period, start, end)
+        span_query(period, start, end)
     assert caught.value.field == field
 
 
@@ -253,7 +253,7 @@ def test_a_row_of_the_log_is_read_as_it_is_published() -> None:
         "inference_id": "inf-1",
         "client_request_id": "row:1:nonce",
     }
-    page = read_logbook(answer({"data": [row, None], "pagination": {"has_more": True}}))
+    page = read_logs(answer({"data": [row, None], "pagination": {"has_more": True}}))
     assert page.rows == (
         LogEntry(
             created=datetime(2026, 7, 2, 3, 4, 5, tzinfo=UTC),
@@ -277,7 +277,7 @@ def test_a_row_sent_under_another_kind_of_name_has_no_key(name: str | None) -> N
 
 
 def test_filters_of_the_log_are_repeated_and_never_joined() -> None:
-    request = logbook_request({"period": "7d"}, 200, models=["a/b", "c"], statuses=["succeeded", "failed"])
+    request = logs_request({"period": "7d"}, 200, models=["a/b", "c"], statuses=["succeeded", "failed"])
     assert query(request) == (
         "/v2/logs",
         [

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kling_async.api.catalogue.lookup import Model, models
+from kling_async.api.catalogue.lookup import models
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request, request_class
 from kling_async.errors import InvalidRequest
@@ -25,6 +25,8 @@ from kling_async.sandbox.validation import body_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kling_async.api.catalogue.model import Model
 
 every_model = pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from kling_async.api.catalogue.guide import models_table
 from kling_async.api.catalogue.lookup import (
-    Kind,
-    Model,
     check_body,
     find_model,
     get_model,
@@ -21,6 +19,7 @@ from kling_async.api.catalogue.lookup import (
     typical_seconds,
     typo_of,
 )
+from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.catalogue.spec import Integer, ListOf, Number, Spec, Text
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.errors import InvalidRequest
@@ -375,7 +374,7 @@ def test_the_readmes_table_of_models_is_todays() -> None:
     assert shown in ("", models_table())
 
 
-def test_a_stranger_is_met_with_no_suggestion() -> None:
+def test_an_id_unlike_any_has_no_suggestion() -> None:
     assert suggest("gpt-4o") == []
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from bodies import contents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue.lookup import Model, models
+from kling_async.api.catalogue.lookup import models
 from kling_async.api.protocol import LEGACY
 from kling_async.api.requests import (
     Avatar,
@@ -33,6 +33,9 @@ from kling_async.api.requests.values import (
     Shot,
 )
 from kling_async.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from kling_async.api.catalogue.model import Model
 
 URL = "https://host.example/a.png"
 MASTER = "klingai/v2.1-master-text-to-video"

@@ -244,7 +244,7 @@ def test_the_vendors_word_for_an_address_where_it_serves_nothing_concerns_every_
 
 
 @pytest.mark.parametrize("status", [408, 499, 502, 504, 520, 100, 0, 600])
-def test_who_gave_up_waiting_or_says_what_nobody_knows_leaves_it_open_in_any_envelope(status: int) -> None:
+def test_a_status_of_a_given_up_wait_or_an_unknown_one_is_uncertain_in_any_envelope(status: int) -> None:
     assert isinstance(read_submit(answer(status, envelope(status))), Uncertain)
 
 
@@ -253,7 +253,7 @@ def test_who_gave_up_waiting_or_says_what_nobody_knows_leaves_it_open_in_any_env
     st.sampled_from(NOT_THE_VENDORS) | st.binary(max_size=50),
     st.sampled_from([{}, {"x_inference_id": "g"}, {"location": "https://a.example"}]),
 )
-def test_no_status_or_header_makes_a_strangers_answer_a_refusal(
+def test_no_status_or_header_makes_an_answer_without_the_envelope_a_refusal(
     status: int, body: object, headers: dict[str, str]
 ) -> None:
     read = read_submit(answer(status, body, **headers))

@@ -12,7 +12,8 @@ from bodies import contents, requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.catalogue.lookup import Kind, Model, check_body, models
+from kling_async.api.catalogue.lookup import check_body, models
+from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo, request_class
 from kling_async.api.requests.values import (

@@ -16,7 +16,7 @@ from samples import png
 from kling_async.api.requests import ImageToVideo, Request
 from kling_async.api.requests.serialize import data_uri
 from kling_async.errors import InvalidRequest, JournalError
-from kling_async.journal.media import put_back, set_apart, shortened
+from kling_async.journal.media import extract_media, replace_large_media, restore_media
 from kling_async.journal.sqlite.rows import read_row, write_row
 from kling_async.journal.token import read_token, write_token
 
@@ -44,18 +44,18 @@ def with_request(request: Request, key: str = "a") -> Record:
 
 @given(data)
 def test_what_is_set_apart_can_be_put_back(given_: object) -> None:
-    apart, media = set_apart(given_)
+    apart, media = extract_media(given_)
     encoded = json.dumps(apart, separators=(",", ":"))
-    assert put_back(json.loads(encoded), encoded, media.__getitem__) == given_
+    assert restore_media(json.loads(encoded), encoded, media.__getitem__) == given_
 
 
 def test_a_content_and_a_text_of_the_same_bytes_each_come_back_as_what_they_were() -> None:
     both = [URI, URI.encode()]
-    apart, media = set_apart(both)
+    apart, media = extract_media(both)
     encoded = json.dumps(apart)
     assert len(media) == 1
     for kept in both:  # whichever of them is kept for both
-        assert put_back(apart, encoded, lambda _, kept=kept: kept) == both
+        assert restore_media(apart, encoded, lambda _, kept=kept: kept) == both
 
 
 def test_a_row_names_contents_and_holds_paths() -> None:
@@ -132,5 +132,5 @@ def test_a_token_with_a_digest_that_is_none_is_refused() -> None:
 
 def test_a_request_without_files_is_not_shortened() -> None:
     whole = {"prompt": "data: " + "a" * 150, "image_url": "https://a/" + "b" * 1000}
-    assert shortened(whole) == (whole, False)
+    assert replace_large_media(whole) == (whole, False)
     assert attrs.fields_dict(ImageToVideo).keys() >= whole.keys()

@@ -29,7 +29,7 @@ async def test_an_unknown_key_or_generation_has_no_record(any_journal: Journal) 
     assert await history(any_journal) == []
 
 
-async def test_a_noted_record_counts_at_once(any_journal: Journal) -> None:
+async def test_an_appended_record_counts_at_once(any_journal: Journal) -> None:
     any_journal.append(job())
     assert any_journal.get("a") == job()
 
@@ -47,7 +47,7 @@ async def test_the_newest_record_of_a_key_counts(any_journal: Journal) -> None:
     assert await history(any_journal) == [job(state=JobState.UNCERTAIN)]
 
 
-async def test_a_note_made_during_a_commit_is_newer_than_it(any_journal: Journal) -> None:
+async def test_a_record_appended_during_a_commit_is_newer_than_it(any_journal: Journal) -> None:
     any_journal.append(job())
     committing = asyncio.ensure_future(any_journal.commit(job(state=JobState.SUBMITTING)))
     await asyncio.sleep(0)
@@ -65,18 +65,18 @@ async def test_a_generation_finds_its_record_in_every_state(any_journal: Journal
 
 
 @pytest.mark.parametrize("state", OPEN)
-async def test_open_records_are_claimed(any_journal: Journal, state: JobState) -> None:
+async def test_open_records_are_loaded(any_journal: Journal, state: JobState) -> None:
     any_journal.append(job(state=state))
     assert await any_journal.load_open() == [job(state=state)]
 
 
 @pytest.mark.parametrize("state", OVER)
-async def test_finished_records_are_not_claimed(any_journal: Journal, state: JobState) -> None:
+async def test_finished_records_are_not_loaded(any_journal: Journal, state: JobState) -> None:
     any_journal.append(job(state=state))
     assert await any_journal.load_open() == []
 
 
-async def test_claims_and_history_come_in_the_order_of_queueing(any_journal: Journal) -> None:
+async def test_open_records_and_history_come_in_the_order_of_queueing(any_journal: Journal) -> None:
     keys = ["c", "a", "d", "b"]
     for key in keys:
         any_journal.append(job(key))
@@ -86,16 +86,10 @@ async def test_claims_and_history_come_in_the_order_of_queueing(any_journal: Jou
     assert [record.key for record in await history(any_journal)] == keys
 
 
-async def test_what_was_released_can_be_claimed_again(any_journal: Journal) -> None:
+async def test_open_records_can_be_loaded_again(any_journal: Journal) -> None:
     any_journal.append(job())
     await any_journal.load_open()
-    await any_journal.renew()
-    await any_journal.release(["a"])
     assert await any_journal.load_open() == [job()]
-
-
-async def test_a_lease_is_a_while(any_journal: Journal) -> None:
-    assert any_journal.lease > 0
 
 
 async def test_outcomes_come_back(any_journal: Journal) -> None:

@@ -16,7 +16,7 @@ from kling_async.api.requests import ImageToVideo, Request, TextToVideo
 from kling_async.api.results import Usage, Video
 from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import JobState, Record
-from kling_async.journal.media import put_back, set_apart
+from kling_async.journal.media import extract_media, restore_media
 from kling_async.journal.sqlite.rows import (
     COLUMNS,
     Row,
@@ -188,8 +188,8 @@ def test_media_are_no_part_of_the_row() -> None:
 
 @given(json_data)
 def test_any_data_comes_back_from_references_and_media(data: object) -> None:
-    apart, media = set_apart(data)
-    assert put_back(apart, '"data:', media.__getitem__) == data
+    apart, media = extract_media(data)
+    assert restore_media(apart, '"data:', media.__getitem__) == data
 
 
 def test_a_row_whose_media_are_missing_is_unreadable() -> None:

@@ -13,7 +13,7 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.sandbox import Sandbox
@@ -38,7 +38,7 @@ async def test_a_commit_is_in_the_file_when_it_returns(journal: SQLiteJournal) -
     assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
-async def test_what_was_noted_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
+async def test_what_was_appended_before_a_commit_is_in_the_file_with_it(journal: SQLiteJournal) -> None:
     journal.append(job("a"))
     journal.append(job("b"))
     await journal.commit(job("b", JobState.SUBMITTING))
@@ -53,22 +53,22 @@ async def test_what_was_begun_to_be_committed_before_a_commit_is_in_the_file_wit
     await first
 
 
-async def test_what_was_noted_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
+async def test_what_was_appended_before_a_flush_is_in_the_file_after_it(journal: SQLiteJournal) -> None:
     journal.append(job())
     await journal.flush()
     assert in_file(journal.path) == {"a": JobState.QUEUED}
 
 
-async def test_a_note_nobody_waits_for_is_written_by_itself(journal: SQLiteJournal) -> None:
+async def test_an_appended_record_is_written_by_itself(journal: SQLiteJournal) -> None:
     reported = asyncio.Event()
-    report = journal._reported
+    report = journal._on_written
 
     def spy(writes: list[Write], reason: str | None) -> None:
         report(writes, reason)
         reported.set()
 
     assert journal._writer is not None
-    journal._writer._report = spy
+    journal._writer._on_written = spy
     journal.append(job())
     await reported.wait()
     assert in_file(journal.path) == {"a": JobState.QUEUED}
@@ -87,14 +87,14 @@ async def test_a_cancelled_commit_counts_once_it_is_written(journal: SQLiteJourn
 def transactions(journal: SQLiteJournal) -> list[int]:
     """How many writes each transaction from now on has."""
     sizes: list[int] = []
-    report = journal._reported
+    report = journal._on_written
 
     def spy(writes: list[Write], reason: str | None) -> None:
         sizes.append(len(writes))
         report(writes, reason)
 
     assert journal._writer is not None
-    journal._writer._report = spy
+    journal._writer._on_written = spy
     return sizes
 
 
@@ -132,12 +132,12 @@ async def test_a_commit_that_cannot_be_recorded_is_refused_at_once(journal: SQLi
 async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: SQLiteJournal) -> None:
     record = job(state=JobState.REJECTED, generation_id=GENERATION)
     await journal.commit(record)
-    assert "0 jobs in mind" in repr(journal)
+    assert "0 jobs in memory" in repr(journal)
     assert journal.get("a") == record
     assert journal.find(GENERATION) == record
 
 
-async def test_a_finished_job_can_be_noted_once_more(journal: SQLiteJournal) -> None:
+async def test_a_finished_job_can_be_appended_once_more(journal: SQLiteJournal) -> None:
     await journal.commit(job(state=JobState.ABANDONED))
     journal.append(job(state=JobState.ABANDONED, generation_id=GENERATION))
     assert await reopened(journal)
@@ -196,7 +196,7 @@ async def test_history_tells_what_changed_while_it_was_read(journal: SQLiteJourn
     assert told == [JobState.QUEUED, JobState.ABANDONED, JobState.SUBMITTING]
 
 
-async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJournal) -> None:
+async def test_a_job_appended_without_being_loaded_is_one_job(journal: SQLiteJournal) -> None:
     await journal.commit(job())
     await reopened(journal)
     with blocked(journal.path):
@@ -206,7 +206,7 @@ async def test_a_job_noted_without_being_claimed_is_one_job(journal: SQLiteJourn
         assert await history(journal) == [job(state=JobState.SUBMITTING)]
 
 
-async def test_a_claim_tells_what_was_noted_before_it(journal: SQLiteJournal) -> None:
+async def test_loading_finds_what_was_appended_before(journal: SQLiteJournal) -> None:
     journal.append(job("a"))
     journal.append(job("b"))
     await reopened(journal)
@@ -228,7 +228,7 @@ async def test_a_closed_journal_takes_nothing(path: Path) -> None:
         await journal.close()
 
 
-async def test_a_closed_journal_remembers_what_it_had_in_mind_but_reads_no_file(journal: SQLiteJournal) -> None:
+async def test_a_closed_journal_keeps_what_it_had_in_memory_but_reads_no_file(journal: SQLiteJournal) -> None:
     await journal.commit(job("a"))
     await journal.commit(job("b", JobState.FAILED))
     await journal.close()
@@ -270,21 +270,21 @@ async def test_a_cancelled_opening_lets_go_of_the_file(path: Path) -> None:
     await journal.close()
 
 
-async def test_a_cancelled_claim_is_nobodys_concern(journal: SQLiteJournal) -> None:
+async def test_a_cancelled_query_disturbs_no_other(journal: SQLiteJournal) -> None:
     go = threading.Event()
     await journal.commit(job())
     journal._opened().ask(lambda _: go.wait())
-    claiming = asyncio.ensure_future(journal._ask(table.open_records))
+    loading = asyncio.ensure_future(journal._ask(statements.open_records))
     await asyncio.sleep(0)
-    claiming.cancel()
+    loading.cancel()
     go.set()
     assert await journal.load_open() == [job()]
-    assert claiming.cancelled()
+    assert loading.cancelled()
 
 
 async def test_the_repr_says_how_it_stands(journal: SQLiteJournal) -> None:
     journal.append(job())
-    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in mind>"
+    assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} open, 1 jobs in memory>"
     await journal.close()
     assert repr(journal) == f"<SQLiteJournal {str(journal.path)!r} closed>"
 

@@ -106,7 +106,7 @@ async def test_a_corrupt_file_is_refused_and_left_as_it_was(path: Path, damage: 
 
 
 @pytest.mark.asyncio
-async def test_a_refused_file_is_owned_by_nobody(path: Path) -> None:
+async def test_a_refused_file_has_no_owner(path: Path) -> None:
     whole = await _journal_of_many(path)
     path.write_bytes(whole[: len(whole) // 2])  # noqa: ASYNC240 - nothing else goes on
     journal = SQLiteJournal(path)

@@ -84,7 +84,7 @@ async def test_a_closed_journal_can_be_owned_by_the_next(journal: SQLiteJournal)
     await journal.open()
 
 
-async def test_of_many_who_come_at_once_one_is_the_owner(path: Path) -> None:
+async def test_of_many_that_come_at_once_one_is_the_owner(path: Path) -> None:
     journals = [SQLiteJournal(path) for _ in range(8)]
     outcomes = await asyncio.gather(*(journal.open() for journal in journals), return_exceptions=True)
     assert sorted(map(str, map(type, outcomes))) == sorted([str(type(None))] + [str(JournalError)] * 7)
@@ -261,7 +261,7 @@ async def test_a_forked_child_does_not_own_what_its_dead_parent_did(path: Path, 
 
 
 @not_on_windows
-async def test_who_is_refused_takes_no_locks_from_the_owner(journal: SQLiteJournal) -> None:
+async def test_a_refused_session_takes_no_locks_from_the_owner(journal: SQLiteJournal) -> None:
     await run(journal, "BEGIN IMMEDIATE")
     with pytest.raises(JournalError, match="in use"):
         await SQLiteJournal(by_hard_link(journal.path)).open()
@@ -270,7 +270,7 @@ async def test_who_is_refused_takes_no_locks_from_the_owner(journal: SQLiteJourn
 
 
 @not_on_windows
-async def test_an_owner_that_leaves_takes_no_locks_from_those_who_read(path: Path) -> None:
+async def test_an_owner_that_leaves_takes_no_locks_from_readers(path: Path) -> None:
     journal = SQLiteJournal(path)
     await journal.open()
     await journal.commit(job())
@@ -295,7 +295,7 @@ def names_file(descriptor: str, path: Path) -> bool:
 
 
 @not_on_windows
-async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_those_who_read(path: Path) -> None:
+async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_readers(path: Path) -> None:
     journal = SQLiteJournal(path)
     await journal.open()
     await journal.commit(job())

@@ -16,7 +16,7 @@ from records import blocked, history, job, reopened, run
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import JournalError
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -70,23 +70,23 @@ async def test_all_commits_of_a_failed_transaction_fail(journal: SQLiteJournal) 
 
 
 @pytest.mark.asyncio
-async def test_notes_wait_for_better_times_in_their_order(journal: SQLiteJournal) -> None:
+async def test_appended_records_are_written_later_in_their_order(journal: SQLiteJournal) -> None:
     await fill_disk(journal)
-    notes = [job("b", tag=LARGE), job("a", tag=LARGE)]
-    for note in notes:
-        journal.append(note)
+    records = [job("b", tag=LARGE), job("a", tag=LARGE)]
+    for record in records:
+        journal.append(record)
     with pytest.raises(JournalError, match="disk is full"):
         await journal.flush()
-    assert [journal.get("b"), journal.get("a")] == notes
-    assert await journal.load_open() == notes
-    assert await history(journal) == notes
+    assert [journal.get("b"), journal.get("a")] == records
+    assert await journal.load_open() == records
+    assert await history(journal) == records
     await empty_disk(journal)
     await journal.commit(job("c"))
-    assert await history(await reopened(journal)) == [*notes, job("c")]
+    assert await history(await reopened(journal)) == [*records, job("c")]
 
 
 @pytest.mark.asyncio
-async def test_a_note_after_a_failed_commit_is_whole(journal: SQLiteJournal) -> None:
+async def test_a_record_appended_after_a_failed_commit_is_whole(journal: SQLiteJournal) -> None:
     with blocked(journal.path):
         await run(journal, "PRAGMA busy_timeout = 0")
         with pytest.raises(JournalError, match="locked"):
@@ -97,7 +97,7 @@ async def test_a_note_after_a_failed_commit_is_whole(journal: SQLiteJournal) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_finished_job_stays_in_mind_while_the_file_cannot_tell_it(journal: SQLiteJournal) -> None:
+async def test_a_finished_job_stays_in_memory_while_it_is_not_in_the_file(journal: SQLiteJournal) -> None:
     await journal.commit(job(state=JobState.PENDING))
     with blocked(journal.path):
         await run(journal, "PRAGMA busy_timeout = 0")
@@ -111,7 +111,7 @@ async def test_a_finished_job_stays_in_mind_while_the_file_cannot_tell_it(journa
 
 
 @pytest.mark.asyncio
-async def test_a_note_made_during_a_commit_that_fails_counts(journal: SQLiteJournal) -> None:
+async def test_a_record_appended_during_a_commit_that_fails_counts(journal: SQLiteJournal) -> None:
     queued = job()
     journal.append(queued)
     await fill_disk(journal)
@@ -190,7 +190,7 @@ async def test_media_that_went_missing_are_a_journal_error_of_that_job_only(jour
 
 
 @pytest.mark.asyncio
-async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
+async def test_a_bug_on_the_thread_is_reported_and_hangs_no_waiter(
     journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, dying = threading.Event(), threading.Event()
@@ -202,12 +202,15 @@ async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(threading, "excepthook", lambda args: bugs.append(args.exc_value))
-    monkeypatch.setattr(journal._opened(), "_turn", die)
+    monkeypatch.setattr(journal._opened(), "_run_batch", die)
     journal._opened().ask(lambda _: None)
     await asyncio.to_thread(dying.wait)
     journal.append(job("a"))
-    late = [asyncio.ensure_future(journal.commit(job("b"))), asyncio.ensure_future(journal._ask(table.open_records))]
-    cancelled = asyncio.ensure_future(journal._ask(table.open_records))
+    late = [
+        asyncio.ensure_future(journal.commit(job("b"))),
+        asyncio.ensure_future(journal._ask(statements.open_records)),
+    ]
+    cancelled = asyncio.ensure_future(journal._ask(statements.open_records))
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
@@ -219,7 +222,7 @@ async def test_a_bug_on_the_thread_is_loud_and_hangs_nobody(
     assert [str(bug) for bug in bugs] == ["a bug"]
 
 
-# Key, state, whether it is committed rather than noted, whether it needs room, and whether there is none.
+# Key, state, whether it is committed rather than appended, whether it needs room, and whether there is none.
 steps_taken = st.tuples(
     st.sampled_from("abc"),
     st.sampled_from([JobState.QUEUED, JobState.PENDING, JobState.FAILED, JobState.COMPLETED]),

@@ -30,7 +30,7 @@ def wild(seed: int, unit: float = 100.0) -> Hazard:
 
 
 def only(rates: Sequence[float]) -> PriorFamily:
-    """One that knows nothing else to be possible."""
+    """A prior in which nothing else is possible."""
     return PriorFamily([(1.0, Prior(rates))])
 
 
@@ -39,13 +39,13 @@ def estimator(unit: float = 100.0) -> HazardEstimator:
 
 
 def learner(rate: float | None = None) -> DurationLearner:
-    """One that knows a hazard, if one is given, and nothing else."""
-    experience = DurationModels()
+    """A learner that has one hazard for every kind, if one is given."""
+    models = DurationModels()
     if rate is not None:
         for phase in Phase:
             kind = GenerationKind(MODEL, 5, phase)
-            experience.restore(kind, HazardEstimator(AgeBins(220.0), only((rate * 220.0,) * BINS)))
-    return DurationLearner(experience)
+            models.restore(kind, HazardEstimator(AgeBins(220.0), only((rate * 220.0,) * BINS)))
+    return DurationLearner(models)
 
 
 def lognormal(median: float, sigma: float, rng: Random) -> float:

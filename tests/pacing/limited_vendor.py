@@ -65,7 +65,7 @@ class PendingJobs:
     def _start_at(self) -> float:
         wanted = self._due.next_due
         if wanted <= self._now:
-            self.rate.binding(self._now)
+            self.rate.saturated(self._now)
         else:
             self.rate.idle(self._now)
         return math.inf if wanted == math.inf else max(wanted, self._pause.until, self.rate.ready_at(self._now))

@@ -47,7 +47,7 @@ def test_a_constant_hazard_is_an_exponential() -> None:
 
 
 @given(seed=seeds, first=ages, second=ages)
-def test_strain_only_rises_and_its_inverse_undoes_it(seed: int, first: float, second: float) -> None:
+def test_the_cumulative_hazard_only_rises_and_its_inverse_undoes_it(seed: int, first: float, second: float) -> None:
     hazard = wild(seed)
     low, high = sorted((first, second))
     assert 0.0 <= hazard.cumulative_hazard(low) <= hazard.cumulative_hazard(high) < math.inf

@@ -60,38 +60,38 @@ def test_no_price_is_below_the_least(demand: float, rate: float) -> None:
 
 
 def test_a_poll_that_finds_it_running_counts_the_time_since_the_last() -> None:
-    following = learner()
-    answered(following, (1100.0, GENERATING), (1130.0, GENERATING))
-    assert seen(following) == (0.0, pytest.approx(130.0))
-    assert seen(following, Phase.QUEUED) == (0.0, 0.0)
+    learning = learner()
+    answered(learning, (1100.0, GENERATING), (1130.0, GENERATING))
+    assert seen(learning) == (0.0, pytest.approx(130.0))
+    assert seen(learning, Phase.QUEUED) == (0.0, 0.0)
 
 
 def test_its_end_is_counted_between_the_last_two_polls() -> None:
-    following = learner()
-    tracker = answered(following, (1200.0, GENERATING))
-    following.ended(tracker, 1210.0)
-    events, exposure = seen(following)
+    learning = learner()
+    tracker = answered(learning, (1200.0, GENERATING))
+    learning.ended(tracker, 1210.0)
+    events, exposure = seen(learning)
     assert events == pytest.approx(1.0)
     assert 200.0 < exposure < 210.0
 
 
 def test_one_found_waiting_begins_to_work_between_the_two_polls() -> None:
-    following = learner()
-    tracker = answered(following, (1040.0, QUEUED), (1100.0, QUEUED), (1140.0, GENERATING), (1150.0, GENERATING))
+    learning = learner()
+    tracker = answered(learning, (1040.0, QUEUED), (1100.0, QUEUED), (1140.0, GENERATING), (1150.0, GENERATING))
     assert (tracker.since, tracker.seen, tracker.queued) == (1120.0, 1150.0, False)
-    assert seen(following) == (0.0, pytest.approx(30.0))
-    events, exposure = seen(following, Phase.QUEUED)
+    assert seen(learning) == (0.0, pytest.approx(30.0))
+    events, exposure = seen(learning, Phase.QUEUED)
     assert events == pytest.approx(1.0)
     assert 100.0 < exposure < 140.0
 
 
 def test_one_that_was_waiting_until_its_end_worked_for_less_than_a_gap() -> None:
-    following = learner()
-    following.ended(answered(following, (1040.0, QUEUED)), 1060.0)
-    events, exposure = seen(following)
+    learning = learner()
+    learning.ended(answered(learning, (1040.0, QUEUED)), 1060.0)
+    events, exposure = seen(learning)
     assert events == pytest.approx(1.0)
     assert 0.0 < exposure < 20.0
-    assert seen(following, Phase.QUEUED)[0] == pytest.approx(1.0)
+    assert seen(learning, Phase.QUEUED)[0] == pytest.approx(1.0)
 
 
 def test_one_that_works_does_not_wait_again() -> None:
@@ -106,34 +106,34 @@ def test_one_that_works_does_not_wait_again() -> None:
     end=st.floats(0.0, 1e5),
 )
 def test_answers_in_any_order_never_raise(answers: list[tuple[float, GenerationStatus]], end: float) -> None:
-    following = learner()
-    tracker = answered(following, *answers)
+    learning = learner()
+    tracker = answered(learning, *answers)
     forecast = tracker.forecast(end)
     assert end <= forecast.median <= forecast.late < math.inf
-    following.ended(tracker, end)
+    learning.ended(tracker, end)
 
 
 # What is expected
 
 
 def test_a_forecast_goes_by_the_last_answer() -> None:
-    following = learner(rate=0.01)
-    tracker = answered(following, (1050.0, GENERATING))
+    learning = learner(rate=0.01)
+    tracker = answered(learning, (1050.0, GENERATING))
     forecast = tracker.forecast(1060.0)
     assert forecast.median == pytest.approx(1050.0 + 100.0 * math.log(2.0), abs=2.0)
     assert forecast.late == pytest.approx(1050.0 + 100.0 * math.log(10.0), abs=3.0)
 
 
 def test_what_should_have_ended_is_expected_now() -> None:
-    following = learner(rate=0.01)
-    assert answered(following).forecast(9000.0).median == 9000.0
+    learning = learner(rate=0.01)
+    assert answered(learning).forecast(9000.0).median == 9000.0
 
 
 def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
-    following = learner(rate=0.01)
-    tracker = answered(following, (1030.0, QUEUED))
+    learning = learner(rate=0.01)
+    tracker = answered(learning, (1030.0, QUEUED))
     assert tracker.forecast(1030.0).median == pytest.approx(1030.0 + 200.0 * math.log(2.0), abs=3.0)
-    assert repr(following) == "<DurationLearner with <Experience of 2 kinds>>"
+    assert repr(learning) == "<DurationLearner with <DurationModels of 2 kinds>>"
 
 
 # When to ask
@@ -173,11 +173,11 @@ def test_the_least_gap_holds() -> None:
 def test_the_longest_gap_holds_after_the_first_poll_and_is_stretched_as_polls_get_scarce() -> None:
     price = PollCost(1.0)
     schedule = HazardSchedule(price, max_gap=200.0)
-    following = learner(1e-5)
-    first = following.track(MODEL, 5, 1000.0)
+    learning = learner(1e-5)
+    first = learning.track(MODEL, 5, 1000.0)
     assert schedule.earliest(first) == pytest.approx(1316.0, abs=1.0)
     first.run_estimator.hazard.median = 300.0
-    polled = answered(following, (1000.0, GENERATING))
+    polled = answered(learning, (1000.0, GENERATING))
     assert schedule.earliest(polled) == 1200.0
     polled.run_estimator.hazard.median = 500.0
     assert schedule.earliest(polled) == 1250.0  # half of what its kind takes
@@ -186,8 +186,8 @@ def test_the_longest_gap_holds_after_the_first_poll_and_is_stretched_as_polls_ge
 
 
 def test_one_that_waits_is_asked_about_slowly() -> None:
-    following = learner(0.01)
-    tracker = answered(following, (1000.0, QUEUED))
+    learning = learner(0.01)
+    tracker = answered(learning, (1000.0, QUEUED))
     gap = ripe_gap(tracker, PollCost(0.1), jitter=0.0)
     assert gap == pytest.approx(0.5 * 100.0 * math.log(2.0), abs=0.5)
     assert HazardSchedule(PollCost(0.1)).demand(tracker, 1000.0) == pytest.approx(0.1 / gap)
@@ -200,17 +200,17 @@ def test_demand_is_the_root_of_the_hazard() -> None:
 
 
 def test_an_error_puts_off_the_next_poll_until_an_answer() -> None:
-    following, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
-    tracker = answered(following, (1010.0, GENERATING))
+    learning, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
+    tracker = answered(learning, (1010.0, GENERATING))
     tracker.forced_at = 1500.0
     assert schedule.earliest(tracker) == schedule.due(tracker) == 1500.0
-    following.running(tracker, 1501.0, GENERATING, Random(0))
+    learning.running(tracker, 1501.0, GENERATING, Random(0))
     assert schedule.earliest(tracker) < 1520.0
 
 
 def test_its_last_poll_comes_when_its_time_is_up() -> None:
-    following, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
-    tracker = following.track(MODEL, 5, 1000.0, latest=1004.0)
+    learning, schedule = learner(0.01), HazardSchedule(PollCost(1.0))
+    tracker = learning.track(MODEL, 5, 1000.0, latest=1004.0)
     assert schedule.earliest(tracker) == schedule.due(tracker) == 1004.0
     tracker.forced_at = 2000.0
     assert schedule.earliest(tracker) == 1004.0

@@ -1,7 +1,7 @@
-"""The account's money: what is left, how it is topped up, and every movement of it.
+"""The account's balance, its top-ups and its ledger; and a refusal judged by the balance.
 
-The shapes are those of "Account Balance". What an answer leaves out, or holds in another shape, is None here, and all
-of it is in ``raw``.
+The shapes are those of "Account Balance". A field that an answer lacks, or has in another shape, is None here; ``raw``
+holds the whole answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, dollars, first_id, is_object, read_moment, stamp, text
+from kling_async.api.parsing import amount, dollars, first_id, format_moment, is_object, number, read_moment, text
 from kling_async.api.protocol import read_answer, read_page
 from kling_async.errors import APIError, AuthenticationError, GatewayError, KlingError, MalformedResponse, OutOfCredits
 
@@ -41,78 +41,15 @@ __all__ = [
     "transactions_request",
 ]
 
-_LARGEST = 1e300  # a whole number may be larger than any float
-
-
-def balance_request() -> HttpRequest:
-    """The GET for the balance ("Billing: balance")."""
-    return HttpRequest("GET", "/v2/billing")
-
-
-def read_balance(response: HttpResponse) -> float:
-    """What is left, in the account's currency; it may be negative.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer names no balance.
-    """
-    balance = read_answer(response).get("current_balance")
-    if isinstance(balance, bool) or not isinstance(balance, int | float) or not abs(balance) < _LARGEST:
-        raise MalformedResponse(f"{response.status}: the answer names no balance", status=response.status)
-    return float(balance)
-
-
-class Opinion(Enum):
-    """What another request says of a refusal that would concern every job."""
-
-    CONFIRMED = "confirmed"
-    DENIED = "denied"
-    NONE = "none"
-
-
-def second_opinion(refusal: APIError, balance: float | KlingError) -> Opinion:
-    """What the balance, or the error that came instead, says of a refusal.
-
-    A bad key is refused everywhere, an account without credits has no balance, and behind a wrong address no request
-    reaches the vendor. What only failed says nothing.
-    """
-    if isinstance(refusal, AuthenticationError):
-        return _opinion(isinstance(balance, AuthenticationError), denied=_is_the_vendors(balance))
-    if isinstance(refusal, OutOfCredits):
-        broke = balance <= 0 if isinstance(balance, float) else isinstance(balance, OutOfCredits)
-        return _opinion(broke, denied=isinstance(balance, float))
-    if isinstance(refusal, GatewayError):
-        return _opinion(_is_a_gateways(balance), denied=_is_the_vendors(balance))
-    return Opinion.NONE
-
-
-def _opinion(confirmed: bool, *, denied: bool) -> Opinion:  # noqa: FBT001 - it comes first in the name, too
-    if confirmed:
-        return Opinion.CONFIRMED
-    return Opinion.DENIED if denied else Opinion.NONE
-
-
-def _is_the_vendors(balance: float | KlingError) -> bool:
-    if isinstance(balance, APIError):
-        return not isinstance(balance, GatewayError) and balance.enveloped and 400 <= balance.status < 500  # noqa: PLR2004 - HTTP's own borders
-    return isinstance(balance, float)
-
-
-def _is_a_gateways(balance: float | KlingError) -> bool:
-    # A web site may answer any address with a page of its own.
-    is_page = isinstance(balance, MalformedResponse) and balance.excerpt.lstrip().startswith("<")
-    return is_page or isinstance(balance, GatewayError)
-
-
 _PAGE = 100  # the most entries a page may have
 
 
 @frozen
 class Balance:
-    """What is left on the account.
+    """The account's balance.
 
     Attributes:
-        usd: What can still be spent, in US dollars; it may be negative.
+        usd: The amount left, in US dollars; it may be negative.
         currency: The vendor's word for the currency, which it says is always USD.
         raw: The answer as it came.
     """
@@ -124,12 +61,12 @@ class Balance:
 
 @frozen
 class AutoTopUp:
-    """Whether the account buys credits by itself, when, and for how much.
+    """The account's automatic purchase of credits.
 
     Attributes:
-        is_enabled: Whether it does.
-        threshold_usd: The balance below which it does, in US dollars.
-        amount_usd: For how much, in US dollars.
+        is_enabled: True if it is on.
+        threshold_usd: The balance below which credits are bought, in US dollars.
+        amount_usd: The price of a purchase, in US dollars.
     """
 
     is_enabled: bool | None = None
@@ -139,14 +76,14 @@ class AutoTopUp:
 
 @frozen
 class BillingDetail:
-    """The balance, whose it is, and how it is topped up.
+    """The account's balance, owner and automatic top-up.
 
     Attributes:
-        usd: What can still be spent, in US dollars; it may be negative.
+        usd: The amount left, in US dollars; it may be negative.
         currency: The vendor's word for the currency.
         user_id: The vendor's id of the account's owner.
         email: The owner's address; not shown in the repr.
-        auto_top_up: How the account is topped up by itself; None where the answer does not say.
+        auto_top_up: The automatic purchase of credits; None where the answer does not say.
         raw: The answer as it came.
     """
 
@@ -160,13 +97,13 @@ class BillingDetail:
 
 @frozen
 class Transaction:
-    """One movement of the account's money.
+    """An entry of the account's ledger.
 
     Attributes:
-        created: When it was recorded.
+        created: The time it was recorded.
         direction: ``CHARGE`` for money going out, ``TOPUP`` for money coming in.
-        type: What it is for, such as ``MODEL_USAGE``, ``PAYMENT`` or ``REFUND``.
-        usd: How much, in US dollars and without a sign.
+        type: Its purpose, such as ``MODEL_USAGE``, ``PAYMENT`` or ``REFUND``.
+        usd: The amount, in US dollars and without a sign.
         credits: The same in the vendor's credits.
         model: The model that was used.
         reference_id: For ``MODEL_USAGE`` the id of the generation, for ``PAYMENT`` that of the payment.
@@ -184,20 +121,38 @@ class Transaction:
 
     @property
     def is_charge(self) -> bool:
-        """Whether a model was used and paid for."""
+        """True where a model was used and paid for."""
         return self.direction == "CHARGE" and self.type == "MODEL_USAGE"
 
 
 @frozen(eq=False)
 class TransactionPage:
-    """Some entries, newest first, and where the next ones are."""
+    """A page of the ledger, newest first, and the cursor of the next; None on the last."""
 
     rows: tuple[Transaction, ...]
     next_cursor: str | None
 
 
+def balance_request() -> HttpRequest:
+    """Return the GET for the balance ("Billing: balance")."""
+    return HttpRequest("GET", "/v2/billing")
+
+
+def read_balance(response: HttpResponse) -> float:
+    """Read the balance in US dollars; it may be negative.
+
+    Raises:
+        APIError: The vendor answered with an error status.
+        MalformedResponse: The answer names no balance.
+    """
+    balance = number(read_answer(response).get("current_balance"))
+    if balance is None:
+        raise MalformedResponse(f"{response.status}: the answer names no balance", status=response.status)
+    return balance
+
+
 def read_statement(response: HttpResponse) -> Balance:
-    """What is left.
+    """Read the balance.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -208,12 +163,12 @@ def read_statement(response: HttpResponse) -> Balance:
 
 
 def detail_request() -> HttpRequest:
-    """The GET for the balance and how it is topped up."""
+    """Return the GET for the balance and how it is topped up."""
     return HttpRequest("GET", "/v2/billing/detail")
 
 
 def read_detail(response: HttpResponse) -> BillingDetail:
-    """What is left, and how it is topped up.
+    """Read the balance, and how it is topped up.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -256,10 +211,10 @@ def transactions_request(
     type: str | None = None,  # noqa: A002 - the vendor's name
     cursor: str | None = None,
 ) -> HttpRequest:
-    """The GET for a page of the ledger; a cursor is opaque, and is sent back exactly as it came."""
+    """Return the GET for a page of the ledger; a cursor is opaque, and is sent back exactly as it came."""
     query = {
-        "from": None if start is None else stamp(start),
-        "to": None if end is None else stamp(end),
+        "from": None if start is None else format_moment(start),
+        "to": None if end is None else format_moment(end),
         "direction": direction,
         "type": type,
         "limit": _PAGE,
@@ -270,7 +225,7 @@ def transactions_request(
 
 
 def read_transactions(response: HttpResponse) -> TransactionPage:
-    """What a page says. What is not an entry is left out.
+    """Read a page; rows that are no objects are left out.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -295,3 +250,45 @@ def _read_row(row: dict[str, Any]) -> Transaction:
         reference_id=first_id(row.get("reference_id")),
         raw=row,
     )
+
+
+class Opinion(Enum):
+    """The verdict of another request on a refusal that would concern every job."""
+
+    CONFIRMED = "confirmed"
+    DENIED = "denied"
+    NONE = "none"
+
+
+def second_opinion(refusal: APIError, balance: float | KlingError) -> Opinion:
+    """Judge a refusal by the balance, or by the error that came instead.
+
+    A bad key is refused everywhere, an account without credits has no balance, and behind a wrong address no request
+    reaches the vendor. What only failed says nothing.
+    """
+    if isinstance(refusal, AuthenticationError):
+        return _opinion(confirmed=isinstance(balance, AuthenticationError), denied=_is_from_vendor(balance))
+    if isinstance(refusal, OutOfCredits):
+        broke = balance <= 0 if isinstance(balance, float) else isinstance(balance, OutOfCredits)
+        return _opinion(confirmed=broke, denied=isinstance(balance, float))
+    if isinstance(refusal, GatewayError):
+        return _opinion(confirmed=_is_from_gateway(balance), denied=_is_from_vendor(balance))
+    return Opinion.NONE
+
+
+def _opinion(*, confirmed: bool, denied: bool) -> Opinion:
+    if confirmed:
+        return Opinion.CONFIRMED
+    return Opinion.DENIED if denied else Opinion.NONE
+
+
+def _is_from_vendor(balance: float | KlingError) -> bool:
+    if isinstance(balance, APIError):
+        return not isinstance(balance, GatewayError) and balance.enveloped and 400 <= balance.status < 500  # noqa: PLR2004 - HTTP's own borders
+    return isinstance(balance, float)
+
+
+def _is_from_gateway(balance: float | KlingError) -> bool:
+    # A web site may answer any address with a page of its own.
+    is_page = isinstance(balance, MalformedResponse) and balance.excerpt.lstrip().startswith("<")
+    return is_page or isinstance(balance, GatewayError)

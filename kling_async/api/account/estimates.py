@@ -1,4 +1,4 @@
-"""What requests would cost, by the live price list: exactly, within bounds, or unknown, and then why."""
+"""Estimates of what requests cost by the live list of prices: exact, within bounds, or unknown with a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kling_async.api.catalogue.lookup import find_model
 from kling_async.api.catalogue.spec import Integer, whole
-from kling_async.api.parsing import is_list, shown
+from kling_async.api.parsing import format_usd, is_list
 from kling_async.api.reprs import show
 from kling_async.api.requests.serialize import is_mapping
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kling_async.api.account.models import ModelList, Pricing, UnitPrice
-    from kling_async.api.catalogue.lookup import Model
+    from kling_async.api.catalogue.model import Model
     from kling_async.api.requests import Request
 
 __all__ = ["Cost", "Estimate", "estimate"]
@@ -29,14 +29,14 @@ _PIECES = frozenset({"video", "videos", "generation", "generations", "request", 
 
 @frozen(eq=False)
 class Estimate:
-    """What one request would cost if it succeeds; a failed one costs nothing.
+    """The cost of one request if it succeeds; a failed one costs nothing.
 
     Attributes:
         request: The request.
-        usd: What it costs at most, in US dollars; None where that cannot be known beforehand.
-        at_least: What it costs at least. Less than ``usd`` where the price depends on something that the request leaves
+        usd: The most it may cost, in US dollars; None where that cannot be known beforehand.
+        at_least: The least it may cost. Less than ``usd`` where the price depends on something that the request leaves
             to the vendor, whose choice is not published.
-        note: Why the cost is unknown, or why it is only known within bounds; empty where it is exact.
+        note: The reason why the cost is unknown, or only known within bounds; empty where it is exact.
     """
 
     request: Request
@@ -46,19 +46,19 @@ class Estimate:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the cost is known without bounds."""
+        """True where the cost is known without bounds."""
         return self.usd is not None and self.usd == self.at_least
 
 
 @frozen(eq=False)
 class Cost:
-    """What some requests would cost, added up. Readable as text.
+    """The cost of several requests, added up. ``str`` gives it in words.
 
     Attributes:
         estimates: The single requests, in their order.
-        usd: What those of known cost come to at most, in US dollars.
-        at_least: What they come to at least.
-        unknown: How many there are beside them whose cost is unknown.
+        usd: The most that those of known cost may come to, in US dollars.
+        at_least: The least they may come to.
+        unknown: The number of others, whose cost is unknown.
     """
 
     estimates: tuple[Estimate, ...]
@@ -68,7 +68,7 @@ class Cost:
 
     @classmethod
     def of(cls, estimates: Iterable[Estimate]) -> Cost:
-        """The sum of some estimates."""
+        """Add estimates up."""
         single = tuple(estimates)
         most = sum((one.usd for one in single if one.usd is not None), _ZERO)
         least = sum((one.at_least for one in single if one.at_least is not None), _ZERO)
@@ -76,7 +76,8 @@ class Cost:
 
     def __str__(self) -> str:
         known = len(self.estimates) - self.unknown
-        amount = shown(self.usd) if self.usd == self.at_least else f"{shown(self.at_least)} to {shown(self.usd)}"
+        most, least = format_usd(self.usd), format_usd(self.at_least)
+        amount = most if self.usd == self.at_least else f"{least} to {most}"
         said = f"{amount} for {known} request{'' if known == 1 else 's'}"
         return f"{said}; the cost of {self.unknown} more is unknown" if self.unknown else said
 
@@ -86,7 +87,7 @@ class _Unknown(Exception):
 
 
 def estimate(request: Request, listing: ModelList) -> Estimate:
-    """What a request costs by this list of models with their prices. Nothing is guessed."""
+    """Estimate the cost of a request by this list of models with their prices; nothing is guessed."""
     try:
         amounts = _amounts(request, listing)
     except _Unknown as why:
@@ -97,46 +98,46 @@ def estimate(request: Request, listing: ModelList) -> Estimate:
 
 
 def _amounts(request: Request, listing: ModelList) -> list[Decimal]:
-    """Everything the request may cost, as far as it and the published defaults determine it."""
+    """Return every cost the request may have, as far as it and the published defaults determine it."""
     live = listing.find(request.model)
     if live is None:
         raise _Unknown(f"the vendor's list has no model {show(request.model)}")
     if live.pricing is None:
         raise _Unknown(f"the vendor's list has no readable price for {show(request.model)}")
-    said = _Said(request.body(), find_model(request.model) or find_model(live.id))
-    return [amount for rates in _choices(live.pricing, said) for amount in _sums(rates, said)]
+    stated = _Stated(request.body(), find_model(request.model) or find_model(live.id))
+    return [amount for rates in _choices(live.pricing, stated) for amount in _totals(rates, stated)]
 
 
-def _choices(pricing: Pricing, said: _Said) -> list[tuple[UnitPrice, ...]]:
-    """The sets of rates that may hold."""
+def _choices(pricing: Pricing, stated: _Stated) -> list[tuple[UnitPrice, ...]]:
+    """Return the sets of unit prices that may apply."""
     if pricing.kind not in ("fixed", "variants"):
         raise _Unknown(f"the vendor states no price beforehand: it calls it {pricing.kind!r}")
     if not pricing.is_whole or not pricing.rates:
         raise _Unknown("the vendor's price is in a form this library does not know")
     if pricing.kind == "fixed":
         return [pricing.rates]
-    fitting: list[tuple[UnitPrice, ...]] = [(rate,) for rate in pricing.rates if said.may_fit(rate.when)]
+    fitting: list[tuple[UnitPrice, ...]] = [(rate,) for rate in pricing.rates if stated.may_fit(rate.when)]
     if not fitting:
         raise _Unknown("none of the vendor's prices is for such a request")
     return fitting
 
 
-def _sums(rates: tuple[UnitPrice, ...], said: _Said) -> list[Decimal]:
-    """What rates that hold together come to: for the least and for the most that may be counted."""
-    counted = [(rate.each, said.count(rate)) for rate in rates]
+def _totals(rates: tuple[UnitPrice, ...], stated: _Stated) -> list[Decimal]:
+    """Return the least and the most that prices which apply together may come to."""
+    counted = [(rate.each, stated.count(rate)) for rate in rates]
     return [sum((each * count[end] for each, count in counted), _ZERO) for end in (0, 1)]
 
 
-class _Said:
-    """What a request says, and what the vendor takes where it says nothing, so far as that is published."""
+class _Stated:
+    """The fields that a request states, and the vendor's published defaults where it states none."""
 
     def __init__(self, body: Mapping[str, object], model: Model | None) -> None:
         self._body = body
         self._model = model
 
     def may_fit(self, when: Mapping[str, object]) -> bool:
-        """Whether nothing speaks against a condition."""
-        return all(stated is None or _plain(stated) == _plain(wanted) for stated, wanted in self._pairs(when))
+        """Return whether the request may meet a price's conditions."""
+        return all(stated is None or _normalised(stated) == _normalised(wanted) for stated, wanted in self._pairs(when))
 
     def _pairs(self, when: Mapping[str, object]) -> list[tuple[object, object]]:
         return [(self._value(name), wanted) for name, wanted in when.items()]
@@ -147,16 +148,16 @@ class _Said:
         return field.default if stated is None and field is not None else stated
 
     def count(self, rate: UnitPrice) -> tuple[int, int]:
-        """The fewest and the most units of a rate that the request may take."""
+        """Return the fewest and the most units of a rate that the request may take."""
         unit = rate.unit.lower()
         if unit in _PIECES:
             return 1, 1
         if unit not in _SECONDS or rate.measure not in (None, "output"):
-            raise _Unknown(f"it is paid by the {rate.unit}, of which nobody knows beforehand how many there will be")
+            raise _Unknown(f"it is paid by the {rate.unit}, of which the number is not known beforehand")
         return self._seconds()
 
     def _seconds(self) -> tuple[int, int]:
-        if self._body.get("duration") is None and _has_timed_scenes(self._body):
+        if self._body.get("duration") is None and _has_timed_shots(self._body):
             raise _Unknown("it is paid by the second, and the request states only how long its scenes are")
         stated = self._value("duration")
         length = whole(stated)
@@ -169,18 +170,18 @@ class _Said:
 
 
 def _bounds(spec: object) -> tuple[int, int]:
-    """The shortest and the longest video that a model makes."""
+    """Return the shortest and the longest video that a model makes."""
     if isinstance(spec, Integer) and spec.choices:
         return min(spec.choices), max(spec.choices)
     raise _Unknown("it is paid by the second, and the lengths the model makes are not published")
 
 
-def _has_timed_scenes(body: Mapping[str, object]) -> bool:
+def _has_timed_shots(body: Mapping[str, object]) -> bool:
     scenes = body.get("multi_prompt")
     return is_list(scenes) and any(map(is_mapping, scenes))
 
 
-def _plain(value: object) -> str:
-    """A value as it is compared: "5" is 5, and "true" is True."""
+def _normalised(value: object) -> str:
+    """Return a value in the form that is compared, in which "5" equals 5 and "true" equals True."""
     number = whole(value)
     return str(value).strip().lower() if number is None else str(number)

@@ -1,4 +1,4 @@
-"""The account's log of requests: how to ask for a page of it, what a page says, and whether pages leave nothing out."""
+"""The account's log of requests: its pages, and whether those that were read leave nothing out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["LogEntry", "LogPageFull", "LogReading", "are_one_model", "logbook_request", "read_logbook"]
+__all__ = ["LogEntry", "LogReading", "LogRows", "are_one_model", "logs_request", "read_logs"]
 
 _PAGE = 100  # the most rows a page may have
 
@@ -29,16 +29,16 @@ class LogEntry:
     """One request made with the session's key ("Usage Logs"). Rows appear late: a generation's, once it has ended.
 
     Attributes:
-        created: When it was made.
+        created: The time it was made.
         status: ``succeeded`` or ``failed``; a failed one costs nothing.
-        origin: Where it came from, such as ``api``.
+        origin: Its origin, such as ``api``.
         model: The model's id.
-        usd: What it was charged, in US dollars.
+        usd: Its charge, in US dollars.
         credits: The same in the vendor's credits.
-        tokens: How many tokens it took, input and output together; 0 for what is not billed by them.
-        inference_id: The vendor's id of what it was for; of a submit, the generation id.
+        tokens: The number of tokens, input and output together; 0 for models that are not billed by them.
+        inference_id: The vendor's id of its result; of a submit, the generation id.
         request_id: The vendor's id of the exchange.
-        client_request_id: What it was sent under.
+        client_request_id: The ``X-Client-Request-Id`` it was sent under.
         raw: The row as it came.
     """
 
@@ -61,20 +61,20 @@ class LogEntry:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What tells it from other rows, as far as rows can be told apart."""
+        """The values that tell it from other rows, as far as rows can be told apart."""
         return (self.inference_id, self.request_id, self.client_request_id, self.created, self.status)
 
 
 @frozen(eq=False)
-class LogPageFull:
-    """Some rows of the log, newest first.
+class LogRows:
+    """A page of the log, newest first, as it was read.
 
     Attributes:
         rows: The rows.
-        size: How many entries it has, those included that are no rows.
-        has_more: Whether there is more to ask for.
-        sound: Whether every entry is readable, and what it says of its place and of what follows agrees with itself.
-        at: When the vendor sent it, by the vendor's own clock; None where it did not say.
+        size: The number of entries, those included that are no rows.
+        has_more: True if there are further pages.
+        sound: True if every entry is readable, and the page's place, limit and total agree with its size.
+        at: The time the vendor sent it, by the vendor's clock; None where there is no ``Date``.
     """
 
     rows: tuple[LogEntry, ...]
@@ -84,20 +84,20 @@ class LogPageFull:
     at: datetime | None = None
 
 
-def logbook_request(
-    stretch: Mapping[str, str],
+def logs_request(
+    span: Mapping[str, str],
     offset: int,
     *,
     models: Sequence[str] = (),
     statuses: Sequence[str] = (),
 ) -> HttpRequest:
-    """The GET for a page. A filter of several values is a parameter for each: commas would not part them."""
-    query = [*stretch.items(), *(("model", model) for model in models), *(("status", status) for status in statuses)]
+    """Return the GET for a page. A filter of several values is one parameter each: the vendor splits no commas."""
+    query = [*span.items(), *(("model", model) for model in models), *(("status", status) for status in statuses)]
     return HttpRequest("GET", f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}")
 
 
-def read_logbook(response: HttpResponse, offset: int = 0) -> LogPageFull:
-    """What the page says that was asked for at this offset.
+def read_logs(response: HttpResponse, offset: int = 0) -> LogRows:
+    """Read the page that was asked for at this offset.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -106,7 +106,7 @@ def read_logbook(response: HttpResponse, offset: int = 0) -> LogPageFull:
     rows, pagination = read_page(response, "log")
     total = amount(pagination.get("total"))
     follows = total is not None and total > offset + len(rows)
-    return LogPageFull(
+    return LogRows(
         rows=tuple(map(_read_entry, filter(is_object, rows))),
         size=len(rows),
         has_more=bool(rows) and (pagination.get("has_more") is True or follows),
@@ -116,12 +116,12 @@ def read_logbook(response: HttpResponse, offset: int = 0) -> LogPageFull:
 
 
 def _is_readable(row: object) -> bool:
-    """Whether it can be told under which name it was sent, if under any."""
+    """Return whether a row is an object whose ``client_request_id`` is a text or absent."""
     return is_object(row) and isinstance(row.get("client_request_id"), str | None)
 
 
 def _agrees(pagination: Mapping[str, Any], offset: int, size: int, total: float | None) -> bool:
-    """Whether a page of this size can be all that there is from its offset up to where the next page begins."""
+    """Return whether a page of this size can be all that there is from its offset up to where the next page begins."""
     if pagination.get("offset", offset) not in (None, offset):
         return False
     has_more, limit = pagination.get("has_more"), amount(pagination.get("limit"))
@@ -158,17 +158,17 @@ def _read_entry(row: dict[str, Any]) -> LogEntry:
 
 @define(eq=False)
 class LogReading:
-    """A reading of a stretch of the log, page by page, each row once: rows that come meanwhile only push others on.
+    """A reading of a span of the log, page by page, each row once: new rows only push others to later pages.
 
-    Where pages overlap by a row, a row that vanished meanwhile is noticed, which pulls others back over the edge of a
-    page that is about to be read.
+    A row that vanished meanwhile pulls another back over the edge of a page, unread; where pages overlap by a row, that
+    is noticed.
 
     Attributes:
-        overlap: By how many rows a page overlaps the one before: 1 where nothing may be missed unnoticed, or else 0.
-        offset: Where the next page begins.
-        ended: Whether there is no further page.
-        complete: Whether nothing suggests that a row was left out; it means something once the reading has ended.
-        began: When the first page was sent, by the vendor's clock; None where it did not say.
+        overlap: The number of rows by which a page overlaps the one before: 1 if a missed row has to be noticed.
+        offset: The offset of the next page.
+        ended: True if there is no further page.
+        complete: False if a row may have been missed; final once the reading has ended.
+        began: The time the first page was sent, by the vendor's clock; None where there is no ``Date``.
     """
 
     overlap: int = 0
@@ -179,8 +179,8 @@ class LogReading:
     _seen: set[tuple[object, ...]] = field(factory=set[tuple[object, ...]], init=False)
     _last: tuple[object, ...] | None = field(default=None, init=False)
 
-    def take(self, page: LogPageFull) -> list[LogEntry]:
-        """The rows of the next page that were on none before; those without an id are taken for new."""
+    def take(self, page: LogRows) -> list[LogEntry]:
+        """Return the rows of the next page that were on none before; those without an id are taken for new."""
         names = [row.identity for row in page.rows]
         joined = not self.overlap or self._last is None or self._last in names
         circles = bool(self.overlap) and self._seen.issuperset(names)
@@ -195,7 +195,7 @@ class LogReading:
 
 
 def are_one_model(one: str, other: str) -> bool:
-    """Whether two names may be of one model. The log has ``source/alias`` for what may be asked for by either part."""
+    """Return whether two names may be of one model: the log has ``source/alias`` where either part may be asked for."""
     return not _spellings(one).isdisjoint(_spellings(other))
 
 

@@ -1,4 +1,4 @@
-"""How fast models are at the moment."""
+"""The current performance of models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Metrics", "ModelMetrics", "Quantiles", "metrics_request", "read_metr
 
 @frozen
 class Quantiles:
-    """How a figure is spread: half of all requests are at or below ``p50``, and so on."""
+    """Percentiles of a figure: half of all requests are at or below ``p50``, and so on."""
 
     p50: float | None = None
     p75: float | None = None
@@ -33,11 +33,11 @@ class Quantiles:
 
 @frozen
 class ModelMetrics:
-    """How fast one model is.
+    """The performance of one model.
 
     Attributes:
         model: The model's id, or an alias of it.
-        duration_ms: How long its requests take from end to end, in milliseconds, as the vendor counts them.
+        duration_ms: The time its requests take from end to end, in milliseconds, as the vendor counts them.
         endpoint: The path that was measured.
         raw: The entry as it came.
     """
@@ -50,12 +50,12 @@ class ModelMetrics:
 
 @frozen
 class Metrics:
-    """How fast models are ("Model Performance Metrics"): only successful requests of the last minutes count.
+    """The performance of models ("Model Performance Metrics"): only successful requests of the last minutes count.
 
     Attributes:
         models: Those that completed something within the window; what is missing there did not.
-        window_seconds: How long the window is.
-        generated_at: When this was reckoned.
+        window_seconds: The length of the window.
+        generated_at: The time of the measurement.
     """
 
     models: tuple[ModelMetrics, ...]
@@ -63,18 +63,18 @@ class Metrics:
     generated_at: datetime | None = None
 
     def find(self, model: str) -> ModelMetrics | None:
-        """The entry of a model, by the name it was asked for under; None if there is none."""
+        """Return the entry of a model, by the name it was asked for under; None if there is none."""
         return next((entry for entry in self.models if entry.model == model), None)
 
 
 def metrics_request(models: Sequence[str]) -> HttpRequest:
-    """The GET for some models, one parameter for each, or for all of them."""
+    """Return the GET for some models, one parameter for each, or for all of them."""
     query = urlencode([("aliases", model) for model in models])
     return HttpRequest("GET", f"/models/metrics?{query}" if query else "/models/metrics")
 
 
 def read_metrics(response: HttpResponse) -> Metrics:
-    """What the answer says; entries without a name are left out.
+    """Read the answer; entries without a name are left out.
 
     Raises:
         APIError: The vendor answered with an error status.

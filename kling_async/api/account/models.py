@@ -1,4 +1,4 @@
-"""The live list of models: what the vendor serves today, under which names, and at which prices."""
+"""The live list of models, with their names and prices, and its differences from the catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from kling_async.api.messages import HttpResponse
@@ -37,11 +37,11 @@ class UnitPrice:
     """A price for so many units of something.
 
     Attributes:
-        price: What ``per`` units cost, in US dollars. Prices can only be compared together with their ``per``.
-        per: How many units that is for; 1 for seconds of video, and as much as 1,000,000 for tokens.
-        unit: What is counted, such as ``second``.
-        measure: Which side is counted, such as ``output``, where the vendor says so.
-        when: What a request has to say for this rate to hold, by field; empty if it always does.
+        price: The price of ``per`` units, in US dollars. Prices can only be compared together with their ``per``.
+        per: The number of units it is for; 1 for seconds of video, and as much as 1,000,000 for tokens.
+        unit: The unit that is counted, such as ``second``.
+        measure: The side that is counted, such as ``output``, where the vendor states it.
+        when: The values that a request must have for this price, by field; empty if it always applies.
     """
 
     price: Decimal
@@ -52,13 +52,13 @@ class UnitPrice:
 
     @property
     def each(self) -> Decimal:
-        """What one unit costs, in US dollars."""
+        """The price of one unit, in US dollars."""
         return self.price / self.per
 
 
 @frozen
 class Pricing:
-    """What a model costs.
+    """The prices of a model.
 
     Attributes:
         kind: ``fixed``: all rates hold, and are added up. ``variants``: the one rate holds that fits the request.
@@ -79,18 +79,17 @@ class Pricing:
 
 
 def read_pricing(block: object) -> Pricing | None:
-    """A model's pricing; None if there is none, or none that says of which kind it is."""
+    """Return a model's pricing; None if there is none, or none that says of which kind it is."""
     kind = text(block.get("kind")) if is_object(block) else None
     if kind is None or not is_object(block):
         return None
     listed = block.get("units" if kind == "fixed" else "variants")
     entries: list[Any] = listed if is_list(listed) else [block] if "price" in block else []
     rates = [_read_rate(entry, block) for entry in entries]
-    dimensions = block.get("dimensions")
     return Pricing(
         kind=kind,
         rates=tuple(rate for rate in rates if rate is not None),
-        dimensions=tuple(_strings(dimensions)),
+        dimensions=_texts(block.get("dimensions")) or (),
         currency=text(block.get("currency")),
         is_whole=None not in rates,
         raw=block,
@@ -108,10 +107,6 @@ def _read_rate(entry: object, block: Mapping[str, Any]) -> UnitPrice | None:
     return UnitPrice(price, per, unit, text(entry.get("measure")), when)
 
 
-def _strings(values: object) -> Iterable[str]:
-    return [value for value in values if isinstance(value, str)] if is_list(values) else []
-
-
 @frozen
 class LiveModel:
     """A model as the vendor lists it today ("Complete Model List").
@@ -121,13 +116,13 @@ class LiveModel:
         aliases: Other names it can still be asked for under.
         type: The kind of endpoint that serves it.
         name: Its name for people.
-        developer: Who made it.
+        developer: Its maker.
         docs_url: Its page in the vendor's documentation.
         tags: The vendor's tags.
-        capabilities: What it can do; None unless that was asked for.
-        input_modalities: What goes in, such as ``image``; None unless that was asked for.
-        output_modalities: What comes out, such as ``video``; None unless that was asked for.
-        pricing: What it costs; None unless that was asked for, or where it is unreadable.
+        capabilities: Its capabilities; None unless that was asked for.
+        input_modalities: The kinds of input, such as ``image``; None unless that was asked for.
+        output_modalities: The kinds of output, such as ``video``; None unless that was asked for.
+        pricing: Its prices; None unless that was asked for, or where it is unreadable.
         raw: The entry as it came.
     """
 
@@ -151,7 +146,7 @@ class LiveModel:
 
     @property
     def is_kling_video(self) -> bool:
-        """Whether it is one of Kling's that make videos, as far as its names, its maker and its type tell."""
+        """True for a Kling model that makes videos, as far as its names, developer, type and tags tell."""
         whose = " ".join([*self.names, self.developer or ""]).lower()
         what = " ".join([self.type or "", *self.tags, *(self.output_modalities or ())]).lower()
         return "kling" in whose and "video" in what
@@ -171,7 +166,7 @@ class ModelList:
     _by_name: Mapping[str, LiveModel] = field(init=False, repr=False, default=Factory(_named, takes_self=True))
 
     def find(self, name: str) -> LiveModel | None:
-        """The model of this id or alias; None if the vendor serves none."""
+        """Return the model of this id or alias; None if the vendor serves none."""
         return self._by_name.get(name)
 
     def __iter__(self) -> Iterator[LiveModel]:
@@ -182,14 +177,14 @@ class ModelList:
 
 
 def models_request(include: Sequence[str] = (), ids: Sequence[str] = (), etag: str | None = None) -> HttpRequest:
-    """The GET for the list, or, with an ETag, for what has changed since; needs no key."""
+    """Return the GET for the list, or, with an ETag, for what has changed since; needs no key."""
     query = urlencode([*(("include", section) for section in include), *(("id", name) for name in ids)])
     headers = {} if etag is None else {"If-None-Match": etag}
     return HttpRequest("GET", f"/v1/models?{query}" if query else "/v1/models", headers=headers)
 
 
 def read_models(response: HttpResponse) -> ModelList:
-    """The models of an answer; what has no id is left out.
+    """Return the models of an answer; what has no id is left out.
 
     Raises:
         APIError: The vendor answered with an error status.
@@ -230,13 +225,13 @@ def _texts(values: object) -> tuple[str, ...] | None:
 
 @frozen
 class CatalogueChanges:
-    """What is different at the vendor from the catalogue that ``models()`` lists. Readable as text.
+    """The differences of the vendor's list from the catalogue that ``models()`` lists. Readable as text.
 
     Attributes:
         new: Kling's video models that the catalogue does not know. They can be used all the same; nothing is checked.
         gone: The ids of models that the vendor no longer serves under any name.
         renamed: Ids that are only aliases now, with the names they are aliases of. They still work.
-        total: How many models the catalogue has.
+        total: The number of models in the catalogue.
     """
 
     new: tuple[LiveModel, ...] = ()

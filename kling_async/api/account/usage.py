@@ -1,4 +1,4 @@
-"""What a key has spent over a stretch of time."""
+"""The spending of an API key in a span of time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from kling_async.api.arguments import check_moment, refused
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import dollars, is_object, read_moment, stamp, text
+from kling_async.api.parsing import dollars, format_moment, is_object, read_moment, text
 from kling_async.api.protocol import read_answer
 from kling_async.errors import MalformedResponse
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["AccountUsage", "check_span", "read_usage", "span", "usage_request"]
+__all__ = ["AccountUsage", "check_span", "read_usage", "span_query", "usage_request"]
 
 _PERIOD = re.compile(r"[1-9][0-9]{0,5}[hd]")
 
 
-def span(period: str | None, start: datetime | None, end: datetime | None) -> dict[str, str]:
-    """The query for a stretch of time: a period up to now, or from a start to an end ("API Key Usage").
+def span_query(period: str | None, start: datetime | None, end: datetime | None) -> dict[str, str]:
+    """Return the query for a span of time: a period up to now, or from a start to an end ("API Key Usage").
 
     Raises:
         InvalidRequest: It is both or half of one, a period is not of the vendor's form, or the end is not after the
@@ -43,14 +43,14 @@ def span(period: str | None, start: datetime | None, end: datetime | None) -> di
     if start is None or end is None:
         raise refused("start" if start is None else "end", None, "start and end together")
     check_span(start, end)
-    return {"start": stamp(start), "end": stamp(end)}
+    return {"start": format_moment(start), "end": format_moment(end)}
 
 
 def check_span(start: datetime | None, end: datetime | None) -> None:
-    """Two moments in their order, as far as they are given.
+    """Refuse an end that is not after its start; either may be None.
 
     Raises:
-        InvalidRequest: One is none, or the end is not after the start.
+        InvalidRequest: One is no moment, or the end is not after the start.
     """
     check_moment("start", start)
     check_moment("end", end)
@@ -60,13 +60,13 @@ def check_span(start: datetime | None, end: datetime | None) -> None:
 
 @frozen
 class AccountUsage:
-    """What the session's key has spent ("API Key Usage"): an analytics figure, which may lag behind the ledger.
+    """The spending of the session's key ("API Key Usage"): an analytics figure, which may lag behind the ledger.
 
     Attributes:
-        usd: How much, in US dollars.
-        requests: How many requests were charged; failed ones are not.
-        start: From when, as the vendor understood it.
-        end: Until when.
+        usd: The sum, in US dollars.
+        requests: The number of requests that were charged; failed ones are not.
+        start: The beginning of the span, as the vendor understood it.
+        end: Its end.
         currency: The vendor's word for the currency.
         raw: The answer as it came.
     """
@@ -79,13 +79,13 @@ class AccountUsage:
     raw: Mapping[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
 
 
-def usage_request(stretch: Mapping[str, str]) -> HttpRequest:
-    """The GET for what was spent over a stretch of time."""
-    return HttpRequest("GET", f"/v2/usage?{urlencode(stretch)}")
+def usage_request(span: Mapping[str, str]) -> HttpRequest:
+    """Return the GET for what was spent in a span of time."""
+    return HttpRequest("GET", f"/v2/usage?{urlencode(span)}")
 
 
 def read_usage(response: HttpResponse) -> AccountUsage:
-    """What was spent.
+    """Read how much was spent.
 
     Raises:
         APIError: The vendor answered with an error status.

@@ -1,6 +1,6 @@
-"""The facts: every Kling model that the vendor offers on this API, and what each takes.
+"""The data of the catalogue: every Kling model that the vendor offers on this API, and the fields each takes.
 
-They are the vendor's own ("Video Models: Kling AI", one page a model), gathered by what models share.
+It is the vendor's own ("Video Models: Kling AI", one page a model), grouped by fields that models share.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.catalogue.rules import ImagesForScene, PromptOrScenes
 from kling_async.api.catalogue.spec import (
     Field,
-    FileType,
     Flag,
-    Format,
     Integer,
     ListOf,
     Number,
@@ -22,13 +20,14 @@ from kling_async.api.catalogue.spec import (
     Text,
     Url,
 )
+from kling_async.api.file_types import FileType, Format
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 
 __all__ = ["MODELS"]
 
 _MASTER_TEN: Final = 2.3  # a 10 s video of a master model ("Kling v2 Master": 5-6 min and 11-14 min)
 
-# What fields take. Each name is used by several models, or says what its figures mean.
+# Fields. Each name is used by several models, or says what its figures mean.
 
 _TEXT = Field(Text())
 _PROMPT = Field(Text(blank=False), required=True)

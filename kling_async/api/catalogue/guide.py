@@ -1,4 +1,4 @@
-"""The catalogue for readers: every model in a table."""
+"""The catalogue as tables in Markdown, for the README."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAD = ("| Model | What it takes | Usual time |", "|---|---|---|")
 
 
 def models_table() -> str:
-    """Every model as Markdown: a heading and a table for each kind of request, its default model first.
+    """Return every model as Markdown: a heading and a table for each kind of request, its default model first.
 
     Required fields are bold; lengths are in seconds, and lists with how many they take. The usual time is in minutes
     and seconds, for 5 seconds of video.

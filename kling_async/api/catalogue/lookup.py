@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.spec import Spec
 
 __all__ = [
-    "Kind",
-    "Model",
     "check_body",
     "check_kind",
     "fields_of",
@@ -57,7 +55,7 @@ def models(
     version: str | None = None,
     tier: Tier | None = None,
 ) -> tuple[Model, ...]:
-    """The models of the catalogue, by id; those that fit all of what is given, and all without.
+    """Return the models of the catalogue, by id; those that fit all of what is given, and all without.
 
     Args:
         kind: What they make their videos from, also as its value: ``"text-to-video"``.
@@ -83,12 +81,12 @@ def models(
 
 
 def find_model(model_id: str) -> Model | None:
-    """The model with this id, or None if the catalogue has none."""
+    """Return the model with this id, or None if the catalogue has none."""
     return _BY_ID.get(model_id) if isinstance(model_id, str) else None
 
 
 def get_model(model_id: str) -> Model:
-    """The model with this id.
+    """Return the model with this id.
 
     Raises:
         InvalidRequest: The catalogue has none; the message has the nearest it has.
@@ -97,12 +95,12 @@ def get_model(model_id: str) -> Model:
 
 
 def suggest(model_id: str) -> list[str]:
-    """The ids most like one that is not known, best first, at most three; empty where none is close."""
+    """Return the ids most like one that is not known, best first, at most three; empty where none is close."""
     return close_names(model_id, _BY_ID)
 
 
 def typo_of(model_id: str) -> str | None:
-    """The id in the catalogue that this one misspells; None for what may well be a model newer than the catalogue.
+    """Return the id in the catalogue that this one misspells; None for what may be a model newer than the catalogue.
 
     Letters within words are what is misspelt; another number, another word or another order is another model.
     """
@@ -110,18 +108,18 @@ def typo_of(model_id: str) -> str | None:
 
 
 def ids_of(kind: Kind) -> str:
-    """The ids of the kind's models, in words."""
+    """Return the ids of the kind's models, in words."""
     return ", ".join(model.id for model in models(kind))
 
 
 def typical_seconds(model_id: str, duration: int | None) -> float:
-    """How long a generation usually takes, in seconds; for an unknown model 240 s per 5 seconds of video."""
+    """Return how long a generation usually takes, in seconds; for an unknown model 240 s per 5 seconds of video."""
     model = find_model(model_id)
     return scale(_UNKNOWN_SECONDS, TEN, duration) if model is None else model.typical_seconds(duration)
 
 
 def check_body(body: Mapping[str, object]) -> list[Problem]:
-    """Everything in a submit's body that its model does not take, in the order of the model's fields.
+    """Return everything in a submit's body that its model does not take, in the order of the model's fields.
 
     A body for a model that is not in the catalogue has none, as nothing is known to hold it against. Never raises.
     """
@@ -139,7 +137,7 @@ def check_body(body: Mapping[str, object]) -> list[Problem]:
 
 
 def _say_who_takes(model: Model, problem: Problem) -> Problem:
-    """Where the model does not take the field but others do, the problem that names them."""
+    """Return where the model does not take the field but others do, the problem that names them."""
     if problem.field.partition(".")[0] in model.fields:
         return problem
     takers = [other for other in _BY_ID.values() if problem.field in other.fields]
@@ -176,13 +174,13 @@ _ANY_MODELS: Mapping[str, Field] = {"provider": Field(Text())}
 
 @cache
 def fields_of(kind: Kind | None) -> Mapping[str, Field]:
-    """The fields of a kind, as loose as can be; for no kind those that every request has."""
+    """Return the fields of a kind, as loose as can be; for no kind those that every request has."""
     known = () if kind is None else models(kind)
     return {**_fields([model.fields for model in known]), **_ANY_MODELS}
 
 
 def check_kind(kind: Kind | None, content: Mapping[str, object]) -> list[Problem]:
-    """Everything in a body, ``model`` aside, that no model of the kind could take."""
+    """Return everything in a body, ``model`` aside, that no model of the kind could take."""
     missing = lacks_script(content) if kind is Kind.TEXT_TO_VIDEO else []
     return missing + Object(fields_of(kind)).problems(content)
 
@@ -198,7 +196,7 @@ def _field(parts: Sequence[Field | None]) -> Field:
 
 
 def _union(specs: Sequence[Spec]) -> Spec:
-    """A loose spec that takes what any of these takes."""
+    """Return a loose spec that takes what any of these takes."""
     flat = [option for spec in specs for option in (spec.options if isinstance(spec, OneOf) else (spec,))]
     lists = [spec.item for spec in flat if isinstance(spec, ListOf)]
     objects = [spec.fields for spec in flat if isinstance(spec, Object)]

@@ -34,7 +34,7 @@ _TIERS: tuple[Tier, ...] = ("standard", "pro", "master", "720p", "1080p")
 
 
 class Kind(Enum):
-    """What a model makes its video from."""
+    """The kind of a model, by the input it makes its video from."""
 
     TEXT_TO_VIDEO = "text-to-video"
     IMAGE_TO_VIDEO = "image-to-video"
@@ -53,12 +53,12 @@ class Model:
 
     Attributes:
         id: The vendor's name for it.
-        kind: What it makes its video from.
-        fields: What a request's body may hold besides ``model``.
-        seconds: How long a 5-second video usually takes to make, in seconds.
-        ten: How many times as long a 10-second video takes.
+        kind: Its kind, by the input it makes its video from.
+        fields: The fields of a request's body besides ``model``.
+        seconds: The usual time to make a 5-second video, in seconds.
+        ten: The factor by which a 10-second video takes longer.
         endpoints: The paths it is listed for, the universal one first.
-        rules: What its fields take together.
+        rules: The rules between its fields.
     """
 
     id: str
@@ -98,11 +98,11 @@ class Model:
         return tuple(name for name, part in self.fields.items() if part.required)
 
     def typical_seconds(self, duration: int | None = None) -> float:
-        """How long a video of this many seconds (None: of the vendor's default) usually takes to make, in seconds."""
+        """Return how many seconds a video of this length (None: the vendor's default) usually takes to make."""
         return scale(self.seconds, self.ten, duration)
 
     def __str__(self) -> str:
-        """The model in a line: its id, its kind, its fields (required ones with an asterisk), and its usual time."""
+        """Return the model in a line: id, kind, fields (required ones with an asterisk) and usual time."""
         fields = ", ".join(name + "*" * part.required for name, part in self.fields.items())
         return f"{self.id} ({self.kind.value}; {fields}; about {self.seconds:.0f} s for 5 s of video)"
 
@@ -111,6 +111,6 @@ class Model:
 
 
 def scale(seconds: float, ten: float, duration: int | None) -> float:
-    """How long a video of this length takes, where 5 seconds take ``seconds`` and 10 take ``ten`` times as long."""
+    """Return how long a video of this length takes if 5 s take ``seconds`` and 10 s take ``ten`` times as long."""
     length = _VIDEO if duration is None else max(duration, 1)
     return seconds * math.pow(length / _VIDEO, math.log2(ten))

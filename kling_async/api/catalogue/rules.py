@@ -1,4 +1,4 @@
-"""What several fields of a body take together, where none of them can say it alone."""
+"""Rules between several fields of a body."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class PromptOrScenes:
     """
 
     fields: ClassVar[tuple[str, ...]] = ("prompt", "multi_prompt")
-    """Whom the rule is about; it is asked only if each of them is right by itself."""
+    """The fields it is about; the rule is applied only if each of them is valid by itself."""
 
     def __init__(self, *, required: bool) -> None:
         self.required = required
 
     def problems(self, body: Mapping[str, object]) -> list[Problem]:
-        """The ``multi_prompt`` beside a prompt, or the ``prompt`` that is missing."""
+        """Return the ``multi_prompt`` beside a prompt, or the ``prompt`` that is missing."""
         shots = body.get("multi_prompt")
         if body.get("prompt") is not None and shots is not None:
             return [Problem("multi_prompt", shots, "a prompt or a multi_prompt, not both")]
@@ -46,10 +46,10 @@ class ImagesForScene:
     """As many images as the effect's scene shows persons."""
 
     fields: ClassVar[tuple[str, ...]] = ("image_url", "effect_scene")
-    """Whom the rule is about; it is asked only if each of them is right by itself."""
+    """The fields it is about; the rule is applied only if each of them is valid by itself."""
 
     def problems(self, body: Mapping[str, object]) -> list[Problem]:
-        """The ``image_url`` with too few or too many images for the ``effect_scene``."""
+        """Return the ``image_url`` with too few or too many images for the ``effect_scene``."""
         images, scene = body.get("image_url"), body.get("effect_scene")
         count = _count(images)
         if scene in SCENES_OF_TWO:
@@ -66,11 +66,11 @@ def _count(images: object) -> int:
 
 
 Rule: TypeAlias = PromptOrScenes | ImagesForScene
-"""What several fields take together."""
+"""A rule between fields."""
 
 
 def lacks_script(body: Mapping[str, object]) -> list[Problem]:
-    """The ``prompt`` that is missing or blank where there is no ``multi_prompt`` either."""
+    """Return the ``prompt`` that is missing or blank where there is no ``multi_prompt`` either."""
     prompt = body.get("prompt")
     blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
     return [Problem("prompt", prompt, _SCRIPT)] if blank and not body.get("multi_prompt") else []

@@ -1,4 +1,4 @@
-"""What a field of a request may hold: data that judges a value, and says in words what it takes."""
+"""Specs of fields: each judges a value, says in words what it takes, and reads plain data."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Field",
-    "FileType",
     "Flag",
-    "Format",
     "Integer",
     "ListOf",
     "Number",
@@ -59,7 +57,7 @@ _DIGITS = re.compile(r"-?[0-9]{1,9}")
 
 
 def _kept(value: object) -> object:
-    """What a problem keeps of a value: errors are logged, pickled and kept, and files are large."""
+    """Shorten a value for a problem to hold: errors are logged, pickled and stored, and files are large."""
     if isinstance(value, str) and len(value) > _KEPT:
         return Brief(show(value))
     return brief(value) if isinstance(value, bytes | LocalFile) else value
@@ -72,7 +70,7 @@ class Problem:
     Attributes:
         field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
         value: The value it has, None where it is missing; of a file that was looked into, a few words.
-        allowed: What it takes, in words.
+        allowed: The values it takes, in words.
     """
 
     field: str
@@ -85,7 +83,7 @@ class Problem:
 
 
 def refusal(problems: Sequence[Problem]) -> InvalidRequest:
-    """The error for these problems: its attributes tell the first of them, its message all."""
+    """Return the error for these problems: its attributes tell the first of them, its message all."""
     single = [
         InvalidRequest(str(problem), field=problem.field, value=problem.value, allowed=problem.allowed)
         for problem in problems
@@ -97,19 +95,19 @@ def refusal(problems: Sequence[Problem]) -> InvalidRequest:
 
 
 class Spec(Protocol):
-    """What a value may be."""
+    """The values that a field takes."""
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words that follow "allowed:"."""
+        """The values that are taken, in words that follow "allowed:"."""
         ...
 
     def problems(self, value: object, path: str) -> list[Problem]:
-        """All that is wrong with the value, whose dotted name is ``path``; raises for no value at all."""
+        """Return the problems of a value, whose dotted name is ``path``. Never raises."""
         ...
 
     def read(self, value: object) -> object:
-        """The value that plain data stands for: the same, but paths where it has ``file:`` URIs for files."""
+        """Return the value that plain data stands for: the same, but paths where it has ``file:`` URIs for files."""
         ...
 
 
@@ -142,7 +140,7 @@ class Text(_Leaf):
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The values that are taken, in words."""
         if self.choices:
             return either([repr(choice) for choice in self.choices])
         kind = "text" if self.blank else "text that is not blank"
@@ -164,17 +162,17 @@ _LARGEST = {
 
 @frozen(eq=False)
 class Url(_Leaf):
-    """Where a file is: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
+    """A file by its place: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
 
     Files are told by how their content begins, and by the endings of their names as far as they have one.
 
     Attributes:
-        file: What the file is to be; None for anything.
+        file: The type of the file; None for any.
         formats: In which formats; None for all there are of ``file``.
-        largest: How many bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
+        largest: The most bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
             200 MB for a video.
-        shortest: How many pixels each side of an image must have at least.
-        steepest: How many times as long as the shorter side of an image the longer may be; None for any.
+        shortest: The fewest pixels that each side of an image may have.
+        steepest: The largest ratio of an image's longer side to its shorter; None for any.
         loose: Whether any text is taken that is not blank, as where the vendor publishes a text rather than a URL.
     """
 
@@ -187,7 +185,7 @@ class Url(_Leaf):
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The values that are taken, in words."""
         text = "any text" if self.loose else "an http(s) URL, a data: URI"
         return f"{text}, or a file as a Path or bytes ({either([known.label for known in self._wanted])}{self._limits})"
 
@@ -198,7 +196,7 @@ class Url(_Leaf):
         return f", at most {self._most // _MB} MB{pixels}{shape}"
 
     def read(self, value: object) -> object:
-        """A ``file:`` URI as the path it names; anything else as it is."""
+        """Return a ``file:`` URI as the path it names; anything else as it is."""
         return path_from_uri(value)
 
     def _fits(self, value: object) -> bool:
@@ -217,7 +215,7 @@ class Url(_Leaf):
         return held is not None and self._fits_type(held.path) and self._fits_file(held)
 
     def _fits_type(self, about: str) -> bool:
-        """Whether a data URI says that it is what this takes, or leaves that open."""
+        """Return whether a data URI says that it is what this takes, or leaves that open."""
         main, _, _ = about[len("data:") :].partition(";")[0].strip().lower().partition("/")
         return main in ("application", *(known.file.value for known in self._readable))
 
@@ -271,7 +269,7 @@ class Integer(_Leaf):
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The values that are taken, in words."""
         if not self.choices:
             return "a whole number" + _bounds(self.least, self.most)
         first, last = self.choices[0], self.choices[-1]
@@ -295,7 +293,7 @@ class Number(_Leaf):
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The values that are taken, in words."""
         return "a number" + _bounds(self.least, self.most)
 
     def _fits(self, value: object) -> bool:
@@ -311,7 +309,7 @@ class Flag(_Leaf):
 
     @property
     def allowed(self) -> str:
-        """What is taken, in words."""
+        """The values that are taken, in words."""
         return "true or false"
 
     def _fits(self, value: object) -> bool:
@@ -332,7 +330,7 @@ class ListOf:
         return f"a list{_count(self.fewest, self.most)}, each {self.item.allowed}"
 
     def problems(self, value: object, path: str) -> list[Problem]:
-        """A wrong count is one problem, and each wrong item is more."""
+        """Return a problem for a wrong count, and those of each item."""
         if not _is_list(value):
             return [Problem(path, value, self.allowed)]
         counted = _within(len(value), self.fewest, self.most)
@@ -342,7 +340,7 @@ class ListOf:
         return found
 
     def read(self, value: object) -> object:
-        """A list with each item read as ``item`` says; anything else as it is."""
+        """Return a list with each item read as ``item`` says; anything else as it is."""
         return [self.item.read(item) for item in value] if _is_list(value) else value
 
 
@@ -351,9 +349,9 @@ class Field:
     """A named part of an object.
 
     Attributes:
-        spec: What it takes.
+        spec: The values it takes.
         required: Whether it must be there.
-        default: What the vendor takes where it is not; None where that is not published.
+        default: The vendor's default; None where that is not published.
         nullable: Whether null counts as not there.
     """
 
@@ -375,7 +373,7 @@ class Object:
         return f"an object of {', '.join(self.fields)}"
 
     def problems(self, value: object, path: str = "") -> list[Problem]:
-        """The problems of each field in the order of the spec, then the unknown fields."""
+        """Return the problems of each field in the order of the spec, then the unknown fields."""
         if not _is_object(value):
             return [Problem(path, value, self.allowed)]
         found: list[Problem] = []
@@ -384,7 +382,7 @@ class Object:
         return found + unknown_fields(value, self.fields, path)
 
     def read(self, value: object) -> object:
-        """An object with each field read as its spec says; anything else as it is."""
+        """Return an object with each field read as its spec says; anything else as it is."""
         if not _is_object(value):
             return value
         return {
@@ -400,11 +398,11 @@ class OneOf:
 
     @property
     def allowed(self) -> str:
-        """What each option takes."""
+        """The values that any option takes, in words."""
         return either([option.allowed for option in self.options])
 
     def problems(self, value: object, path: str) -> list[Problem]:
-        """None if an option fits; else those of the option whose outer shape fits; else one for the whole."""
+        """Return no problem if an option fits; else those of the option whose type fits; else one for the whole."""
         found = [option.problems(value, path) for option in self.options]
         if not all(found):
             return []
@@ -412,14 +410,14 @@ class OneOf:
         return next(inner, [Problem(path, value, self.allowed)])
 
     def read(self, value: object) -> object:
-        """The value as every option reads it: each leaves alone what another takes."""
+        """Return the value as every option reads it: each leaves alone what another takes."""
         for option in self.options:
             value = option.read(value)
         return value
 
 
 def whole(value: object) -> int | None:
-    """A whole number in any of its spellings (5, 5.0 and "5" are one to the vendor), or None."""
+    """Return a whole number in any of its spellings (5, 5.0 and "5" are one to the vendor), or None."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -428,7 +426,7 @@ def whole(value: object) -> int | None:
 
 
 def unknown_fields(values: Mapping[Any, object], known: Collection[str], path: str = "") -> list[Problem]:
-    """A problem for each name that is not known, with what it may have been meant to be."""
+    """Return a problem for each name that is not known, with what it may have been meant to be."""
     only = f"only the fields {', '.join(known)}"
     unknown = [name for name in values if name not in known]
     return [Problem(join(path, name), values[name], only + did_you_mean(str(name), known)) for name in unknown]
@@ -475,11 +473,11 @@ def _count(fewest: int, most: int | None) -> str:
 
 
 def either(words: Sequence[str]) -> str:
-    """Words as a choice between them; there is at least one."""
+    """Return words as a choice between them; there is at least one."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def join(path: str, name: object) -> str:
-    """The dotted name of a part of what ``path`` names; either may be empty."""
+    """Return the dotted name of a part of what ``path`` names; either may be empty."""
     return ".".join(part for part in (path, str(name)) if part)

@@ -1,4 +1,4 @@
-"""Requests for videos: one class for each kind of job, loaded when the first of them is asked for."""
+"""Requests for videos: one class for each kind of model, loaded when the first of them is used."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def request_class(kind: Kind) -> type[Request]:
     return found
 
 
-if not TYPE_CHECKING:  # or a type checker would believe that there is any name at all
+if not TYPE_CHECKING:  # a type checker would take any name for defined
 
     def __getattr__(name: str) -> type[Request]:
         if name not in _KINDS:

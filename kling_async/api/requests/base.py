@@ -1,4 +1,4 @@
-"""What all requests are: values that say what is asked for, whether it can be, and the body that asks for it."""
+"""The base class of requests: the fields they share, their check, their body and its digest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Request"]
 _logger = logging.getLogger("kling_async.requests")
 
 _USUAL: Mapping[str, object] = {"endpoint": UNIVERSAL, "extra": {}, "validate": True}
-"""What goes with a request beside its body, and what that usually is."""
+"""The fields of a request that are not in its body, and their defaults."""
 
 
 @frozen(repr=False, unsafe_hash=False)
@@ -53,7 +53,7 @@ class Request:
         endpoint: The path to submit to: the universal one or the legacy one; with ``validate=False``, any.
         extra: Further fields of the body, sent untouched. It may not name a field that the request has itself.
         provider: Which supplier the vendor is to buy from, for models that let you choose.
-        validate: Whether the catalogue has a say. Without it, anything is sent that is JSON.
+        validate: False to send anything that is JSON, without a check by the catalogue.
     """
 
     kind: ClassVar[Kind | None] = None
@@ -82,16 +82,16 @@ class Request:
             raise refusal(problems)
 
     def problems(self) -> list[Problem]:
-        """Everything that ``check`` would refuse, each with its field and what that takes; empty if nothing."""
+        """Return everything that ``check`` would refuse, each with its field and what that takes; empty if nothing."""
         return self._basic_problems() or (self._content_problems() if self.validate else [])
 
     def body(self) -> dict[str, Any]:
-        """The body of the submit, as plain JSON data; meaningful for a request that passes ``check``."""
+        """Return the body of the submit, as plain JSON data; meaningful for a request that passes ``check``."""
         further: dict[str, Any] = plain(self.extra)
         return self._known_part() | further
 
     def digest(self) -> bytes:
-        """SHA-256 of the body in canonical form: two requests that ask for the same have the same.
+        """Return the SHA-256 of the body in canonical form: equal for requests that ask for the same.
 
         Raises:
             InvalidRequest: The body is not JSON.
@@ -102,11 +102,11 @@ class Request:
             raise InvalidRequest(f"the request is not JSON: {error}") from None
 
     def stated(self) -> dict[str, object]:
-        """The fields that are given, in their order; of endpoint, extra and validate those that are not as usual."""
+        """Return the given fields in their order; ``endpoint``, ``extra`` and ``validate`` only if not the defaults."""
         return {name: part for name, part in given(self).items() if part != _USUAL.get(name)}
 
     def _typed(self) -> dict[str, object]:
-        """The fields of the body that are given, ``model`` and ``extra`` aside."""
+        """Return the fields of the body that are given, ``model`` and ``extra`` aside."""
         return {name: part for name, part in given(self).items() if name != "model" and name not in _USUAL}
 
     def _known_part(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Request:
         return {"model": self.model} | parts
 
     def _basic_problems(self) -> list[Problem]:
-        """What would keep the request from being sent at all."""
+        """Return the problems that keep the request from being sent at all."""
         found = Text(blank=False).problems(self.model, "model") + self._endpoint_problems()
         found += Flag().problems(self.validate, "validate")
         if not is_mapping(self.extra):
@@ -135,13 +135,13 @@ class Request:
         return [Problem(str(name), part, JSON) for name, part in parts.items() if not is_json({"": 0, name: part})]
 
     def _content_problems(self) -> list[Problem]:
-        """What the model does not take, or if it is not known, what no model of the kind would take."""
+        """Return the fields that the model does not take or, if it is unknown, that no model of the kind takes."""
         model = find_model(self.model)
         if model is None:
             return _stranger_problems(self.model) + check_kind(self.kind, plain(self._typed()))
         if self.kind is not None and model.kind is not self.kind:
             return [Problem("model", self.model, f"a model for {self.kind.value}: {ids_of(self.kind)}")]
-        # Facts change: what a typed request has in extra is the caller's knowledge, not the catalogue's.
+        # Models change: fields in ``extra`` of a typed request are sent unchecked, as the caller may know more.
         return check_body(self.body() if self.kind is None else self._known_part())
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ class Request:
 
 
 def _stranger_problems(model_id: str) -> list[Problem]:
-    """A model that is not in the catalogue: a typing error is a problem, anything else a warning."""
+    """Judge a model that is not in the catalogue: a typing error is a problem, anything else a logged warning."""
     meant = typo_of(model_id)
     if meant is not None:
         allowed = f"an id in the catalogue (did you mean {meant}?); with validate=False this one as it is"

@@ -1,4 +1,4 @@
-"""Requests as plain data and back, strictly: one door for JSON lines, table rows, journals and services."""
+"""Requests as plain data and back, with every field checked: for JSON lines, table rows, journals and services."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KINDS = (*(kind.value for kind in Kind), _ANY)
 
 
 def to_dict(request: Request) -> dict[str, Any]:
-    """The request as plain JSON data, from which ``from_dict`` makes an equal one.
+    """Return the request as plain JSON data, from which ``from_dict`` makes an equal one.
 
     Holds ``kind``, ``model``, and under its field's name whatever else is given; a file as a ``file:`` URI of its path,
     or its content as a data URI.
@@ -47,13 +47,13 @@ def to_dict(request: Request) -> dict[str, Any]:
 
 
 def to_data(request: Request) -> dict[str, Any]:
-    """The request as ``to_dict`` has it, but with its files as they are: contents as bytes, and paths."""
+    """Return the request as ``to_dict`` has it, but with its files as they are: contents as bytes, and paths."""
     kind = _ANY if request.kind is None else request.kind.value
     return {"kind": kind, **plain(request.stated())}
 
 
 def from_dict(data: Mapping[str, Any]) -> Request:
-    """The request that plain data describes; whether its model takes it is for the request's own ``check`` to say.
+    """Return the request that plain data describes; whether its model takes it is left to its ``check``.
 
     ``kind`` (a kind's value, such as ``text-to-video``, or ``any`` for a plain `Request`) may be left out where the
     catalogue knows the model, and ``model`` where its kind is given: that kind's default is taken. ``ratio`` is the
@@ -74,7 +74,7 @@ def from_dict(data: Mapping[str, Any]) -> Request:
 
 
 def named_parts(data: Mapping[str, Any]) -> tuple[type[Request], dict[str, Any]]:
-    """The class of the request that data is for, and what it says under the names of today.
+    """Return the class of the request that data is for, and its fields under their current names.
 
     Raises:
         InvalidRequest: It is no object, or does not tell what kind of request it is.
@@ -119,7 +119,7 @@ _SETTINGS = {"extra": Field(Object({})), "validate": Field(Flag())}
 
 
 def from_row(row: Mapping[str, Any]) -> Request:
-    """The request that a row of a table describes, such as one of `csv.DictReader`; it has passed its ``check``.
+    """Return the request that a row of a table describes, such as one of `csv.DictReader`; it has passed its ``check``.
 
     The columns are named like the fields that `from_dict` takes, ``kind`` and ``model`` included. A blank cell is as
     good as none. Numbers are written as numbers, flags as ``true`` or ``false`` in any case, lists and objects as JSON,
@@ -151,7 +151,7 @@ def _read(spec: Spec, cell: object) -> object:
 
 
 def _parsed(spec: Spec, cell: str) -> object:
-    """What a cell's text stands for; the text itself where it stands for nothing that the spec could take."""
+    """Parse a cell's text by what its spec takes; the text itself where it cannot be parsed."""
     text = cell.strip()
     if isinstance(spec, Flag):
         return _FLAGS.get(text.lower(), cell)
@@ -172,7 +172,7 @@ def _json(text: str, otherwise: str) -> object:
 
 
 def _strange(parts: Mapping[Any, object], known: tuple[str, ...]) -> list[Problem]:
-    """The columns that no request of the kind has; under None are the cells beyond the last column."""
+    """Return the columns that no request of the kind has; under None are the cells beyond the last column."""
     named = {name: part for name, part in parts.items() if name is not None}
     spare = [Problem("row", parts[None], "as many cells as there are columns")] if None in parts else []
     return spare + unknown_fields(named, known)

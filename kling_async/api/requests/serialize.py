@@ -1,4 +1,8 @@
-"""Between values and plain JSON data, without judging either."""
+"""Requests and their parts to plain JSON data, and back with every type checked.
+
+The first part writes: plain data, canonical JSON, files replaced. Converters follow, by which the classes of requests
+read the mappings and lists they are made of. The last part, from ``structure`` on, reads plain data strictly.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ __all__ = [
 ]
 
 JSON = "JSON data, without NaN, infinities or broken characters"
-"""What ``is_json`` accepts, in words."""
+"""The values that ``is_json`` accepts, in words."""
 
 _T = TypeVar("_T")
 _NAMES: dict[type[Any], tuple[str, ...]] = {}  # looked up many times for every request
@@ -60,7 +64,7 @@ _Change: TypeAlias = Callable[[File, str], object]
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...]:
-    """The names of a class's fields, in their order."""
+    """Return the names of a class's fields, in their order."""
     names = _NAMES.get(cls)
     if names is None:
         names = _NAMES[cls] = tuple(fields_dict(cls))
@@ -68,13 +72,13 @@ def field_names(cls: type[Any]) -> tuple[str, ...]:
 
 
 def given(value: object) -> dict[str, object]:
-    """The fields of a value that are not None, in their order."""
+    """Return the fields of a value that are not None, in their order."""
     parts = ((name, getattr(value, name)) for name in field_names(type(value)))
     return {name: part for name, part in parts if part is not None}
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """The value as plain JSON data: values as dicts without their Nones, tuples as lists, anything else as it is.
+    """Return the value as plain JSON data: objects as dicts without their Nones, tuples as lists.
 
     So files, given by their paths or as their contents, stay what they are; ``as_texts`` writes them out.
     """
@@ -88,17 +92,17 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower typ
 
 
 def as_texts(data: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """Plain data with its files as texts: paths as ``file:`` URIs, contents as data URIs."""
+    """Return plain data with its files as texts: paths as ``file:`` URIs, contents as data URIs."""
     return with_files(data, lambda file, _: data_uri(file) if isinstance(file, bytes) else file_uri(file))
 
 
 def data_uri(content: bytes) -> str:
-    """A file's content as a data URI."""
+    """Return a file's content as a data URI."""
     return f"data:{media_type(content)};base64,{b64encode(content).decode()}"
 
 
 def with_files(value: object, change: _Change, path: str = "") -> Any:  # noqa: ANN401 - whatever it was
-    """A value or data with what ``change`` makes of each file in it and that file's dotted name; itself without any."""
+    """Replace each file in a value or data by what ``change`` makes of it and its dotted name; itself without any."""
     if type(value) in _PLAIN:  # as most are
         return value
     if is_file(value):
@@ -127,7 +131,7 @@ def _with_parts(value: Any, change: _Change, path: str) -> object:  # noqa: ANN4
 
 
 def canonical(data: object) -> bytes:
-    """JSON of which equal data has equal bytes. Files count by their paths, or by the SHA-256 of their contents.
+    """Encode data as JSON, equal data to equal bytes. Files count by their paths, or the SHA-256 of their contents.
 
     Raises:
         TypeError, ValueError, RecursionError: It is not ``JSON``.
@@ -147,12 +151,12 @@ def _identity(value: object) -> str:
 
 
 def _presence(value: object) -> str:
-    """Stands for a file where only what is around it matters: hashing takes time."""
+    """Return a blank for a file, where only what is around it matters: hashing takes time."""
     return "" if is_file(value) else _identity(value)
 
 
 def is_json(value: object) -> bool:
-    """Whether the value can be sent, files included."""
+    """Return whether the value can be sent, files included."""
     try:
         _canonical(plain(value), _presence)
     except (TypeError, ValueError, RecursionError):
@@ -161,13 +165,13 @@ def is_json(value: object) -> bool:
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether the value is a mapping; of its names nothing is promised."""
+    """Return whether the value is a mapping; of its names nothing is promised."""
     # What is no plain dict takes long to tell from a mapping, and is looked at for each part of every request.
     return type(value) is dict or (type(value) not in _PLAIN and isinstance(value, Mapping))
 
 
 def read_paths(data: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """Plain data with the paths that its ``file:`` URIs name, as ``as_texts`` made them of paths."""
+    """Return plain data with the paths that its ``file:`` URIs name: the reverse of ``as_texts``, for paths."""
     if is_mapping(data):
         return {name: read_paths(member) for name, member in data.items()}
     if isinstance(data, list | tuple):
@@ -175,38 +179,38 @@ def read_paths(data: object) -> Any:  # noqa: ANN401 - JSON data has no narrower
     return path_from_uri(data)
 
 
-# Requests can be made with anything in them: these read what they know, and leave the rest for ``check`` to judge.
+# Converters of attrs. Requests can be made with anything in them: what is not recognised is left for ``check``.
 
 
 def read_mapping(value: object) -> Mapping[str, Any]:
-    """A copy of a mapping, and an empty one for None; anything else as it is."""
+    """Return a copy of a mapping, and an empty one for None; anything else as it is."""
     if value is None:
         return {}
     return dict(value) if is_mapping(value) else cast("Mapping[str, Any]", value)
 
 
 def read_value(cls: type[_T], value: object) -> _T:
-    """A mapping of this class's field names as its value; anything else as it is."""
+    """Return a mapping of this class's field names as its value; anything else as it is."""
     if is_mapping(value) and value.keys() <= set(field_names(cls)):
         return cls(**value)
     return cast("_T", value)
 
 
 def read_items(cls: type[_T], values: object) -> tuple[_T, ...] | None:
-    """A list as a tuple, with its mappings as values of this class; anything else as it is."""
+    """Return a list as a tuple, with its mappings as values of this class; anything else as it is."""
     if isinstance(values, list | tuple):
         return tuple(read_value(cls, value) for value in cast("Sequence[object]", values))
     return cast("tuple[_T, ...] | None", values)
 
 
 def read_whole(value: int | str | None) -> int | None:
-    """A whole number in any of its spellings (5, 5.0, "5") as an int; anything else as it is."""
+    """Return a whole number in any of its spellings (5, 5.0, "5") as an int; anything else as it is."""
     number = whole(value)
     return cast("int | None", value) if number is None else number
 
 
 def short_repr(value: object, parts: Mapping[str, object]) -> str:
-    """A value as the call that makes it, of these of its fields, with long texts and data URIs shortened."""
+    """Return a value as the call that makes it, of these of its fields, with long texts and data URIs shortened."""
     return f"{type(value).__name__}({', '.join(f'{name}={show(part)}' for name, part in parts.items())})"
 
 
@@ -219,12 +223,11 @@ class ShortRepr:
         return short_repr(self, given(self))
 
 
-_V = TypeVar("_V")
 _Hook = Callable[[object, object], Any]
 
 
-def structure(data: object, cls: type[_V]) -> _V:
-    """The value of this class that plain data describes.
+def structure(data: object, cls: type[_T]) -> _T:
+    """Return the value of this class that plain data describes.
 
     Raises:
         InvalidRequest: A field is unknown, missing or of the wrong type.
@@ -244,7 +247,7 @@ class _Refused(ValueError):
 
 
 def _problems(error: Exception, path: str) -> Iterator[Problem]:
-    """The problems in what the converter raised, with whole names of fields."""
+    """Yield the problems in what the converter raised, with whole names of fields."""
     if isinstance(error, BaseValidationError):
         for inner in error.exceptions:
             yield from _problems(inner, join(path, _place(inner)))
@@ -263,7 +266,7 @@ def _place(error: Exception) -> str:
 
 
 def _by(spec: Spec, read: Callable[[object], object] = lambda value: value) -> _Hook:
-    """A hook that takes what the spec takes."""
+    """Return a hook that takes what the spec takes."""
 
     def hook(value: object, _: object) -> object:
         problems = spec.problems(value, "")
@@ -283,7 +286,7 @@ def _mapping(value: object, _: object) -> Mapping[str, Any]:
 
 
 def _is_scene(cls: object) -> bool:
-    """Whether it is a text or a value, as scenes are."""
+    """Return whether a type is ``str | V`` with a class of attrs V, as scenes have it."""
     kinds = get_args(cls)
     return kinds[:1] == (str,) and has(kinds[-1])
 

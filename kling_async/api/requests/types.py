@@ -1,14 +1,16 @@
-"""Videos that begin with an image."""
+"""The nine classes of requests, one for each kind of model, with the vendor's names of fields.
+
+A field that is None is not sent, so that the vendor's own default holds; ``check`` tells what a model does not take.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - the codec reads the annotations
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from attrs import field, frozen
 
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.media import Media
 from kling_async.api.requests.base import Request
 from kling_async.api.requests.serialize import read_whole
 from kling_async.api.requests.values import (
@@ -24,6 +26,9 @@ from kling_async.api.requests.values import (
     read_movement,
     read_shots,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "Avatar",
@@ -182,9 +187,9 @@ class Avatar(Request):
     sound.
 
     Attributes:
-        image_url: Who speaks. Required.
-        audio_url: What is said. Required.
-        prompt: How it is said; at most 2500 characters.
+        image_url: The face. Required.
+        audio_url: The speech or song. Required.
+        prompt: The manner of speaking; at most 2500 characters.
         model: Either avatar model; by default the standard one.
     """
 
@@ -203,7 +208,7 @@ class MotionControl(Request):
     Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes.
 
     Attributes:
-        image_url: Who moves. Required.
+        image_url: The figure. Required.
         video_url: The movements. Required.
         prompt: What else there is to see.
         model: Either motion-control model; by default v3.

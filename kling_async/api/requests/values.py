@@ -1,18 +1,20 @@
-"""What requests are made of besides text and numbers: cameras, masks, elements, shots, by the vendor's field names.
+"""The parts of requests that are objects: cameras, masks, elements, shots, by the vendor's field names.
 
-They can be made with anything in them: what a model takes is judged with the request they are in. A field that is None
-is left out of the request's body.
+They can be made with anything in them: a request's ``check`` judges them. A field that is None is left out of the
+request's body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # noqa: TC003 - the codec reads the annotations
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
 
-from kling_async.api.media import Media  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.media import Media
 from kling_async.api.requests.serialize import ShortRepr, read_items, read_value, read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AdvancedCameraControl",
@@ -46,7 +48,7 @@ class AdvancedCameraControl(ShortRepr):
 
 @frozen(repr=False)
 class CameraConfig(ShortRepr):
-    """How a ``simple`` camera moves: each from -10 to 10, the sign says which way."""
+    """The movement of a ``simple`` camera: each from -10 to 10, the sign says which way."""
 
     horizontal: float | None = None
     vertical: float | None = None
@@ -105,7 +107,7 @@ class DynamicMask(ShortRepr):
 
 
 def read_media(values: Sequence[Media] | None) -> tuple[Media, ...] | None:
-    """A list of media as a tuple; anything else as it is."""
+    """Return a list of media as a tuple; anything else as it is."""
     return tuple(values) if isinstance(values, list | tuple) else cast("tuple[Media, ...] | None", values)
 
 
@@ -137,29 +139,29 @@ class Shot(ShortRepr):
     duration: int | None = field(default=None, converter=read_whole)
 
 
-# How requests read their parts: mappings of the field names as values, lists as tuples.
+# Converters of attrs: mappings of field names become objects, lists become tuples.
 
 
 def read_shots(values: Sequence[str | Shot | Mapping[str, Any]] | None) -> tuple[str | Shot, ...] | None:
-    """Scenes as texts and ``Shot`` values."""
+    """Return scenes as texts and ``Shot`` values."""
     return read_items(Shot, values)
 
 
 def read_elements(values: Sequence[Element | Mapping[str, Any]] | None) -> tuple[Element, ...] | None:
-    """Elements as ``Element`` values."""
+    """Return elements as ``Element`` values."""
     return read_items(Element, values)
 
 
 def read_masks(values: Sequence[DynamicMask | Mapping[str, Any]] | None) -> tuple[DynamicMask, ...] | None:
-    """Masks as ``DynamicMask`` values."""
+    """Return masks as ``DynamicMask`` values."""
     return read_items(DynamicMask, values)
 
 
 def read_camera(value: CameraControl | Mapping[str, Any] | None) -> CameraControl | None:
-    """A camera as a ``CameraControl``."""
+    """Return a camera as a ``CameraControl``."""
     return read_value(CameraControl, value)
 
 
 def read_movement(value: AdvancedCameraControl | Mapping[str, Any] | None) -> AdvancedCameraControl | None:
-    """A movement as an ``AdvancedCameraControl``."""
+    """Return a movement as an ``AdvancedCameraControl``."""
     return read_value(AdvancedCameraControl, value)

@@ -1,4 +1,4 @@
-"""How SQLite files are opened, read and changed here."""
+"""Connections to a journal's SQLite file: consistent reads, whole transactions, errors of the journal's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite.locks import identity_of, in_use, out_of_use
+from kling_async.journal.sqlite.locks import identity_of, register_connection, unregister_connection
 from kling_async.journal.sqlite.ownership import is_owned
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "connect", "journal_errors", "reading", "transaction"]
 
-_PATIENCE = 10.0  # seconds to wait while another process has the file
-_GLANCES = 500  # how often to look in that time
+_BUSY_TIMEOUT = 10.0  # seconds to wait while another process has the file
+_ATTEMPTS = 500  # to read, in that time
 
 
 class Connection(sqlite3.Connection):
@@ -29,16 +29,16 @@ class Connection(sqlite3.Connection):
     _path: Path
     _file: Identity | None = None
 
-    def holds(self, path: Path) -> None:
-        """Take note of the file that was opened."""
+    def register(self, path: Path) -> None:
+        """Remember which file was opened, and keep its locks."""
         self._path, self._file = path, identity_of(path)
-        in_use(self._file)
+        register_connection(self._file)
 
-    def check_place(self, owned: Identity | None = None) -> None:
-        """Make sure that the file is still where it was opened: SQLite finds by that name what a crash leaves undone.
+    def check_unmoved(self, owned: Identity | None = None) -> None:
+        """Make sure that the file is still where it was opened: SQLite finds by its name what a crash leaves half done.
 
         Args:
-            owned: Which file it has to be.
+            owned: The identity the file has to have; None for the one it had when it was opened.
 
         Raises:
             JournalError: It is not.
@@ -51,29 +51,29 @@ class Connection(sqlite3.Connection):
             raise JournalError("the file was moved, removed or replaced while in use; put it back to go on")
 
     def close(self) -> None:
-        """Close it, which can be done again."""
+        """Close it; may be called again."""
         super().close()
         file, self._file = self._file, None
         if file is not None:
-            out_of_use(file)
+            unregister_connection(file)
 
 
 @contextmanager
 def journal_errors(path: Path) -> Generator[None]:
-    """Raise what SQLite and the file system raise as a `JournalError` that names the file."""
+    """Turn errors of SQLite and the file system into a `JournalError` that names the file."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"journal {path}: {error}") from error
 
 
-def connect(path: Path, mode: Literal["ro", "rw", "rwc"], *, patience: float = _PATIENCE) -> Connection:
-    """A connection to an absolute path, on which every statement is a transaction unless one is begun."""
+def connect(path: Path, mode: Literal["ro", "rw", "rwc"], *, timeout: float = _BUSY_TIMEOUT) -> Connection:
+    """Open an absolute path; every statement is a transaction of its own unless one is begun."""
     # A URI, for its mode; it also keeps a name like ":memory:" or "a?b" what it is: the name of a file.
     uri = f"{path.as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience, factory=Connection)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout, factory=Connection)
     try:
-        connection.holds(path)
+        connection.register(path)
     except BaseException:
         connection.close()
         raise
@@ -82,14 +82,13 @@ def connect(path: Path, mode: Literal["ro", "rw", "rwc"], *, patience: float = _
 
 @contextmanager
 def reading(path: Path, *, as_owner: bool = False) -> Generator[sqlite3.Connection]:
-    """Read one state of the file, whatever others write meanwhile; they can finish nothing until this ends.
+    """Read one consistent state of the file within the block; writers cannot commit meanwhile.
 
-    Nothing is changed, except that a file whose writer died amid a transaction is first put back into the state before
-    it, as anybody must who opens such a file.
+    Nothing is changed, except that a transaction whose writer died amid it is rolled back first.
 
     Args:
         path: The file.
-        as_owner: Whether the caller owns it.
+        as_owner: True if the caller owns it.
 
     Raises:
         sqlite3.Error: It cannot be read.
@@ -100,7 +99,7 @@ def reading(path: Path, *, as_owner: bool = False) -> Generator[sqlite3.Connecti
 
 
 def _snapshot(path: Path, *, as_owner: bool) -> sqlite3.Connection:
-    for _ in range(_GLANCES):
+    for _ in range(_ATTEMPTS):
         try:
             return _begin_reading(connect(path, "ro"))
         except sqlite3.OperationalError as error:
@@ -110,7 +109,7 @@ def _snapshot(path: Path, *, as_owner: bool) -> sqlite3.Connection:
         # has none either, and goes on writing.
         if as_owner or not is_owned(path):
             return _begin_reading(connect(path, "rw"))
-        Event().wait(_PATIENCE / _GLANCES)
+        Event().wait(_BUSY_TIMEOUT / _ATTEMPTS)
     raise sqlite3.OperationalError("its owner does not finish what it is writing")
 
 
@@ -127,7 +126,7 @@ def _begin_reading(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """Write all that is written in the block, or none of it."""
+    """Commit what the block writes, or roll all of it back."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,4 +1,4 @@
-"""A journal's file while it is owned: opened with care, and left as one plain file."""
+"""A journal's file while it is owned: checked before anything is written, and left as one plain file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.paths import strangeness
+from kling_async.journal.paths import unusable_reason
 from kling_async.journal.sqlite.connection import connect, journal_errors, reading
-from kling_async.journal.sqlite.ownership import own, own_name, warn_of_network
+from kling_async.journal.sqlite.ownership import owned, owned_name, warn_of_network
 from kling_async.journal.sqlite.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
@@ -25,47 +25,47 @@ _WAL_IS_SAFE = (3, 51, 3)  # before, a rare race of writer and checkpoint could 
 
 
 def journal_mode(version: tuple[int, ...]) -> str:
-    """How this version of SQLite makes transactions whole."""
+    """Return the journal mode that is safe with this version of SQLite."""
     return "WAL" if version >= _WAL_IS_SAFE else "TRUNCATE"
 
 
 @contextmanager
 def owned_file(path: Path) -> Generator[Connection]:
-    """The one writing connection to a journal, made if there is none, brought up to date if it is older.
+    """Own a journal within the block, created or upgraded as needed; yields the connection that writes.
 
     Raises:
-        JournalError: It is owned by somebody else, corrupt, of a newer version, or no journal; it was left as it was.
+        JournalError: It is owned by another session, corrupt, of a newer version, or no journal; it was left as it was.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise JournalError(f"journal {path}: SQLite is {sqlite3.sqlite_version}; allowed: 3.33 or later")
     with journal_errors(path):
-        _be_there(path)
-        with own(path) as file, _checked(path), closing(connect(path, "rw")) as connection:
-            connection.check_place(file)
+        _ensure_file(path)
+        with owned(path) as file, _checked(path), closing(connect(path, "rw")) as connection:
+            connection.check_unmoved(file)
             warn_of_network(path, file)
-            _prepare(connection)
+            _configure(connection)
             bring_up_to_date(connection, path)
             try:
                 yield connection
             finally:
-                _tidy(connection)
+                _leave_wal(connection)
 
 
-def _be_there(path: Path) -> None:
-    """Make sure that there is a file, and such a one as a journal may be."""
-    strange = strangeness(path)
-    if strange:
-        raise JournalError(f"journal {strange}")
+def _ensure_file(path: Path) -> None:
+    """Create the file if there is none, unless no journal can be there."""
+    reason = unusable_reason(path)
+    if reason:
+        raise JournalError(f"journal {reason}")
     if not path.exists():
         connect(path, "rwc").close()
 
 
 @contextmanager
 def _checked(path: Path) -> Generator[None]:
-    """Look before anything is written, be it beside the file, and then look whether all of it is whole."""
+    """Identify the file before anything is written, also beside it, and then check that it is not corrupt."""
     with reading(path, as_owner=True) as connection:
         identify(connection, path)
-    with own_name(path):
+    with owned_name(path):
         with reading(path, as_owner=True) as connection:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
@@ -73,14 +73,14 @@ def _checked(path: Path) -> Generator[None]:
         yield
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: an ordinary fsync leaves it in the drive's cache
     connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
 
 
-def _tidy(connection: sqlite3.Connection) -> None:
+def _leave_wal(connection: sqlite3.Connection) -> None:
     # A file at rest in WAL mode would make each of its readers create files beside it.
-    with suppress(sqlite3.Error):  # somebody is reading: the next to close it does this
+    with suppress(sqlite3.Error):  # another process is reading: the next to close the file does this
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA journal_mode = DELETE")

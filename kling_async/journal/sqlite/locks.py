@@ -1,4 +1,4 @@
-"""A lock on a file that nobody but its holder lets go of.
+"""A lock on a file that only its holder releases.
 
 POSIX record locks, which SQLite takes, vanish when the process closes any descriptor of the file. What is taken here
 belongs to one open descriptor, and lasts until that is closed: at the latest by the system, when the process ends
@@ -25,24 +25,24 @@ __all__ = [
     "close_descriptor",
     "holder_of",
     "identity_of",
-    "in_use",
     "lock",
     "open_descriptor",
-    "out_of_use",
+    "register_connection",
     "unlock",
+    "unregister_connection",
 ]
 
 Identity = tuple[int, int]
-"""What a file is by, whatever its names: its device and its number there."""
+"""A file's device and inode number, the same under all its names."""
 
-_mutex = Lock()  # also keeps a fork from coming between an opening and its being known
+_mutex = Lock()  # also keeps a fork from coming between opening a file and recording its descriptor
 _open: set[int] = set()
 _connections: Counter[Identity] = Counter()
 _waiting: defaultdict[Identity, list[int]] = defaultdict(list)  # to be closed with the last connection to their file
 
 
 def identity_of(file: Path | int) -> Identity:
-    """The identity of a file, by its path or by a descriptor."""
+    """Return the identity of a file, by its path or by a descriptor."""
     found = os.stat(file)  # noqa: PTH116 - also of a descriptor
     return found.st_dev, found.st_ino
 
@@ -56,7 +56,7 @@ def open_descriptor(path: Path, flags: int = 0) -> int:
 
 
 def close_descriptor(descriptor: int) -> None:
-    """Close a descriptor as soon as that takes no locks from SQLite; what it has locked itself was unlocked before."""
+    """Close a descriptor, but not before the last connection to its file, whose POSIX locks would be lost by that."""
     with _mutex:
         file = identity_of(descriptor)
         if _connections[file]:
@@ -65,14 +65,14 @@ def close_descriptor(descriptor: int) -> None:
             _close(descriptor)
 
 
-def in_use(file: Identity) -> None:
-    """Take note of a connection to this file, before it takes any lock."""
+def register_connection(file: Identity) -> None:
+    """Count a connection to this file, before it takes any lock."""
     with _mutex:
         _connections[file] += 1
 
 
-def out_of_use(file: Identity) -> None:
-    """Take note that such a connection is closed."""
+def unregister_connection(file: Identity) -> None:
+    """Count a connection to this file as closed."""
     with _mutex:
         _connections[file] -= 1
         if _connections[file] <= 0:
@@ -86,16 +86,16 @@ def _close(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _let_go() -> None:
+def _reset_after_fork() -> None:
     for descriptor in tuple(_open):
         _close(descriptor)
     _waiting.clear()
-    _connections.clear()  # SQLite's are of no use here, and none of them has a lock
+    _connections.clear()  # a child can use none of SQLite's, and none of them has a lock
     _mutex.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_mutex.acquire, after_in_parent=_mutex.release, after_in_child=_let_go)
+    os.register_at_fork(before=_mutex.acquire, after_in_parent=_mutex.release, after_in_child=_reset_after_fork)
 
 _START = 0x4000_0000 + 512
 
@@ -103,7 +103,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def lock(descriptor: int) -> bool:
-        """Take the lock, unless somebody has it; returns whether it was taken."""
+        """Take the lock unless it is taken; returns whether it was."""
         os.lseek(descriptor, _START, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -117,8 +117,8 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def holder_of(descriptor: int) -> int | None:
-        """The id of the process that has the lock, as far as the system tells."""
-        del descriptor  # it does not
+        """Return the id of the process that has the lock, as far as the system tells."""
+        del descriptor  # Windows does not tell
 
 else:
     import fcntl
@@ -135,7 +135,7 @@ else:
         _FIELDS = ("type", "whence", "start", "length", "pid")
 
     def lock(descriptor: int) -> bool:
-        """Take the lock, unless somebody has it; returns whether it was taken."""
+        """Take the lock unless it is taken; returns whether it was."""
         try:
             _set(descriptor, fcntl.F_WRLCK)
         except (BlockingIOError, PermissionError):
@@ -147,7 +147,7 @@ else:
         _set(descriptor, fcntl.F_UNLCK)
 
     def holder_of(descriptor: int) -> int | None:
-        """The id of the process that has the lock, as far as the system tells."""
+        """Return the id of the process that has the lock, as far as the system tells."""
         try:
             answer = fcntl.fcntl(descriptor, _GET, _range(fcntl.F_WRLCK))
         except OSError:

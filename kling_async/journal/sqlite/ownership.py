@@ -1,9 +1,9 @@
 """One owner at a time for a journal, among all sessions and processes of a machine.
 
-The owner of ``batch.db`` holds a lock on that very file, so that it is the owner by whatever name, link or path the
-file is found; and on ``batch.db-owner``, in which it signs, so that it is also the owner of whatever file is put in its
-place. The operating system lets go of both when the process ends, however it ends, so nothing stale is left. The second
-file stays, and may be deleted at any time. Those who only read the journal do not ask.
+The owner of ``batch.db`` holds a lock on that file, which covers every name, link or path of it; and on
+``batch.db-owner``, in which it signs, which covers a file that is put in its place. The operating system releases both
+when the process ends in any way, so nothing stale is left. The second file stays, and may be deleted at any time.
+Readers take neither.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kling_async.journal.sqlite.locks import Identity
 
-__all__ = ["is_owned", "own", "own_name", "warn_of_network"]
+__all__ = ["is_owned", "owned", "owned_name", "warn_of_network"]
 
 _logger = logging.getLogger("kling_async.journal")
 
@@ -37,11 +37,11 @@ _REMOTE = frozenset({"9p", "afs", "ceph", "cifs", "fuse.sshfs", "lustre", "nfs",
 
 
 @contextmanager
-def own(path: Path) -> Generator[Identity]:
-    """Be the owner of the journal, whose file is there, within the block; which file that is.
+def owned(path: Path) -> Generator[Identity]:
+    """Own the journal's file, which exists, within the block; yields its identity.
 
     Raises:
-        JournalError: Another session is, and the message says which.
+        JournalError: Another session owns it; the message says which.
         OSError: The file cannot be opened, or locked.
     """
     with _locked(path, 0, partial(_in_use, path)) as descriptor:
@@ -49,14 +49,14 @@ def own(path: Path) -> Generator[Identity]:
 
 
 @contextmanager
-def own_name(path: Path) -> Generator[None]:
-    """Be the owner of whatever file has this name, within the block, and sign.
+def owned_name(path: Path) -> Generator[None]:
+    """Own the journal's name within the block, and sign as its owner.
 
     Raises:
-        JournalError: Another session is; or the file for signatures is something else's.
+        JournalError: Another session owns it, or the file for signatures is something else's.
         OSError: That file cannot be opened, or locked.
     """
-    side = _side(path)
+    side = _owner_file(path)
     with _locked(side, os.O_CREAT, partial(_in_use, path)) as descriptor:
         found = os.read(descriptor, _LONGEST)
         if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:
@@ -66,7 +66,7 @@ def own_name(path: Path) -> Generator[None]:
 
 
 def is_owned(path: Path) -> bool:
-    """Whether a file has an owner, who may be this process.
+    """Return whether a file has an owner, which may be this process.
 
     Raises:
         OSError: It cannot be opened, or locked.
@@ -92,12 +92,12 @@ def _locked(path: Path, flags: int, refusal: Callable[[int], Exception]) -> Gene
         close_descriptor(descriptor)
 
 
-def _side(path: Path) -> Path:
+def _owner_file(path: Path) -> Path:
     return path.with_name(f"{path.name}-owner")
 
 
 def _in_use(path: Path, descriptor: int) -> JournalError:
-    owner = _owner(_side(path), holder_of(descriptor))
+    owner = _owner(_owner_file(path), holder_of(descriptor))
     return JournalError(
         f"journal {path}: it is in use by {owner}, and can have one owner at a time;"
         " close that session first, or read the journal with read_journal()"
@@ -122,14 +122,14 @@ def _sign(descriptor: int) -> None:
 
 
 def warn_of_network(path: Path, file: Identity) -> None:
-    """Tell of a file system that other machines may share, whose locks are not sure to be seen there."""
+    """Log a warning if other machines may share the file's system, where locks may not be seen."""
     kind = _kind_of_file_system(file[0])
     if kind in _REMOTE:
         _logger.warning("journal %s: it is on %s, so other machines may not see that it is in use", path, kind)
 
 
 def _kind_of_file_system(device: int) -> str | None:
-    """What kind of file system a device has, where the system tells."""
+    """Return which kind of file system a device has, where the system tells."""
     if not _MOUNTS.exists():
         return None
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -1,4 +1,4 @@
-"""A journal as whoever does not own it sees it: to be read, at any time, by anybody."""
+"""Reading a journal without owning it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.paths import absolute, strangeness
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.paths import absolute, unusable_reason
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors, reading
 from kling_async.journal.sqlite.schema import STEPS, identify
 
@@ -23,10 +23,10 @@ __all__ = ["JournalReader"]
 
 
 class JournalReader:
-    """Reads a journal that a session may be writing, or that a crash left behind. It spends nothing and makes no file.
+    """Reads a journal that a session may be writing, or that a crash left behind. It creates no file.
 
-    It has nothing open between two calls, and holds up whoever writes for some milliseconds at a time. It can be used
-    from any thread, and blocks it while it reads.
+    Nothing is open between two calls. A call blocks its thread, which may be any, and holds up the writer for some
+    milliseconds at a time.
 
     Args:
         path: The journal's file.
@@ -38,10 +38,10 @@ class JournalReader:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = absolute(path)
         with self._connection():
-            """It can be read."""
+            pass  # it can be read
 
     def records(self) -> Iterator[Record]:
-        """The newest record of every key, in the order they were queued, those queued meanwhile included.
+        """Yield the newest record of every key, in the order they were queued, those queued meanwhile included.
 
         Raises:
             JournalError: They cannot be read.
@@ -49,25 +49,25 @@ class JournalReader:
         place = 0
         while True:
             with self._connection() as connection:
-                records, place = table.page(connection, place)
+                records, place = statements.page(connection, place)
             if not records:
                 return
             yield from records
 
     def counts(self) -> Counter[JobState]:
-        """How many jobs are in each state, all at one moment.
+        """Count the jobs in each state, all at one moment.
 
         Raises:
             JournalError: They cannot be read.
         """
         with self._connection() as connection:
-            return table.counts(connection)
+            return statements.counts(connection)
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:
-        strange = strangeness(self.path)
-        if strange:
-            raise JournalError(f"journal {strange}")
+        reason = unusable_reason(self.path)
+        if reason:
+            raise JournalError(f"journal {reason}")
         if not self.path.exists():
             raise JournalError(f"journal {self.path}: there is no such file")
         with journal_errors(self.path), reading(self.path) as connection:

@@ -17,11 +17,10 @@ from kling_async.api.requests.serialize import is_mapping
 from kling_async.api.results import Video
 from kling_async.errors import InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import JobState, Record
-from kling_async.journal.media import put_back, set_apart
+from kling_async.journal.media import extract_media, restore_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import UnionType
 
     from kling_async.api.requests import Request
     from kling_async.journal.media import Content
@@ -43,12 +42,12 @@ __all__ = [
 
 
 def write_video(video: Video) -> str:
-    """The video as JSON."""
+    """Write a video as JSON."""
     return json.dumps(asdict(video))
 
 
 def read_video(encoded: str) -> Video:
-    """The video that ``write_video`` was given; what a later version may have added is left out.
+    """Read what ``write_video`` wrote, without what a later version may have added.
 
     Raises:
         Exception: It is something else.
@@ -57,18 +56,18 @@ def read_video(encoded: str) -> Video:
 
 
 def write_error(error: KlingError) -> str:
-    """The error as JSON: its class, its message and its attributes, but neither cause nor traceback.
+    """Write an error as JSON: its class, message and attributes, without cause and traceback.
 
-    An outcome is never lost for a detail: an attribute that is not JSON is kept as its repr.
+    An attribute that is not JSON is written as its repr, so that no outcome is lost for it.
     """
-    attributes = {name: _as_json_data(value) for name, value in vars(error).items()}
+    attributes = {name: _json_or_repr(value) for name, value in vars(error).items()}
     return json.dumps({"class": type(error).__name__, "attributes": attributes})
 
 
 def read_error(encoded: str) -> KlingError:
-    """An error of the class and with the attributes of the one that ``write_error`` was given.
+    """Read what ``write_error`` wrote: an error of the same class, message and attributes.
 
-    One of a class this version does not know is a plain `KlingError` with the same message.
+    A class that this version does not have becomes a plain `KlingError` with the same message.
 
     Raises:
         Exception: It is something else.
@@ -86,7 +85,7 @@ _CLASSES: dict[str, Callable[[str], KlingError]] = {
 }
 
 
-def _as_json_data(value: object) -> object:
+def _json_or_repr(value: object) -> object:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
@@ -110,7 +109,7 @@ _CONVERTER.register_structure_hook(int, _checked)
 _CONVERTER.register_structure_hook(float, _number)
 
 Value: TypeAlias = str | bytes | int | float | None
-"""What a column holds."""
+"""The value of a column."""
 
 
 @frozen
@@ -119,8 +118,8 @@ class Row:
 
     Attributes:
         key: The key's column.
-        fixed: What stays as it is for the whole of a job's life; None if it was written before.
-        changing: The rest; together they are in the order of ``COLUMNS``.
+        fixed: The columns that never change; None if they were written before.
+        changing: The other columns; after ``fixed`` they are in the order of ``COLUMNS``.
         media: The media that the row refers to, by their digests.
     """
 
@@ -131,7 +130,7 @@ class Row:
 
 
 def write_row(record: Record, before: Record | None = None) -> Row:
-    """The row of a record; ``before`` is a record of the same job that was written earlier.
+    """Return the row of a record; ``before`` is a record of the same job that was written earlier.
 
     Raises:
         InvalidRequest: It holds what a row cannot keep: a tag or a request that is not JSON, or a time that is NaN.
@@ -142,7 +141,7 @@ def write_row(record: Record, before: Record | None = None) -> Row:
 
 
 def _same_job(record: Record, before: Record) -> bool:
-    """Whether nothing but what changes has changed; a look at the objects themselves is enough, and quick."""
+    """Return whether the fixed columns are equal; to compare large objects by identity is enough, and quick."""
     return (
         record.request is before.request
         and record.tag is before.tag
@@ -153,13 +152,13 @@ def _same_job(record: Record, before: Record) -> bool:
 
 
 def _fixed(record: Record, media: dict[str, Content]) -> tuple[Value, ...]:
-    data, apart = set_apart(None if record.request is None else to_data(record.request))
+    data, apart = extract_media(None if record.request is None else to_data(record.request))
     media.update(apart)
     return (_column("request", _JSON, data), *_columns(record, _FIXED))
 
 
 def _changing(record: Record) -> tuple[Value, ...]:
-    """What changes, several times in every job's life: quickly, or so that an error names its field."""
+    """Write the changing columns: quickly, or column by column where an error has to name its field."""
     try:
         return tuple(
             [None if value is None else write(value) for value, write in zip(_VALUES(record), _WRITES, strict=True)]
@@ -168,11 +167,11 @@ def _changing(record: Record) -> tuple[Value, ...]:
         return _columns(record, _CHANGING)
 
 
-def _columns(record: Record, kinds: Mapping[str, _Kind]) -> tuple[Value, ...]:
+def _columns(record: Record, kinds: Mapping[str, _Column]) -> tuple[Value, ...]:
     return tuple(_column(name, kind, getattr(record, name)) for name, kind in kinds.items())
 
 
-def _column(name: str, kind: _Kind, value: object) -> Value:
+def _column(name: str, kind: _Column, value: object) -> Value:
     try:
         return None if value is None else kind.write(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -182,10 +181,10 @@ def _column(name: str, kind: _Kind, value: object) -> Value:
 
 
 def read_row(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
-    """The record that a row describes; ``fetch`` returns media by their digests.
+    """Read a row, the values in the order of ``COLUMNS``, as a record; ``fetch`` returns media by their digests.
 
     Raises:
-        JournalError: It describes none.
+        JournalError: It is damaged; the message names the job.
     """
     try:
         return _read(values, fetch)
@@ -196,22 +195,22 @@ def read_row(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
 
 def _read(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
     request, *others = values
-    fields = {name: _field(name, kind, value) for (name, kind), value in zip(_KINDS.items(), others, strict=True)}
+    fields = {name: _field(name, kind, value) for (name, kind), value in zip(_COLUMN_OF.items(), others, strict=True)}
     return Record(request=_request(request, fetch), **fields)
 
 
-def _field(name: str, kind: _Kind, value: object) -> Any:  # noqa: ANN401 - of whatever type the field is
+def _field(name: str, kind: _Column, value: object) -> Any:  # noqa: ANN401 - of whatever type the field is
     if not isinstance(value, kind.types):
         raise TypeError(f"{name} is {value!r:.80}")
     return None if value is None else kind.read(value)
 
 
 def _request(encoded: str | None, fetch: Callable[[str], Content]) -> Request | None:
-    return None if encoded is None else from_dict(put_back(json.loads(encoded), encoded, fetch))
+    return None if encoded is None else from_dict(restore_media(json.loads(encoded), encoded, fetch))
 
 
 def as_column(text: str) -> Value:
-    """A text as a column takes it. The vendor's may hold half a character, and must be kept all the same."""
+    """Return a text as a column takes it: one with a lone surrogate, as the vendor may send, as bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -220,14 +219,14 @@ def as_column(text: str) -> Value:
 
 
 def as_text(value: str | bytes) -> str:
-    """The text that ``as_column`` was given."""
+    """Read what ``as_column`` made of a text."""
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
-def _as_json(value: object) -> str:
+def _write_json(value: object) -> str:
     encoded = _ENCODER.encode(value)
     if not _has_named_members(value):
         raise TypeError("the names in an object are texts")
@@ -244,57 +243,57 @@ def _has_named_members(value: object) -> bool:
     return True
 
 
-def _as_instant(seconds: float) -> float:
+def _write_instant(seconds: float) -> float:
     if math.isnan(seconds):
         raise ValueError("it is not a number")
     return seconds
 
 
-def _as_list(texts: tuple[str, ...]) -> str:
-    return _as_json(texts) if texts else "[]"
+def _write_texts(texts: tuple[str, ...]) -> str:
+    return _write_json(texts) if texts else "[]"
 
 
-def _as_texts(encoded: str) -> tuple[str, ...]:
+def _read_texts(encoded: str) -> tuple[str, ...]:
     texts = json.loads(encoded)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in cast("list[object]", texts)):
         raise TypeError(f"{encoded!r:.80} is not a list of texts")
     return tuple(cast("list[str]", texts))
 
 
-def _as_it_is(value: Any) -> Any:  # noqa: ANN401 - whatever it is
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - whatever it is
     return value
 
 
 @frozen
-class _Kind:
-    """How fields of a kind are kept: as what, and how they get there and back."""
+class _Column:
+    """A kind of column: the types it has in SQLite, and how fields are written to it and read."""
 
     types: type | UnionType
-    write: Callable[[Any], Value] = _as_it_is
-    read: Callable[[Any], Any] = _as_it_is
+    write: Callable[[Any], Value] = _unchanged
+    read: Callable[[Any], Any] = _unchanged
 
     @property
-    def or_none(self) -> _Kind:
-        return _Kind(self.types | NoneType, self.write, self.read)
+    def or_none(self) -> _Column:
+        return _Column(self.types | NoneType, self.write, self.read)
 
 
-_TEXT = _Kind(str | bytes, as_column, as_text)
-_WHOLE = _Kind(int)
-_INSTANT = _Kind(int | float, _as_instant)
-_JSON = _Kind(str, _as_json, json.loads)
+_TEXT = _Column(str | bytes, as_column, as_text)
+_WHOLE = _Column(int)
+_INSTANT = _Column(int | float, _write_instant)
+_JSON = _Column(str, _write_json, json.loads)
 
-_FIXED: dict[str, _Kind] = {
+_FIXED: dict[str, _Column] = {
     "key": _TEXT,
-    "digest": _Kind(bytes),
+    "digest": _Column(bytes),
     "tag": _JSON.or_none,
     "endpoint": _TEXT,
     "queued_at": _INSTANT,
 }
-_CHANGING: dict[str, _Kind] = {
-    "state": _Kind(str, lambda state: state.value, JobState),
+_CHANGING: dict[str, _Column] = {
+    "state": _Column(str, lambda state: state.value, JobState),
     "attempts": _WHOLE,
     "client_request_id": _TEXT.or_none,
-    "former_request_ids": _Kind(str, _as_list, _as_texts),
+    "former_request_ids": _Column(str, _write_texts, _read_texts),
     "generation_id": _TEXT.or_none,
     "submitted_at": _INSTANT.or_none,
     "accepted_at": _INSTANT.or_none,
@@ -302,14 +301,14 @@ _CHANGING: dict[str, _Kind] = {
     "settled_at": _INSTANT.or_none,
     "last_status": _TEXT.or_none,
     "polls": _WHOLE,
-    "video": _Kind(str, write_video, read_video).or_none,
-    "error": _Kind(str, write_error, read_error).or_none,
+    "video": _Column(str, write_video, read_video).or_none,
+    "error": _Column(str, write_error, read_error).or_none,
     "file": _TEXT.or_none,
     "file_size": _WHOLE.or_none,
     "file_digest": _TEXT.or_none,
 }
 
-_KINDS = _FIXED | _CHANGING
+_COLUMN_OF = _FIXED | _CHANGING
 
 _VALUES = attrgetter(*_CHANGING)
 _WRITES = tuple(kind.write for kind in _CHANGING.values())
@@ -317,5 +316,5 @@ _WRITES = tuple(kind.write for kind in _CHANGING.values())
 CHANGING = tuple(_CHANGING)
 """The columns that change in a job's life."""
 
-COLUMNS = ("request", *_KINDS)
+COLUMNS = ("request", *_COLUMN_OF)
 """All columns of a row, in their order."""

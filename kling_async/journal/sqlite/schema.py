@@ -1,4 +1,4 @@
-"""What a journal's file looks like in each version, and how an older one becomes a newer one."""
+"""The schema of a journal's file in each version, and the steps between versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATION", "STEPS", "bring_up_to_date", "identify"]
 
 APPLICATION = 0x4B4C4E47
-"""What marks a SQLite file as a journal: "KLNG"."""
+"""The application id of a journal's file, "KLNG" in ASCII."""
 
 STEPS: Sequence[Sequence[str]] = (
     (
@@ -52,11 +52,11 @@ STEPS: Sequence[Sequence[str]] = (
     ),
     ("CREATE TABLE learned (number INTEGER PRIMARY KEY CHECK (number = 1), content TEXT NOT NULL)",),  # JSON
 )
-"""What makes each version of the one before; the first makes version 1 of nothing. Steps are added, never changed."""
+"""The statements that make each version of the one before, from an empty file. Steps are added, never changed."""
 
 
 def identify(connection: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]] = STEPS) -> int:
-    """The version of a journal's file; 0 for an empty file.
+    """Return the version of a journal's file; 0 for an empty file.
 
     Raises:
         JournalError: It is of a newer version, or the file of something else.
@@ -76,7 +76,7 @@ def identify(connection: sqlite3.Connection, path: Path, steps: Sequence[Sequenc
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]] = STEPS) -> None:
-    """Make the newest version of an older file or of an empty one, all at once or not at all."""
+    """Upgrade an older or empty file to the newest version, in one transaction."""
     with transaction(connection):
         version = identify(connection, path, steps)
         for statement in (statement for step in steps[version:] for statement in step):

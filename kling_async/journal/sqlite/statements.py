@@ -37,51 +37,51 @@ _PAGE = 250  # records read at once: some milliseconds' work
 
 _OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
 
-# Of the statements, the names of columns are the only parts that are not written here.
-_SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - see above
-_RUNS = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows in a statement; SQLite limits its parameters
-_LONGEST = _RUNS[-1]
+# Only names of columns are put into statements, never values.
+_SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - names of columns alone
+_BATCH_SIZES = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows in a statement; SQLite limits its parameters
+_MAX_BATCH = _BATCH_SIZES[-1]
 
 
 def _insert(rows: int) -> str:
     names, values = ", ".join(COLUMNS), _values(len(COLUMNS), rows)
     excluded = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
-    return f"INSERT INTO jobs ({names}) VALUES {values} ON CONFLICT (key) DO UPDATE SET {excluded}"  # noqa: S608 - see above
+    return f"INSERT INTO jobs ({names}) VALUES {values} ON CONFLICT (key) DO UPDATE SET {excluded}"  # noqa: S608 - names of columns alone
 
 
 def _update(rows: int) -> str:
     names, values = ", ".join(("key", *CHANGING)), _values(1 + len(CHANGING), rows)
     newer = ", ".join(f"{name} = newer.{name}" for name in CHANGING)
-    return f"WITH newer ({names}) AS (VALUES {values}) UPDATE jobs SET {newer} FROM newer WHERE jobs.key = newer.key"  # noqa: S608 - see above
+    return f"WITH newer ({names}) AS (VALUES {values}) UPDATE jobs SET {newer} FROM newer WHERE jobs.key = newer.key"  # noqa: S608 - names of columns alone
 
 
 def _values(columns: int, rows: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
-_INSERTS = {rows: _insert(rows) for rows in _RUNS}
-_UPDATES = {rows: _update(rows) for rows in _RUNS}
+_INSERTS = {rows: _insert(rows) for rows in _BATCH_SIZES}
+_UPDATES = {rows: _update(rows) for rows in _BATCH_SIZES}
 
 
 def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Write rows in their order, all or none; a job's first one decides its place in the order of jobs.
 
-    It takes few statements, mostly a single one, which is a transaction of its own: after each, this thread has to wait
-    until the event loop's lets it go on.
+    It takes few statements, mostly a single one, which is a transaction of its own: after each, this thread has to get
+    the interpreter lock back from the event loop's.
     """
     jobs = _newest(rows)
     media = {digest: text for row in jobs for digest, text in row.media.items()}
     new = [(*row.fixed, *row.changing) for row in jobs if row.fixed is not None]
     known = [(row.key, *row.changing) for row in jobs if row.fixed is None]
-    statements = [*_runs(_INSERTS, new), *_runs(_UPDATES, known)]
+    statements = [*_batches(_INSERTS, new), *_batches(_UPDATES, known)]
     with transaction(connection) if media or len(statements) > 1 else nullcontext():
-        _keep(connection, media)
+        _insert_media(connection, media)
         for statement, values in statements:
             connection.execute(statement, values)
 
 
 def _newest(rows: Iterable[Row]) -> Collection[Row]:
-    """The last row of each job, whole if one before it was, in the order of their first ones."""
+    """Merge the rows of each job into its last, with the fixed columns of earlier ones, in the order of the first."""
     newest: dict[Value, Row] = {}
     for row in rows:
         before = newest.get(row.key)
@@ -92,16 +92,16 @@ def _newest(rows: Iterable[Row]) -> Collection[Row]:
     return newest.values()
 
 
-def _runs(statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> Iterator[tuple[str, Sequence[Value]]]:
-    """Statements that write these rows, with their values."""
-    for start in range(0, len(rows), _LONGEST):
-        run = rows[start : start + _LONGEST]
-        size = next(size for size in _RUNS if size >= len(run))
+def _batches(statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> Iterator[tuple[str, Sequence[Value]]]:
+    """Yield the statements that write these rows, with their values."""
+    for start in range(0, len(rows), _MAX_BATCH):
+        run = rows[start : start + _MAX_BATCH]
+        size = next(size for size in _BATCH_SIZES if size >= len(run))
         # The last row fills the run: to write it twice is quicker than to prepare a statement for each length.
         yield statements[size], list(chain(*run, *[run[-1]] * (size - len(run))))
 
 
-def _keep(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
+def _insert_media(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
     for digest, content in media.items():
         # Looked for first: handing over megabytes to have them ignored takes as long as storing them.
         if connection.execute("SELECT 1 FROM media WHERE digest = ?", (digest,)).fetchone() is None:
@@ -110,36 +110,36 @@ def _keep(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
 
 
 def by_key(connection: sqlite3.Connection, key: str) -> Record | None:
-    """The record under this key.
+    """Return the record under this key.
 
     Raises:
-        JournalError: It is unreadable. So it is with all that read records.
+        JournalError: It is damaged. All functions that read records raise this.
     """
     rows = connection.execute(f"{_SELECT} WHERE key = ?", (as_column(key),)).fetchall()
     return next(_records(connection, rows), None)
 
 
 def by_generation(connection: sqlite3.Connection, generation_id: str) -> Record | None:
-    """The newest record of this generation."""
+    """Return the newest record of this generation."""
     condition = "WHERE generation_id = ? ORDER BY number DESC LIMIT 1"
     rows = connection.execute(f"{_SELECT} {condition}", (as_column(generation_id),)).fetchall()
     return next(_records(connection, rows), None)
 
 
 def open_records(connection: sqlite3.Connection) -> list[Record]:
-    """The records that are not terminal, in the order in which they were queued."""
+    """Return the records that are not terminal, in the order in which they were queued."""
     rows = connection.execute(f"{_SELECT} WHERE state IN ({_OPEN}) ORDER BY number").fetchall()
     return list(_records(connection, rows))
 
 
 def page(connection: sqlite3.Connection, after: int) -> tuple[list[Record], int]:
-    """The next records after this place in the order, and the place of the last of them; none at the end."""
+    """Return up to 250 records after this place in the order, and the last one's place; none at the end."""
     rows = connection.execute(f"{_SELECT} WHERE number > ? ORDER BY number LIMIT {_PAGE}", (after,)).fetchall()
     return list(_records(connection, rows)), (rows[-1][-1] if rows else after)
 
 
 def counts(connection: sqlite3.Connection) -> Counter[JobState]:
-    """How many jobs are in each state."""
+    """Count the jobs in each state."""
     found: Counter[JobState] = Counter()
     for name, count in connection.execute("SELECT state, count(*) FROM jobs GROUP BY state"):
         try:
@@ -150,24 +150,24 @@ def counts(connection: sqlite3.Connection) -> Counter[JobState]:
 
 
 def keys(connection: sqlite3.Connection) -> HashedKeySet:
-    """Which keys there are."""
+    """Return the keys of all jobs."""
     return HashedKeySet(as_text(key) for (key,) in connection.execute("SELECT key FROM jobs"))
 
 
 def generations(connection: sqlite3.Connection) -> HashedKeySet:
-    """Which generations there are."""
+    """Return the generation ids of all jobs."""
     rows = connection.execute("SELECT generation_id FROM jobs WHERE generation_id IS NOT NULL")
     return HashedKeySet(as_text(generation_id) for (generation_id,) in rows)
 
 
 def load_learned(connection: sqlite3.Connection) -> str | None:
-    """The text that was retained last."""
+    """Return the text that was last saved; None if none ever was."""
     row = connection.execute("SELECT content FROM learned").fetchone()
     return None if row is None else str(row[0])
 
 
 def save_learned(connection: sqlite3.Connection, text: str) -> None:
-    """Keep a text in place of the one before."""
+    """Save a text in place of the one before."""
     connection.execute("INSERT OR REPLACE INTO learned (number, content) VALUES (1, ?)", (text,))
 
 

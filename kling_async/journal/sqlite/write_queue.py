@@ -1,4 +1,4 @@
-"""What waits for the journal's thread: reads and writes, and how long writes may wait for company."""
+"""Reads and writes on their way to the journal's thread, and the delay for which writes are gathered."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["Batch", "Read", "Write", "WriteQueue"]
 
 _T = TypeVar("_T")
 
-_LINGER = 0.05  # seconds that writes nobody waits for are held back: one fsync is as good for a thousand as for one
+_BATCH_DELAY = 0.05  # seconds for which appended records are gathered: a thousand of them share one fsync
 
 
 @frozen(eq=False)
 class Write:
-    """Something to be written.
+    """A record to be written.
 
     Attributes:
-        number: Its place in the order of all writes.
-        record: The record; None to learn only that everything before it is written.
+        number: Its number in the order of all writes.
+        record: The record; None for a flush, which only waits for the writes before it.
         row: The record as a row.
-        waiter: Who waits for it: gets None once it is written, or the reason why it is not, and then it is given up.
-            A write that nobody waits for is kept until it can be written.
+        waiter: Gets None once it is written, or the reason why it was not; such a write is then given up. A write
+            without a waiter is tried again until it is written.
     """
 
     number: int
@@ -45,15 +45,15 @@ class Write:
 
 @frozen(eq=False)
 class Read(Generic[_T]):
-    """Something to be asked of the file by itself: a function of the connection, and where its result goes."""
+    """A query by itself: a function of the connection, and the future of its result."""
 
-    ask: Callable[[sqlite3.Connection], _T]
+    query: Callable[[sqlite3.Connection], _T]
     answer: Future[_T]
 
 
 @frozen
 class Batch:
-    """What is to be done at once: first the reads, whose askers may be holding up the event loop."""
+    """Work to be done at once: first the reads, for which the event loop may be waiting."""
 
     reads: list[Read[Any]]
     writes: list[Write]
@@ -61,26 +61,26 @@ class Batch:
 
 
 class WriteQueue:
-    """Filled by any thread, emptied by one."""
+    """A queue that any thread fills and one empties."""
 
     def __init__(self) -> None:
-        self._bell = Condition()
+        self._condition = Condition()
         self._reads: list[Read[Any]] = []
         self._writes: list[Write] = []
-        self._awaited = 0  # how many of the writes somebody waits for
-        self._rung = False  # whether those are to be written now
+        self._awaited = 0  # writes with a waiter
+        self._flush_requested = False  # the writes are to be taken now
         self._closed = False
 
     def put(self, write: Write) -> bool:
-        """Leave a write. One that is awaited is taken soon after `ring`.
+        """Add a write. One with a waiter is taken soon after `flush_now`.
 
         Returns:
-            Whether `ring` has to be called for it in a while.
+            True if `flush_now` has to be called for it in a while.
 
         Raises:
-            JournalError: The inbox is closed.
+            JournalError: The queue is closed.
         """
-        with self._bell:
+        with self._condition:
             self._refuse_if_closed()
             self._writes.append(write)
             if write.waiter is None:
@@ -89,41 +89,44 @@ class WriteQueue:
             return self._awaited == 1
 
     def flush_now(self) -> None:
-        """Have what is awaited taken now, with all that waits then; or have what is not linger from now on."""
-        with self._bell:
-            self._rung = self._awaited > 0
+        """Let all writes be taken now if any has a waiter; otherwise start the delay of the others."""
+        with self._condition:
+            self._flush_requested = self._awaited > 0
             if self._writes:
-                self._bell.notify()
+                self._condition.notify()
 
     def ask(self, read: Read[Any]) -> None:
-        """Leave a read.
+        """Add a read.
 
         Raises:
-            JournalError: The inbox is closed.
+            JournalError: The queue is closed.
         """
-        with self._bell:
+        with self._condition:
             self._refuse_if_closed()
             self._reads.append(read)
-            self._bell.notify()
+            self._condition.notify()
 
     def close(self) -> None:
-        """Take nothing more; what is left here is still taken out."""
-        with self._bell:
+        """Refuse further work; what is queued is still taken."""
+        with self._condition:
             self._closed = True
-            self._bell.notify()
+            self._condition.notify()
 
     def take(self) -> Batch:
-        """Wait for something to do, and take it out. Writes nobody waits for linger while there is only reading."""
-        with self._bell:
-            self._bell.wait_for(lambda: self._writes or self._reads or self._closed)
-            called = self._bell.wait_for(lambda: self._rung or self._reads or self._closed, _LINGER)
+        """Wait for work, and take it. Writes without a waiter are gathered for a while, which reads do not end."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._writes or self._reads or self._closed)
+            is_woken = self._condition.wait_for(self._is_urgent, _BATCH_DELAY)
             batch = Batch(self._reads, [], self._closed)
             self._reads = []
-            if self._rung or self._closed or not called:
+            if self._flush_requested or self._closed or not is_woken:
                 batch.writes.extend(self._writes)
                 self._writes.clear()
-                self._awaited, self._rung = 0, False
+                self._awaited, self._flush_requested = 0, False
             return batch
+
+    def _is_urgent(self) -> bool:
+        return self._flush_requested or bool(self._reads) or self._closed
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""One thread with the one connection that writes, where whatever waits is written in one transaction."""
+"""The thread with the one connection that writes: all writes that wait are one transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyio import CancelScope
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
 from kling_async.journal.sqlite.write_queue import Read, WriteQueue
@@ -34,44 +34,43 @@ _logger = logging.getLogger("kling_async.journal")
 
 _T = TypeVar("_T")
 
-# Turns of the loop for which a write waits for company: an answer to a submit is recorded, and that lets the next one
-# begin, which is recorded two or three turns later. An idle loop turns in microseconds. On a busy one the thread would
-# not get on any sooner, and would slow it down: each time the loop lets go of the interpreter lock for a moment, as in
-# every system call, it would wake the thread, only to have the lock back before that is up.
+# Iterations of the loop for which a write waits for others: the answer to a submit is recorded, which lets the next
+# submit begin, which is recorded two or three iterations later. An idle loop iterates in microseconds. On a busy one
+# the thread would not be sooner done, and would slow it down by contending for the interpreter lock.
 _TURNS = 4
 
 
 class Writer:
     """Owns a journal's file, from `start` to `stop`.
 
-    The thread is a daemon, so that a session nobody closed cannot keep a process from ending; and it is joined when the
-    interpreter exits, so that nothing left with it is lost then.
+    The thread is a daemon, so that a session that was never closed cannot keep the process from ending; it is joined
+    when the interpreter exits, so that nothing queued is lost then.
     """
 
     def __init__(
         self,
         path: Path,
         loop: AbstractEventLoop,
-        report: Callable[[Sequence[Write], str | None], None],
+        on_written: Callable[[Sequence[Write], str | None], None],
     ) -> None:
         self._path = path
         self._loop = loop
-        self._report = report  # called on the loop, once for all writes of a transaction
+        self._on_written = on_written  # called on the loop, once a transaction, with the reason of a failure
         self._queue = WriteQueue()
-        self._kept: list[Write] = []  # what could not be written yet
-        self._reason: str | None = None  # why it could not
+        self._retained: list[Write] = []  # what could not be written yet
+        self._failure: str | None = None  # why it could not
         self._opened: Future[None] = Future()
         self._ended: Future[str | None] = Future()
         self._thread = Thread(target=self._run, name=f"kling_async journal {path.name}", daemon=True)
 
     async def start(self) -> None:
-        """Open the file; whatever comes of it, even a cancellation, `stop` is to follow.
+        """Open the file. `stop` has to follow, also after an error or a cancellation.
 
         Raises:
             JournalError: It cannot be used, or there is no thread to be had.
         """
         for future in (self._opened, self._ended):
-            future.set_running_or_notify_cancel()  # those who wait for it may be cancelled, it cannot
+            future.set_running_or_notify_cancel()  # a waiter may be cancelled, the future cannot
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -81,9 +80,9 @@ class Writer:
         await wrap_future(self._opened)
 
     async def stop(self) -> str | None:
-        """Write what is left, and close the file; the reason if something could not be written.
+        """Write what is left, and close the file; returns the reason if something could not be written.
 
-        Cancelled, it still returns only then, and the cancellation comes out: the file can be had by others at once.
+        Cancelled, it raises that only then, so that others can open the file at once.
         """
         self._queue.close()
         ended = wrap_future(self._ended)
@@ -106,22 +105,22 @@ class Writer:
         atexit.unregister(self._finish)
 
     def put(self, write: Write) -> None:
-        """Have this written; called on the loop.
+        """Queue a write; called on the loop.
 
         Raises:
             JournalError: The journal is closed.
         """
         if self._queue.put(write):
-            self._ring_after(_TURNS)
+            self._flush_after(_TURNS)
 
-    def _ring_after(self, turns: int) -> None:
+    def _flush_after(self, turns: int) -> None:
         if turns:
-            self._loop.call_soon(self._ring_after, turns - 1)
+            self._loop.call_soon(self._flush_after, turns - 1)
         else:
             self._queue.flush_now()
 
     def ask(self, question: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
-        """Have this read, before the writes that wait; the future raises `JournalError` if it cannot be.
+        """Queue a query, which goes before the writes that wait; the future raises `JournalError` if it fails.
 
         Raises:
             JournalError: The journal is closed.
@@ -136,7 +135,7 @@ class Writer:
         try:
             with owned_file(self._path) as connection:
                 self._opened.set_result(None)
-                while self._turn(connection):
+                while self._run_batch(connection):
                     pass
         except Exception as error:
             if self._opened.done():
@@ -144,65 +143,65 @@ class Writer:
             self._opened.set_exception(error)
         finally:
             self._queue.close()
-            self._turn_away(self._queue.take())
-            self._ended.set_result(self._reason if self._kept else None)
+            self._reject(self._queue.take())
+            self._ended.set_result(self._failure if self._retained else None)
 
-    def _turn(self, connection: Connection) -> bool:
+    def _run_batch(self, connection: Connection) -> bool:
         batch = self._queue.take()
         for read in batch.reads:
             self._answer(read, connection)
-        if batch.writes or (batch.last and self._kept):
+        if batch.writes or (batch.last and self._retained):
             self._write(batch.writes, connection)
         return not batch.last
 
-    def _turn_away(self, batch: Batch) -> None:
-        """Answer those who came while an error ended the thread; there are none at an ordinary end."""
+    def _reject(self, batch: Batch) -> None:
+        """Fail what was queued while an error ended the thread; at an ordinary end there is nothing."""
         ended = f"journal {self._path}: its thread has ended"
         for read in batch.reads:
             if read.answer.set_running_or_notify_cancel():
                 read.answer.set_exception(JournalError(ended))
         if batch.writes:
-            self._became(self._reason or ended)
-            self._give_up(self._kept + batch.writes)
+            self._set_failure(self._failure or ended)
+            self._give_up(self._retained + batch.writes)
 
     def _give_up(self, writes: list[Write]) -> None:
-        """Tell those who wait that nothing is written, and keep the rest."""
-        self._kept = [write for write in writes if write.waiter is None]
-        self._tell([write for write in writes if write.waiter is not None])
+        """Fail the writes with waiters, and keep the others for the next transaction."""
+        self._retained = [write for write in writes if write.waiter is None]
+        self._notify([write for write in writes if write.waiter is not None])
 
     def _answer(self, read: Read[Any], connection: sqlite3.Connection) -> None:
         if not read.answer.set_running_or_notify_cancel():
             return
         try:
             with journal_errors(self._path):
-                read.answer.set_result(read.ask(connection))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                read.answer.set_result(read.query(connection))
+        except Exception as error:  # noqa: BLE001 - the future raises it
             read.answer.set_exception(error)
 
     def _write(self, writes: list[Write], connection: Connection) -> None:
-        """Write everything in one transaction; what nobody waits for is tried again with the next."""
-        writes = self._kept + writes
+        """Write everything in one transaction; on failure, writes without waiters are kept for the next."""
+        writes = self._retained + writes
         try:
             self._commit(writes, connection)
-        except Exception as error:  # noqa: BLE001 - it is told to those who wait, and this thread goes on
-            self._became(f"journal {self._path}: {error}")
+        except Exception as error:  # noqa: BLE001 - the waiters get it, and this thread goes on
+            self._set_failure(f"journal {self._path}: {error}")
             self._give_up(writes)
         else:
-            self._became(None)
-            self._kept = []
-            self._tell(writes)
+            self._set_failure(None)
+            self._retained = []
+            self._notify(writes)
 
-    def _became(self, reason: str | None) -> None:
-        if reason != self._reason:
+    def _set_failure(self, reason: str | None) -> None:
+        if reason != self._failure:
             _logger.warning(reason or f"journal {self._path}: everything is written again")
-        self._reason = reason
+        self._failure = reason
 
     def _commit(self, writes: list[Write], connection: Connection) -> None:
         rows = [write.row for write in writes if write.row is not None]
         if rows:
-            connection.check_place()
-            table.write(connection, rows)
+            connection.check_unmoved()
+            statements.write(connection, rows)
 
-    def _tell(self, writes: list[Write]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._report, writes, self._reason)
+    def _notify(self, writes: list[Write]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, so nothing waits any more
+            self._loop.call_soon_threadsafe(self._on_written, writes, self._failure)

@@ -10,7 +10,8 @@ import pytest
 
 import kling_async
 from kling_async.api import requests as api_requests
-from kling_async.api.catalogue.lookup import Kind, find_model, models
+from kling_async.api.catalogue.lookup import find_model, models
+from kling_async.api.catalogue.model import Kind
 from kling_async.api.requests import (
     Avatar,
     Effect,

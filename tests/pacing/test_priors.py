@@ -43,7 +43,7 @@ def believed(known: bool = True) -> PriorFamily:  # noqa: FBT001, FBT002 - a tes
 
 
 @given(events=counts, exposure=counts)
-def test_a_shape_in_its_place_is_as_likely_as_its_hazards_make_it(events: list[float], exposure: list[float]) -> None:
+def test_the_likelihood_of_a_prior_is_that_of_its_hazards(events: list[float], exposure: list[float]) -> None:
     rng = Random(1)
     rates = [rng.uniform(0.01, 5.0) for _ in range(BINS)]
     told = sum(e * math.log(rate) - rate * lived for e, lived, rate in zip(events, exposure, rates, strict=True))
@@ -51,7 +51,7 @@ def test_a_shape_in_its_place_is_as_likely_as_its_hazards_make_it(events: list[f
 
 
 @given(move=st.integers(-24, 24), number=st.integers(30, 140))
-def test_a_moved_shape_ends_later_by_that_much_and_as_often(move: int, number: int) -> None:
+def test_a_shifted_prior_ends_later_by_that_much_and_as_often(move: int, number: int) -> None:
     shape = Prior([1.0] * 90 + [2.0] * (BINS - 90))
     events, exposure = [0.0] * BINS, [0.0] * BINS
     events[number], exposure[number] = 3.0, 0.5
@@ -79,7 +79,7 @@ def test_whatever_was_seen_hazards_stay_hazards(events: list[float], exposure: l
     assert all(0.0 < rate < math.inf for rate in rates)
 
 
-def test_with_nothing_seen_they_are_what_is_believed() -> None:
+def test_with_nothing_seen_the_posterior_is_the_prior() -> None:
     assert believed().posterior(NOTHING, NOTHING) == pytest.approx(believed().rates)
 
 
@@ -96,7 +96,7 @@ def test_forty_ends_tell_how_wide_it_spreads(spread: float) -> None:
     assert math.log(learned.quantile(0.75) / learned.quantile(0.25)) / 1.349 == pytest.approx(spread, rel=0.5)
 
 
-def test_the_likelier_of_two_shapes_wins_by_what_was_seen() -> None:
+def test_the_likelier_of_two_priors_wins_by_what_was_seen() -> None:
     quick, slow = [2.0] * BINS, [0.5] * BINS
     two = PriorFamily([(1.0, Prior(quick)), (1.0, Prior(slow))])
     assert two.rates[0] == pytest.approx(1.25)
@@ -112,7 +112,7 @@ def test_those_that_still_run_make_it_slower() -> None:
     assert hazard(believed().posterior(NOTHING, exposure)).median > 1.3
 
 
-def test_what_is_unknown_is_doubted_more() -> None:
+def test_the_prior_of_an_unknown_model_has_a_wider_spread() -> None:
     seen = seen_of([2.2])
     known, unknown = (hazard(believed(each).posterior(*seen)).median for each in (True, False))
     assert 1.0 < known < unknown
@@ -121,10 +121,10 @@ def test_what_is_unknown_is_doubted_more() -> None:
 # Early failures
 
 
-def test_how_many_fail_early_is_what_was_seen_and_a_little_of_what_was_believed() -> None:
+def test_how_many_fail_early_is_what_was_seen_and_a_little_of_the_prior() -> None:
     density = [0.0] * BINS
     density[50] = 1.0 / WIDTHS[50]
-    prior = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early=density)
+    prior = PriorFamily([(1.0, Prior([1e-6] * BINS))], early_share=0.02, early_density=density)
     events, exposure = list(NOTHING), list(NOTHING)
     exposure[50] = 40.0 * WIDTHS[50]
     none = prior.posterior(events, exposure)[50] * WIDTHS[50]

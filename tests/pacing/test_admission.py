@@ -99,7 +99,7 @@ def test_the_rate_rises_only_while_requests_wait_for_it() -> None:
     assert calm.rate == 10.0
 
 
-def test_an_allowance_shows_what_it_has_learned() -> None:
+def test_admission_control_shows_what_it_has_learned() -> None:
     shown = repr(admission(requests_per_second=3))
     assert "3/s" in shown
     assert "open" in shown

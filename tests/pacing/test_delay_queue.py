@@ -11,32 +11,32 @@ from kling_async.pacing.queues import DelayQueue
 
 
 def test_the_earliest_comes_first_and_equals_come_in_the_order_they_went_in() -> None:
-    agenda = DelayQueue[str]()
+    queue = DelayQueue[str]()
     for due, item in [(2.0, "late"), (1.0, "first"), (1.0, "second"), (0.5, "early"), (1.0, "third")]:
-        agenda.put(due, item)
-    assert [agenda.take_due(2.0) for _ in range(6)] == ["early", "first", "second", "third", "late", None]
+        queue.put(due, item)
+    assert [queue.take_due(2.0) for _ in range(6)] == ["early", "first", "second", "third", "late", None]
 
 
 def test_an_item_comes_at_its_instant_and_not_before() -> None:
-    agenda = DelayQueue[str]()
-    agenda.put(1.0, "item")
-    assert agenda.take_due(math.nextafter(1.0, 0.0)) is None
-    assert agenda.take_due(1.0) == "item"
+    queue = DelayQueue[str]()
+    queue.put(1.0, "item")
+    assert queue.take_due(math.nextafter(1.0, 0.0)) is None
+    assert queue.take_due(1.0) == "item"
 
 
 def test_what_is_put_at_infinity_is_kept_for_good() -> None:
-    agenda = DelayQueue[str]()
-    agenda.put(math.inf, "never")
-    assert agenda.take_due(1e300) is None
-    assert list(agenda) == ["never"]
+    queue = DelayQueue[str]()
+    queue.put(math.inf, "never")
+    assert queue.take_due(1e300) is None
+    assert list(queue) == ["never"]
 
 
-def test_an_instant_that_is_no_number_is_refused_and_harms_nobody() -> None:
-    agenda = DelayQueue[str]()
-    agenda.put(1.0, "fine")
+def test_an_instant_that_is_no_number_is_refused_and_changes_nothing() -> None:
+    queue = DelayQueue[str]()
+    queue.put(1.0, "fine")
     with pytest.raises(ValueError, match="'broken' cannot be due at NaN"):
-        agenda.put(math.nan, "broken")
-    assert list(agenda) == ["fine"]
+        queue.put(math.nan, "broken")
+    assert list(queue) == ["fine"]
 
 
 def test_items_are_never_compared_nor_hashed() -> None:
@@ -46,25 +46,25 @@ def test_items_are_never_compared_nor_hashed() -> None:
         def __eq__(self, other: object) -> bool:
             raise AssertionError
 
-    agenda, items = DelayQueue[Opaque](), [Opaque() for _ in range(20)]
+    queue, items = DelayQueue[Opaque](), [Opaque() for _ in range(20)]
     for item in items:
-        agenda.put(1.0, item)
-    assert all(agenda.take_due(1.0) is item for item in items)
+        queue.put(1.0, item)
+    assert all(queue.take_due(1.0) is item for item in items)
 
 
-def test_an_agenda_shows_its_live_state() -> None:
-    agenda = DelayQueue[str]()
-    assert repr(agenda) == "<DelayQueue of 0, next due inf>"
-    agenda.put(2.5, "item")
-    assert repr(agenda) == "<DelayQueue of 1, next due 2.5>"
+def test_a_queue_shows_its_live_state() -> None:
+    queue = DelayQueue[str]()
+    assert repr(queue) == "<DelayQueue of 0, next due inf>"
+    queue.put(2.5, "item")
+    assert repr(queue) == "<DelayQueue of 1, next due 2.5>"
 
 
 class AgendaMachine(RuleBasedStateMachine):
-    """An agenda against a plain list: nothing early, nothing lost, nothing twice, fair among equals."""
+    """A queue against a plain list: nothing early, nothing lost, nothing twice, fair among equals."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.agenda = DelayQueue[int]()
+        self.queue = DelayQueue[int]()
         self.waiting: list[tuple[float, int]] = []
         self.now = 0.0
         self.count = 0
@@ -72,7 +72,7 @@ class AgendaMachine(RuleBasedStateMachine):
     # Few different instants, so that equals are common.
     @rule(due=st.integers(min_value=0, max_value=8).map(float))
     def put(self, due: float) -> None:
-        self.agenda.put(due, self.count)
+        self.queue.put(due, self.count)
         self.waiting.append((due, self.count))
         self.count += 1
 
@@ -86,7 +86,7 @@ class AgendaMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        taken = self.agenda.take_due(self.now)
+        taken = self.queue.take_due(self.now)
         due = [entry for entry in self.waiting if entry[0] <= self.now]
         if not due:
             assert taken is None
@@ -96,17 +96,17 @@ class AgendaMachine(RuleBasedStateMachine):
 
     @invariant()
     def holds_exactly_what_waits(self) -> None:
-        assert len(self.agenda) == len(self.waiting)
-        assert sorted(self.agenda) == sorted(item for _, item in self.waiting)
+        assert len(self.queue) == len(self.waiting)
+        assert sorted(self.queue) == sorted(item for _, item in self.waiting)
 
     @invariant()
     def knows_what_comes_next(self) -> None:
-        assert self.agenda.next_due == min((due for due, _ in self.waiting), default=math.inf)
+        assert self.queue.next_due == min((due for due, _ in self.waiting), default=math.inf)
 
     def teardown(self) -> None:
-        rest = [self.agenda.take_due(math.inf) for _ in self.waiting]
+        rest = [self.queue.take_due(math.inf) for _ in self.waiting]
         assert rest == [item for _, item in sorted(self.waiting)]
-        assert self.agenda.take_due(math.inf) is None
+        assert self.queue.take_due(math.inf) is None
 
 
 AgendaMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kling_async import APIError, HttpResponse, KlingError, MalformedResponse
 from kling_async.api.account.billing import balance_request, read_balance
-from kling_async.api.account.logs import LogReading, are_one_model, read_logbook
+from kling_async.api.account.logs import LogReading, are_one_model, read_logs
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -40,31 +40,31 @@ def row(name: str | None = "row-1:abc", **changes: object) -> dict[str, object]:
 
 
 def test_a_page_tells_when_it_was_sent_by_the_vendors_clock() -> None:
-    assert read_logbook(page()).at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert read_logs(page()).at == datetime(2026, 3, 1, 12, tzinfo=UTC)
     for date in ({}, {"date": "yesterday"}):
-        assert read_logbook(HttpResponse(200, date, page().body)).at is None
+        assert read_logs(HttpResponse(200, date, page().body)).at is None
 
 
 @pytest.mark.parametrize(
     ("told", "read"), [("g1", "g1"), (12, "12"), (None, None), ("", None), (1.5, None), ({"id": "g1"}, None)]
 )
 def test_a_row_under_a_name_is_never_left_out_whatever_its_id(told: object, read: str | None) -> None:
-    (kept,) = read_logbook(page(row(inference_id=told))).rows
+    (kept,) = read_logs(page(row(inference_id=told))).rows
     assert (kept.client_request_id, kept.inference_id) == ("row-1:abc", read)
 
 
 @pytest.mark.parametrize("rows", [(), (row(), row()), (row(None), row(""), {})])
 def test_a_page_that_agrees_with_itself_is_sound(rows: tuple[object, ...]) -> None:
-    assert read_logbook(page(*rows)).sound
-    assert read_logbook(page(*rows, total=len(rows) + 5, limit=100, offset=5), 5).sound
-    assert read_logbook(page(*rows, total=len(rows), has_more=None)).sound
+    assert read_logs(page(*rows)).sound
+    assert read_logs(page(*rows, total=len(rows) + 5, limit=100, offset=5), 5).sound
+    assert read_logs(page(*rows, total=len(rows), has_more=None)).sound
     if rows:
-        assert read_logbook(page(*rows, has_more=True, total=9, limit=len(rows))).sound
+        assert read_logs(page(*rows, has_more=True, total=9, limit=len(rows))).sound
 
 
 @pytest.mark.parametrize("unreadable", [7, None, "row", [], row(7), row({})])  # type: ignore[arg-type]
 def test_a_page_with_what_may_be_anybodys_is_not(unreadable: object) -> None:
-    assert not read_logbook(page(unreadable, row())).sound
+    assert not read_logs(page(unreadable, row())).sound
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_a_page_that_contradicts_itself_or_does_not_tell_what_follows_is_not(
     pagination: dict[str, object],
     goes_on: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    read = read_logbook(page(row(), **pagination))
+    read = read_logs(page(row(), **pagination))
     assert (read.sound, read.has_more) == (False, goes_on)
 
 
 def test_a_page_without_rows_is_the_last_whatever_it_says() -> None:
     for pagination in ({"has_more": True}, {"total": 5}):
-        read = read_logbook(page(**pagination))
+        read = read_logs(page(**pagination))
         assert (read.sound, read.has_more) == (False, False)
 
 
@@ -98,7 +98,7 @@ def read_all(reading: LogReading, *pages: HttpResponse) -> list[str | None]:
     taken: list[str | None] = []
     for answer in pages:
         assert not reading.ended
-        taken += [entry.inference_id for entry in reading.take(read_logbook(answer, reading.offset))]
+        taken += [entry.inference_id for entry in reading.take(read_logs(answer, reading.offset))]
     assert reading.ended
     return taken
 
@@ -151,19 +151,19 @@ def test_names_of_other_models_are_not_alike(told: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": []}', b'{"data": {}, "pagination": {}}', b"\xff"])
 def test_what_is_no_page_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedResponse):
-        read_logbook(HttpResponse(200, {}, body))
+        read_logs(HttpResponse(200, {}, body))
 
 
 def test_an_error_is_an_error() -> None:
     with pytest.raises(APIError, match="500"):
-        read_logbook(HttpResponse(500, {}, b"{}"))
+        read_logs(HttpResponse(500, {}, b"{}"))
 
 
 @given(pages, st.sampled_from([200, 204, 401, 429, 503]))
 def test_no_page_raises_anything_but_this_librarys_errors(body: object, status: int) -> None:
     response = HttpResponse(status, {}, json.dumps(body).encode())
     try:
-        read = read_logbook(response)
+        read = read_logs(response)
     except KlingError:
         return
     assert len(read.rows) <= read.size

@@ -13,7 +13,7 @@ from records import job
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements as table
+from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.rows import write_row
 from kling_async.journal.sqlite.schema import bring_up_to_date
 
@@ -33,8 +33,8 @@ def connection() -> Generator[sqlite3.Connection]:
 
 
 def records(connection: sqlite3.Connection) -> list[Record]:
-    first, place = table.page(connection, 0)
-    return first + table.page(connection, place)[0]
+    first, place = statements.page(connection, 0)
+    return first + statements.page(connection, place)[0]
 
 
 def submitting(jobs: Sequence[Record]) -> list[Record]:
@@ -44,10 +44,10 @@ def submitting(jobs: Sequence[Record]) -> list[Record]:
 @pytest.mark.parametrize("many", [1, 2, 8, 33, 256, 257])
 def test_any_number_of_rows_is_written_and_written_anew(connection: sqlite3.Connection, many: int) -> None:
     queued = JOBS[:many]
-    table.write(connection, map(write_row, queued))
+    statements.write(connection, map(write_row, queued))
     assert records(connection) == queued
     begun = submitting(queued)
-    table.write(connection, map(write_row, begun, queued))
+    statements.write(connection, map(write_row, begun, queued))
     assert records(connection) == begun
 
 
@@ -55,22 +55,22 @@ def test_of_many_rows_of_a_job_the_last_one_counts_in_the_place_of_the_first(con
     first, second = job("b"), job("a")
     begun, pending = submitting([first])[0], evolve(first, state=JobState.PENDING)
     rows = [write_row(first), write_row(second), write_row(begun, first), write_row(pending, begun)]
-    table.write(connection, rows)
+    statements.write(connection, rows)
     assert records(connection) == [pending, second]
 
 
 def test_a_row_that_is_whole_replaces_one_that_is_not(connection: sqlite3.Connection) -> None:
     first = job("a")
-    table.write(connection, [write_row(first)])
+    statements.write(connection, [write_row(first)])
     begun, other = submitting([first])[0], job("a", JobState.ABANDONED, tag="another")
-    table.write(connection, [write_row(begun, first), write_row(other, begun)])
+    statements.write(connection, [write_row(begun, first), write_row(other, begun)])
     assert records(connection) == [other]
 
 
 def test_media_are_written_with_a_row_that_another_one_follows(connection: sqlite3.Connection) -> None:
     first = job("a", request=ImageToVideo("data:image/png;base64,aGk="))
     begun = submitting([first])[0]
-    table.write(connection, [write_row(first), write_row(begun, first)])
+    statements.write(connection, [write_row(first), write_row(begun, first)])
     assert records(connection) == [begun]
 
 
@@ -79,15 +79,15 @@ def test_where_one_row_cannot_be_written_none_is(connection: sqlite3.Connection,
     rows = [write_row(record) for record in JOBS[:many]]
     rows[-1] = evolve(rows[-1], changing=(None, *rows[-1].changing[1:]))  # no state
     with pytest.raises(sqlite3.IntegrityError):
-        table.write(connection, rows)
+        statements.write(connection, rows)
     assert records(connection) == []
     assert not connection.in_transaction
 
 
 def test_what_changes_of_many_jobs_is_one_statement(connection: sqlite3.Connection) -> None:
     queued = JOBS[:200]
-    table.write(connection, map(write_row, queued))
-    statements: list[str] = []
-    connection.set_trace_callback(statements.append)
-    table.write(connection, map(write_row, submitting(queued), queued))
-    assert len(statements) == 1
+    statements.write(connection, map(write_row, queued))
+    executed: list[str] = []
+    connection.set_trace_callback(executed.append)
+    statements.write(connection, map(write_row, submitting(queued), queued))
+    assert len(executed) == 1

@@ -25,97 +25,97 @@ def instants_of(start: float, waits: list[float]) -> list[float]:
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_even_distances() -> None:
-    pacer = Gcra(10.0, 5)
-    assert [pacer.reserve(0.0) for _ in range(8)] == [0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.3]
+    limiter = Gcra(10.0, 5)
+    assert [limiter.reserve(0.0) for _ in range(8)] == [0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.3]
 
 
 def test_instants_far_into_a_busy_spell_are_exact() -> None:
-    pacer = Gcra(10.0, 1)
-    assert [pacer.reserve(0.0) for _ in range(100_001)][-1] == 10_000.0
+    limiter = Gcra(10.0, 1)
+    assert [limiter.reserve(0.0) for _ in range(100_001)][-1] == 10_000.0
 
 
-def test_whoever_waits_for_each_instant_gets_exact_ones_too() -> None:
-    pacer, now, instants = Gcra(10.0, 1), 0.0, []
+def test_instants_stay_exact_when_each_is_waited_for() -> None:
+    limiter, now, instants = Gcra(10.0, 1), 0.0, []
     for _ in range(31):
-        now = pacer.reserve(pacer.ready_at(now))
+        now = limiter.reserve(limiter.ready_at(now))
         instants.append(now)
     assert instants == [count / 10 for count in range(31)]
 
 
 def test_idling_brings_back_the_burst_and_never_more() -> None:
-    pacer = Gcra(2.0, 3)
+    limiter = Gcra(2.0, 3)
     for _ in range(3):
-        pacer.reserve(0.0)
-    assert [pacer.reserve(100.0) for _ in range(5)] == [100.0, 100.0, 100.0, 100.5, 101.0]
+        limiter.reserve(0.0)
+    assert [limiter.reserve(100.0) for _ in range(5)] == [100.0, 100.0, 100.0, 100.5, 101.0]
 
 
 def test_a_short_rest_brings_back_a_part_of_the_burst() -> None:
-    pacer = Gcra(2.0, 3)
+    limiter = Gcra(2.0, 3)
     for _ in range(3):
-        pacer.reserve(0.0)
-    assert [pacer.reserve(1.0) for _ in range(3)] == [1.0, 1.0, 1.5]
+        limiter.reserve(0.0)
+    assert [limiter.reserve(1.0) for _ in range(3)] == [1.0, 1.0, 1.5]
 
 
 def test_looking_consumes_nothing() -> None:
-    pacer = Gcra(1.0, 1)
-    assert [pacer.ready_at(5.0) for _ in range(3)] == [5.0, 5.0, 5.0]
-    assert pacer.reserve(5.0) == 5.0
-    assert [pacer.ready_at(5.0) for _ in range(3)] == [6.0, 6.0, 6.0]
+    limiter = Gcra(1.0, 1)
+    assert [limiter.ready_at(5.0) for _ in range(3)] == [5.0, 5.0, 5.0]
+    assert limiter.reserve(5.0) == 5.0
+    assert [limiter.ready_at(5.0) for _ in range(3)] == [6.0, 6.0, 6.0]
 
 
 def test_an_infinite_rate_holds_nothing_back() -> None:
-    pacer = Gcra(math.inf, 1)
-    assert [pacer.reserve(now) for now in (0.0, 0.0, 0.0, 3.0, 3.0)] == [0.0, 0.0, 0.0, 3.0, 3.0]
+    limiter = Gcra(math.inf, 1)
+    assert [limiter.reserve(now) for now in (0.0, 0.0, 0.0, 3.0, 3.0)] == [0.0, 0.0, 0.0, 3.0, 3.0]
 
 
 def test_a_lower_rate_counts_at_once_and_what_was_used_stays_used() -> None:
-    pacer = Gcra(10.0, 2)
-    assert [pacer.reserve(0.0) for _ in range(2)] == [0.0, 0.0]
-    pacer.set_rate(0.0, 1.0)
-    assert pacer.ready_at(0.0) == 1.0
+    limiter = Gcra(10.0, 2)
+    assert [limiter.reserve(0.0) for _ in range(2)] == [0.0, 0.0]
+    limiter.set_rate(0.0, 1.0)
+    assert limiter.ready_at(0.0) == 1.0
 
 
 def test_a_higher_rate_gives_no_second_burst() -> None:
-    pacer = Gcra(1.0, 2)
-    assert [pacer.reserve(0.0) for _ in range(2)] == [0.0, 0.0]
-    pacer.set_rate(0.5, 4.0)
-    assert [pacer.reserve(0.5) for _ in range(2)] == [0.625, 0.875]
+    limiter = Gcra(1.0, 2)
+    assert [limiter.reserve(0.0) for _ in range(2)] == [0.0, 0.0]
+    limiter.set_rate(0.5, 4.0)
+    assert [limiter.reserve(0.5) for _ in range(2)] == [0.625, 0.875]
 
 
 def test_a_rate_set_while_idle_leaves_the_burst_whole() -> None:
-    pacer = Gcra(1.0, 2)
-    pacer.reserve(0.0)
-    pacer.set_rate(50.0, 4.0)
-    assert [pacer.reserve(50.0) for _ in range(3)] == [50.0, 50.0, 50.25]
+    limiter = Gcra(1.0, 2)
+    limiter.reserve(0.0)
+    limiter.set_rate(50.0, 4.0)
+    assert [limiter.reserve(50.0) for _ in range(3)] == [50.0, 50.0, 50.25]
 
 
-def test_a_bound_set_on_an_unbounded_pacer_starts_with_a_whole_burst() -> None:
-    pacer = Gcra(math.inf, 2)
+def test_a_bound_set_on_an_unbounded_limiter_starts_with_a_whole_burst() -> None:
+    limiter = Gcra(math.inf, 2)
     for _ in range(10):
-        pacer.reserve(1.0)
-    pacer.set_rate(1.0, 1.0)
-    assert [pacer.reserve(1.0) for _ in range(3)] == [1.0, 1.0, 2.0]
+        limiter.reserve(1.0)
+    limiter.set_rate(1.0, 1.0)
+    assert [limiter.reserve(1.0) for _ in range(3)] == [1.0, 1.0, 2.0]
 
 
-def test_a_pacer_set_free_holds_nothing_back() -> None:
-    pacer = Gcra(1.0, 1)
-    pacer.reserve(10.0)
-    pacer.set_rate(10.0, math.inf)
-    assert pacer.ready_at(10.0) == 10.0
+def test_a_limiter_set_free_holds_nothing_back() -> None:
+    limiter = Gcra(1.0, 1)
+    limiter.reserve(10.0)
+    limiter.set_rate(10.0, math.inf)
+    assert limiter.ready_at(10.0) == 10.0
 
 
 def test_a_bad_rate_changes_nothing() -> None:
-    pacer = Gcra(1.0, 1)
-    pacer.reserve(0.0)
+    limiter = Gcra(1.0, 1)
+    limiter.reserve(0.0)
     with pytest.raises(ConfigurationError, match="rate is 0"):
-        pacer.set_rate(0.5, 0)
-    assert (pacer.rate, pacer.ready_at(0.5)) == (1.0, 1.0)
+        limiter.set_rate(0.5, 0)
+    assert (limiter.rate, limiter.ready_at(0.5)) == (1.0, 1.0)
 
 
 def test_it_shows_its_live_state() -> None:
-    pacer = Gcra(10.0, 5)
-    pacer.reserve(3.0)
-    assert repr(pacer) == "Gcra(rate=10.0, burst=5, _start=3.0, _taken=1)"
+    limiter = Gcra(10.0, 5)
+    limiter.reserve(3.0)
+    assert repr(limiter) == "Gcra(rate=10.0, burst=5, _start=3.0, _taken=1)"
 
 
 @given(rate=rates, burst=bursts, start=starts, waits=gaps)
@@ -123,20 +123,20 @@ def test_it_is_the_cell_rate_algorithm_to_within_rounding(
     rate: float, burst: int, start: float, waits: list[float]
 ) -> None:
     """Against the textbook's form of it (a theoretical arrival time), in exact fractions."""
-    pacer, step = Gcra(rate, burst), 1 / Fraction(rate)
+    limiter, step = Gcra(rate, burst), 1 / Fraction(rate)
     arrival = Fraction(start)
     for now in instants_of(start, waits):
         expected = max(Fraction(now), arrival - (burst - 1) * step)
         arrival = max(expected, arrival) + step
-        assert pacer.reserve(now) == pytest.approx(float(expected), rel=1e-12, abs=1e-9)
+        assert limiter.reserve(now) == pytest.approx(float(expected), rel=1e-12, abs=1e-9)
 
 
 @given(rate=rates, burst=bursts, start=starts, waits=gaps)
 def test_no_window_holds_more_than_the_burst_and_the_rate_allow(
     rate: float, burst: int, start: float, waits: list[float]
 ) -> None:
-    pacer = Gcra(rate, burst)
-    instants = [pacer.reserve(now) for now in instants_of(start, waits)]
+    limiter = Gcra(rate, burst)
+    instants = [limiter.reserve(now) for now in instants_of(start, waits)]
     for first, opening in enumerate(instants):
         for last, closing in enumerate(instants[first:], start=first):
             assert last - first + 1 <= burst + rate * (closing - opening) + 1e-5
@@ -148,15 +148,15 @@ def test_no_window_holds_more_than_the_burst_and_the_rate_allow(
 def test_no_run_of_changing_rates_allows_more_than_they_add_up_to(
     burst: int, start: float, phases: list[tuple[float, float]]
 ) -> None:
-    pacer, now = Gcra(1.0, burst), start
+    limiter, now = Gcra(1.0, burst), start
     # At most ``burst`` more than the rates add up to, over every stretch: its excess over its own lowest point.
     excess = lowest = 0.0
     for rate, length in phases:
-        pacer.set_rate(now, rate)
+        limiter.set_rate(now, rate)
         for _ in range(3 * burst):
-            if pacer.ready_at(now) > now:
+            if limiter.ready_at(now) > now:
                 break
-            pacer.reserve(now)
+            limiter.reserve(now)
             excess += 1.0
         assert excess - lowest <= burst + 1e-5
         excess -= rate * length
@@ -168,18 +168,18 @@ def test_no_run_of_changing_rates_allows_more_than_they_add_up_to(
 def test_the_instant_it_names_is_one_at_which_it_is_ready(
     rate: float, burst: int, start: float, waits: list[float], rate_after: float
 ) -> None:
-    pacer = Gcra(rate, burst)
+    limiter = Gcra(rate, burst)
     for index, now in enumerate(instants_of(start, waits)):
         if index == len(waits) // 2:
-            pacer.set_rate(now, rate_after)
-        ready = pacer.ready_at(now)
+            limiter.set_rate(now, rate_after)
+        ready = limiter.ready_at(now)
         assert ready >= now
-        assert pacer.ready_at(ready) == ready
-        assert pacer.reserve(ready) == ready
+        assert limiter.ready_at(ready) == ready
+        assert limiter.reserve(ready) == ready
 
 
 @given(rate=rates, burst=bursts, start=starts, waits=gaps)
 def test_places_are_given_in_order(rate: float, burst: int, start: float, waits: list[float]) -> None:
-    pacer = Gcra(rate, burst)
-    instants = [pacer.reserve(now) for now in instants_of(start, waits)]
+    limiter = Gcra(rate, burst)
+    instants = [limiter.reserve(now) for now in instants_of(start, waits)]
     assert all(earlier <= later for earlier, later in pairwise(instants))

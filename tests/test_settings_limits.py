@@ -40,6 +40,6 @@ def test_a_bad_count_is_refused_by_name_value_and_what_is_allowed(name: str, cou
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0.0, 5), (10.0, 0)])
-def test_the_pacer_itself_takes_no_useless_rate_or_burst(rate: float, burst: int) -> None:
+def test_the_rate_limiter_itself_takes_no_useless_rate_or_burst(rate: float, burst: int) -> None:
     with pytest.raises(ConfigurationError):
         Gcra(rate, burst)

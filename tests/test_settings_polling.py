@@ -20,7 +20,7 @@ MODEL = "klingai/v2.1-master-text-to-video"
 
 
 def begun(polling: Polling, latest: float = math.inf) -> tuple[float, GenerationTracker]:
-    """When a generation accepted at instant 100 is first asked about, and its course."""
+    """When a generation accepted at instant 100 is due for its first poll, and its tracker."""
     price = polling.poll_cost()
     tracker = DurationLearner(polling.duration_models()).track(MODEL, 5, 100.0, latest)
     return polling.make_schedule(price).due(tracker), tracker

@@ -12,35 +12,35 @@ from kling_async.pacing.concurrency_limiter import ConcurrencyLimiter
 
 
 def full_at(level: int, now: float = 10.0) -> ConcurrencyLimiter:
-    """A gate that has been refused once, with so many running."""
-    gate = ConcurrencyLimiter()
-    gate.refused(now, now - 0.1, level, None, Random(0))
-    return gate
+    """A limiter that has been refused once, with so many running."""
+    limiter = ConcurrencyLimiter()
+    limiter.refused(now, now - 0.1, level, None, Random(0))
+    return limiter
 
 
-def refuse_in_a_row(gate: ConcurrencyLimiter, running: int, times: int, seed: int = 0) -> list[float]:
+def refuse_in_a_row(limiter: ConcurrencyLimiter, running: int, times: int, seed: int = 0) -> list[float]:
     """Refuse one submit after another, each answered at once; returns how long each had to wait."""
     waits, now, rng = [], 10.0, Random(seed)
     for _ in range(times):
-        waits.append(gate.ready_at(running, 0) - now)
-        now = max(now, gate.ready_at(running, 0)) + 0.001
-        gate.refused(now, now, running, None, rng)
+        waits.append(limiter.ready_at(running, 0) - now)
+        now = max(now, limiter.ready_at(running, 0)) + 0.001
+        limiter.refused(now, now, running, None, rng)
     return waits
 
 
-def climb(gate: ConcurrencyLimiter, running: int, times: int, now: float = 20.0) -> int:
+def climb(limiter: ConcurrencyLimiter, running: int, times: int, now: float = 20.0) -> int:
     """Let so many submits pass, one after the other; returns how many run then."""
     for _ in range(times):
         running += 1
-        gate.accepted(now, running)
+        limiter.accepted(now, running)
     return running
 
 
 def test_it_is_open_until_a_submit_is_refused() -> None:
-    gate = ConcurrencyLimiter()
-    assert gate.ready_at(1_000, 16) == -math.inf
-    assert not gate.accepted(5.0, 1_001)
-    assert gate.level is None
+    limiter = ConcurrencyLimiter()
+    assert limiter.ready_at(1_000, 16) == -math.inf
+    assert not limiter.accepted(5.0, 1_001)
+    assert limiter.level is None
 
 
 def test_a_refusal_teaches_how_many_may_run() -> None:
@@ -48,26 +48,26 @@ def test_a_refusal_teaches_how_many_may_run() -> None:
 
 
 def test_below_the_level_submits_go_freely_and_at_it_they_wait() -> None:
-    gate = full_at(20)
-    assert gate.ready_at(17, 2) == -math.inf
-    assert gate.ready_at(17, 3) == math.inf
-    assert gate.ready_at(20, 0) > 10.0
+    limiter = full_at(20)
+    assert limiter.ready_at(17, 2) == -math.inf
+    assert limiter.ready_at(17, 3) == math.inf
+    assert limiter.ready_at(20, 0) > 10.0
 
 
 def test_a_job_that_ends_makes_room_for_exactly_one() -> None:
-    gate = full_at(20)
-    assert gate.ready_at(19, 0) == -math.inf
-    assert gate.ready_at(19, 1) == math.inf
-    gate.accepted(11.0, 20)
-    assert gate.ready_at(20, 0) > 10.0
+    limiter = full_at(20)
+    assert limiter.ready_at(19, 0) == -math.inf
+    assert limiter.ready_at(19, 1) == math.inf
+    limiter.accepted(11.0, 20)
+    assert limiter.ready_at(20, 0) > 10.0
 
 
 def test_using_a_freed_slot_brings_no_probe_forward() -> None:
-    gate = full_at(20)
-    refuse_in_a_row(gate, 20, 6)
-    before = gate.ready_at(20, 0)
-    gate.accepted(before - 1.0, 20)
-    assert gate.ready_at(20, 0) == before
+    limiter = full_at(20)
+    refuse_in_a_row(limiter, 20, 6)
+    before = limiter.ready_at(20, 0)
+    limiter.accepted(before - 1.0, 20)
+    assert limiter.ready_at(20, 0) == before
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
@@ -78,114 +78,114 @@ def test_probes_come_after_twice_as_long_each_time_up_to_four_minutes(seed: int)
 
 
 def test_a_probe_goes_alone() -> None:
-    gate = full_at(20)
-    assert math.isfinite(gate.ready_at(20, 0))
-    assert gate.ready_at(20, 1) == math.inf
+    limiter = full_at(20)
+    assert math.isfinite(limiter.ready_at(20, 0))
+    assert limiter.ready_at(20, 1) == math.inf
 
 
 def test_where_not_even_one_may_run_it_is_still_probed() -> None:
-    gate = full_at(0)
-    refuse_in_a_row(gate, 0, 50)
-    assert math.isfinite(gate.ready_at(0, 0))
+    limiter = full_at(0)
+    refuse_in_a_row(limiter, 0, 50)
+    assert math.isfinite(limiter.ready_at(0, 0))
 
 
 def test_a_probe_that_passes_lets_two_follow_and_then_three() -> None:
-    gate = full_at(20)
-    climb(gate, 20, 1)
-    assert [gate.ready_at(21, under_way) for under_way in range(3)] == [-math.inf, -math.inf, math.inf]
-    climb(gate, 21, 1)
-    assert [gate.ready_at(22, under_way) for under_way in range(4)] == [-math.inf] * 3 + [math.inf]
+    limiter = full_at(20)
+    climb(limiter, 20, 1)
+    assert [limiter.ready_at(21, under_way) for under_way in range(3)] == [-math.inf, -math.inf, math.inf]
+    climb(limiter, 21, 1)
+    assert [limiter.ready_at(22, under_way) for under_way in range(4)] == [-math.inf] * 3 + [math.inf]
 
 
 def test_one_that_passes_beyond_the_level_may_have_a_slot_whose_end_is_not_noticed_yet() -> None:
-    gate = full_at(20)
-    running = climb(gate, 20, 1)
-    gate.refused(21.0, 20.5, running, None, Random(0))
-    assert gate.level == 20
-    assert gate.ready_at(20, 0) > 21.0  # the end, once noticed, frees nothing more
+    limiter = full_at(20)
+    running = climb(limiter, 20, 1)
+    limiter.refused(21.0, 20.5, running, None, Random(0))
+    assert limiter.level == 20
+    assert limiter.ready_at(20, 0) > 21.0  # the end, once noticed, frees nothing more
 
 
 def test_several_that_pass_beyond_the_level_raise_it() -> None:
-    gate = full_at(20)
-    running = climb(gate, 20, 5)
-    gate.refused(21.0, 20.5, running, None, Random(0))
-    assert gate.level == 24
-    assert gate.ready_at(25, 1) == math.inf
+    limiter = full_at(20)
+    running = climb(limiter, 20, 5)
+    limiter.refused(21.0, 20.5, running, None, Random(0))
+    assert limiter.level == 24
+    assert limiter.ready_at(25, 1) == math.inf
 
 
 def test_a_probe_that_passes_halves_the_wait_for_the_next_and_no_more() -> None:
-    gate = full_at(20)
-    refuse_in_a_row(gate, 20, 6)
-    assert repr(gate) == "<ConcurrencyLimiter level 20, probed after 64 s>"
-    climb(gate, 20, 1, now=1_000.0)
-    assert repr(gate) == "<ConcurrencyLimiter level 20, probed after 32 s>"
+    limiter = full_at(20)
+    refuse_in_a_row(limiter, 20, 6)
+    assert repr(limiter) == "<ConcurrencyLimiter level 20, probed after 64 s>"
+    climb(limiter, 20, 1, now=1_000.0)
+    assert repr(limiter) == "<ConcurrencyLimiter level 20, probed after 32 s>"
 
 
 def test_it_opens_when_submits_keep_passing() -> None:
-    gate = full_at(20)
-    running = climb(gate, 20, 15)
-    assert gate.level == 20
-    climb(gate, running, 1)
-    assert gate.level is None
-    assert gate.ready_at(500, 16) == -math.inf
+    limiter = full_at(20)
+    running = climb(limiter, 20, 15)
+    assert limiter.level == 20
+    climb(limiter, running, 1)
+    assert limiter.level is None
+    assert limiter.ready_at(500, 16) == -math.inf
 
 
 def test_submits_under_way_at_a_refusal_are_refused_as_one() -> None:
-    gate, rng = full_at(20, now=10.0), Random(0)
-    before = gate.ready_at(20, 0)
+    limiter, rng = full_at(20, now=10.0), Random(0)
+    before = limiter.ready_at(20, 0)
     for late in range(15):
-        gate.refused(10.0 + late / 100, 9.99, 20, None, rng)
-    assert gate.ready_at(20, 0) == before
+        limiter.refused(10.0 + late / 100, 9.99, 20, None, rng)
+    assert limiter.ready_at(20, 0) == before
 
 
 def test_submits_under_way_at_a_refusal_that_pass_raise_the_level_and_are_no_probes() -> None:
-    gate = full_at(18, now=10.0)
-    gate.accepted(9.95, 19)
-    gate.accepted(9.96, 20)
-    assert gate.level == 20
-    assert gate.ready_at(20, 0) > 10.0
+    limiter = full_at(18, now=10.0)
+    limiter.accepted(9.95, 19)
+    limiter.accepted(9.96, 20)
+    assert limiter.level == 20
+    assert limiter.ready_at(20, 0) > 10.0
 
 
 def test_a_slot_that_is_freed_late_is_tried_again_and_not_given_up() -> None:
-    gate = full_at(20)
-    waits = refuse_in_a_row(gate, 19, 3)
+    limiter = full_at(20)
+    waits = refuse_in_a_row(limiter, 19, 3)
     assert max(waits[1:]) <= 1.0
-    assert gate.level == 20
-    assert gate.ready_at(18, 1) == math.inf  # one tries for all
-    gate.accepted(50.0, 20)
-    assert gate.ready_at(18, 1) <= 50.0
+    assert limiter.level == 20
+    assert limiter.ready_at(18, 1) == math.inf  # one tries for all
+    limiter.accepted(50.0, 20)
+    assert limiter.ready_at(18, 1) <= 50.0
 
 
 def test_refusals_in_a_row_below_the_level_lower_it() -> None:
-    gate = full_at(20)
-    refuse_in_a_row(gate, 12, 4)
-    assert gate.level == 20
-    refuse_in_a_row(gate, 12, 1)
-    assert gate.level == 12
+    limiter = full_at(20)
+    refuse_in_a_row(limiter, 12, 4)
+    assert limiter.level == 20
+    refuse_in_a_row(limiter, 12, 1)
+    assert limiter.level == 12
 
 
 def test_a_level_on_its_way_down_is_believed_at_once_until_a_submit_passes() -> None:
-    gate, rng = full_at(20), Random(0)
-    refuse_in_a_row(gate, 19, 5)
-    gate.refused(100.0, 99.0, 18, None, rng)
-    assert gate.level == 18
-    gate.accepted(110.0, 18)
-    gate.refused(120.0, 119.0, 17, None, rng)
-    assert gate.level == 18
+    limiter, rng = full_at(20), Random(0)
+    refuse_in_a_row(limiter, 19, 5)
+    limiter.refused(100.0, 99.0, 18, None, rng)
+    assert limiter.level == 18
+    limiter.accepted(110.0, 18)
+    limiter.refused(120.0, 119.0, 17, None, rng)
+    assert limiter.level == 18
 
 
 def test_what_the_vendor_asks_for_holds_even_with_a_slot_free() -> None:
-    gate = ConcurrencyLimiter()
-    gate.refused(10.0, 9.0, 20, 60.0, Random(0))
-    assert 70.0 <= gate.ready_at(3, 0) <= 73.0
-    assert 70.0 <= gate.ready_at(20, 0) <= 73.0
+    limiter = ConcurrencyLimiter()
+    limiter.refused(10.0, 9.0, 20, 60.0, Random(0))
+    assert 70.0 <= limiter.ready_at(3, 0) <= 73.0
+    assert 70.0 <= limiter.ready_at(20, 0) <= 73.0
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.0, -1.0])
 def test_an_answer_that_asks_for_no_wait_holds_no_free_slot(retry_after: float | None) -> None:
-    gate = ConcurrencyLimiter()
-    gate.refused(10.0, 9.0, 20, retry_after, Random(0))
-    assert gate.ready_at(19, 0) == -math.inf
+    limiter = ConcurrencyLimiter()
+    limiter.refused(10.0, 9.0, 20, retry_after, Random(0))
+    assert limiter.ready_at(19, 0) == -math.inf
 
 
 def test_a_refusal_was_the_rates_if_the_next_submit_passes_at_once() -> None:
@@ -201,49 +201,49 @@ def test_a_refusal_was_not_the_rates_if_the_next_submit_has_a_freed_slot() -> No
 
 
 def test_a_refusal_below_the_level_was_the_rates_if_the_next_submit_passes_at_once() -> None:
-    gate = full_at(20, now=10.0)
-    gate.refused(30.0, 29.0, 15, None, Random(0))
-    assert gate.accepted(31.0, 16)
-    assert not gate.accepted(31.1, 17)
+    limiter = full_at(20, now=10.0)
+    limiter.refused(30.0, 29.0, 15, None, Random(0))
+    assert limiter.accepted(31.0, 16)
+    assert not limiter.accepted(31.1, 17)
 
 
 def test_a_refusal_was_the_rates_only_once() -> None:
-    gate = full_at(20, now=10.0)
-    assert [gate.accepted(11.0, running) for running in (21, 22, 23)] == [True, False, False]
+    limiter = full_at(20, now=10.0)
+    assert [limiter.accepted(11.0, running) for running in (21, 22, 23)] == [True, False, False]
 
 
 def test_while_polls_pass_no_refusal_of_a_submit_was_the_rates() -> None:
-    gate = full_at(20, now=10.0)
-    gate.polled(8.0, passed=True)
-    assert not gate.accepted(11.0, 21)
+    limiter = full_at(20, now=10.0)
+    limiter.polled(8.0, passed=True)
+    assert not limiter.accepted(11.0, 21)
 
 
-def be_refused_and_pass_at_once(gate: ConcurrencyLimiter, running: int, now: float) -> bool:
-    gate.polled(now, passed=True)
-    gate.refused(now + 0.2, now + 0.1, running, None, Random(0))
-    return gate.accepted(now + 1.0, running + 1)
+def be_refused_and_pass_at_once(limiter: ConcurrencyLimiter, running: int, now: float) -> bool:
+    limiter.polled(now, passed=True)
+    limiter.refused(now + 0.2, now + 0.1, running, None, Random(0))
+    return limiter.accepted(now + 1.0, running + 1)
 
 
 def test_three_refusals_after_each_of_which_one_passed_at_once_were_the_rates_whatever_polls_say() -> None:
-    gate = ConcurrencyLimiter()
-    assert [be_refused_and_pass_at_once(gate, 20 + i, 10.0 * i) for i in range(4)] == [False, False, True, True]
+    limiter = ConcurrencyLimiter()
+    assert [be_refused_and_pass_at_once(limiter, 20 + i, 10.0 * i) for i in range(4)] == [False, False, True, True]
 
 
 def test_two_refusals_in_a_row_between_them_speak_for_the_accounts_limit_again() -> None:
-    gate = ConcurrencyLimiter()
-    told = [be_refused_and_pass_at_once(gate, 20 + i, 10.0 * i) for i in range(2)]
+    limiter = ConcurrencyLimiter()
+    told = [be_refused_and_pass_at_once(limiter, 20 + i, 10.0 * i) for i in range(2)]
     for sent_at in (20.0, 21.0):
-        gate.refused(sent_at + 0.5, sent_at, 22, None, Random(0))
-    told += [be_refused_and_pass_at_once(gate, 22 + i, 30.0 + 10.0 * i) for i in range(2)]
+        limiter.refused(sent_at + 0.5, sent_at, 22, None, Random(0))
+    told += [be_refused_and_pass_at_once(limiter, 22 + i, 30.0 + 10.0 * i) for i in range(2)]
     assert not any(told)
 
 
 @pytest.mark.parametrize(("passed", "refused"), [(8.0, 8.5), (4.9, -math.inf)])
 def test_polls_that_passed_earlier_say_nothing(passed: float, refused: float) -> None:
-    gate = full_at(20, now=10.0)
-    gate.polled(passed, passed=True)
-    gate.polled(refused, passed=False)
-    assert gate.accepted(11.0, 21)
+    limiter = full_at(20, now=10.0)
+    limiter.polled(passed, passed=True)
+    limiter.polled(refused, passed=False)
+    assert limiter.accepted(11.0, 21)
 
 
 def test_it_shows_its_live_state() -> None:
@@ -252,11 +252,11 @@ def test_it_shows_its_live_state() -> None:
 
 
 class GateBesideVendor(RuleBasedStateMachine):
-    """A session's submits, held by the gate, and a vendor whose number of slots changes."""
+    """A session's submits, held by the limiter, and a vendor whose number of slots changes."""
 
     @initialize(slots=st.integers(min_value=0, max_value=12))
     def begin(self, slots: int) -> None:
-        self.gate, self.rng, self.now = ConcurrencyLimiter(), Random(0), 100.0
+        self.limiter, self.rng, self.now = ConcurrencyLimiter(), Random(0), 100.0
         self.slots = slots
         self.at_vendor = 0  # running there
         self.running = 0  # as the session knows it
@@ -274,17 +274,17 @@ class GateBesideVendor(RuleBasedStateMachine):
         news = sent_at > self.refused_at
         if passed:
             self.running += 1
-            self.proven += news and self.gate.level is not None and self.running > self.gate.level
-            self.gate.accepted(sent_at, self.running)
+            self.proven += news and self.limiter.level is not None and self.running > self.limiter.level
+            self.limiter.accepted(sent_at, self.running)
             return
-        self.gate.refused(self.now, sent_at, self.running, None, self.rng)
+        self.limiter.refused(self.now, sent_at, self.running, None, self.rng)
         if news:
             self.refused_at, self.proven = self.now, 0
 
     @rule()
     def submit_what_may_go(self) -> None:
         for _ in range(16):
-            if self.gate.ready_at(self.running, len(self.under_way)) <= self.now:
+            if self.limiter.ready_at(self.running, len(self.under_way)) <= self.now:
                 self.submit()
 
     @rule(seconds=st.floats(min_value=0.01, max_value=300.0))
@@ -321,10 +321,10 @@ class GateBesideVendor(RuleBasedStateMachine):
     def a_full_account_is_left_alone(self) -> None:
         for _ in range(20):
             self.probe()
-        assert self.gate.ready_at(self.running, 0) >= self.now + 120.0
+        assert self.limiter.ready_at(self.running, 0) >= self.now + 120.0
 
     def probe(self) -> None:
-        self.now = max(self.now + 0.001, self.gate.ready_at(self.running, 0))
+        self.now = max(self.now + 0.001, self.limiter.ready_at(self.running, 0))
         self.submit()
         sent_at, passed = self.under_way.pop()
         self.answer(sent_at, passed=passed)
@@ -332,19 +332,19 @@ class GateBesideVendor(RuleBasedStateMachine):
     @invariant()
     def never_stuck(self) -> None:
         if not self.under_way:
-            assert self.gate.ready_at(self.running, 0) <= self.now + 240.0
+            assert self.limiter.ready_at(self.running, 0) <= self.now + 240.0
 
     @invariant()
     def no_slot_is_lost(self) -> None:
-        level = self.gate.level
+        level = self.limiter.level
         if not self.under_way and (level is None or self.running < level):
-            assert self.gate.ready_at(self.running, 0) <= self.refused_at + 4.0
+            assert self.limiter.ready_at(self.running, 0) <= self.refused_at + 4.0
 
     @invariant()
     def no_slot_is_invented(self) -> None:
-        level, wanted = self.gate.level, self.running + len(self.under_way)
+        level, wanted = self.limiter.level, self.running + len(self.under_way)
         if level is not None and wanted >= level and len(self.under_way) > self.proven:
-            assert self.gate.ready_at(self.running, len(self.under_way)) == math.inf
+            assert self.limiter.ready_at(self.running, len(self.under_way)) == math.inf
 
 
 TestGateBesideVendor = GateBesideVendor.TestCase

@@ -62,7 +62,7 @@ def test_an_end_between_two_polls_is_spread_as_the_hazard_has_it() -> None:
     assert sum(exposure) == pytest.approx(200.0 - (end - start) * (1.0 - ended) / ended)
 
 
-def test_ends_that_the_family_cannot_explain_raise_the_hazard_around_them() -> None:
+def test_ends_that_the_prior_cannot_explain_raise_the_hazard_around_them() -> None:
     believed = only(priors.generating(known=True).rates)
     seen, number = HazardEstimator(AgeBins(100.0), believed), AgeBins(100.0).bin(50.0)
     before = seen.hazard.rates
@@ -80,7 +80,7 @@ def test_two_humps_are_told_apart() -> None:
     assert valley < second / 20.0
 
 
-def test_lives_without_an_end_lower_the_hazard() -> None:
+def test_exposure_without_an_end_lower_the_hazard() -> None:
     seen, number = estimator(100.0), AgeBins(100.0).bin(100.0)
     before = seen.hazard.rates[number]
     for _ in range(20):
@@ -104,7 +104,7 @@ def test_after_thirty_that_did_not_fail_early_hardly_any_is_expected_to() -> Non
     assert 1.0 - seen.hazard.survival(20.0) < before / 4.0
 
 
-def test_one_early_failure_of_thirty_is_believed() -> None:
+def test_one_early_failure_of_thirty_is_learned() -> None:
     seen = lived_and_ended([5.0, *(90.0 + step for step in range(29))])
     assert 1.0 - seen.hazard.survival(20.0) > 0.02
 
@@ -203,5 +203,5 @@ def test_those_still_running_teach_more_than_the_finished_alone() -> None:
     assert abs(1.0 - finished_only.hazard.survival(130.0) - true_share) > 5.0 * error
 
 
-def test_a_table_shows_what_it_has_learned() -> None:
+def test_an_estimator_shows_what_it_has_learned() -> None:
     assert repr(estimator(100.0)) == f"<HazardEstimator of 0.0 jobs, median {estimator(100.0).hazard.median:.1f} s>"

@@ -20,33 +20,33 @@ OTHER = "kling-video/v1.6/standard/text-to-video"
 
 
 def learned(*kinds: GenerationKind, factor: float = 1.5, jobs: int = 60, pace: float = 1.0) -> DurationModels:
-    experience, rng = DurationModels(pace), Random(1)
+    models, rng = DurationModels(pace), Random(1)
     for kind in kinds:
-        seen = experience.estimator(kind)
+        seen = models.estimator(kind)
         for _ in range(jobs):
             end = lognormal(factor * kind.typical / pace, 0.2, rng)
             seen.observe_pending(0.0, end)
             seen.observe_detection(end, end)
         seen.rebuild()
-    return experience
+    return models
 
 
 def relative_median(estimator: HazardEstimator) -> float:
     return estimator.hazard.median / estimator.bins.unit
 
 
-# Which table
+# Which estimator
 
 
-def test_a_kind_has_one_table_laid_out_for_its_typical_duration() -> None:
-    experience = DurationModels()
-    first = experience.estimator(GenerationKind(MODEL, 5))
-    assert experience.estimator(GenerationKind(MODEL, 5)) is first
+def test_a_kind_has_one_estimator_with_bins_for_its_typical_duration() -> None:
+    models = DurationModels()
+    first = models.estimator(GenerationKind(MODEL, 5))
+    assert models.estimator(GenerationKind(MODEL, 5)) is first
     assert first.bins.unit == 220.0
-    assert experience.estimator(GenerationKind(MODEL, 10)).bins.unit == pytest.approx(220.0 * 2.3)
-    assert experience.estimator(GenerationKind(MODEL, 5, Phase.QUEUED)) is not first
-    assert len(experience) == 3
-    assert repr(experience) == "<DurationModels of 3 kinds>"
+    assert models.estimator(GenerationKind(MODEL, 10)).bins.unit == pytest.approx(220.0 * 2.3)
+    assert models.estimator(GenerationKind(MODEL, 5, Phase.QUEUED)) is not first
+    assert len(models) == 3
+    assert repr(models) == "<DurationModels of 3 kinds>"
 
 
 def test_a_faster_pace_shortens_everything() -> None:
@@ -55,15 +55,15 @@ def test_a_faster_pace_shortens_everything() -> None:
     )
 
 
-def test_an_unknown_model_is_believed_to_vary_more() -> None:
+def test_the_prior_of_an_unknown_model_is_wider() -> None:
     known = DurationModels().estimator(GenerationKind(MODEL, 5)).hazard
     unknown = DurationModels().estimator(GenerationKind("somebody/new", 5)).hazard
     assert unknown.quantile(0.1) / unknown.median < known.quantile(0.1) / known.median
 
 
 def test_another_duration_borrows_from_the_same_model() -> None:
-    experience = learned(GenerationKind(MODEL, 5))
-    assert relative_median(experience.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
+    models = learned(GenerationKind(MODEL, 5))
+    assert relative_median(models.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
 
 
 def test_a_known_model_borrows_from_no_other() -> None:
@@ -73,24 +73,22 @@ def test_a_known_model_borrows_from_no_other() -> None:
 
 
 def test_an_unknown_model_borrows_from_the_one_most_is_known_of() -> None:
-    experience = learned(GenerationKind(MODEL, 5))
-    few = experience.estimator(GenerationKind(OTHER, 5))
+    models = learned(GenerationKind(MODEL, 5))
+    few = models.estimator(GenerationKind(OTHER, 5))
     for _ in range(12):
         few.observe_pending(0.0, 30.0)
         few.observe_detection(30.0, 30.0)
-    assert relative_median(experience.estimator(GenerationKind("somebody/new", 5))) == pytest.approx(1.5, rel=0.1)
+    assert relative_median(models.estimator(GenerationKind("somebody/new", 5))) == pytest.approx(1.5, rel=0.1)
 
 
-def test_nobody_borrows_from_what_has_hardly_been_seen() -> None:
-    experience = learned(GenerationKind(MODEL, 5), jobs=9)
-    assert relative_median(experience.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.02, abs=0.02)
+def test_no_kind_borrows_from_what_has_hardly_been_seen() -> None:
+    models = learned(GenerationKind(MODEL, 5), jobs=9)
+    assert relative_median(models.estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.02, abs=0.02)
 
 
 def test_phases_do_not_borrow_from_each_other() -> None:
-    experience = learned(GenerationKind(MODEL, 5))
-    assert relative_median(experience.estimator(GenerationKind(MODEL, 10, Phase.QUEUED))) == pytest.approx(
-        0.5, abs=0.02
-    )
+    models = learned(GenerationKind(MODEL, 5))
+    assert relative_median(models.estimator(GenerationKind(MODEL, 10, Phase.QUEUED))) == pytest.approx(0.5, abs=0.02)
 
 
 # Keeping it
@@ -102,35 +100,35 @@ def test_phases_do_not_borrow_from_each_other() -> None:
     phases=st.sets(st.sampled_from(Phase), min_size=1),
     model=st.sampled_from([MODEL, OTHER, "somebody/new"]),
 )
-def test_what_was_learned_survives_the_journey(
+def test_what_was_learned_comes_back_from_data(
     factor: float, durations: set[int | None], phases: set[Phase], model: str
 ) -> None:
-    experience = learned(*(GenerationKind(model, d, p) for d in durations for p in phases), factor=factor, jobs=12)
-    data = to_data(experience)
+    models = learned(*(GenerationKind(model, d, p) for d in durations for p in phases), factor=factor, jobs=12)
+    data = to_data(models)
     back = from_data(json.loads(json.dumps(data, allow_nan=False)))
     assert to_data(back) == data
-    for kind, seen in experience:
+    for kind, seen in models:
         assert back.estimator(kind).hazard.rates == pytest.approx(seen.hazard.rates, rel=0.02)
 
 
 def test_what_nothing_was_seen_of_is_not_kept() -> None:
-    experience = DurationModels()
-    experience.estimator(GenerationKind(MODEL, 5))
-    assert to_data(experience)["tables"] == []
+    models = DurationModels()
+    models.estimator(GenerationKind(MODEL, 5))
+    assert to_data(models)["tables"] == []
 
 
 def test_what_was_learned_at_one_pace_serves_at_another() -> None:
     kind = GenerationKind(MODEL, 5)
-    fast = from_data(to_data(learned(kind)), pace=60.0)
+    fast = from_data(to_data(learned(kind)), scale=60.0)
     assert fast.estimator(kind).hazard.median == pytest.approx(
         learned(kind).estimator(kind).hazard.median / 60.0, rel=0.01
     )
 
 
-def test_a_borrowed_belief_is_kept_too() -> None:
-    experience = learned(GenerationKind(MODEL, 5))
-    experience.estimator(GenerationKind(MODEL, 10)).observe_pending(0.0, 1.0)
-    data = to_data(experience)
+def test_a_borrowed_prior_is_kept_too() -> None:
+    models = learned(GenerationKind(MODEL, 5))
+    models.estimator(GenerationKind(MODEL, 10)).observe_pending(0.0, 1.0)
+    data = to_data(models)
     assert [estimator["prior"] is None for estimator in data["tables"]] == [True, False]
     assert relative_median(from_data(data).estimator(GenerationKind(MODEL, 10))) == pytest.approx(1.5, rel=0.1)
 
@@ -163,18 +161,18 @@ def spoilt(**changes: Any) -> dict[str, Any]:
         (spoilt(prior=[0.0] * BINS), "tables[0].prior[0] is 0.0"),
     ],
 )
-def test_what_is_not_experience_is_refused_with_the_place(data: object, where: str) -> None:
+def test_data_of_another_shape_is_refused_with_the_place(data: object, where: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         from_data(data)
     assert where in caught.value.message
     assert "it takes" in caught.value.message
 
 
-def test_whatever_ids_name_as_models_there_are_only_so_many_tables() -> None:
-    experience = DurationModels()
-    estimators = [experience.estimator(GenerationKind(f"somebody/model-{number}")) for number in range(2000)]
-    assert len(experience) <= 501
-    assert estimators[-1] is estimators[-2] is experience.estimator(GenerationKind("yet/another"))
-    assert estimators[0] is experience.estimator(GenerationKind("somebody/model-0"))
-    known = experience.estimator(GenerationKind("klingai/v2.1-master-text-to-video", 5))
+def test_whatever_ids_name_as_models_the_number_of_estimators_is_bounded() -> None:
+    models = DurationModels()
+    estimators = [models.estimator(GenerationKind(f"somebody/model-{number}")) for number in range(2000)]
+    assert len(models) <= 501
+    assert estimators[-1] is estimators[-2] is models.estimator(GenerationKind("yet/another"))
+    assert estimators[0] is models.estimator(GenerationKind("somebody/model-0"))
+    known = models.estimator(GenerationKind("klingai/v2.1-master-text-to-video", 5))
     assert known is not estimators[-1]

@@ -25,11 +25,11 @@ def poll_queue(least: float = 1.0) -> tuple[PollQueue[int], PollCost]:
 
 
 def filled(accepted: list[float], rate: float = 0.01) -> tuple[PollQueue[int], PollCost, list[GenerationTracker]]:
-    following, (waiting, price) = learner(rate), poll_queue()
-    courses = [following.track(MODEL, 5, at) for at in accepted]
-    for number, tracker in enumerate(courses):
+    learning, (waiting, price) = learner(rate), poll_queue()
+    trackers = [learning.track(MODEL, 5, at) for at in accepted]
+    for number, tracker in enumerate(trackers):
         waiting.put(tracker, number)
-    return waiting, price, courses
+    return waiting, price, trackers
 
 
 def taken(waiting: PollQueue[int], now: float) -> list[int]:
@@ -39,7 +39,7 @@ def taken(waiting: PollQueue[int], now: float) -> list[int]:
     return found
 
 
-def test_nobody_is_taken_before_they_are_worth_a_poll() -> None:
+def test_none_is_taken_before_it_is_worth_a_poll() -> None:
     waiting, _, _ = filled([100.0])
     assert waiting.next_at() == pytest.approx(100.0 + GAP, abs=1e-3)
     assert waiting.take(109.8) is None
@@ -70,55 +70,55 @@ def test_the_most_urgent_is_whose_hazard_is_highest_when_polls_are_scarce() -> N
     assert waiting.take(200.0) == "slow"
 
 
-def test_who_is_put_back_unchanged_keeps_its_place() -> None:
-    waiting, _, courses = filled([100.0, 101.0])
+def test_one_that_is_put_back_unchanged_keeps_its_place() -> None:
+    waiting, _, trackers = filled([100.0, 101.0])
     first = waiting.take(150.0)
     assert first == 0
-    waiting.put(courses[0], 0)
+    waiting.put(trackers[0], 0)
     assert taken(waiting, 150.0) == [0, 1]
 
 
-def test_who_is_dropped_never_comes() -> None:
-    waiting, _, courses = filled([100.0, 101.0])
-    waiting.drop(courses[0])
-    waiting.drop(courses[0])
+def test_one_that_is_dropped_never_comes() -> None:
+    waiting, _, trackers = filled([100.0, 101.0])
+    waiting.drop(trackers[0])
+    waiting.drop(trackers[0])
     assert len(waiting) == 1
     assert waiting.next_at() == pytest.approx(101.0 + GAP, abs=1e-3)
     assert taken(waiting, 150.0) == [1]
     assert len(waiting) == 0
 
 
-def test_who_is_dropped_when_already_ripe_never_comes_either() -> None:
-    waiting, _, courses = filled([100.0, 101.0])
+def test_one_that_is_dropped_when_awake_never_comes_either() -> None:
+    waiting, _, trackers = filled([100.0, 101.0])
     assert waiting.take(150.0) == 0
     assert waiting.next_at() <= 150.0
-    waiting.drop(courses[1])
+    waiting.drop(trackers[1])
     assert waiting.next_at() == math.inf
     assert waiting.take(150.0) is None
 
 
 def test_a_whole_round_sets_the_price_by_what_is_demanded() -> None:
-    waiting, price, courses = filled([0.0] * 100)
+    waiting, price, trackers = filled([0.0] * 100)
     assert not waiting.review(50.0, rate=1.0, most=60)
     assert price.now == 1.0
     assert waiting.review(50.0, rate=1.0, most=60)
     assert price.now == pytest.approx(0.6 * 100 * 0.1)
-    waiting.drop(courses[0])
+    waiting.drop(trackers[0])
     assert waiting.review(50.0, rate=2.0)
     assert price.now == pytest.approx(0.6 * 99 * 0.1 / 2.0)
     assert repr(waiting) == "<PollQueue of 99 at 2.97>"
 
 
-def test_nobody_waiting_is_a_round_too() -> None:
+def test_a_review_of_an_empty_queue_is_a_round_too() -> None:
     waiting, price = poll_queue()
     price.spread(100.0, 1.0)
     assert waiting.review(0.0, rate=1.0)
     assert price.now == 1.0
 
 
-def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
-    following, (waiting, _) = learner(0.0001), poll_queue()
-    tracker = following.track(MODEL, 5, 0.0)
+def test_a_round_brings_forward_those_that_became_due_sooner() -> None:
+    learning, (waiting, _) = learner(0.0001), poll_queue()
+    tracker = learning.track(MODEL, 5, 0.0)
     waiting.put(tracker, 7)
     sleeps_until = waiting.next_at()
     for _ in range(40):  # others end much sooner
@@ -129,9 +129,9 @@ def test_a_round_brings_forward_who_is_to_be_asked_sooner() -> None:
     assert taken(waiting, 1e6) == [7]
 
 
-def test_who_is_to_be_asked_later_than_was_thought_sleeps_on() -> None:
-    following, (waiting, _) = learner(0.01), poll_queue()
-    tracker = following.track(MODEL, 5, 0.0)
+def test_one_that_became_due_later_sleeps_on() -> None:
+    learning, (waiting, _) = learner(0.01), poll_queue()
+    tracker = learning.track(MODEL, 5, 0.0)
     waiting.put(tracker, 7)
     for _ in range(200):
         tracker.run_estimator.observe_pending(0.0, 60.0)
@@ -139,7 +139,7 @@ def test_who_is_to_be_asked_later_than_was_thought_sleeps_on() -> None:
     assert waiting.next_at() > GAP + 2.0
 
 
-def test_who_got_less_urgent_lets_others_go_first() -> None:
+def test_one_that_became_less_urgent_lets_others_go_first() -> None:
     price = PollCost(1.0)
     waiting: PollQueue[str] = PollQueue(HazardSchedule(price, jitter=0.0), price)
     first, second, third = (learner(0.01).track(MODEL, 5, at) for at in (0.0, 1.0, 2.0))
@@ -169,8 +169,8 @@ def test_any_schedule_can_decide() -> None:
     steps=st.lists(st.tuples(st.sampled_from(["put", "take", "drop", "review"]), st.floats(0.1, 60.0)), max_size=80),
     seed=st.integers(0, 100),
 )
-def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float]], seed: int) -> None:
-    following, rng, price = learner(), Random(seed), PollCost(0.5)
+def test_none_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float]], seed: int) -> None:
+    learning, rng, price = learner(), Random(seed), PollCost(0.5)
     schedule = HazardSchedule(price)
     waiting: PollQueue[int] = PollQueue(schedule, price)
     here: dict[int, GenerationTracker] = {}
@@ -178,12 +178,12 @@ def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float
     for number, (step, wait) in enumerate(steps):
         now += wait
         if step == "put":
-            here[number] = following.track(MODEL, 5, now - rng.uniform(0.0, 300.0))
+            here[number] = learning.track(MODEL, 5, now - rng.uniform(0.0, 300.0))
             waiting.put(here[number], number)
         elif step == "take" and (item := waiting.take(now)) is not None:
             tracker = here.pop(item)
             assert schedule.earliest(tracker) <= now
-            following.running(tracker, now, GenerationStatus.GENERATING, rng)
+            learning.running(tracker, now, GenerationStatus.GENERATING, rng)
             if rng.random() < 0.7:
                 here[item] = tracker
                 waiting.put(tracker, item)
@@ -196,7 +196,7 @@ def test_nobody_is_lost_or_taken_twice_or_too_early(steps: list[tuple[str, float
 
 
 def simulate(
-    schedule: HazardSchedule | FixedSchedule, price: PollCost, following: DurationLearner, rate: float
+    schedule: HazardSchedule | FixedSchedule, price: PollCost, learning: DurationLearner, rate: float
 ) -> tuple[float, int]:
     """The mean delay and the polls of two kinds of generations under a shared rate."""
     rng = Random(5)
@@ -204,7 +204,7 @@ def simulate(
     for number in range(200):
         duration = 5 if number % 2 else 10
         accepted = number / rate
-        tracker = following.track(MODEL, duration, accepted)
+        tracker = learning.track(MODEL, duration, accepted)
         end = accepted + lognormal(tracker.run_estimator.bins.unit, 0.35, rng)
         waiting.put(tracker, (tracker, end))
     now, polls, late, reviewed = 200 / rate, 0, 0.0, 0.0
@@ -220,9 +220,9 @@ def simulate(
         polls += 1
         if now >= end:
             late += now - end
-            following.ended(tracker, now)
+            learning.ended(tracker, now)
         else:
-            following.running(tracker, now, GenerationStatus.GENERATING, rng)
+            learning.running(tracker, now, GenerationStatus.GENERATING, rng)
             waiting.put(tracker, found)
         now += 1.0 / rate
     return late / 200, polls

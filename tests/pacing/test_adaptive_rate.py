@@ -23,7 +23,7 @@ events = st.lists(
 
 def pass_steadily(rate: AdaptiveRate, now: float, seconds: float) -> float:
     """Send whatever the rate lets through, answered at once, while more is due; returns when that ended."""
-    rate.binding(now)
+    rate.saturated(now)
     end = now + seconds
     while (instant := rate.ready_at(now)) < end:
         now = rate.reserve(instant)
@@ -62,7 +62,7 @@ def test_a_cut_goes_to_85_percent_of_what_was_accepted() -> None:
 
 def test_where_less_was_accepted_than_asked_the_level_lies_between_the_two() -> None:
     rate = AdaptiveRate(most=10.0)
-    rate.binding(0.0)
+    rate.saturated(0.0)
     for second in range(30):
         for _ in range(6):
             rate.accepted(float(second), float(second))
@@ -130,7 +130,7 @@ def test_no_row_of_refusals_takes_it_below_its_least() -> None:
     rate = AdaptiveRate()
     for count in range(100):
         cut(rate, count * LONG_AFTER)
-    rate.binding(2_000.0)
+    rate.saturated(2_000.0)
     for _ in range(10):
         assert rate.rate >= 0.1
         rate.accepted(2_000.0, 2_000.0)
@@ -151,7 +151,7 @@ def test_recovery_reaches_the_most_from_wherever_it_was_cut_to(most: float, cuts
     for count in range(cuts):
         cut(rate, count * LONG_AFTER)
     passed = 0
-    rate.binding(10_000.0)
+    rate.saturated(10_000.0)
     while rate.rate < most:
         rate.accepted(10_000.0, 10_000.0)
         passed += 1
@@ -181,7 +181,7 @@ def test_while_something_else_holds_requests_back_nothing_is_learned() -> None:
     rate = AdaptiveRate()
     for second in range(1_000):
         rate.accepted(float(second), float(second))
-    rate.binding(1_000.0)
+    rate.saturated(1_000.0)
     rate.idle(1_001.0)
     rate.accepted(1_001.5, 1_001.4)
     assert rate.rate == 10.0
@@ -189,7 +189,7 @@ def test_while_something_else_holds_requests_back_nothing_is_learned() -> None:
 
 def test_what_was_sent_before_a_cut_says_nothing_of_the_rate_after_it() -> None:
     rate = AdaptiveRate()
-    rate.binding(0.0)
+    rate.saturated(0.0)
     cut(rate, 5.0)
     after = rate.rate
     for late in range(100):
@@ -217,7 +217,7 @@ def test_an_unbounded_session_is_not_paced_until_it_is_refused() -> None:
 
 def test_an_unbounded_session_counts_what_passes_at_once() -> None:
     rate = AdaptiveRate(most=math.inf)
-    rate.binding(0.0)
+    rate.saturated(0.0)
     for count in range(400):
         rate.accepted(count / 40, count / 40)
     cut(rate, 10.0)
@@ -248,7 +248,7 @@ def test_no_window_holds_more_than_the_burst_and_the_cap_allow(
 
 
 @given(happenings=events)
-def test_whoever_waits_for_the_instant_it_names_goes_then_and_after_one_gap_at_most(
+def test_a_request_that_waits_for_the_instant_it_names_goes_then_and_after_one_gap_at_most(
     happenings: list[tuple[float, str]],
 ) -> None:
     rate, now = AdaptiveRate(), 0.0
@@ -287,6 +287,6 @@ def _tell(rate: AdaptiveRate, what: str, now: float) -> None:
         case "refused":
             rate.refused(now, now)
         case "binding":
-            rate.binding(now)
+            rate.saturated(now)
         case "idle":
             rate.idle(now)

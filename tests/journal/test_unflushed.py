@@ -13,7 +13,7 @@ DONE = job(state=JobState.COMPLETED, generation_id=GENERATION)
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
-def test_fingerprints_know_every_text_they_were_given(early: list[str], late: list[str]) -> None:
+def test_a_hashed_key_set_has_every_key_it_was_given(early: list[str], late: list[str]) -> None:
     marks = HashedKeySet(early)
     for text in late:
         marks.add(text)
@@ -21,60 +21,60 @@ def test_fingerprints_know_every_text_they_were_given(early: list[str], late: li
 
 
 @given(st.sets(st.text()), st.text())
-def test_fingerprints_know_no_other_text(texts: set[str], strange: str) -> None:
+def test_a_hashed_key_set_has_no_other_key(texts: set[str], strange: str) -> None:
     assert (strange in HashedKeySet(texts)) == (strange in texts)
 
 
 def test_a_finished_record_is_dropped_once_it_is_written() -> None:
     newest = UnflushedRecords()
-    newest.noted(DONE, 1)
+    newest.append(DONE, 1)
     assert newest.find(GENERATION) == DONE
-    assert newest.written(DONE, 1)
+    assert newest.mark_written(DONE, 1)
     assert len(newest) == 0
     assert newest.get("a") is newest.find(GENERATION) is None
 
 
 def test_an_open_record_stays() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(), 1)
-    assert not newest.written(job(), 1)
+    newest.append(job(), 1)
+    assert not newest.mark_written(job(), 1)
     assert newest.get("a") == job()
 
 
 def test_a_finished_record_stays_while_a_newer_one_waits() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.ABANDONED), 1)
-    newest.noted(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
-    assert not newest.written(job(state=JobState.ABANDONED), 1)
+    newest.append(job(state=JobState.ABANDONED), 1)
+    newest.append(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
+    assert not newest.mark_written(job(state=JobState.ABANDONED), 1)
     assert newest.find(GENERATION) is not None
-    assert newest.written(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
+    assert newest.mark_written(job(state=JobState.ABANDONED, generation_id=GENERATION), 2)
 
 
 def test_an_older_record_never_counts_again() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.PENDING), 2)
-    newest.written(job(), 1)
+    newest.append(job(state=JobState.PENDING), 2)
+    newest.mark_written(job(), 1)
     assert newest.get("a") == job(state=JobState.PENDING)
 
 
 def test_what_was_read_does_not_replace_what_is_newer() -> None:
     newest = UnflushedRecords()
-    newest.noted(job(state=JobState.PENDING), 1)
-    assert newest.read(job()) == job(state=JobState.PENDING)
+    newest.append(job(state=JobState.PENDING), 1)
+    assert newest.load(job()) == job(state=JobState.PENDING)
 
 
 def test_what_was_read_is_written() -> None:
     newest = UnflushedRecords()
-    newest.read(job("read"))
-    newest.noted(job("new"), 1)
-    assert newest.unwritten() == [job("new")]
+    newest.load(job("read"))
+    newest.append(job("new"), 1)
+    assert newest.never_written() == [job("new")]
 
 
 def test_a_generation_of_two_keys_stays_with_the_later() -> None:
     newest = UnflushedRecords()
-    newest.noted(DONE, 1)
-    newest.noted(job("b", JobState.PENDING, generation_id=GENERATION), 2)
-    newest.written(DONE, 1)
+    newest.append(DONE, 1)
+    newest.append(job("b", JobState.PENDING, generation_id=GENERATION), 2)
+    newest.mark_written(DONE, 1)
     found = newest.find(GENERATION)
     assert found is not None
     assert found.key == "b"
