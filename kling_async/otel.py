@@ -123,7 +123,7 @@ class _Spans:
 
     def take(self, event: Event) -> None:
         """Begin, extend or end what this is about."""
-        at = self._when(event.at)
+        at = self._timestamp(event.at)
         match event:
             case Downloading(job=job, path=path):
                 self._downloads[job, path] = self._begin_download(job, path, at)
@@ -132,29 +132,29 @@ class _Spans:
             case DownloadFailed(job=job, path=path, error=error):
                 self._end_download(job, path, at, error=error)
             case Completed(job=job):
-                self._end(self._of(job, at), job, at)
+                self._end(self._span_of(job, at), job, at)
             case Failed(job=job, error=error) | Interrupted(job=job, error=error):
-                self._end(self._of(job, at), job, at, error)
+                self._end(self._span_of(job, at), job, at, error)
             case _:
-                _note(self._of(event.job, at), event, at)
+                _add_event(self._span_of(event.job, at), event, at)
 
     def end_settled(self, now: float) -> None:
         """End the spans of jobs whose last event was missed."""
         for job in [job for job in self._jobs if job.done()]:
-            self._end(self._jobs[job], job, self._when(now), job.exception())
+            self._end(self._jobs[job], job, self._timestamp(now), job.exception())
 
     def end_all(self) -> None:
         """End what is open, as nothing more will be heard of it."""
         for span in (*self._jobs.values(), *self._downloads.values()):
             span.end()
 
-    def _when(self, at: float) -> int:
+    def _timestamp(self, at: float) -> int:
         # The loop's clock stands still while the machine sleeps. A wall clock that is set back moves nothing, so that
         # no span ends before it began.
         self._epoch = max(self._epoch, _epoch())
         return self._epoch + int(at * _PER_SECOND)
 
-    def _of(self, job: Job, at: int) -> Span:
+    def _span_of(self, job: Job, at: int) -> Span:
         """A job's span, begun if it is not there."""
         if job not in self._jobs:
             model = job.request.model if job.request is not None else ""
@@ -169,7 +169,7 @@ class _Spans:
         span.set_attribute("kling.job.state", job.state.value)
         span.set_attribute("kling.job.polls", job.polls)
         if error is not None:
-            _blame(span, error)
+            _set_error(span, error)
         elif (usd := job.result().usage.usd_spent) is not None:
             span.set_attribute("kling.job.usd", usd)
         span.end(at)
@@ -193,7 +193,7 @@ class _Spans:
         if size is not None:
             span.set_attribute("file.size", size)
         if error is not None:
-            _blame(span, error)
+            _set_error(span, error)
         span.end(at)
 
 
@@ -218,7 +218,7 @@ def _attributes(job: Job) -> dict[str, AttributeValue]:
     return told
 
 
-def _note(span: Span, event: Event, at: int) -> None:
+def _add_event(span: Span, event: Event, at: int) -> None:
     """Write down what happened on the way."""
     match event:
         case Submitted(attempt=attempt):
@@ -228,7 +228,7 @@ def _note(span: Span, event: Event, at: int) -> None:
             span.add_event("kling.accepted", timestamp=at)
         case Polled(status=status):
             span.add_event("kling.polled", {"kling.status": status.value}, at)
-        case Retrying(error=error, again_at=again_at):
+        case Retrying(error=error, retry_at=again_at):
             wait = again_at - event.at
             span.add_event("kling.retrying", {"error.type": type(error).__name__, "kling.wait": wait}, at)
         case Throttled(until=until):
@@ -237,6 +237,6 @@ def _note(span: Span, event: Event, at: int) -> None:
             pass
 
 
-def _blame(span: Span, error: KlingError) -> None:
+def _set_error(span: Span, error: KlingError) -> None:
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(StatusCode.ERROR, error.message)

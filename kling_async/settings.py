@@ -92,12 +92,12 @@ _REVIEW_EVERY = 15.0  # seconds: a price or a lesson so old hardly differs from 
 _QUEUED_GAP = 15.0  # seconds: whatever waits must be taken up first, and then takes minutes
 
 
-def _asks(value: object) -> bool:
+def _is_poll_schedule(value: object) -> bool:
     return value is None or all(hasattr(value, name) for name in ("earliest", "due", "demand"))
 
 
 _is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
-_is_schedule = takes(_asks, "None or a schedule, as Polling.fixed makes")
+_is_schedule = takes(_is_poll_schedule, "None or a schedule, as Polling.fixed makes")
 
 
 def _was_learned(_: object, __: Attribute[Any], value: object) -> None:

@@ -25,7 +25,7 @@ from kling_async.api.account.usage import check_span, read_usage, span, usage_re
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
-from kling_async.engine.cost_report import bought, join
+from kling_async.engine.cost_report import billable_jobs, match_charges
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.pacing.backoff import full_jitter
@@ -66,7 +66,7 @@ _PAGES_PER_SECOND, _PAGES_AT_ONCE = 2.0, 40
 
 
 @frozen(eq=False)
-class _Kept:
+class _CachedList:
     """A list of models as it was last heard of."""
 
     listing: ModelList
@@ -92,8 +92,8 @@ class Account:
         self._rng = rng
         self._check_open = check_open  # raises once the session has ended
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
-        self._kept: dict[str, _Kept] = {}  # lists of models, by what was asked for
-        self._asking = asyncio.Lock()  # who comes while a list is on its way takes that one
+        self._cached: dict[str, _CachedList] = {}  # lists of models, by what was asked for
+        self._list_lock = asyncio.Lock()  # who comes while a list is on its way takes that one
 
     # Money
 
@@ -146,15 +146,15 @@ class Account:
         """Jobs beside the ledger."""
         check_items("jobs", jobs, "jobs, or records of them")
         check_moment("start", start)
-        known = bought(jobs)
+        known = billable_jobs(jobs)
         if not known:
-            return join(known, (), {})
+            return match_charges(known, (), {})
         if start is None and (begun := [job.since for job in known if job.since is not None]):
             start = datetime.fromtimestamp(min(begun), UTC) - _BEFORE
         charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
         ledger = [entry async for entry in charges]
         prices = {job.key: (await self.price(job.request)).usd for job in known if job.request is not None}
-        return join(known, ledger, prices)
+        return match_charges(known, ledger, prices)
 
     # What was done
 
@@ -198,36 +198,36 @@ class Account:
 
     # Models and their prices
 
-    async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> ModelList:
+    async def list_models(self, include: str | Iterable[str], ids: str | Iterable[str]) -> ModelList:
         """The live list of models."""
-        return await self._listing(names("include", include, _SECTIONS), names("ids", ids))
+        return await self._model_list(names("include", include, _SECTIONS), names("ids", ids))
 
-    async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> ModelList:
+    async def _model_list(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> ModelList:
         """The list as it was at most so many seconds ago; asked for by its ETag once it is known."""
         plain = models_request(include, ids)
-        async with self._asking:
-            kept = self._kept.get(plain.target)
+        async with self._list_lock:
+            kept = self._cached.get(plain.target)
             if kept is not None and self._now() - kept.at < fresh:
                 return kept.listing
             etag = None if kept is None else kept.etag
-            newest = await self._ask(models_request(include, ids, etag), partial(self._newest, kept))
-            self._kept[plain.target] = newest
+            newest = await self._ask(models_request(include, ids, etag), partial(self._read_list, kept))
+            self._cached[plain.target] = newest
             return newest.listing
 
-    def _newest(self, kept: _Kept | None, response: HttpResponse) -> _Kept:
+    def _read_list(self, kept: _CachedList | None, response: HttpResponse) -> _CachedList:
         now = self._now()
         if kept is not None and response.status == _NOT_MODIFIED:
             return evolve(kept, at=now)
-        return _Kept(read_models(response), response.headers.get("etag"), now)
+        return _CachedList(read_models(response), response.headers.get("etag"), now)
 
-    async def models(self) -> ModelList:
+    async def list_kling_models(self) -> ModelList:
         """Kling's video models as the vendor lists them now, with their prices."""
-        listing = await self._listing(_PRICED, ())
+        listing = await self._model_list(_PRICED, ())
         return ModelList(tuple(model for model in listing if model.is_kling_video))
 
-    async def refresh_models(self) -> CatalogueChanges:
+    async def catalogue_changes(self) -> CatalogueChanges:
         """How the vendor's list differs from the catalogue."""
-        return changes(await self._listing(_PRICED, ()))
+        return changes(await self._model_list(_PRICED, ()))
 
     async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
         """What these requests would cost."""
@@ -239,17 +239,17 @@ class Account:
             if not isinstance(request, Request):
                 raise refused("requests", request, one)
             request.check()
-        listing = await self._listing(_PRICED, (), fresh=_FRESH)
+        listing = await self._model_list(_PRICED, (), fresh=_FRESH)
         return Cost.of(estimate(request, listing) for request in asked)
 
-    async def names_of(self, model: str) -> tuple[str, ...]:
+    async def model_names(self, model: str) -> tuple[str, ...]:
         """The id and the aliases of the model of this name; only that name if the vendor lists no such model."""
-        found = (await self._listing(_PRICED, (), fresh=_FRESH)).find(model)
+        found = (await self._model_list(_PRICED, (), fresh=_FRESH)).find(model)
         return (model,) if found is None else found.names
 
     async def price(self, request: Request) -> Estimate:
         """What this request would cost."""
-        return estimate(request, await self._listing(_PRICED, (), fresh=_FRESH))
+        return estimate(request, await self._model_list(_PRICED, (), fresh=_FRESH))
 
     # Asking
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from anyio import CancelScope
 
 from kling_async.api.arguments import refused
-from kling_async.engine.tasks import was_asked_for
+from kling_async.engine.tasks import is_own_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -69,13 +69,13 @@ class SourceReader(Generic[T]):
         self.ended = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
-        self._enter = start
-        self._window = max_in_flight
+        self._start = start
+        self._max_in_flight = max_in_flight
         self._closed = closed
-        self._held = 0  # drawn, and not handed out
+        self._in_flight = 0  # drawn, and not handed out
         self._closing = False
         self._ready: deque[T] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._stopped = False
         self._scope = CancelScope(shield=True)
@@ -83,11 +83,11 @@ class SourceReader(Generic[T]):
     async def next_settled(self) -> T | None:
         """The next to settle; None once the source has ended and everything was handed out."""
         while not self._ready:
-            if self.ended.is_set() and not self._held:
+            if self.ended.is_set() and not self._in_flight:
                 return None
-            self._news.clear()
-            await self._news.wait()
-        self._held -= 1
+            self._changed.clear()
+            await self._changed.wait()
+        self._in_flight -= 1
         self._room.set()
         return self._ready.popleft()
 
@@ -109,44 +109,44 @@ class SourceReader(Generic[T]):
         self.task = asyncio.current_task()
         try:
             with self._scope:
-                await self._draw_all()
+                await self._read_all()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is the consumer's to see
             # What the source raised, or that it was not read to its end.
-            self.failure = self._closed() if was_asked_for(error) else error
+            self.failure = self._closed() if is_own_cancellation(error) else error
         finally:
             self.ended.set()
-            self._news.set()
+            self._changed.set()
 
-    async def _draw_all(self) -> None:
+    async def _read_all(self) -> None:
         source = self._source
-        iterator = aiter(source) if isinstance(source, AsyncIterable) else _unhurried(iter(source))
+        iterator = aiter(source) if isinstance(source, AsyncIterable) else _as_async(iter(source))
         try:
             while await self._has_room():
                 item = await anext(iterator, _END)
                 if item is _END:
                     return
-                self._hold(self._enter(item))
+                self._track(self._start(item))
         finally:
             self._closing = True
             await _close(iterator)
 
     async def _has_room(self) -> bool:
         """Wait until there is; False once stopped, as what is drawn is bought."""
-        while self._held >= self._window:
+        while self._in_flight >= self._max_in_flight:
             self._room.clear()
             await self._room.wait()
         return not self._stopped
 
-    def _hold(self, begun: T) -> None:
-        self._held += 1
-        begun.add_done_callback(self._settled)
+    def _track(self, begun: T) -> None:
+        self._in_flight += 1
+        begun.add_done_callback(self._on_settled)
 
-    def _settled(self, begun: T) -> None:
+    def _on_settled(self, begun: T) -> None:
         self._ready.append(begun)
-        self._news.set()
+        self._changed.set()
 
 
-async def _unhurried(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
+async def _as_async(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
     """A plain iterator's items; it never waits, so others get the loop now and then, and it is closed if it can be."""
     try:
         for drawn, item in enumerate(iterator, start=1):

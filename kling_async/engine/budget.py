@@ -30,7 +30,7 @@ _ZERO = Decimal(0)
 
 
 @define(eq=False)
-class _Hold:
+class _Reservation:
     """What a generation under way may cost at most."""
 
     active: ActiveJob
@@ -61,10 +61,10 @@ class Budget:
         self._history = history
         self._open_jobs = open_jobs
         self._spent = _ZERO
-        self._held: dict[str, _Hold] = {}
+        self._reservations: dict[str, _Reservation] = {}
         self._reserved = _ZERO  # the sum of what is held
-        self._is_open = False
-        self._opening = asyncio.Lock()
+        self._is_loaded = False
+        self._loading = asyncio.Lock()
 
     @property
     def spent(self) -> Decimal:
@@ -84,38 +84,38 @@ class Budget:
         request = active.record.request
         assert request is not None  # noqa: S101 - only what was requested is submitted
         try:
-            await self._open()
+            await self._load_history()
             price = await self._price(request)
         except KlingError as error:
             return error
         if price.usd is None and not self._allow_unpriced:
             return self._unpriced(price)
-        return self._hold(active, price.usd or _ZERO)
+        return self._reserve(active, price.usd or _ZERO)
 
-    def _hold(self, active: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
+    def _reserve(self, active: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
         self._release(active.record.key)
         active.reserved = self._spent + self._reserved + usd <= self._limit
         if not active.reserved:
             return self._refusal(usd)
-        self._keep(active, usd)
+        self._set_aside(active, usd)
         return None
 
-    def _keep(self, active: ActiveJob, usd: Decimal) -> None:
+    def _set_aside(self, active: ActiveJob, usd: Decimal) -> None:
         """Set this aside until the job has settled."""
-        self._held[active.record.key] = _Hold(active, usd)
+        self._reservations[active.record.key] = _Reservation(active, usd)
         self._reserved += usd
         settled = active.waiter(Milestone.SETTLED, asyncio.get_running_loop())
         settled.add_done_callback(lambda _: self._settle_up(active))
 
     def _settle_up(self, active: ActiveJob) -> None:
         """Count a job that has settled for what it cost."""
-        hold = self._held.get(active.record.key)
+        hold = self._reservations.get(active.record.key)
         if hold is not None and hold.active is active:
             self._release(active.record.key)
             self._spent += _final_cost(active.record, hold.usd)
 
     def _release(self, key: str) -> None:
-        hold = self._held.pop(key, None)
+        hold = self._reservations.pop(key, None)
         if hold is not None:
             self._reserved -= hold.usd
 
@@ -141,12 +141,12 @@ class Budget:
 
     # What earlier sessions bought
 
-    async def _open(self) -> None:
+    async def _load_history(self) -> None:
         """Count what the journal knows, once, before anything is bought."""
-        async with self._opening:
-            if not self._is_open:
+        async with self._loading:
+            if not self._is_loaded:
                 self._spent, unknown = await self._count()
-                self._is_open = True
+                self._is_loaded = True
                 if unknown:
                     _logger.warning("generations of earlier sessions whose cost nobody knows do not count: %d", unknown)
 
@@ -160,7 +160,7 @@ class Budget:
             cost, active = await self._cost(record), active_jobs.get(record.key)
             if active is not None and not active.settled:
                 self._release(record.key)
-                self._keep(active, cost or _ZERO)
+                self._set_aside(active, cost or _ZERO)
             elif cost is None:
                 unknown += 1
             else:

@@ -29,17 +29,17 @@ class Confirmation:
         self._limiter = limiter
         self._now = clock.now
         self._asking = asyncio.Lock()
-        self._told_at = -math.inf
-        self._told: float | KlingError = MalformedResponse("nobody has asked yet")
+        self._answered_at = -math.inf
+        self._balance_answer: float | KlingError = MalformedResponse("nobody has asked yet")
 
     async def opinion(self, refusal: APIError) -> Opinion:
         """What the account's balance, asked for now, says of this refusal."""
         came = self._now()
         async with self._asking:
-            if self._told_at < came:
-                self._told = await self._balance()
-                self._told_at = self._now()
-            return second_opinion(refusal, self._told)
+            if self._answered_at < came:
+                self._balance_answer = await self._balance()
+                self._answered_at = self._now()
+            return second_opinion(refusal, self._balance_answer)
 
     async def confirms(self, refusal: APIError) -> bool:
         """Return whether it says the same, so that the refusal concerns every job."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kling_async.api.results import Video
     from kling_async.journal.base import JobState
 
-__all__ = ["BillableJob", "CostReport", "JobCost", "bought", "join"]
+__all__ = ["BillableJob", "CostReport", "JobCost", "billable_jobs", "match_charges"]
 
 _ZERO = Decimal(0)
 
@@ -88,7 +88,7 @@ class CostReport:
         )
 
 
-def bought(jobs: Iterable[Job | Record]) -> list[BillableJob]:
+def billable_jobs(jobs: Iterable[Job | Record]) -> list[BillableJob]:
     """Those of the jobs, or of what a journal knows of them, that have a generation."""
     read = (_of_job(job) if isinstance(job, Job) else _of_record(job) for job in jobs)
     return [one for one in read if one is not None]
@@ -111,15 +111,16 @@ def _of_record(record: Record) -> BillableJob | None:
     return BillableJob(record.key, record.generation_id, record.state, record.request, record.video, since)
 
 
-def join(
+def match_charges(
     jobs: Sequence[BillableJob], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
 ) -> CostReport:
     """Put each charge to its job, by generation id; ``prices`` are what jobs were to cost, by key."""
-    charges: dict[str, list[Transaction]] = {_bare(job.generation_id): [] for job in jobs}
-    unexplained = [
-        entry for entry in ledger if entry.is_charge and not _put(charges.get(_bare(entry.reference_id or "")), entry)
-    ]
-    rows = tuple(_row(job, tuple(charges[_bare(job.generation_id)]), prices.get(job.key)) for job in jobs)
+    charges: dict[str, list[Transaction]] = {_uuid(job.generation_id): [] for job in jobs}
+    unexplained: list[Transaction] = []
+    for entry in ledger:
+        if entry.is_charge:
+            charges.get(_uuid(entry.reference_id or ""), unexplained).append(entry)
+    rows = tuple(_row(job, tuple(charges[_uuid(job.generation_id)]), prices.get(job.key)) for job in jobs)
     return CostReport(
         rows=rows,
         uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
@@ -128,14 +129,7 @@ def join(
     )
 
 
-def _put(charges: list[Transaction] | None, entry: Transaction) -> bool:
-    if charges is None:
-        return False
-    charges.append(entry)
-    return True
-
-
-def _bare(generation_id: str) -> str:
+def _uuid(generation_id: str) -> str:
     # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
     return generation_id.partition(":")[0]
 

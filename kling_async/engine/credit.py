@@ -33,9 +33,9 @@ class CreditMonitor:
         """Wait for such times, until cancelled."""
         while True:
             await self._queue.halts.sleep_until(math.inf)
-            await self._watch()
+            await self._wait_for_credit()
 
-    async def _watch(self) -> None:
+    async def _wait_for_credit(self) -> None:
         gap = _FIRST_GAP
         due = self._clock.now() + gap
         while isinstance(refusal := self._queue.halted, OutOfCredits | GatewayError):

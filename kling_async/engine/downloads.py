@@ -12,7 +12,7 @@ import anyio
 from attrs import frozen
 
 from kling_async.engine import events
-from kling_async.errors import DownloadError, KlingError, StorageError
+from kling_async.errors import DownloadError, KlingError, MalformedResponse, StorageError
 from kling_async.files.download import Retries, download_file
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from kling_async.api.results import Video
+    from kling_async.api.results import Generation, Video
     from kling_async.engine.job import Job
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
-    from kling_async.files.download import Stored
+    from kling_async.files.download import StoredFile
     from kling_async.transport.base import Transport
 
 __all__ = ["Delivery", "DownloadTasks", "Downloads"]
@@ -63,13 +63,13 @@ class DownloadTasks:
 
     def __init__(self, download: Callable[[Job], Awaitable[Path]]) -> None:
         self._download = download
-        self._under_way: set[asyncio.Task[Delivery]] = set()
+        self._tasks: set[asyncio.Task[Delivery]] = set()
 
     def begin(self, job: Job) -> asyncio.Task[Delivery]:
         """Begin this job's download."""
         task = asyncio.get_running_loop().create_task(self._deliver(job), name=f"kling_async download {job.key}")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def _deliver(self, job: Job) -> Delivery:
@@ -78,7 +78,9 @@ class DownloadTasks:
         except KlingError as error:
             return Delivery(job, error=error)
 
-    async def hand_out(self, downloads: AsyncGenerator[asyncio.Task[Delivery], None]) -> AsyncGenerator[Delivery, None]:
+    async def deliveries(
+        self, downloads: AsyncGenerator[asyncio.Task[Delivery], None]
+    ) -> AsyncGenerator[Delivery, None]:
         """Hand out deliveries as they come. However this is left, no download is under way any more."""
         try:
             async for download in downloads:
@@ -87,10 +89,10 @@ class DownloadTasks:
             try:
                 await downloads.aclose()
             finally:
-                await self._give_up()
+                await self._cancel_all()
 
-    async def _give_up(self) -> None:
-        under_way = tuple(self._under_way)
+    async def _cancel_all(self) -> None:
+        under_way = tuple(self._tasks)
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
@@ -112,7 +114,7 @@ class Downloads:
         *,
         at_once: int,
         give_up_after: float,
-        fresh_url: Callable[[str], Awaitable[str]],
+        fetch: Callable[[str], Awaitable[Generation]],
         check_open: Callable[[], object],
         rng: Random,
     ) -> None:
@@ -121,9 +123,10 @@ class Downloads:
         self._bus = bus
         self._counters = counters
         self._closing = closing  # set once the session closes
-        self._turns = asyncio.Semaphore(at_once)
+        self.at_once = at_once
+        self._slots = asyncio.Semaphore(at_once)
         self._give_up_after = give_up_after
-        self._fresh_url = fresh_url
+        self._fetch = fetch  # asks the vendor about a generation
         self._check_open = check_open
         self._rng = rng
 
@@ -141,9 +144,9 @@ class Downloads:
         @asynccontextmanager
         async def turn() -> AsyncGenerator[None]:
             nonlocal begun
-            async with self._turn():
+            async with self._slot():
                 if not begun:
-                    self._tell(job, lambda at, job: events.Downloading(at, job, path))
+                    self._emit(job, lambda at, job: events.Downloading(at, job, path))
                 begun = True
                 yield
 
@@ -151,15 +154,15 @@ class Downloads:
             await self._download(video, path, job, progress, turn)
         except BaseException as error:
             told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
-            self._hold_submits(told)
+            self._halt_submits(told)
             if begun:
-                self._tell(job, lambda at, job: events.DownloadFailed(at, job, path, told))
+                self._emit(job, lambda at, job: events.DownloadFailed(at, job, path, told))
             raise
         return path
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        async with self._turns:
+    async def _slot(self) -> AsyncGenerator[None]:
+        async with self._slots:
             self._check_open()
             self._counters.downloading += 1
             try:
@@ -175,12 +178,12 @@ class Downloads:
         progress: Callable[[int, int | None], object] | None,
         turn: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        def record(stored: Stored) -> None:
+        def record(stored: StoredFile) -> None:
             self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
             self._counters.downloaded += 1
             self._counters.downloaded_bytes += stored.size
-            self._tell(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
-            self._go_on_submitting()
+            self._emit(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
+            self._resume_submits()
 
         await download_file(
             self._transport,
@@ -189,26 +192,32 @@ class Downloads:
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
             progress=progress,
-            retries=Retries(self._rng, self._give_up_after, self._pause),
-            turn=turn,
-            stored=record,
+            retries=Retries(self._rng, self._give_up_after, self._wait),
+            slot=turn,
+            on_stored=record,
         )
 
-    def _hold_submits(self, error: KlingError) -> None:
+    async def _fresh_url(self, generation_id: str) -> str:
+        generation = await self._fetch(generation_id)
+        if generation.video is None:
+            raise MalformedResponse(f"the vendor no longer gives a url for generation {generation_id}")
+        return generation.video.url
+
+    def _halt_submits(self, error: KlingError) -> None:
         """Buy nothing more while what it makes could not be stored."""
         if isinstance(error, StorageError) and self._store.halted is None:
             self._store.halt(StorageError(f"nothing is bought while files cannot be written: {error}"))
 
-    def _go_on_submitting(self) -> None:
+    def _resume_submits(self) -> None:
         if self._store.lift_halt(StorageError):
             _logger.warning("files can be written again; submits go on")
 
-    async def _pause(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Wait before another try, which there is none once the session has ended."""
         with anyio.move_on_after(seconds):
             await self._closing.wait()
         self._check_open()
 
-    def _tell(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
+    def _emit(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
         if job is not None:
             self._bus.emit(lambda at: make(at, job))

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import anyio
 
+from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kling_async.api.results import Generation
     from kling_async.engine.account import Account
     from kling_async.engine.budget import Budget
+    from kling_async.engine.downloads import Downloads
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
@@ -117,10 +120,11 @@ class Engine:
         self.crash: Exception | None = None
         self.closing = False
         self.stopping = asyncio.Event()  # set once it closes, for those who wait for something else
-        self._grace = timeouts.close
+        self._limits = limits
+        self._timeouts = timeouts
         self._hold = hold
         self._group: TaskGroup | None = None  # what ends as soon as the session does
-        self._pumps: WeakSet[SourceReader[Any]] = WeakSet()
+        self._readers: WeakSet[SourceReader[Any]] = WeakSet()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
@@ -146,7 +150,7 @@ class Engine:
         self.closing = True
         self._submitter.stop()
         self.stopping.set()
-        for pump in tuple(self._pumps):
+        for pump in tuple(self._readers):
             pump.stop()
 
     async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
@@ -163,7 +167,7 @@ class Engine:
                 finally:
                     self.close()
                 group.cancel_scope.cancel()
-            submits.cancel_scope.deadline = anyio.current_time() + self._grace
+            submits.cancel_scope.deadline = anyio.current_time() + self._timeouts.close
 
     async def _schedule(self, polls: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
         try:
@@ -198,12 +202,12 @@ class Engine:
     def as_completed(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
-        enter: Callable[[Any], T],
-        window: int,
+        start: Callable[[Any], T],
+        max_in_flight: int,
     ) -> AsyncGenerator[T, None]:
         """What is begun for each of the source's items, in the order in which it settles."""
-        pump = SourceReader(source, enter, window, lambda: self.closed("the session is closed"))
-        return in_completion_order(pump, self._start)
+        pump = SourceReader(source, start, max_in_flight, lambda: self.closed("the session is closed"))
+        return in_completion_order(pump, self._start_reader)
 
     def snapshot(self) -> Stats:
         """What was done and is being done, in numbers."""
@@ -211,9 +215,33 @@ class Engine:
 
         return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters)
 
+    async def fetch(self, generation_id: str, endpoint: str = UNIVERSAL) -> Generation:
+        """Ask the vendor about a generation, once, as soon as there is a place among the session's requests."""
+        await self.limiter.acquire()
+        self._check_open()
+        return read_generation(await self._transport.send(fetch_request(endpoint, generation_id)), generation_id)
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """The session's downloads, made when the first is asked for."""
+        from kling_async.engine.downloads import Downloads  # noqa: PLC0415 - few programs need it
+
+        return Downloads(
+            self._transport,
+            self.store,
+            self.events,
+            self.counters,
+            self.stopping,
+            at_once=self._limits.max_downloads,
+            give_up_after=self._timeouts.download,
+            fetch=self.fetch,
+            check_open=self._check_open,
+            rng=self._rng,
+        )
+
     @cached_property
     def account(self) -> Account:
-        """Who asks about the account."""
+        """The calls about the account, made when the first is asked for."""
         from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
 
         return Account(self._transport, self.limiter, self.store.clock, rng=self._rng, check_open=self._check_open)
@@ -235,12 +263,12 @@ class Engine:
         if self.closing:
             raise self.closed("the session is closed")
 
-    def awaits(self, task: asyncio.Task[Any] | None) -> bool:
+    def waits_for(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether the session cannot end before this task, in which a source is read."""
-        return any(pump.task is task and not pump.ended.is_set() for pump in self._pumps)
+        return any(pump.task is task and not pump.ended.is_set() for pump in self._readers)
 
-    def _start(self, pump: SourceReader[Any]) -> None:
+    def _start_reader(self, pump: SourceReader[Any]) -> None:
         if self.closing or self._group is None:
             raise self.closed("the session is closed")
-        self._pumps.add(pump)
+        self._readers.add(pump)
         self._group.start_soon(pump.run, name="kling_async source")

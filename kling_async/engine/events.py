@@ -112,7 +112,7 @@ class Retrying(Event):
     """
 
     error: KlingError
-    again_at: float
+    retry_at: float
 
 
 @frozen(eq=False, repr=False)
@@ -124,7 +124,7 @@ class Throttled(Event):
         until: When requests go on, in the loop's time.
     """
 
-    submit: bool
+    is_submit: bool
     until: float
 
 
@@ -180,14 +180,14 @@ class Subscription:
 
     def __init__(self, buffer: int) -> None:
         self._events: deque[Event] = deque(maxlen=buffer)
-        self._news = asyncio.Event()  # wakes every reader, so that all of them see the end
+        self._changed = asyncio.Event()  # wakes every reader, so that all of them see the end
         self._closed = False
         self.missed = 0
 
     def close(self) -> None:
         """End the iteration, after what is buffered. Closing again does nothing."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
     def push(self, event: Event) -> None:
         """Take an event, at the cost of the oldest if the buffer is full."""
@@ -196,7 +196,7 @@ class Subscription:
         if len(self._events) == self._events.maxlen:
             self.missed += 1
         self._events.append(event)
-        self._news.set()
+        self._changed.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -205,8 +205,8 @@ class Subscription:
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self._events.popleft()
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ class LearnedDurations:
         self._learner = learner
         self._journal = journal
         self._polling = polling
-        self._kept: str | None = None  # what the journal has
+        self._saved: str | None = None  # what the journal has
 
     async def load(self) -> None:
         """Begin with what the journal has. What cannot be read is passed over: it can be learned anew."""
@@ -40,7 +40,7 @@ class LearnedDurations:
             self._learner.models = keepsake.from_data(json.loads(text), self._polling.scale)
         except (ConfigurationError, ValueError, RecursionError) as error:
             _logger.warning("what the journal has of durations is of no use, and is learned anew: %s", error)
-        self._kept = text
+        self._saved = text
 
     async def run(self) -> None:
         """Hand back now and then, until cancelled."""
@@ -52,11 +52,11 @@ class LearnedDurations:
         """Hand back what was learned, if anything was."""
         data = self.to_data()
         text = json.dumps(data)
-        if not data["tables"] or text == self._kept:
+        if not data["tables"] or text == self._saved:
             return
         try:
             await self._journal.save_learned(text)
-            self._kept = text
+            self._saved = text
         except JournalError as error:
             _logger.warning("what was learned of durations could not be kept: %s", error)
 

@@ -190,9 +190,9 @@ class JobQueue:
         """Stop submits, or under a bad key everything; ``jobs_in`` gives the open jobs in some states."""
         if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
             return  # which stops more
-        if self._halted is None or _stopped_states(self._halted) != _stopped_states(error):
+        if self._halted is None or _halted_states(self._halted) != _halted_states(error):
             _logger.error("submits cannot go on: %s", error)
-            self._stopped.extend(jobs_in(*_stopped_states(error)))
+            self._stopped.extend(jobs_in(*_halted_states(error)))
         self._halted = error
         self.halts.wake()
         self.changed.wake()
@@ -200,7 +200,7 @@ class JobQueue:
     def halt_of(self, active: ActiveJob) -> Halt | None:
         """Return why this job cannot go on, if it cannot."""
         halted = self._halted
-        if halted is None or active.record.state not in _stopped_states(halted):
+        if halted is None or active.record.state not in _halted_states(halted):
             return None
         return None if isinstance(halted, SpendLimitReached) and active.reserved else halted
 
@@ -287,7 +287,7 @@ class JobQueue:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
 
 
-def _stopped_states(error: Halt) -> tuple[JobState, ...]:
+def _halted_states(error: Halt) -> tuple[JobState, ...]:
     """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
     if isinstance(error, AuthenticationError):
         return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kling_async.engine import events
 from kling_async.engine.queue import RateLimitHit, RetryAt
-from kling_async.engine.tasks import WorkerPool, was_asked_for
+from kling_async.engine.tasks import WorkerPool, is_own_cancellation
 from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
 
@@ -72,7 +72,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._more)
+        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._next_poll)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -134,7 +134,7 @@ class Scheduler:
             self._polling += 1
         return active
 
-    def _more(self) -> ActiveJob | None:
+    def _next_poll(self) -> ActiveJob | None:
         """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
         now = self._now()
         if not self._queue.has_submits and not self._queue.has_stopped:
@@ -184,21 +184,21 @@ class Scheduler:
         self._counters.submits += 1
         begun = self._now()
         try:
-            result = await self._submitter.conclude(active, await self._posted(active))
+            result = await self._submitter.conclude(active, await self._post(active))
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            result = self._mistaken(active, mistake)
+            result = self._fail(active, mistake)
         finally:
             self._submitting -= 1
             self._queue.changed.wake()
         now, running = self._now(), self._store.in_flight
         if isinstance(result, RateLimitHit):
             until = self._admission.submit_refused(now, begun, running, result.error.retry_after)
-            self._refused(active, result, until, submit=True)
+            self._throttled(active, result, until, submit=True)
         elif active.record.state is JobState.PENDING:
             self._admission.submit_passed(now, begun, running)
         self._store.apply(active, result)
 
-    async def _posted(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
+    async def _post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
             return await self._submitter.post(active)
         finally:  # the next POST need not wait until this one's answer is recorded
@@ -211,20 +211,20 @@ class Scheduler:
         try:
             result = await self._poller.poll(active, begun)
         except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            result = self._mistaken(active, mistake)
+            result = self._fail(active, mistake)
         finally:
             self._polling -= 1
         now = self._now()
         if isinstance(result, RateLimitHit):
             until = self._admission.poll_refused(now, begun, result.error.retry_after)
-            self._refused(active, result, until, submit=False)
+            self._throttled(active, result, until, submit=False)
         elif not isinstance(result, RetryAt):
             self._admission.poll_passed(now, begun)
         self._store.apply(active, result)
 
-    def _mistaken(self, active: ActiveJob, mistake: BaseException) -> RequestResult:
+    def _fail(self, active: ActiveJob, mistake: BaseException) -> RequestResult:
         """A mistake in the handling of one job settles that job and nothing else."""
-        if was_asked_for(mistake):
+        if is_own_cancellation(mistake):
             raise mistake
         _logger.error("job %s could not be handled", active.record.key, exc_info=mistake)
         error = KlingError(f"job {active.record.key} could not be handled: {mistake!r}")
@@ -232,7 +232,7 @@ class Scheduler:
         self._store.settle(active, error)
         return None
 
-    def _refused(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
+    def _throttled(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
         self._counters.throttled += 1
         _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", result.error)
         self._store.emit(active, lambda at, job: events.Throttled(at, job, submit, until))

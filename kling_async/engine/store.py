@@ -49,13 +49,13 @@ class JobStore:
         self.clock = clock
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
         self.open_by_state: Counter[JobState] = Counter()  # how many of those are in each state
-        self._over: set[ActiveJob] = set()  # uncertain ones whose generations, if there are any, should have ended
+        self._overdue: set[ActiveJob] = set()  # uncertain ones whose generations, if there are any, should have ended
         self.settled_by_state: Counter[JobState] = Counter()  # in which states the others were when they settled
         self._journal = journal
         self._bus = bus
         self._queue = queue
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
-        self._held: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
+        self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
@@ -72,7 +72,7 @@ class JobStore:
             return None
         if record.digest != digest:
             raise _misused(key)
-        return self.open.get(key) or (self._finished(record) if record.state.is_terminal else None)
+        return self.open.get(key) or (self._settled_job(record) if record.state.is_terminal else None)
 
     def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
         """The job of this generation, if there is one: open, or with its recorded outcome.
@@ -85,7 +85,7 @@ class JobStore:
             return None
         if key not in (None, record.key):
             raise _taken(generation_id, record.key)
-        return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
+        return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
 
     def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
         """Take on a request that is to be bought, or one whose last job settled before its life ended."""
@@ -174,13 +174,13 @@ class JobStore:
         if record.generation_id is not None:
             active.deadline = min(active.deadline, active.accepted_at + self._generation_timeout)
         if hold and record.state is JobState.QUEUED:
-            self._held.append(active)
+            self._on_hold.append(active)
         else:
             self.enqueue(active)
 
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
-        job = self._finished(Record(_new_key(), JobState.REJECTED, request, tag=tag, error=error))
+        job = self._settled_job(Record(_new_key(), JobState.REJECTED, request, tag=tag, error=error))
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
@@ -214,7 +214,7 @@ class JobStore:
         submitted_at = active.record.submitted_at
         return self.clock.now() if submitted_at is None else min(self.clock.now(), self.clock.to_instant(submitted_at))
 
-    def _finished(self, record: Record) -> Job:
+    def _settled_job(self, record: Record) -> Job:
         active = _make_active(record)
         active.settled = True
         active.error = record.error
@@ -267,8 +267,8 @@ class JobStore:
     def resume_submissions(self) -> None:
         """Submit what was held, and go on after a halt."""
         self._queue.resume()
-        while self._held:
-            self.enqueue(self._held.pop(0))
+        while self._on_hold:
+            self.enqueue(self._on_hold.pop(0))
 
     # Changing state
 
@@ -279,32 +279,32 @@ class JobStore:
             JournalError: It could not be recorded; the job is as it was.
         """
         before = active.record
-        record = self._changed(active, state, changes)
+        record = self._next_record(active, state, changes)
         await self._journal.commit(record)
         if active.record is before:  # and was not abandoned meanwhile, which the journal then has after this
-            self._put(active, record)
+            self._set_record(active, record)
 
     def update(self, active: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Change a job's state at once; the journal may write it later."""
-        record = self._changed(active, state, changes)
+        record = self._next_record(active, state, changes)
         self._journal.append(record)
-        self._put(active, record)
+        self._set_record(active, record)
 
     def restore(self, active: ActiveJob) -> None:
         """Take back a change that was cancelled while it was being recorded."""
         self._journal.append(active.record)
 
-    def _changed(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
+    def _next_record(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
         before = active.record.state
         if not before.may_become(state):
             raise AssertionError(f"job {active.record.key} cannot go from {before.value} to {state.value}")
         return evolve(active.record, state=state, polls=active.polls, last_status=active.last_status, **changes)
 
-    def _put(self, active: ActiveJob, record: Record) -> None:
+    def _set_record(self, active: ActiveJob, record: Record) -> None:
         if not active.settled:
             self.open_by_state[active.record.state] -= 1
             self.open_by_state[record.state] += 1
-        self._over.discard(active)
+        self._overdue.discard(active)
         active.record = record
 
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
@@ -371,18 +371,18 @@ class JobStore:
         if error is not None:
             active.error = self._add_context(active, error)
         active.settled = True
-        self._over.discard(active)
+        self._overdue.discard(active)
         record = active.record
         self.open_by_state[record.state] -= 1
         self.settled_by_state[record.state] += 1
-        self._announce(active, error)
+        self._emit_settled(active, error)
         del self.open[record.key]
         active.reach(Milestone.SETTLED)
         self._queue.discard(active)
         if not self.open:
             self._idle.set()
 
-    def _announce(self, active: ActiveJob, error: KlingError | None) -> None:
+    def _emit_settled(self, active: ActiveJob, error: KlingError | None) -> None:
         state, video = active.record.state, active.record.video
         if error is None and video is not None:
             self.emit(active, lambda at, job: events.Completed(at, job, video))
@@ -420,14 +420,14 @@ class JobStore:
         """What is recorded under this key."""
         return self._journal.get(key)
 
-    def owns(self, generation_id: str) -> bool:
+    def has_generation(self, generation_id: str) -> bool:
         """Whether a job has this generation already."""
         return self._journal.find(generation_id) is not None
 
     @property
     def in_flight(self) -> int:
         """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
-        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._over)
+        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._overdue)
 
     def release_slot(self, active: ActiveJob) -> None:
         """Count an uncertain job among those in flight only for as long as its generation may be running."""
@@ -435,7 +435,7 @@ class JobStore:
             return
         over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
         if over_at <= self.clock.now():
-            self._over.add(active)
+            self._overdue.add(active)
         else:
             self._queue.recheck_at(active, over_at)
 
@@ -465,9 +465,13 @@ class JobStore:
         if self.has_subscribers and (job := self.open.get(active.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
+    @property
+    def summary(self) -> str:
+        """The number of open jobs in each state as a text, such as ``2 queued, 1 pending``; ``idle`` without any."""
+        return ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count) or "idle"
+
     def __repr__(self) -> str:
-        standing = ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count)
-        return f"<JobStore {standing or 'idle'}>"
+        return f"<JobStore {self.summary}>"
 
 
 def _make_active(record: Record) -> ActiveJob:

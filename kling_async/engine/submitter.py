@@ -31,7 +31,7 @@ from kling_async.errors import (
     SpendLimitReached,
     TransportError,
 )
-from kling_async.files.uploads import submission
+from kling_async.files.uploads import build_submit
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Submitter:
         self._order = order
         self._budget = budget  # who says whether a job can be afforded
         self._clock = store.clock
-        self._blocked = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
+        self._blocks_in_a_row = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
         self._stopped = False
 
     def stop(self) -> None:
@@ -90,9 +90,9 @@ class Submitter:
         record, client_request_id = active.record, f"{active.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
         if self._budget is not None and (refusal := await self._budget.reserve(active)) is not None:
-            return await self._unaffordable(active, refusal)
+            return await self._over_budget(active, refusal)
         try:
-            message = await submission(record.request, record.endpoint, client_request_id)
+            message = await build_submit(record.request, record.endpoint, client_request_id)
         except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
             self._store.settle(active, error)
             return None
@@ -105,7 +105,7 @@ class Submitter:
             return HaltSubmits(trouble)
         return await self._post(active, message)
 
-    async def _unaffordable(self, active: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
+    async def _over_budget(self, active: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
         """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
         if isinstance(refusal, JournalError):
             return HaltSubmits(refusal)
@@ -130,7 +130,7 @@ class Submitter:
             case Accepted(generation_id):
                 return await self._accepted(active, generation_id)
             case TryAgain(error):
-                return self._try_again(active, error)
+                return self._retry(active, error)
             case Refused(error):
                 return await self._refused(active, error)
             case Uncertain(error):
@@ -138,7 +138,7 @@ class Submitter:
             case Unreached(error):
                 return self._unreached(active, error)
             case Blocked(error):
-                return await self._read_block(active, error)
+                return await self._handle_block(active, error)
 
     async def _begin(self, active: ActiveJob, client_request_id: str) -> bool:
         """Make sure that a crash from here on is remembered as one that may have bought something.
@@ -179,15 +179,15 @@ class Submitter:
             raise
 
     async def _accepted(self, active: ActiveJob, generation_id: str) -> RequestResult:
-        if self._store.owns(generation_id):
+        if self._store.has_generation(generation_id):
             message = f"the vendor answered with the id of another job, {generation_id}"
             return self._uncertain(active, TransportError(message))
         active.clear_failures()
-        self._blocked = 0
+        self._blocks_in_a_row = 0
         await self._store.accept(active, generation_id)
         return Requeue.ON
 
-    def _try_again(self, active: ActiveJob, error: KlingError) -> RequestResult:
+    def _retry(self, active: ActiveJob, error: KlingError) -> RequestResult:
         """Nothing was bought: back into the queue, for as long as that makes sense."""
         self._store.update(active, JobState.QUEUED)
         if isinstance(error, RateLimited):
@@ -208,7 +208,7 @@ class Submitter:
         return RetryAt(again_at)
 
     async def _refused(self, active: ActiveJob, error: KlingError) -> RequestResult:
-        self._blocked = 0
+        self._blocks_in_a_row = 0
         if isinstance(error, AuthenticationError | OutOfCredits):
             return await self._refused_by_account(active, error)
         if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
@@ -232,7 +232,7 @@ class Submitter:
             await self._refused_alone(active, without_money(error))
             return None
         if opinion is not Opinion.CONFIRMED:
-            return self._try_again(active, error)
+            return self._retry(active, error)
         self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
@@ -249,7 +249,7 @@ class Submitter:
         self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
-    async def _read_block(self, active: ActiveJob, error: GatewayError) -> RequestResult:
+    async def _handle_block(self, active: ActiveJob, error: GatewayError) -> RequestResult:
         """What refuses a call as well lets nothing through; otherwise this POST may have been bought for all one knows.
 
         It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
@@ -260,15 +260,15 @@ class Submitter:
             return HaltSubmits(error) if confirmed else None
         if confirmed:
             return self._unreached(active, error)
-        self._blocked += 1
-        self._look_for(active, error)
-        return HaltSubmits(error) if self._blocked > 1 else Requeue.ON
+        self._blocks_in_a_row += 1
+        self._set_cause(active, error)
+        return HaltSubmits(error) if self._blocks_in_a_row > 1 else Requeue.ON
 
     def _uncertain(self, active: ActiveJob, error: KlingError) -> RequestResult:
         self._store.update(active, JobState.UNCERTAIN)
-        self._look_for(active, error)
+        self._set_cause(active, error)
         return Requeue.ON
 
-    def _look_for(self, active: ActiveJob, error: KlingError) -> None:
+    def _set_cause(self, active: ActiveJob, error: KlingError) -> None:
         _logger.warning("job %s may have been bought, and is looked for: %s", active.record.key, error)
         active.uncertain_cause = error

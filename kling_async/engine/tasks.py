@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
+__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "is_own_cancellation", "sleep_until"]
 
 
 T = TypeVar("T")
 
 
-def was_asked_for(error: BaseException) -> bool:
+def is_own_cancellation(error: BaseException) -> bool:
     """Whether this is a cancellation of the current task, not one of something it awaited, such as a shared future.
 
     Another's cancellation is a failure like any other, and must not end this task as if it had been told to.
@@ -67,7 +67,7 @@ class Wakeup:
         self._clock = clock
         self._sleeper: asyncio.Future[None] | None = None
         self._until = -math.inf  # asleep until then; minus infinity while awake
-        self._rung = False  # woken while awake, so that the next sleep ends at once
+        self._woken = False  # woken while awake, so that the next sleep ends at once
 
     async def sleep_until(self, instant: float) -> float:
         """Sleep until the instant, for ever if it is infinite, or until woken; returns the time.
@@ -75,15 +75,15 @@ class Wakeup:
         The time returned is never before an instant that was slept through: a loop may fire a timer a clock tick early,
         and whoever compares instants must not be sent back to sleep for it.
         """
-        if not self._rung:
+        if not self._woken:
             await self._sleep(instant)
-        woken, self._rung = self._rung, False
+        woken, self._woken = self._woken, False
         return self._clock.now() if woken else max(self._clock.now(), instant)
 
     async def _sleep(self, instant: float) -> None:
         self._sleeper = self._clock.loop.create_future()
         self._until = instant
-        timer = None if instant == math.inf else self._clock.loop.call_at(instant, self._ring)
+        timer = None if instant == math.inf else self._clock.loop.call_at(instant, self._resolve)
         try:
             await self._sleeper
         finally:
@@ -93,17 +93,17 @@ class Wakeup:
 
     def wake(self) -> None:
         """Wake the sleeper now, or keep it from its next sleep."""
-        self._rung = True
-        self._ring()
+        self._woken = True
+        self._resolve()
 
     def wake_by(self, instant: float) -> None:
         """Wake the sleeper if it would otherwise sleep past this instant."""
         if instant < self._until or self._until == -math.inf:
             self.wake()
 
-    def _ring(self) -> None:
+    def _resolve(self) -> None:
         if self._sleeper is not None:
-            _awaken(self._sleeper)
+            _resolve(self._sleeper)
 
 
 async def sleep_until(instant: float) -> None:
@@ -112,14 +112,14 @@ async def sleep_until(instant: float) -> None:
     if instant <= loop.time():
         return
     future: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_at(instant, _awaken, future)
+    timer = loop.call_at(instant, _resolve, future)
     try:
         await future
     finally:
         timer.cancel()
 
 
-def _awaken(sleeper: asyncio.Future[None]) -> None:
+def _resolve(sleeper: asyncio.Future[None]) -> None:
     # It may have been cancelled in this very turn of the loop, too late for its timer to be.
     if not sleeper.done():
         sleeper.set_result(None)
@@ -235,9 +235,9 @@ class WorkerPool(Generic[T]):
             served += 1
             if served % _STRIDE == 0:
                 await asyncio.sleep(0)
-            item = self._more() or await self._called()
+            item = self._more() or await self._next_item()
 
-    def _called(self) -> asyncio.Future[T]:
+    def _next_item(self) -> asyncio.Future[T]:
         call: asyncio.Future[T] = self._loop.create_future()
         self._idle.append(call)
         return call

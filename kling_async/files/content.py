@@ -60,7 +60,7 @@ class Body:
     offset: int
     size: int | None
     etag: str | None
-    label: str
+    media_type: str
     encoding: str
 
 
@@ -125,14 +125,14 @@ class Incoming:
     """
 
     def __init__(self, body: Body, *, expected_size: int | None, size_cap: int) -> None:
-        self.goal: int | None = None if body.offset == 0 else body.size  # the file's size, once something came
+        self.final_size: int | None = None if body.offset == 0 else body.size  # the file's size, once something came
         self.is_decoded = False
         self._body = body
         self._expected_size = expected_size
         self._cap = size_cap
         self._head = b""
         self._decoder: Decoder | None = None
-        self._is_judged = body.offset > 0
+        self._is_checked = body.offset > 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The pieces to store; the first come once there is enough to tell what it is.
@@ -168,21 +168,21 @@ class Incoming:
     def _decoded(self, piece: bytes) -> Iterator[bytes]:
         assert self._decoder is not None  # noqa: S101 - made before
         for plain in self._decoder.feed(piece):
-            if plain and not self._is_judged:
-                self._judge(plain)
-                self._is_judged = True
+            if plain and not self._is_checked:
+                self._check_head(plain)
+                self._is_checked = True
             yield plain
 
-    def _judge(self, head: bytes) -> None:
+    def _check_head(self, head: bytes) -> None:
         """Decide what the first bytes are, and so what the labels are worth."""
         stated = None if self.is_decoded else self._body.size
         if is_video(head):
-            self.goal = stated
+            self.final_size = stated
             return
-        self.goal = self._expected_size if stated is None else stated
-        if (other := _other(head) or _page(self._body.label)) is not None:
+        self.final_size = self._expected_size if stated is None else stated
+        if (other := _other_type(head) or _page_type(self._body.media_type)) is not None:
             raise NoVideo(other)
-        if self.goal is None:
+        if self.final_size is None:
             raise NoVideo("something of unknown length that begins like no video")
 
 
@@ -194,7 +194,7 @@ def is_video(head: bytes) -> bool:
     return (known is not None and known.file is FileType.VIDEO) or head.startswith(_VIDEOS) or is_stream or is_riff
 
 
-def _other(head: bytes) -> str | None:
+def _other_type(head: bytes) -> str | None:
     """What it is, if it begins like something that is no video."""
     if not _CONTROL.search(head[:HEAD]) or head.startswith(_UTF_16):
         return f"a text that begins with {head[:40].decode('utf-8', 'replace')!r}"
@@ -204,7 +204,7 @@ def _other(head: bytes) -> str | None:
     return next((what for magic, what in _OTHERS.items() if head.startswith(magic)), None)
 
 
-def _page(label: str) -> str | None:
+def _page_type(label: str) -> str | None:
     """The media type of a page, as an error may come with status 200."""
     return label if label.startswith("text/") or label.endswith(("json", "xml")) else None
 

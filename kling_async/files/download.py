@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kling_async.transport.base import StreamedResponse, Transport
 
-__all__ = ["Retries", "Stored", "download_file"]
+__all__ = ["Retries", "StoredFile", "download_file"]
 
 _logger = logging.getLogger("kling_async.download")
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @frozen
-class Stored:
+class StoredFile:
     """A file that is there whole: where, how many bytes, and their SHA-256 in hexadecimal."""
 
     path: Path
@@ -92,10 +92,10 @@ async def download_file(
     refresh: Callable[[], Awaitable[str]] | None = None,
     progress: Callable[[int, int | None], object] | None = None,
     retries: Retries,
-    turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    slot: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     size_cap: int = _SIZE_CAP,
-    stored: Callable[[Stored], object] = lambda _: None,
-) -> Stored:
+    on_stored: Callable[[StoredFile], object] = lambda _: None,
+) -> StoredFile:
     """Fetch a file; once it is there whole and on disk, and not before, it stands under its name.
 
     It replaces what stood there at first, but not what has appeared meanwhile. Until then it grows in a hidden
@@ -130,15 +130,15 @@ async def download_file(
         StorageError: It could not be written, nor could any other.
     """
     expected_size = expected_size if expected_size and expected_size > 0 else None
-    download = _Download(transport, url, path, expected_size, refresh, progress, retries, turn, size_cap)
+    download = _Download(transport, url, path, expected_size, refresh, progress, retries, slot, size_cap)
     part = download.part
     try:
         await download.run()
     finally:
-        part.leave()
+        part.close()
         if part.is_in_place:
-            stored(Stored(path, part.size, part.digest))
-    return Stored(path, part.size, part.digest)
+            on_stored(StoredFile(path, part.size, part.digest))
+    return StoredFile(path, part.size, part.digest)
 
 
 @define(eq=False, repr=False)
@@ -152,7 +152,7 @@ class _Download:
     refresh: Callable[[], Awaitable[str]] | None
     progress: Callable[[int, int | None], object] | None
     retries: Retries
-    turn: Callable[[], AbstractAsyncContextManager[object]]
+    slot: Callable[[], AbstractAsyncContextManager[object]]
     size_cap: int
     part: PartialFile = field(init=False)
     is_open: bool = False
@@ -180,7 +180,7 @@ class _Download:
         """Try once, and say whether the file is whole."""
         before, self.asked_wait = self.furthest, 0.0
         try:
-            async with self.turn():
+            async with self.slot():
                 await self.open()
                 return await self.fetch()
         except KlingError as error:
@@ -215,16 +215,16 @@ class _Download:
             if isinstance(answer, Body):
                 return await self.store(answer, response)
             self.asked_wait = read_retry_after(response.headers) or 0.0
-        return await self.go_on(answer, f"the host answered {response.status}", is_part=bool(have))
+        return await self.recover(answer, f"the host answered {response.status}", is_part=bool(have))
 
-    async def go_on(self, answer: Answer, told: str, *, is_part: bool) -> bool:
+    async def recover(self, answer: Answer, told: str, *, is_part: bool) -> bool:
         """Make ready for another try after an answer without anything to store.
 
         Raises:
             TransportError: Another try may bring more, later.
             DownloadError: None will.
         """
-        if answer is Answer.ABSENT and await self.renew():
+        if answer is Answer.ABSENT and await self.refresh_url():
             return False
         if answer is Answer.MISFIT:
             self.part.start_over(None)
@@ -237,7 +237,7 @@ class _Download:
             raise TransportError(f"GET {bare(self.url)}: {told}")
         return False
 
-    async def renew(self) -> bool:
+    async def refresh_url(self) -> bool:
         """Ask for a fresh URL, if that may help."""
         if self.refresh is None or self.refreshed:
             return False
@@ -248,16 +248,16 @@ class _Download:
     async def store(self, body: Body, response: StreamedResponse) -> bool:
         """Store what comes, and say whether the file is whole."""
         if body.offset:
-            self.part.go_on(self.mark(body))
+            self.part.resume_as(self.resume_info(body))
         incoming = Incoming(body, expected_size=self.expected_size, size_cap=self.size_cap + _PIECE)
         try:
             came = await self.write_all(body, incoming, response)
         except NoVideo as other:
-            if await self.renew():
+            if await self.refresh_url():
                 return False
             raise self.failure(f"the host sent no file, but {other}", retryable=True) from None
         if not came:
-            return await self.go_on(Answer.ABSENT, "the file is empty", is_part=False)
+            return await self.recover(Answer.ABSENT, "the file is empty", is_part=False)
         await self.check_end(None if incoming.is_decoded else body.size)
         return True
 
@@ -278,21 +278,21 @@ class _Download:
     async def write(self, content: bytes, body: Body, incoming: Incoming, *, is_first: bool) -> None:
         if is_first:
             self.begin(body, incoming)
-        self.check_size(self.part.size + len(content), incoming.goal)
+        self.check_size(self.part.size + len(content), incoming.final_size)
         await self.on_disk(self.part.append, content)
-        self.advance(incoming.goal or self.expected_size)
+        self.report_progress(incoming.final_size or self.expected_size)
 
     def begin(self, body: Body, incoming: Incoming) -> None:
         """Have the part begin anew with what a whole body brings."""
-        self.part.start_over(None if incoming.is_decoded else self.mark(body))
-        goal = incoming.goal
+        self.part.start_over(None if incoming.is_decoded else self.resume_info(body))
+        goal = incoming.final_size
         if goal is not None and self.expected_size not in (None, goal):
             # A label that is off must not keep a paid video from its owner; the host knows what it serves.
             _logger.warning("%s has %d bytes; %d were announced", bare(self.url), goal, self.expected_size)
         if goal is not None:
             self.check_size(goal, goal)
 
-    def mark(self, body: Body) -> ResumeInfo | None:
+    def resume_info(self, body: Body) -> ResumeInfo | None:
         return None if body.etag is None else ResumeInfo(bare(self.url), body.etag)
 
     def check_size(self, size: int, goal: int | None) -> None:
@@ -310,7 +310,7 @@ class _Download:
         size, expected = self.part.size, self.expected_size
         if stated is not None and size < stated:
             raise self.broke_off(stated)
-        begins_well, is_whole = await self.on_disk(self.part.judge)
+        begins_well, is_whole = await self.on_disk(self.part.inspect)
         if is_whole is False and (stated is None or (expected or 0) > size):
             raise self.broke_off(expected)
         if is_whole or stated is not None or expected is None or size >= expected:
@@ -324,7 +324,7 @@ class _Download:
         whole = "" if size is None else f" of {size}"
         return TransportError(f"GET {bare(self.url)}: the file broke off at {self.part.size}{whole} bytes")
 
-    def advance(self, goal: int | None) -> None:
+    def report_progress(self, goal: int | None) -> None:
         if self.part.size > self.furthest:
             self.furthest = self.part.size
             self.refreshed = False

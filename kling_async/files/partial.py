@@ -60,14 +60,14 @@ class PartialFile:
         self.path = self._final.parent / _hidden(self._final.name)
         self.size = 0
         self._sha256 = hashlib.sha256()  # of what there is
-        self._note = Path(f"{self.path}{_NOTE}")
-        self._mark: ResumeInfo | None = None
-        self._noted: ResumeInfo | None = None  # what the note on disk says
-        self._stale = True  # whether what is on disk belongs to no part worth going on with
+        self._info_path = Path(f"{self.path}{_NOTE}")
+        self._resume_info: ResumeInfo | None = None
+        self._saved_info: ResumeInfo | None = None  # what the note on disk says
+        self._is_stale = True  # whether what is on disk belongs to no part worth going on with
         self._file: BufferedRandom | None = None
         self._replaced: os.stat_result | None = None  # what stood under the final name at first
         self.is_in_place = False  # whether it stands under its final name
-        self._left = False
+        self._closed = False
         self._lock = Lock()
 
     def open(self, source: str) -> None:
@@ -78,27 +78,27 @@ class PartialFile:
             OSError: It cannot be had.
         """
         with self._lock:
-            if self._left:
+            if self._closed:
                 return
             if self._final.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             self._final.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._own()
+            self._file = self._open_locked()
             self._replaced = _status(self._final)
-            self._noted = _read_note(self._note)
-            if self._noted is not None and self._noted.source == source:
-                self._mark, self._stale = self._noted, False
+            self._saved_info = _load_info(self._info_path)
+            if self._saved_info is not None and self._saved_info.source == source:
+                self._resume_info, self._is_stale = self._saved_info, False
                 self._sha256 = hashlib.file_digest(self._file, "sha256")
                 self.size = self._file.seek(0, os.SEEK_END)
 
-    def _own(self) -> BufferedRandom:
+    def _open_locked(self) -> BufferedRandom:
         """Open the part as its only writer.
 
         It may be put in its place, or be removed, between being opened and being locked: then it is opened again. A
         second name of it is that of a file in place, where a writer died between giving it that name and taking this.
         """
         for _ in range(_OPENINGS):
-            file = os.fdopen(_open_itself(self.path), "r+b")
+            file = os.fdopen(_open_regular(self.path), "r+b")
             try:
                 _lock(file)
                 if _is_at(file, self.path):
@@ -115,13 +115,13 @@ class PartialFile:
 
     def _open_unique(self) -> BufferedRandom:
         self.path = self.path.with_name(f".{secrets.token_hex(8)}.part")
-        self._note = Path(f"{self.path}{_NOTE}")
+        self._info_path = Path(f"{self.path}{_NOTE}")
         return self.path.open("x+b")
 
     @property
     def etag(self) -> str | None:
         """The strong ETag of the file this is a part of, if known."""
-        return None if self._mark is None else self._mark.etag
+        return None if self._resume_info is None else self._resume_info.etag
 
     @property
     def digest(self) -> str:
@@ -130,49 +130,49 @@ class PartialFile:
 
     def conditions(self) -> dict[str, str]:
         """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
-        if self._mark is None or self.size == 0:
+        if self._resume_info is None or self.size == 0:
             return {}
-        return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._resume_info.etag}
 
     def start_over(self, mark: ResumeInfo | None) -> None:
         """Drop all there is with the next piece, which begins what this mark names."""
-        self._mark, self.size, self._stale = mark, 0, True
+        self._resume_info, self.size, self._is_stale = mark, 0, True
 
-    def go_on(self, mark: ResumeInfo | None) -> None:
+    def resume_as(self, mark: ResumeInfo | None) -> None:
         """Take the next pieces as the rest of what is there, and this as where it comes from now."""
-        self._mark = mark
+        self._resume_info = mark
 
     def append(self, piece: bytes) -> None:
         """Write the next piece."""
         with self._lock:
-            if self._left or self._file is None:
+            if self._closed or self._file is None:
                 return
-            if self._stale:
+            if self._is_stale:
                 self._file.seek(0)
                 self._file.truncate()
                 self._sha256 = hashlib.sha256()
-                self._stale = False
-            if self._mark != self._noted:
-                self._write_note()
+                self._is_stale = False
+            if self._resume_info != self._saved_info:
+                self._save_info()
             self._file.write(piece)
             self._sha256.update(piece)
             self.size += len(piece)
 
-    def _write_note(self) -> None:
-        if self._mark is None:
-            self._drop_note()
+    def _save_info(self) -> None:
+        if self._resume_info is None:
+            self._delete_info()
             return
-        with os.fdopen(_open_itself(self._note, os.O_TRUNC), "w", encoding="utf-8") as note:
-            note.write(json.dumps(asdict(self._mark)))
-        self._noted = self._mark
+        with os.fdopen(_open_regular(self._info_path, os.O_TRUNC), "w", encoding="utf-8") as note:
+            note.write(json.dumps(asdict(self._resume_info)))
+        self._saved_info = self._resume_info
 
-    def judge(self) -> tuple[bool, bool | None]:
+    def inspect(self) -> tuple[bool, bool | None]:
         """Whether what there is begins like a video, and whether its boxes say that it is whole, if they say."""
         with self._lock:
             return is_video(self._read(0, HEAD)), mp4.is_whole(self._read, self.size)
 
     def _read(self, at: int, length: int) -> bytes:
-        if self._left or self._file is None:
+        if self._closed or self._file is None:
             return b""
         self._file.seek(at)
         piece = self._file.read(length)
@@ -189,7 +189,7 @@ class PartialFile:
             OSError: It cannot be, as the bytes on disk are others, or there is a file; the part stays.
         """
         with self._lock:
-            if self._left or self._file is None:
+            if self._closed or self._file is None:
                 return
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -204,38 +204,38 @@ class PartialFile:
         on_disk = hashlib.file_digest(file, "sha256").hexdigest()
         if on_disk == self.digest and os.fstat(file.fileno()).st_size == self.size and _is_at(file, self.path):
             return
-        self._drop_note()
+        self._delete_info()
         raise OSError(errno.EBUSY, "what is on disk is not what was written there; something else has changed it")
 
     def _publish(self) -> None:
         """Give the part its final name; what is beside it goes while the part is still ours, and nobody else's yet."""
         there = _status(self._final)
-        if there is None and _linked(self.path, self._final):
+        if there is None and _link(self.path, self._final):
             self.is_in_place = True
             with suppress(OSError):
-                self._drop_note()
+                self._delete_info()
                 self.path.unlink()
             return
         if there is not None and (self._replaced is None or not _is_same(there, self._replaced)):
-            raise _appeared()
-        self._drop_note()
+            raise _exists_error()
+        self._delete_info()
         if there is None:
             self.path.rename(self._final)  # which fails on Windows if there is something
         else:
             self.path.replace(self._final)
         self.is_in_place = True
 
-    def _drop_note(self) -> None:
-        self._note.unlink(missing_ok=True)
-        self._noted = None
+    def _delete_info(self) -> None:
+        self._info_path.unlink(missing_ok=True)
+        self._saved_info = None
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Let go of the file; keep it only if a later download could go on with it."""
         with self._lock:
-            self._left = True
+            self._closed = True
             if self._file is None:
                 return
-            is_litter = self._noted is None and not self.is_in_place
+            is_litter = self._saved_info is None and not self.is_in_place
             with suppress(OSError):
                 if is_litter and sys.platform != "win32":
                     self.path.unlink(missing_ok=True)  # before it is let go of, and may be another's
@@ -254,7 +254,7 @@ def _hidden(name: str) -> str:
     return f".{hashlib.sha256(folded(name).encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.part"
 
 
-def _open_itself(path: Path, flags: int = 0) -> int:
+def _open_regular(path: Path, flags: int = 0) -> int:
     """Open a file to be read and written, but never what a link in its place leads to, nor a pipe or the like."""
     opened = os.open(
         path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | flags, 0o666
@@ -309,7 +309,7 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _linked(part: Path, final: Path) -> bool:
+def _link(part: Path, final: Path) -> bool:
     """Give a part its final name beside its own, in one step; False where there are no hard links.
 
     Raises:
@@ -320,7 +320,7 @@ def _linked(part: Path, final: Path) -> bool:
     try:
         os.link(part, final)
     except FileExistsError:
-        raise _appeared() from None
+        raise _exists_error() from None
     except OSError as error:
         if error.errno in _NO_LINKS:
             return False
@@ -328,11 +328,11 @@ def _linked(part: Path, final: Path) -> bool:
     return True
 
 
-def _appeared() -> FileExistsError:
+def _exists_error() -> FileExistsError:
     return FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
 
 
-def _read_note(path: Path) -> ResumeInfo | None:
+def _load_info(path: Path) -> ResumeInfo | None:
     """The note of an earlier download; None if there is none, or none that makes sense."""
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from kling_async.api.messages import HttpRequest
     from kling_async.api.requests import Request
 
-__all__ = ["anchored", "check_files", "submission"]
+__all__ = ["build_submit", "check_files", "with_absolute_paths"]
 
 _CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
 _PICTURE = 50 * 2**20  # bytes that are read at most to find an image's size; no field takes a larger one
 _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3
 
 
-def anchored(request: Request) -> Request:
+def with_absolute_paths(request: Request) -> Request:
     """The request with its relative paths made absolute: where they lead may change while it is queued."""
     anchored: Request = with_files(request, _absolute)
     return anchored
@@ -60,7 +60,7 @@ def check_files(request: Request) -> None:
     bad: list[Problem] = []
 
     def look(file: File, name: str) -> File:
-        seen = _seen(file, name)
+        seen = _inspected(file, name)
         if isinstance(seen, Problem):
             bad.append(seen)
         return file if isinstance(seen, Problem) else seen
@@ -73,19 +73,19 @@ def check_files(request: Request) -> None:
         raise refusal(problems)
 
 
-async def submission(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+async def build_submit(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
     """The POST that buys a generation, with its files in it; they are read and encoded in another thread.
 
     Raises:
         InvalidRequest: A file is not there any more, or its content is not what its field takes.
     """
     if not _has_files(request):
-        return _whole(submit_request(endpoint, request.body(), client_request_id))
-    build = partial(_loaded, request, endpoint, client_request_id)
+        return _check_complete(submit_request(endpoint, request.body(), client_request_id))
+    build = partial(_load_and_build, request, endpoint, client_request_id)
     return await to_thread.run_sync(build, abandon_on_cancel=True)  # a file on a network may take for ever
 
 
-def _whole(message: HttpRequest) -> HttpRequest:
+def _check_complete(message: HttpRequest) -> HttpRequest:
     """A POST, unless its request came with a token, which leaves large files behind."""
     if message.body and _CUT.search(message.body):
         raise refusal([Problem("request", Brief("one from a token"), "the request itself: tokens do not carry files")])
@@ -96,7 +96,7 @@ def _has_files(request: Request) -> bool:
     return with_files(request, lambda _file, _name: None) is not request
 
 
-def _loaded(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+def _load_and_build(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
     check_files(request)  # again, as it was queued since: what is too large is not read
     loaded: Request = with_files(request, _read)
     loaded.check()
@@ -118,7 +118,7 @@ def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequ
     message = submit_request(endpoint, with_files(loaded.body(), set_aside), client_request_id)
     parts = (message.body or b"").split(mark.encode())
     joined = (piece for part, file in zip_longest(parts, files) for piece in (part, *_data_uri(file)))
-    return evolve(_whole(message), body=b"".join(joined))
+    return evolve(_check_complete(message), body=b"".join(joined))
 
 
 def _data_uri(file: File | None) -> Iterator[bytes]:
@@ -131,7 +131,7 @@ def _data_uri(file: File | None) -> Iterator[bytes]:
         yield b64encode(content[start : start + _PIECE])
 
 
-def _seen(file: File, name: str) -> File | Problem:
+def _inspected(file: File, name: str) -> File | Problem:
     """A file with its size and its beginning, or what is wrong with it."""
     if isinstance(file, bytes):
         return file or Problem(name, file, "a file that is not empty")

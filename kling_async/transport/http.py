@@ -51,7 +51,7 @@ _FILE_BUFFER = 256 * 1024  # aiohttp lets twice as much come in before it holds 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
-_FOREIGN = (aiohttp.ClientError, OSError, ValueError)
+_CLIENT_ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
 class HttpTransport:
@@ -97,7 +97,7 @@ class HttpTransport:
         self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._trust_env = trust_env
-        self._agent = _own_name() if user_agent is None else user_agent
+        self._agent = _default_user_agent() if user_agent is None else user_agent
         self._cap = body_cap
         self._proxy = self._proxy_for(self._base)
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
@@ -148,7 +148,7 @@ class HttpTransport:
             TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
         """
         url = self._api_url(request)
-        trail = _Trail(sent=request.lane is not Lane.SUBMIT)
+        trail = _Progress(sent=request.lane is not Lane.SUBMIT)
         try:
             response = await self._open(request.lane).request(
                 request.method,
@@ -158,24 +158,24 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=trail,
-                **self._patience(request.body),
+                **self._longer_timeout(request.body),
             )
             try:
                 body = await _read(response, self._cap)
             finally:
                 # A response that was read to its end has given its connection back; any other's is closed here.
                 response.close()
-        except _FOREIGN as error:
-            failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown(request.method, str(url)), sent=trail.sent)
         else:
-            answer = self._discreet(HttpResponse(response.status, response.headers, body))
+            answer = self._redacted(HttpResponse(response.status, response.headers, body))
             if request.about is not None and not is_about(answer, request.about):
-                _part_with(response)
+                _drop_connection(response)
             return answer
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    def _discreet(self, answer: HttpResponse) -> HttpResponse:
+    def _redacted(self, answer: HttpResponse) -> HttpResponse:
         """The answer, without the key."""
         headers, body = answer.headers, answer.body
         if self._secret in body:
@@ -197,13 +197,13 @@ class HttpTransport:
         """
         response, url = await self._follow(request)
         try:
-            yield _Streamed(response, self._place("GET", url))
+            yield _Streamed(response, self._shown("GET", url))
         finally:
             response.close()
 
     async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
         if request.lane is not Lane.FILE:
-            raise unusable(f"{self._place(request.method, request.target)}: only files are streamed")
+            raise unusable(f"{self._shown(request.method, request.target)}: only files are streamed")
         url = checked_file_url(request.target)
         headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
         for _ in range(_MAX_REDIRECTS + 1):
@@ -213,7 +213,7 @@ class HttpTransport:
                 return response, url
             response.close()
             url = checked_file_url(location, base=url)
-        raise unusable(f"{self._place('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
+        raise unusable(f"{self._shown('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
 
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
@@ -223,8 +223,8 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy_for(url),
             )
-        except _FOREIGN as error:
-            failure = _failure(error, self._place("GET", url), sent=True)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown("GET", url), sent=True)
         raise failure
 
     def _open(self, lane: Lane) -> aiohttp.ClientSession:
@@ -253,7 +253,7 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _patience(self, body: bytes | None) -> Mapping[str, Any]:
+    def _longer_timeout(self, body: bytes | None) -> Mapping[str, Any]:
         """A submit that carries files may take as much longer as a slow line needs to send them."""
         if body is None or len(body) < _PIECE:
             return _AS_USUAL
@@ -273,7 +273,7 @@ class HttpTransport:
     def _api_url(self, request: HttpRequest) -> URL:
         # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
         if request.lane is Lane.FILE or not request.target.startswith("/") or not is_plain(request.target):
-            raise unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
+            raise unusable(f"{self._shown(request.method, request.target)}: not an encoded path of the API's")
         path, _, query = request.target.partition("?")
         # Of known parts: a whole new URL would be taken apart for every poll.
         return URL.build(
@@ -291,7 +291,7 @@ class HttpTransport:
             return None
         return getproxies().get(parts.scheme)
 
-    def _place(self, method: str, url: str) -> str:
+    def _shown(self, method: str, url: str) -> str:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
 
 
@@ -311,17 +311,17 @@ class _SpokeFirstError(aiohttp.ServerDisconnectedError):
 class _Response(aiohttp.ClientResponse):
     """A response that knows its connection after aiohttp has given that back, as it does once the last byte came."""
 
-    carrier: ResponseHandler | None = None
+    protocol_used: ResponseHandler | None = None
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self.carrier = connection.protocol
+        self.protocol_used = connection.protocol
         return await super().start(connection)
 
 
-def _part_with(response: aiohttp.ClientResponse) -> None:
+def _drop_connection(response: aiohttp.ClientResponse) -> None:
     """Close the connection that a response came over."""
-    if isinstance(response, _Response) and response.carrier is not None:
-        response.carrier.close()
+    if isinstance(response, _Response) and response.protocol_used is not None:
+        response.protocol_used.close()
 
 
 @cache
@@ -331,7 +331,7 @@ def _header_limits() -> Mapping[str, Any]:
     return {name: limit for name, limit in limits.items() if name in taken}
 
 
-class _Trail:
+class _Progress:
     """What became of one request."""
 
     __slots__ = ("sent",)
@@ -345,7 +345,7 @@ class _Streamed:
     """An answer from a file's host, read as it comes."""
 
     _response: aiohttp.ClientResponse
-    _place: str
+    _shown: str
 
     @property
     def status(self) -> int:
@@ -367,8 +367,8 @@ class _Streamed:
     async def _next(self) -> bytes:
         try:
             return await self._response.content.readany()
-        except _FOREIGN as error:
-            failure = _failure(error, self._place, sent=True)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown, sent=True)
         raise failure
 
 
@@ -386,7 +386,7 @@ def _trace() -> aiohttp.TraceConfig:
 def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
     """What an error of aiohttp's or the system's means here; of its text, only what cannot hold a secret is kept."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return ConnectFailed(f"{place}: no connection: {_obstacle(error)}", tls=_is_tls(error))
+        return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=_is_tls(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{place}: no connection in time", sent=False)
     if isinstance(error, TimeoutError):
@@ -405,7 +405,7 @@ def _is_tls(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientSSLError) and not broke_off
 
 
-def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
+def _connect_reason(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -441,7 +441,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
 
 
 @cache
-def _own_name() -> str:
+def _default_user_agent() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, seldom needed
 
     try:
