@@ -228,8 +228,8 @@ def _add_event(span: Span, event: Event, at: int) -> None:
             span.add_event("kling.accepted", timestamp=at)
         case Polled(status=status):
             span.add_event("kling.polled", {"kling.status": status.value}, at)
-        case Retrying(error=error, retry_at=again_at):
-            wait = again_at - event.at
+        case Retrying(error=error, retry_at=retry_at):
+            wait = retry_at - event.at
             span.add_event("kling.retrying", {"error.type": type(error).__name__, "kling.wait": wait}, at)
         case Throttled(until=until):
             span.add_event("kling.throttled", {"kling.wait": until - event.at}, at)

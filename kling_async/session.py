@@ -298,10 +298,7 @@ class KlingSession(AccountCalls, FileCalls):
         limit = patience(deadline)
         if is_token(generation_id):
             return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        if (job := engine.store.find_generation(generation_id, key)) is not None:
-            return job
-        record = engine.store.record_of(generation_id, endpoint, key)
-        return engine.store.attach(record, tag=tag, deadline=limit)
+        return engine.store.find_or_attach(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
 
     def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
         record = read_token(token)

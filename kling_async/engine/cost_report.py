@@ -1,4 +1,4 @@
-"""Holds jobs against the account's ledger: what was paid for which, and what is paid for nothing that is known."""
+"""Matches jobs with the charges in the account's ledger."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _ZERO = Decimal(0)
 
 @frozen(eq=False)
 class BillableJob:
-    """A job that has a generation, as far as its bill is concerned."""
+    """The parts of a job with a generation that its bill depends on."""
 
     key: str
     generation_id: str
     state: JobState
     request: Request | None
     video: Video | None
-    since: float | None  # when it was submitted, in seconds since the epoch
+    since: float | None  # when it was submitted, as a POSIX timestamp
 
 
 @frozen
 class JobCost:
-    """A job and what was paid for it, in US dollars.
+    """A job and its costs, in US dollars.
 
     Attributes:
         key: The job's key.
-        generation_id: The vendor's id of its generation, by which the ledger knows it.
-        state: Where its life stands; only a completed generation is charged.
+        generation_id: The vendor's id of its generation, which the ledger's entries refer to.
+        state: Its state; only a completed generation is charged.
         model: The model that was asked for; None for a generation that was resumed by its id.
-        estimated_usd: What the price list said it would cost at most; None where that is unknown.
-        reported_usd: What the vendor said it cost when it was done, as in ``video.usage``; None where it did not.
-        charged_usd: What the ledger has for it; None if there is nothing, or not yet.
+        estimated_usd: The most it costs by the price list; None where that is unknown.
+        reported_usd: The cost the vendor stated when it was done, as in ``video.usage``; None where it did not.
+        charged_usd: The sum of its charges; None if there are none, or none yet.
         charges: The ledger's entries for it.
     """
 
@@ -64,15 +64,14 @@ class JobCost:
 
 @frozen(eq=False)
 class CostReport:
-    """Jobs beside the ledger. Readable as text.
+    """Jobs with their charges; ``str()`` gives a summary.
 
     Attributes:
         rows: The jobs that have a generation, in the order given.
-        uncharged: The completed ones of those without an entry: none yet, as charges come late, or charged before the
-            time that was looked at.
-        unexplained: Charges for models within that time that belong to none of the jobs. The ledger is the whole
-            account's, so these may be of other programs.
-        charged_usd: What all of ``rows`` were charged, added up.
+        uncharged: Those of them that completed without a charge in the span read: charges come late.
+        unexplained: Charges for models within that span that belong to none of the jobs. The ledger is the whole
+            account's, so they may be other programs'.
+        charged_usd: The sum of the charges of ``rows``.
     """
 
     rows: tuple[JobCost, ...]
@@ -89,7 +88,7 @@ class CostReport:
 
 
 def billable_jobs(jobs: Iterable[Job | Record]) -> list[BillableJob]:
-    """Those of the jobs, or of what a journal knows of them, that have a generation."""
+    """Return the jobs or records that have a generation."""
     read = (_of_job(job) if isinstance(job, Job) else _of_record(job) for job in jobs)
     return [one for one in read if one is not None]
 
@@ -114,7 +113,7 @@ def _of_record(record: Record) -> BillableJob | None:
 def match_charges(
     jobs: Sequence[BillableJob], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
 ) -> CostReport:
-    """Put each charge to its job, by generation id; ``prices`` are what jobs were to cost, by key."""
+    """Assign each charge to its job, by generation id; ``prices`` are the jobs' estimates in US dollars, by key."""
     charges: dict[str, list[Transaction]] = {_uuid(job.generation_id): [] for job in jobs}
     unexplained: list[Transaction] = []
     for entry in ledger:

@@ -1,4 +1,4 @@
-"""One poll: ask how far a generation is, and do what the answer means."""
+"""Polls one job: ask for its generation's status, and apply the answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job 
 
 
 class Poller:
-    """Asks about generations. One job's trouble stays with that job, unless it is about the account."""
+    """Polls generations. An error concerns that job alone, unless it is about the account."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Poller:
         self._backoff = backoff
         self._rng = rng
         self._now = store.clock.now
-        self._unknown_statuses: set[str] = set()  # statuses warned about already
+        self._unknown_statuses: set[str] = set()  # those warned about already
 
     async def poll(self, active: ActiveJob, begun: float) -> RequestResult:
-        """Ask once, at this instant, and see the answer through."""
+        """Ask once, record the outcome, and return what it asks of the session; it is begun at this instant."""
         record = active.record
         generation_id = record.generation_id
         assert generation_id is not None and active.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
@@ -133,7 +133,7 @@ class Poller:
         return self._retry(active, error, begun, missing=isinstance(error, NotFound))
 
     def _retry(self, active: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
-        """A poll that told nothing: ask again ever later, until the grace or the job's time runs out."""
+        """Ask again with growing gaps after a poll that told nothing, until the job's grace or deadline is over."""
         failures = active.count_failure(begun)
         grace = self._polling.not_found_grace
         if active.missing_for(begun, missing=missing) >= grace and missing:
@@ -142,11 +142,11 @@ class Poller:
         if begun >= active.deadline:
             return self._expire(active, "and the last poll told nothing", error)
         now = self._now()
-        # The one poll that must come after the deadline comes right at it.
-        again_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
+        # The last poll must come after the deadline, and comes right at it.
+        retry_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
         _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
-        return RetryAt(again_at)
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        return RetryAt(retry_at)
 
     def _expire(self, active: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:
         record = active.record

@@ -159,7 +159,7 @@ class Reconciler:
                 self._schedule_next(self._clock.now())
 
     def _take_new(self, now: float) -> None:
-        """Take the jobs that have become uncertain; the first search for them comes soon, later ones at growing gaps."""
+        """Take the jobs that have become uncertain; the first search comes soon, later ones at growing gaps."""
         for active in self._queue.take_uncertain():
             inherited = active.begun_at == -math.inf
             self._uncertain[active.record.key] = _UncertainJob(active, now if inherited else active.begun_at, inherited)

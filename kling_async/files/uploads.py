@@ -1,6 +1,6 @@
-"""The files that requests bring along: looked at when a job is submitted, read and encoded when its POST is built.
+"""The files of requests: checked when a job is submitted, read and encoded when its POST is built.
 
-Between the two a job holds a path, or the caller's own bytes: never a copy, and nothing encoded.
+In between a job holds a path, or the caller's own bytes: never a copy, and nothing encoded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread
 
 
 def with_absolute_paths(request: Request) -> Request:
-    """The request with its relative paths made absolute: where they lead may change while it is queued."""
+    """Return the request with absolute paths, as the working directory may change while it is queued."""
     anchored: Request = with_files(request, _absolute)
     return anchored
 
@@ -50,12 +50,12 @@ def _absolute(file: File, _: str) -> File:
 
 
 def check_files(request: Request) -> None:
-    """See that the request's files are there and are what their fields take, by a look at how each begins.
+    """Check that the request's files exist and are what their fields take, by the beginning of each.
 
-    That takes some tenths of a millisecond a file, however large it is.
+    It takes some tenths of a millisecond a file, of any size.
 
     Raises:
-        InvalidRequest: One is not there, is no file, is empty, or is not what its field takes; the message has all.
+        InvalidRequest: A file is missing, is no file, is empty, or is not what its field takes; the message names all.
     """
     bad: list[Problem] = []
 
@@ -74,19 +74,19 @@ def check_files(request: Request) -> None:
 
 
 async def build_submit(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    """The POST that buys a generation, with its files in it; they are read and encoded in another thread.
+    """Build the POST that buys a generation, with its files in it; they are read and encoded in another thread.
 
     Raises:
-        InvalidRequest: A file is not there any more, or its content is not what its field takes.
+        InvalidRequest: A file is missing by now, or its content is not what its field takes.
     """
     if not _has_files(request):
         return _check_complete(submit_request(endpoint, request.body(), client_request_id))
     build = partial(_load_and_build, request, endpoint, client_request_id)
-    return await to_thread.run_sync(build, abandon_on_cancel=True)  # a file on a network may take for ever
+    return await to_thread.run_sync(build, abandon_on_cancel=True)  # reading from a network drive may never end
 
 
 def _check_complete(message: HttpRequest) -> HttpRequest:
-    """A POST, unless its request came with a token, which leaves large files behind."""
+    """Return a POST; refuse one whose request came with a token, as tokens do not carry files."""
     if message.body and _CUT.search(message.body):
         raise refusal([Problem("request", Brief("one from a token"), "the request itself: tokens do not carry files")])
     return message
@@ -97,16 +97,16 @@ def _has_files(request: Request) -> bool:
 
 
 def _load_and_build(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    check_files(request)  # again, as it was queued since: what is too large is not read
+    check_files(request)  # again, as they may have changed since; a file that is too large is not read
     loaded: Request = with_files(request, _read)
     loaded.check()
     return _encoded(loaded, endpoint, client_request_id)
 
 
 def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    """The POST, with files put in only once the rest is JSON, piece by piece, so that they are in memory but once more.
+    """Build the POST, with files inserted piece by piece after the rest is JSON, so that memory holds one copy of them.
 
-    A mark that nobody can have written holds each one's place.
+    A random mark holds the place of each.
     """
     mark = secrets.token_hex(16)
     files: list[File] = []
@@ -122,7 +122,7 @@ def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequ
 
 
 def _data_uri(file: File | None) -> Iterator[bytes]:
-    """A file as a data URI, in pieces; none for no file."""
+    """Yield a file as a data URI, in pieces; nothing for None."""
     content, path = (file.content, file.path) if isinstance(file, LocalFile) else (file, "")
     if not isinstance(content, bytes):
         return
@@ -132,7 +132,7 @@ def _data_uri(file: File | None) -> Iterator[bytes]:
 
 
 def _inspected(file: File, name: str) -> File | Problem:
-    """A file with its size and its beginning, or what is wrong with it."""
+    """Return a file with its size and its beginning, or the problem with it."""
     if isinstance(file, bytes):
         return file or Problem(name, file, "a file that is not empty")
     path = os.fspath(file)
@@ -146,7 +146,7 @@ def _inspected(file: File, name: str) -> File | Problem:
 
 
 def _beginning(path: str, size: int, name: str) -> bytes:
-    """As much of a file as tells what it is, and of an image also its size."""
+    """Read enough of a file to recognise its format, and of an image its size in pixels."""
     head = _content(path, HEAD, name)
     is_cut = len(head) < size <= _PICTURE and picture_size(head) is None and _is_picture(head)
     return _content(path, size, name) if is_cut else head
@@ -158,7 +158,7 @@ def _is_picture(head: bytes) -> bool:
 
 
 def _read(file: File, name: str) -> File:
-    """A file with its content."""
+    """Return a file with its content."""
     if isinstance(file, bytes):
         return file
     path = os.fspath(file)
