@@ -1,6 +1,6 @@
 """Run many Kling AI video generations at once through AI/ML API.
 
-Everything public is a name of this package; the modules below it are not part of the promise.
+Everything public is a name of this package; its modules are not part of the API.
 """
 
 import importlib as _importlib
@@ -246,7 +246,7 @@ _LATER = {
     "VideoReference": "api.requests",
     "from_row": "api.requests.codec",
 }
-"""Where the names are that few programs need all of: each is imported when it is first asked for."""
+"""Modules of the names that not every program needs: each is imported when it is first used."""
 
 
 if not _typing.TYPE_CHECKING:  # or a type checker would believe that there is any name at all

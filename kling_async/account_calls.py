@@ -1,4 +1,4 @@
-"""What a session asks about its account: money, requests and models."""
+"""The calls of a session about its account: money, requests and models."""
 
 from __future__ import annotations
 
@@ -41,10 +41,7 @@ class AccountCalls(ABC):
         """
 
     async def balance(self) -> Balance:
-        """What is left on the account.
-
-        This and the other questions about the account cost nothing and take their turns with the polls. Trouble that
-        may pass is met with up to three more tries, some seconds apart.
+        """Return the account's balance.
 
         Raises:
             APIError: The vendor answered with an error.
@@ -54,7 +51,7 @@ class AccountCalls(ABC):
         return await self._account.balance()
 
     async def billing_detail(self) -> BillingDetail:
-        """What is left on the account, whose it is, and how it is topped up. Raises as `balance` does."""
+        """Return the balance, the account's owner, and the top-up settings. Raises as `balance` does."""
         return await self._account.billing_detail()
 
     def transactions(
@@ -65,13 +62,14 @@ class AccountCalls(ABC):
         direction: str | None = None,
         type: str | None = None,  # noqa: A002 - the vendor's name
     ) -> AsyncGenerator[Transaction]:
-        """Every movement of the account's money, newest first, read a page at a time while it is iterated.
+        """Yield every movement of the account's money, newest first, read a page at a time.
 
-        This is what balances are made of; a generation's charge appears some time after it has completed.
+        Arguments are checked at the call, before the iteration. A generation's charge appears some time after it has
+        completed.
 
         Args:
-            start: From when on.
-            end: Until before when.
+            start: The first moment.
+            end: The moment after the last.
             direction: ``CHARGE`` for money going out, ``TOPUP`` for money coming in; by default both.
             type: Such as ``MODEL_USAGE``, ``PAYMENT``, ``BONUS``, ``REFUND`` or ``ADJUSTMENT``; by default any.
 
@@ -84,15 +82,15 @@ class AccountCalls(ABC):
     async def usage(
         self, period: str | None = None, *, start: datetime | None = None, end: datetime | None = None
     ) -> AccountUsage:
-        """What the session's key has spent over a stretch of time of at most 92 days.
+        """Return the spending of the session's key over a span of at most 92 days.
 
         Args:
-            period: Up to now: a number followed by h or d, such as ``7d``. By default ``24h``.
-            start: From when on, instead of a period, together with ``end``.
-            end: Until when.
+            period: The time up to now: a number followed by h or d, such as ``7d``. By default ``24h``.
+            start: The first moment, instead of a period, together with ``end``.
+            end: The last moment.
 
         Raises:
-            InvalidRequest: The arguments do not make a stretch of time.
+            InvalidRequest: The arguments do not make a span of time.
             KlingError: As `balance` does.
         """
         return await self._account.usage(period, start, end)
@@ -106,26 +104,26 @@ class AccountCalls(ABC):
         models: str | Iterable[str] = (),
         statuses: str | Iterable[str] = (),
     ) -> AsyncGenerator[LogEntry]:
-        """The requests made with the session's key, newest first, read a page at a time while it is iterated.
+        """Yield the requests made with the session's key, newest first, read a page at a time.
 
         Rows appear late, a generation's once it has ended. Each comes once, even if others push it to a later page.
 
         Args:
             period: As for `usage`, as are ``start`` and ``end``.
-            start: From when on.
-            end: Until when.
+            start: The first moment.
+            end: The last moment.
             models: Only requests for these models, by id.
             statuses: Only requests that ``succeeded``, or that ``failed``; by default both.
 
         Raises:
-            InvalidRequest: The arguments do not make a stretch of time.
+            InvalidRequest: The arguments do not make a span of time.
             KlingError: From the iteration, as `balance` does.
             SessionClosed: The session has not been entered, or has ended.
         """
         return self._account.logs(period, start, end, models=models, statuses=statuses)
 
     async def metrics(self, models: str | Iterable[str] = ()) -> Metrics:
-        """How fast models are at the moment, by what the vendor measured in the last minutes.
+        """Return the present speed of models, by the vendor's measurements of the last minutes.
 
         Args:
             models: Their ids or aliases; by default all. One that completed nothing lately is missing.
@@ -141,12 +139,12 @@ class AccountCalls(ABC):
         include: str | Iterable[str] = ("pricing", "capabilities", "modalities"),
         ids: str | Iterable[str] = (),
     ) -> ModelList:
-        """The vendor's live list of all its models, those of other makers included.
+        """Return the vendor's live list of all its models, those of other makers included.
 
-        The same question is asked again by its ETag, and answered from memory if nothing has changed.
+        The same list is asked for again by its ETag, and comes from memory if it has not changed.
 
         Args:
-            include: Which sections to have: any of ``pricing``, ``capabilities`` and ``modalities``.
+            include: The sections to have: any of ``pricing``, ``capabilities`` and ``modalities``.
             ids: Only these models, by id or alias.
 
         Raises:
@@ -155,7 +153,7 @@ class AccountCalls(ABC):
         return await self._account.list_models(include, ids)
 
     async def list_kling_models(self) -> ModelList:
-        """Kling's video models as the vendor serves them now, with their aliases and prices.
+        """Return Kling's video models as the vendor serves them now, with their aliases and prices.
 
         Raises:
             KlingError: As `balance` does.
@@ -163,9 +161,9 @@ class AccountCalls(ABC):
         return await self._account.list_kling_models()
 
     async def catalogue_changes(self) -> CatalogueChanges:
-        """Which models are new, gone or renamed at the vendor, held against the catalogue of this library.
+        """Return the models that are new, gone or renamed at the vendor, compared with this library's catalogue.
 
-        The catalogue itself stays as it is: what it does not know can be used all the same, unchecked.
+        The catalogue itself stays as it is; models that it does not know can be used all the same, unchecked.
 
         Raises:
             KlingError: As `balance` does.
@@ -173,10 +171,10 @@ class AccountCalls(ABC):
         return await self._account.catalogue_changes()
 
     async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
-        """What one or several requests would cost by the vendor's price list, without sending any.
+        """Return the cost of one or several requests by the vendor's price list, without submitting any.
 
-        The list is read at the first question, and asked for changes at most once an hour. What it does not tell is
-        said to be unknown, and what a request leaves to the vendor makes the cost a range.
+        The list is read at the first call, and asked for changes at most once an hour. A price that it does not have is
+        unknown, and a field that a request leaves to the vendor makes the cost a range.
 
         Raises:
             InvalidRequest: A request cannot be submitted.
@@ -185,11 +183,12 @@ class AccountCalls(ABC):
         return await self._account.estimate(requests)
 
     async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> CostReport:
-        """Hold jobs against the account's ledger, by generation id.
+        """Match jobs with the charges in the account's ledger, by generation id.
 
         Args:
             jobs: Jobs, or records such as those of `history`. Those without a generation are left out.
-            start: From when on the ledger is read. By default from an hour before the first of the jobs was submitted.
+            start: The moment from which the ledger is read. By default an hour before the first of the jobs was
+                submitted.
 
         Raises:
             KlingError: As `balance` does.

@@ -1,4 +1,4 @@
-"""How a session brings videos' files to disk."""
+"""The calls of a session that download videos' files."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ class FileCalls(ABC):
             source: As for `as_completed`.
             path: Called for each job's file path, once the job has its video.
             into: The folder to write to, instead, under names made of the generations' ids. One of the two is needed.
-            max_in_flight: How many jobs may be between being read and having their download begun, 1 or more. By
-                default ``Limits.max_in_flight``.
+            max_in_flight: The most jobs between being read and having their download begun, 1 or more. By default
+                ``Limits.max_in_flight``.
 
         Raises:
-            Exception: Whatever the source raised, after every job read before it has been handed out; or what
+            Exception: The source's own error, after every job read before it has been handed out; or an error that
                 ``path`` raised.
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.

@@ -1,4 +1,4 @@
-"""The session: where requests become jobs, and jobs become videos."""
+"""The session, the library's facade: its life, and the calls about jobs."""
 
 from __future__ import annotations
 
@@ -71,24 +71,24 @@ class KlingSession(AccountCalls, FileCalls):
 
     A session belongs to the event loop it is entered on, and is used from that loop's thread alone. It may be entered
     in one task and left in another, and closed any number of times. Leaving it does not wait for jobs (`drain` does):
-    it lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, leaves
-    nothing running, and raises what the caller raised, if anything.
+    it lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, and
+    leaves nothing running.
 
     Args:
         api_key: The AI/ML API key. By default that of the environment, in ``AIMLAPI_API_KEY`` or ``AIML_API_KEY``.
-        base_url: Where the API is, with a path prefix if a proxy needs one. By default that of the environment, in
+        base_url: The API's URL, with a path prefix if a proxy needs one. By default that of the environment, in
             ``AIMLAPI_BASE_URL``, or else the vendor's.
-        journal: Where jobs are recorded: the path of a file, which is made if there is none, or a journal. What an
-            earlier session left open there goes on, and is in `pending` at once. By default jobs are recorded in
-            memory: what is promised of keys then holds within one session.
-        limits: How much is done at once, and how fast.
-        polling: When generations are asked about.
-        timeouts: How long things may take.
-        reconciliation: What becomes of jobs whose submit may or may not have been accepted.
+        journal: The record of jobs: the path of a file, which is made if there is none, or a journal. Jobs that an
+            earlier session left open there continue, and are in `pending` at once. By default jobs are recorded in
+            memory, so that a key is known within one session only.
+        limits: Limits on concurrency, rates and spending.
+        polling: The times of polls.
+        timeouts: Limits on durations.
+        reconciliation: The treatment of jobs whose submit may or may not have been accepted.
         hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
             they are submitted.
-        transport: What sends the requests, instead of HTTP; it is not closed by the session, and needs no key here.
-        rng: Where jitter comes from; pass a seeded one to make a run repeatable. Keys and names never come from it.
+        transport: A transport to send with, instead of HTTP; the session does not close it, and needs no key with it.
+        rng: The source of jitter; pass a seeded one to make a run repeatable. Keys and names never come from it.
 
     Raises:
         ConfigurationError: There is no API key, or a setting cannot be used.
@@ -128,7 +128,7 @@ class KlingSession(AccountCalls, FileCalls):
         self._engine: Engine | None = None
         self._runner: BackgroundTask | None = None
 
-    # Its life
+    # Life
 
     async def __aenter__(self) -> Self:
         if self._runner is not None:
@@ -148,7 +148,7 @@ class KlingSession(AccountCalls, FileCalls):
         crash = await self._close()
         if crash is None:
             return
-        # What the caller raised comes out as it is, unless it only tells of the crash.
+        # The caller's own exception goes on, unless it only reports the crash.
         if error is None or (isinstance(error, SessionClosed) and error.__cause__ is crash):
             raise crash
         if self._engine is not None and crash is not self._engine.crash:  # which was logged
@@ -158,14 +158,14 @@ class KlingSession(AccountCalls, FileCalls):
         """Close the session, as leaving it does; closing it again does nothing.
 
         Raises:
-            Exception: What the scheduler crashed with, if it did.
+            Exception: The error the scheduler crashed with, if it did.
             JournalError: The journal could not be closed.
             ConfigurationError: Called on another event loop than the session's, or by a source the session reads.
         """
         await self.__aexit__(None, None, None)
 
     async def _close(self) -> BaseException | None:
-        """Close it, and return what it has failed with."""
+        """Close it, and return the error it failed with, if any."""
         if self._runner is None:
             return None
         engine = self._engine
@@ -228,17 +228,16 @@ class KlingSession(AccountCalls, FileCalls):
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
 
         Args:
-            request: What to generate. Of files given by their paths the beginnings are looked at now; they are read
-                when their turn to be sent has come. To a key they count by their absolute paths, and contents by what
-                they are (hashing them here takes a millisecond for every megabyte or two). A file that cannot be sent
-                by then settles the job with `InvalidRequest`, nothing bought; the job stays queued under its key, to be
-                submitted again.
-            tag: A label of the caller's own, found again as ``job.tag``.
+            request: The request. The beginnings of files given by path are checked now; the files are read when their
+                job is submitted. A key's request is compared by files' absolute paths, and by given bytes' contents
+                (hashing them takes a millisecond for every megabyte or two). A file that cannot be sent by then settles
+                the job with `InvalidRequest`; nothing is bought, and the job stays queued under its key.
+            tag: A label of the caller's own, available as ``job.tag``.
             key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
-                with the same request is the same job: nothing is bought again, and what is known of it, up to its
-                outcome, is there at once. Without a journal that lasts longer, this holds within this session.
-            deadline: How long to wait for the video, from now, in seconds or as a ``timedelta``; time in the queue
-                counts. It never cuts a generation off that ``Timeouts.generation`` would not.
+                with the same request is the same job: nothing is bought again, and its state or outcome is there at
+                once. Without a durable journal, this holds within this session.
+            deadline: The time to wait for the video, from now, in seconds or as a ``timedelta``, including the time in
+                the queue. ``Timeouts.generation`` holds as well.
 
         Raises:
             InvalidRequest: The request, the key or the deadline cannot be used, the key stands for another request, or
@@ -256,7 +255,7 @@ class KlingSession(AccountCalls, FileCalls):
         limit, digest = patience(deadline), request.digest()
         if key is not None and (job := engine.store.find_key(key, digest)) is not None:
             return job
-        if self._is_unsent(key):  # what was sent needs its files no more
+        if self._is_unsent(key):  # a job that was sent does not need its files any more
             check_files(request)
         return engine.store.create(request, digest=digest, key=key, tag=tag, deadline=limit)
 
@@ -273,15 +272,15 @@ class KlingSession(AccountCalls, FileCalls):
         deadline: float | timedelta | None = None,
         endpoint: str = UNIVERSAL,
     ) -> Job:
-        """Watch a generation that was bought already, by whomever, and return its job at once.
+        """Watch a generation that was bought already, by any program, and return its job at once.
 
         Args:
-            generation_id: The vendor's id, or what `Job.token` gave, here or elsewhere. What this session or its
-                journal knows is that job, or gives its outcome at once. A token without an id is looked for in the
-                account's log, and never submitted.
+            generation_id: The vendor's id, or a token from `Job.token`. If this session or its journal knows the job,
+                that job is returned, with its outcome if it has one. The job of a token without an id is searched for
+                in the account's log, and never submitted.
             tag: As for `submit`.
-            key: As for `submit`; a token brings its own. If its job here may have been bought and has no id, as after
-                `SubmissionUncertain`, it goes on with this one.
+            key: As for `submit`; a token brings its own. If the key's job may have been bought and has no id, as after
+                `SubmissionUncertain`, it continues with this generation.
             deadline: As for `submit`; ``Timeouts.generation`` counts from now.
             endpoint: The endpoint it was submitted to, universal or legacy.
 
@@ -315,19 +314,19 @@ class KlingSession(AccountCalls, FileCalls):
         *,
         max_in_flight: int | None = None,
     ) -> AsyncGenerator[Job, None]:
-        """The jobs of a source of requests and jobs, in the order in which they settle, failures included.
+        """Yield the jobs of a source of requests and jobs, in the order in which they settle, failures included.
 
-        The source is read only as far ahead as allowed, so it may be endless, and is closed however the iteration ends.
-        Requests are submitted as they are read; an invalid one comes out as a job that has settled with its error.
-        Leaving early leaves no task behind; jobs that were begun go on, and are in `pending`.
+        The source is read only so far ahead, so it may be endless, and is closed however the iteration ends. Requests
+        are submitted as they are read; an invalid one comes out as a job that has settled with its error. Leaving early
+        leaves no task behind; jobs that were begun go on, and are in `pending`.
 
         Args:
             source: An iterable or an async iterable.
-            max_in_flight: How many jobs may be between being read and being handed out, 1 or more. By default
+            max_in_flight: The most jobs between being read and being handed out, 1 or more. By default
                 ``Limits.max_in_flight``.
 
         Raises:
-            Exception: Whatever the source raised, after every job read before it has been handed out.
+            Exception: The source's own error, after every job read before it has been handed out.
             InvalidRequest: An argument cannot be used, or the source gave something else than requests and jobs.
             SessionClosed: The session has not been entered, or has ended.
         """
@@ -346,7 +345,7 @@ class KlingSession(AccountCalls, FileCalls):
             return self._running_engine().store.invalid(item, None, error)
 
     async def drain(self) -> None:
-        """Wait until no job is open, those included that are submitted meanwhile."""
+        """Wait until no job is open, including those submitted meanwhile."""
         if self._engine is not None:
             await self._engine.store.idle()
 
@@ -356,7 +355,7 @@ class KlingSession(AccountCalls, FileCalls):
         return () if self._engine is None else tuple(self._engine.store.open.values())
 
     def history(self) -> AsyncIterator[Record]:
-        """What the journal knows of every job, finished ones included, in the order they were queued.
+        """Yield the journal's record of every job, finished ones included, in the order they were queued.
 
         Raises:
             SessionClosed: The session has not been entered, or has ended.
@@ -366,10 +365,10 @@ class KlingSession(AccountCalls, FileCalls):
         return self._journal.history()
 
     def find(self, key: str) -> Job | None:
-        """The job of a key, as when a client asks about it whom its key was given: open, or with its recorded outcome.
+        """Return the job of a key, open or with its recorded outcome.
 
         None if the key is not known, or if its job has settled here although its generation's life goes on, as after
-        `DeadlineExceeded`; submitting the key again goes on with it.
+        `DeadlineExceeded`; submitting the key again continues it.
 
         Raises:
             InvalidRequest: There can be no such key.
@@ -383,19 +382,19 @@ class KlingSession(AccountCalls, FileCalls):
         return None if record is None else engine.store.find_key(key, record.digest)
 
     def resume_submissions(self) -> None:
-        """Go on submitting after it was stopped, as when credits were bought or a gateway is out of the way.
+        """End a halt of submits, as after buying credits, and submit jobs on hold.
 
-        Jobs that settled with the refusal have settled; submit them again, under their keys.
+        Jobs that have settled because of the halt stay settled; submit them again, under their keys.
 
         Raises:
             SessionClosed: The session has not been entered, or has ended.
         """
         self._running_engine().store.resume_submissions()
 
-    # Asking
+    # One generation, and the session's numbers
 
     async def fetch(self, generation_id: str, *, endpoint: str = UNIVERSAL) -> Generation:
-        """Ask the vendor about a generation, once; the request takes its turn with the polls.
+        """Ask the vendor about a generation, once, as soon as there is a place among the session's requests.
 
         Raises:
             APIError: The vendor answered with an error; `NotFound` if it does not know the id. With `GatewayError`
@@ -410,7 +409,7 @@ class KlingSession(AccountCalls, FileCalls):
         return await engine.fetch(generation_id, endpoint)
 
     def stats(self) -> Stats:
-        """What the session has done so far and is doing, in numbers.
+        """Return the numbers of the session: its jobs by state, its requests, its rate.
 
         Raises:
             SessionClosed: The session has not been entered.
@@ -420,9 +419,9 @@ class KlingSession(AccountCalls, FileCalls):
         return self._engine.snapshot()
 
     def learned(self) -> dict[str, Any]:
-        """How long generations take, by what this session has seen, as data fit for ``json.dumps``.
+        """Return the durations this session has learned, as data for ``json.dumps``.
 
-        A later session begins with it as ``Polling(learned=…)``. A durable journal keeps it by itself.
+        A later session begins with them as ``Polling(learned=…)``. A durable journal keeps them by itself.
 
         Raises:
             SessionClosed: The session has not been entered.
@@ -432,11 +431,11 @@ class KlingSession(AccountCalls, FileCalls):
         return self._engine.learned.to_data()
 
     def subscribe(self, *, buffer: int = 1000) -> Subscription:
-        """An async iterator over what happens from now on, as `Event`s, until the session ends.
+        """Return an async iterator over the events from now on, until the session ends.
 
         Args:
-            buffer: How many events are kept for a reader that is behind, 1 or more. When it is full, the oldest is
-                dropped and counted in ``missed``.
+            buffer: The most events kept for a reader that is behind, 1 or more. When it is full, the oldest is dropped
+                and counted in ``missed``.
 
         Raises:
             InvalidRequest: ``buffer`` cannot be used.

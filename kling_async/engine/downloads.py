@@ -151,7 +151,7 @@ class Downloads:
         try:
             await self._download(video, path, job, progress, slot)
         except BaseException as error:
-            failure = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was cancelled")
+            failure = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
             self._halt_submits(failure)
             if begun:
                 self._emit(job, lambda at, job: events.DownloadFailed(at, job, path, failure))

@@ -114,7 +114,7 @@ def numbered(name: str, number: int) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a form that is equal for names a file system may take for the same: by case, or by how accents are coded."""
+    """Return a form that is equal for names that differ only in case or in how their accents are encoded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -123,7 +123,7 @@ def unusable(path: Path) -> str | None:
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
     if _stored_length(str(whole)) + _ROOM <= SHORTEST_NAME_MAX:
         return None
-    there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - which fails at no name
+    there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - pathlib raises for some names
     longest_name, longest_path = _limits(there)
     name = max(whole.relative_to(there).parts, key=_stored_length)
     if _stored_length(name) > longest_name:

@@ -171,7 +171,7 @@ def _read(file: File, name: str) -> File:
 
 def _content(path: str, most: int, name: str) -> bytes:
     try:
-        with open(path, "rb") as opened:  # noqa: PTH123 - a path is a text here
+        with Path(path).open("rb") as opened:
             return opened.read(most)
     except OSError as error:
         raise _unreadable(path, name, error) from error
@@ -179,7 +179,7 @@ def _content(path: str, most: int, name: str) -> bytes:
 
 def _size(path: str, name: str) -> int:
     try:
-        status = os.stat(path)  # noqa: PTH116 - see above
+        status = Path(path).stat()
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise _unreadable(path, name, error) from error
     if not S_ISREG(status.st_mode):
