@@ -30,7 +30,7 @@ Span events tell what happens in between:
 =================== ====================================================================================================
 ``kling.submitted`` a POST was begun; ``kling.attempt`` counts them
 ``kling.accepted``  the vendor took it
-``kling.polled``    the vendor told its status: ``kling.status``
+``kling.polled``    the vendor gave its status: ``kling.status``
 ``kling.retrying``  a request failed: ``error.type``; it is tried again after ``kling.wait`` seconds
 ``kling.throttled`` a request was refused by a rate limit (429); requests go on after ``kling.wait`` seconds
 =================== ====================================================================================================

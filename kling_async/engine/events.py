@@ -89,7 +89,7 @@ class Accepted(Event):
 
 @frozen(eq=False, repr=False)
 class Polled(Event):
-    """The vendor told its status.
+    """The vendor gave its status.
 
     Attributes:
         status: The status.

@@ -1,4 +1,4 @@
-"""Which job a key, a generation or a token stands for, decided on records alone."""
+"""Decides which job a key, a generation or a token stands for, on records alone."""
 
 from __future__ import annotations
 
