@@ -202,14 +202,17 @@ class KlingSession(AccountCalls, FileCalls):
             await engine.run(opened, stop)
 
     def _running_engine(self) -> Engine:
-        engine = self._engine
-        if engine is None:
-            raise SessionClosed("the session has not been entered; use it inside `async with`")
+        engine = self._entered_engine()
         if _running_loop() is not engine.store.clock.loop:
             raise ConfigurationError("a session is used from the thread and event loop it was entered on")
         if engine.closing:
             raise engine.closed("the session is closed")
         return engine
+
+    def _entered_engine(self) -> Engine:
+        if self._engine is None:
+            raise SessionClosed("the session has not been entered; use it inside `async with`")
+        return self._engine
 
     @property
     def _account(self) -> Account:
@@ -414,9 +417,7 @@ class KlingSession(AccountCalls, FileCalls):
         Raises:
             SessionClosed: The session has not been entered.
         """
-        if self._engine is None:
-            raise SessionClosed("the session has not been entered; use it inside `async with`")
-        return self._engine.snapshot()
+        return self._entered_engine().snapshot()
 
     def learned(self) -> dict[str, Any]:
         """Return the durations this session has learned, as data for ``json.dumps``.
@@ -426,9 +427,7 @@ class KlingSession(AccountCalls, FileCalls):
         Raises:
             SessionClosed: The session has not been entered.
         """
-        if self._engine is None:
-            raise SessionClosed("the session has not been entered; use it inside `async with`")
-        return self._engine.learned.to_data()
+        return self._entered_engine().learned.to_data()
 
     def subscribe(self, *, buffer: int = 1000) -> Subscription:
         """Return an async iterator over the events from now on, until the session ends.

@@ -52,7 +52,7 @@ class ActiveJob:
     tracker: GenerationTracker | None = None  # once it is polled
     last_status: str | None = None  # as the vendor spelled it
     polls: int = 0
-    failures: int = 0  # tries in a row that told nothing
+    failures: int = 0  # requests in a row without an outcome
     failing_since: float | None = None  # when those began
     missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
     uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
@@ -109,20 +109,20 @@ class ActiveJob:
                 waiter.set_result(None)
 
     def count_failure(self, now: float) -> int:
-        """Count a request that told nothing, and return how many came before it in a row."""
+        """Count a request without an outcome, and return how many came before it in a row."""
         if self.failing_since is None:
             self.failing_since = now
         self.failures += 1
         return self.failures - 1
 
     def clear_failures(self) -> None:
-        """Reset the counts of requests that told nothing."""
+        """Reset the counts of requests without an outcome."""
         self.failures = 0
         self.failing_since = None
         self.missing_since = None
 
     def failing_for(self, now: float) -> float:
-        """Return the seconds for which requests have told nothing."""
+        """Return the seconds for which requests have had no outcome."""
         return 0.0 if self.failing_since is None else now - self.failing_since
 
     def missing_for(self, now: float, *, missing: bool) -> float:

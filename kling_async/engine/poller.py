@@ -133,7 +133,7 @@ class Poller:
         return self._retry(active, error, begun, missing=isinstance(error, NotFound))
 
     def _retry(self, active: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
-        """Ask again with growing gaps after a poll that told nothing, until the job's grace or deadline is over."""
+        """Ask again with growing gaps after a poll that failed, until the job's grace or deadline is over."""
         failures = active.count_failure(begun)
         grace = self._polling.not_found_grace
         if active.missing_for(begun, missing=missing) >= grace and missing:

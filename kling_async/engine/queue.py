@@ -49,7 +49,7 @@ class Requeue(Enum):
 
 @frozen(eq=False)
 class RetryAt:
-    """The request told nothing and bought nothing: it is tried again, at this instant or later."""
+    """The request failed without an outcome: it is tried again, at this instant or later."""
 
     at: float
 
@@ -97,7 +97,7 @@ class JobQueue:
         self._admission = admission
         self._learner = learner
         self._submits: DelayQueue[ActiveJob] = DelayQueue()
-        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # of polls that told nothing
+        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # of polls that failed
         self._retrying: set[ActiveJob] = set()  # jobs whose entry in _retries is valid
         self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0

@@ -36,7 +36,7 @@ __all__ = ["Reconciler"]
 _logger = logging.getLogger("kling_async.reconcile")
 
 _TICK = 0.01  # seconds: a wall clock's time, counted from 1970, is not as exact as the loop's
-_TRIES = 8  # of one page, about a minute in all: as long as the log refuses whoever has asked too often
+_TRIES = 8  # of one page, about a minute in all: as long as the log refuses requests that were too many
 
 
 @define(eq=False)

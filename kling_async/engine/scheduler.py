@@ -36,7 +36,7 @@ __all__ = ["Scheduler"]
 _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop
-_POST_GRACE = 1.0  # how long after a deadline a POST under way is looked at again, in seconds
+_POST_GRACE = 1.0  # seconds after a deadline until a POST under way is checked again
 
 
 class Scheduler:

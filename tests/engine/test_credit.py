@@ -1,4 +1,4 @@
-"""Submits that are stopped, for want of credits or by a gateway, and go on once that is over."""
+"""Submits halted by missing credits or by a gateway go on once that is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What subscribers are told, and that they never hold anything up."""
+"""Events reach subscribers, and subscribers never hold anything up."""
 
 from __future__ import annotations
 

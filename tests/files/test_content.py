@@ -64,10 +64,14 @@ class Clock:
 
 
 async def _fetch(
-    path: Path, answer: Callable[[Exchange], Awaitable[None]], *, expected_size: int | None = None, patience: float = 9
+    path: Path,
+    answer: Callable[[Exchange], Awaitable[None]],
+    *,
+    expected_size: int | None = None,
+    give_up_after: float = 9,
 ) -> list[Exchange]:
     clock = Clock()
-    retries = Retries(Random(1), patience, clock.sleep, clock.now)
+    retries = Retries(Random(1), give_up_after, clock.sleep, clock.now)
     async with (
         loopback(answer) as server,
         HttpTransport("sk-0123456789abcdef", base_url="https://api.example.com") as transport,

@@ -578,11 +578,11 @@ async def test_what_the_progress_callback_raises_comes_out_and_leaves_no_file(tm
 
 
 async def test_two_downloads_to_one_path_do_not_mix(tmp_path: Path) -> None:
-    path, begun, gate = tmp_path / "video.mp4", asyncio.Event(), asyncio.Event()
+    path, begun, release = tmp_path / "video.mp4", asyncio.Event(), asyncio.Event()
 
     async def wait_first(exchange: Exchange) -> None:
         begun.set()
-        await gate.wait()
+        await release.wait()
         await exchange.answer(200, FILE, content_type="video/mp4")
 
     async with loopback(wait_first) as server:
@@ -590,7 +590,7 @@ async def test_two_downloads_to_one_path_do_not_mix(tmp_path: Path) -> None:
         await begun.wait()
         with pytest.raises(DownloadError, match="downloaded already"):
             await _download_from(server.url, tmp_path / "elsewhere" / ".." / "video.mp4")
-        gate.set()
+        release.set()
         await first
 
     assert path.read_bytes() == FILE

@@ -1,4 +1,4 @@
-"""What an HTTP transport may be made with, and its life."""
+"""The settings of an HTTP transport, and its life."""
 
 from __future__ import annotations
 
