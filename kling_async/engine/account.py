@@ -25,7 +25,7 @@ from kling_async.api.account.usage import check_span, read_usage, span, usage_re
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
-from kling_async.engine.cost_report import billable_jobs, match_charges
+from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.pacing.backoff import full_jitter
@@ -146,10 +146,10 @@ class Account:
         """Match jobs with the ledger's charges."""
         check_items("jobs", jobs, "jobs, or records of them")
         check_moment("start", start)
-        known = billable_jobs(jobs)
+        known = billable(jobs)
         if not known:
             return match_charges(known, (), {})
-        if start is None and (begun := [job.since for job in known if job.since is not None]):
+        if start is None and (begun := [job.submitted_at for job in known if job.submitted_at is not None]):
             start = datetime.fromtimestamp(min(begun), UTC) - _CLOCK_SKEW
         charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
         ledger = [entry async for entry in charges]

@@ -9,32 +9,18 @@ from attrs import frozen
 
 from kling_async.api.arguments import refused
 from kling_async.api.parsing import dollars, shown
-from kling_async.engine.job import Job
+from kling_async.engine.job import Job, active_job
 from kling_async.journal.base import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kling_async.api.account.billing import Transaction
-    from kling_async.api.requests import Request
-    from kling_async.api.results import Video
     from kling_async.journal.base import JobState
 
-__all__ = ["BillableJob", "CostReport", "JobCost", "billable_jobs", "match_charges"]
+__all__ = ["CostReport", "JobCost", "billable", "match_charges"]
 
 _ZERO = Decimal(0)
-
-
-@frozen(eq=False)
-class BillableJob:
-    """The parts of a job with a generation that its bill depends on."""
-
-    key: str
-    generation_id: str
-    state: JobState
-    request: Request | None
-    video: Video | None
-    since: float | None  # when it was submitted, as a POSIX timestamp
 
 
 @frozen
@@ -87,39 +73,29 @@ class CostReport:
         )
 
 
-def billable_jobs(jobs: Iterable[Job | Record]) -> list[BillableJob]:
-    """Return the jobs or records that have a generation."""
-    read = (_of_job(job) if isinstance(job, Job) else _of_record(job) for job in jobs)
-    return [one for one in read if one is not None]
+def billable(jobs: Iterable[Job | Record]) -> list[Record]:
+    """Return the records of the jobs that have a generation.
 
-
-def _of_job(job: Job) -> BillableJob | None:
-    if job.generation_id is None:
-        return None
-    video = job.result() if job.done() and job.exception() is None else None
-    since = None if job.submitted_at is None else job.submitted_at.timestamp()
-    return BillableJob(job.key, job.generation_id, job.state, job.request, video, since)
-
-
-def _of_record(record: Record) -> BillableJob | None:
-    if not isinstance(record, Record):
-        raise refused("jobs", record, "only jobs and records in it")
-    if record.generation_id is None:
-        return None
-    since = record.submitted_at if record.submitted_at is not None else record.accepted_at
-    return BillableJob(record.key, record.generation_id, record.state, record.request, record.video, since)
+    Raises:
+        InvalidRequest: There is something else among them.
+    """
+    records = [active_job(job).record if isinstance(job, Job) else job for job in jobs]
+    for record in records:
+        if not isinstance(record, Record):
+            raise refused("jobs", record, "only jobs and records in it")
+    return [record for record in records if record.generation_id is not None]
 
 
 def match_charges(
-    jobs: Sequence[BillableJob], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
+    jobs: Sequence[Record], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
 ) -> CostReport:
     """Assign each charge to its job, by generation id; ``prices`` are the jobs' estimates in US dollars, by key."""
-    charges: dict[str, list[Transaction]] = {_uuid(job.generation_id): [] for job in jobs}
+    charges: dict[str, list[Transaction]] = {_uuid(job): [] for job in jobs}
     unexplained: list[Transaction] = []
     for entry in ledger:
         if entry.is_charge:
-            charges.get(_uuid(entry.reference_id or ""), unexplained).append(entry)
-    rows = tuple(_row(job, tuple(charges[_uuid(job.generation_id)]), prices.get(job.key)) for job in jobs)
+            charges.get((entry.reference_id or "").partition(":")[0], unexplained).append(entry)
+    rows = tuple(_row(job, tuple(charges[_uuid(job)]), prices.get(job.key)) for job in jobs)
     return CostReport(
         rows=rows,
         uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
@@ -128,16 +104,16 @@ def match_charges(
     )
 
 
-def _uuid(generation_id: str) -> str:
+def _uuid(job: Record) -> str:
     # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
-    return generation_id.partition(":")[0]
+    return (job.generation_id or "").partition(":")[0]
 
 
-def _row(job: BillableJob, charges: tuple[Transaction, ...], price: Decimal | None) -> JobCost:
+def _row(job: Record, charges: tuple[Transaction, ...], price: Decimal | None) -> JobCost:
     amounts = [entry.usd for entry in charges if entry.usd is not None]
     return JobCost(
         key=job.key,
-        generation_id=job.generation_id,
+        generation_id=job.generation_id or "",
         state=job.state,
         model=None if job.request is None else job.request.model,
         estimated_usd=price,

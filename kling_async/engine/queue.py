@@ -69,7 +69,7 @@ class HaltSubmits:
 
 
 RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
-"""None: the job has settled."""
+"""None: nothing is left to do, as the job has settled or is in the queue."""
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
 

@@ -292,10 +292,9 @@ class JobStore:
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record the generation a job has bought; with ``late``, as bought when its POST was begun.
 
-        It is kept in memory and logged even if the journal fails, as it is paid for. An uncertain job is put into the
-        queue here; one that is being submitted is when its submit's result is applied.
+        It is kept in memory and logged even if the journal fails, as it is paid for. The job then waits in the queue for
+        its first poll.
         """
-        was_uncertain = active.record.state is JobState.UNCERTAIN
         accepted_at = self.begun_at(active) if late else self.clock.now()
         begun = active.record.submitted_at if late else None
         changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self.clock.wall()}
@@ -310,8 +309,7 @@ class JobStore:
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
-        if was_uncertain:
-            self.enqueue(active)
+        self.enqueue(active)
 
     async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it, even if it could not be recorded."""

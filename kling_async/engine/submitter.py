@@ -186,7 +186,7 @@ class Submitter:
         active.clear_failures()
         self._blocks_in_a_row = 0
         await self._store.accept(active, generation_id)
-        return Requeue.ON
+        return None
 
     def _retry(self, active: ActiveJob, error: KlingError) -> RequestResult:
         """Queue a job again that has bought nothing, until ``Timeouts.submission`` is over."""
