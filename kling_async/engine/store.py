@@ -292,7 +292,7 @@ class JobStore:
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record the generation a job has bought; with ``late``, as bought when its POST was begun.
 
-        It is kept in memory and logged even if the journal fails, as it is paid for. The job then waits in the queue for
+        It is kept in memory and logged even if the journal fails, as it is paid for. The job is then in the queue for
         its first poll.
         """
         accepted_at = self.begun_at(active) if late else self.clock.now()
