@@ -1,6 +1,6 @@
 """Run many Kling AI video generations at once through AI/ML API.
 
-Everything public is a name of this package; the modules below it are not part of the promise.
+Everything public is a name of this package; its modules are not part of the API.
 """
 
 import importlib as _importlib
@@ -209,45 +209,26 @@ __all__ = [
 ]
 
 _LATER = {
-    "AccountUsage": "api.account.usage",
-    "AdvancedCameraControl": "api.requests.values",
-    "AutoTopUp": "api.account.billing",
-    "Avatar": "api.requests",
-    "Balance": "api.account.billing",
-    "BillingDetail": "api.account.billing",
-    "CameraConfig": "api.requests.values",
-    "CameraControl": "api.requests.values",
-    "CatalogueChanges": "api.account.models",
-    "Cost": "api.account.estimates",
-    "JobCost": "engine.cost_report",
-    "CostReport": "engine.cost_report",
-    "Delivery": "engine.downloads",
-    "DynamicMask": "api.requests.values",
-    "Effect": "api.requests",
-    "Element": "api.requests.values",
-    "Estimate": "api.account.estimates",
-    "ExpectedCompletion": "engine.job",
-    "ImageToVideo": "api.requests",
-    "LearnedDuration": "engine.stats",
-    "ModelList": "api.account.models",
-    "LiveModel": "api.account.models",
-    "LogEntry": "api.account.logs",
-    "Metrics": "api.account.metrics",
-    "ModelMetrics": "api.account.metrics",
-    "MotionControl": "api.requests",
-    "MultiImageToVideo": "api.requests",
-    "Point": "api.requests.values",
-    "Pricing": "api.account.models",
-    "ReferenceToVideo": "api.requests",
-    "Shot": "api.requests.values",
-    "Stats": "engine.stats",
-    "TextToVideo": "api.requests",
-    "Transaction": "api.account.billing",
-    "VideoEdit": "api.requests",
-    "VideoReference": "api.requests",
-    "from_row": "api.requests.codec",
+    name: module
+    for module, names in {
+        "api.account.billing": "AutoTopUp Balance BillingDetail Transaction",
+        "api.account.estimates": "Cost Estimate",
+        "api.account.logs": "LogEntry",
+        "api.account.metrics": "Metrics ModelMetrics",
+        "api.account.models": "CatalogueChanges LiveModel ModelList Pricing",
+        "api.account.usage": "AccountUsage",
+        "api.requests": "Avatar Effect ImageToVideo MotionControl"
+        " MultiImageToVideo ReferenceToVideo TextToVideo VideoEdit VideoReference",
+        "api.requests.codec": "from_row",
+        "api.requests.values": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
+        "engine.cost_report": "CostReport JobCost",
+        "engine.downloads": "Delivery",
+        "engine.job": "ExpectedCompletion",
+        "engine.stats": "LearnedDuration Stats",
+    }.items()
+    for name in names.split()
 }
-"""Where the names are that few programs need all of: each is imported when it is first asked for."""
+"""Modules of the names that not every program needs: each is imported when it is first used."""
 
 
 if not _typing.TYPE_CHECKING:  # or a type checker would believe that there is any name at all

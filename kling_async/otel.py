@@ -25,14 +25,14 @@ was begun before the subscription has its span from the first event on. Its pare
 ``error.type``             the error's class, if it settled with one; the span's status is then ERROR
 ========================== =============================================================================================
 
-Span events tell what happened on the way:
+Span events tell what happens in between:
 
 =================== ====================================================================================================
 ``kling.submitted`` a POST was begun; ``kling.attempt`` counts them
 ``kling.accepted``  the vendor took it
-``kling.polled``    the vendor said how far it is: ``kling.status``
-``kling.retrying``  a request told nothing: ``error.type``; tried again after ``kling.wait`` seconds
-``kling.throttled`` a request was refused for asking too much (429); requests go on after ``kling.wait`` seconds
+``kling.polled``    the vendor gave its status: ``kling.status``
+``kling.retrying``  a request failed: ``error.type``; it is tried again after ``kling.wait`` seconds
+``kling.throttled`` a request was refused by a rate limit (429); requests go on after ``kling.wait`` seconds
 =================== ====================================================================================================
 
 **A download** is a span of the kind CLIENT, named ``kling.download``, child of its job's: ``kling.job.key``,
@@ -85,17 +85,17 @@ _PER_SECOND = 1_000_000_000  # nanoseconds
 
 
 async def trace(events: Subscription, *, tracer_provider: TracerProvider | None = None) -> None:
-    """Make spans of what happens, until the session closes.
+    """Make spans of the events, until the session closes.
 
     Run it as a task of its own; cancelling it ends the spans that are open. Each span ends even if events were missed,
     at the next event after its job has settled.
 
     Args:
         events: From ``session.subscribe()``. Under heavy load give that a larger ``buffer``.
-        tracer_provider: Where tracers come from; by default OpenTelemetry's global one.
+        tracer_provider: The source of tracers; by default OpenTelemetry's global one.
 
     Raises:
-        InvalidRequest: ``events`` are none.
+        InvalidRequest: ``events`` is no subscription.
     """
     if not (hasattr(events, "__anext__") and hasattr(events, "missed")):
         raise refused("events", events, "what session.subscribe() returns")
@@ -112,7 +112,7 @@ async def trace(events: Subscription, *, tracer_provider: TracerProvider | None 
 
 
 class _Spans:
-    """The spans that are open, and what later ones belong to."""
+    """The open spans of jobs and downloads, and the contexts of later ones."""
 
     def __init__(self, tracer_provider: TracerProvider | None) -> None:
         self._tracer = get_tracer("kling_async", __version__, tracer_provider)
@@ -122,8 +122,8 @@ class _Spans:
         self._parents: WeakKeyDictionary[Job, Context] = WeakKeyDictionary()
 
     def take(self, event: Event) -> None:
-        """Begin, extend or end what this is about."""
-        at = self._when(event.at)
+        """Begin, extend or end the span that an event is about."""
+        at = self._timestamp(event.at)
         match event:
             case Downloading(job=job, path=path):
                 self._downloads[job, path] = self._begin_download(job, path, at)
@@ -132,30 +132,30 @@ class _Spans:
             case DownloadFailed(job=job, path=path, error=error):
                 self._end_download(job, path, at, error=error)
             case Completed(job=job):
-                self._end(self._of(job, at), job, at)
+                self._end(self._span_of(job, at), job, at)
             case Failed(job=job, error=error) | Interrupted(job=job, error=error):
-                self._end(self._of(job, at), job, at, error)
+                self._end(self._span_of(job, at), job, at, error)
             case _:
-                _note(self._of(event.job, at), event, at)
+                _add_event(self._span_of(event.job, at), event, at)
 
     def end_settled(self, now: float) -> None:
         """End the spans of jobs whose last event was missed."""
         for job in [job for job in self._jobs if job.done()]:
-            self._end(self._jobs[job], job, self._when(now), job.exception())
+            self._end(self._jobs[job], job, self._timestamp(now), job.exception())
 
     def end_all(self) -> None:
-        """End what is open, as nothing more will be heard of it."""
+        """End all open spans, as no more events will come."""
         for span in (*self._jobs.values(), *self._downloads.values()):
             span.end()
 
-    def _when(self, at: float) -> int:
+    def _timestamp(self, at: float) -> int:
         # The loop's clock stands still while the machine sleeps. A wall clock that is set back moves nothing, so that
         # no span ends before it began.
         self._epoch = max(self._epoch, _epoch())
         return self._epoch + int(at * _PER_SECOND)
 
-    def _of(self, job: Job, at: int) -> Span:
-        """A job's span, begun if it is not there."""
+    def _span_of(self, job: Job, at: int) -> Span:
+        """Return a job's span, begun if there is none."""
         if job not in self._jobs:
             model = job.request.model if job.request is not None else ""
             attributes = _attributes(job)
@@ -169,7 +169,7 @@ class _Spans:
         span.set_attribute("kling.job.state", job.state.value)
         span.set_attribute("kling.job.polls", job.polls)
         if error is not None:
-            _blame(span, error)
+            _set_error(span, error)
         elif (usd := job.result().usage.usd_spent) is not None:
             span.set_attribute("kling.job.usd", usd)
         span.end(at)
@@ -193,33 +193,33 @@ class _Spans:
         if size is not None:
             span.set_attribute("file.size", size)
         if error is not None:
-            _blame(span, error)
+            _set_error(span, error)
         span.end(at)
 
 
 def _epoch() -> int:
-    """When the loop's time began, by the wall clock, in nanoseconds."""
+    """Return the wall clock's time at the loop's zero, in nanoseconds."""
     return time.time_ns() - int(asyncio.get_running_loop().time() * _PER_SECOND)
 
 
 def _attributes(job: Job) -> dict[str, AttributeValue]:
-    told: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": _OPERATION,
         "gen_ai.provider.name": "aimlapi",
         "gen_ai.output.type": "video",
         "kling.job.key": job.key,
     }
     if job.request is not None:
-        told["gen_ai.request.model"] = job.request.model
+        attributes["gen_ai.request.model"] = job.request.model
     if job.generation_id is not None:
-        told["gen_ai.response.id"] = job.generation_id
+        attributes["gen_ai.response.id"] = job.generation_id
     if isinstance(job.tag, str | int | float | bool):
-        told["kling.job.tag"] = job.tag
-    return told
+        attributes["kling.job.tag"] = job.tag
+    return attributes
 
 
-def _note(span: Span, event: Event, at: int) -> None:
-    """Write down what happened on the way."""
+def _add_event(span: Span, event: Event, at: int) -> None:
+    """Add a span event for an event before the end."""
     match event:
         case Submitted(attempt=attempt):
             span.add_event("kling.submitted", {"kling.attempt": attempt}, at)
@@ -228,8 +228,8 @@ def _note(span: Span, event: Event, at: int) -> None:
             span.add_event("kling.accepted", timestamp=at)
         case Polled(status=status):
             span.add_event("kling.polled", {"kling.status": status.value}, at)
-        case Retrying(error=error, again_at=again_at):
-            wait = again_at - event.at
+        case Retrying(error=error, retry_at=retry_at):
+            wait = retry_at - event.at
             span.add_event("kling.retrying", {"error.type": type(error).__name__, "kling.wait": wait}, at)
         case Throttled(until=until):
             span.add_event("kling.throttled", {"kling.wait": until - event.at}, at)
@@ -237,6 +237,6 @@ def _note(span: Span, event: Event, at: int) -> None:
             pass
 
 
-def _blame(span: Span, error: KlingError) -> None:
+def _set_error(span: Span, error: KlingError) -> None:
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(StatusCode.ERROR, error.message)

@@ -1,4 +1,4 @@
-"""How a session is set up: every setting, with its default, its unit and its reason."""
+"""A session's settings, each with its default, its unit and its reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import is_number
 from kling_async.api.catalogue.lookup import typical_seconds
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
 from kling_async.pacing.validators import (
     count,
     flag,
@@ -41,29 +41,28 @@ _is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of U
 
 @frozen(kw_only=True)
 class Limits:
-    """How much a session does at once, and how fast. The vendor publishes no limits; these are cautious.
+    """Limits on concurrency, rates and spending. The vendor publishes no limits; these are cautious.
 
     Attributes:
-        requests_per_second: The most that submits and polls may be together, per second, and what they begin with. By
-            default they begin with 10, and may rise to 50 while requests wait for their places. Either way the rate
-            falls when the vendor refuses a request (429), and rises again. From 0.001 up; ``math.inf`` sets no pace
-            until one is refused.
-        submits_per_second: The most that submits may be, per second. Infinity: no less than all requests.
-        burst: How many requests may go back to back after a quiet spell. 5: a handful of submits need not wait for
-            one another, and a vendor that counts by the second hardly sees the difference.
-        max_in_flight: Generations bought and not yet finished; also how many jobs ``as_completed`` holds at once. A
-            submit whose outcome is unknown counts for as long as its generation could be running.
+        requests_per_second: The highest and the first rate of all requests, per second. By default the rate begins at
+            10, and may rise to 50 while requests wait. Either way it falls when the vendor refuses a request (429),
+            and rises again. From 0.001 up; ``math.inf`` sets no rate until one is refused.
+        submits_per_second: The highest rate of submits, per second. Infinity: limited as all requests are.
+        burst: The number of requests that may follow each other at once after a pause. 5: a handful of submits need
+            not wait for one another, and a vendor that counts by the second hardly sees the difference.
+        max_in_flight: Generations bought and not yet finished; also the default of ``as_completed``. A submit whose
+            outcome is unknown counts for as long as its generation could be running.
             1000: the whole of most batches, and a bound on what a mistake can cost.
         max_submits: POSTs under way at once, each on a connection of its own. 16: at 10 per second this binds only
             once each takes over 1.6 s, and it bounds how many jobs a crash leaves uncertain.
         max_polls: GETs under way at once, over kept-alive connections. 64: at 10 per second this binds only once
             answers take over 6 s.
         max_downloads: Files coming in at once. 4: that fills most lines, and keeps each file quick.
-        max_spend_usd: How much may be spent in all, in US dollars, by the vendor's price list: before a submit that
-            could pass it, submits stop with `SpendLimitReached`. What the journal's earlier sessions bought counts.
-            None: whatever the account has.
-        allow_unpriced: Whether, with ``max_spend_usd``, jobs are submitted whose price is not known beforehand; they
-            count once they have ended and the vendor has said what they cost. False: each is refused by itself.
+        max_spend_usd: The most to spend in all, in US dollars by the vendor's price list: before a submit that could
+            exceed it, submits halt with `SpendLimitReached`. Generations bought by the journal's earlier sessions
+            count. None: no limit of the session's own.
+        allow_unpriced: Whether, with ``max_spend_usd``, jobs of unknown price are submitted; they count once they have
+            ended and the vendor has stated their costs. False: each is refused by itself.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -81,23 +80,23 @@ class Limits:
 
 
 PROFILES: Final = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
-"""How many seconds of delay one poll is worth when there is no lack of polls, by profile.
+"""The seconds of delay that one poll is worth while the rate allows all polls, by profile.
 
-Of made-up videos that usually take five and a half minutes, that asks about each 47, 27 and 15 times at first, and
-notices that it is done 2, 3.5 and 6 s late; once many were seen, 37, 21 and 11 times are enough for a little less.
+In simulations of videos that typically take five and a half minutes, that makes 47, 27 and 15 polls a video at first,
+and notices the end 2, 3.5 and 6 s late; once many were seen, 37, 21 and 11 polls do for slightly shorter delays.
 """
 
 
-_REVIEW_EVERY = 15.0  # seconds: a price or a lesson so old hardly differs from the present one
-_QUEUED_GAP = 15.0  # seconds: whatever waits must be taken up first, and then takes minutes
+_REVIEW_EVERY = 15.0  # seconds; within that, poll costs and learned durations hardly change
+_QUEUED_GAP = 15.0  # seconds; a generation in the vendor's queue has to start first, and then takes minutes
 
 
-def _asks(value: object) -> bool:
+def _is_poll_schedule(value: object) -> bool:
     return value is None or all(hasattr(value, name) for name in ("earliest", "due", "demand"))
 
 
 _is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
-_is_schedule = takes(_asks, "None or a schedule, as Polling.fixed makes")
+_is_schedule = takes(_is_poll_schedule, "None or a schedule, as Polling.fixed makes")
 
 
 def _was_learned(_: object, __: Attribute[Any], value: object) -> None:
@@ -109,33 +108,33 @@ def _was_learned(_: object, __: Attribute[Any], value: object) -> None:
 
 @frozen(kw_only=True)
 class Polling:
-    """When generations are asked about. Durations are seconds or a ``timedelta``.
+    """The times of polls. Durations are seconds or a ``timedelta``.
 
-    By default that is learned: a poll comes when the chance that the generation has ended since the last one is worth
-    it, by what earlier generations of the same model and length took. See `kling_async.pacing.hazard`.
+    By default they are learned: a poll comes when the probability that the generation has ended since the last one is
+    worth it, by the durations of earlier generations of the same model and length. See `kling_async.pacing.hazard`.
 
     Attributes:
-        profile: How eager to be while the rate allows: ``fast``, ``balanced`` or ``economy``. A video that usually
-            takes five and a half minutes is then asked about some 47, 27 or 15 times, and noticed some 2, 3.5 or 6 s
-            late; once many were seen, fewer polls do.
-        seconds_per_poll: The same as a number: how many seconds of delay one poll is worth. By default the profile's:
+        profile: The eagerness while the rate allows all polls: ``fast``, ``balanced`` or ``economy``. A video that
+            typically takes five and a half minutes is polled some 47, 27 or 15 times, and its end is noticed some 2,
+            3.5 or 6 s late; once many were seen, fewer polls do.
+        seconds_per_poll: The same as a number: the seconds of delay that one poll is worth. By default the profile's:
             0.05, 0.15 or 0.5.
-        min_gap: The shortest time from one poll of a generation to its next. 1 s: more often than that cannot matter
-            where generations take minutes.
-        max_gap: The longest time from one poll of a generation to its next, the first sleep aside. 120 s: one that was
-            judged wrong is found within two minutes. It is stretched while polls are scarce, and never less than half
-            of what such generations usually take.
-        jitter: How far gaps may be off, as a share of what a poll is worth, either way. 0.2: polls that fell together
-            drift apart. The first sleep has none: the rate has spread the submits already.
-        retry_base: The longest wait before a request is tried again that failed without telling anything. 1 s. It
-            doubles with every such failure in a row, and a random part of it is waited.
-        retry_cap: Where that doubling ends. 60 s: an outage is noticed to be over within a minute.
-        not_found_grace: How long after its acceptance a generation may be unknown to the vendor before that is
-            believed. 30 s: an id may take a moment to be known everywhere.
-        scale: How many times as fast as the vendor a stand-in is. 1.0. Divides expected durations, gaps and what a
-            poll is worth, retries aside: a stand-in that runs 60 times as fast is asked as often, 60 times as fast.
-        learned: What ``session.learned()`` gave, to begin with. By default a durable journal's, if there is any.
-        schedule: What decides instead of all that, as `fixed` and `backoff` make it.
+        min_gap: The shortest time from one poll of a generation to its next. 1 s: shorter gaps cannot matter where
+            generations take minutes.
+        max_gap: The longest time from one poll of a generation to its next, except before the first. 120 s: a wrong
+            expectation is found within two minutes. It grows while polls are scarce, and is at least half of the
+            typical duration.
+        jitter: The random part of gaps, as a share of a poll's worth, either way. 0.2: polls that fell together drift
+            apart. The gap before the first poll has none: the rate has spread the submits already.
+        retry_base: The longest wait before a request that failed without an answer is tried again. 1 s. It doubles
+            with every such failure in a row, and a random part of it is waited.
+        retry_cap: The limit of that doubling. 60 s: the end of an outage is noticed within a minute.
+        not_found_grace: The time after acceptance for which the vendor may say that a generation is unknown before
+            that is believed. 30 s: an id may take a moment to be known everywhere.
+        scale: The number of times a sandbox is as fast as the vendor. 1.0. Divides expected durations, gaps and a
+            poll's worth, but not retries.
+        learned: The result of ``session.learned()``, to begin with. By default a durable journal's, if there is any.
+        schedule: A schedule that decides instead of all that, as `fixed` and `backoff` make it.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -164,7 +163,7 @@ class Polling:
         jitter: float = 0.0,
         **settings: Any,  # noqa: ANN401 - this class's own
     ) -> Self:
-        """Ask at intervals from acceptance on, as most clients do; ``first`` is when to ask first, if not then.
+        """Poll at intervals from acceptance on; ``first`` is the time to the first poll, if not ``interval``.
 
         Raises:
             ConfigurationError: A value is not usable.
@@ -178,7 +177,7 @@ class Polling:
         cap: float | timedelta = 60.0,
         **settings: Any,  # noqa: ANN401 - this class's own
     ) -> Self:
-        """Ask ever more rarely: after a random part of ``base``, doubled with every answer up to ``cap``.
+        """Poll with growing gaps: a random part of ``base``, doubled with every answer up to ``cap``.
 
         Raises:
             ConfigurationError: A value is not usable.
@@ -186,16 +185,14 @@ class Polling:
         return cls(schedule=BackoffSchedule(base=base, cap=cap), **settings)
 
     def poll_cost(self) -> PollCost:
-        """What a poll is worth, to begin with."""
+        """Return the initial worth of a poll."""
         worth = PROFILES[self.profile] if self.seconds_per_poll is None else self.seconds_per_poll
         return PollCost.of(worth / self.scale)
 
     def make_schedule(self, cost: PollCost) -> PollSchedule:
-        """The schedule that goes by this price, or the one that was chosen instead."""
+        """Return the chosen schedule, or else a learned one that uses this cost."""
         if self.schedule is not None:
             return self.schedule
-        from kling_async.pacing.schedules import HazardSchedule  # noqa: PLC0415 - once a session
-
         return HazardSchedule(
             cost,
             min_gap=self.min_gap / self.scale,
@@ -206,11 +203,11 @@ class Polling:
 
     @property
     def review_every(self) -> float:
-        """How often what waits is looked at again, without asking, in seconds."""
+        """The seconds between reviews of all waiting polls, which send nothing."""
         return _REVIEW_EVERY / self.scale
 
     def duration_models(self) -> DurationModels:
-        """What is known of durations to begin with, ``learned`` included."""
+        """Return the duration models to begin with, ``learned`` included."""
         from kling_async.pacing.durations import DurationModels, from_data  # noqa: PLC0415 - once a session
 
         return DurationModels(self.scale) if self.learned is None else from_data(self.learned, self.scale)
@@ -218,20 +215,20 @@ class Polling:
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long things may take. Every field takes seconds or a ``timedelta``.
+    """Limits on durations. Every field takes seconds or a ``timedelta``.
 
     Attributes:
         connect: Making a connection, TLS included. 10 s: a host that has not answered by then is not there.
-        submit: One POST, whole. 60 s: the vendor answers within a few seconds, and giving up early leaves the job
-            uncertain, the most expensive outcome there is. One that carries files has 10 s more for each megabyte.
-        call: One poll or account call, whole. 30 s.
-        file: The longest silence while a file comes in. 30 s. A file as a whole has no limit.
-        download: How long a file is tried again while nothing new of it comes. 600 s: hosts were seen to have a file
-            minutes after its generation was said to be completed.
-        submission: How long one job's submit is tried while nothing is bought, as with no connection. 900 s: outlasts a
-            passing outage, and a wrong host name still surfaces.
-        generation: How long a job is watched, from acceptance. 3600 s: four times the slowest published run.
-        close: How long leaving a session lets POSTs in flight finish. 10 s: shorter than most supervisors' patience.
+        submit: One whole POST. 60 s: the vendor answers within a few seconds, and giving up early leaves the job
+            uncertain, the most expensive outcome. One with files has 10 s more for each megabyte.
+        call: One whole poll or account call. 30 s.
+        file: The longest silence while a file comes in. 30 s. A whole file has no limit.
+        download: Retrying a download while nothing new of the file comes. 600 s: hosts were seen to have a file only
+            minutes after its generation was completed.
+        submission: Retrying one job's submit while nothing is bought, as without a connection. 900 s: longer than most
+            outages, and a wrong host name still surfaces.
+        generation: Watching a job, from acceptance. 3600 s: four times the slowest published run.
+        close: Letting POSTs under way finish while a session is left. 10 s: less than most supervisors wait.
     """
 
     connect: float = field(default=10.0, converter=seconds, validator=positive_duration)
@@ -245,11 +242,11 @@ class Timeouts:
 
 
 _AT_LEAST = 3600.0  # the account's log lags, and may show a generation only once that has ended
-_MEDIANS = 4.0  # by how many typical durations even a slow generation has ended
-_SOONEST = 5.0  # requests take real time, whatever the scale
+_MEDIANS = 4.0  # typical durations after which even a slow generation has ended
+_SOONEST = 5.0  # seconds; requests take real time at any scale
 
-_FIRST_GAP, _LONGEST_GAP = 15.0, 300.0  # seconds; the gap between looks doubles
-_UNREADABLE = 3600.0  # how much longer a job waits for a log that cannot be read, in seconds
+_FIRST_GAP, _LONGEST_GAP = 15.0, 300.0  # seconds between searches; the gap doubles
+_UNREADABLE = 3600.0  # additional seconds for which a job waits for a log that cannot be read
 
 
 _is_verdict = takes(lambda value: value in ("report", "resubmit"), '"report" or "resubmit"')
@@ -257,22 +254,22 @@ _is_verdict = takes(lambda value: value in ("report", "resubmit"), '"report" or 
 
 @frozen(kw_only=True)
 class Reconciliation:
-    """What becomes of a job whose submit may or may not have been accepted.
+    """The treatment of a job whose submit may or may not have been accepted.
 
-    It is looked for in the account's log of requests, under the name it was sent under, and goes on if it is found.
+    The account's log of requests is searched for the name it was sent under; if it is found, the job goes on.
 
     Attributes:
-        after: How long after the POST a complete look through the log counts as proof that it is not there, in
-            seconds or as a ``timedelta``. By default the greater of an hour and four times the model's typical
-            duration: rows lag, and one may appear only when its generation ends. Time that the machine sleeps does not
-            count, nor, before a job is sent again, what this machine's clock says of an earlier process.
-        then: What follows when it is not there. ``"report"``: the job settles with `SubmissionUncertain`.
+        after: The time after the POST from which a complete search without a result counts as proof, in seconds or as
+            a ``timedelta``. By default the greater of an hour and four times the model's typical duration: rows lag,
+            and one may appear only when its generation ends. Time that the machine sleeps does not count, nor, before
+            a resubmit, this machine's wall clock across processes.
+        then: The consequence of that proof. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
-            log proves nothing: because it shows no later job of this journal under its name, or not everything, or a
-            row under the job's own name that cannot be used, or because clocks were set by more than a day.
-        max_resubmits: How often one job may be sent again so. 1.
-        scale: How many times as fast as the vendor a stand-in is. 1.0. Divides the time between looks, and the default
-            of ``after``, which stays 5 s at least.
+            log proves nothing: because it shows no later job of this journal under its name, or is incomplete, or has
+            a row under the job's own name that cannot be used, or because clocks were set by more than a day.
+        max_resubmits: The number of resubmits of one job. 1.
+        scale: The number of times a sandbox is as fast as the vendor. 1.0. Divides the time between searches, and the
+            default of ``after``, which is 5 s at least.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -284,26 +281,26 @@ class Reconciliation:
     scale: float = field(default=1.0, validator=positive_number)
 
     def give_up_after(self, model: str, duration: int | None) -> float:
-        """How long after its POST a job is looked for at least, in seconds."""
+        """Return the seconds after its POST for which a job is searched for at least."""
         if self.after is not None:
             return self.after
         return max(max(_AT_LEAST, _MEDIANS * typical_seconds(model, duration)) / self.scale, _SOONEST)
 
     @property
     def first_gap(self) -> float:
-        """How long after a submit became doubtful the first look comes, in seconds."""
+        """The seconds from a submit's becoming uncertain to the first search."""
         return _FIRST_GAP / self.scale
 
     def gap_after(self, gap: float) -> float:
-        """How long after a look the next one comes, at the latest, given the time between it and the one before."""
+        """Return the longest time to the next search in seconds, given the gap before the last one."""
         return min(2 * gap, self.longest_gap)
 
     @property
     def longest_gap(self) -> float:
-        """How long after a look the next one comes at the latest, in seconds."""
+        """The longest time between two searches, in seconds."""
         return _LONGEST_GAP / self.scale
 
     @property
     def log_grace(self) -> float:
-        """How much longer a job waits for a log that cannot be read, in seconds."""
+        """The additional seconds for which a job waits for a log that cannot be read."""
         return _UNREADABLE / self.scale

@@ -1,4 +1,4 @@
-"""What holds for every test: no network beyond loopback, nobody's key, and the same settings for Hypothesis."""
+"""Settings of every test: no network beyond loopback, no key of the environment, and one profile of Hypothesis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a session gets its key and its address from, and what it says when it cannot start."""
+"""The sources of a session's key and address, and its errors when it cannot start."""
 
 from __future__ import annotations
 

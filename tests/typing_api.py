@@ -298,9 +298,9 @@ def told(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event 
             return assert_type(generation_id, str)
         case Polled(status=status, polls=polls):
             return f"{assert_type(status, GenerationStatus).value} after {assert_type(polls, int)}"
-        case Retrying(error=error, again_at=again_at):
-            return f"{assert_type(error, KlingError).message}, again at {assert_type(again_at, float)}"
-        case Throttled(submit=submit, until=until):
+        case Retrying(error=error, retry_at=retry_at):
+            return f"{assert_type(error, KlingError).message}, again at {assert_type(retry_at, float)}"
+        case Throttled(is_submit=submit, until=until):
             return f"{assert_type(submit, bool)} until {assert_type(until, float)}"
         case Completed(_, job, video):
             return f"{assert_type(job, Job).key}: {assert_type(video, Video).url}"

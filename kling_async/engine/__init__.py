@@ -1,1 +1,1 @@
-"""Who acts: jobs, the scheduler and its workers, submitting, polling, downloading, events."""
+"""The acting parts: jobs, queue, scheduler, submitter, poller, reconciler, downloads, account calls, events."""

@@ -1,4 +1,4 @@
-"""What a session asks about its account: each call takes its turn with the polls."""
+"""Calls about the account: money, requests, models and prices; each waits for a place among the requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kling_async.api.account.usage import check_span, read_usage, span_query, us
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
 from kling_async.api.requests import Request
-from kling_async.engine.cost_report import bought, join
+from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.pacing.backoff import full_jitter
@@ -54,28 +54,28 @@ _T = TypeVar("_T")
 
 _TRIES = 4
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds before a call is made again
-_FRESH = 3600.0  # how long prices are taken for the present ones without asking, in seconds
+_PRICES_FRESH = 3600.0  # seconds for which a list of prices is used without asking again
 _PRICED = ("pricing",)
 _SECTIONS = ("pricing", "capabilities", "modalities")
 _DIRECTIONS, _STATUSES = ("CHARGE", "TOPUP"), ("succeeded", "failed")
 _NOT_MODIFIED = 304
-_BEFORE = timedelta(hours=1)  # how far this machine's clock and the vendor's may be apart
+_CLOCK_SKEW = timedelta(hours=1)  # by which this machine's clock and the vendor's may differ
 
 # "Usage Logs" allows 200 requests in 60 s; this leaves room in every window.
 _PAGES_PER_SECOND, _PAGES_AT_ONCE = 2.0, 40
 
 
 @frozen(eq=False)
-class _Kept:
-    """A list of models as it was last heard of."""
+class _CachedList:
+    """A list of models as it was last read."""
 
-    listing: ModelList
+    models: ModelList
     etag: str | None
-    at: float
+    read_at: float
 
 
 class Account:
-    """Asks about money, models and what was done. All of it costs nothing, so that passing trouble is tried again."""
+    """Makes the calls about the account. They cost nothing, so errors that may pass are retried."""
 
     def __init__(
         self,
@@ -92,21 +92,21 @@ class Account:
         self._rng = rng
         self._check_open = check_open  # raises once the session has ended
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
-        self._kept: dict[str, _Kept] = {}  # lists of models, by what was asked for
-        self._asking = asyncio.Lock()  # who comes while a list is on its way takes that one
+        self._cached: dict[str, _CachedList] = {}  # lists of models by their targets
+        self._list_lock = asyncio.Lock()  # a call that comes while a list is being read takes that one
 
     # Money
 
     async def balance(self) -> Balance:
-        """What is left."""
+        """Return the balance."""
         return await self._ask(balance_request(), read_statement)
 
     async def billing_detail(self) -> BillingDetail:
-        """What is left, and how it is topped up."""
+        """Return the balance and the top-up settings."""
         return await self._ask(detail_request(), read_detail)
 
     async def usage(self, period: str | None, start: datetime | None, end: datetime | None) -> AccountUsage:
-        """What was spent over a stretch of time."""
+        """Return the key's spending over a span of time."""
         return await self._ask(usage_request(span_query(period, start, end)), read_usage)
 
     def transactions(
@@ -117,7 +117,7 @@ class Account:
         direction: str | None = None,
         type: str | None = None,  # noqa: A002 - the vendor's name
     ) -> AsyncGenerator[Transaction]:
-        """The ledger, newest first. Entries that are made meanwhile do not disturb it."""
+        """Yield the ledger, newest first; entries made meanwhile are neither repeated nor missed."""
         check_span(start, end)
         if direction is not None and direction not in _DIRECTIONS:
             raise refused("direction", direction, either([*map(repr, _DIRECTIONS)]))
@@ -143,20 +143,20 @@ class Account:
             used.add(cursor)
 
     async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> CostReport:
-        """Jobs beside the ledger."""
+        """Match jobs with the ledger's charges."""
         check_items("jobs", jobs, "jobs, or records of them")
         check_moment("start", start)
-        known = bought(jobs)
+        known = billable(jobs)
         if not known:
-            return join(known, (), {})
-        if start is None and (begun := [job.since for job in known if job.since is not None]):
-            start = datetime.fromtimestamp(min(begun), UTC) - _BEFORE
+            return match_charges(known, (), {})
+        if start is None and (begun := [job.submitted_at for job in known if job.submitted_at is not None]):
+            start = datetime.fromtimestamp(min(begun), UTC) - _CLOCK_SKEW
         charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
         ledger = [entry async for entry in charges]
         prices = {job.key: (await self.price(job.request)).usd for job in known if job.request is not None}
-        return join(known, ledger, prices)
+        return match_charges(known, ledger, prices)
 
-    # What was done
+    # Requests
 
     def logs(
         self,
@@ -167,72 +167,72 @@ class Account:
         models: str | Iterable[str],
         statuses: str | Iterable[str],
     ) -> AsyncGenerator[LogEntry]:
-        """The log, newest first."""
+        """Yield the log of requests, newest first."""
         return self._logs(
             span_query(period, start, end), names("models", models), names("statuses", statuses, _STATUSES)
         )
 
     async def _logs(
-        self, stretch: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
+        self, period_query: Mapping[str, str], models: tuple[str, ...], statuses: tuple[str, ...]
     ) -> AsyncGenerator[LogEntry]:
         reading = LogReading()
         while not reading.ended:
-            for row in await self.read_log(reading, stretch, models=models, statuses=statuses):
+            for row in await self.read_log(reading, period_query, models=models, statuses=statuses):
                 yield row
 
     async def read_log(
         self,
         reading: LogReading,
-        stretch: Mapping[str, str],
+        period_query: Mapping[str, str],
         *,
         models: tuple[str, ...] = (),
         statuses: tuple[str, ...] = (),
         tries: int = _TRIES,
     ) -> list[LogEntry]:
-        """The rows of a reading's next page. One that is refused is asked for again where it stood, ever later."""
-        message = logs_request(stretch, reading.offset, models=models, statuses=statuses)
+        """Return the rows of a reading's next page; a refused page is asked for again, ``tries`` times in all."""
+        message = logs_request(period_query, reading.offset, models=models, statuses=statuses)
         read = partial(read_logs, offset=reading.offset)
         return reading.take(await self._ask(message, read, tries=tries, limit=self._log_rate))
 
     async def metrics(self, models: str | Iterable[str]) -> Metrics:
-        """How fast models are."""
+        """Return the speed of models."""
         return await self._ask(metrics_request(names("models", models)), read_metrics)
 
     # Models and their prices
 
-    async def catalogue(self, include: str | Iterable[str], ids: str | Iterable[str]) -> ModelList:
-        """The live list of models."""
-        return await self._listing(names("include", include, _SECTIONS), names("ids", ids))
+    async def list_models(self, include: str | Iterable[str], ids: str | Iterable[str]) -> ModelList:
+        """Return the live list of models."""
+        return await self._model_list(names("include", include, _SECTIONS), names("ids", ids))
 
-    async def _listing(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> ModelList:
-        """The list as it was at most so many seconds ago; asked for by its ETag once it is known."""
-        plain = models_request(include, ids)
-        async with self._asking:
-            kept = self._kept.get(plain.target)
-            if kept is not None and self._now() - kept.at < fresh:
-                return kept.listing
-            etag = None if kept is None else kept.etag
-            newest = await self._ask(models_request(include, ids, etag), partial(self._newest, kept))
-            self._kept[plain.target] = newest
-            return newest.listing
+    async def _model_list(self, include: tuple[str, ...], ids: tuple[str, ...], *, fresh: float = 0.0) -> ModelList:
+        """Return the list as it was at most ``fresh`` seconds ago, asked for by its ETag once it is known."""
+        message = models_request(include, ids)
+        async with self._list_lock:
+            cached = self._cached.get(message.target)
+            if cached is not None and self._now() - cached.read_at < fresh:
+                return cached.models
+            etag = None if cached is None else cached.etag
+            latest = await self._ask(models_request(include, ids, etag), partial(self._read_list, cached))
+            self._cached[message.target] = latest
+            return latest.models
 
-    def _newest(self, kept: _Kept | None, response: HttpResponse) -> _Kept:
+    def _read_list(self, cached: _CachedList | None, response: HttpResponse) -> _CachedList:
         now = self._now()
-        if kept is not None and response.status == _NOT_MODIFIED:
-            return evolve(kept, at=now)
-        return _Kept(read_models(response), response.headers.get("etag"), now)
+        if cached is not None and response.status == _NOT_MODIFIED:
+            return evolve(cached, read_at=now)
+        return _CachedList(read_models(response), response.headers.get("etag"), now)
 
-    async def models(self) -> ModelList:
-        """Kling's video models as the vendor lists them now, with their prices."""
-        listing = await self._listing(_PRICED, ())
+    async def list_kling_models(self) -> ModelList:
+        """Return Kling's video models as the vendor lists them now, with their prices."""
+        listing = await self._model_list(_PRICED, ())
         return ModelList(tuple(model for model in listing if model.is_kling_video))
 
-    async def refresh_models(self) -> CatalogueChanges:
-        """How the vendor's list differs from the catalogue."""
-        return changes(await self._listing(_PRICED, ()))
+    async def catalogue_changes(self) -> CatalogueChanges:
+        """Return the differences between the vendor's list and the catalogue."""
+        return changes(await self._model_list(_PRICED, ()))
 
     async def estimate(self, requests: Request | Iterable[Request]) -> Cost:
-        """What these requests would cost."""
+        """Return the cost of these requests by the vendor's price list."""
         one = "a request, such as TextToVideo(...), or several"
         if not isinstance(requests, Request):
             check_items("requests", requests, one)
@@ -241,17 +241,17 @@ class Account:
             if not isinstance(request, Request):
                 raise refused("requests", request, one)
             request.check()
-        listing = await self._listing(_PRICED, (), fresh=_FRESH)
+        listing = await self._model_list(_PRICED, (), fresh=_PRICES_FRESH)
         return Cost.of(estimate(request, listing) for request in asked)
 
-    async def names_of(self, model: str) -> tuple[str, ...]:
-        """The id and the aliases of the model of this name; only that name if the vendor lists no such model."""
-        found = (await self._listing(_PRICED, (), fresh=_FRESH)).find(model)
+    async def model_names(self, model: str) -> tuple[str, ...]:
+        """Return the id and the aliases of the model of this name; only this name if the vendor does not list it."""
+        found = (await self._model_list(_PRICED, (), fresh=_PRICES_FRESH)).find(model)
         return (model,) if found is None else found.names
 
     async def price(self, request: Request) -> Estimate:
-        """What this request would cost."""
-        return estimate(request, await self._listing(_PRICED, (), fresh=_FRESH))
+        """Return the cost of this request by the vendor's price list."""
+        return estimate(request, await self._model_list(_PRICED, (), fresh=_PRICES_FRESH))
 
     # Asking
 
@@ -263,7 +263,7 @@ class Account:
         tries: int = _TRIES,
         limit: Gcra | None = None,
     ) -> _T:
-        """Ask until there is an answer, or trouble that does not pass. Every try counts towards the limit, if any."""
+        """Send until there is an answer, or an error that will not pass. Every try counts towards ``limit``, if any."""
         for attempt in range(tries - 1):
             try:
                 return await self._ask_once(message, read, limit)

@@ -1,4 +1,4 @@
-"""Jobs in the order in which they settle, from a source that is read only as far ahead as allowed."""
+"""Yields jobs in the order in which they settle, from a source that is read only so far ahead."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from anyio import CancelScope
 
 from kling_async.api.arguments import refused
-from kling_async.engine.tasks import was_asked_for
+from kling_async.engine.tasks import is_own_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 __all__ = ["SourceReader", "in_completion_order"]
 
-_STRIDE = 32  # items drawn from a plain iterable in a row before other tasks get the loop
+_STRIDE = 32  # items read from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
 _END: Any = object()
 
 
 class Settling(Protocol):
-    """What says when it is over, such as a job or a task."""
+    """An object that calls back when it is done, such as a job or a task."""
 
     def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
-        """Have this called by the loop once it is over."""
+        """Have a function called by the loop once it is done."""
         ...
 
 
@@ -34,26 +34,26 @@ T = TypeVar("T", bound=Settling)
 
 
 async def in_completion_order(
-    pump: SourceReader[T], start: Callable[[SourceReader[T]], None]
+    reader: SourceReader[T], start: Callable[[SourceReader[T]], None]
 ) -> AsyncGenerator[T, None]:
-    """Hand out what a pump holds as it settles. However this is left, the pump has ended and its source is closed."""
-    start(pump)
+    """Yield a reader's jobs as they settle. However this is left, the reader has ended and its source is closed."""
+    start(reader)
     try:
-        while (settled := await pump.next_settled()) is not None:
+        while (settled := await reader.next_settled()) is not None:
             yield settled
-        if pump.failure is not None:
-            raise pump.failure
+        if reader.failure is not None:
+            raise reader.failure
     finally:
-        pump.stop()
-        if pump.task is not None:  # a loop that ends may cancel the pump before it has begun
-            await pump.ended.wait()
+        reader.stop()
+        if reader.task is not None:  # a loop that ends may cancel the reader before it has begun
+            await reader.ended.wait()
 
 
 class SourceReader(Generic[T]):
-    """Draws items from a source and begins a job or the like for each, at most ``window`` from drawn to handed out.
+    """Reads items from a source and starts a job or the like for each.
 
-    It runs in a task of its own, so that neither the source nor the consumer waits for the other, and so that the
-    source is read and closed in one and the same task.
+    At most ``max_in_flight`` are between being read and being handed out. It runs in a task of its own, so that neither
+    the source nor the consumer waits for the other, and so that one task reads and closes the source.
     """
 
     def __init__(
@@ -65,37 +65,37 @@ class SourceReader(Generic[T]):
     ) -> None:
         if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
             raise refused("source", source, "an iterable or an async iterable of requests and jobs")
-        self.failure: BaseException | None = None  # what the source raised, or why it was not read to its end
+        self.failure: BaseException | None = None  # the source's error, or why it was not read to its end
         self.ended = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
-        self._enter = start
-        self._window = max_in_flight
+        self._start = start
+        self._max_in_flight = max_in_flight
         self._closed = closed
-        self._held = 0  # drawn, and not handed out
+        self._in_flight = 0  # read and not handed out
         self._closing = False
         self._ready: deque[T] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._stopped = False
         self._scope = CancelScope(shield=True)
 
     async def next_settled(self) -> T | None:
-        """The next to settle; None once the source has ended and everything was handed out."""
+        """Wait for the next to settle; None once the source has ended and everything was handed out."""
         while not self._ready:
-            if self.ended.is_set() and not self._held:
+            if self.ended.is_set() and not self._in_flight:
                 return None
-            self._news.clear()
-            await self._news.wait()
-        self._held -= 1
+            self._changed.clear()
+            await self._changed.wait()
+        self._in_flight -= 1
         self._room.set()
         return self._ready.popleft()
 
     def stop(self) -> None:
-        """Draw nothing more. What was begun goes on.
+        """Read nothing more; jobs that were started go on.
 
-        The source is cancelled once, so that it can clean up, and again without end only if that takes too long. The
-        cancellation of a scope, such as that of the session's group, would fail whatever it awaits for cleaning up.
+        The source is cancelled once, so that it can clean up, and then repeatedly only if that takes too long. A
+        cancelled scope, such as that of the session's task group, would cancel every await of its cleaning up.
         """
         if self._stopped or self.ended.is_set():
             return
@@ -105,49 +105,48 @@ class SourceReader(Generic[T]):
             self.task.cancel()
 
     async def run(self) -> None:
-        """Draw until the source ends, or until stopped; then close the source."""
+        """Read until the source ends, or until stopped; then close the source."""
         self.task = asyncio.current_task()
         try:
             with self._scope:
-                await self._draw_all()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is the consumer's to see
-            # What the source raised, or that it was not read to its end.
-            self.failure = self._closed() if was_asked_for(error) else error
+                await self._read_all()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised to the consumer
+            self.failure = self._closed() if is_own_cancellation(error) else error
         finally:
             self.ended.set()
-            self._news.set()
+            self._changed.set()
 
-    async def _draw_all(self) -> None:
+    async def _read_all(self) -> None:
         source = self._source
-        iterator = aiter(source) if isinstance(source, AsyncIterable) else _unhurried(iter(source))
+        iterator = aiter(source) if isinstance(source, AsyncIterable) else _as_async(iter(source))
         try:
             while await self._has_room():
                 item = await anext(iterator, _END)
                 if item is _END:
                     return
-                self._hold(self._enter(item))
+                self._track(self._start(item))
         finally:
             self._closing = True
             await _close(iterator)
 
     async def _has_room(self) -> bool:
-        """Wait until there is; False once stopped, as what is drawn is bought."""
-        while self._held >= self._window:
+        """Wait for room; return False once stopped, as every item that is read is bought."""
+        while self._in_flight >= self._max_in_flight:
             self._room.clear()
             await self._room.wait()
         return not self._stopped
 
-    def _hold(self, begun: T) -> None:
-        self._held += 1
-        begun.add_done_callback(self._settled)
+    def _track(self, begun: T) -> None:
+        self._in_flight += 1
+        begun.add_done_callback(self._on_settled)
 
-    def _settled(self, begun: T) -> None:
+    def _on_settled(self, begun: T) -> None:
         self._ready.append(begun)
-        self._news.set()
+        self._changed.set()
 
 
-async def _unhurried(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
-    """A plain iterator's items; it never waits, so others get the loop now and then, and it is closed if it can be."""
+async def _as_async(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    """Yield a plain iterator's items, giving other tasks the loop now and then; close it at the end if possible."""
     try:
         for drawn, item in enumerate(iterator, start=1):
             yield item
@@ -159,7 +158,7 @@ async def _unhurried(iterator: Iterator[Any]) -> AsyncGenerator[Any, None]:
 
 
 async def _close(iterator: AsyncIterator[Any]) -> None:
-    """Close a source in the task that reads it, even while that is being cancelled."""
+    """Close a source in the task that reads it, even while that task is being cancelled."""
     if isinstance(iterator, AsyncGenerator):
         with CancelScope(shield=True, deadline=asyncio.get_running_loop().time() + _CLOSING):
             await iterator.aclose()

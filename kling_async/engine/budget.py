@@ -1,4 +1,4 @@
-"""The spend guard: no submit goes out that could take the sum of all costs past a limit."""
+"""The spend limit: no submit goes out that could take the sum of all costs past it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ _ZERO = Decimal(0)
 
 
 @define(eq=False)
-class _Hold:
-    """What a generation under way may cost at most."""
+class _Reservation:
+    """The most a generation under way may cost."""
 
     active: ActiveJob
     usd: Decimal
 
 
 class Budget:
-    """Counts what was spent, and what generations under way may still cost.
+    """Sums up the costs of ended generations and of those under way, in US dollars.
 
-    What the journal's earlier sessions bought counts, too. A completed generation counts with what the vendor said it
-    cost, or else with its estimate; one that failed or was refused costs nothing ("Errors and status codes"); one that
-    was given up or abandoned counts in full, as its charge may stand. Estimates are those of the live price list, at
-    their upper bounds.
+    Generations bought by the journal's earlier sessions count as well. A completed generation counts with the cost the
+    vendor stated, or else with its estimate; a failed or refused one costs nothing ("Errors and status codes"); an
+    abandoned one counts in full, as its charge may stand. Estimates are upper bounds by the live price list.
     """
 
     def __init__(
@@ -61,63 +60,63 @@ class Budget:
         self._history = history
         self._open_jobs = open_jobs
         self._spent = _ZERO
-        self._held: dict[str, _Hold] = {}
-        self._reserved = _ZERO  # the sum of what is held
-        self._is_open = False
-        self._opening = asyncio.Lock()
+        self._reservations: dict[str, _Reservation] = {}
+        self._reserved = _ZERO  # their sum
+        self._is_loaded = False
+        self._loading = asyncio.Lock()
 
     @property
     def spent(self) -> Decimal:
-        """What generations that have ended cost, in US dollars."""
+        """The cost of the generations that have ended, in US dollars."""
         return self._spent
 
     @property
     def reserved(self) -> Decimal:
-        """What generations under way may still cost, in US dollars."""
+        """The most that generations under way may cost, in US dollars."""
         return self._reserved
 
     async def reserve(self, active: ActiveJob) -> KlingError | None:
-        """Set aside what a queued job may cost; returns why it must not be submitted, if so.
+        """Set aside the cost of a queued job; return the error if it must not be submitted.
 
-        Asked again for the same job, as when its submit is tried again, it sets nothing more aside.
+        A second call for the same job, as when its submit is retried, replaces the first.
         """
         request = active.record.request
         assert request is not None  # noqa: S101 - only what was requested is submitted
         try:
-            await self._open()
+            await self._load_history()
             price = await self._price(request)
         except KlingError as error:
             return error
         if price.usd is None and not self._allow_unpriced:
             return self._unpriced(price)
-        return self._hold(active, price.usd or _ZERO)
+        return self._reserve(active, price.usd or _ZERO)
 
-    def _hold(self, active: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
+    def _reserve(self, active: ActiveJob, usd: Decimal) -> SpendLimitReached | None:
         self._release(active.record.key)
         active.reserved = self._spent + self._reserved + usd <= self._limit
         if not active.reserved:
             return self._refusal(usd)
-        self._keep(active, usd)
+        self._set_aside(active, usd)
         return None
 
-    def _keep(self, active: ActiveJob, usd: Decimal) -> None:
-        """Set this aside until the job has settled."""
-        self._held[active.record.key] = _Hold(active, usd)
+    def _set_aside(self, active: ActiveJob, usd: Decimal) -> None:
+        """Set an amount aside until the job has settled."""
+        self._reservations[active.record.key] = _Reservation(active, usd)
         self._reserved += usd
         settled = active.waiter(Milestone.SETTLED, asyncio.get_running_loop())
         settled.add_done_callback(lambda _: self._settle_up(active))
 
     def _settle_up(self, active: ActiveJob) -> None:
-        """Count a job that has settled for what it cost."""
-        hold = self._held.get(active.record.key)
-        if hold is not None and hold.active is active:
+        """Count the cost of a job that has settled."""
+        reservation = self._reservations.get(active.record.key)
+        if reservation is not None and reservation.active is active:
             self._release(active.record.key)
-            self._spent += _final_cost(active.record, hold.usd)
+            self._spent += _final_cost(active.record, reservation.usd)
 
     def _release(self, key: str) -> None:
-        hold = self._held.pop(key, None)
-        if hold is not None:
-            self._reserved -= hold.usd
+        reservation = self._reservations.pop(key, None)
+        if reservation is not None:
+            self._reserved -= reservation.usd
 
     def _refusal(self, usd: Decimal) -> SpendLimitReached:
         message = (
@@ -139,19 +138,19 @@ class Budget:
         committed = float(self._spent + self._reserved)
         return SpendLimitReached(message, limit_usd=float(self._limit), committed_usd=committed)
 
-    # What earlier sessions bought
+    # Earlier sessions
 
-    async def _open(self) -> None:
-        """Count what the journal knows, once, before anything is bought."""
-        async with self._opening:
-            if not self._is_open:
+    async def _load_history(self) -> None:
+        """Add up the journal's history, once, before anything is bought."""
+        async with self._loading:
+            if not self._is_loaded:
                 self._spent, unknown = await self._count()
-                self._is_open = True
+                self._is_loaded = True
                 if unknown:
-                    _logger.warning("generations of earlier sessions whose cost nobody knows do not count: %d", unknown)
+                    _logger.warning("generations of earlier sessions whose cost is unknown do not count: %d", unknown)
 
     async def _count(self) -> tuple[Decimal, int]:
-        """What was spent, and how many generations there are beside that of unknown cost; holds what is under way."""
+        """Return the sum spent and the number of generations of unknown cost; set open jobs' costs aside."""
         spent, unknown = _ZERO, 0
         active_jobs = {active.record.key: active for active in self._open_jobs()}
         async for record in self._history():
@@ -160,7 +159,7 @@ class Budget:
             cost, active = await self._cost(record), active_jobs.get(record.key)
             if active is not None and not active.settled:
                 self._release(record.key)
-                self._keep(active, cost or _ZERO)
+                self._set_aside(active, cost or _ZERO)
             elif cost is None:
                 unknown += 1
             else:
@@ -175,7 +174,7 @@ class Budget:
 
 
 def _may_be_bought(record: Record) -> bool:
-    """Whether a submit of this journal's may have been accepted, and its generation has not failed."""
+    """Return whether a submit of this journal's may have been accepted without its generation having failed."""
     return record.attempts > 0 and record.state not in (JobState.QUEUED, JobState.REJECTED, JobState.FAILED)
 
 
@@ -184,7 +183,7 @@ def _actual(record: Record) -> Decimal | None:
 
 
 def _final_cost(record: Record, estimate: Decimal) -> Decimal:
-    """What a job that has settled cost, or may still cost where it was only given up."""
+    """Return the cost of a job that has settled; of one that may still be charged, its estimate."""
     sent = record.attempts > 0 and record.state is not JobState.QUEUED
     if not sent or record.state in (JobState.FAILED, JobState.REJECTED):
         return _ZERO

@@ -1,4 +1,4 @@
-"""A second, different request before one answer stops every job."""
+"""Confirms by the account's balance that an answer concerns every job."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Confirmation"]
 
 
 class Confirmation:
-    """Asks for the balance where an answer says that the key is bad, the credits are out, or the address is wrong.
+    """Asks for the balance when an answer says that the key is bad, the credits are out, or the address is wrong.
 
-    One request is under way at a time, and whoever comes meanwhile shares what it brings.
+    One request is under way at a time; callers that come before it was begun share its answer.
     """
 
     def __init__(self, transport: Transport, limiter: RequestLimiter, clock: Clock) -> None:
@@ -29,20 +29,20 @@ class Confirmation:
         self._limiter = limiter
         self._now = clock.now
         self._asking = asyncio.Lock()
-        self._told_at = -math.inf
-        self._told: float | KlingError = MalformedResponse("nobody has asked yet")
+        self._answered_at = -math.inf
+        self._balance_answer: float | KlingError = MalformedResponse("the balance was not asked for yet")
 
     async def opinion(self, refusal: APIError) -> Opinion:
-        """What the account's balance, asked for now, says of this refusal."""
-        came = self._now()
+        """Ask for the balance, and return what it says about this refusal."""
+        asked_at = self._now()
         async with self._asking:
-            if self._told_at < came:
-                self._told = await self._balance()
-                self._told_at = self._now()
-            return second_opinion(refusal, self._told)
+            if self._answered_at < asked_at:
+                self._balance_answer = await self._balance()
+                self._answered_at = self._now()
+            return second_opinion(refusal, self._balance_answer)
 
     async def confirms(self, refusal: APIError) -> bool:
-        """Return whether it says the same, so that the refusal concerns every job."""
+        """Return whether the balance confirms this refusal, so that it concerns every job."""
         return await self.opinion(refusal) is Opinion.CONFIRMED
 
     async def _balance(self) -> float | KlingError:

@@ -1,4 +1,4 @@
-"""Notices when submits can go on that were stopped for want of credits, or by what is not the vendor."""
+"""Ends a halt of submits once the account has credits again, or once the vendor answers again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["CreditMonitor"]
 
 _logger = logging.getLogger("kling_async.credit")
 
-_FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between looks at the balance; it doubles
+_FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between checks of the balance; it doubles
 
 
 class CreditMonitor:
-    """While submits are stopped so, looks at the balance now and then; once there is one, they go on."""
+    """Checks the balance at growing gaps while `OutOfCredits` or `GatewayError` halts submits; lets them go on."""
 
     def __init__(self, confirmation: Confirmation, queue: JobQueue, clock: Clock) -> None:
         self._confirmation = confirmation
@@ -30,17 +30,17 @@ class CreditMonitor:
         self._clock = clock
 
     async def run(self) -> None:
-        """Wait for such times, until cancelled."""
+        """Wait for halts, until cancelled."""
         while True:
             await self._queue.halts.sleep_until(math.inf)
-            await self._watch()
+            await self._wait_for_credit()
 
-    async def _watch(self) -> None:
+    async def _wait_for_credit(self) -> None:
         gap = _FIRST_GAP
         due = self._clock.now() + gap
         while isinstance(refusal := self._queue.halted, OutOfCredits | GatewayError):
             now = await self._queue.halts.sleep_until(due)
-            if now < due:  # another submit under way was refused as well
+            if now < due:  # woken early: another submit was refused as well
                 continue
             gap = min(2 * gap, _LONGEST_GAP)
             due = now + gap

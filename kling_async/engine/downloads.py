@@ -1,4 +1,4 @@
-"""Files on their way to disk: so many at once, counted, told of and recorded."""
+"""A session's downloads: so many at once, counted, recorded, and told as events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 from attrs import frozen
 
 from kling_async.engine import events
-from kling_async.errors import DownloadError, KlingError, StorageError
+from kling_async.errors import DownloadError, KlingError, MalformedResponse, StorageError
 from kling_async.files.download import Retries, download_file
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-    from kling_async.api.results import Video
+    from kling_async.api.results import Generation, Video
     from kling_async.engine.job import Job
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
-    from kling_async.files.download import Stored
+    from kling_async.files.download import StoredFile
     from kling_async.transport.base import Transport
 
 __all__ = ["Delivery", "DownloadTasks", "Downloads"]
@@ -35,12 +35,12 @@ _logger = logging.getLogger("kling_async.download")
 
 @frozen
 class Delivery:
-    """A job and its file, or why there is none.
+    """A job and its file, or the error instead.
 
     Attributes:
         job: The job, which has settled.
-        path: Its file; None if there is none.
-        error: Why there is none: the job's own failure, or that of the download. None if all went well.
+        path: Its file; None with an error.
+        error: The job's failure, or the download's; None with a file.
     """
 
     job: Job
@@ -48,10 +48,10 @@ class Delivery:
     error: KlingError | None = None
 
     def result(self) -> Path:
-        """The file's path.
+        """Return the file's path.
 
         Raises:
-            KlingError: Why there is none.
+            KlingError: The job's failure, or the download's.
         """
         if self.path is not None:
             return self.path
@@ -59,17 +59,17 @@ class Delivery:
 
 
 class DownloadTasks:
-    """Begins a download for each job, each in a task of its own, and leaves none behind."""
+    """Downloads each job's file in a task of its own, and leaves none running."""
 
     def __init__(self, download: Callable[[Job], Awaitable[Path]]) -> None:
         self._download = download
-        self._under_way: set[asyncio.Task[Delivery]] = set()
+        self._tasks: set[asyncio.Task[Delivery]] = set()
 
     def begin(self, job: Job) -> asyncio.Task[Delivery]:
-        """Begin this job's download."""
+        """Begin a job's download."""
         task = asyncio.get_running_loop().create_task(self._deliver(job), name=f"kling_async download {job.key}")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def _deliver(self, job: Job) -> Delivery:
@@ -78,28 +78,28 @@ class DownloadTasks:
         except KlingError as error:
             return Delivery(job, error=error)
 
-    async def hand_out(self, downloads: AsyncGenerator[asyncio.Task[Delivery], None]) -> AsyncGenerator[Delivery, None]:
-        """Hand out deliveries as they come. However this is left, no download is under way any more."""
+    async def deliveries(self, ended: AsyncGenerator[asyncio.Task[Delivery], None]) -> AsyncGenerator[Delivery, None]:
+        """Yield the results of downloads as they end. However this is left, no download runs any more."""
         try:
-            async for download in downloads:
+            async for download in ended:
                 yield download.result()
         finally:
             try:
-                await downloads.aclose()
+                await ended.aclose()
             finally:
-                await self._give_up()
+                await self._cancel_all()
 
-    async def _give_up(self) -> None:
-        under_way = tuple(self._under_way)
-        for task in under_way:
+    async def _cancel_all(self) -> None:
+        running = tuple(self._tasks)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class Downloads:
-    """A session's downloads, at most ``at_once`` of them at any moment; the others wait in the order they came.
+    """Downloads files, at most ``at_once`` at any moment; the others wait in the order they came.
 
-    One that waits before another try lets others have its turn. While files cannot be written, nothing more is bought.
+    A download that waits for its next try gives its slot to another. While files cannot be written, submits halt.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Downloads:
         *,
         at_once: int,
         give_up_after: float,
-        fresh_url: Callable[[str], Awaitable[str]],
+        fetch: Callable[[str], Awaitable[Generation]],
         check_open: Callable[[], object],
         rng: Random,
     ) -> None:
@@ -121,45 +121,46 @@ class Downloads:
         self._bus = bus
         self._counters = counters
         self._closing = closing  # set once the session closes
-        self._turns = asyncio.Semaphore(at_once)
+        self.at_once = at_once
+        self._slots = asyncio.Semaphore(at_once)
         self._give_up_after = give_up_after
-        self._fresh_url = fresh_url
+        self._fetch = fetch  # asks the vendor about a generation
         self._check_open = check_open
         self._rng = rng
 
     async def fetch(
         self, video: Video, path: Path, *, job: Job | None, progress: Callable[[int, int | None], object] | None
     ) -> Path:
-        """Fetch a video's file when its turn comes; returns its path once it is there whole.
+        """Download a video's file once a slot is free; return its path once it is complete.
 
         Raises:
-            DownloadError: It could not be had, or not be written.
+            DownloadError: It could not be fetched or not be written.
             SessionClosed: The session has ended meanwhile.
         """
         begun = False
 
         @asynccontextmanager
-        async def turn() -> AsyncGenerator[None]:
+        async def slot() -> AsyncGenerator[None]:
             nonlocal begun
-            async with self._turn():
+            async with self._slot():
                 if not begun:
-                    self._tell(job, lambda at, job: events.Downloading(at, job, path))
+                    self._emit(job, lambda at, job: events.Downloading(at, job, path))
                 begun = True
                 yield
 
         try:
-            await self._download(video, path, job, progress, turn)
+            await self._download(video, path, job, progress, slot)
         except BaseException as error:
-            told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
-            self._hold_submits(told)
+            failure = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
+            self._halt_submits(failure)
             if begun:
-                self._tell(job, lambda at, job: events.DownloadFailed(at, job, path, told))
+                self._emit(job, lambda at, job: events.DownloadFailed(at, job, path, failure))
             raise
         return path
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        async with self._turns:
+    async def _slot(self) -> AsyncGenerator[None]:
+        async with self._slots:
             self._check_open()
             self._counters.downloading += 1
             try:
@@ -173,14 +174,14 @@ class Downloads:
         path: Path,
         job: Job | None,
         progress: Callable[[int, int | None], object] | None,
-        turn: Callable[[], AbstractAsyncContextManager[None]],
+        slot: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        def record(stored: Stored) -> None:
+        def record(stored: StoredFile) -> None:
             self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
             self._counters.downloaded += 1
             self._counters.downloaded_bytes += stored.size
-            self._tell(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
-            self._go_on_submitting()
+            self._emit(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
+            self._resume_submits()
 
         await download_file(
             self._transport,
@@ -189,26 +190,32 @@ class Downloads:
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
             progress=progress,
-            retries=Retries(self._rng, self._give_up_after, self._pause),
-            turn=turn,
-            stored=record,
+            retries=Retries(self._rng, self._give_up_after, self._wait),
+            slot=slot,
+            on_stored=record,
         )
 
-    def _hold_submits(self, error: KlingError) -> None:
-        """Buy nothing more while what it makes could not be stored."""
+    async def _fresh_url(self, generation_id: str) -> str:
+        generation = await self._fetch(generation_id)
+        if generation.video is None:
+            raise MalformedResponse(f"the vendor no longer gives a url for generation {generation_id}")
+        return generation.video.url
+
+    def _halt_submits(self, error: KlingError) -> None:
+        """Halt submits while the videos they buy could not be stored."""
         if isinstance(error, StorageError) and self._store.halted is None:
             self._store.halt(StorageError(f"nothing is bought while files cannot be written: {error}"))
 
-    def _go_on_submitting(self) -> None:
+    def _resume_submits(self) -> None:
         if self._store.lift_halt(StorageError):
             _logger.warning("files can be written again; submits go on")
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before another try, which there is none once the session has ended."""
+    async def _wait(self, seconds: float) -> None:
+        """Wait before another try; raise `SessionClosed` once the session has ended."""
         with anyio.move_on_after(seconds):
             await self._closing.wait()
         self._check_open()
 
-    def _tell(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
+    def _emit(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
         if job is not None:
             self._bus.emit(lambda at: make(at, job))

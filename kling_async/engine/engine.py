@@ -1,4 +1,4 @@
-"""What runs inside a session, from its start to its end."""
+"""Builds the parts of a session, and runs them from its start to its end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import anyio
 
+from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kling_async.api.results import Generation
     from kling_async.engine.account import Account
     from kling_async.engine.budget import Budget
+    from kling_async.engine.downloads import Downloads
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
@@ -54,7 +57,7 @@ T = TypeVar("T", bound=Settling)
 
 
 class Engine:
-    """Puts the acting parts together, and runs them in one task until told to stop, or until the scheduler crashes."""
+    """Builds the parts, and runs them in one task until told to stop, or until the scheduler crashes."""
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Engine:
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
-        # What it takes to learn is needed once a session, and not to import the package.
+        # Imported once a session: importing the package stays fast without them.
         from kling_async.engine.learning import LearnedDurations  # noqa: PLC0415
         from kling_async.pacing.tracking import DurationLearner  # noqa: PLC0415
 
@@ -116,20 +119,21 @@ class Engine:
         self._credit = CreditMonitor(confirmation, self.queue, clock)
         self.crash: Exception | None = None
         self.closing = False
-        self.stopping = asyncio.Event()  # set once it closes, for those who wait for something else
-        self._grace = timeouts.close
+        self.stopping = asyncio.Event()  # set once it closes
+        self._limits = limits
+        self._timeouts = timeouts
         self._hold = hold
-        self._group: TaskGroup | None = None  # what ends as soon as the session does
-        self._pumps: WeakSet[SourceReader[Any]] = WeakSet()
+        self._group: TaskGroup | None = None  # tasks that end as soon as the session does
+        self._readers: WeakSet[SourceReader[Any]] = WeakSet()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; then let POSTs under way finish, and settle what is still open."""
-        async with AsyncExitStack() as closing:  # each step is taken, whatever those before it came to
+        """Run until ``stop`` is set; then let POSTs under way finish for ``Timeouts.close``, and settle open jobs."""
+        async with AsyncExitStack() as closing:  # every step is taken, even if one before it fails
             await self._journal.open()
             closing.push_async_callback(self._journal.close)
             closing.push_async_callback(self.learned.save)
             closing.callback(self.events.close)
-            closing.callback(self._settle_all)  # what is left, if even settling in turns was cancelled
+            closing.callback(self._settle_all)  # the rest, if settling in turns was cancelled
             closing.push_async_callback(self._settle_in_turns)
             closing.callback(self.close)
             await self.learned.load()
@@ -137,17 +141,17 @@ class Engine:
             await self._work(ready, stop)
 
     async def _reopen(self) -> None:
-        """Go on with what an earlier session on this journal left open."""
+        """Continue the jobs that an earlier session on this journal left open."""
         for record in await self._journal.load_open():
             self.store.reopen(record, hold=self._hold)
 
     def close(self) -> None:
-        """Take on nothing more, read from sources nothing more, and begin no POST any more."""
+        """Take no more jobs, read no more from sources, and begin no more POSTs."""
         self.closing = True
         self._submitter.stop()
         self.stopping.set()
-        for pump in tuple(self._pumps):
-            pump.stop()
+        for reader in tuple(self._readers):
+            reader.stop()
 
     async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         async with anyio.create_task_group() as submits:
@@ -155,15 +159,15 @@ class Engine:
                 self._group = group
                 group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
-                group.start_soon(self._credit.run, name="kling_async purse")
-                group.start_soon(self.learned.run, name="kling_async memory")
+                group.start_soon(self._credit.run, name="kling_async credit monitor")
+                group.start_soon(self.learned.run, name="kling_async learned durations")
                 ready()
                 try:
                     await stop.wait()
                 finally:
                     self.close()
                 group.cancel_scope.cancel()
-            submits.cancel_scope.deadline = anyio.current_time() + self._grace
+            submits.cancel_scope.deadline = anyio.current_time() + self._timeouts.close
 
     async def _schedule(self, polls: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
         try:
@@ -174,7 +178,7 @@ class Engine:
             stop.set()
 
     async def _settle_in_turns(self) -> None:
-        """Settle every open job, some at a time: whatever else runs on the loop goes on."""
+        """Settle every open job, some at a time, so that other tasks get the loop in between."""
         active_jobs = self.store.active_jobs()
         for first in range(0, len(active_jobs), _CHUNK):
             self._settle(active_jobs[first : first + _CHUNK])
@@ -190,7 +194,7 @@ class Engine:
             )
 
     def closed(self, message: str) -> SessionClosed:
-        """The error of whatever cannot go on because the session has ended."""
+        """Return the error for calls and jobs that cannot go on because the session has ended."""
         error = SessionClosed(message)
         error.__cause__ = self.crash
         return error
@@ -198,22 +202,46 @@ class Engine:
     def as_completed(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
-        enter: Callable[[Any], T],
-        window: int,
+        start: Callable[[Any], T],
+        max_in_flight: int,
     ) -> AsyncGenerator[T, None]:
-        """What is begun for each of the source's items, in the order in which it settles."""
-        pump = SourceReader(source, enter, window, lambda: self.closed("the session is closed"))
-        return in_completion_order(pump, self._start)
+        """Start each of the source's items, and yield what `start` returns in the order in which it settles."""
+        reader = SourceReader(source, start, max_in_flight, lambda: self.closed("the session is closed"))
+        return in_completion_order(reader, self._start_reader)
 
     def snapshot(self) -> Stats:
-        """What was done and is being done, in numbers."""
+        """Return the session's numbers as they are now."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
         return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters)
 
+    async def fetch(self, generation_id: str, endpoint: str = UNIVERSAL) -> Generation:
+        """Ask the vendor about a generation, once, as soon as there is a place among the session's requests."""
+        await self.limiter.acquire()
+        self._check_open()
+        return read_generation(await self._transport.send(fetch_request(endpoint, generation_id)), generation_id)
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """The session's downloads, made when the first is asked for."""
+        from kling_async.engine.downloads import Downloads  # noqa: PLC0415 - few programs need it
+
+        return Downloads(
+            self._transport,
+            self.store,
+            self.events,
+            self.counters,
+            self.stopping,
+            at_once=self._limits.max_downloads,
+            give_up_after=self._timeouts.download,
+            fetch=self.fetch,
+            check_open=self._check_open,
+            rng=self._rng,
+        )
+
     @cached_property
     def account(self) -> Account:
-        """Who asks about the account."""
+        """The calls about the account, made when the first is asked for."""
         from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
 
         return Account(self._transport, self.limiter, self.store.clock, rng=self._rng, check_open=self._check_open)
@@ -235,12 +263,12 @@ class Engine:
         if self.closing:
             raise self.closed("the session is closed")
 
-    def awaits(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether the session cannot end before this task, in which a source is read."""
-        return any(pump.task is task and not pump.ended.is_set() for pump in self._pumps)
+    def waits_for(self, task: asyncio.Task[Any] | None) -> bool:
+        """Return whether the session's end waits for this task, as it reads a source."""
+        return any(reader.task is task and not reader.ended.is_set() for reader in self._readers)
 
-    def _start(self, pump: SourceReader[Any]) -> None:
+    def _start_reader(self, reader: SourceReader[Any]) -> None:
         if self.closing or self._group is None:
             raise self.closed("the session is closed")
-        self._pumps.add(pump)
-        self._group.start_soon(pump.run, name="kling_async source")
+        self._readers.add(reader)
+        self._group.start_soon(reader.run, name="kling_async source")

@@ -1,4 +1,4 @@
-"""What happens, as typed values: progress bars, logs and metrics are built on these and on nothing private."""
+"""Events as typed values, the basis of progress displays, traces and metrics, and the bus that hands them out."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ __all__ = [
 
 @frozen(eq=False, repr=False)
 class Event:
-    """Something that happened to a job.
+    """An event in a job's life.
 
     Attributes:
-        at: When, in the loop's time (seconds).
-        job: To which job.
+        at: When it happened, in the loop's time (seconds).
+        job: The job it happened to.
     """
 
     at: float
     job: Job
 
-    # Written once, for all kinds: attrs would compile them for each, whenever the package is imported.
+    # Written once for all kinds: attrs would compile them for each kind at every import of the package.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and type(other) is type(self) and _values(self) == _values(other)
 
@@ -82,19 +82,19 @@ class Submitted(Event):
 
 @frozen(eq=False, repr=False)
 class Accepted(Event):
-    """The vendor took it; what it costs is owed from now on."""
+    """The vendor accepted it; it is charged unless it fails."""
 
     generation_id: str
 
 
 @frozen(eq=False, repr=False)
 class Polled(Event):
-    """The vendor said how far it is.
+    """The vendor gave its status.
 
     Attributes:
-        status: How far it is.
+        status: The status.
         polls: The number of polls of this job, this one included.
-        expected_at: When it will be done, as likely before as after, in the loop's time; None once it has ended.
+        expected_at: The expected (median) end, in the loop's time; None once it has ended.
     """
 
     status: GenerationStatus
@@ -104,27 +104,27 @@ class Polled(Event):
 
 @frozen(eq=False, repr=False)
 class Retrying(Event):
-    """A submit or a poll told nothing and bought nothing, and will be tried again.
+    """A submit or a poll failed without an outcome, and is tried again.
 
     Attributes:
-        error: What went wrong.
-        again_at: When it will be tried again, in the loop's time.
+        error: Why it failed.
+        retry_at: When it is tried again, in the loop's time.
     """
 
     error: KlingError
-    again_at: float
+    retry_at: float
 
 
 @frozen(eq=False, repr=False)
 class Throttled(Event):
-    """The vendor refused a request for asking too much (429). The job is as it was; the session slows down.
+    """The vendor refused a request because of a rate limit (429). The job is as it was; the session slows down.
 
     Attributes:
-        submit: Whether it was a submit, so that submits alone are held, or a poll, so that everything is.
+        is_submit: True for a submit, after which submits pause; False for a poll, after which all requests do.
         until: When requests go on, in the loop's time.
     """
 
-    submit: bool
+    is_submit: bool
     until: float
 
 
@@ -137,7 +137,7 @@ class Completed(Event):
 
 @frozen(eq=False, repr=False)
 class Failed(Event):
-    """There will be no video: the vendor refused the request or failed to make it."""
+    """The vendor refused the request, or failed to make the video."""
 
     error: KlingError
 
@@ -151,14 +151,14 @@ class Interrupted(Event):
 
 @frozen(eq=False, repr=False)
 class Downloading(Event):
-    """Its file begins to come in: `Downloaded` or `DownloadFailed` follows."""
+    """The download of its file has begun; `Downloaded` or `DownloadFailed` follows."""
 
     path: Path
 
 
 @frozen(eq=False, repr=False)
 class DownloadFailed(Event):
-    """Its file did not come, or the caller gave it up; what was bought is still there to be fetched."""
+    """The download failed or was cancelled; it can be begun again."""
 
     path: Path
     error: KlingError
@@ -166,7 +166,7 @@ class DownloadFailed(Event):
 
 @frozen(eq=False, repr=False)
 class Downloaded(Event):
-    """Its file is on disk, whole."""
+    """Its file is complete on disk."""
 
     path: Path
     size: int
@@ -175,28 +175,28 @@ class Downloaded(Event):
 class Subscription:
     """An async iterator over events, from the moment of ``subscribe()`` until the session closes.
 
-    It buffers a bounded number of events. A reader that falls behind loses the oldest ones, and ``missed`` counts them.
+    It buffers a bounded number of events. A reader that falls behind loses the oldest, and ``missed`` counts them.
     """
 
     def __init__(self, buffer: int) -> None:
         self._events: deque[Event] = deque(maxlen=buffer)
-        self._news = asyncio.Event()  # wakes every reader, so that all of them see the end
+        self._changed = asyncio.Event()  # wakes all readers, so that each sees the end
         self._closed = False
         self.missed = 0
 
     def close(self) -> None:
-        """End the iteration, after what is buffered. Closing again does nothing."""
+        """End the iteration after the buffered events. Closing again does nothing."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
     def push(self, event: Event) -> None:
-        """Take an event, at the cost of the oldest if the buffer is full."""
+        """Add an event; if the buffer is full, the oldest is dropped."""
         if self._closed:
             return
         if len(self._events) == self._events.maxlen:
             self.missed += 1
         self._events.append(event)
-        self._news.set()
+        self._changed.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -205,8 +205,8 @@ class Subscription:
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self._events.popleft()
 
     def __repr__(self) -> str:
@@ -215,16 +215,16 @@ class Subscription:
 
 
 class EventBus:
-    """Hands events to whoever subscribed. A subscription that is dropped is forgotten."""
+    """Hands events to all subscriptions; one that is garbage-collected gets no more."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._closed = False
-        self.has_subscribers = False  # whether anybody ever listened: most sessions need not make any event
+        self.has_subscribers = False  # true once there was one: most sessions make no events
 
     def subscribe(self, buffer: int) -> Subscription:
-        """Begin to listen, now."""
+        """Return a subscription to the events from now on."""
         self.has_subscribers = True
         subscription = Subscription(buffer)
         if self._closed:
@@ -233,7 +233,7 @@ class EventBus:
         return subscription
 
     def emit(self, make: Callable[[float], Event]) -> None:
-        """Hand out an event; it is made only if somebody listens."""
+        """Hand out an event, made only if there are subscriptions."""
         if not self._subscriptions:
             return
         event = make(self._clock.now())

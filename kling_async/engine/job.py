@@ -30,7 +30,7 @@ __all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "a
 
 
 class Milestone(Enum):
-    """What somebody may wait for in a job's life."""
+    """The points in a job's life that can be awaited."""
 
     ACCEPTED = "accepted"
     SETTLED = "settled"
@@ -38,32 +38,32 @@ class Milestone(Enum):
 
 @define(eq=False, weakref_slot=False)
 class ActiveJob:
-    """One job's working state. Instants are the loop's time, in seconds.
+    """One job's state in this session. Instants are the loop's time, in seconds.
 
-    Waiters are futures of their own, made on demand and resolved with nothing; the outcome is kept here, so that a
-    failure nobody asks about is not reported as one that was forgotten.
+    Waiters are futures that are made on demand and resolved with None; the outcome is kept here, so that asyncio does
+    not complain about a failure that is never retrieved.
     """
 
     record: Record
-    begun_at: float = -math.inf  # when its last POST was begun, if this process did that
+    begun_at: float = -math.inf  # when its last POST was begun, if by this process
     accepted_at: float = math.inf
-    deadline: float = math.inf  # no poll is begun for it after one that was begun later than this
-    due: float = -math.inf  # when it was last to be submitted
-    tracker: GenerationTracker | None = None  # once it is asked about
-    last_status: str | None = None  # the vendor's own word
+    deadline: float = math.inf  # the first poll begun at or after this is the last
+    due: float = -math.inf  # when it was last due to be submitted
+    tracker: GenerationTracker | None = None  # once it is polled
+    last_status: str | None = None  # as the vendor spelled it
     polls: int = 0
-    failures: int = 0  # tries in a row that told nothing
+    failures: int = 0  # requests in a row without an outcome
     failing_since: float | None = None  # when those began
-    missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
-    uncertain_cause: KlingError | None = None  # why nobody knows what became of its POST
-    reserved: bool = False  # its cost is set aside, so that a limit on spending stops it no more
+    missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
+    uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
+    reserved: bool = False  # its cost is set aside, so a spend limit does not stop it any more
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
 
     @property
     def model(self) -> str:
-        """The vendor's id of its model; of one that is known by its id alone, what that says after its first colon."""
+        """The vendor's id of its model; without a request, the part of the generation id after its first colon."""
         request = self.record.request
         return request.model if request is not None else (self.record.generation_id or "").partition(":")[2]
 
@@ -74,7 +74,7 @@ class ActiveJob:
         return None if request is None else request.duration_seconds
 
     def uncertain_error(self) -> SubmissionUncertain:
-        """Make the error of a job that may have been bought: what is known of it, and how to find out by hand."""
+        """Return the error of a job that may have been bought: what is known, and how to find out by hand."""
         key, name, cause = self.record.key, self.record.client_request_id, self.uncertain_cause
         named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
         error = SubmissionUncertain(
@@ -86,7 +86,7 @@ class ActiveJob:
         return error
 
     def waiter(self, milestone: Milestone, loop: AbstractEventLoop) -> Future[None]:
-        """A future that is resolved once this milestone is reached, or never will be."""
+        """Return a future that is resolved once this milestone is reached, or cannot be any more."""
         future: Future[None] = loop.create_future()
         if self.waiters is None:
             self.waiters = {}
@@ -94,12 +94,12 @@ class ActiveJob:
         return future
 
     def forget(self, waiter: Future[None]) -> None:
-        """Drop a waiter that has stopped waiting."""
+        """Drop a future that is not waited for any more."""
         if self.waiters is not None:
             self.waiters.pop(waiter, None)
 
     def reach(self, milestone: Milestone) -> None:
-        """Wake those who wait for this; settling wakes everybody."""
+        """Resolve the waiters for this milestone; settling resolves all."""
         if self.waiters is None:
             return
         woken = [w for w, wanted in self.waiters.items() if wanted is milestone or milestone is Milestone.SETTLED]
@@ -109,24 +109,24 @@ class ActiveJob:
                 waiter.set_result(None)
 
     def count_failure(self, now: float) -> int:
-        """Count a try that told nothing; returns how many came before it in a row."""
+        """Count a request without an outcome, and return how many came before it in a row."""
         if self.failing_since is None:
             self.failing_since = now
         self.failures += 1
         return self.failures - 1
 
     def clear_failures(self) -> None:
-        """Forget about earlier tries that told nothing."""
+        """Reset the counts of requests without an outcome."""
         self.failures = 0
         self.failing_since = None
         self.missing_since = None
 
     def failing_for(self, now: float) -> float:
-        """How long tries have told nothing, in seconds."""
+        """Return the seconds for which requests have had no outcome."""
         return 0.0 if self.failing_since is None else now - self.failing_since
 
     def missing_for(self, now: float, *, missing: bool) -> float:
-        """How long the vendor has denied in a row that there is anything, in seconds, this answer included."""
+        """Return the seconds for which all answers, this one included, have said that there is nothing."""
         if not missing:
             self.missing_since = None
         elif self.missing_since is None:
@@ -136,11 +136,11 @@ class ActiveJob:
 
 @frozen
 class ExpectedCompletion:
-    """When a generation will be done, by what earlier ones of its model and length took. Both are in UTC.
+    """The time at which a generation is expected to be done, by earlier ones of its model and length. Both are in UTC.
 
     Attributes:
-        median: As likely before as after.
-        p90: Nine in ten times before.
+        median: The time before which half of such generations are done.
+        p90: The time before which nine in ten are.
     """
 
     median: datetime
@@ -148,11 +148,11 @@ class ExpectedCompletion:
 
 
 class JobOwner(Protocol):
-    """What a job asks of whoever watches it."""
+    """The part of the job store that a job uses."""
 
     @property
     def clock(self) -> Clock:
-        """The session's clock, which knows the loop it was entered on."""
+        """The session's clock."""
         ...
 
     def abandon(self, job: Job) -> None:
@@ -160,24 +160,24 @@ class JobOwner(Protocol):
         ...
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
-        """When a generation will be done."""
+        """Return when a generation is expected to be done."""
         ...
 
     async def flush(self) -> None:
-        """Return once everything recorded until now is durable."""
+        """Wait until everything recorded so far is durable."""
         ...
 
 
 class Job:
     """One generation, from ``submit`` to its video.
 
-    ``await job`` gives the `Video` or raises why there is none. Cancelling a waiter cancels that waiter alone: the job
-    goes on, and may be awaited again. A job whose failure nobody asks about is not complained of.
+    ``await job`` returns the `Video` or raises the error the job settled with. Cancelling a waiter cancels that waiter
+    alone: the job goes on, and may be awaited again. A failure that is never retrieved causes no warning.
 
     A job has a **state**, its generation's life, which outlives the session, and **settles** once in this session:
     ``done()`` says that it has. Settling with `OutOfCredits`, `SpendLimitReached`, `AuthenticationError`,
     `GatewayError`, `DeadlineExceeded`, `SessionClosed`, `NotFound` or `SubmissionUncertain` leaves the state as it was;
-    submitting the same key again, or resuming the id, makes a new job that carries on.
+    submitting the same key again, or resuming the id, makes a new job that continues.
     """
 
     __slots__ = ("__weakref__", "_active", "_owner")
@@ -198,12 +198,12 @@ class Job:
 
     @property
     def request(self) -> Request | None:
-        """What was asked for; None for a generation that was resumed by its id."""
+        """The request; None for a generation that was resumed by its id."""
         return self._active.record.request
 
     @property
     def state(self) -> JobState:
-        """Where the generation's life stands."""
+        """The state of the generation's life."""
         return self._active.record.state
 
     @property
@@ -213,31 +213,31 @@ class Job:
 
     @property
     def submitted_at(self) -> datetime | None:
-        """When the last POST for it was begun, in UTC; None before."""
+        """The time the last POST for it was begun, in UTC; None before the first."""
         begun = self._active.record.submitted_at
         return None if begun is None else datetime.fromtimestamp(begun, UTC)
 
     @property
     def last_status(self) -> str | None:
-        """The vendor's last word on it, as it came."""
+        """The last status the vendor gave, as it was spelled."""
         return self._active.last_status
 
     @property
     def polls(self) -> int:
-        """How many times the vendor was asked about it; refusals for asking too often are not counted."""
+        """The number of polls about it; those refused with 429 are not counted."""
         return self._active.polls
 
     @property
     def expected_completion(self) -> ExpectedCompletion | None:
-        """When it will be done, as far as is known now; None unless it is at the vendor and being watched."""
+        """The time at which it is expected to be done, as known now; None unless it is being polled."""
         return self._owner.expected(self._active)
 
     def done(self) -> bool:
-        """Whether it has settled in this session."""
+        """Return whether it has settled in this session."""
         return self._active.settled
 
     def result(self) -> Video:
-        """The video, or why there is none.
+        """Return the video.
 
         Raises:
             asyncio.InvalidStateError: It has not settled.
@@ -251,7 +251,7 @@ class Job:
         return video
 
     def exception(self) -> KlingError | None:
-        """Why there is no video, or None if there is one.
+        """Return the error it settled with; None if it has a video.
 
         Raises:
             asyncio.InvalidStateError: It has not settled.
@@ -265,15 +265,15 @@ class Job:
         return self.result()
 
     async def settled(self) -> Job:
-        """Wait until it has settled, whatever the outcome; returns the job itself and never raises its failure.
+        """Wait until it has settled, with any outcome; return the job itself, and never raise its failure.
 
-        This is a coroutine, for what takes only those: ``TaskGroup.create_task``, ``start_soon``, ``asyncio.wait``.
+        This is a coroutine, for calls that take nothing else: ``TaskGroup.create_task``, ``start_soon``.
         """
         await self._wait_settled()
         return self
 
     async def accepted(self) -> str:
-        """Wait until the vendor has accepted it; returns the generation id.
+        """Wait until the vendor has accepted it; return the generation id.
 
         Raises:
             KlingError: It settled without one.
@@ -286,7 +286,7 @@ class Job:
         raise AssertionError("a job settles without an id only by failing")  # pragma: no cover - see result()
 
     async def recorded(self) -> Job:
-        """Wait until the journal cannot lose it, then return the job: what to await before promising it to anybody.
+        """Wait until the journal has it durably, and return the job; await this before promising the video to anyone.
 
         Raises:
             JournalError: It could not be recorded.
@@ -309,18 +309,18 @@ class Job:
             waiter.add_done_callback(lambda _: callback(self))
 
     def token(self) -> str:
-        """The job as a text to go on with elsewhere: ``session.resume(token)`` in another process or on another host.
+        """Return the job as a text, to continue it by ``session.resume(token)`` in another process or on another host.
 
-        Versioned JSON, without secrets; of files it holds URLs and paths, and no contents. Taken before the vendor's id
-        is known, it can only be used to look the job up, in the journal or in the log, and never to submit it.
+        It is versioned JSON without secrets; of files it holds URLs and paths, not contents. A token taken before the
+        vendor's id is known can only be used to find the job in the journal or in the log, never to submit it.
         """
         return write_token(self._active.record)
 
     def abandon(self) -> None:
-        """Stop watching, for good: the state becomes ABANDONED and waiters get `JobAbandoned`.
+        """Stop watching for good: the state becomes ABANDONED, and waiters get `JobAbandoned`.
 
-        A generation that was submitted goes on at the vendor and is charged: there is no way to cancel one. A job that
-        was only queued is never sent. On a job that has settled this does nothing.
+        A generation that was submitted goes on at the vendor and is charged; the API has no way to cancel one. A job
+        that was only queued is never sent. A job that has settled is left as it is.
         """
         self._owner.abandon(self)
 
@@ -348,4 +348,4 @@ class Job:
 
 
 active_job: Callable[[Job], ActiveJob] = attrgetter("_active")
-"""What the engine keeps in mind of a job; for the engine alone."""
+"""Returns a job's state in the engine; for the engine alone."""

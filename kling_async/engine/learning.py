@@ -1,4 +1,4 @@
-"""Keeps what a session learns of durations in its journal, so that the next session begins with it."""
+"""Keeps learned durations in the journal, so that the next session begins with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kling_async.errors import ConfigurationError, JournalError
-from kling_async.pacing import durations as keepsake
+from kling_async.pacing.durations import from_data, to_data
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
@@ -19,47 +19,47 @@ __all__ = ["LearnedDurations"]
 
 _logger = logging.getLogger("kling_async.session")
 
-_EVERY = 300.0  # seconds: what a crash loses of it is soon learned again
+_SAVE_EVERY = 300.0  # seconds; what a crash loses is soon learned again
 
 
 class LearnedDurations:
-    """Begins with what the journal has, unless the caller brought something; hands back what was learned since."""
+    """Loads the journal's learned durations, unless the caller gave some, and saves them as they are learned."""
 
     def __init__(self, learner: DurationLearner, journal: Journal, polling: Polling) -> None:
         self._learner = learner
         self._journal = journal
         self._polling = polling
-        self._kept: str | None = None  # what the journal has
+        self._saved: str | None = None  # as the journal has it
 
     async def load(self) -> None:
-        """Begin with what the journal has. What cannot be read is passed over: it can be learned anew."""
+        """Load the journal's durations. Data that cannot be read is ignored with a warning, and learned anew."""
         text = None if self._polling.learned is not None else await self._journal.load_learned()
         if text is None:
             return
         try:
-            self._learner.models = keepsake.from_data(json.loads(text), self._polling.scale)
+            self._learner.models = from_data(json.loads(text), self._polling.scale)
         except (ConfigurationError, ValueError, RecursionError) as error:
-            _logger.warning("what the journal has of durations is of no use, and is learned anew: %s", error)
-        self._kept = text
+            _logger.warning("the journal's learned durations cannot be read, and are learned anew: %s", error)
+        self._saved = text
 
     async def run(self) -> None:
-        """Hand back now and then, until cancelled."""
+        """Save every five minutes, until cancelled."""
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_SAVE_EVERY)
             await self.save()
 
     async def save(self) -> None:
-        """Hand back what was learned, if anything was."""
+        """Save what was learned, if it has changed. A `JournalError` is logged."""
         data = self.to_data()
         text = json.dumps(data)
-        if not data["tables"] or text == self._kept:
+        if not data["tables"] or text == self._saved:
             return
         try:
             await self._journal.save_learned(text)
-            self._kept = text
+            self._saved = text
         except JournalError as error:
-            _logger.warning("what was learned of durations could not be kept: %s", error)
+            _logger.warning("learned durations could not be saved: %s", error)
 
     def to_data(self) -> dict[str, Any]:
-        """What is known now, fit for ``json.dumps``."""
-        return keepsake.to_data(self._learner.models)
+        """Return the learned durations as data for ``json.dumps``."""
+        return to_data(self._learner.models)

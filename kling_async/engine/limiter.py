@@ -1,4 +1,4 @@
-"""A place among the session's requests."""
+"""Spaces the requests that are neither submits nor polls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["RequestLimiter"]
 
 
 class RequestLimiter:
-    """Spaces all requests but submits and polls, which the scheduler spaces by the same `AdmissionControl`."""
+    """Spaces all requests but submits and polls; the scheduler spaces those by the same `AdmissionControl`."""
 
     def __init__(self, admission: AdmissionControl, counters: Counters, clock: Clock) -> None:
         self._admission = admission
@@ -23,9 +23,9 @@ class RequestLimiter:
         self._clock = clock
 
     async def acquire(self) -> None:
-        """Wait for a place among the session's requests, and take it; places are had in the order of the calls.
+        """Wait for a place among the session's requests, and take it; places are given in the order of the calls.
 
-        Cancelled while waiting, the place is lost, and nothing else.
+        If this is cancelled while waiting, the place stays unused.
         """
         self._counters.calls += 1
         await sleep_until(self._admission.take(self._clock.now()))

@@ -1,4 +1,4 @@
-"""One poll: ask how far a generation is, and do what the answer means."""
+"""Polls one job: ask for its generation's status, and apply the answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job 
 
 
 class Poller:
-    """Asks about generations. One job's trouble stays with that job, unless it is about the account."""
+    """Polls generations. An error concerns that job alone, unless it is about the account."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Poller:
         self._backoff = backoff
         self._rng = rng
         self._now = store.clock.now
-        self._unknown_words: set[str] = set()  # statuses warned about already
+        self._unknown_statuses: set[str] = set()  # those warned about already
 
     async def poll(self, active: ActiveJob, begun: float) -> RequestResult:
-        """Ask once, at this instant, and see the answer through."""
+        """Ask once, record the outcome, and return what it asks of the session; it is begun at this instant."""
         record = active.record
         generation_id = record.generation_id
         assert generation_id is not None and active.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
@@ -74,14 +74,14 @@ class Poller:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
             generation = read_generation(response, generation_id)
         except KlingError as error:
-            return None if active.settled else await self._unanswered(active, error, begun)
+            return None if active.settled else await self._handle_error(active, error, begun)
         if active.settled:
             return None
         active.polls += 1
         active.last_status = generation.raw_status
         if generation.status is GenerationStatus.COMPLETED and generation.video is None:
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
-            return self._stumbled(active, MalformedResponse(message), begun, missing=True)
+            return self._retry(active, MalformedResponse(message), begun, missing=True)
         if active.failing_since is not None:
             active.clear_failures()
         running = generation.status.is_running
@@ -90,10 +90,10 @@ class Poller:
         else:
             self._learner.ended(active.tracker, begun)
         if self._store.has_subscribers:
-            self._tell(active, generation)
+            self._emit_polled(active, generation)
         return self._running(active, generation, begun) if running else await self._ended(active, generation)
 
-    def _tell(self, active: ActiveJob, generation: Generation) -> None:
+    def _emit_polled(self, active: ActiveJob, generation: Generation) -> None:
         forecast = None
         if active.tracker is not None and generation.status.is_running:
             forecast = active.tracker.forecast(self._now())
@@ -102,7 +102,7 @@ class Poller:
 
     def _running(self, active: ActiveJob, generation: Generation, begun: float) -> RequestResult:
         if generation.status is GenerationStatus.UNKNOWN:
-            self._warn_of(generation.raw_status)
+            self._warn_unknown(generation.raw_status)
         if begun >= active.deadline:
             return self._expire(active, f"still {generation.raw_status!r}", None)
         return Requeue.ON
@@ -115,7 +115,7 @@ class Poller:
             await self._store.finish(active, JobState.FAILED, error=failure)
         return None
 
-    async def _unanswered(self, active: ActiveJob, error: KlingError, begun: float) -> RequestResult:
+    async def _handle_error(self, active: ActiveJob, error: KlingError, begun: float) -> RequestResult:
         if isinstance(error, RateLimited):
             if begun >= active.deadline + _REFUSED_GRACE:
                 return self._expire(active, "and every later poll was refused", error)
@@ -130,10 +130,10 @@ class Poller:
             self._store.settle(active, error)
             return None
         # An id may be unknown for a moment after its submit ("Errors and status codes").
-        return self._stumbled(active, error, begun, missing=isinstance(error, NotFound))
+        return self._retry(active, error, begun, missing=isinstance(error, NotFound))
 
-    def _stumbled(self, active: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
-        """A poll that told nothing: ask again ever later, until the grace or the job's time runs out."""
+    def _retry(self, active: ActiveJob, error: KlingError, begun: float, *, missing: bool) -> RequestResult:
+        """Ask again with growing gaps after a poll that failed, until the job's grace or deadline is over."""
         failures = active.count_failure(begun)
         grace = self._polling.not_found_grace
         if active.missing_for(begun, missing=missing) >= grace and missing:
@@ -142,11 +142,11 @@ class Poller:
         if begun >= active.deadline:
             return self._expire(active, "and the last poll told nothing", error)
         now = self._now()
-        # The one poll that must come after the deadline comes right at it.
-        again_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
+        # The last poll must come after the deadline, and comes right at it.
+        retry_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
         _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
-        return RetryAt(again_at)
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        return RetryAt(retry_at)
 
     def _expire(self, active: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:
         record = active.record
@@ -158,7 +158,7 @@ class Poller:
         self._store.settle(active, error)
         return None
 
-    def _warn_of(self, word: str) -> None:
-        if word not in self._unknown_words:
-            self._unknown_words.add(word)
+    def _warn_unknown(self, word: str) -> None:
+        if word not in self._unknown_statuses:
+            self._unknown_statuses.add(word)
             _logger.warning("the vendor uses a status this library does not know, %r; taken as still running", word)

@@ -1,4 +1,4 @@
-"""What waits: jobs for their submits, polls, deadlines or a look at the log, and submits for the end of a halt."""
+"""Jobs that wait for their submits, polls, deadlines or a search of the log, and the halt that stops submits."""
 
 from __future__ import annotations
 
@@ -38,50 +38,51 @@ __all__ = ["Halt", "HaltSubmits", "JobQueue", "RateLimitHit", "RequestResult", "
 _logger = logging.getLogger("kling_async.queue")
 
 Halt = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
-"""Why submits do not go on."""
+"""An error that halts submits."""
 
 
 class Requeue(Enum):
-    """The vendor answered."""
+    """The vendor answered; the job waits for its next request."""
 
-    ON = "on"  # the job goes on, as its state asks
+    ON = "on"
 
 
 @frozen(eq=False)
 class RetryAt:
-    """Nothing was learned, and nothing bought: the job is to be tried again, not before this instant."""
+    """The request failed without an outcome: it is tried again, at this instant or later."""
 
     at: float
 
 
 @frozen(eq=False)
 class RateLimitHit:
-    """The vendor refused the request for asking too much; the job is as it was."""
+    """The vendor refused the request because of a rate limit (429); the job is as it was."""
 
     error: RateLimited
 
 
 @frozen(eq=False)
 class HaltSubmits:
-    """Submits cannot go on, nor, under a bad key, can anything else."""
+    """Submits cannot go on; under a bad key, nor can any other request."""
 
     error: Halt
 
 
 RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
-"""None: the job has settled."""
+"""None: nothing is left to do, as the job has settled or is in the queue."""
 
-_SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth place is theirs
+_SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
 
 
 class JobQueue:
-    """Every job that waits. `JobStore` puts jobs in and discards them; the scheduler and the reconciler take them.
+    """Holds every job that waits. `JobStore` puts jobs in and discards them; scheduler and reconciler take them.
 
-    A job never waits for a request while one is under way for it. Instants are the loop's.
+    A job never waits for a request while one is under way for it. Instants are the loop's time in seconds.
 
     Attributes:
         changed: Wakes the scheduler.
-        uncertain: Jobs that may have been bought, for the reconciler to take; ``uncertain_added`` wakes it.
+        uncertain: Jobs that may have been bought, for the reconciler to take.
+        uncertain_added: Wakes the reconciler.
         halts: Wakes the credit monitor.
     """
 
@@ -96,17 +97,17 @@ class JobQueue:
         self._admission = admission
         self._learner = learner
         self._submits: DelayQueue[ActiveJob] = DelayQueue()
-        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # polls that told nothing
-        self._retrying: set[ActiveJob] = set()  # whose entry among them counts
-        self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that are not asked about in time by themselves
+        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # of polls that failed
+        self._retrying: set[ActiveJob] = set()  # jobs whose entry in _retries is valid
+        self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0
         self._halted: Halt | None = None
-        self._stopped: deque[ActiveJob] = deque()  # jobs that are to be settled with it
+        self._stopped: deque[ActiveJob] = deque()  # jobs to settle because of the halt
 
-    # Coming in
+    # Adding
 
     def put(self, active: ActiveJob, due: float) -> None:
-        """Let a job wait for what its state asks; ``due`` says from when on, unless that is for its schedule to say."""
+        """Add a job for the next request of its state; ``due`` is the instant of a submit or a retry, not of a poll."""
         state = active.record.state
         if state is JobState.PENDING:
             self._put_poll(active, due)
@@ -116,7 +117,7 @@ class JobQueue:
             self.uncertain_added.wake()
             self._expect_deadline(active)
         else:
-            if active.due == -math.inf:  # and not again with every retry
+            if active.due == -math.inf:  # only once, not with every retry
                 self._expect_deadline(active)
             active.due = due
             self._submits.put(due, active)
@@ -125,7 +126,7 @@ class JobQueue:
     def _put_poll(self, active: ActiveJob, due: float) -> None:
         if active.tracker is None:
             active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
-            if active.record.request is None:  # nothing is known of it but its id, not even whether there is one
+            if active.record.request is None:  # resumed by its id alone: ask at once whether there is such a generation
                 active.tracker.forced_at = due
             self._polls.put(active.tracker, active)
             self.changed.wake()
@@ -137,20 +138,20 @@ class JobQueue:
 
     def _put_retry(self, active: ActiveJob, tracker: GenerationTracker, due: float) -> None:
         tracker.forced_at = due
-        if due >= active.deadline:  # its last poll is not to wait for the retries of others
+        if due >= active.deadline:  # a poll due at the deadline bypasses the retry quota
             self._polls.put(tracker, active)
         else:
             self._retrying.add(active)
             self._retries.put(due, active)
 
     def poll_at_deadline(self, active: ActiveJob, now: float) -> None:
-        """Let a job whose time is up wait for a retry no longer."""
+        """Move a job whose deadline has passed from the retries to its last poll."""
         if active in self._retrying and active.tracker is not None:
             self._retrying.discard(active)
             self._put_retry(active, active.tracker, max(now, active.deadline))
 
     def discard(self, active: ActiveJob) -> None:
-        """Forget a job that has settled: a place may be free for another."""
+        """Drop a job that has settled, and wake the scheduler: another job may take its slot."""
         self._retrying.discard(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
@@ -163,84 +164,84 @@ class JobQueue:
             self._deadlines.put(active.deadline, active)
 
     def recheck_at(self, active: ActiveJob, at: float) -> None:
-        """Have `take_expired` give this job at that instant as well."""
+        """Have `take_expired` return this job at that instant as well."""
         self._deadlines.put(at, active)
 
     def longest(self, active: ActiveJob) -> float:
-        """Return how long a generation of this kind takes, in seconds, but for one in a hundred."""
+        """Return the seconds within which 99 in 100 generations of this model and length end."""
         return self._learner.longest(active.model, active.duration)
 
     @property
     def next_deadline(self) -> float:
-        """When `take_expired` may next have something; infinity if it will not."""
+        """The instant at which `take_expired` may next return a job; infinity without any."""
         return self._deadlines.next_due
 
     def take_expired(self, now: float) -> ActiveJob | None:
-        """Take a job whose deadline has passed; it may have settled."""
+        """Take a job whose deadline or recheck has passed; it may have settled."""
         return self._deadlines.take_due(now)
 
     # Halts
 
     @property
     def halted(self) -> Halt | None:
-        """Why submits do not go on, if they do not."""
+        """The error that has halted submits; None while they go on."""
         return self._halted
 
     def halt(self, error: Halt, jobs_in: Callable[..., list[ActiveJob]]) -> None:
-        """Stop submits, or under a bad key everything; ``jobs_in`` gives the open jobs in some states."""
+        """Stop submits, or under a bad key all requests; ``jobs_in`` returns the open jobs in some states."""
         if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
-            return  # which stops more
-        if self._halted is None or _stopped_states(self._halted) != _stopped_states(error):
+            return  # the present halt stops more
+        if self._halted is None or _halted_states(self._halted) != _halted_states(error):
             _logger.error("submits cannot go on: %s", error)
-            self._stopped.extend(jobs_in(*_stopped_states(error)))
+            self._stopped.extend(jobs_in(*_halted_states(error)))
         self._halted = error
         self.halts.wake()
         self.changed.wake()
 
     def halt_of(self, active: ActiveJob) -> Halt | None:
-        """Return why this job cannot go on, if it cannot."""
+        """Return the error that stops this job; None if it can go on."""
         halted = self._halted
-        if halted is None or active.record.state not in _stopped_states(halted):
+        if halted is None or active.record.state not in _halted_states(halted):
             return None
         return None if isinstance(halted, SpendLimitReached) and active.reserved else halted
 
     def resume(self) -> None:
-        """Let submits go on."""
+        """End the halt."""
         self._halted = None
         self.changed.wake()
 
     @property
     def has_stopped(self) -> bool:
-        """Whether jobs wait to be settled because of a halt."""
+        """True while jobs wait to be settled because of a halt."""
         return bool(self._stopped)
 
     def take_stopped(self) -> ActiveJob:
-        """Take one of them."""
+        """Take one of the jobs to settle because of a halt."""
         return self._stopped.popleft()
 
-    # Going out
+    # Taking
 
     @property
     def has_submits(self) -> bool:
-        """Whether any submit waits."""
+        """True while any submit waits."""
         return bool(self._submits)
 
     def submit_at(self, now: float) -> float:
-        """When the next submit is due, and may go as far as retries are held apart; infinity if none waits."""
+        """Return the instant from which the next submit may go, retry quota included; infinity if none waits."""
         due = self._submits.next_due
         return max(due, self._admission.retry_at(now)) if due < math.inf and self._submits.first.failures else due
 
     def poll_at(self, now: float) -> float:
-        """The earliest instant at which a job may be worth a poll."""
+        """Return the earliest instant at which a job may be worth a poll."""
         at = self._polls.next_at()
         return min(at, self._retry_at(now)) if self._retrying else at
 
     def submit_goes_first(self, *, polls_due: bool) -> bool:
-        """Whether a submit takes the next place, where polls may be due as well."""
+        """Return whether the next request is a submit, given that one is due and polls may be as well."""
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
     def take_submit(self, now: float) -> ActiveJob | None:
-        """Take the next job that is still to be submitted, or None."""
+        """Take the next job to submit; None if it has settled or is not queued any more."""
         active = self._submits.take_due(now)
         if active is None or active.settled or active.record.state is not JobState.QUEUED:
             return None
@@ -250,7 +251,7 @@ class JobQueue:
         return active
 
     def take_poll(self, now: float) -> ActiveJob | None:
-        """Take the job that most needs to be asked about now, or None."""
+        """Take the job whose poll is worth most now; None if there is none or it has settled."""
         active = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
         if active is None or active.settled:
             return None
@@ -258,12 +259,12 @@ class JobQueue:
         return active
 
     def review(self, now: float, rate: float) -> bool:
-        """Look again at some more of the jobs that wait for polls; return whether that was the last of them."""
+        """Recompute the due times of the next few waiting polls; return whether this round is complete."""
         return self._polls.review(now, rate)
 
     @property
     def polls(self) -> int:
-        """How many jobs wait to be asked about."""
+        """The number of jobs that wait for a poll."""
         return len(self._polls) + len(self._retrying)
 
     def take_uncertain(self) -> list[ActiveJob]:
@@ -287,8 +288,8 @@ class JobQueue:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
 
 
-def _stopped_states(error: Halt) -> tuple[JobState, ...]:
-    """In which states jobs cannot go on after this; one being submitted is dealt with when its answer is there."""
+def _halted_states(error: Halt) -> tuple[JobState, ...]:
+    """Return the states of the jobs that this error stops; those being submitted are handled with their answers."""
     if isinstance(error, AuthenticationError):
         return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
     return (JobState.QUEUED,)

@@ -1,4 +1,4 @@
-"""Looks for submits whose outcome nobody knows in the account's log of requests."""
+"""Searches the account's log of requests for submits whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ __all__ = ["Reconciler"]
 _logger = logging.getLogger("kling_async.reconcile")
 
 _TICK = 0.01  # seconds: a wall clock's time, counted from 1970, is not as exact as the loop's
-_TRIES = 8  # of one page, about a minute in all: as long as the log refuses whoever has asked too often
+_TRIES = 8  # of one page, about a minute in all: as long as the log refuses requests that were too many
 
 
 @define(eq=False)
-class _Doubt:
-    """A job whose submit is looked for.
+class _UncertainJob:
+    """A job whose submit is searched for.
 
     Attributes:
-        watch: The job.
-        since: When its POST was begun, or, if another process did that, when this one took it up. The loop's time.
-        inherited: Whether another process did.
+        active: The job.
+        since: When its POST was begun, or, if another process began it, when this one took the job up: an instant.
+        inherited: Whether another process began it.
     """
 
     active: ActiveJob
@@ -55,37 +55,37 @@ class _Doubt:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to be looked for."""
+        """True while it is still to be searched for."""
         return not self.active.settled and self.active.record.state is JobState.UNCERTAIN
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What its POSTs were sent under, oldest first."""
+        """The client request ids its POSTs were sent under, oldest first."""
         record = self.active.record
         return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
 
     @property
     def posted_from(self) -> float | None:
-        """Since when it may have been POSTed, by the wall clock as it was then; None if nobody knows."""
+        """The earliest time at which it may have been POSTed, by the wall clock as it was then; None if unknown."""
         record = self.active.record
         earlier = record.former_request_ids or record.submitted_at is None
         return (record.queued_at or None) if earlier else record.submitted_at
 
 
 @define(eq=False)
-class _Look:
-    """One look through the log, from before the oldest doubtful POST to now.
+class _LogSearch:
+    """One reading of the log, from before the oldest uncertain POST to now.
 
     Attributes:
-        begun: When it was begun, in the loop's time.
-        wall: The same by the wall clock.
-        skew: How far it reaches beyond that time on both sides, in seconds.
-        rows: What it has found under the names that it is for, by these and by ids, newest first.
-        shown: What it has found of this journal's POSTs, by name.
+        begun: The instant it was begun.
+        wall: The same by the wall clock, as a POSIX timestamp.
+        skew: The seconds by which it reaches beyond the POSTs on both sides.
+        rows: The rows found under the names searched for, by name and generation id, newest first.
+        shown: The rows found of any of this journal's POSTs, by name.
         complete: Whether its pages leave nothing out.
         broke_off: Whether it could not be read to its end.
-        sent_at: When its first page was sent, by the vendor's clock, in seconds since the epoch.
-        ahead: How far that clock was ahead of the wall clock, in seconds.
+        sent_at: When its first page was sent by the vendor's clock, as a POSIX timestamp.
+        ahead: The seconds by which that clock was ahead of the wall clock.
     """
 
     begun: float
@@ -99,29 +99,29 @@ class _Look:
     ahead: float | None = None
 
     def compare(self, sent_at: datetime | None, wall: float) -> None:
-        """Compare the clocks, once: a page was sent when the vendor's, and received when the wall clock showed this."""
+        """Compare the two clocks, once, by a page sent at one of the vendor's times and received at one of ours."""
         if self.sent_at is None and sent_at is not None:
             self.sent_at = sent_at.timestamp()
             self.ahead = self.sent_at - wall
 
     def under(self, names: Sequence[str]) -> list[LogEntry]:
-        """The rows under these names, oldest first."""
+        """Return the rows under these names, oldest first."""
         return [row for name in names for row in reversed(tuple(self.rows[name].values()))]
 
-    def covers(self, doubt: _Doubt) -> bool:
-        """Whether it saw every row that may be this job's."""
-        posted_from, submitted_at = doubt.posted_from, doubt.active.record.submitted_at
+    def covers(self, job: _UncertainJob) -> bool:
+        """Return whether it saw every row that may be this job's."""
+        posted_from, submitted_at = job.posted_from, job.active.record.submitted_at
         if self.broke_off or not self.complete or self.skew < MAX_SKEW or posted_from is None or submitted_at is None:
             return False
-        # A time that is yet to come shows that the clock was set since, and nobody knows by how much.
+        # A time that is yet to come shows that the clock was set since, by an unknown amount.
         return max(posted_from, submitted_at) <= self.wall + USUAL_SKEW
 
 
 class Reconciler:
-    """Adopts what was bought after all, and gives up only on what a whole look, late enough, does not show.
+    """Continues jobs that were bought after all, and gives up only on those that a late, complete search does not show.
 
-    One look through the log serves every doubtful job. A row is a job's only if it bears the exact name that the job's
-    POST was sent under, which no other POST of any program ever was, and the job's model.
+    One search serves every uncertain job. A row belongs to a job only if it has the exact name the job's POST was sent
+    under, which no other POST of any program ever had, and the job's model.
     """
 
     def __init__(
@@ -142,155 +142,156 @@ class Reconciler:
         self._order = order
         self._clock = store.clock
         self._gap = settings.first_gap
-        self._look_at = math.inf
-        self._doubtful: dict[str, _Doubt] = {}
+        self._search_at = math.inf
+        self._uncertain: dict[str, _UncertainJob] = {}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Search whenever jobs are uncertain, until cancelled."""
         while True:
-            now = await self._queue.uncertain_added.sleep_until(self._look_at)
-            self._take(now)
-            if now < self._look_at:
+            now = await self._queue.uncertain_added.sleep_until(self._search_at)
+            self._take_new(now)
+            if now < self._search_at:
                 continue
-            self._look_at = math.inf  # what is taken meanwhile asks for another look
-            if self._still_doubtful():
-                await self._look(now)
-            if self._still_doubtful():
-                self._plan(self._clock.now())
+            self._search_at = math.inf  # a job that becomes uncertain during this search needs another
+            if self._open_jobs():
+                await self._search(now)
+            if self._open_jobs():
+                self._schedule_next(self._clock.now())
 
-    def _take(self, now: float) -> None:
-        """Look for what has become uncertain, soon and then ever more slowly."""
+    def _take_new(self, now: float) -> None:
+        """Take the jobs that have become uncertain; the first search comes soon, later ones at growing gaps."""
         for active in self._queue.take_uncertain():
             inherited = active.begun_at == -math.inf
-            self._doubtful[active.record.key] = _Doubt(active, now if inherited else active.begun_at, inherited)
+            self._uncertain[active.record.key] = _UncertainJob(active, now if inherited else active.begun_at, inherited)
             self._gap = self._settings.first_gap
-            self._look_at = min(self._look_at, now + self._gap)
+            self._search_at = min(self._search_at, now + self._gap)
 
-    def _still_doubtful(self) -> list[_Doubt]:
-        self._doubtful = {key: doubt for key, doubt in self._doubtful.items() if doubt.is_open}
-        return list(self._doubtful.values())
+    def _open_jobs(self) -> list[_UncertainJob]:
+        self._uncertain = {key: job for key, job in self._uncertain.items() if job.is_open}
+        return list(self._uncertain.values())
 
     # When
 
-    def _plan(self, now: float) -> None:
-        """The next look: after a growing gap, or as soon as one may be the last for some job."""
+    def _schedule_next(self, now: float) -> None:
+        """Set the time of the next search: after a growing gap, or as soon as one may decide about some job."""
         self._gap = self._settings.gap_after(self._gap)
-        turns = [at for doubt in self._doubtful.values() for at in self._turns(doubt, now) if at > now]
-        self._look_at = min(self._look_at, now + self._gap, *turns)
+        decisive = [at for job in self._uncertain.values() for at in self._decisive_instants(job, now) if at > now]
+        self._search_at = min(self._search_at, now + self._gap, *decisive)
 
-    def _turns(self, doubt: _Doubt, now: float) -> tuple[float, ...]:
-        """The instants from which on a look may be the last one for a job."""
-        patience = self._patience(doubt)
-        late_at = doubt.since + patience
-        by_wall = now + patience - self._age_by_wall(doubt, self._clock.wall()) + _TICK if doubt.inherited else late_at
+    def _decisive_instants(self, job: _UncertainJob, now: float) -> tuple[float, ...]:
+        """Return the instants from which on a search may be the last one for a job."""
+        wait = self._give_up_after(job)
+        late_at = job.since + wait
+        by_wall = now + wait - self._age_by_wall(job, self._clock.wall()) + _TICK if job.inherited else late_at
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
-    def _patience(self, doubt: _Doubt) -> float:
-        return self._settings.give_up_after(doubt.active.model, doubt.active.duration)
+    def _give_up_after(self, job: _UncertainJob) -> float:
+        return self._settings.give_up_after(job.active.model, job.active.duration)
 
-    def _age_by_wall(self, doubt: _Doubt, wall: float) -> float:
-        submitted_at = doubt.active.record.submitted_at
+    def _age_by_wall(self, job: _UncertainJob, wall: float) -> float:
+        submitted_at = job.active.record.submitted_at
         return 0.0 if submitted_at is None else wall - submitted_at
 
-    # Looking
+    # Searching
 
-    async def _look(self, begun: float) -> None:
-        """Look for every doubtful job once. Trouble on the way makes the look incomplete, which proves nothing."""
-        doubts, wall = self._still_doubtful(), self._clock.wall()
-        may_prove = any(self._may_be_late(doubt, begun, wall) for doubt in doubts)
-        names = {name: dict[str | None, LogEntry]() for doubt in doubts for name in doubt.names}
-        look = _Look(begun, wall, MAX_SKEW if may_prove else USUAL_SKEW, names)
+    async def _search(self, begun: float) -> None:
+        """Search for every uncertain job once. An error on the way makes the search incomplete: it proves nothing."""
+        jobs, wall = self._open_jobs(), self._clock.wall()
+        may_prove = any(self._may_be_late(job, begun, wall) for job in jobs)
+        names = {name: dict[str | None, LogEntry]() for job in jobs for name in job.names}
+        search = _LogSearch(begun, wall, MAX_SKEW if may_prove else USUAL_SKEW, names)
         try:
-            for start, end in self._stretches(doubts, look):
-                await self._read(look, start, end)
+            for start, end in self._windows(jobs, search):
+                await self._read(search, start, end)
         except Exception as error:  # noqa: BLE001 - a mistake in here must not leave jobs waiting for ever
             if isinstance(error, AuthenticationError) and await self._confirmation.confirms(error):
                 self._store.halt(error)
                 return
             _logger.warning("the account's log could not be read to its end: %r", error)
-            look.broke_off = True
-        for doubt in doubts:
-            await self._conclude(doubt, look)
+            search.broke_off = True
+        for job in jobs:
+            await self._conclude(job, search)
 
-    def _may_be_late(self, doubt: _Doubt, begun: float, wall: float) -> bool:
-        patience = self._patience(doubt)
-        return begun >= doubt.since + patience or self._age_by_wall(doubt, wall) >= patience
+    def _may_be_late(self, job: _UncertainJob, begun: float, wall: float) -> bool:
+        wait = self._give_up_after(job)
+        return begun >= job.since + wait or self._age_by_wall(job, wall) >= wait
 
-    def _stretches(self, doubts: Sequence[_Doubt], look: _Look) -> Iterator[tuple[float, float]]:
-        """From before the oldest POST to after the newest, by the times recorded and by how long ago they were here.
+    def _windows(self, jobs: Sequence[_UncertainJob], search: _LogSearch) -> Iterator[tuple[float, float]]:
+        """Return the spans to read: from before the oldest POST to after the newest, by both clocks.
 
-        The two differ if the clock was set or the machine slept; to take both only makes the look longer.
+        Recorded times and measured ages differ if the clock was set or the machine slept; using both only makes the
+        search longer.
         """
-        recorded = [at for doubt in doubts if (at := doubt.posted_from) is not None]
-        measured = [look.wall - (look.begun - doubt.since) for doubt in doubts]
-        times = [look.wall, *recorded, *measured]
-        return query_spans(min(times) - look.skew, max(times) + look.skew)
+        recorded = [at for job in jobs if (at := job.posted_from) is not None]
+        measured = [search.wall - (search.begun - job.since) for job in jobs]
+        times = [search.wall, *recorded, *measured]
+        return query_spans(min(times) - search.skew, max(times) + search.skew)
 
-    async def _read(self, look: _Look, start: float, end: float) -> None:
-        """Read a stretch of the log to its end; pages overlap by a row, so that none is lost between them."""
+    async def _read(self, search: _LogSearch, start: float, end: float) -> None:
+        """Read one span of the log to its end; pages overlap by a row, so that none is lost between them."""
         reading, stretch = LogReading(overlap=1), span_query(None, _moment(start), _moment(end))
         while not reading.ended:
             rows = await self._account().read_log(reading, stretch, tries=_TRIES)
-            look.compare(reading.began, self._clock.wall())
+            search.compare(reading.began, self._clock.wall())
             for row in rows:
-                self._sort(look, row, row.client_request_id or "")
-        look.complete = look.complete and reading.complete
+                self._keep_row(search, row, row.client_request_id or "")
+        search.complete = search.complete and reading.complete
 
-    def _sort(self, look: _Look, row: LogEntry, name: str) -> None:
-        """Keep what is wanted of a row that was sent under this name; the log is the whole account's."""
-        if name in look.rows:
-            look.rows[name].setdefault(row.inference_id, row)
+    def _keep_row(self, search: _LogSearch, row: LogEntry, name: str) -> None:
+        """Keep a row if it is searched for or is a POST of this journal's; the log is the whole account's."""
+        if name in search.rows:
+            search.rows[name].setdefault(row.inference_id, row)
         record = self._store.recorded(name.rpartition(":")[0])
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
-            look.shown.setdefault(name, LoggedPost(record.submitted_at, created))
+            search.shown.setdefault(name, LoggedPost(record.submitted_at, created))
 
-    # What came of it
+    # Deciding
 
-    async def _conclude(self, doubt: _Doubt, look: _Look) -> None:
+    async def _conclude(self, job: _UncertainJob, search: _LogSearch) -> None:
         try:
-            await self._judge(doubt, look)
-        except Exception:  # one job's trouble is its own
-            _logger.exception("job %s could not be looked for", doubt.active.record.key)
-        # One that contradicts itself may do so again: another look is taken, and then that is reported.
-        grace = self._settings.log_grace if look.broke_off else self._settings.longest_gap
-        if doubt.is_open and self._clock.now() >= doubt.since + self._patience(doubt) + grace:
-            self._settle(doubt)
+            await self._decide(job, search)
+        except Exception:  # one job's error must not end the others' search
+            _logger.exception("job %s could not be searched for", job.active.record.key)
+        # A log that contradicts itself may do so again: after one more search the job is reported.
+        grace = self._settings.log_grace if search.broke_off else self._settings.longest_gap
+        if job.is_open and self._clock.now() >= job.since + self._give_up_after(job) + grace:
+            self._report(job)
 
-    async def _judge(self, doubt: _Doubt, look: _Look) -> None:
-        named = look.under(doubt.names)
-        found = [row for row in named if await self._fits(doubt.active, row)]
-        if not doubt.is_open:
+    async def _decide(self, job: _UncertainJob, search: _LogSearch) -> None:
+        named = search.under(job.names)
+        found = [row for row in named if await self._matches(job.active, row)]
+        if not job.is_open:
             return
         if found:
-            await self._adopt(doubt.active, found)
-        elif look.covers(doubt):
-            later = self._shown_later(doubt, look)
-            if self._is_late(doubt, look, later):
-                # Whatever a row under its name says, it is a sign that something was bought.
-                await self._give_up(doubt, proven=bool(later) and not named)
+            await self._accept(job.active, found)
+        elif search.covers(job):
+            later = self._shown_later(job, search)
+            if self._is_late(job, search, later):
+                # Any row under its name, even an unusable one, is a sign that something was bought.
+                await self._give_up(job, proven=bool(later) and not named)
 
-    def _shown_later(self, doubt: _Doubt, look: _Look) -> list[LoggedPost]:
-        """Those of our POSTs in the log that were certainly begun after this job's.
+    def _shown_later(self, job: _UncertainJob, search: _LogSearch) -> list[LoggedPost]:
+        """Return the POSTs of this journal in the log that were certainly begun after this job's.
 
-        With any, the log bears the names of submits, and has caught up with that one.
+        If there are any, the log does keep the names of submits, and has caught up with this job's.
         """
-        submitted_at = doubt.active.record.submitted_at or math.inf
-        later = (shown for shown in look.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
-        return [shown for shown in later if shown.was_timed_rightly(look.ahead)]
+        submitted_at = job.active.record.submitted_at or math.inf
+        later = (shown for shown in search.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
+        return [shown for shown in later if shown.was_timed_rightly(search.ahead)]
 
-    def _is_late(self, doubt: _Doubt, look: _Look, later: Sequence[LoggedPost]) -> bool:
-        """Whether the look was begun late enough after the POST for the log to show it, if there is anything to show.
+    def _is_late(self, job: _UncertainJob, search: _LogSearch, later: Sequence[LoggedPost]) -> bool:
+        """Return whether the search was begun late enough for the log to show the POST, had it been accepted.
 
-        What is to be bought again needs a clock that cannot have been set: the loop's, or the vendor's alone.
+        Before a resubmit only a clock counts that cannot have been set: the loop's, or the vendor's alone.
         """
-        patience = self._patience(doubt)
-        if look.begun >= doubt.since + patience or elapsed_at_vendor(later, look.sent_at) >= patience:
+        wait = self._give_up_after(job)
+        if search.begun >= job.since + wait or elapsed_at_vendor(later, search.sent_at) >= wait:
             return True
-        trusted = doubt.inherited and abs(look.ahead or 0.0) <= USUAL_SKEW and not self._may_again(doubt)
-        return trusted and self._age_by_wall(doubt, look.wall) >= patience
+        trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not self._may_resubmit(job)
+        return trusted and self._age_by_wall(job, search.wall) >= wait
 
-    async def _fits(self, active: ActiveJob, row: LogEntry) -> bool:
+    async def _matches(self, active: ActiveJob, row: LogEntry) -> bool:
         name = row.client_request_id
         if row.inference_id is None:
             _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"))
@@ -298,7 +299,7 @@ class Reconciler:
         if row.model is not None and active.model and not await self._is_of_model(active.model, row.model):
             _logger.error("%s is in the log for model %s, not %s", name, row.model, active.model)
             return False
-        if self._store.owns(row.inference_id):
+        if self._store.has_generation(row.inference_id):
             _logger.error("%s is in the log as %s, which another job has", name, row.inference_id)
             return False
         return True
@@ -306,42 +307,42 @@ class Reconciler:
     async def _is_of_model(self, model: str, told: str) -> bool:
         if are_one_model(model, told):
             return True
-        try:  # it may have been renamed, or be told by another of its names
-            return any(are_one_model(name, told) for name in await self._account().names_of(model))
+        try:  # it may have been renamed, or be logged under an alias
+            return any(are_one_model(name, told) for name in await self._account().model_names(model))
         except KlingError as error:
-            _logger.warning("the other names of model %s could not be asked for: %s", model, error)
+            _logger.warning("the aliases of model %s could not be read: %s", model, error)
             return False
 
-    async def _adopt(self, active: ActiveJob, found: Sequence[LogEntry]) -> None:
-        """Go on with what was bought; of several, with the oldest that has not failed."""
+    async def _accept(self, active: ActiveJob, found: Sequence[LogEntry]) -> None:
+        """Continue with the generation that was bought; of several, with the oldest that has not failed."""
         key = active.record.key
         row = next((row for row in found if row.status != "failed"), found[0])
         generation_id = row.inference_id
-        assert generation_id is not None  # noqa: S101 - it would not have fitted
+        assert generation_id is not None  # noqa: S101 - see _matches
         if len(found) > 1:
             ids = ", ".join(str(row.inference_id) for row in found)
             _logger.error("job %s is in the log %d times, as %s; going on with %s", key, len(found), ids, generation_id)
         _logger.info("job %s was accepted after all, as %s", key, generation_id)
-        self._doubtful.pop(key, None)
+        self._uncertain.pop(key, None)
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
             await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error)
             return
         await self._store.accept(active, generation_id, late=True)
 
-    def _may_again(self, doubt: _Doubt) -> bool:
-        """Whether it is to be submitted again once it is proven that it was not accepted."""
-        record, settings = doubt.active.record, self._settings
+    def _may_resubmit(self, job: _UncertainJob) -> bool:
+        """Return whether it may be submitted again once it is proven that it was not accepted."""
+        record, settings = job.active.record, self._settings
         chosen = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
-        # What was posted elsewhere, and is known here by its token alone, is never posted here.
+        # A job posted elsewhere, and known here by its token alone, is never posted here.
         return chosen and record.attempts > 0
 
-    async def _give_up(self, doubt: _Doubt, *, proven: bool) -> None:
-        if not (proven and self._may_again(doubt)):
-            self._settle(doubt)
+    async def _give_up(self, job: _UncertainJob, *, proven: bool) -> None:
+        if not (proven and self._may_resubmit(job)):
+            self._report(job)
             return
-        active, record = doubt.active, doubt.active.record
-        self._doubtful.pop(record.key, None)
+        active, record = job.active, job.active.record
+        self._uncertain.pop(record.key, None)
         _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
         former = (*record.former_request_ids, record.client_request_id or "")
         try:
@@ -351,9 +352,9 @@ class Reconciler:
         else:
             self._store.enqueue(active)
 
-    def _settle(self, doubt: _Doubt) -> None:
-        self._doubtful.pop(doubt.active.record.key, None)
-        self._store.settle(doubt.active, doubt.active.uncertain_error())
+    def _report(self, job: _UncertainJob) -> None:
+        self._uncertain.pop(job.active.record.key, None)
+        self._store.settle(job.active, job.active.uncertain_error())
 
 
 def _moment(wall: float) -> datetime:

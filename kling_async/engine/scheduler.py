@@ -1,9 +1,9 @@
 """The scheduler: one coroutine that decides which job's submit or poll goes next, and when.
 
-What waits is in the job queue. One request at a time takes its place from the session's admission control, the most
-urgent one first, and a worker sends it. Nothing is decided in a worker but what its own answer means; what that asks of
-the session comes back here as a result, for the store to apply. A worker that has become free asks here for its next
-poll at once, which spares the coroutine a turn of the loop wherever there is nothing else to weigh.
+Waiting jobs are in the job queue. One request at a time is admitted by the session's admission control, the most
+urgent one first, and a worker sends it. A worker decides only what its own answer means; what that asks of the session
+comes back here as a result, for the store to apply. A worker that has become free takes its next poll here at once,
+which saves a turn of the event loop when no submit waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kling_async.engine import events
 from kling_async.engine.queue import RateLimitHit, RetryAt
-from kling_async.engine.tasks import WorkerPool, was_asked_for
+from kling_async.engine.tasks import WorkerPool, is_own_cancellation
 from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
 
@@ -36,11 +36,11 @@ __all__ = ["Scheduler"]
 _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop
-_POST_GRACE = 1.0  # how long after a deadline a POST under way is looked at again, in seconds
+_POST_GRACE = 1.0  # seconds after a deadline until a POST under way is checked again
 
 
 class Scheduler:
-    """Spends the session's requests: submits first, then the poll that is needed most."""
+    """Starts the session's submits and polls: submits first, then the poll that is worth most."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Scheduler:
         self._admission = admission
         self._counters = counters
         self._max_polls = max_polls
-        self._review_every = review_every  # seconds from one look at all that sleep to the next
+        self._review_every = review_every  # seconds from one review of all waiting polls to the next
         self._now = store.clock.now
         self._review_at = -math.inf
         self._submitting = 0  # submits begun whose outcome is not recorded yet
@@ -71,8 +71,8 @@ class Scheduler:
     # Deciding
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
-        """Decide until cancelled. Polls and submits run in groups of their own, as they end differently."""
-        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._more)
+        """Decide until cancelled. Polls and submits run in task groups of their own, as they end differently."""
+        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._next_poll)
         now, decisions = self._now(), 0
         while True:
             start_at = self._next_start(now)
@@ -88,13 +88,13 @@ class Scheduler:
             decisions += 1
             if self._next_review <= now:
                 self._review(now)
-                await asyncio.sleep(0)  # each piece of a review is long enough for one turn of the loop
+                await asyncio.sleep(0)  # each step of a review is long enough for one turn of the loop
             elif decisions % _STRIDE == 0:
                 await asyncio.sleep(0)
             now = max(now, self._now())
 
     def _next_start(self, now: float) -> float:
-        """The earliest instant at which some request may be started, as far as is known now."""
+        """Return the earliest instant at which some request may be started, as far as is known now."""
         wanted = min(self._submit_at(now), self._poll_at(now))
         if wanted == math.inf:
             self._admission.waiting(now, due=False)
@@ -105,7 +105,7 @@ class Scheduler:
         return start_at
 
     def _submit_at(self, now: float) -> float:
-        if not self._queue.has_submits:  # the usual case, asked about before every poll
+        if not self._queue.has_submits:  # the usual case, checked before every poll
             return math.inf
         return max(
             self._queue.submit_at(now),
@@ -116,7 +116,7 @@ class Scheduler:
         return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
 
     def _start(self, now: float, pool: WorkerPool[ActiveJob], submits: TaskGroup) -> None:
-        """Start what is due and most urgent; a job that has settled meanwhile just leaves the backlog."""
+        """Start the most urgent request that is due; a job that has settled meanwhile just leaves the queue."""
         submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
         if submit_due and self._queue.submit_goes_first(polls_due=polls_due):
             if (active := self._queue.take_submit(now)) is not None:
@@ -134,8 +134,8 @@ class Scheduler:
             self._polling += 1
         return active
 
-    def _more(self) -> ActiveJob | None:
-        """The next poll, for a worker that has just become free; all but the plain case is left to the coroutine."""
+    def _next_poll(self) -> ActiveJob | None:
+        """Return the next poll for a worker that has become free; None if the coroutine has to decide."""
         now = self._now()
         if not self._queue.has_submits and not self._queue.has_stopped:
             start_at = self._next_start(now)
@@ -152,7 +152,7 @@ class Scheduler:
         return self._review_at if self._queue.polls else math.inf
 
     def _review(self, now: float) -> None:
-        """Look at some more of those that sleep: what was learned meanwhile may make them due sooner."""
+        """Review some more of the waiting polls: durations learned meanwhile may make them due sooner."""
         if self._queue.review(now, self._admission.rate):
             self._review_at = now + self._review_every
 
@@ -170,10 +170,10 @@ class Scheduler:
         elif active.record.state is JobState.QUEUED:
             message = f"job {active.record.key} was still queued at its deadline; nothing was bought"
             self._store.settle(active, DeadlineExceeded(message))
-        elif active.record.state is JobState.SUBMITTING:  # its POST ends by itself in a little while
+        elif active.record.state is JobState.SUBMITTING:  # its POST ends by itself soon
             self._queue.recheck_at(active, now + _POST_GRACE)
 
-    # Acting on what came of it
+    # Applying results
 
     async def _submit(self, active: ActiveJob) -> None:
         self._store.settle_if_halted(active)  # submits may have been stopped since this one was started
@@ -184,21 +184,21 @@ class Scheduler:
         self._counters.submits += 1
         begun = self._now()
         try:
-            result = await self._submitter.conclude(active, await self._posted(active))
-        except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            result = self._mistaken(active, mistake)
+            result = await self._submitter.conclude(active, await self._post(active))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see _fail
+            result = self._fail(active, error)
         finally:
             self._submitting -= 1
             self._queue.changed.wake()
         now, running = self._now(), self._store.in_flight
         if isinstance(result, RateLimitHit):
             until = self._admission.submit_refused(now, begun, running, result.error.retry_after)
-            self._refused(active, result, until, submit=True)
+            self._throttled(active, result, until, submit=True)
         elif active.record.state is JobState.PENDING:
             self._admission.submit_passed(now, begun, running)
         self._store.apply(active, result)
 
-    async def _posted(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
+    async def _post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
             return await self._submitter.post(active)
         finally:  # the next POST need not wait until this one's answer is recorded
@@ -210,29 +210,29 @@ class Scheduler:
         begun = self._now()
         try:
             result = await self._poller.poll(active, begun)
-        except (Exception, asyncio.CancelledError) as mistake:  # noqa: BLE001 - see _mistaken
-            result = self._mistaken(active, mistake)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see _fail
+            result = self._fail(active, error)
         finally:
             self._polling -= 1
         now = self._now()
         if isinstance(result, RateLimitHit):
             until = self._admission.poll_refused(now, begun, result.error.retry_after)
-            self._refused(active, result, until, submit=False)
+            self._throttled(active, result, until, submit=False)
         elif not isinstance(result, RetryAt):
             self._admission.poll_passed(now, begun)
         self._store.apply(active, result)
 
-    def _mistaken(self, active: ActiveJob, mistake: BaseException) -> RequestResult:
-        """A mistake in the handling of one job settles that job and nothing else."""
-        if was_asked_for(mistake):
-            raise mistake
-        _logger.error("job %s could not be handled", active.record.key, exc_info=mistake)
-        error = KlingError(f"job {active.record.key} could not be handled: {mistake!r}")
-        error.__cause__ = mistake
+    def _fail(self, active: ActiveJob, cause: BaseException) -> RequestResult:
+        """Settle a job whose handling has raised; no other job is concerned."""
+        if is_own_cancellation(cause):
+            raise cause
+        _logger.error("job %s could not be handled", active.record.key, exc_info=cause)
+        error = KlingError(f"job {active.record.key} could not be handled: {cause!r}")
+        error.__cause__ = cause
         self._store.settle(active, error)
         return None
 
-    def _refused(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
+    def _throttled(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
         self._counters.throttled += 1
         _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", result.error)
         self._store.emit(active, lambda at, job: events.Throttled(at, job, submit, until))

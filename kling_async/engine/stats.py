@@ -1,4 +1,4 @@
-"""What a session has done and is doing, in numbers."""
+"""Counters of a session, and a snapshot of it in numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Counters", "LearnedDuration", "Stats", "snapshot"]
 
 @define(eq=False)
 class Counters:
-    """Requests counted as they are begun, and files that come in."""
+    """Counts of requests as they are begun, and of files."""
 
     submits: int = 0
     polls: int = 0
@@ -33,14 +33,14 @@ class Counters:
 
 @frozen(kw_only=True)
 class LearnedDuration:
-    """How long one kind of generation takes from when it is taken up, by what was seen of it.
+    """The time one kind of generation takes, from the end of the vendor's queue, as learned.
 
     Attributes:
         model: The vendor's id of the model.
         duration: The length of the video in seconds, if it was asked for.
-        median: As likely to take less as more, in seconds.
-        p90: Nine in ten take less, in seconds.
-        generations: How many ends that was learned from, older ones counting less; 0 for what the catalogue says.
+        median: The seconds within which half of such generations are done.
+        p90: The seconds within which nine in ten are done.
+        generations: The number of generations it was learned from, older ones counting less; 0 for the catalogue's.
     """
 
     model: str
@@ -52,30 +52,30 @@ class LearnedDuration:
 
 @frozen(kw_only=True)
 class Stats:
-    """A session at one instant.
+    """The numbers of a session at one instant.
 
     Attributes:
-        queued: Open jobs that wait to be submitted.
+        queued: Open jobs that wait for their submit.
         submitting: Open jobs whose POST is under way.
         pending: Open jobs at the vendor.
         uncertain: Open jobs that may have been bought.
         completed: Jobs that settled with a video.
         failed: Jobs whose generation failed.
         rejected: Jobs the vendor refused.
-        abandoned: Jobs the caller gave up.
-        interrupted: Jobs that settled although their generation's life goes on, as at a deadline.
+        abandoned: Jobs the caller abandoned.
+        interrupted: Jobs that settled while their generation's life goes on, as at a deadline.
         submits: POSTs begun.
         polls: GETs about generations begun.
         calls: Other requests to the API begun.
-        throttled: Answers that refused a request for asking too much (429).
-        paused_for: How long everything is held after such an answer, in seconds from now; 0 if nothing is.
-        requests_per_second: How fast requests may follow each other now.
-        slots: How many generations the account seems to run at once; None while no limit was met.
-        learned: How long each kind of generation takes, in the order they were first asked for.
-        halted: Why submits do not go on, if they do not.
-        downloading: Files that are coming in.
-        downloaded: Files that came in whole.
-        downloaded_bytes: How many bytes those have together.
+        throttled: Requests refused because of a rate limit (429).
+        paused_for: The seconds for which all requests pause after such a refusal; 0 without a pause.
+        requests_per_second: The present limit on all requests.
+        slots: The number of generations the account seems to run at once; None while no limit was met.
+        learned: The learned duration of each kind of generation, in the order they were first submitted.
+        halted: The reason submits have halted; None while they go on.
+        downloading: Files being downloaded.
+        downloaded: Files downloaded.
+        downloaded_bytes: The bytes of those together.
     """
 
     queued: int
@@ -102,25 +102,25 @@ class Stats:
 
     @property
     def open(self) -> int:
-        """Jobs that have not settled."""
+        """The number of jobs that have not settled."""
         return self.queued + self.submitting + self.pending + self.uncertain
 
     @property
     def settled(self) -> int:
-        """Jobs that have."""
+        """The number of jobs that have settled."""
         return self.completed + self.failed + self.rejected + self.abandoned + self.interrupted
 
 
 def snapshot(
-    store: JobStore, queue: JobQueue, admission: AdmissionControl, experience: DurationModels, counters: Counters
+    store: JobStore, queue: JobQueue, admission: AdmissionControl, models: DurationModels, counters: Counters
 ) -> Stats:
-    """The numbers as they are now."""
-    standing, settled = store.open_by_state, store.settled_by_state
+    """Return the numbers as they are now."""
+    unsettled, settled = store.open_by_state, store.settled_by_state
     return Stats(
-        queued=standing[JobState.QUEUED],
-        submitting=standing[JobState.SUBMITTING],
-        pending=standing[JobState.PENDING],
-        uncertain=standing[JobState.UNCERTAIN],
+        queued=unsettled[JobState.QUEUED],
+        submitting=unsettled[JobState.SUBMITTING],
+        pending=unsettled[JobState.PENDING],
+        uncertain=unsettled[JobState.UNCERTAIN],
         completed=settled[JobState.COMPLETED],
         failed=settled[JobState.FAILED],
         rejected=settled[JobState.REJECTED],
@@ -133,7 +133,7 @@ def snapshot(
         paused_for=max(0.0, admission.paused_until - store.clock.now()),
         requests_per_second=admission.rate,
         slots=admission.slots,
-        learned=_learned(experience),
+        learned=_learned(models),
         halted=None if queue.halted is None else queue.halted.message,
         downloading=counters.downloading,
         downloaded=counters.downloaded,
@@ -141,7 +141,7 @@ def snapshot(
     )
 
 
-def _learned(experience: DurationModels) -> tuple[LearnedDuration, ...]:
+def _learned(models: DurationModels) -> tuple[LearnedDuration, ...]:
     return tuple(
         LearnedDuration(
             model=kind.model,
@@ -150,6 +150,6 @@ def _learned(experience: DurationModels) -> tuple[LearnedDuration, ...]:
             p90=table.hazard.quantile(0.9),
             generations=table.generations,
         )
-        for kind, table in experience
+        for kind, table in models
         if kind.phase is Phase.GENERATING
     )

@@ -1,20 +1,27 @@
-"""The jobs being watched: who they are, how their states change, and how they settle."""
+"""The session's jobs: their records, the changes of their states, and how they settle."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from kling_async.engine import events
+from kling_async.engine.identity import (
+    check_digest,
+    check_key_of,
+    merged,
+    new_key,
+    record_of_generation,
+    record_of_request,
+)
 from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
 from kling_async.engine.queue import HaltSubmits, RetryAt
-from kling_async.errors import InvalidRequest, JobAbandoned, JournalError, copied
+from kling_async.errors import JobAbandoned, JournalError, copied
 from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
@@ -32,9 +39,10 @@ _logger = logging.getLogger("kling_async.jobs")
 
 
 class JobStore:
-    """Every open job by its key, and the one place where records change.
+    """Holds every open job by its key; the one place where records change.
 
     A record changes in the journal first and here second, as its `JobState` allows; a terminal one never changes again.
+    Each change of state puts the job into the queue or takes it out.
     """
 
     def __init__(
@@ -48,21 +56,21 @@ class JobStore:
     ) -> None:
         self.clock = clock
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
-        self.open_by_state: Counter[JobState] = Counter()  # how many of those are in each state
-        self._over: set[ActiveJob] = set()  # uncertain ones whose generations, if there are any, should have ended
-        self.settled_by_state: Counter[JobState] = Counter()  # in which states the others were when they settled
+        self.open_by_state: Counter[JobState] = Counter()
+        self.settled_by_state: Counter[JobState] = Counter()  # by the state each had when it settled
+        self._overdue: set[ActiveJob] = set()  # uncertain jobs whose generations, if there are any, should have ended
         self._journal = journal
         self._bus = bus
         self._queue = queue
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
-        self._held: list[ActiveJob] = []  # jobs of an earlier session that wait to be told to go on
+        self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
 
-    # Coming in
+    # Identity
 
     def find_key(self, key: str, digest: bytes) -> Job | None:
-        """The job under this key, if there is one: open, or with its recorded outcome.
+        """Return the job under this key, open or with its recorded outcome; None if there is none.
 
         Raises:
             InvalidRequest: The key stands for another request.
@@ -70,12 +78,11 @@ class JobStore:
         record = self._journal.get(key)
         if record is None:
             return None
-        if record.digest != digest:
-            raise _misused(key)
-        return self.open.get(key) or (self._finished(record) if record.state.is_terminal else None)
+        check_digest(record, digest)
+        return self.open.get(key) or (self._settled_job(record) if record.state.is_terminal else None)
 
     def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
-        """The job of this generation, if there is one: open, or with its recorded outcome.
+        """Return the job of this generation, open or with its recorded outcome; None if there is none.
 
         Raises:
             InvalidRequest: It is not the job of this key.
@@ -83,90 +90,65 @@ class JobStore:
         record = self._journal.find(generation_id)
         if record is None:
             return None
-        if key not in (None, record.key):
-            raise _taken(generation_id, record.key)
-        return self.open.get(record.key) or (self._finished(record) if record.state.is_terminal else None)
+        check_key_of(record, key)
+        return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
 
     def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
-        """Take on a request that is to be bought, or one whose last job settled before its life ended."""
+        """Take on a request that is to be bought, or one whose last job settled before its generation's life ended."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
-            record = Record(
-                key=key or _new_key(),
-                state=JobState.QUEUED,
-                request=request,
-                digest=digest,
-                tag=tag,
-                endpoint=request.endpoint,
-                queued_at=self.clock.wall(),
-            )
+            record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         active = self._continue(record, deadline)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
         self.enqueue(active)
         return job
 
-    def record_of(self, generation_id: str, endpoint: str, key: str | None) -> Record:
-        """The record of a generation that was bought already, by whomever."""
-        wall = self.clock.wall()
-        return Record(
-            key=key or _new_key(),
-            state=JobState.PENDING,
-            endpoint=endpoint,
-            generation_id=generation_id,
-            queued_at=wall,
-            accepted_at=wall,
-        )
+    def find_or_attach(
+        self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None
+    ) -> Job:
+        """Return the job of this generation, or take it on as one that was bought already, by any program.
+
+        Raises:
+            InvalidRequest: It is not the job of this key, or the key stands for something else.
+        """
+        job = self.find_generation(generation_id, key)
+        if job is not None:
+            return job
+        record = record_of_generation(generation_id, endpoint=endpoint, key=key, now=self.clock.wall())
+        return self.attach(record, tag=tag, deadline=deadline)
 
     def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
         """Take on a job that was begun elsewhere, or whose generation was found by other means.
 
-        If its key has a job here that has no generation yet, that job goes on with this one: it is never posted again.
+        If its key has a job here that has no generation yet, that job continues with this one, and is never POSTed
+        again. ``deadline`` is in seconds from now.
 
         Raises:
             InvalidRequest: Its key stands for something else here, or is being submitted at this moment.
         """
-        active = self._attached(record, tag, deadline)
-        job = self.open[active.record.key]
-        self.enqueue(active)
+        known = self._journal.find(record.generation_id) if record.generation_id else None
+        record = merged(known or self._journal.get(record.key), record, tag=tag, now=self.clock.wall())
+        if record.key in self.open:
+            active = active_job(self.open[record.key])
+            self._attach_generation(active, record)
+        else:
+            active = self._continue(record, deadline)
+        job = self.open[record.key]
+        self.enqueue(active)  # which may settle it
         return job
 
-    def _attached(self, record: Record, tag: object, deadline: float | None) -> ActiveJob:
-        known = self._journal.find(record.generation_id) if record.generation_id else None
-        known = known or self._journal.get(record.key)
-        if known is None:
-            return self._continue(evolve(record, tag=tag), deadline)
-        if record.generation_id is not None and known.generation_id is None:
-            return self._attach_generation(known, record, deadline)
-        same = known.generation_id == record.generation_id if record.generation_id else known.digest == record.digest
-        if not same:
-            raise _misused(record.key)
-        return self._continue(known, deadline)
-
-    def _attach_generation(self, known: Record, record: Record, deadline: float | None) -> ActiveJob:
-        """Give a job the generation that it was looking for, or that a token of its own says was bought elsewhere."""
-        same = record.digest == known.digest
-        takes_it = (
-            same or not record.digest if known.state is JobState.UNCERTAIN else same and known.state is JobState.QUEUED
-        )
-        if not takes_it:
-            raise _misused(record.key)
+    def _attach_generation(self, active: ActiveJob, record: Record) -> None:
         accepted_at = record.accepted_at or self.clock.wall()
-        job = self.open.get(known.key)
-        if job is None:
-            bought = evolve(known, state=JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
-            return self._continue(bought, deadline)
-        active = active_job(job)
         self.update(active, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
         active.accepted_at = min(self.clock.now(), self.clock.to_instant(accepted_at))
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
-        return active
 
     def reopen(self, record: Record, *, hold: bool) -> None:
-        """Take on a job that an earlier session left open; its time has passed meanwhile.
+        """Take on a job that an earlier session left open; its deadlines count from then.
 
-        With ``hold``, one that is queued waits for `resume_submissions`.
+        With ``hold``, a queued one waits for `resume_submissions`.
         """
         active = self._register(record)
         if record.deadline is not None:
@@ -174,18 +156,18 @@ class JobStore:
         if record.generation_id is not None:
             active.deadline = min(active.deadline, active.accepted_at + self._generation_timeout)
         if hold and record.state is JobState.QUEUED:
-            self._held.append(active)
+            self._on_hold.append(active)
         else:
             self.enqueue(active)
 
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
-        """A job that settled before it began, for a request that cannot be submitted; it is not recorded."""
-        job = self._finished(Record(_new_key(), JobState.REJECTED, request, tag=tag, error=error))
+        """Return a job that has settled with this error, for a request that cannot be submitted; it is not recorded."""
+        job = self._settled_job(Record(new_key(), JobState.REJECTED, request, tag=tag, error=error))
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
     def _continue(self, record: Record, deadline: float | None) -> ActiveJob:
-        """Watch from now on, for as long as the caller and a new span of patience allow."""
+        """Watch a job from now on, until the caller's deadline or a full ``Timeouts.generation`` from now."""
         now = self.clock.now()
         record = evolve(record, deadline=None if deadline is None else self.clock.wall() + deadline)
         self._journal.append(record)
@@ -208,25 +190,25 @@ class JobStore:
         return active
 
     def begun_at(self, active: ActiveJob) -> float:
-        """When a job's last POST was begun: estimated by the wall clock if another process did that."""
+        """Return the instant a job's last POST was begun, estimated by the wall clock if another process began it."""
         if active.begun_at > -math.inf:
             return active.begun_at
         submitted_at = active.record.submitted_at
         return self.clock.now() if submitted_at is None else min(self.clock.now(), self.clock.to_instant(submitted_at))
 
-    def _finished(self, record: Record) -> Job:
+    def _settled_job(self, record: Record) -> Job:
         active = _make_active(record)
         active.settled = True
         active.error = record.error
         return Job(active, self)
 
-    # Waiting for what comes next
+    # Queueing and halts
 
     def enqueue(self, active: ActiveJob, due: float | None = None) -> None:
-        """Have a job wait for what its state asks, from now or from an instant on; settle it if it cannot go on."""
+        """Put a job into the queue for its next request, due now or at an instant; settle it if submits have halted."""
         if active.settled:
             return
-        if active.record.state is JobState.SUBMITTING:  # whoever watched it before was gone before its POST ended
+        if active.record.state is JobState.SUBMITTING:  # its session or process ended before its POST did
             self.update(active, JobState.UNCERTAIN)
         self.settle_if_halted(active)
         if active.settled:
@@ -235,7 +217,7 @@ class JobStore:
         self._queue.put(active, self.clock.now() if due is None else due)
 
     def apply(self, active: ActiveJob, result: RequestResult) -> None:
-        """Do what a request's result asks of the job and of the session."""
+        """Put a job back into the queue, and halt submits, as a request's result says."""
         if isinstance(result, HaltSubmits):
             self.halt(result.error)
         if isinstance(result, RetryAt):
@@ -244,76 +226,75 @@ class JobStore:
             self.enqueue(active, active.due)
 
     def halt(self, error: Halt) -> None:
-        """Stop submits, or under a bad key everything; the jobs concerned settle with a copy of this error."""
+        """Stop submits, or under a bad key all requests; the jobs concerned settle with copies of this error."""
         self._queue.halt(error, self.active_jobs)
 
     @property
     def halted(self) -> Halt | None:
-        """Why submits do not go on, if they do not."""
+        """The error that has halted submits; None while they go on."""
         return self._queue.halted
 
     def lift_halt(self, kind: type[Halt]) -> bool:
-        """Let submits go on if it is an error of this kind that stopped them; return whether it was."""
+        """End a halt that an error of this class caused; return whether there was one."""
         if not isinstance(self._queue.halted, kind):
             return False
         self._queue.resume()
         return True
 
     def settle_if_halted(self, active: ActiveJob) -> None:
-        """Settle a job that cannot go on as submits have stopped."""
+        """Settle a job that the halt concerns."""
         if not active.settled and (error := self._queue.halt_of(active)) is not None:
             self.settle(active, copied(error))
 
     def resume_submissions(self) -> None:
-        """Submit what was held, and go on after a halt."""
+        """End a halt, and submit the jobs on hold."""
         self._queue.resume()
-        while self._held:
-            self.enqueue(self._held.pop(0))
+        while self._on_hold:
+            self.enqueue(self._on_hold.pop(0))
 
     # Changing state
 
     async def commit(self, active: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
-        """Change a job's state, once the journal cannot lose it.
+        """Change a job's state once the journal has it durably.
 
         Raises:
             JournalError: It could not be recorded; the job is as it was.
         """
         before = active.record
-        record = self._changed(active, state, changes)
+        record = self._next_record(active, state, changes)
         await self._journal.commit(record)
-        if active.record is before:  # and was not abandoned meanwhile, which the journal then has after this
-            self._put(active, record)
+        if active.record is before:  # else it was abandoned meanwhile, which the journal has after this
+            self._set_record(active, record)
 
     def update(self, active: ActiveJob, state: JobState, **changes: Any) -> None:  # noqa: ANN401 - the record's own fields
-        """Change a job's state at once; the journal may write it later."""
-        record = self._changed(active, state, changes)
+        """Change a job's state at once; the journal writes it later."""
+        record = self._next_record(active, state, changes)
         self._journal.append(record)
-        self._put(active, record)
+        self._set_record(active, record)
 
     def restore(self, active: ActiveJob) -> None:
-        """Take back a change that was cancelled while it was being recorded."""
+        """Undo a change that was cancelled while it was being recorded."""
         self._journal.append(active.record)
 
-    def _changed(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
+    def _next_record(self, active: ActiveJob, state: JobState, changes: dict[str, Any]) -> Record:
         before = active.record.state
         if not before.may_become(state):
             raise AssertionError(f"job {active.record.key} cannot go from {before.value} to {state.value}")
         return evolve(active.record, state=state, polls=active.polls, last_status=active.last_status, **changes)
 
-    def _put(self, active: ActiveJob, record: Record) -> None:
+    def _set_record(self, active: ActiveJob, record: Record) -> None:
         if not active.settled:
             self.open_by_state[active.record.state] -= 1
             self.open_by_state[record.state] += 1
-        self._over.discard(active)
+        self._overdue.discard(active)
         active.record = record
 
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
-        """Record what was bought, now or, where that was found out late, when its POST was begun.
+        """Record the generation a job has bought; with ``late``, as bought when its POST was begun.
 
-        It is kept in mind and logged even if the journal fails: it is paid for. A job that was being looked for waits
-        for its first poll from then on; one that was being submitted does so once its submit's result is applied.
+        It is kept in memory and logged even if the journal fails, as it is paid for. The job is then in the queue for
+        its first poll.
         """
-        was_uncertain = active.record.state is JobState.UNCERTAIN
         accepted_at = self.begun_at(active) if late else self.clock.now()
         begun = active.record.submitted_at if late else None
         changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self.clock.wall()}
@@ -324,22 +305,21 @@ class JobStore:
             self._journal.append(active.record)
             return
         active.accepted_at = accepted_at
-        active.begun_at = active.due = -math.inf  # of no use any more, and many jobs are pending for long
+        active.begun_at = active.due = -math.inf  # not needed any more, and many jobs are pending for long
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
-        if was_uncertain:
-            self.enqueue(active)
+        self.enqueue(active)
 
     async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
-        """Record the end of a generation's life, and settle the job with it; an outcome is told even if unrecorded."""
+        """Record the end of a generation's life, and settle the job with it, even if it could not be recorded."""
         error: KlingError | None = outcome.get("error")
         if error is not None:
             self._add_context(active, error)
         changes = {**outcome, "settled_at": self.clock.wall()}
         try:
             await self._commit_regardless(active, state, changes)
-        except asyncio.CancelledError:  # the session ends while it is being recorded; it is known all the same
+        except asyncio.CancelledError:  # the session ends while it is being recorded; the outcome is known all the same
             if active.record.state.may_become(state):
                 self.update(active, state, **changes)
             self.settle(active, error)
@@ -352,12 +332,12 @@ class JobStore:
         except JournalError as error:
             known = changes.get("generation_id", active.record.generation_id)
             _logger.exception("job %s is %s (generation %s), unrecorded", active.record.key, state.value, known)
-            if active.record.state.may_become(state):  # it was not abandoned meanwhile
+            if active.record.state.may_become(state):  # else it was abandoned meanwhile
                 self.update(active, state, **changes)
             self.halt(error)
 
     def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
-        """Record where a video's file is now, if it is a job's."""
+        """Record the path, bytes and SHA-256 of a video's file, if the video is a job's."""
         record = self._journal.find(generation_id) if generation_id else None
         if record is not None:
             self._journal.append(evolve(record, file=path, file_size=size, file_digest=digest))
@@ -365,24 +345,24 @@ class JobStore:
     # Settling
 
     def settle(self, active: ActiveJob, error: KlingError | None) -> None:
-        """End this session's watch over a job, with its video or with this error. Only the first time counts."""
+        """Settle a job with its video or with this error, and wake its waiters; a second call does nothing."""
         if active.settled:
             return
         if error is not None:
             active.error = self._add_context(active, error)
         active.settled = True
-        self._over.discard(active)
+        self._overdue.discard(active)
         record = active.record
         self.open_by_state[record.state] -= 1
         self.settled_by_state[record.state] += 1
-        self._announce(active, error)
+        self._emit_settled(active, error)
         del self.open[record.key]
         active.reach(Milestone.SETTLED)
         self._queue.discard(active)
         if not self.open:
             self._idle.set()
 
-    def _announce(self, active: ActiveJob, error: KlingError | None) -> None:
+    def _emit_settled(self, active: ActiveJob, error: KlingError | None) -> None:
         state, video = active.record.state, active.record.video
         if error is None and video is not None:
             self.emit(active, lambda at, job: events.Completed(at, job, video))
@@ -391,11 +371,11 @@ class JobStore:
             self.emit(active, lambda at, job: kind(at, job, error))
 
     def active_jobs(self, *states: JobState) -> list[ActiveJob]:
-        """The working states of the open jobs in one of these states; of all without any."""
+        """Return the open jobs in one of these states, or all of them if none is given."""
         return [active for active in map(active_job, self.open.values()) if not states or active.record.state in states]
 
     def abandon(self, job: Job) -> None:
-        """Stop watching a job for good; a POST under way ends first, so that what it bought is known."""
+        """Stop watching a job for good; a POST under way goes on, so that a generation it buys is recorded."""
         active = active_job(job)
         if active.settled:
             return
@@ -417,30 +397,30 @@ class JobStore:
     # Asking
 
     def recorded(self, key: str) -> Record | None:
-        """What is recorded under this key."""
+        """Return the record under this key."""
         return self._journal.get(key)
 
-    def owns(self, generation_id: str) -> bool:
-        """Whether a job has this generation already."""
+    def has_generation(self, generation_id: str) -> bool:
+        """Return whether a job has this generation already."""
         return self._journal.find(generation_id) is not None
 
     @property
     def in_flight(self) -> int:
-        """Generations that are bought, or may be, and not yet over, as far as this session watches them."""
-        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._over)
+        """The number of generations of open jobs that are running, or may be."""
+        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._overdue)
 
     def release_slot(self, active: ActiveJob) -> None:
-        """Count an uncertain job among those in flight only for as long as its generation may be running."""
+        """Stop counting an uncertain job as in flight once its generation would have ended."""
         if active.record.state is not JobState.UNCERTAIN:
             return
         over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
         if over_at <= self.clock.now():
-            self._over.add(active)
+            self._overdue.add(active)
         else:
             self._queue.recheck_at(active, over_at)
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
-        """When a generation will be done, if it is being watched."""
+        """Return when a generation is expected to be done; None unless it is being polled."""
         if active.tracker is None or active.settled:
             return None
         forecast = active.tracker.forecast(self.clock.now())
@@ -452,39 +432,27 @@ class JobStore:
             await self._idle.wait()
 
     async def flush(self) -> None:
-        """Return once everything recorded until now is durable."""
+        """Wait until everything recorded so far is durable."""
         await self._journal.flush()
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody ever listened to events."""
+        """True once there was a subscriber to events."""
         return self._bus.has_subscribers
 
     def emit(self, active: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
-        """Tell whoever listens what happened to an open job."""
+        """Emit an event about an open job, made only if there are subscribers."""
         if self.has_subscribers and (job := self.open.get(active.record.key)) is not None:
             self._bus.emit(lambda at: make(at, job))
 
+    @property
+    def summary(self) -> str:
+        """The number of open jobs in each state as a text, such as ``2 queued, 1 pending``; ``idle`` without any."""
+        return ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count) or "idle"
+
     def __repr__(self) -> str:
-        standing = ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count)
-        return f"<JobStore {standing or 'idle'}>"
+        return f"<JobStore {self.summary}>"
 
 
 def _make_active(record: Record) -> ActiveJob:
     return ActiveJob(record, polls=record.polls, last_status=record.last_status)
-
-
-def _new_key() -> str:
-    return secrets.token_hex(12)
-
-
-def _misused(key: str) -> InvalidRequest:
-    allowed = "a new key, or the same request again"
-    message = f"key {key!r} already stands for another request; allowed: {allowed}"
-    return InvalidRequest(message, field="key", value=key, allowed=allowed)
-
-
-def _taken(generation_id: str, key: str) -> InvalidRequest:
-    allowed = f"the key {key!r}, or none"
-    message = f"generation {generation_id} is the job {key!r} already; allowed: {allowed}"
-    return InvalidRequest(message, field="key", value=key, allowed=allowed)

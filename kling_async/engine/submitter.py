@@ -1,4 +1,4 @@
-"""One submit: record that it begins, send it once, and do what its answer means."""
+"""Submits one job: record that its POST begins, send it once, and apply its answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from kling_async.errors import (
     SpendLimitReached,
     TransportError,
 )
-from kling_async.files.uploads import submission
+from kling_async.files.uploads import build_submit
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _logger = logging.getLogger("kling_async.submit")
 
 
 class Submitter:
-    """Buys generations, each with at most one POST whose outcome is unknown."""
+    """Buys generations; a job whose POST may have been accepted is never POSTed again here."""
 
     def __init__(
         self,
@@ -73,27 +73,28 @@ class Submitter:
         self._confirmation = confirmation
         self._timeouts = timeouts
         self._order = order
-        self._budget = budget  # who says whether a job can be afforded
+        self._budget = budget  # None without a spend limit
         self._clock = store.clock
-        self._blocked = 0  # POSTs in a row that a gateway refused, though the vendor can be reached
+        self._blocks_in_a_row = 0  # POSTs refused by a gateway in a row, though the vendor can be reached
         self._stopped = False
 
     def stop(self) -> None:
-        """Begin no POST any more: the session ends."""
+        """Begin no more POSTs, as the session ends."""
         self._stopped = True
 
     async def post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
-        """Send a queued job's POST, once; what was answered is for `conclude`, as is why nothing was sent.
+        """Send a queued job's POST, once; return its answer, or why nothing was sent, for `conclude`.
 
-        Cancelled before the POST is handed to the transport, the job is queued as before; later, it is uncertain.
+        None means that the job has settled or that the session ends. If this is cancelled before the POST is handed to
+        the transport, the job stays queued; later, it becomes uncertain.
         """
         record, client_request_id = active.record, f"{active.record.key}:{secrets.token_hex(8)}"
         assert record.request is not None  # noqa: S101 - only what was requested is submitted
         if self._budget is not None and (refusal := await self._budget.reserve(active)) is not None:
-            return await self._unaffordable(active, refusal)
+            return await self._over_budget(active, refusal)
         try:
-            message = await submission(record.request, record.endpoint, client_request_id)
-        except InvalidRequest as error:  # a file is gone, or not what it was to be: with another, the key can go on
+            message = await build_submit(record.request, record.endpoint, client_request_id)
+        except InvalidRequest as error:  # of a file; once that is usable, the same key can be submitted again
             self._store.settle(active, error)
             return None
         if active.settled or self._stopped:
@@ -105,8 +106,8 @@ class Submitter:
             return HaltSubmits(trouble)
         return await self._post(active, message)
 
-    async def _unaffordable(self, active: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
-        """The job stays queued. At the limit submits stop; a price that cannot be known concerns this job alone."""
+    async def _over_budget(self, active: ActiveJob, refusal: KlingError) -> HaltSubmits | None:
+        """Leave the job queued. At the limit submits halt; an unknown price concerns this job alone."""
         if isinstance(refusal, JournalError):
             return HaltSubmits(refusal)
         if isinstance(refusal, SpendLimitReached) and refusal.price_usd is not None:
@@ -118,8 +119,8 @@ class Submitter:
         self._store.settle(active, refusal)
         return None
 
-    async def conclude(self, active: ActiveJob, answer: SubmitAnswer | HaltSubmits | None) -> RequestResult:  # noqa: PLR0911 - one a meaning
-        """Record what became of a POST."""
+    async def conclude(self, active: ActiveJob, answer: SubmitAnswer | HaltSubmits | None) -> RequestResult:  # noqa: PLR0911 - one per kind of answer
+        """Record the outcome of a POST, and return what it asks of the session."""
         if answer is None or isinstance(answer, HaltSubmits):
             return answer
         if active.record.state is JobState.ABANDONED:
@@ -130,7 +131,7 @@ class Submitter:
             case Accepted(generation_id):
                 return await self._accepted(active, generation_id)
             case TryAgain(error):
-                return self._try_again(active, error)
+                return self._retry(active, error)
             case Refused(error):
                 return await self._refused(active, error)
             case Uncertain(error):
@@ -138,13 +139,13 @@ class Submitter:
             case Unreached(error):
                 return self._unreached(active, error)
             case Blocked(error):
-                return await self._read_block(active, error)
+                return await self._handle_block(active, error)
 
     async def _begin(self, active: ActiveJob, client_request_id: str) -> bool:
-        """Make sure that a crash from here on is remembered as one that may have bought something.
+        """Record durably that the POST begins, so that after a crash the job is searched for; return False to stop.
 
         Raises:
-            JournalError: That cannot be made sure of.
+            JournalError: It cannot be recorded, so nothing must be sent.
         """
         attempt = active.record.attempts + 1
         active.begun_at, submitted_at = self._clock.now(), self._clock.wall()
@@ -161,7 +162,7 @@ class Submitter:
             # The record may have been written, but nothing was sent.
             self._store.restore(active)
             raise
-        if active.settled or self._stopped:  # while that was being recorded
+        if active.settled or self._stopped:  # while it was being recorded
             if active.record.state is JobState.SUBMITTING:
                 self._store.update(active, JobState.QUEUED)
             return False
@@ -173,22 +174,22 @@ class Submitter:
             return read_submit(await self._transport.send(message), active.record.client_request_id or "")
         except TransportError as error:
             return submit_failure(error)
-        except (Exception, asyncio.CancelledError):  # also a mistake of the transport's own says nothing of the POST
+        except (Exception, asyncio.CancelledError):  # also an error of the transport's own leaves the outcome unknown
             if active.record.state is JobState.SUBMITTING:
                 self._store.update(active, JobState.UNCERTAIN)
             raise
 
     async def _accepted(self, active: ActiveJob, generation_id: str) -> RequestResult:
-        if self._store.owns(generation_id):
+        if self._store.has_generation(generation_id):
             message = f"the vendor answered with the id of another job, {generation_id}"
             return self._uncertain(active, TransportError(message))
         active.clear_failures()
-        self._blocked = 0
+        self._blocks_in_a_row = 0
         await self._store.accept(active, generation_id)
-        return Requeue.ON
+        return None
 
-    def _try_again(self, active: ActiveJob, error: KlingError) -> RequestResult:
-        """Nothing was bought: back into the queue, for as long as that makes sense."""
+    def _retry(self, active: ActiveJob, error: KlingError) -> RequestResult:
+        """Queue a job again that has bought nothing, until ``Timeouts.submission`` is over."""
         self._store.update(active, JobState.QUEUED)
         if isinstance(error, RateLimited):
             return RateLimitHit(error)
@@ -197,18 +198,18 @@ class Submitter:
         if active.failing_for(now) >= self._timeouts.submission:
             self._store.settle(active, error)
             return None
-        again_at = now + self._backoff.wait(failures)
+        retry_at = now + self._backoff.wait(failures)
         _logger.log(
             logging.DEBUG if failures else logging.WARNING,
             "job %s could not be submitted and will be tried again: %s",
             active.record.key,
             error,
         )
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, again_at))
-        return RetryAt(again_at)
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        return RetryAt(retry_at)
 
     async def _refused(self, active: ActiveJob, error: KlingError) -> RequestResult:
-        self._blocked = 0
+        self._blocks_in_a_row = 0
         if isinstance(error, AuthenticationError | OutOfCredits):
             return await self._refused_by_account(active, error)
         if isinstance(error, TransportError):  # never sent, and would not be next time: TLS said no
@@ -219,7 +220,7 @@ class Submitter:
         return None
 
     async def _refused_by_account(self, active: ActiveJob, error: AuthenticationError | OutOfCredits) -> RequestResult:
-        """Nothing was bought; whether any other job can be, another request has to say."""
+        """Handle a refusal for which the balance has to say whether it concerns every job; nothing was bought."""
         try:
             opinion = await self._confirmation.opinion(error)
         except asyncio.CancelledError:
@@ -232,12 +233,12 @@ class Submitter:
             await self._refused_alone(active, without_money(error))
             return None
         if opinion is not Opinion.CONFIRMED:
-            return self._try_again(active, error)
+            return self._retry(active, error)
         self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
     async def _refused_alone(self, active: ActiveJob, error: APIError) -> None:
-        """A job too dear for what is left can be bought later; one that the account may not buy cannot."""
+        """Settle a job refused by itself: queued if it costs more than is left, rejected if it is not allowed."""
         if isinstance(error, OutOfCredits):
             self._store.update(active, JobState.QUEUED)
             self._store.settle(active, error)
@@ -245,30 +246,31 @@ class Submitter:
             await self._store.finish(active, JobState.REJECTED, error=error)
 
     def _unreached(self, active: ActiveJob, error: GatewayError) -> HaltSubmits:
-        """Nothing was bought, nor could anything be: no other job's POST is tried on it."""
+        """Halt submits, as the vendor cannot be reached: nothing was bought, and no other POST is tried."""
         self._store.update(active, JobState.QUEUED)
         return HaltSubmits(error)
 
-    async def _read_block(self, active: ActiveJob, error: GatewayError) -> RequestResult:
-        """What refuses a call as well lets nothing through; otherwise this POST may have been bought for all one knows.
+    async def _handle_block(self, active: ActiveJob, error: GatewayError) -> RequestResult:
+        """Handle a gateway's refusal of a POST.
 
-        It is one job's trouble, as where a gateway dislikes a prompt, until it happens to the next POST, too.
+        If the gateway refuses the balance as well, nothing gets through: submits halt, nothing was bought. Otherwise
+        the job is uncertain, and it concerns this job alone until the next POST is refused as well.
         """
-        self._store.update(active, JobState.UNCERTAIN)  # should the session end before another request has told
+        self._store.update(active, JobState.UNCERTAIN)  # in case the session ends before the balance is known
         confirmed = await self._confirmation.confirms(error)
         if active.settled:
             return HaltSubmits(error) if confirmed else None
         if confirmed:
             return self._unreached(active, error)
-        self._blocked += 1
-        self._look_for(active, error)
-        return HaltSubmits(error) if self._blocked > 1 else Requeue.ON
+        self._blocks_in_a_row += 1
+        self._set_cause(active, error)
+        return HaltSubmits(error) if self._blocks_in_a_row > 1 else Requeue.ON
 
     def _uncertain(self, active: ActiveJob, error: KlingError) -> RequestResult:
         self._store.update(active, JobState.UNCERTAIN)
-        self._look_for(active, error)
+        self._set_cause(active, error)
         return Requeue.ON
 
-    def _look_for(self, active: ActiveJob, error: KlingError) -> None:
-        _logger.warning("job %s may have been bought, and is looked for: %s", active.record.key, error)
+    def _set_cause(self, active: ActiveJob, error: KlingError) -> None:
+        _logger.warning("job %s may have been bought, and is searched for in the log: %s", active.record.key, error)
         active.uncertain_cause = error

@@ -1,4 +1,4 @@
-"""A task of one's own, started from one task and ended from any."""
+"""The clock, sleeping and waking, and tasks: the background task of a session, and a pool of workers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "sleep_until", "was_asked_for"]
+__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "is_own_cancellation", "sleep_until"]
 
 
 T = TypeVar("T")
 
 
-def was_asked_for(error: BaseException) -> bool:
-    """Whether this is a cancellation of the current task, not one of something it awaited, such as a shared future.
+def is_own_cancellation(error: BaseException) -> bool:
+    """Return whether this is a cancellation of the current task, not of something it awaited, such as a shared future.
 
-    Another's cancellation is a failure like any other, and must not end this task as if it had been told to.
+    The cancellation of an awaited object is a failure like any other, and must not end this task.
     """
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
@@ -37,7 +37,7 @@ class Clock:
     Attributes:
         loop: The loop the session was entered on.
         now: The loop's time as an instant in seconds; it never goes back.
-        wall: The time as a POSIX timestamp in seconds; it may be set by anybody.
+        wall: The time as a POSIX timestamp in seconds; it may be set at any time.
     """
 
     __slots__ = ("loop", "now", "wall")
@@ -61,29 +61,29 @@ class Clock:
 
 
 class Wakeup:
-    """One sleeper that others may wake. Instants are the loop's time."""
+    """Lets one task sleep until an instant of the loop's time, or until another wakes it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sleeper: asyncio.Future[None] | None = None
-        self._until = -math.inf  # asleep until then; minus infinity while awake
-        self._rung = False  # woken while awake, so that the next sleep ends at once
+        self._until = -math.inf  # minus infinity while awake
+        self._woken = False  # woken while awake, so that the next sleep ends at once
 
     async def sleep_until(self, instant: float) -> float:
-        """Sleep until the instant, for ever if it is infinite, or until woken; returns the time.
+        """Sleep until the instant, for ever if it is infinite, or until woken; return the time.
 
         The time returned is never before an instant that was slept through: a loop may fire a timer a clock tick early,
-        and whoever compares instants must not be sent back to sleep for it.
+        and a caller that compares instants would go back to sleep.
         """
-        if not self._rung:
+        if not self._woken:
             await self._sleep(instant)
-        woken, self._rung = self._rung, False
+        woken, self._woken = self._woken, False
         return self._clock.now() if woken else max(self._clock.now(), instant)
 
     async def _sleep(self, instant: float) -> None:
         self._sleeper = self._clock.loop.create_future()
         self._until = instant
-        timer = None if instant == math.inf else self._clock.loop.call_at(instant, self._ring)
+        timer = None if instant == math.inf else self._clock.loop.call_at(instant, self._resolve)
         try:
             await self._sleeper
         finally:
@@ -92,18 +92,18 @@ class Wakeup:
                 timer.cancel()
 
     def wake(self) -> None:
-        """Wake the sleeper now, or keep it from its next sleep."""
-        self._rung = True
-        self._ring()
+        """Wake the sleeper now, or have its next sleep end at once."""
+        self._woken = True
+        self._resolve()
 
     def wake_by(self, instant: float) -> None:
-        """Wake the sleeper if it would otherwise sleep past this instant."""
+        """Wake the sleeper if it would sleep past this instant."""
         if instant < self._until or self._until == -math.inf:
             self.wake()
 
-    def _ring(self) -> None:
+    def _resolve(self) -> None:
         if self._sleeper is not None:
-            _awaken(self._sleeper)
+            _resolve(self._sleeper)
 
 
 async def sleep_until(instant: float) -> None:
@@ -112,15 +112,15 @@ async def sleep_until(instant: float) -> None:
     if instant <= loop.time():
         return
     future: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_at(instant, _awaken, future)
+    timer = loop.call_at(instant, _resolve, future)
     try:
         await future
     finally:
         timer.cancel()
 
 
-def _awaken(sleeper: asyncio.Future[None]) -> None:
-    # It may have been cancelled in this very turn of the loop, too late for its timer to be.
+def _resolve(sleeper: asyncio.Future[None]) -> None:
+    # The sleeper may have been cancelled in this turn of the loop, too late to cancel its timer.
     if not sleeper.done():
         sleeper.set_result(None)
 
@@ -128,8 +128,8 @@ def _awaken(sleeper: asyncio.Future[None]) -> None:
 class BackgroundTask:
     """Runs ``main(ready, stop)``: it calls ``ready()`` when it has started, and ends soon after ``stop`` is set.
 
-    Task groups and cancel scopes belong to the task that opens them. A session is entered and left by its callers from
-    tasks of all sorts, so it opens none of its own there, but keeps them in here.
+    Task groups and cancel scopes belong to the task that opens them. A session may be entered in one task and left in
+    another, so it opens its task groups in this one.
     """
 
     def __init__(self, main: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -140,9 +140,9 @@ class BackgroundTask:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return once it has started; raise what kept it from starting. Cancelled, it leaves nothing running."""
+        """Return once it has started; raise what kept it from starting. If cancelled, it leaves nothing running."""
         self._task = asyncio.create_task(self._run(), name="kling_async session")
-        # A start that failed must not wait for ever.
+        # If the start fails, `ready` is never called.
         self._task.add_done_callback(lambda _: self._ready.set())
         try:
             await self._ready.wait()
@@ -155,7 +155,7 @@ class BackgroundTask:
             raise failure
 
     async def stop(self) -> None:
-        """Have it end, and return once it has; cancelled, it has it end at once, and still returns only then.
+        """Have it end, and return once it has. If cancelled, it cancels the task, and still returns only at its end.
 
         Raises:
             ConfigurationError: It runs on another event loop.
@@ -168,8 +168,8 @@ class BackgroundTask:
         interruption: asyncio.CancelledError | None = None
         while not self._task.done():
             try:
-                # A cancelled scope cancels whatever is awaited in it, again and again. Who got here through one still
-                # wants an end in good order; only a cancellation that comes now hastens it.
+                # A cancelled scope cancels every await in it, again and again. The task still ends in order; only a
+                # cancellation that comes now hastens it.
                 with CancelScope(shield=True):
                     await asyncio.wait({self._task})
             except asyncio.CancelledError as cancellation:
@@ -182,28 +182,29 @@ class BackgroundTask:
     async def _run(self) -> None:
         try:
             await self._main(self._ready.set, self._stop)
-        except Exception as failure:  # noqa: BLE001 - whoever starts or stops it is to have it
+        except Exception as failure:  # noqa: BLE001 - start() or stop() raises it
             self.failure = failure
         except BaseExceptionGroup as group:
-            # An interrupt that struck a task in here has come out of the loop itself.
+            # An interrupt of a task in here is raised by the event loop itself.
             rest = group.split((KeyboardInterrupt, SystemExit))[1]
             self.failure = None if rest is None else _first(rest)
 
 
 def _first(error: BaseException) -> BaseException:
-    """The first exception in a group that is not a group itself."""
+    """Return the first exception in a group that is not a group itself."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error
 
 
-_STRIDE = 64  # pieces of work in a row before a worker lets others have the loop
+_STRIDE = 64  # items in a row before a worker yields to the loop
 
 
 class WorkerPool(Generic[T]):
-    """Runs work on items in tasks that are made as they are needed and then reused; the giver bounds how many.
+    """Runs work on items in tasks that are made as needed and then reused; the caller of `give` bounds their number.
 
-    A worker that has become free asks for more at once, which saves a turn of the loop, and waits if there is none.
+    A worker that has become free calls ``more`` for its next item, which saves a turn of the loop, and waits if there
+    is none.
     """
 
     def __init__(
@@ -220,11 +221,11 @@ class WorkerPool(Generic[T]):
         self._idle: list[asyncio.Future[T]] = []  # the last to become idle is the first to work
 
     def give(self, item: T) -> None:
-        """Have a worker take this up: an idle one, or else a new one."""
+        """Hand an item to an idle worker, or else to a new one."""
         while self._idle:
-            call = self._idle.pop()
-            if not call.done():  # its worker may have been cancelled, as when the session closes
-                call.set_result(item)
+            future = self._idle.pop()
+            if not future.done():  # its worker may have been cancelled, as when the session closes
+                future.set_result(item)
                 return
         self._group.start_soon(self._serve, item, name="kling_async worker")
 
@@ -235,9 +236,9 @@ class WorkerPool(Generic[T]):
             served += 1
             if served % _STRIDE == 0:
                 await asyncio.sleep(0)
-            item = self._more() or await self._called()
+            item = self._more() or await self._next_item()
 
-    def _called(self) -> asyncio.Future[T]:
-        call: asyncio.Future[T] = self._loop.create_future()
-        self._idle.append(call)
-        return call
+    def _next_item(self) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._idle.append(future)
+        return future

@@ -1,1 +1,1 @@
-"""Files: fetched whole or not at all, one writer each, under names that every file system takes."""
+"""Downloads that are complete or absent, with one writer each; files to upload; names for any file system."""

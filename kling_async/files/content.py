@@ -1,4 +1,4 @@
-"""What an answer of a file's host brings, by its head and by its first bytes, which count for more."""
+"""Reads a file host's response: the headers, and then the first bytes of the body, which count for more."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["HEAD", "STRONG_ETAG", "Answer", "Body", "Incoming", "NoVideo", "is_video", "read_answer"]
 
 HEAD = 512
-"""How many bytes tell what something is."""
+"""The bytes at the beginning of a file that are enough to recognise its format."""
 
 STRONG_ETAG = re.compile(r'"[!#-~]*"')
-"""An ETag that promises that the bytes are the same (RFC 9110, 8.8.3)."""
+"""A strong ETag, which promises equal bytes (RFC 9110, 8.8.3)."""
 
 _ABSENT = frozenset({202, 204, 401, 403, 404, 409, 410, 425})
 _TRANSIENT = frozenset({408, 429})
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<size>[0-9]{1,18}|\*)")
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # what no text holds
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that no text has
 _UTF_16 = (b"\xff\xfe<\0", b"\xfe\xff\0<", b"\xff\xfe{\0", b"\xfe\xff\0{")
 _VIDEOS = (b"\x1aE\xdf\xa3", b"GIF8", b"FLV\x01", b"\0\0\1\xba")  # Matroska and WebM, GIF, Flash, MPEG
 _OTHERS = {b"\x1f\x8b": "gzip", b"PK\3\4": "a ZIP archive", b"%PDF-": "a PDF"}
@@ -36,12 +36,12 @@ _TRANSPORT_STREAM, _PACKET = 0x47, 188  # each of its packets begins with this b
 
 
 class Answer(Enum):
-    """What an answer without a body worth storing means."""
+    """The meaning of a response without a body to store."""
 
     ABSENT = "the file is not there, not yet or no more, or the URL has expired"
-    PASSING = "trouble that may pass"
-    MISFIT = "the rest that came is not that of the part"
-    NO_RANGES = "parts of the file cannot be had"
+    PASSING = "an error that may pass"
+    MISFIT = "the rest that came does not continue the partial file"
+    NO_RANGES = "the host does not serve ranges"
     FINAL = "another try will not help"
 
 
@@ -50,32 +50,32 @@ class Body:
     """A body that may be the file or its rest.
 
     Attributes:
-        offset: Where in the file it begins.
-        size: The whole file's size, if stated; under a compression that of what comes.
+        offset: The byte of the file it begins with.
+        size: The whole file's size in bytes, if stated; of a compressed body, the compressed size.
         etag: The file's strong ETag, if stated.
-        label: Its media type.
-        encoding: Its content encoding, as it is labelled.
+        media_type: The media type in its header.
+        encoding: The content encoding in its header.
     """
 
     offset: int
     size: int | None
     etag: str | None
-    label: str
+    media_type: str
     encoding: str
 
 
 class NoVideo(Exception):
-    """What came is no video; the message says what it is."""
+    """The body is no video; the message says what it is."""
 
 
 def read_answer(status: int, headers: Mapping[str, str], have: int, etag: str | None) -> Body | Answer:
-    """What an answer brings, or means.
+    """Return the body that a response has, or what the response means without one.
 
     Args:
         status: Its status.
         headers: Its headers.
-        have: The offset from which on the file was asked for; 0 if all of it was.
-        etag: The strong ETag of what there is.
+        have: The offset in bytes from which the file was asked for; 0 if all of it was.
+        etag: The strong ETag of the partial file.
     """
     if status in (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION):
         return _body(headers, 0, _digits(headers.get("content-length")), _strong_etag(headers))
@@ -103,7 +103,7 @@ def _read_rest(headers: Mapping[str, str], have: int, etag: str | None) -> Body 
 
 
 def _read_unasked(headers: Mapping[str, str]) -> Body | Answer:
-    """A part that nobody asked for will do if it is the whole."""
+    """Accept a 206 without a range asked for if it covers the whole file."""
     stated = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
     if stated is None or int(stated["start"]) or int(stated["end"]) + 1 != _digits(stated["size"]):
         return Answer.FINAL
@@ -116,29 +116,31 @@ def _body(headers: Mapping[str, str], offset: int, size: int | None, etag: str |
 
 
 class Incoming:
-    """A body on its way in: looked at, decoded if need be, and handed on.
+    """Checks and decodes a body as it comes in.
 
     Args:
-        body: What its head says.
-        expected_size: The file's size by what was said elsewhere, which may be wrong.
+        body: The body as its headers describe it.
+        expected_size: The file's size in bytes as announced elsewhere, which may be wrong.
         size_cap: The most bytes to take, before and after decoding.
     """
 
     def __init__(self, body: Body, *, expected_size: int | None, size_cap: int) -> None:
-        self.goal: int | None = None if body.offset == 0 else body.size  # the file's size, once something came
+        self.final_size: int | None = (
+            None if body.offset == 0 else body.size
+        )  # the file's size, once its first bytes came
         self.is_decoded = False
         self._body = body
         self._expected_size = expected_size
         self._cap = size_cap
         self._head = b""
         self._decoder: Decoder | None = None
-        self._is_judged = body.offset > 0
+        self._is_checked = body.offset > 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The pieces to store; the first come once there is enough to tell what it is.
+        """Yield the pieces to store; the first come once there are enough bytes to recognise the format.
 
         Raises:
-            NoVideo: What came is none, or is compressed in a way nobody asked for.
+            NoVideo: It is no video, or is compressed in a way that was not asked for.
             MalformedResponse: Its compression is broken, or it is too long.
         """
         if self._decoder is None:
@@ -149,7 +151,7 @@ class Incoming:
         yield from self._decoded(piece)
 
     def finish(self) -> Iterator[bytes]:
-        """The last pieces to store. Raises as `feed` does."""
+        """Yield the last pieces to store. Raises as `feed` does."""
         if self._decoder is None and self._head:
             yield from self._decoded(self._begin())
         if self._decoder is not None:
@@ -168,34 +170,34 @@ class Incoming:
     def _decoded(self, piece: bytes) -> Iterator[bytes]:
         assert self._decoder is not None  # noqa: S101 - made before
         for plain in self._decoder.feed(piece):
-            if plain and not self._is_judged:
-                self._judge(plain)
-                self._is_judged = True
+            if plain and not self._is_checked:
+                self._check_head(plain)
+                self._is_checked = True
             yield plain
 
-    def _judge(self, head: bytes) -> None:
-        """Decide what the first bytes are, and so what the labels are worth."""
+    def _check_head(self, head: bytes) -> None:
+        """Recognise the first bytes, and decide by them which stated size counts."""
         stated = None if self.is_decoded else self._body.size
         if is_video(head):
-            self.goal = stated
+            self.final_size = stated
             return
-        self.goal = self._expected_size if stated is None else stated
-        if (other := _other(head) or _page(self._body.label)) is not None:
+        self.final_size = self._expected_size if stated is None else stated
+        if (other := _other_type(head) or _page_type(self._body.media_type)) is not None:
             raise NoVideo(other)
-        if self.goal is None:
+        if self.final_size is None:
             raise NoVideo("something of unknown length that begins like no video")
 
 
 def is_video(head: bytes) -> bool:
-    """Whether something that begins so is a video, by the signature of its format."""
+    """Return whether these first bytes are the signature of a video format."""
     known = recognised(head)
     is_stream = len(head) > _PACKET and head[0] == head[_PACKET] == _TRANSPORT_STREAM
     is_riff = head.startswith(b"RIFF") and head[8:12] == b"AVI "
     return (known is not None and known.file is FileType.VIDEO) or head.startswith(_VIDEOS) or is_stream or is_riff
 
 
-def _other(head: bytes) -> str | None:
-    """What it is, if it begins like something that is no video."""
+def _other_type(head: bytes) -> str | None:
+    """Return the name of the format, if these first bytes are those of something other than a video."""
     if not _CONTROL.search(head[:HEAD]) or head.startswith(_UTF_16):
         return f"a text that begins with {head[:40].decode('utf-8', 'replace')!r}"
     known = recognised(head)
@@ -204,13 +206,13 @@ def _other(head: bytes) -> str | None:
     return next((what for magic, what in _OTHERS.items() if head.startswith(magic)), None)
 
 
-def _page(label: str) -> str | None:
-    """The media type of a page, as an error may come with status 200."""
+def _page_type(label: str) -> str | None:
+    """Return the media type if it is that of a page, as an error may come with status 200."""
     return label if label.startswith("text/") or label.endswith(("json", "xml")) else None
 
 
 def _strong_etag(headers: Mapping[str, str]) -> str | None:
-    """The ETag, if it promises that the bytes are the same."""
+    """Return the ETag if it is a strong one."""
     etag = headers.get("etag", "").strip()
     return etag if STRONG_ETAG.fullmatch(etag) else None
 

@@ -1,4 +1,4 @@
-"""Fetching a finished video's file: whole or not at all, going on where an earlier try stopped."""
+"""Downloads one file: complete or not at all, resumed where an earlier try broke off."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
     from kling_async.transport.base import StreamedResponse, Transport
 
-__all__ = ["Retries", "Stored", "download_file"]
+__all__ = ["Retries", "StoredFile", "download_file"]
 
 _logger = logging.getLogger("kling_async.download")
 
-_WAIT = 0.5
+_WAIT = 0.5  # seconds, as the next two
 _LONGEST_WAIT = 30.0
 _LONGEST_RETRY_AFTER = 300.0
-_PIECE = 2**20  # bytes that come at once, at most
+_PIECE = 2**20  # the most bytes that come at once
 _SIZE_CAP = 8 * 1024**3
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
-"""What the next file would meet, too."""
+"""Errors that the next file would meet as well."""
 
 T = TypeVar("T")
 
 
 @frozen
-class Stored:
-    """A file that is there whole: where, how many bytes, and their SHA-256 in hexadecimal."""
+class StoredFile:
+    """A complete file on disk: its path, its bytes, and their SHA-256 in hexadecimal."""
 
     path: Path
     size: int
@@ -53,28 +53,28 @@ class Stored:
 
 @define(eq=False)
 class Retries:
-    """When a download is tried again: ever more slowly, until nothing new has come for too long.
+    """Decides when a download is tried again: after growing waits, until nothing new has come for too long.
 
     Attributes:
         rng: Draws the waits.
-        give_up_after: How long to go on while nothing new comes, in seconds.
-        sleep: Waits, in seconds.
-        now: The time in seconds, from any origin.
+        give_up_after: The seconds to go on while nothing new comes.
+        sleep: Waits for some seconds.
+        now: Returns the time in seconds, from any origin.
     """
 
     rng: Random
     give_up_after: float = 600.0
     sleep: Callable[[float], Awaitable[object]] = anyio.sleep
     now: Callable[[], float] = anyio.current_time
-    _tries: int = field(init=False, default=0)  # failed ones in a row that brought nothing new
+    _tries: int = field(init=False, default=0)  # failed tries in a row that brought nothing new
     _since: float = field(init=False, default=0.0)  # when something new came last
 
     def begin(self) -> None:
-        """Count from here: nothing has failed yet, or something new has come."""
+        """Start counting, as something new has come."""
         self._tries, self._since = 0, self.now()
 
     def next_wait(self, asked: float) -> float | None:
-        """How long to wait after a failed try, ``asked`` at least; None if it was the last, made as the time was up."""
+        """Return the seconds to wait after a failed try, ``asked`` at least; None if that try was the last."""
         left = self._since + self.give_up_after - self.now()
         if left <= 0:
             return None
@@ -92,58 +92,58 @@ async def download_file(
     refresh: Callable[[], Awaitable[str]] | None = None,
     progress: Callable[[int, int | None], object] | None = None,
     retries: Retries,
-    turn: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+    slot: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     size_cap: int = _SIZE_CAP,
-    stored: Callable[[Stored], object] = lambda _: None,
-) -> Stored:
-    """Fetch a file; once it is there whole and on disk, and not before, it stands under its name.
+    on_stored: Callable[[StoredFile], object] = lambda _: None,
+) -> StoredFile:
+    """Download a file; only once it is complete on disk does it have its name.
 
-    It replaces what stood there at first, but not what has appeared meanwhile. Until then it grows in a hidden
-    neighbour, ``.NAME.part``, which one writer has at a time, among all processes. If the host gave it a strong ETag,
-    that stays after a failure, a cancellation or a crash, with a note beside it, and a later download of the same URL
-    (its query aside) to the same path goes on from there.
+    It replaces a file that was there at the beginning, but not one that has appeared since. Until then it grows in a
+    hidden partial file beside it, ``.NAME.part``, which one writer among all processes has at a time. If the host gave
+    a strong ETag, the partial file stays after a failure, a cancellation or a crash, with a JSON file beside it, and a
+    later download of the same URL (its query aside) to the same path resumes it.
 
-    A file that is not there (401, 403, 404, 410, 202, 204, 409, 425, an empty body) is asked for once more by a fresh
-    URL. That in vain, and passing trouble, are tried again ever more slowly for as long as ``retries`` allow, and not
-    before the host's ``Retry-After``, up to 300 s. Whether a body is the video and whole is told by its bytes
-    rather than by its labels.
+    If the file is not there (401, 403, 404, 410, 202, 204, 409, 425, an empty body), a fresh URL is asked for once.
+    After that, and after errors that may pass, it is tried again with growing waits for as long as ``retries`` allow,
+    and not before the host's ``Retry-After``, up to 300 s. The bytes of a body decide whether it is a complete video;
+    the headers count only where the bytes do not tell.
 
     Args:
         transport: Sends on the file lane, so without the API key.
-        url: Where the file is, used as it is.
-        path: Where to put it. Missing folders are made.
-        expected_size: Its size in bytes, if announced; what counts if neither the host states a length of its own nor
-            the bytes tell whether they are all.
-        refresh: Asked for a fresh URL when the file is not there; again only after the fresh one brought something.
-            Its own errors come through, unless they are retryable.
-        progress: Called on the loop with the bytes so far and the size, if known. What it raises ends the download.
-        retries: When to try again, and for how long.
-        turn: Entered for each try, so that others may have theirs while this one waits.
+        url: The file's URL, used as it is.
+        path: The file to write. Missing folders are made.
+        expected_size: Its size in bytes, if announced; it counts if neither the host states a length nor the bytes
+            tell whether they are complete.
+        refresh: Called for a fresh URL when the file is not there; again only after the fresh one brought something.
+            Its errors are raised, unless they are retryable.
+        progress: Called on the loop with the bytes so far and the size, if known. An error it raises ends the download.
+        retries: Decides when to try again, and for how long.
+        slot: Entered for each try, so that other downloads have the slot while this one waits.
         size_cap: The most bytes a file may have. 8 GiB: hundreds of times the largest video.
-        stored: Called as soon as the file stands under its name, even if this is cancelled just then.
+        on_stored: Called as soon as the file has its name, even if this is cancelled just then.
 
     Returns:
-        What is on disk now.
+        The complete file.
 
     Raises:
-        DownloadError: The file could not be had, or not be written. What was under its name before still is.
-        StorageError: It could not be written, nor could any other.
+        DownloadError: The file could not be fetched or not be written. A file that was there before still is.
+        StorageError: No file can be written.
     """
     expected_size = expected_size if expected_size and expected_size > 0 else None
-    download = _Download(transport, url, path, expected_size, refresh, progress, retries, turn, size_cap)
+    download = _Download(transport, url, path, expected_size, refresh, progress, retries, slot, size_cap)
     part = download.part
     try:
         await download.run()
     finally:
-        part.leave()
+        part.close()
         if part.is_in_place:
-            stored(Stored(path, part.size, part.digest))
-    return Stored(path, part.size, part.digest)
+            on_stored(StoredFile(path, part.size, part.digest))
+    return StoredFile(path, part.size, part.digest)
 
 
 @define(eq=False, repr=False)
 class _Download:
-    """One download: its tries, and what they have brought so far."""
+    """One download: its tries, and the bytes so far."""
 
     transport: Transport
     url: str
@@ -152,21 +152,15 @@ class _Download:
     refresh: Callable[[], Awaitable[str]] | None
     progress: Callable[[int, int | None], object] | None
     retries: Retries
-    turn: Callable[[], AbstractAsyncContextManager[object]]
+    slot: Callable[[], AbstractAsyncContextManager[object]]
     size_cap: int
     part: PartialFile = field(init=False)
-    is_open: bool = False
-    """Whether the part is."""
-    furthest: int = 0
-    """The most bytes there ever were: starting over and reaching less is nothing new, so every download ends."""
-    refreshed: bool = False
-    """Whether the URL is a fresh one that has brought nothing yet."""
-    ranges: bool = True
-    """Whether the host may be asked for a part of the file."""
-    asked_wait: float = 0.0
-    """How long the host wants not to be asked again."""
-    ended_at: int | None = None
-    """Where the last body of an unknown length ended, short of the announced size."""
+    is_open: bool = False  # whether the partial file is
+    furthest: int = 0  # the most bytes there ever were: reaching less after a new start is no progress
+    is_refreshed: bool = False  # whether the URL is a fresh one that has brought nothing yet
+    has_ranges: bool = True  # whether the host may be asked for a range
+    retry_after: float = 0.0  # seconds the host has asked to wait
+    ended_at: int | None = None  # where the last body of unknown length ended, short of the announced size
 
     def __attrs_post_init__(self) -> None:
         self.part = PartialFile(self.path)
@@ -177,10 +171,10 @@ class _Download:
         await self.on_disk(self.part.finish)
 
     async def attempt(self) -> bool:
-        """Try once, and say whether the file is whole."""
-        before, self.asked_wait = self.furthest, 0.0
+        """Try once, and return whether the file is complete."""
+        before, self.retry_after = self.furthest, 0.0
         try:
-            async with self.turn():
+            async with self.slot():
                 await self.open()
                 return await self.fetch()
         except KlingError as error:
@@ -190,7 +184,7 @@ class _Download:
                 raise
             if self.furthest > before:
                 self.retries.begin()
-            wait = self.retries.next_wait(self.asked_wait)
+            wait = self.retries.next_wait(self.retry_after)
             if wait is None:
                 reason = (
                     f"gave up after {self.retries.give_up_after:g} s without anything new; the last: {error.message}"
@@ -200,7 +194,7 @@ class _Download:
         return False
 
     async def open(self) -> None:
-        """Have the part before anything is asked for: what comes while nobody reads it is lost if the host hangs up."""
+        """Open the partial file before sending: a host may hang up while nothing is read."""
         if self.is_open:
             return
         await self.on_disk(self.part.open, bare(self.url))
@@ -208,61 +202,61 @@ class _Download:
         self.retries.begin()
 
     async def fetch(self) -> bool:
-        conditions = self.part.conditions() if self.ranges else {}
+        conditions = self.part.conditions() if self.has_ranges else {}
         have = self.part.size if conditions else 0
         async with self.transport.stream(file_request(self.url, conditions)) as response:
             answer = read_answer(response.status, response.headers, have, self.part.etag)
             if isinstance(answer, Body):
                 return await self.store(answer, response)
-            self.asked_wait = read_retry_after(response.headers) or 0.0
-        return await self.go_on(answer, f"the host answered {response.status}", is_part=bool(have))
+            self.retry_after = read_retry_after(response.headers) or 0.0
+        return await self.recover(answer, f"the host answered {response.status}", is_range=bool(have))
 
-    async def go_on(self, answer: Answer, told: str, *, is_part: bool) -> bool:
-        """Make ready for another try after an answer without anything to store.
+    async def recover(self, answer: Answer, reason: str, *, is_range: bool) -> bool:
+        """Prepare another try after a response without anything to store.
 
         Raises:
-            TransportError: Another try may bring more, later.
-            DownloadError: None will.
+            TransportError: A later try may bring more.
+            DownloadError: No try will.
         """
-        if answer is Answer.ABSENT and await self.renew():
+        if answer is Answer.ABSENT and await self.refresh_url():
             return False
         if answer is Answer.MISFIT:
             self.part.start_over(None)
-        elif is_part and answer in (Answer.ABSENT, Answer.NO_RANGES):
+        elif is_range and answer in (Answer.ABSENT, Answer.NO_RANGES):
             self.part.start_over(None)
-            self.ranges = False
+            self.has_ranges = False
         elif answer is Answer.FINAL:
-            raise self.failure(told)
+            raise self.failure(reason)
         else:
-            raise TransportError(f"GET {bare(self.url)}: {told}")
+            raise TransportError(f"GET {bare(self.url)}: {reason}")
         return False
 
-    async def renew(self) -> bool:
-        """Ask for a fresh URL, if that may help."""
-        if self.refresh is None or self.refreshed:
+    async def refresh_url(self) -> bool:
+        """Ask for a fresh URL, unless the present one is fresh; return whether there is a new one."""
+        if self.refresh is None or self.is_refreshed:
             return False
         self.url = await self.refresh()
-        self.refreshed = True
+        self.is_refreshed = True
         return True
 
     async def store(self, body: Body, response: StreamedResponse) -> bool:
-        """Store what comes, and say whether the file is whole."""
+        """Store the body, and return whether the file is complete."""
         if body.offset:
-            self.part.go_on(self.mark(body))
+            self.part.resume_as(self.resume_info(body))
         incoming = Incoming(body, expected_size=self.expected_size, size_cap=self.size_cap + _PIECE)
         try:
             came = await self.write_all(body, incoming, response)
         except NoVideo as other:
-            if await self.renew():
+            if await self.refresh_url():
                 return False
             raise self.failure(f"the host sent no file, but {other}", retryable=True) from None
         if not came:
-            return await self.go_on(Answer.ABSENT, "the file is empty", is_part=False)
+            return await self.recover(Answer.ABSENT, "the file is empty", is_range=False)
         await self.check_end(None if incoming.is_decoded else body.size)
         return True
 
     async def write_all(self, body: Body, incoming: Incoming, response: StreamedResponse) -> bool:
-        """Write a body to its part, and say whether anything came."""
+        """Write a body to the partial file, and return whether anything came."""
         came, taken = body.offset > 0, body.offset
         async for piece in response.chunks():
             taken += len(piece)
@@ -278,21 +272,21 @@ class _Download:
     async def write(self, content: bytes, body: Body, incoming: Incoming, *, is_first: bool) -> None:
         if is_first:
             self.begin(body, incoming)
-        self.check_size(self.part.size + len(content), incoming.goal)
+        self.check_size(self.part.size + len(content), incoming.final_size)
         await self.on_disk(self.part.append, content)
-        self.advance(incoming.goal or self.expected_size)
+        self.report_progress(incoming.final_size or self.expected_size)
 
     def begin(self, body: Body, incoming: Incoming) -> None:
-        """Have the part begin anew with what a whole body brings."""
-        self.part.start_over(None if incoming.is_decoded else self.mark(body))
-        goal = incoming.goal
+        """Start the partial file anew with a whole body."""
+        self.part.start_over(None if incoming.is_decoded else self.resume_info(body))
+        goal = incoming.final_size
         if goal is not None and self.expected_size not in (None, goal):
-            # A label that is off must not keep a paid video from its owner; the host knows what it serves.
+            # A wrong size in the vendor's answer must not cost a paid video; the host knows what it serves.
             _logger.warning("%s has %d bytes; %d were announced", bare(self.url), goal, self.expected_size)
         if goal is not None:
             self.check_size(goal, goal)
 
-    def mark(self, body: Body) -> ResumeInfo | None:
+    def resume_info(self, body: Body) -> ResumeInfo | None:
         return None if body.etag is None else ResumeInfo(bare(self.url), body.etag)
 
     def check_size(self, size: int, goal: int | None) -> None:
@@ -302,7 +296,7 @@ class _Download:
             raise self.failure(f"the file is larger than {self.size_cap} bytes")
 
     async def check_end(self, stated: int | None) -> None:
-        """Make sure that a body which has ended was whole.
+        """Check that the body that has ended was complete.
 
         Raises:
             TransportError: It was not.
@@ -310,12 +304,12 @@ class _Download:
         size, expected = self.part.size, self.expected_size
         if stated is not None and size < stated:
             raise self.broke_off(stated)
-        begins_well, is_whole = await self.on_disk(self.part.judge)
+        begins_well, is_whole = await self.on_disk(self.part.inspect)
         if is_whole is False and (stated is None or (expected or 0) > size):
             raise self.broke_off(expected)
         if is_whole or stated is not None or expected is None or size >= expected:
             return
-        # Where nothing but the announced size could tell, two bodies that end at one place are right about it.
+        # If only the announced size says that more is to come, two bodies that end at the same byte outweigh it.
         if not begins_well or self.ended_at != size:
             self.ended_at = size
             raise self.broke_off(expected)
@@ -324,15 +318,15 @@ class _Download:
         whole = "" if size is None else f" of {size}"
         return TransportError(f"GET {bare(self.url)}: the file broke off at {self.part.size}{whole} bytes")
 
-    def advance(self, goal: int | None) -> None:
+    def report_progress(self, goal: int | None) -> None:
         if self.part.size > self.furthest:
             self.furthest = self.part.size
-            self.refreshed = False
+            self.is_refreshed = False
         if self.progress is not None:
             self.progress(self.part.size, goal)
 
     async def on_disk(self, act: Callable[..., T], *arguments: object) -> T:
-        """Run what may block in a thread."""
+        """Run a blocking function in a thread."""
         try:
             return await to_thread.run_sync(act, *arguments)
         except BlockingIOError as error:

@@ -1,4 +1,4 @@
-"""Names for files: made of what somebody says, trusted by no part of it, and good on every file system."""
+"""File names made of untrusted text, valid on every file system."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = [
 _NAME_MAX = 255  # bytes of a name on most file systems; those that count in UTF-16 take no fewer characters
 SHORTEST_NAME_MAX = 143
 """Bytes of a name on the strictest file system in use, eCryptfs."""
-_ROOM = len("..part.json")  # what a name has in addition while its file comes in, and the note beside it
+_ROOM = len("..part.json")  # added to a name while its file comes in, and for the JSON file beside it
 LONGEST = _NAME_MAX - _ROOM
 """The most bytes of a file's name in UTF-8, its number and its ending included."""
 
 _LONGEST_PATH = 32_767  # characters, on Windows with long paths ("Maximum Path Length Limitation")
 _RESERVED = re.compile("con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
-"""What means a device to Windows whatever its ending ("Naming Files, Paths, and Namespaces")."""
+"""Names of devices on Windows, with any ending ("Naming Files, Paths, and Namespaces")."""
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 _LONGEST_ID = 100  # characters
 _JOINER = "\u200d"
@@ -55,11 +55,11 @@ _SUFFIXES = frozenset({*_SUFFIX_OF.values(), ".m4v"})
 
 
 def safe_name(generation_id: str, video: Video) -> str:
-    """A file name for a generation's video: always the same one, another for every id, and good on every file system.
+    """Return a file name for a generation's video: the same for the same id, unique, and valid on every file system.
 
-    An id of lower-case letters, digits, ``-``, ``_`` and ``.`` stays as it is, unless it is long or means something to
-    some system. Any other has what is not safe replaced and ``~`` and a digest of the id appended, so that ids that
-    differ only in case, or only in what was replaced, have names that differ too.
+    An id of lower-case letters, digits, ``-``, ``_`` and ``.`` stays as it is, unless it is long or reserved on some
+    system. In any other, unsafe characters are replaced and ``~`` and a digest of the id are appended, so that ids that
+    differ only in case, or only in replaced characters, have different names.
     """
     stem = safe(generation_id, _LONGEST_ID, _PLAIN.__contains__)
     if stem != generation_id or stem != stem.lower():
@@ -68,17 +68,17 @@ def safe_name(generation_id: str, video: Video) -> str:
 
 
 def is_usual(char: str) -> bool:
-    """Whether a character may stand in a name: letters, digits and marks of any script, and ``_ . ~ -``."""
+    """Return whether a character may be in a name: letters, digits and marks of any script, and ``_ . ~ -``."""
     return char.isalnum() or char in "_.~-" or _is_mark(char)
 
 
 def safe(text: str, characters: int, is_kept: Callable[[str], bool] = is_usual) -> str:
-    """A part of a path made of a text, ``video`` if nothing of it can be kept.
+    """Return a part of a path made of a text, ``video`` if nothing of it can be kept.
 
     Args:
         text: Any text.
-        characters: How many to keep at most; fewer where they take more bytes than `LONGEST`.
-        is_kept: Whether a character may stay; a row of others becomes a ``-``.
+        characters: The most characters to keep; fewer where they take more bytes than `LONGEST`.
+        is_kept: Says whether a character may stay; a run of others becomes a ``-``.
     """
     plain = "".join(char if is_kept(char) else "\0" for char in unicodedata.normalize("NFC", text))
     part = re.sub("\0+", "-", plain).strip("-. ")
@@ -87,7 +87,7 @@ def safe(text: str, characters: int, is_kept: Callable[[str], bool] = is_usual) 
 
 
 def cut(text: str, size: int, characters: int | None = None) -> str:
-    """The beginning of a text, of at most so many bytes in UTF-8, that parts no letter from its marks."""
+    """Return the beginning of a text, of at most ``size`` bytes in UTF-8, without cutting a letter from its marks."""
     if len(text) <= (characters or size) and _length(text) <= size:
         return text
     end, used = 0, 0
@@ -103,30 +103,27 @@ def cut(text: str, size: int, characters: int | None = None) -> str:
 
 
 def joined(stem: str, ending: str) -> str:
-    """A name of a stem, cut if need be, and an ending."""
+    """Return a name of a stem, cut if it is too long, and an ending."""
     return cut(stem, LONGEST - _length(ending)) + ending
 
 
 def numbered(name: str, number: int) -> str:
-    """The name, which may lie in folders, with a number: ``a/fox-2.mp4``."""
+    """Return the name, which may have folders, with a number: ``a/fox-2.mp4``."""
     path = PurePosixPath(name)
     return str(path.with_name(joined(path.stem, f"-{number}{path.suffix}")))
 
 
 def folded(name: str) -> str:
-    """What a file system may take for the same name: neither case nor the way accents are written counts."""
+    """Return a form that is equal for names that differ only in case or in how their accents are encoded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def unusable(path: Path) -> str | None:
-    """Why there can be no file of this path, as far as its length says; None if there can.
-
-    The system is asked at the nearest folder that exists.
-    """
+    """Return why a path is too long for a file, or None if it is not, by the limits of its nearest existing folder."""
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
     if _stored_length(str(whole)) + _ROOM <= SHORTEST_NAME_MAX:
         return None
-    there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - which fails at no name
+    there = next(parent for parent in whole.parents if os.path.isdir(parent) or parent == parent.parent)  # noqa: PTH112 - pathlib raises for some names
     longest_name, longest_path = _limits(there)
     name = max(whole.relative_to(there).parts, key=_stored_length)
     if _stored_length(name) > longest_name:
@@ -138,7 +135,7 @@ def unusable(path: Path) -> str | None:
 
 
 def _limits(folder: Path) -> tuple[int, int]:
-    """The most bytes of a name and of a path in a folder."""
+    """Return the most bytes of a name and of a path in a folder."""
     if sys.platform != "win32":
         with suppress(OSError, ValueError):  # not every file system answers
             return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1
@@ -158,7 +155,7 @@ def _is_mark(char: str) -> bool:
 
 
 def _is_joined(before: str, char: str) -> bool:
-    """Whether two characters are shown as one."""
+    """Return whether two characters are displayed as one."""
     is_pair = "\ud800" <= before <= "\udbff" and "\udc00" <= char <= "\udfff"
     return is_pair or _is_mark(char) or _JOINER in (before, char)
 

@@ -1,4 +1,4 @@
-"""The hidden neighbour that a file grows in until it is whole, and that one writer has at a time."""
+"""The hidden partial file that a download grows in, with one writer at a time among all processes."""
 
 from __future__ import annotations
 
@@ -25,33 +25,32 @@ if TYPE_CHECKING:
 
 __all__ = ["PartialFile", "ResumeInfo"]
 
-_NOTE = ".json"
+_INFO_SUFFIX = ".json"
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 )
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _OPENINGS = 100
-_LOCKED_BYTE = 2**31 - 2  # Windows locks a range of bytes, against reading and writing, too: one that no video has
+_LOCKED_BYTE = 2**31 - 2  # Windows locks a range of bytes against reading and writing: one beyond any video
 
 
 @frozen
 class ResumeInfo:
-    """What an unfinished part is a part of."""
+    """The file that a partial file belongs to: its URL without a query, and its strong ETag."""
 
     source: str
     etag: str
 
 
 class PartialFile:
-    """The hidden neighbour a file grows in, and beside it the note of what it is a part of.
+    """The hidden partial file, and beside it a JSON file with its `ResumeInfo`.
 
-    The part ``.NAME.part`` is locked for as long as this writes it: by the kernel, on the file itself, so for other
-    sessions and processes, through whatever path, and no longer than the process lives. What a dead writer left is gone
-    on with. On a file system without locks a part has a name of its own, and is not gone on with.
+    ``.NAME.part`` is locked for as long as this writes it: by the kernel and on the file itself, so against other
+    sessions and processes under any path, and no longer than the process lives. A partial file that a dead writer left
+    is resumed. On a file system without locks a partial file has a unique name, and is not resumed.
 
-    A thread that was given up by a cancelled task may still be at work here; the lock and ``_left`` keep it from
-    touching a file that was left.
+    The thread of a cancelled task may still run here; the lock and ``_closed`` keep it from touching a closed file.
     """
 
     def __init__(self, final: Path) -> None:
@@ -59,46 +58,46 @@ class PartialFile:
         self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
         self.path = self._final.parent / _hidden(self._final.name)
         self.size = 0
-        self._sha256 = hashlib.sha256()  # of what there is
-        self._note = Path(f"{self.path}{_NOTE}")
-        self._mark: ResumeInfo | None = None
-        self._noted: ResumeInfo | None = None  # what the note on disk says
-        self._stale = True  # whether what is on disk belongs to no part worth going on with
+        self._sha256 = hashlib.sha256()  # of the bytes so far
+        self._info_path = Path(f"{self.path}{_INFO_SUFFIX}")
+        self._resume_info: ResumeInfo | None = None
+        self._saved_info: ResumeInfo | None = None  # as on disk
+        self._is_stale = True  # whether the bytes on disk are to be dropped
         self._file: BufferedRandom | None = None
-        self._replaced: os.stat_result | None = None  # what stood under the final name at first
-        self.is_in_place = False  # whether it stands under its final name
-        self._left = False
+        self._replaced: os.stat_result | None = None  # the file under the final name at the beginning
+        self.is_in_place = False  # whether it has its final name
+        self._closed = False
         self._lock = Lock()
 
     def open(self, source: str) -> None:
-        """Make the file, or go on with one that is a part of what this source names.
+        """Make the file, or resume one of the same source.
 
         Raises:
-            BlockingIOError: Somebody else writes it.
-            OSError: It cannot be had.
+            BlockingIOError: Another writer has it.
+            OSError: It cannot be made or opened.
         """
         with self._lock:
-            if self._left:
+            if self._closed:
                 return
             if self._final.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             self._final.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._own()
+            self._file = self._open_locked()
             self._replaced = _status(self._final)
-            self._noted = _read_note(self._note)
-            if self._noted is not None and self._noted.source == source:
-                self._mark, self._stale = self._noted, False
+            self._saved_info = _load_info(self._info_path)
+            if self._saved_info is not None and self._saved_info.source == source:
+                self._resume_info, self._is_stale = self._saved_info, False
                 self._sha256 = hashlib.file_digest(self._file, "sha256")
                 self.size = self._file.seek(0, os.SEEK_END)
 
-    def _own(self) -> BufferedRandom:
-        """Open the part as its only writer.
+    def _open_locked(self) -> BufferedRandom:
+        """Open the partial file as its only writer.
 
-        It may be put in its place, or be removed, between being opened and being locked: then it is opened again. A
-        second name of it is that of a file in place, where a writer died between giving it that name and taking this.
+        If it was renamed or removed between being opened and being locked, it is opened again. If it has a second name,
+        a writer died between linking it to its final name and removing this one.
         """
         for _ in range(_OPENINGS):
-            file = os.fdopen(_open_itself(self.path), "r+b")
+            file = os.fdopen(_open_regular(self.path), "r+b")
             try:
                 _lock(file)
                 if _is_at(file, self.path):
@@ -111,68 +110,68 @@ class PartialFile:
                     return self._open_unique()
                 raise
             file.close()
-        raise BlockingIOError(errno.EAGAIN, "its part is changed by others all the time")
+        raise BlockingIOError(errno.EAGAIN, "its partial file is changed by others all the time")
 
     def _open_unique(self) -> BufferedRandom:
         self.path = self.path.with_name(f".{secrets.token_hex(8)}.part")
-        self._note = Path(f"{self.path}{_NOTE}")
+        self._info_path = Path(f"{self.path}{_INFO_SUFFIX}")
         return self.path.open("x+b")
 
     @property
     def etag(self) -> str | None:
-        """The strong ETag of the file this is a part of, if known."""
-        return None if self._mark is None else self._mark.etag
+        """The strong ETag of the file it belongs to, if known."""
+        return None if self._resume_info is None else self._resume_info.etag
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what there is, in hexadecimal."""
+        """The SHA-256 of the bytes so far, in hexadecimal."""
         return self._sha256.hexdigest()
 
     def conditions(self) -> dict[str, str]:
-        """The headers that ask for the rest, and for all of it if the file has changed (RFC 9110, 13.1.5)."""
-        if self._mark is None or self.size == 0:
+        """Return the headers that ask for the rest, or for all if the file has changed (RFC 9110, 13.1.5)."""
+        if self._resume_info is None or self.size == 0:
             return {}
-        return {"Range": f"bytes={self.size}-", "If-Range": self._mark.etag}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._resume_info.etag}
 
-    def start_over(self, mark: ResumeInfo | None) -> None:
-        """Drop all there is with the next piece, which begins what this mark names."""
-        self._mark, self.size, self._stale = mark, 0, True
+    def start_over(self, info: ResumeInfo | None) -> None:
+        """Drop all bytes before the next piece, which is the beginning of the file that this names."""
+        self._resume_info, self.size, self._is_stale = info, 0, True
 
-    def go_on(self, mark: ResumeInfo | None) -> None:
-        """Take the next pieces as the rest of what is there, and this as where it comes from now."""
-        self._mark = mark
+    def resume_as(self, info: ResumeInfo | None) -> None:
+        """Append the next pieces to the bytes on disk, which belong to the file that this names."""
+        self._resume_info = info
 
     def append(self, piece: bytes) -> None:
-        """Write the next piece."""
+        """Append a piece."""
         with self._lock:
-            if self._left or self._file is None:
+            if self._closed or self._file is None:
                 return
-            if self._stale:
+            if self._is_stale:
                 self._file.seek(0)
                 self._file.truncate()
                 self._sha256 = hashlib.sha256()
-                self._stale = False
-            if self._mark != self._noted:
-                self._write_note()
+                self._is_stale = False
+            if self._resume_info != self._saved_info:
+                self._save_info()
             self._file.write(piece)
             self._sha256.update(piece)
             self.size += len(piece)
 
-    def _write_note(self) -> None:
-        if self._mark is None:
-            self._drop_note()
+    def _save_info(self) -> None:
+        if self._resume_info is None:
+            self._delete_info()
             return
-        with os.fdopen(_open_itself(self._note, os.O_TRUNC), "w", encoding="utf-8") as note:
-            note.write(json.dumps(asdict(self._mark)))
-        self._noted = self._mark
+        with os.fdopen(_open_regular(self._info_path, os.O_TRUNC), "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self._resume_info)))
+        self._saved_info = self._resume_info
 
-    def judge(self) -> tuple[bool, bool | None]:
-        """Whether what there is begins like a video, and whether its boxes say that it is whole, if they say."""
+    def inspect(self) -> tuple[bool, bool | None]:
+        """Return whether it begins like a video, and whether it is complete by its MP4 boxes (None if unknown)."""
         with self._lock:
             return is_video(self._read(0, HEAD)), mp4.is_whole(self._read, self.size)
 
     def _read(self, at: int, length: int) -> bytes:
-        if self._left or self._file is None:
+        if self._closed or self._file is None:
             return b""
         self._file.seek(at)
         piece = self._file.read(length)
@@ -180,16 +179,16 @@ class PartialFile:
         return piece
 
     def finish(self) -> None:
-        """Put the whole part under its final name, once what is on disk is what was written.
+        """Rename the complete file to its final name, after checking that the bytes on disk are those written.
 
-        A file that stood there when the part was opened is replaced; one that came since then is not. Where there are
-        no hard links, which alone appear or fail in one step, that is looked at just before the part is renamed.
+        A file that was there when the partial file was opened is replaced; one that appeared since is not. Without hard
+        links, which alone appear or fail in one step, that is checked just before the rename.
 
         Raises:
-            OSError: It cannot be, as the bytes on disk are others, or there is a file; the part stays.
+            OSError: The bytes on disk differ, or a file has appeared; the partial file stays.
         """
         with self._lock:
-            if self._left or self._file is None:
+            if self._closed or self._file is None:
                 return
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -199,46 +198,46 @@ class PartialFile:
             self._publish()
 
     def _check(self, file: BufferedRandom) -> None:
-        """Make sure that nobody else has touched the part."""
+        """Check that no other program has changed the partial file."""
         file.seek(0)
         on_disk = hashlib.file_digest(file, "sha256").hexdigest()
         if on_disk == self.digest and os.fstat(file.fileno()).st_size == self.size and _is_at(file, self.path):
             return
-        self._drop_note()
+        self._delete_info()
         raise OSError(errno.EBUSY, "what is on disk is not what was written there; something else has changed it")
 
     def _publish(self) -> None:
-        """Give the part its final name; what is beside it goes while the part is still ours, and nobody else's yet."""
+        """Give the partial file its final name; its JSON file is removed while the lock still keeps others out."""
         there = _status(self._final)
-        if there is None and _linked(self.path, self._final):
+        if there is None and _link(self.path, self._final):
             self.is_in_place = True
             with suppress(OSError):
-                self._drop_note()
+                self._delete_info()
                 self.path.unlink()
             return
         if there is not None and (self._replaced is None or not _is_same(there, self._replaced)):
-            raise _appeared()
-        self._drop_note()
+            raise _exists_error()
+        self._delete_info()
         if there is None:
             self.path.rename(self._final)  # which fails on Windows if there is something
         else:
             self.path.replace(self._final)
         self.is_in_place = True
 
-    def _drop_note(self) -> None:
-        self._note.unlink(missing_ok=True)
-        self._noted = None
+    def _delete_info(self) -> None:
+        self._info_path.unlink(missing_ok=True)
+        self._saved_info = None
 
-    def leave(self) -> None:
-        """Let go of the file; keep it only if a later download could go on with it."""
+    def close(self) -> None:
+        """Close the file; keep it only if a later download could resume it."""
         with self._lock:
-            self._left = True
+            self._closed = True
             if self._file is None:
                 return
-            is_litter = self._noted is None and not self.is_in_place
+            is_litter = self._saved_info is None and not self.is_in_place
             with suppress(OSError):
                 if is_litter and sys.platform != "win32":
-                    self.path.unlink(missing_ok=True)  # before it is let go of, and may be another's
+                    self.path.unlink(missing_ok=True)  # while it is still locked
             with suppress(OSError):
                 self._file.close()
             with suppress(OSError):
@@ -247,18 +246,16 @@ class PartialFile:
 
 
 def _hidden(name: str) -> str:
-    """The name of a file's part, which is the file's own unless that would be too long."""
+    """Return the partial file's name: made of the file's name, or of its digest if that would be too long."""
     part = f".{name}.part"
-    if len(f"{part}{_NOTE}".encode("utf-8", "surrogatepass")) <= SHORTEST_NAME_MAX:
+    if len(f"{part}{_INFO_SUFFIX}".encode("utf-8", "surrogatepass")) <= SHORTEST_NAME_MAX:
         return part
     return f".{hashlib.sha256(folded(name).encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.part"
 
 
-def _open_itself(path: Path, flags: int = 0) -> int:
-    """Open a file to be read and written, but never what a link in its place leads to, nor a pipe or the like."""
-    opened = os.open(
-        path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | flags, 0o666
-    )
+def _open_regular(path: Path, flags: int = 0) -> int:
+    """Open a file for reading and writing, but never through a symbolic link, nor a pipe or a device."""
+    opened = os.open(path, _FLAGS | flags, 0o666)
     if stat.S_ISREG(os.fstat(opened).st_mode):
         return opened
     os.close(opened)
@@ -284,20 +281,20 @@ else:
         """Lock a file for as long as it is open here.
 
         Raises:
-            BlockingIOError: Somebody else has it locked.
-            OSError: The file system knows no locks.
+            BlockingIOError: Another process or session has locked it.
+            OSError: The file system has no locks.
         """
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_at(file: BufferedRandom, path: Path) -> bool:
-    """Whether this open file is what stands under a name."""
+    """Return whether this open file is the one under a path."""
     there, ours = _status(path), os.fstat(file.fileno())
     return there is not None and os.path.samestat(there, ours)
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether a file is the one it was, and unchanged."""
+    """Return whether a file is the same one as before, and unchanged."""
     unchanged = (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
     return unchanged and os.path.samestat(one, other)
 
@@ -309,18 +306,18 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _linked(part: Path, final: Path) -> bool:
-    """Give a part its final name beside its own, in one step; False where there are no hard links.
+def _link(part: Path, final: Path) -> bool:
+    """Link a partial file to its final name, in one step; return False where there are no hard links.
 
     Raises:
-        FileExistsError: There is something of that name.
+        FileExistsError: There is a file of that name.
     """
     if sys.platform == "win32":  # renaming is safe there
         return False
     try:
         os.link(part, final)
     except FileExistsError:
-        raise _appeared() from None
+        raise _exists_error() from None
     except OSError as error:
         if error.errno in _NO_LINKS:
             return False
@@ -328,15 +325,15 @@ def _linked(part: Path, final: Path) -> bool:
     return True
 
 
-def _appeared() -> FileExistsError:
+def _exists_error() -> FileExistsError:
     return FileExistsError(errno.EEXIST, "a file has appeared there meanwhile, and is left as it is")
 
 
-def _read_note(path: Path) -> ResumeInfo | None:
-    """The note of an earlier download; None if there is none, or none that makes sense."""
+def _load_info(path: Path) -> ResumeInfo | None:
+    """Read the JSON file of an earlier download; None if there is none that can be used."""
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        mark = ResumeInfo(source=str(noted["source"]), etag=str(noted["etag"]))
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        info = ResumeInfo(source=str(saved["source"]), etag=str(saved["etag"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return mark if STRONG_ETAG.fullmatch(mark.etag) else None
+    return info if STRONG_ETAG.fullmatch(info.etag) else None

@@ -1,6 +1,6 @@
-"""The files that requests bring along: looked at when a job is submitted, read and encoded when its POST is built.
+"""The files of requests: checked when a job is submitted, read and encoded when its POST is built.
 
-Between the two a job holds a path, or the caller's own bytes: never a copy, and nothing encoded.
+In between a job holds a path, or the caller's own bytes: never a copy, and nothing encoded.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from kling_async.api.messages import HttpRequest
     from kling_async.api.requests import Request
 
-__all__ = ["anchored", "check_files", "submission"]
+__all__ = ["build_submit", "check_files", "with_absolute_paths"]
 
 _CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
 _PICTURE = 50 * 2**20  # bytes that are read at most to find an image's size; no field takes a larger one
 _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3
 
 
-def anchored(request: Request) -> Request:
-    """The request with its relative paths made absolute: where they lead may change while it is queued."""
+def with_absolute_paths(request: Request) -> Request:
+    """Return the request with absolute paths, as the working directory may change while it is queued."""
     anchored: Request = with_files(request, _absolute)
     return anchored
 
@@ -50,17 +50,17 @@ def _absolute(file: File, _: str) -> File:
 
 
 def check_files(request: Request) -> None:
-    """See that the request's files are there and are what their fields take, by a look at how each begins.
+    """Check that the request's files exist and are what their fields take, by the beginning of each.
 
-    That takes some tenths of a millisecond a file, however large it is.
+    It takes some tenths of a millisecond a file, of any size.
 
     Raises:
-        InvalidRequest: One is not there, is no file, is empty, or is not what its field takes; the message has all.
+        InvalidRequest: A file is missing, is no file, is empty, or is not what its field takes; the message names all.
     """
     bad: list[Problem] = []
 
     def look(file: File, name: str) -> File:
-        seen = _seen(file, name)
+        seen = _inspected(file, name)
         if isinstance(seen, Problem):
             bad.append(seen)
         return file if isinstance(seen, Problem) else seen
@@ -73,20 +73,20 @@ def check_files(request: Request) -> None:
         raise refusal(problems)
 
 
-async def submission(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    """The POST that buys a generation, with its files in it; they are read and encoded in another thread.
+async def build_submit(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+    """Build the POST that buys a generation, with its files in it; they are read and encoded in another thread.
 
     Raises:
-        InvalidRequest: A file is not there any more, or its content is not what its field takes.
+        InvalidRequest: A file is missing by now, or its content is not what its field takes.
     """
     if not _has_files(request):
-        return _whole(submit_request(endpoint, request.body(), client_request_id))
-    build = partial(_loaded, request, endpoint, client_request_id)
-    return await to_thread.run_sync(build, abandon_on_cancel=True)  # a file on a network may take for ever
+        return _check_complete(submit_request(endpoint, request.body(), client_request_id))
+    build = partial(_load_and_build, request, endpoint, client_request_id)
+    return await to_thread.run_sync(build, abandon_on_cancel=True)  # reading from a network drive may never end
 
 
-def _whole(message: HttpRequest) -> HttpRequest:
-    """A POST, unless its request came with a token, which leaves large files behind."""
+def _check_complete(message: HttpRequest) -> HttpRequest:
+    """Return a POST; refuse one whose request came with a token, as tokens do not carry files."""
     if message.body and _CUT.search(message.body):
         raise refusal([Problem("request", Brief("one from a token"), "the request itself: tokens do not carry files")])
     return message
@@ -96,17 +96,17 @@ def _has_files(request: Request) -> bool:
     return with_files(request, lambda _file, _name: None) is not request
 
 
-def _loaded(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    check_files(request)  # again, as it was queued since: what is too large is not read
+def _load_and_build(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
+    check_files(request)  # again, as they may have changed since; a file that is too large is not read
     loaded: Request = with_files(request, _read)
     loaded.check()
     return _encoded(loaded, endpoint, client_request_id)
 
 
 def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequest:
-    """The POST, with files put in only once the rest is JSON, piece by piece, so that they are in memory but once more.
+    """Build the POST, with files inserted piece by piece after the rest is JSON, so that memory holds one copy of them.
 
-    A mark that nobody can have written holds each one's place.
+    A random mark holds the place of each.
     """
     mark = secrets.token_hex(16)
     files: list[File] = []
@@ -118,11 +118,11 @@ def _encoded(loaded: Request, endpoint: str, client_request_id: str) -> HttpRequ
     message = submit_request(endpoint, with_files(loaded.body(), set_aside), client_request_id)
     parts = (message.body or b"").split(mark.encode())
     joined = (piece for part, file in zip_longest(parts, files) for piece in (part, *_data_uri(file)))
-    return evolve(_whole(message), body=b"".join(joined))
+    return evolve(_check_complete(message), body=b"".join(joined))
 
 
 def _data_uri(file: File | None) -> Iterator[bytes]:
-    """A file as a data URI, in pieces; none for no file."""
+    """Yield a file as a data URI, in pieces; nothing for None."""
     content, path = (file.content, file.path) if isinstance(file, LocalFile) else (file, "")
     if not isinstance(content, bytes):
         return
@@ -131,8 +131,8 @@ def _data_uri(file: File | None) -> Iterator[bytes]:
         yield b64encode(content[start : start + _PIECE])
 
 
-def _seen(file: File, name: str) -> File | Problem:
-    """A file with its size and its beginning, or what is wrong with it."""
+def _inspected(file: File, name: str) -> File | Problem:
+    """Return a file with its size and its beginning, or the problem with it."""
     if isinstance(file, bytes):
         return file or Problem(name, file, "a file that is not empty")
     path = os.fspath(file)
@@ -146,7 +146,7 @@ def _seen(file: File, name: str) -> File | Problem:
 
 
 def _beginning(path: str, size: int, name: str) -> bytes:
-    """As much of a file as tells what it is, and of an image also its size."""
+    """Read enough of a file to recognise its format, and of an image its size in pixels."""
     head = _content(path, HEAD, name)
     is_cut = len(head) < size <= _PICTURE and picture_size(head) is None and _is_picture(head)
     return _content(path, size, name) if is_cut else head
@@ -158,7 +158,7 @@ def _is_picture(head: bytes) -> bool:
 
 
 def _read(file: File, name: str) -> File:
-    """A file with its content."""
+    """Return a file with its content."""
     if isinstance(file, bytes):
         return file
     path = os.fspath(file)
@@ -171,7 +171,7 @@ def _read(file: File, name: str) -> File:
 
 def _content(path: str, most: int, name: str) -> bytes:
     try:
-        with open(path, "rb") as opened:  # noqa: PTH123 - a path is a text here
+        with Path(path).open("rb") as opened:
             return opened.read(most)
     except OSError as error:
         raise _unreadable(path, name, error) from error
@@ -179,7 +179,7 @@ def _content(path: str, most: int, name: str) -> bytes:
 
 def _size(path: str, name: str) -> int:
     try:
-        status = os.stat(path)  # noqa: PTH116 - see above
+        status = Path(path).stat()
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise _unreadable(path, name, error) from error
     if not S_ISREG(status.st_mode):

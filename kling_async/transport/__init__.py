@@ -1,1 +1,1 @@
-"""How a request is sent: the seam, and its HTTP implementation."""
+"""The interface for sending requests, and its HTTP implementation."""

@@ -1,4 +1,4 @@
-"""The seam between deciding and sending: two methods."""
+"""The interface between deciding and sending: two methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["StreamedResponse", "Transport"]
 
 
 class StreamedResponse(Protocol):
-    """An answer whose body is read piece by piece."""
+    """A response whose body is read piece by piece."""
 
     @property
     def status(self) -> int:
@@ -27,7 +27,7 @@ class StreamedResponse(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body's bytes, in order, once.
+        """Yield the body's bytes, in order, once.
 
         Raises:
             TransportError: The body broke off, or nothing came for ``Timeouts.file``.
@@ -36,15 +36,15 @@ class StreamedResponse(Protocol):
 
 
 class Transport(Protocol):
-    """What sends requests. Implement it to record, to script, or to send by other means.
+    """Sends requests. Implement it to record, to script, or to send by other means than HTTP.
 
-    Both methods raise ``TransportError`` and nothing else of their own; an answer with an error status is an answer.
+    Both methods raise ``TransportError`` and no other errors; a response with an error status is returned like any.
     """
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send once, and return the whole answer. Cancelling it closes the connection."""
+        """Send once, and return the whole response. Cancelling it closes the connection."""
         ...
 
     def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send once, and hand out the answer as it comes; leaving the context closes the connection."""
+        """Send once, and give the response as it comes; leaving the context closes the connection."""
         ...

@@ -1,4 +1,4 @@
-"""Undoing a body's Content-Encoding as it comes in, piece by piece, never beyond a cap."""
+"""Decodes a body's Content-Encoding as it comes in, piece by piece, never beyond a cap."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder"]
 
-_PIECE = 256 * 1024  # the most bytes unpacked at once
+_PIECE = 256 * 1024  # the most bytes decompressed at once
 _SLICE = 16 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS  # zlib's names for the three wrappings
+_GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS  # the window bits of zlib's three formats
 _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate"})
-_UNASKED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})  # registered, and not to be undone here
+_UNASKED = frozenset(
+    {"br", "zstd", "compress", "x-compress", "dcb", "dcz"}
+)  # registered encodings that are not decoded here
 _LAYERS = 5  # as many as curl and urllib3 undo
 
 
 class Decoder:
     """Decodes one body.
 
-    ``gzip`` (of any number of members) and ``deflate`` (in zlib's wrapping or in none) are undone, upper case too, and
-    stacked in any order. A label that names no compression, such as ``identity``, ``utf-8`` or ``aws-chunked``, changes
-    nothing; nor does ``gzip`` where the bytes are not gzip, as after a proxy that unpacks a body and keeps its label.
+    ``gzip`` (of any number of members) and ``deflate`` (with zlib's header or without) are decoded, in any case and
+    stacked in any order. A value that names no compression, such as ``identity``, ``utf-8`` or ``aws-chunked``, changes
+    nothing; nor does ``gzip`` if the bytes are not gzip, as after a proxy that decompresses and keeps the header.
 
     Args:
         encoding: The value of ``Content-Encoding``, empty without one.
@@ -36,7 +38,7 @@ class Decoder:
         status: The answer's HTTP status, for its errors.
 
     Raises:
-        MalformedResponse: The encoding is one that nobody asked for.
+        MalformedResponse: The encoding is one that was not asked for.
     """
 
     def __init__(self, encoding: str, *, cap: int, status: int = 0) -> None:
@@ -53,11 +55,11 @@ class Decoder:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to undo, so that a length or range that was stated is not of the decoded bytes."""
+        """True if the body is compressed, so that a stated length or range is not that of the decoded bytes."""
         return bool(self._layers)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Decode the next bytes, in pieces of 256 KiB at most where they are unpacked; take all before feeding more.
+        """Yield the next bytes decoded; if they are compressed, in pieces of 256 KiB. Take all before the next call.
 
         Raises:
             MalformedResponse: The compression is broken, or the body is longer than the cap.
@@ -74,10 +76,10 @@ class Decoder:
         raise self._broken()
 
     def finish(self) -> None:
-        """Be told that the body has ended.
+        """Check, at the end of the body, that its compression is complete.
 
         Raises:
-            MalformedResponse: What was compressed is cut short.
+            MalformedResponse: It is cut short.
         """
         if not all(layer.is_whole for layer in self._layers):
             raise self._broken()
@@ -95,7 +97,7 @@ class Decoder:
 
 
 class _Unpacker(Protocol):
-    """What ``zlib.decompressobj`` makes; its class has no public name."""
+    """The type of ``zlib.decompressobj()``, which has no public name."""
 
     @property
     def eof(self) -> bool: ...
@@ -107,11 +109,11 @@ class _Unpacker(Protocol):
 
 
 class _Layer:
-    """One compression to undo."""
+    """One compression to decode."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._is_gzip = gzip
-        self._held = b""  # too few bytes to tell what they begin
+        self._held = b""  # too few bytes to recognise the format
         self._unpacker: _Unpacker | None = None
         self._members = 0  # that have ended
         self._is_plain = False
@@ -119,7 +121,7 @@ class _Layer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing, if nothing follows."""
+        """True if nothing is missing, should nothing follow."""
         return self._unpacker is None and (not self._held or self._members > 0)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -134,7 +136,7 @@ class _Layer:
                 data = yield from self._unpack(self._unpacker, data)
 
     def _begin(self, data: bytes) -> bytes:
-        """Tell what begins here, and return what of it can be gone on with."""
+        """Recognise the format that begins here, and return the bytes to decode; none while there are too few."""
         if len(data) < len(_GZIP_MAGIC):
             self._held = data
             return b""
@@ -143,14 +145,17 @@ class _Layer:
         elif data.startswith(_GZIP_MAGIC):
             self._unpacker = zlib.decompressobj(_GZIP)
         else:
-            self._is_plain, self._is_over = not self._members, self._members > 0  # after a member, it is padding
+            self._is_plain, self._is_over = (
+                not self._members,
+                self._members > 0,
+            )  # after a member, other bytes are padding
         return data
 
     def _unpack(self, unpacker: _Unpacker, data: bytes) -> Generator[bytes, None, bytes]:
-        """What the bytes unpack to; returns those beyond the end of what they belong to."""
+        """Yield the bytes decompressed; return those beyond the end of the member."""
         piece = unpacker.decompress(data, _PIECE)
         yield piece
-        while not unpacker.eof and (unpacker.unconsumed_tail or len(piece) == _PIECE):  # zlib itself may hold more
+        while not unpacker.eof and (unpacker.unconsumed_tail or len(piece) == _PIECE):  # zlib may hold more output
             piece = unpacker.decompress(unpacker.unconsumed_tail, _PIECE)
             yield piece
         if not unpacker.eof:
@@ -162,10 +167,10 @@ class _Layer:
 
 
 def _slices(data: bytes) -> Iterator[bytes]:
-    """Short ones: zlib copies what follows a member, at every member."""
+    """Yield short slices: zlib copies the bytes after each member, which is slow for many members in long data."""
     return (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
 
 
 def _begins_zlib(data: bytes) -> bool:
-    """Whether it is zlib's header (RFC 1950, 2.2) rather than the beginning of a raw deflate stream."""
+    """Return whether these are zlib's header (RFC 1950, 2.2) rather than the beginning of raw deflate."""
     return data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0

@@ -46,32 +46,32 @@ _HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browser
 _HEADER_LINES = 1024  # aiohttp's own are 128, in releases that count them
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
-_AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # for a request, beside what its lane has
-_FILE_BUFFER = 256 * 1024  # aiohttp lets twice as much come in before it holds the host back
+_NO_TIMEOUT: Mapping[str, Any] = MappingProxyType({})  # of the request's own: its lane's counts
+_FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
-_FOREIGN = (aiohttp.ClientError, OSError, ValueError)
+_CLIENT_ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
 class HttpTransport:
-    """Sends over HTTP, with separate connections for what costs money, what does not, and files.
+    """Sends over HTTP, with separate connections for submits, other calls, and files.
 
-    An async context manager: its connections belong to the loop it was entered on, and are gone once it is left. It may
-    be left from any task, and more than once.
+    An async context manager: its connections belong to the loop it was entered on, and are closed once it is left. It
+    may be left from any task, and more than once.
 
-    Submits go over a connection of their own each, so that a connection the vendor had dropped meanwhile can never make
-    one ambiguous. Polls and account calls share kept-alive ones. Nothing here limits how many are open at once. Files
-    come without the key or anything else of the account's, over https unless their host is this machine.
+    Each submit has a connection of its own, so that a kept-alive connection the vendor has dropped can never leave a
+    submit's outcome unknown. Polls and account calls share kept-alive ones. The number of connections is not limited
+    here. Files are fetched without the key, over https unless their host is this machine.
 
     Args:
         api_key: Sent to ``base_url`` and nowhere else; never shown.
-        base_url: Where the vendor's API, or a proxy in front of it, is: https, or http on this machine. A path is put
-            before every target.
-        timeouts: How long exchanges may take; ``Timeouts()`` by default.
-        trust_env: Whether to go through the proxies the environment names (``HTTPS_PROXY``, ``NO_PROXY`` and so on).
-            Other habits of that name, such as reading passwords from ``.netrc``, stay off.
-        user_agent: What to introduce itself as; by default this library and its version.
+        base_url: The URL of the vendor's API, or of a proxy in front of it: https, or http on this machine. Its path
+            is put before every target.
+        timeouts: The limits on exchanges; ``Timeouts()`` by default.
+        trust_env: Whether to use the proxies the environment names (``HTTPS_PROXY``, ``NO_PROXY`` and so on).
+            Passwords are not read from ``.netrc``, as aiohttp's option of this name would.
+        user_agent: The value of ``User-Agent``; by default this library and its version.
         body_cap: The most bytes an API's answer may have, before and after decompression. 4 MiB: a full page of the
             account's log is a tenth of that.
 
@@ -97,7 +97,7 @@ class HttpTransport:
         self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
         self._timeouts = Timeouts() if timeouts is None else timeouts
         self._trust_env = trust_env
-        self._agent = _own_name() if user_agent is None else user_agent
+        self._agent = _default_user_agent() if user_agent is None else user_agent
         self._cap = body_cap
         self._proxy = self._proxy_for(self._base)
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
@@ -108,7 +108,7 @@ class HttpTransport:
         return f"<HttpTransport {self._base} {state}>"
 
     async def __aenter__(self) -> Self:
-        """Be ready to send on the running loop.
+        """Make it ready to send on the running loop.
 
         Raises:
             ConfigurationError: It is open already.
@@ -136,19 +136,19 @@ class HttpTransport:
             return
         # The stack closes every session even if this task is cancelled while it waits for the first.
         await self._closing.aclose()
-        # Sockets that were closed just before are let go of on the loop's next turn.
+        # Sockets that were closed just before are released on the loop's next turn.
         await asyncio.sleep(0)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send once, and return the whole answer, whatever its status. Redirects are answers, and not followed.
+        """Send once, and return the whole response, of any status. Redirects are not followed.
 
-        Should the answer repeat the API key, it is blotted out.
+        If the response repeats the API key, the key is replaced.
 
         Raises:
             TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
         """
         url = self._api_url(request)
-        trail = _Trail(sent=request.lane is not Lane.SUBMIT)
+        progress = _Progress(sent=request.lane is not Lane.SUBMIT)
         try:
             response = await self._open(request.lane).request(
                 request.method,
@@ -157,26 +157,26 @@ class HttpTransport:
                 headers={**request.headers, **self._credentials} if request.headers else self._credentials,
                 allow_redirects=False,
                 proxy=self._proxy,
-                trace_request_ctx=trail,
-                **self._patience(request.body),
+                trace_request_ctx=progress,
+                **self._longer_timeout(request.body),
             )
             try:
                 body = await _read(response, self._cap)
             finally:
-                # A response that was read to its end has given its connection back; any other's is closed here.
+                # A response that was read to its end has returned its connection; any other's is closed here.
                 response.close()
-        except _FOREIGN as error:
-            failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown(request.method, str(url)), sent=progress.sent)
         else:
-            answer = self._discreet(HttpResponse(response.status, response.headers, body))
+            answer = self._redacted(HttpResponse(response.status, response.headers, body))
             if request.about is not None and not is_about(answer, request.about):
-                _part_with(response)
+                _drop_connection(response)
             return answer
-        # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
+        # Raised outside of `except`, so without a context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    def _discreet(self, answer: HttpResponse) -> HttpResponse:
-        """The answer, without the key."""
+    def _redacted(self, answer: HttpResponse) -> HttpResponse:
+        """Return the response with the API key replaced."""
         headers, body = answer.headers, answer.body
         if self._secret in body:
             body = body.replace(self._secret, b"[api key]")
@@ -186,7 +186,7 @@ class HttpTransport:
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:
-        """Fetch a file without saying who asks; leaving the context closes the connection.
+        """Fetch a file without the key; leaving the context closes the connection.
 
         The URL is sent as it is. At most 5 redirects are followed, to https only, or to http on this machine. Of the
         request's headers only ``Accept``, ``Range`` and ``If-Range`` are sent.
@@ -197,13 +197,13 @@ class HttpTransport:
         """
         response, url = await self._follow(request)
         try:
-            yield _Streamed(response, self._place("GET", url))
+            yield _Streamed(response, self._shown("GET", url))
         finally:
             response.close()
 
     async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
         if request.lane is not Lane.FILE:
-            raise unusable(f"{self._place(request.method, request.target)}: only files are streamed")
+            raise unusable(f"{self._shown(request.method, request.target)}: only files are streamed")
         url = checked_file_url(request.target)
         headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
         for _ in range(_MAX_REDIRECTS + 1):
@@ -213,7 +213,7 @@ class HttpTransport:
                 return response, url
             response.close()
             url = checked_file_url(location, base=url)
-        raise unusable(f"{self._place('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
+        raise unusable(f"{self._shown('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
 
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
@@ -223,8 +223,8 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy_for(url),
             )
-        except _FOREIGN as error:
-            failure = _failure(error, self._place("GET", url), sent=True)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown("GET", url), sent=True)
         raise failure
 
     def _open(self, lane: Lane) -> aiohttp.ClientSession:
@@ -234,7 +234,7 @@ class HttpTransport:
             raise TransportError(f"{self!r} cannot send: it is not open", sent=False) from None
 
     def _session(self, lane: Lane) -> aiohttp.ClientSession:
-        """A lane's connections. Their number is the engine's to limit: aiohttp counts queueing as part of a timeout."""
+        """Make a lane's session. The engine limits the connections, as aiohttp counts queueing as part of a timeout."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=lane is Lane.SUBMIT),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -253,10 +253,10 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _patience(self, body: bytes | None) -> Mapping[str, Any]:
-        """A submit that carries files may take as much longer as a slow line needs to send them."""
+    def _longer_timeout(self, body: bytes | None) -> Mapping[str, Any]:
+        """Return a longer timeout for a submit with files: as much more as a slow line needs to send them."""
         if body is None or len(body) < _PIECE:
-            return _AS_USUAL
+            return _NO_TIMEOUT
         limits = self._timeouts
         total = limits.submit + len(body) / _SLOW_LINE
         return {"timeout": aiohttp.ClientTimeout(total=total, connect=limits.connect)}
@@ -267,15 +267,15 @@ class HttpTransport:
             return aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.file)
         if lane is Lane.SUBMIT:
             return aiohttp.ClientTimeout(total=limits.submit, connect=limits.connect)
-        # sock_connect starts a timer only where a connection is made; connect would for every poll over a kept one.
+        # sock_connect starts a timer only when a connection is made; connect would for every poll on a kept-alive one.
         return aiohttp.ClientTimeout(total=limits.call, sock_connect=limits.connect)
 
     def _api_url(self, request: HttpRequest) -> URL:
-        # "/" keeps a target from becoming part of the host's name, and so the key from going to another host.
+        # A target without "/" could become part of the host's name, and the key would go to another host.
         if request.lane is Lane.FILE or not request.target.startswith("/") or not is_plain(request.target):
-            raise unusable(f"{self._place(request.method, request.target)}: not an encoded path of the API's")
+            raise unusable(f"{self._shown(request.method, request.target)}: not an encoded path of the API's")
         path, _, query = request.target.partition("?")
-        # Of known parts: a whole new URL would be taken apart for every poll.
+        # Built of known parts: a whole URL would be parsed for every poll.
         return URL.build(
             scheme=self._scheme,
             authority=self._authority,
@@ -285,18 +285,18 @@ class HttpTransport:
         )
 
     def _proxy_for(self, url: str) -> str | None:
-        # aiohttp's own trust_env would also read .netrc, whose credentials collide with the key and follow files.
+        # aiohttp's own trust_env would also send the credentials in .netrc, instead of the key and to files' hosts.
         parts = urlsplit(url)
         if not self._trust_env or proxy_bypass(parts.hostname or ""):
             return None
         return getproxies().get(parts.scheme)
 
-    def _place(self, method: str, url: str) -> str:
+    def _shown(self, method: str, url: str) -> str:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that is sent only where nothing has come before it, which aiohttp would take for its answer."""
+    """A request that is not sent on a connection with unread bytes, which aiohttp would take for its response."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is None or conn.protocol.should_close:
@@ -305,23 +305,23 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _SpokeFirstError(aiohttp.ServerDisconnectedError):
-    """An answer came before its request, or was left over. Known to aiohttp as a reason to take another connection."""
+    """The connection had unread bytes. A subclass of aiohttp's reason to retry on another connection."""
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response that knows its connection after aiohttp has given that back, as it does once the last byte came."""
+    """A response that still knows its connection after the last byte, when aiohttp has returned it to the pool."""
 
-    carrier: ResponseHandler | None = None
+    used: ResponseHandler | None = None
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self.carrier = connection.protocol
+        self.used = connection.protocol
         return await super().start(connection)
 
 
-def _part_with(response: aiohttp.ClientResponse) -> None:
+def _drop_connection(response: aiohttp.ClientResponse) -> None:
     """Close the connection that a response came over."""
-    if isinstance(response, _Response) and response.carrier is not None:
-        response.carrier.close()
+    if isinstance(response, _Response) and response.used is not None:
+        response.used.close()
 
 
 @cache
@@ -331,8 +331,8 @@ def _header_limits() -> Mapping[str, Any]:
     return {name: limit for name, limit in limits.items() if name in taken}
 
 
-class _Trail:
-    """What became of one request."""
+class _Progress:
+    """The progress of one request: whether any byte may have been sent."""
 
     __slots__ = ("sent",)
 
@@ -342,10 +342,10 @@ class _Trail:
 
 @frozen(eq=False)
 class _Streamed:
-    """An answer from a file's host, read as it comes."""
+    """A response from a file's host, read as it comes."""
 
     _response: aiohttp.ClientResponse
-    _place: str
+    _shown: str
 
     @property
     def status(self) -> int:
@@ -356,7 +356,7 @@ class _Streamed:
         return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body's bytes in order, once, in pieces of what came in meanwhile, 1 MiB at most.
+        """Yield the body's bytes in order, once, in pieces of 1 MiB at most.
 
         Raises:
             TransportError: The body broke off before its stated length, or nothing came for ``Timeouts.file``.
@@ -367,13 +367,13 @@ class _Streamed:
     async def _next(self) -> bytes:
         try:
             return await self._response.content.readany()
-        except _FOREIGN as error:
-            failure = _failure(error, self._place, sent=True)
+        except _CLIENT_ERRORS as error:
+            failure = _failure(error, self._shown, sent=True)
         raise failure
 
 
 def _trace() -> aiohttp.TraceConfig:
-    """Marks a request's trail just before its first byte may leave."""
+    """Return a trace that marks a request as sent just before its first byte may leave."""
     trace = aiohttp.TraceConfig()
 
     async def mark(_session: aiohttp.ClientSession, context: SimpleNamespace, _sent: object) -> None:
@@ -384,9 +384,9 @@ def _trace() -> aiohttp.TraceConfig:
 
 
 def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
-    """What an error of aiohttp's or the system's means here; of its text, only what cannot hold a secret is kept."""
+    """Translate an error of aiohttp's or the system's; of its text, only parts that cannot hold a secret are kept."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return ConnectFailed(f"{place}: no connection: {_obstacle(error)}", tls=_is_tls(error))
+        return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=_is_tls(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{place}: no connection in time", sent=False)
     if isinstance(error, TimeoutError):
@@ -400,12 +400,12 @@ def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
 
 
 def _is_tls(error: Exception) -> bool:
-    """Whether TLS could not be agreed on; a connection that merely broke off during the handshake is another matter."""
+    """Return whether TLS itself failed, other than by a connection that broke off during the handshake."""
     broke_off = isinstance(error.__cause__, ssl.SSLEOFError)
     return isinstance(error, aiohttp.ClientSSLError) and not broke_off
 
 
-def _obstacle(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
+def _connect_reason(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -426,7 +426,7 @@ def _describe(error: Exception) -> str:
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    # From a buffer, aiohttp sends long bodies, which hold images, piece by piece without holding up the loop.
+    # From a buffer, aiohttp sends long bodies with files piece by piece, without blocking the loop.
     return BytesIO(body) if body and len(body) > _PIECE else body
 
 
@@ -437,11 +437,11 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
     while not response.content.at_eof():
         pieces += decoder.feed(await response.content.readany())
     decoder.finish()
-    return b"".join(pieces)  # mostly of one
+    return b"".join(pieces)
 
 
 @cache
-def _own_name() -> str:
+def _default_user_agent() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, seldom needed
 
     try:

@@ -1,4 +1,4 @@
-"""Which URLs may be used, and how they are shown."""
+"""Checks URLs before they are used, and strips them before they are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ __all__ = ["bare", "checked_base_url", "checked_file_url", "is_plain", "unusable
 
 
 def checked_base_url(base_url: str) -> str:
-    """The base URL without a trailing slash."""
+    """Return the base URL without a trailing slash.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
     base = base_url.strip()
     parts = _split(base)
     if parts is None or not is_plain(base) or "?" in base or "#" in base:
@@ -25,7 +29,11 @@ def checked_base_url(base_url: str) -> str:
 
 
 def checked_file_url(url: str, base: str = "") -> str:
-    """A file's URL as it goes out: every escape as it came, and what may not stand in a URL escaped."""
+    """Return a file's URL as it is sent: escapes as they came, and characters that no URL may have escaped.
+
+    Raises:
+        TransportError: It cannot be used.
+    """
     whole = _joined(base, _escaped(url.strip()))
     parts = _split(whole)
     if parts is None:
@@ -38,7 +46,7 @@ def checked_file_url(url: str, base: str = "") -> str:
 def _escaped(url: str) -> str:
     try:
         return quote(url, safe=string.punctuation, errors="surrogateescape")
-    except UnicodeEncodeError:  # half a character, out of somebody's JSON
+    except UnicodeEncodeError:  # a lone surrogate, as JSON may have
         return ""
 
 
@@ -50,7 +58,7 @@ def _joined(base: str, url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """A URL's parts; None without a host or with a user, whose password would be sent and shown."""
+    """Return a URL's parts; None without a host, or with a user, whose password would be sent and shown."""
     try:
         parts = urlsplit(url)
         usable = parts.hostname and parts.port != 0 and "@" not in parts.netloc
@@ -71,17 +79,17 @@ def _is_loopback(host: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Whether it can stand in a request's head as it is."""
+    """Return whether a text can be part of a request line as it is."""
     return text.isascii() and text.isprintable() and " " not in text
 
 
 def bare(url: str) -> str:
-    """A URL without its query, which may hold a signature."""
+    """Return a URL without its query, which may hold a signature."""
     return url.partition("?")[0]
 
 
 def unusable(message: str) -> TransportError:
-    """A request that must not be sent, now or later."""
+    """Return the error of a request that must not be sent, now or later; it is not retryable."""
     error = TransportError(message, sent=False)
     error.retryable = False
     return error

@@ -262,7 +262,7 @@ async def test_what_has_ended_is_not_kept_in_mind() -> None:
         await reserved_for(guard, one)
         became(one, JobState.COMPLETED, video=video(1.0))
         await asyncio.sleep(0)
-    assert not guard._held
+    assert not guard._reservations
     assert guard.spent == 500
 
 

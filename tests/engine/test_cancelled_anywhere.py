@@ -148,10 +148,10 @@ async def _nothing_is_forgotten(vendor: _Vendor, folder: Path) -> None:
     await journal.open()
     await journal.close()
     records = list(read_journal(folder / "j.db").records())
-    in_doubt = {record.client_request_id for record in records if record.state is JobState.UNCERTAIN}
+    uncertain = {record.client_request_id for record in records if record.state is JobState.UNCERTAIN}
     known = {record.generation_id for record in records}
     for number, name in enumerate(vendor.names, start=1):
-        assert f"g{number}" in known or name in in_doubt or f"g{number}" not in vendor.done_at
+        assert f"g{number}" in known or name in uncertain or f"g{number}" not in vendor.done_at
     assert len({name.partition(":")[0] for name in vendor.names}) == len(vendor.names)
 
 

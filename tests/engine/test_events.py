@@ -1,4 +1,4 @@
-"""What subscribers are told, and that they never hold anything up."""
+"""Events reach subscribers, and subscribers never hold anything up."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def test_a_submit_that_is_throttled_and_then_passes() -> None:
     queued, submitted, throttled, again, accepted, _ = await told(events)
     assert (queued, submitted) == (Queued(0.0, job), Submitted(0.0, job, attempt=1))
     assert isinstance(throttled, Throttled)
-    assert (throttled.at, throttled.job, throttled.submit) == (0.0, job, True)
+    assert (throttled.at, throttled.job, throttled.is_submit) == (0.0, job, True)
     assert 7.0 <= throttled.until <= 7.35
     assert again == Submitted(throttled.until, job, attempt=2)
     assert accepted == Accepted(throttled.until, job, generation_id="g2")
@@ -124,7 +124,7 @@ async def test_a_poll_that_is_throttled() -> None:
 
     throttled, polled, completed = (await told(events))[3:]
     assert isinstance(throttled, Throttled)
-    assert (throttled.at, throttled.job, throttled.submit) == (240.0, job, False)
+    assert (throttled.at, throttled.job, throttled.is_submit) == (240.0, job, False)
     assert polled == Polled(throttled.until, job, status=GenerationStatus.COMPLETED, polls=1, expected_at=None)
     assert completed == Completed(throttled.until, job, video=video)
 
@@ -155,7 +155,7 @@ async def test_a_submit_and_a_poll_that_are_tried_again() -> None:
     first, second = (event for event in happened if isinstance(event, Retrying))
     assert first.error is refused
     assert "broken" in str(second.error)
-    assert (first.again_at, second.again_at) == (happened[3].at, happened[6].at)
+    assert (first.retry_at, second.retry_at) == (happened[3].at, happened[6].at)
 
 
 @virtual

@@ -1,4 +1,4 @@
-"""Submits whose outcome nobody knows: looked for, adopted, given up, and never sent twice on their own account."""
+"""Submits of unknown outcome: searched for, continued, given up, and never sent twice unless chosen."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_what_was_bought_after_all_is_adopted_and_polled() -> None:
 
 
 @virtual
-async def test_one_look_through_every_page_serves_all_doubtful_jobs() -> None:
+async def test_one_search_through_every_page_serves_all_uncertain_jobs() -> None:
     vendor = lose(1, 2, 3)
     async with with_log(vendor) as kling:
         jobs = [kling.submit(prompt(f"{n}")) for n in range(3)]
@@ -290,7 +290,7 @@ async def test_resubmits_are_counted_and_an_earlier_one_that_appears_late_is_ado
 
 
 @virtual
-async def test_a_doubtful_job_can_be_abandoned_and_keeps_to_its_deadline() -> None:
+async def test_a_uncertain_job_can_be_abandoned_and_keeps_to_its_deadline() -> None:
     vendor = lose(1, 2)
     async with with_log(vendor) as kling:
         given_up, bounded = kling.submit(prompt("1")), kling.submit(prompt("2"), deadline=100)
@@ -319,18 +319,18 @@ async def test_the_account_s_own_limit_on_looks_is_kept() -> None:
 
 
 @virtual
-async def test_doubtful_jobs_take_slots_only_while_their_generations_could_be_running() -> None:
+async def test_uncertain_jobs_take_slots_only_while_their_generations_could_be_running() -> None:
     vendor = lose(1, 2, 3)
     limits = Limits(requests_per_second=1000, burst=1000, max_in_flight=3)
     async with with_log(vendor, limits=limits) as kling:
-        doubtful = [kling.submit(prompt(f"lost {n}")) for n in range(3)]
+        uncertain = [kling.submit(prompt(f"lost {n}")) for n in range(3)]
         others = [kling.submit(prompt(f"{n}")) for n in range(9)]
         await asyncio.sleep(600)
         assert vendor.submits == 3  # one in ten takes as long
         await asyncio.gather(*others)
         assert asyncio.get_running_loop().time() < 2400
         vendor.rows = [row(name, f"found-{n}") for n, name in enumerate(vendor.names[:3])]
-        assert {(await job).generation_id for job in doubtful} == {"found-0", "found-1", "found-2"}
+        assert {(await job).generation_id for job in uncertain} == {"found-0", "found-1", "found-2"}
     begun = [at for at, what, _ in vendor.log if what == "submit"]
     assert all(sum(start <= at < start + 200 for at in begun) <= 3 for start in begun)
 
@@ -351,7 +351,7 @@ async def test_what_is_found_after_its_time_takes_a_slot_again() -> None:
 
 
 @virtual
-async def test_a_poll_that_is_tried_again_does_not_wait_for_the_end_of_an_earlier_doubt() -> None:
+async def test_a_poll_that_is_tried_again_does_not_wait_for_the_end_of_an_earlier_uncertainty() -> None:
     vendor = lose(1)
     async with with_log(vendor) as kling:
         job = kling.submit(prompt())

@@ -1,4 +1,4 @@
-"""What leaving a session does to its jobs, and what it leaves behind: nothing."""
+"""Leaving a session settles its jobs and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes out of a session when its body, its program or its scheduler fails."""
+"""The exceptions that come out of a session when its body, its program or its scheduler fails."""
 
 from __future__ import annotations
 

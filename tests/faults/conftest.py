@@ -1,4 +1,4 @@
-"""What the tests of faults share: a case, which is one fault from its injection to the check of what it left."""
+"""The fixture of the tests of faults: a case, which is one fault from its injection to the check of what it left."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kling_async import Job
 
 _PROGRAM = Path(__file__).with_name("fault_child.py")
-_PATIENCE = 30  # seconds: nothing hangs
+_TIMEOUT = 30  # seconds: nothing hangs
 QUICK: dict[str, Any] = {
     "interval": 0.01,
     "min_gap": 0.01,
@@ -151,7 +151,7 @@ class Case:
             self.texts += [child.log, json.dumps(child.said)]
 
     async def __aenter__(self) -> Self:
-        await self._open.enter_async_context(asyncio.timeout(_PATIENCE))
+        await self._open.enter_async_context(asyncio.timeout(_TIMEOUT))
         await self._open.enter_async_context(self.vendor.open(tls=self.tls))
         return self
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from kling_async import Record
-    from kling_async.files.download import Stored
+    from kling_async.files.download import StoredFile
 
 TOLD: dict[str, Any] = json.loads(sys.argv[1])
 END: str = TOLD["end"]
@@ -79,7 +79,7 @@ async def downloads() -> None:
     """Generate one video and fetch its file, and die on the way."""
     usual = downloads_module.download_file
 
-    async def and_dies(*args: Any, **kwargs: Any) -> Stored:
+    async def and_dies(*args: Any, **kwargs: Any) -> StoredFile:
         if END == "after the download":
             kwargs["stored"] = lambda _: die()
         return await usual(*args, **kwargs)

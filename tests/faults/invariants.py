@@ -1,4 +1,4 @@
-"""What holds whatever goes wrong: the one check at the end of every fault."""
+"""The promises that hold in every fault: the one check at the end of each."""
 
 from __future__ import annotations
 

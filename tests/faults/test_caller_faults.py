@@ -1,4 +1,4 @@
-"""Faults 33 to 35: what the caller's own program does to its jobs."""
+"""Faults 33 to 35: faults of the caller's own program."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ async def test_fault_38_what_was_bought_before_the_clock_was_set_is_found_after_
 @pytest.mark.parametrize("off", [2 * HOUR, 30 * HOUR, -2 * HOUR, -30 * HOUR])
 @virtual
 async def test_fault_38_a_clock_that_was_set_makes_nothing_late(clocks: Clocks, off: float, then: Any) -> None:
-    """The row appears 50 minutes after the POST; an hour is the patience."""
+    """The row appears 50 minutes after the POST; the job waits for an hour."""
     vendor, journal = Dated(clocks=clocks, sells_and_loses={1}, lag=50 * 60), MemoryJournal()
     async with on(vendor, journal, Reconciliation(then=then)) as kling:
         jobs = await _lose_one_and_buy_another(kling)

@@ -1,4 +1,4 @@
-"""Faults 39 and 40: what can happen to the file that was paid for, and to the files beside it."""
+"""Faults 39 and 40: faults of the file that was paid for, and of the files beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fault 8, and what else can be wrong with the account's log, in which doubtful submits are looked for."""
+"""Fault 8, and what else can be wrong with the account's log, in which uncertain submits are looked for."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ async def test_fault_08_a_page_that_shifts_while_it_is_read_loses_no_row(case: C
 async def test_fault_08_a_log_that_cannot_be_read_proves_nothing(case: Case, trouble: Any) -> None:
     case.vendor.submits[1] = sold(resets)
     case.vendor.looks = dict.fromkeys((1, 2), trouble)
-    patience = Reconciliation(after=20)
-    async with case, case.session(reconciliation=patience, timeouts={"call": 0.1}) as kling:
+    settings = Reconciliation(after=20)
+    async with case, case.session(reconciliation=settings, timeouts={"call": 0.1}) as kling:
         assert (await kling.submit(prompt())).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
 

@@ -1,4 +1,4 @@
-"""Faults 15 to 19 and 21 to 30: what can happen to the polls about what was paid for."""
+"""Faults 15 to 19 and 21 to 30: faults of the polls about what was paid for."""
 
 from __future__ import annotations
 

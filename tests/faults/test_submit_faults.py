@@ -1,4 +1,4 @@
-"""Faults 1 to 5, 9 to 14 and 20: what can happen to the POST that spends the money."""
+"""Faults 1 to 5, 9 to 14 and 20: faults of the POST that spends the money."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _in_form(form: Callable[[bytes], bytes], act: Act) -> Act:
 
 
 @pytest.mark.parametrize("what", FORMS)
-async def test_an_answer_in_an_odd_but_lawful_form_leaves_no_doubt(case: Case, what: str) -> None:
+async def test_an_answer_in_an_odd_but_lawful_form_leaves_nothing_uncertain(case: Case, what: str) -> None:
     case.vendor.submits[1] = _in_form(FORMS[what], sells)
     case.vendor.polls[1] = _in_form(FORMS[what], tells_how_far_it_is)
     async with case, case.session() as kling:
@@ -115,7 +115,7 @@ async def test_a_header_beyond_all_bounds_is_no_answer_and_loses_nothing(case: C
 @pytest.mark.parametrize(
     "body", [{"status": "queued"}, b"", b'{"id": "g-', b"<html>welcome</html>"], ids=["no id", "empty", "cut", "HTML"]
 )
-async def test_a_sale_named_in_the_headers_alone_leaves_no_doubt(case: Case, body: object) -> None:
+async def test_a_sale_named_in_the_headers_alone_leaves_nothing_uncertain(case: Case, body: object) -> None:
     async def names_it_above(vendor: FaultVendor, exchange: Exchange) -> None:
         sale = vendor.sell(exchange)
         names = {"x_inference_id": sale.generation_id, "x_client_request_id": sale.name}

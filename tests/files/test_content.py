@@ -64,10 +64,14 @@ class Clock:
 
 
 async def _fetch(
-    path: Path, answer: Callable[[Exchange], Awaitable[None]], *, expected_size: int | None = None, patience: float = 9
+    path: Path,
+    answer: Callable[[Exchange], Awaitable[None]],
+    *,
+    expected_size: int | None = None,
+    give_up_after: float = 9,
 ) -> list[Exchange]:
     clock = Clock()
-    retries = Retries(Random(1), patience, clock.sleep, clock.now)
+    retries = Retries(Random(1), give_up_after, clock.sleep, clock.now)
     async with (
         loopback(answer) as server,
         HttpTransport("sk-0123456789abcdef", base_url="https://api.example.com") as transport,
@@ -239,7 +243,7 @@ def test_however_a_body_is_cut_it_is_read_the_same(content: bytes, stride: int, 
     incoming = Incoming(Body(0, len(body), None, "video/mp4", label), expected_size=None, size_cap=10**6)
     out = [piece for at in range(0, len(body), stride) for piece in incoming.feed(body[at : at + stride])]
     assert b"".join([*out, *incoming.finish()]) == plain
-    assert incoming.goal == (None if label in ("gzip", "deflate") else len(body))
+    assert incoming.final_size == (None if label in ("gzip", "deflate") else len(body))
 
 
 @given(st.text(min_size=1, max_size=600))

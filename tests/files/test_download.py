@@ -17,7 +17,7 @@ from loopback import Exchange, loopback, response
 import kling_async.sandbox
 from kling_async.errors import AuthenticationError, DownloadError, RateLimited
 from kling_async.files import partial
-from kling_async.files.download import Retries, Stored, download_file
+from kling_async.files.download import Retries, StoredFile, download_file
 from kling_async.files.partial import PartialFile
 from kling_async.settings import Timeouts
 from kling_async.transport.http import HttpTransport
@@ -102,7 +102,7 @@ async def _download_from(url: str, path: Path, **settings: Any) -> None:
         retries = Retries(Random(1), settings.pop("give_up_after", 600.0), settings.pop("sleep", waits), waits.now)
         stored = await download_file(transport, url, path, retries=retries, **settings)
     content = _bytes(path)
-    assert stored == Stored(path, len(content), hashlib.sha256(content).hexdigest())
+    assert stored == StoredFile(path, len(content), hashlib.sha256(content).hexdigest())
 
 
 async def _fail(host: Callable[[Exchange], Awaitable[None]], path: Path, **settings: Any) -> DownloadError:
@@ -578,11 +578,11 @@ async def test_what_the_progress_callback_raises_comes_out_and_leaves_no_file(tm
 
 
 async def test_two_downloads_to_one_path_do_not_mix(tmp_path: Path) -> None:
-    path, begun, gate = tmp_path / "video.mp4", asyncio.Event(), asyncio.Event()
+    path, begun, release = tmp_path / "video.mp4", asyncio.Event(), asyncio.Event()
 
     async def wait_first(exchange: Exchange) -> None:
         begun.set()
-        await gate.wait()
+        await release.wait()
         await exchange.answer(200, FILE, content_type="video/mp4")
 
     async with loopback(wait_first) as server:
@@ -590,7 +590,7 @@ async def test_two_downloads_to_one_path_do_not_mix(tmp_path: Path) -> None:
         await begun.wait()
         with pytest.raises(DownloadError, match="downloaded already"):
             await _download_from(server.url, tmp_path / "elsewhere" / ".." / "video.mp4")
-        gate.set()
+        release.set()
         await first
 
     assert path.read_bytes() == FILE
@@ -614,7 +614,7 @@ async def test_a_place_that_cannot_be_written_is_a_download_error(tmp_path: Path
 
 async def test_a_thread_that_was_given_up_does_not_touch_a_part_that_was_left(tmp_path: Path) -> None:
     part = PartialFile(tmp_path / "video.mp4")
-    part.leave()
+    part.close()
 
     part.open("https://cdn.example.com/a.mp4")
     part.append(b"late")
@@ -636,7 +636,7 @@ async def test_a_note_with_an_etag_no_header_can_hold_is_not_believed(tmp_path: 
 async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancelled_just_then(tmp_path: Path) -> None:
     placed, go_on = threading.Event(), threading.Event()
 
-    usual = partial._linked
+    usual = partial._link
 
     def slowly(part: Path, final: Path) -> bool:
         done = usual(part, final)
@@ -647,11 +647,11 @@ async def test_a_file_that_is_in_place_is_told_of_even_if_its_download_is_cancel
     async def whole(exchange: Exchange) -> None:
         await exchange.send(response(200, b"a video\0", content_type="video/mp4"))
 
-    told: list[Stored] = []
+    told: list[StoredFile] = []
     path = tmp_path / "video.mp4"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(partial, "_linked", slowly)
-        task = asyncio.create_task(_download(whole, path, stored=told.append))
+        patched.setattr(partial, "_link", slowly)
+        task = asyncio.create_task(_download(whole, path, on_stored=told.append))
         await asyncio.to_thread(placed.wait, 10)
         task.cancel()
         go_on.set()

@@ -1,4 +1,4 @@
-"""What an HTTP transport may be made with, and its life."""
+"""The settings of an HTTP transport, and its life."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_copy_that_was_never_installed_still_has_a_name(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("importlib.metadata.version", find_none)
 
-    assert http._own_name.__wrapped__() == "kling_async"
+    assert http._default_user_agent.__wrapped__() == "kling_async"
 
 
 @pytest.mark.asyncio

@@ -203,11 +203,11 @@ async def test_a_body_shorter_than_stated_is_an_error(way: str) -> None:
 
 
 async def test_what_came_before_a_body_broke_off_is_handed_out() -> None:
-    gate = asyncio.Event()
+    release = asyncio.Event()
 
     async def cut(exchange: Exchange) -> None:
         await exchange.answer(200, FILE[:1000], content_length=str(len(FILE)))
-        await gate.wait()
+        await release.wait()
         exchange.close()
 
     async with (
@@ -217,7 +217,7 @@ async def test_what_came_before_a_body_broke_off_is_handed_out() -> None:
     ):
         chunks = answer.chunks()
         first = await anext(chunks)
-        gate.set()
+        release.set()
         with pytest.raises(TransportError, match="broke off"):
             await anext(chunks)
 

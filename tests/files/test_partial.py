@@ -147,7 +147,7 @@ def test_while_a_forked_child_still_has_the_part_others_are_told_so(tmp_path: Pa
     after.open(SOURCE)
     after.append(FILM)
     after.finish()
-    after.leave()
+    after.close()
     assert path.read_bytes() == FILM
 
 
@@ -194,7 +194,7 @@ def test_a_file_that_appeared_meanwhile_is_left_as_it_is(
 
     with pytest.raises(FileExistsError):
         part.finish()
-    part.leave()
+    part.close()
 
     assert (path.read_bytes(), _names(tmp_path)) == (b"another's", ["v.mp4"])
 
@@ -212,7 +212,7 @@ def test_one_that_appears_at_the_last_instant_is_not_replaced_either(
     part = _written(path)
     with pytest.raises(FileExistsError):
         part.finish()
-    part.leave()
+    part.close()
 
     assert path.read_bytes() == b"another's"
 
@@ -224,7 +224,7 @@ def test_an_old_file_that_was_changed_meanwhile_is_left_as_it_is(tmp_path: Path)
 
     with pytest.raises(FileExistsError):
         part.finish()
-    part.leave()
+    part.close()
 
     assert path.read_bytes() == b"newer"
 
@@ -235,7 +235,7 @@ def test_without_hard_links_a_part_is_put_in_place_all_the_same(
     monkeypatch.setattr(os, "link", _refuses(errno.EPERM))
     part = _written(tmp_path / "v.mp4")
     part.finish()
-    part.leave()
+    part.close()
 
     assert ((tmp_path / "v.mp4").read_bytes(), _names(tmp_path)) == (FILM, ["v.mp4"])
 
@@ -255,12 +255,12 @@ def test_when_its_name_is_given_up_the_next_part_is_not_touched(
 
     monkeypatch.setattr(Path, "replace", and_the_next_begins)
     part.finish()
-    part.leave()
+    part.close()
 
     assert (path.read_bytes(), following.path.stat().st_size >= 0) == (FILM, True)
     monkeypatch.undo()
     following.finish()
-    following.leave()
+    following.close()
     assert (path.read_bytes(), _names(tmp_path)) == (b"next", ["v.mp4"])
 
 
@@ -272,8 +272,8 @@ def test_without_locks_each_writer_has_a_part_of_its_own(tmp_path: Path, monkeyp
     first.finish()
     with pytest.raises(FileExistsError):
         second.finish()
-    first.leave()
-    second.leave()
+    first.close()
+    second.close()
 
     assert path.read_bytes() == FILM
     assert [name for name in _names(tmp_path) if name != ".v.mp4.part"] == ["v.mp4"]
@@ -288,7 +288,7 @@ def test_a_writer_that_died_between_both_names_leaves_a_file_that_nobody_writes_
     part = PartialFile(path)
     part.open(SOURCE)
     part.append(b"new")
-    part.leave()
+    part.close()
 
     assert path.read_bytes() == FILM
 
@@ -303,7 +303,7 @@ def test_a_pipe_in_the_place_of_the_part_is_an_error_and_no_hang(tmp_path: Path)
 def test_the_part_of_a_long_name_has_a_short_one(tmp_path: Path, name: str) -> None:
     part = _written(tmp_path / name)
     part.finish()
-    part.leave()
+    part.close()
     assert _names(tmp_path) == [name]
 
 

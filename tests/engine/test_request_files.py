@@ -31,7 +31,7 @@ from kling_async import (
 )
 from kling_async.api.file_types import Format
 from kling_async.files import uploads as media
-from kling_async.files.uploads import anchored, check_files, submission
+from kling_async.files.uploads import build_submit, check_files, with_absolute_paths
 from kling_async.journal.token import read_token
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ async def test_files_are_sent_as_data_uris_in_their_places(tmp_path: Path, cat: 
         elements=[Element([cat, "https://a/b.png", jpeg()])],
         extra={"more": {"sound": tmp_path / "voice.m4a", "odd": b"?"}},
     )
-    message = await submission(request, "/v2", "k:1")
+    message = await build_submit(request, "/v2", "k:1")
     picture, photo = uri("image/png", png()), uri("image/jpeg", jpeg())
     assert sent(message) == {
         "model": V3,
@@ -116,19 +116,19 @@ async def test_files_are_sent_as_data_uris_in_their_places(tmp_path: Path, cat: 
 @pytest.mark.parametrize("size", [media._PIECE - 1, media._PIECE, 2 * media._PIECE + 1])
 async def test_a_long_file_is_encoded_piece_by_piece(tmp_path: Path, size: int) -> None:
     (tmp_path / "cat.png").write_bytes(content := png(size=size))
-    message = await submission(ImageToVideo(tmp_path / "cat.png"), "/v2", "k:1")
+    message = await build_submit(ImageToVideo(tmp_path / "cat.png"), "/v2", "k:1")
     assert sent(message)["image_url"] == uri("image/png", content)
 
 
 async def test_a_request_without_files_is_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(media, "to_thread")
-    message = await submission(TextToVideo("a"), "/v2", "k:1")
+    message = await build_submit(TextToVideo("a"), "/v2", "k:1")
     assert sent(message)["prompt"] == "a"
 
 
 async def test_files_are_read_off_the_loop(cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = thread_of(monkeypatch)
-    await submission(ImageToVideo(cat), "/v2", "k:1")
+    await build_submit(ImageToVideo(cat), "/v2", "k:1")
     assert threads
     assert threading.current_thread() not in threads
 
@@ -229,10 +229,10 @@ async def test_of_a_file_no_more_is_read_than_tells_what_it_is(cat: Path, monkey
 
 async def test_relative_paths_are_held_on_to(tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    request = anchored(ImageToVideo(Path(cat.name), tail_image_url=png()))
+    request = with_absolute_paths(ImageToVideo(Path(cat.name), tail_image_url=png()))
     monkeypatch.chdir(Path(__file__).parent)
     assert request == ImageToVideo(cat, tail_image_url=png())
-    assert anchored(request) is request
+    assert with_absolute_paths(request) is request
 
 
 # In a session
@@ -335,14 +335,14 @@ async def test_a_file_that_grows_while_it_is_read_is_refused(cat: Path, monkeypa
     sizes = iter([45, 30])
     monkeypatch.setattr(media, "_size", lambda _path, _name: next(sizes))
     with pytest.raises(InvalidRequest, match="nobody is writing to"):
-        await submission(ImageToVideo(cat), "/v2", "k:1")
+        await build_submit(ImageToVideo(cat), "/v2", "k:1")
 
 
 async def test_a_file_that_goes_while_it_is_read_is_refused(cat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     thread_of(monkeypatch, cat.unlink)
     monkeypatch.setattr(media, "_size", lambda _path, _name: 45)
     with pytest.raises(InvalidRequest, match="can be read"):
-        await submission(ImageToVideo(cat), "/v2", "k:1")
+        await build_submit(ImageToVideo(cat), "/v2", "k:1")
 
 
 async def test_nothing_is_recorded_as_being_sent_while_a_file_is_read(
@@ -391,7 +391,7 @@ async def test_a_request_from_a_token_is_never_sent_without_its_files() -> None:
     cut = read_token(token).request
     assert cut is not None
     with pytest.raises(InvalidRequest, match="tokens do not carry files"):
-        await submission(cut, "/v2", "k:1")
+        await build_submit(cut, "/v2", "k:1")
 
 
 async def test_thousands_of_queued_jobs_hold_the_caller_s_own_bytes() -> None:

@@ -1,4 +1,4 @@
-"""The task of one's own: started, stopped and interrupted at every point."""
+"""The background task: started, stopped and interrupted at every point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the scheduler asks, and whom: exact logs in virtual time."""
+"""The order and times of submits and polls: exact logs in virtual time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from virtual import virtual
 
 from kling_async import JobState, Limits, MemoryJournal, Polling, Record
 
-# A schedule without jitter: the first poll 60 s after acceptance (half of a typical 120 s), then every 10 s.
+# A schedule without jitter: the first poll 240 s after acceptance, then one every 10 s.
 STEADY = Polling.fixed(10, first=240)
 MODEL = "made-up/model"  # not in the catalogue, so typically 240 s
 FIRST = 240.0

@@ -1,4 +1,4 @@
-"""How a session paces itself: what it learns of limits, slots and durations, and what it says of them."""
+"""The pace of a session: the limits, slots and durations it learns, and its numbers about them."""
 
 from __future__ import annotations
 

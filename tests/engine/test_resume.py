@@ -170,9 +170,9 @@ async def test_a_token_without_an_id_may_only_be_looked_for() -> None:
     vendor = ScriptedVendor(on_submit=lambda _: RequestTimeout("lost", sent=True))
     async with session(vendor) as first:
         queued = first.submit(prompt("queued"), key="q").token()
-        doubtful = first.submit(prompt("doubtful"), key="d")
+        uncertain = first.submit(prompt("uncertain"), key="d")
         await asyncio.sleep(1)
-        token = doubtful.token()
+        token = uncertain.token()
     posts = vendor.submits
     async with session(vendor) as second:
         found, lost = second.resume(token), second.resume(queued)

@@ -1,4 +1,4 @@
-"""Submits that are stopped, for want of credits or by a gateway, and go on once that is over."""
+"""Submits halted by missing credits or by a gateway go on once that is over."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_a_bad_key_stops_everything_and_no_lesser_halt_takes_its_place() -
     async with session(vendor) as kling:
         job = kling.submit(prompt())
         await job.accepted()
-        store = kling._working().store
+        store = kling._running_engine().store
         store.halt(revoked)
         with pytest.raises(AuthenticationError):
             await job

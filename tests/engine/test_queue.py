@@ -1,4 +1,4 @@
-"""Who of what waits is next: a state machine over the backlog, and what it promises in so many words."""
+"""The order in which the queue gives waiting jobs: a state machine, and each promise by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session learns of durations is kept in its journal, and trouble with that is no trouble for its jobs."""
+"""Learned durations are kept in the journal, and errors in that do not concern jobs."""
 
 from __future__ import annotations
 

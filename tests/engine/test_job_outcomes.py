@@ -1,4 +1,4 @@
-"""What becomes of a job, answer by answer."""
+"""The outcome of a job, answer by answer."""
 
 from __future__ import annotations
 
