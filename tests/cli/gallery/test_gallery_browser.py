@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from attrs import evolve
-from gallery_cases import HOSTILE, film, record
+from gallery_samples import HOSTILE, film, record
 
 from kling_async import ImageToVideo, JobState, TextToVideo, from_dict
 from kling_async.cli.gallery.build import build

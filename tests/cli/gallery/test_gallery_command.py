@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cyclopts import App
-from gallery_cases import Reading, film, record, write_journal
+from gallery_samples import Reading, film, record, write_journal
 
 from kling_async import ConfigurationError, JobState, TextToVideo
 from kling_async.cli.commands.gallery import gallery

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from command import COMMAND, PATIENCE, environment, interrupt, run, start
+from child_process import COMMAND, PATIENCE, environment, interrupt, run, start
 
 from kling_async import JobState, read_journal
 from kling_async.cli.mp4 import flaw

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from showing import view
+from progress_samples import view
 
 from kling_async.cli.progress.lines import line
 

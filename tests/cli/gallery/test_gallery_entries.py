@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
-from gallery_cases import film, record
+from gallery_samples import film, record
 
 from kling_async import BadRequest, GenerationFailed, ImageToVideo, JobState, Request, TextToVideo, Usage, Video
 from kling_async.cli.gallery.entries import entry_of

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gallery_cases import entry, footage, sheet
+from gallery_samples import entry, footage, sheet
 
 from kling_async import Usage
 from kling_async.cli.gallery.entry import Outcome, VideoFile

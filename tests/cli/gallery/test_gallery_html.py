@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from gallery_cases import HOSTILE, Reading, entry, footage, sheet
+from gallery_samples import HOSTILE, Reading, entry, footage, sheet
 
 from kling_async.cli.gallery.entry import Outcome
 from kling_async.cli.gallery.page import render

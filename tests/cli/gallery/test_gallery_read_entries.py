@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from gallery_cases import film, record, write_journal
+from gallery_samples import film, record, write_journal
 
 from kling_async import JobState, JournalError
 from kling_async.cli.gallery.build import build

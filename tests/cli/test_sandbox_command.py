@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command import run_child
+from child_process import run_child
 
 from kling_async import ConfigurationError
 from kling_async.cli.commands.sandbox import how_to_use, read_faults

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command import PATIENCE, QUICK, environment, start
+from child_process import PATIENCE, QUICK, environment, start
 
 from kling_async import JobState, read_journal
 

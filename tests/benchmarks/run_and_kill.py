@@ -1,4 +1,4 @@
-"""Runs a program, and kills it with all it has started once standard input ends: ``leash.py PROGRAM ARGUMENT…``.
+"""Runs a program, and kills it with all it has started once standard input ends: ``run_and_kill.py PROGRAM ARGUMENT…``.
 
 Whoever starts this holds the other end of standard input. The system closes that end however its holder dies.
 """

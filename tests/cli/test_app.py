@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command import QUICK, interrupt, run, run_child, start
+from child_process import QUICK, interrupt, run, run_child, start
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from attrs import evolve
-from showing import job, stats
+from progress_samples import job, stats
 
 from kling_async import (
     Accepted,

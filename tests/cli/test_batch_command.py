@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from answers import Answer
+    from in_process import Answer
 
     from kling_async.sandbox import Sandbox
 

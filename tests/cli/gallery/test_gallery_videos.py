@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from gallery_cases import film
+from gallery_samples import film
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 
 import pytest
+from progress_samples import row, view
 from rich.console import Console
-from showing import row, view
 
 from kling_async.cli.progress.live import picture
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command import COMMAND, PATIENCE, environment, run_child
+from child_process import COMMAND, PATIENCE, environment, run_child
 
 from kling_async.cli.paths import checked_folder
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from answers import Answer
+    from in_process import Answer
 
     Kling = Callable[..., Answer]
 
