@@ -8,7 +8,7 @@ from attrs import frozen
 
 from benchmarks.kill.terms import JOBS, key_of
 from kling_async import read_journal
-from kling_async.sandbox.files import Film
+from kling_async.sandbox.files import SampleVideo
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -120,5 +120,5 @@ def _is_known(purchase: Purchase, records: dict[str, Record]) -> bool:
 
 def _is_whole(file: Path, record: Record, sandbox: Sandbox) -> bool:
     """Whether it is the very video that the vendor made for this job."""
-    film = Film(record.generation_id or "", sandbox.file_size)
+    film = SampleVideo(record.generation_id or "", sandbox.file_size)
     return file.read_bytes() == film.read(0, film.size)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 600
+TIMEOUT = 600
 """Seconds for a test that runs a benchmark, or waits for the fixture that does: only what hangs takes so long."""
 _RUN_AND_KILL = Path(__file__).with_name("run_and_kill.py")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import PATIENCE, run, run_program
+from programs import TIMEOUT, run, run_program
 
 from benchmarks.peers import plot
 from benchmarks.peers.cell import CONDITIONS, Cell
@@ -26,7 +26,7 @@ from benchmarks.peers.vendor.protocols import Counter
 from benchmarks.peers.vendor.room import WaitingRoom
 from benchmarks.peers.vendor.terms import Terms
 
-pytestmark = pytest.mark.timeout(PATIENCE)  # most start processes
+pytestmark = pytest.mark.timeout(TIMEOUT)  # most start processes
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = {each.name: each for each in SETTINGS}

@@ -180,7 +180,7 @@ def shuffled(seed: int) -> list[Generation]:
     return [Generation(0.0, 5, each) for each in durations]
 
 
-@pytest.mark.timeout(programs.PATIENCE)  # half a minute of computing, on a machine that has nothing else to do
+@pytest.mark.timeout(programs.TIMEOUT)  # half a minute of computing, on a machine that has nothing else to do
 @pytest.mark.parametrize(("rate", "step"), [(1.0, 5.0), (10.0, 1.0)])
 def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, step: float) -> None:
     spell = 100.0 / rate

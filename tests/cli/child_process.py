@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-m", "kling_async"]
 QUICK = ["--speed", "2000"]
-PATIENCE = 45
+TIMEOUT = 45
 _COLOURING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES")
 
 
@@ -38,7 +38,7 @@ def run_child(command: Sequence[str], *, cwd: Path | None = None, **changes: str
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -68,4 +68,4 @@ sys.exit(main())
 def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[str, str]:
     """Send a Ctrl-C, or another signal, and return what the process wrote from then on."""
     process.send_signal(number)
-    return process.communicate(timeout=PATIENCE)
+    return process.communicate(timeout=TIMEOUT)

@@ -27,7 +27,7 @@ class Answer:
         return self.out.splitlines()
 
     @property
-    def facts(self) -> list[dict[str, Any]]:
+    def json_lines(self) -> list[dict[str, Any]]:
         """The result, where it is JSON lines."""
         return [json.loads(line) for line in self.lines]
 

@@ -33,9 +33,9 @@ class _StandIn:
         return self.error
 
 
-def job(**facts: Any) -> Job:
-    """A job with these facts."""
-    return cast("Job", _StandIn(**({"request": TextToVideo("a red fox")} | facts)))
+def job(**known: Any) -> Job:
+    """A job with these known."""
+    return cast("Job", _StandIn(**({"request": TextToVideo("a red fox")} | known)))
 
 
 def stats(**numbers: Any) -> Stats:
@@ -47,8 +47,8 @@ def stats(**numbers: Any) -> Stats:
     return Stats(**(dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()} | numbers))
 
 
-def row(**facts: Any) -> Row:
-    """A row with these facts."""
+def row(**known: Any) -> Row:
+    """A row with these known."""
     usual = {
         "name": "01-fox",
         "prompt": "A red fox runs across the rooftops of Lisbon, tiles slipping under its paws",
@@ -58,11 +58,11 @@ def row(**facts: Any) -> Row:
         "share": 0.5,
         "polls": 3,
     }
-    return Row(**(usual | facts))
+    return Row(**(usual | known))
 
 
-def view(**facts: Any) -> Snapshot:
-    """A view with these facts."""
+def snapshot(**known: Any) -> Snapshot:
+    """A snapshot with these known."""
     usual = {
         "total": 24,
         "finished": 12,
@@ -78,4 +78,4 @@ def view(**facts: Any) -> Snapshot:
         "rows": (),
         "more": 0,
     }
-    return Snapshot(**(usual | facts))
+    return Snapshot(**(usual | known))

@@ -12,7 +12,7 @@ from kling_async import ConfigurationError, DownloadError, InvalidRequest, __ver
 from kling_async.cli import main
 from kling_async.cli.demo.run import Demo
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def test_the_demo_downloads_whole_videos_and_sums_up(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     files = sorted((tmp_path / "here" / "there").glob("*.mp4"))
     assert [file.name[:3] for file in files] == [f"{n:02}-" for n in range(1, 9)]
-    assert [flaw(file, None) for file in files] == [None] * 8
+    assert [file_problem(file, None) for file in files] == [None] * 8
     summary = done.stdout.splitlines()
     assert summary[0].startswith("8 of 8 videos in here")
     assert summary[2:4] == ["jobs              8: 8 completed, 0 failed, 8 bought", "models            8"]

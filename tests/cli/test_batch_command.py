@@ -14,7 +14,7 @@ import pytest
 from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 from kling_async.files.partial import PartialFile
 from kling_async.sandbox import Faults
 
@@ -51,7 +51,7 @@ def test_every_row_becomes_a_file(kling: Kling, vendor: Sandbox, tmp_path: Path)
     assert first.startswith("a-red-fox-")
     assert second == first.replace(".mp4", "-2.mp4") or first == second.replace(".mp4", "-2.mp4")
     assert rain == "beach/rain.mp4"
-    assert [flaw(tmp_path / "videos" / name, None) for name in names] == [None] * 3
+    assert [file_problem(tmp_path / "videos" / name, None) for name in names] == [None] * 3
     assert len(vendor.ledger.purchases) == 3
 
 
@@ -76,7 +76,7 @@ def test_a_file_cut_short_is_fetched_again_beside_it(kling: Kling, vendor: Sandb
     (tmp_path / "videos" / "fox.mp4").write_bytes(b"cut")
     assert kling("batch", batch, *QUICK).code == 0
     assert files(tmp_path / "videos") == ["fox-2.mp4", "fox.mp4"]
-    assert flaw(tmp_path / "videos" / "fox-2.mp4", None) is None
+    assert file_problem(tmp_path / "videos" / "fox-2.mp4", None) is None
     assert kling("batch", batch, *QUICK).out == "1 of 1 video in videos, 1 of them from before\n"
     assert len(vendor.ledger.purchases) == 1
 
@@ -138,11 +138,11 @@ def test_as_json_each_job_is_a_line(kling: Kling, vendor: Sandbox, tmp_path: Pat
     vendor.faults = Faults(error_outcome={2})
     done = kling("batch", write(tmp_path), *QUICK, "--json")
     assert done.code == 1
-    facts = {(one["tag"], one["ok"]): one for one in done.facts}
-    assert len(done.facts) == 3
-    (failed,) = [one for one in done.facts if not one["ok"]]
+    printed = {(one["tag"], one["ok"]): one for one in done.json_lines}
+    assert len(done.json_lines) == 3
+    (failed,) = [one for one in done.json_lines if not one["ok"]]
     assert (failed["state"], failed["file"], failed["error"]["type"]) == ("failed", None, "GenerationFailed")
-    for one in facts.values():
+    for one in printed.values():
         assert one["ok"] is (one["file"] is not None)
         assert one["generation_id"] in vendor.ledger.purchases
     assert "GenerationFailed: " in done.err
@@ -209,7 +209,7 @@ def elsewhere() -> Iterator[str]:
 
 @pytest.mark.parametrize("wrong", ["path", "server"])
 @pytest.mark.parametrize("spending", [(), ("--max-spend", 100)], ids=["unlimited", "limited"])
-def test_a_wrong_address_burns_no_row_and_the_right_one_buys_each_once(
+def test_a_wrong_address_rejects_no_row_and_the_right_one_buys_each_once(
     kling: Kling, vendor: Sandbox, tmp_path: Path, elsewhere: str, wrong: str, spending: tuple[object, ...]
 ) -> None:
     batch = write(tmp_path, text="prompt,duration\n" + "".join(f"{n},5\n" for n in range(20)))
@@ -240,13 +240,13 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(kling: Kling, vendo
     assert files(tmp_path) == ["batch.csv"]
 
 
-def test_a_dry_run_foretells_the_names_and_knows_what_is_there(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_names_and_knows_what_is_there(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     batch = write(tmp_path)
-    foretold = sorted(one["output"] for one in kling("batch", batch, "--dry-run", "--json").facts)
+    foretold = sorted(one["output"] for one in kling("batch", batch, "--dry-run", "--json").json_lines)
     kling("batch", batch, *QUICK)
     assert files(tmp_path / "videos") == foretold
     again = kling("batch", batch, "--dry-run", "--json")
-    assert {one["state"] for one in again.facts} == {"downloaded"}
+    assert {one["state"] for one in again.json_lines} == {"downloaded"}
     assert "0 videos to buy of 3 rows: $0.00" in again.err
     assert len(vendor.ledger.submits) == 3
 
@@ -254,7 +254,7 @@ def test_a_dry_run_foretells_the_names_and_knows_what_is_there(kling: Kling, ven
 def test_a_dry_run_without_a_key_leaves_the_costs_open(kling: Kling, tmp_path: Path) -> None:
     done = kling("batch", write(tmp_path), "--dry-run", "--json")
     assert done.code == 0
-    assert [one["usd"] for one in done.facts] == [None] * 3
+    assert [one["usd"] for one in done.json_lines] == [None] * 3
     assert "there is no API key to ask for the price list with" in done.err
     assert "3 videos to buy of 3 rows: unknown" in done.err
 
@@ -289,7 +289,7 @@ def test_a_row_refused_at_its_turn_fails_alone(
     text = '{"prompt": "a"}\n{"prompt": "b", "image_url": "a.png", "tag": "t"}\n'
     done = kling("batch", write(tmp_path, "batch.jsonl", text), *QUICK, "--json")
     assert done.code == 1
-    (refused,) = [one for one in done.facts if not one["ok"]]
+    (refused,) = [one for one in done.json_lines if not one["ok"]]
     assert (refused["tag"], refused["error"]["type"]) == ("t", "InvalidRequest")
     assert "line 2 (t): InvalidRequest: image_url is " in done.err
     assert len(vendor.ledger.purchases) == 1
@@ -331,7 +331,7 @@ def test_bad_files_are_told_by_their_lines_before_anything_is_bought(
     assert not (tmp_path / "batch.db").exists()
 
 
-def test_a_rehearsal_looks_into_files_too(kling: Kling, tmp_path: Path) -> None:
+def test_a_dry_run_looks_into_files_too(kling: Kling, tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
     write(tmp_path, text="prompt,image_url\na,page.jpg\n")
     for arguments in (("batch", "batch.csv", "--dry-run"), ("cost", "batch.csv"), ("generate", "--image", "page.jpg")):
@@ -344,7 +344,7 @@ def test_a_video_that_cannot_be_downloaded_is_fetched_later(kling: Kling, vendor
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "beach").write_text("in the way")
     done = kling("batch", write(tmp_path, text="prompt,output\na,beach/fox\n"), *QUICK, "--json")
-    assert (done.code, [one["error"]["type"] for one in done.facts]) == (1, ["DownloadError"])
+    assert (done.code, [one["error"]["type"] for one in done.json_lines]) == (1, ["DownloadError"])
     assert "1 video could not be downloaded; try again with: kling-async download batch.db -o videos" in done.err
     (tmp_path / "videos" / "beach").unlink()
     later = kling("download", "batch.db", *QUICK)

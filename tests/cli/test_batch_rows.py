@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from samples import png
 
 from kling_async import Kind, to_dict
-from kling_async.cli.batch.rows import BadRows, Row, read_request, read_rows, told
-from kling_async.cli.file_names import refusal_of
+from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
+from kling_async.cli.file_names import output_problem
 
 HERE = Path("/somewhere")
 
@@ -19,10 +19,10 @@ def read(*rows: dict[str, object], base: Path = HERE, **usual: object) -> list[R
     return read_rows("\n".join(map(json.dumps, rows)).encode(), "batch.jsonl", base, usual)
 
 
-def refusals(text: str, base: Path = HERE) -> list[str]:
-    with pytest.raises(BadRows) as caught:
+def errors_of(text: str, base: Path = HERE) -> list[str]:
+    with pytest.raises(InvalidBatch) as caught:
         read_rows(text.encode(), "batch", base, {})
-    return list(told(caught.value))
+    return list(describe(caught.value))
 
 
 def test_a_row_is_a_request_with_a_tag_and_a_name() -> None:
@@ -66,36 +66,36 @@ def test_media_tell_the_kind_where_nothing_else_does(media: list[str], kind: Kin
 
 
 def test_where_media_do_not_tell_the_kind_it_is_asked_for() -> None:
-    (said, _) = refusals('{"prompt": "a", "image_list": ["https://a.example/"]}')
+    (said, _) = errors_of('{"prompt": "a", "image_list": ["https://a.example/"]}')
     assert said.startswith("batch, line 1: kind is missing; allowed: 'text-to-video', ")
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    said = refusals("prompt,duration,tag,image_url,output\n,7,,,\nb,5,,none.jpg,/etc/x\nc,5,,,")
+    said = errors_of("prompt,duration,tag,image_url,output\n,7,,,\nb,5,,none.jpg,/etc/x\nc,5,,,")
     assert said == [
         "batch, line 2, column 1: prompt is missing; allowed: text that is not blank",
         "batch, line 2, column 2: duration is 7; allowed: 5 or 10",
         f"batch, line 3, column 4: image_url: {HERE.absolute() / 'none.jpg'}: there is no such file",
-        f"batch, line 3, column 5: {refusal_of('/etc/x')}",
+        f"batch, line 3, column 5: {output_problem('/etc/x')}",
         "Nothing was submitted.",
     ]
 
 
-def test_flaws_beyond_what_anybody_reads_are_counted() -> None:
-    said = refusals('{"prompt": ""}\n' * 250)
+def test_errors_beyond_what_anybody_reads_are_counted() -> None:
+    said = errors_of('{"prompt": ""}\n' * 250)
     assert said[-2:] == ["and 50 further problems", "Nothing was submitted."]
     assert len(said) == 202
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "prompt,tag\n", "prompt\n\n"])
 def test_a_batch_without_rows_is_none(text: str) -> None:
-    assert refusals(text)[0] == "batch: there are no rows in it"
+    assert errors_of(text)[0] == "batch: there are no rows in it"
 
 
 def test_a_tag_may_be_a_number_but_no_object() -> None:
     (row,) = read({"prompt": "a", "tag": 7})
     assert row.job_tag == "7"
-    assert refusals('{"prompt": "a", "tag": {"b": 1}}')[0] == "batch, line 1: tag is {'b': 1}; allowed: text"
+    assert errors_of('{"prompt": "a", "tag": {"b": 1}}')[0] == "batch, line 1: tag is {'b': 1}; allowed: text"
 
 
 def test_a_jobs_tag_keeps_the_name_beside_the_rows_own() -> None:

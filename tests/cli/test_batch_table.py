@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.batch.table import InputError, InputRow, read_cells
+from kling_async.cli.batch.table import InputError, InputRow, read_table
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
 
 def rows(text: str | bytes) -> list[tuple[int, dict[str, object]]]:
-    read = list(read_cells(text.encode() if isinstance(text, str) else text))
+    read = list(read_table(text.encode() if isinstance(text, str) else text))
     assert all(isinstance(one, InputRow) for one in read), read
     return [(one.line, dict(one.values)) for one in read if isinstance(one, InputRow)]
 
 
-def flaws(text: str | bytes) -> list[str]:
-    read = read_cells(text.encode() if isinstance(text, str) else text)
+def errors(text: str | bytes) -> list[str]:
+    read = read_table(text.encode() if isinstance(text, str) else text)
     return [str(one) for one in read if isinstance(one, InputError)]
 
 
@@ -52,7 +52,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "flaw"),
+    ("text", "error"),
     [
         (b'{"a": 1}\n{"b": "\xff"}', "line 2, byte 8: it is not UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)"),
         ('{"a" 1}', "line 1, column 6: it is not JSON: Expecting ':' delimiter"),
@@ -65,22 +65,22 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
         ('a\nb\n"c', "line 3: the table cannot be read: unexpected end of data"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(text: str | bytes, flaw: str) -> None:
-    assert flaws(text)[0] == flaw
+def test_what_is_wrong_is_told_with_its_place(text: str | bytes, error: str) -> None:
+    assert errors(text)[0] == error
 
 
-def test_deep_nesting_is_a_flaw_and_no_crash() -> None:
-    assert flaws('{"a": ' + "[" * 100_000)[0].startswith("line 1")
+def test_deep_nesting_is_an_error_and_no_crash() -> None:
+    assert errors('{"a": ' + "[" * 100_000)[0].startswith("line 1")
 
 
 def test_every_line_that_is_wrong_is_told() -> None:
-    assert len(flaws('{"a": 1}\n{\n{"b": 2}\n}\n3')) == 3
+    assert len(errors('{"a": 1}\n{\n{"b": 2}\n}\n3')) == 3
 
 
-def test_a_flaw_of_a_cell_has_its_column() -> None:
-    (cells,) = (one for one in read_cells(b"prompt,elements\na,b") if isinstance(one, InputRow))
-    assert str(cells.flaw("elements.0.name", "why")) == "line 2, column 2: why"
-    assert str(cells.flaw("other", "why")) == "line 2: why"
+def test_a_error_of_a_cell_has_its_column() -> None:
+    (cells,) = (one for one in read_table(b"prompt,elements\na,b") if isinstance(one, InputRow))
+    assert str(cells.error("elements.0.name", "why")) == "line 2, column 2: why"
+    assert str(cells.error("other", "why")) == "line 2: why"
 
 
 @given(st.lists(st.dictionaries(TEXTS, TEXTS | st.integers() | st.none(), min_size=1), min_size=1))

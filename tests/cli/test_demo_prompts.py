@@ -3,25 +3,25 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.demo.prompts import SCENES, prompts
+from kling_async.cli.demo.prompts import PROMPTS, prompts
 
 
-def test_there_are_24_scenes_with_prompts_of_their_own() -> None:
-    prompts = {getattr(request, "prompt", None) for _, request in SCENES}
-    assert len(prompts) == len({slug for slug, _ in SCENES}) == len(SCENES) == 24
+def test_there_are_24_requests_with_prompts_of_their_own() -> None:
+    prompts = {getattr(request, "prompt", None) for _, request in PROMPTS}
+    assert len(prompts) == len({slug for slug, _ in PROMPTS}) == len(PROMPTS) == 24
 
 
 def test_they_take_at_least_three_models_and_both_kinds() -> None:
-    assert len({request.model for _, request in SCENES}) >= 3
-    assert {type(request) for _, request in SCENES} == {TextToVideo, ImageToVideo}
+    assert len({request.model for _, request in PROMPTS}) >= 3
+    assert {type(request) for _, request in PROMPTS} == {TextToVideo, ImageToVideo}
 
 
 def test_neighbours_are_for_different_models() -> None:
-    assert all(one.model != next_one.model for (_, one), (_, next_one) in pairwise(SCENES))
+    assert all(one.model != next_one.model for (_, one), (_, next_one) in pairwise(PROMPTS))
 
 
 def test_each_is_a_valid_request() -> None:
-    for _, request in SCENES:
+    for _, request in PROMPTS:
         request.check()
 
 

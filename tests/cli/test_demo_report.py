@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from kling_async import TextToVideo
-from kling_async.cli.demo.report import Outcome, Report, flaws, lines
+from kling_async.cli.demo.report import JobResult, Report, lines, problems
 from kling_async.sandbox import Faults, Sandbox
 
-GOOD = Outcome("01-fox", "m1", Path("a.mp4"), 1000)
-BAD = Outcome("02-owl", "m2", flaw="GenerationFailed: too dark")
+GOOD = JobResult("01-fox", "m1", Path("a.mp4"), 1000)
+BAD = JobResult("02-owl", "m2", problem="GenerationFailed: too dark")
 
 
-def report(*outcomes: Outcome, **figures: Any) -> Report:
+def report(*results: JobResult, **figures: Any) -> Report:
     usual = {
-        "bought": len(outcomes),
+        "bought": len(results),
         "submits": 3,
         "polls": 15,
         "delays": (0.1, 0.2, 0.6),
@@ -24,7 +24,7 @@ def report(*outcomes: Outcome, **figures: Any) -> Report:
         "elapsed": 12.34,
         "speed": 20.0,
     }
-    return Report(outcomes, **(usual | figures))
+    return Report(results, **(usual | figures))
 
 
 def test_a_run_is_good_if_every_job_has_its_file() -> None:
@@ -35,11 +35,11 @@ def test_a_run_is_good_if_every_job_has_its_file() -> None:
 def test_a_run_that_bought_twice_is_not_good() -> None:
     twice = report(GOOD, GOOD, bought=3)
     assert not twice.is_good
-    assert list(flaws(twice)) == ["3 generations bought for 2 jobs"]
+    assert list(problems(twice)) == ["3 generations bought for 2 jobs"]
 
 
 def test_what_failed_is_named_with_its_reason() -> None:
-    assert list(flaws(report(GOOD, BAD))) == ["02-owl (m2): GenerationFailed: too dark"]
+    assert list(problems(report(GOOD, BAD))) == ["02-owl (m2): GenerationFailed: too dark"]
 
 
 def test_the_summary_tells_every_figure() -> None:
@@ -64,8 +64,8 @@ async def test_its_figures_are_those_of_the_ledger() -> None:
     faults = Faults(server_error={"poll": {1}}, rate_limited={"submit": {1}})
     async with Sandbox(speed=2000, faults=faults) as sandbox, sandbox.session() as kling:
         await kling.submit(TextToVideo("a fox"))
-    told = Report.of((GOOD,), sandbox.ledger, elapsed=1.0, speed=2000)
+    made = Report.of((GOOD,), sandbox.ledger, elapsed=1.0, speed=2000)
     (polls,) = sandbox.ledger.polls.values()
-    assert (told.bought, told.submits, told.throttled, told.errors) == (1, 2, 1, 1)
-    assert told.polls == len(polls) + 1  # the one that got the error reached no generation
-    assert told.delays == tuple(sandbox.ledger.delays.values())
+    assert (made.bought, made.submits, made.throttled, made.errors) == (1, 2, 1, 1)
+    assert made.polls == len(polls) + 1  # the one that got the error reached no generation
+    assert made.delays == tuple(sandbox.ledger.delays.values())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def told(tmp_path: Path) -> tuple[int, str]:
+def run_demo(tmp_path: Path) -> tuple[int, str]:
     """The exit code and the messages of a demo of one job."""
     err = io.StringIO()
     terminal = Terminal(Console(file=io.StringIO()), Console(file=err, width=80))
@@ -23,8 +23,8 @@ def told(tmp_path: Path) -> tuple[int, str]:
 
 
 def test_a_file_that_is_not_whole_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kling_async.cli.demo.run, "flaw", lambda _path, _size: "it breaks off")
-    code, messages = told(tmp_path)
+    monkeypatch.setattr(kling_async.cli.demo.run, "file_problem", lambda _path, _size: "it breaks off")
+    code, messages = run_demo(tmp_path)
     assert code == 1
     assert messages.splitlines()[-1] == "01-raccoon (klingai/v2.1-master-text-to-video): it breaks off"
 
@@ -33,7 +33,7 @@ def test_a_file_that_cannot_be_read_fails_the_demo(tmp_path: Path, monkeypatch: 
     def gone(_path: Path, _size: int) -> None:
         raise FileNotFoundError(2, "no such file")
 
-    monkeypatch.setattr(kling_async.cli.demo.run, "flaw", gone)
-    code, messages = told(tmp_path)
+    monkeypatch.setattr(kling_async.cli.demo.run, "file_problem", gone)
+    code, messages = run_demo(tmp_path)
     assert code == 1
     assert "01-raccoon.mp4 cannot be read: " in messages.splitlines()[-1]

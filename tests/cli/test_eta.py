@@ -17,7 +17,7 @@ def usual() -> float:
     return model.typical_seconds()
 
 
-def test_before_anything_is_seen_it_says_what_the_catalogue_says_at_the_given_pace() -> None:
+def test_before_anything_is_seen_the_catalogue_counts_at_the_given_time_scale() -> None:
     assert EtaEstimator().seconds(REQUEST) == pytest.approx(usual())
     assert EtaEstimator(1 / 60).seconds(REQUEST) == pytest.approx(usual() / 60)
 
@@ -27,7 +27,7 @@ def test_a_longer_video_is_expected_to_take_longer() -> None:
 
 
 @pytest.mark.parametrize("request_", [None, Request(model="somebody/new-model")])
-def test_what_is_not_known_takes_the_middle_of_what_is(request_: Request | None) -> None:
+def test_an_unknown_model_takes_the_median_of_the_catalogue(request_: Request | None) -> None:
     assert EtaEstimator().seconds(request_) == 240
 
 

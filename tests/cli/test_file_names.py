@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.file_names import Names, free, named, refusal_of, short, usual_name
+from kling_async.cli.file_names import NameAllocator, default_name, free_path, output_problem, requested_name, short_key
 
 KEY = "0123456789abcdef0123456789abcdef-1"
-OUTPUTS = st.text(min_size=1, max_size=200).filter(lambda text: refusal_of(text) is None)
+OUTPUTS = st.text(min_size=1, max_size=200).filter(lambda text: output_problem(text) is None)
 
 
 @pytest.mark.parametrize(
     ("key", "shown"), [(KEY, "01234567"), (KEY[:-1] + "12", "01234567-12"), ("row-9", "row-9"), ("a" * 32, "a" * 32)]
 )
 def test_a_rows_key_is_shown_short(key: str, shown: str) -> None:
-    assert short(key) == shown
+    assert short_key(key) == shown
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ def test_a_rows_key_is_shown_short(key: str, shown: str) -> None:
     ],
 )
 def test_a_file_is_named_after_the_first_words_of_the_prompt_and_the_key(prompt: str, name: str) -> None:
-    assert usual_name(TextToVideo(prompt), KEY) == name
+    assert default_name(TextToVideo(prompt), KEY) == name
 
 
 def test_without_a_prompt_a_file_is_named_after_the_key() -> None:
-    assert usual_name(ImageToVideo("https://a.example/b.jpg"), "row:9/../x") == "row-9-..-x.mp4"
-    assert usual_name(None, KEY) == "01234567.mp4"
+    assert default_name(ImageToVideo("https://a.example/b.jpg"), "row:9/../x") == "row-9-..-x.mp4"
+    assert default_name(None, KEY) == "01234567.mp4"
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_without_a_prompt_a_file_is_named_after_the_key() -> None:
     ],
 )
 def test_the_name_asked_for_is_made_safe(output: str, name: str) -> None:
-    assert named(output) == name
+    assert requested_name(output) == name
 
 
 @pytest.mark.parametrize("output", ["", " ", "/etc/fox", "../fox", "a/../../fox", "C:/fox", "C:fox", 5, "."])
 def test_a_name_outside_the_folder_is_none(output: object) -> None:
-    refusal = refusal_of(output)
+    refusal = output_problem(output)
     assert refusal is not None
     assert refusal.startswith(f"output is {output!r}; allowed: ")
 
 
 @given(OUTPUTS)
 def test_any_name_that_is_allowed_stays_inside_the_folder(output: str) -> None:
-    path = PurePosixPath(named(output))
+    path = PurePosixPath(requested_name(output))
     assert not path.is_absolute()
     assert all(part.strip(". ") == part.rstrip(" .") and len(part) <= 90 and "\0" not in part for part in path.parts)
     assert path.suffix
@@ -73,14 +73,14 @@ def test_any_name_that_is_allowed_stays_inside_the_folder(output: str) -> None:
 
 @given(st.lists(st.sampled_from(["fox.mp4", "FOX.mp4", "fox-2.mp4", "fo\u0301x.mp4", "f\u00f3x.mp4", "a/fox.mp4"])))
 def test_no_two_names_are_the_same_on_any_file_system(wanted: list[str]) -> None:
-    names = Names()
-    given = [names.pick(name) for name in wanted]
+    names = NameAllocator()
+    given = [names.allocate(name) for name in wanted]
     assert len({name.casefold() for name in given}) == len(wanted)
 
 
 def test_equal_names_are_numbered_in_their_order() -> None:
-    names = Names()
-    assert [names.pick(name) for name in ("fox.mp4", "fox.mp4", "a/fox.mp4", "fox.mp4", "fox-2.mp4")] == [
+    names = NameAllocator()
+    assert [names.allocate(name) for name in ("fox.mp4", "fox.mp4", "a/fox.mp4", "fox.mp4", "fox-2.mp4")] == [
         "fox.mp4",
         "fox-2.mp4",
         "a/fox.mp4",
@@ -93,6 +93,6 @@ def test_what_is_there_is_never_in_the_way_of_another(tmp_path: Path) -> None:
     (tmp_path / "fox.mp4").touch()
     (tmp_path / "fox-2.mp4").mkdir()
     taken = set[str]()
-    given = [free(tmp_path / "fox.mp4", taken).name for _ in range(2)]
+    given = [free_path(tmp_path / "fox.mp4", taken).name for _ in range(2)]
     assert given == ["fox-3.mp4", "fox-4.mp4"]
-    assert free(tmp_path / "a.mp4", taken).name == "a.mp4"
+    assert free_path(tmp_path / "a.mp4", taken).name == "a.mp4"

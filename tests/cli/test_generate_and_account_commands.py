@@ -9,7 +9,7 @@ import pytest
 from kling_async import JobState, LiveModel, ModelList, Pricing, Record, TextToVideo, models, read_journal
 from kling_async.api.account.models import UnitPrice
 from kling_async.cli.commands.models import _price
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_generate_prints_the_path_of_the_video(kling: Kling, vendor: Sandbox, tm
     path = tmp_path / done.out.strip()
     assert (done.code, path.parent.name) == (0, "videos")
     assert path.name.startswith("a-red-fox-")
-    assert flaw(path, None) is None
+    assert file_problem(path, None) is None
     assert f"accepted as {bought(vendor)}" in done.err
     (submit,) = vendor.ledger.submits
     assert submit.body == {"model": MASTER, "prompt": "A red fox!", "duration": 5, "cfg_scale": 0.5}
@@ -46,10 +46,10 @@ def test_generate_prints_the_path_of_the_video(kling: Kling, vendor: Sandbox, tm
 
 def test_generate_from_an_image(kling: Kling, vendor: Sandbox) -> None:
     done = kling("generate", "it blinks", "--image", "https://a.example/b.jpg", *QUICK, "--json")
-    (facts,) = done.facts
-    assert (done.code, facts["ok"], facts["generation_id"]) == (0, True, bought(vendor))
-    assert facts["model"].endswith("image-to-video")
-    assert facts["file"].startswith("videos")
+    (printed,) = done.json_lines
+    assert (done.code, printed["ok"], printed["generation_id"]) == (0, True, bought(vendor))
+    assert printed["model"].endswith("image-to-video")
+    assert printed["file"].startswith("videos")
 
 
 def test_generate_again_keeps_what_is_there(kling: Kling, vendor: Sandbox) -> None:
@@ -78,7 +78,7 @@ def test_a_request_that_cannot_be_sent_is_wrong_usage(arguments: list[str], klin
 def test_a_generation_that_fails_says_why(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     vendor.faults = Faults(error_outcome=1.0)
     done = kling("generate", "a fox", *QUICK, "--json")
-    assert (done.code, [one["error"]["type"] for one in done.facts]) == (1, ["GenerationFailed"])
+    assert (done.code, [one["error"]["type"] for one in done.json_lines]) == (1, ["GenerationFailed"])
     assert not list(tmp_path.glob("videos/*"))
     assert "GenerationFailed: " in done.err
 
@@ -113,14 +113,14 @@ def test_download_by_id_and_fetch_tell_of_a_generation_bought_elsewhere(
     generation_id = bought(vendor)
     done = kling("download", generation_id, *QUICK, "-o", "here")
     assert done.code == 0
-    assert flaw(tmp_path / done.out.strip(), None) is None
-    (facts,) = kling("download", generation_id, *QUICK, "-o", "here", "--json").facts
-    assert facts["ok"]
+    assert file_problem(tmp_path / done.out.strip(), None) is None
+    (printed,) = kling("download", generation_id, *QUICK, "-o", "here", "--json").json_lines
+    assert printed["ok"]
     asked = kling("fetch", generation_id)
     assert (asked.code, asked.out.split()[0]) == (0, "completed")
-    (facts,) = kling("fetch", generation_id, "--json").facts
-    assert (facts["status"], facts["usd"]) == ("completed", 1.4)
-    assert facts["url"] == asked.out.split()[1].strip() or facts["url"].startswith(vendor.url)
+    (printed,) = kling("fetch", generation_id, "--json").json_lines
+    assert (printed["status"], printed["usd"]) == ("completed", 1.4)
+    assert printed["url"] == asked.out.split()[1].strip() or printed["url"].startswith(vendor.url)
 
 
 @pytest.mark.kling_sandbox(speed=1)
@@ -150,7 +150,7 @@ def test_an_id_nobody_knows_fails_in_a_line(kling: Kling, vendor: Sandbox) -> No
 def test_balance_is_in_dollars(kling: Kling, vendor: Sandbox) -> None:
     vendor.credits = 1234.0
     assert kling("balance").out == "$12.34\n"
-    assert kling("balance", "--json").facts == [{"usd": 12.34, "currency": "USD"}]
+    assert kling("balance", "--json").json_lines == [{"usd": 12.34, "currency": "USD"}]
 
 
 def test_a_wrong_key_fails_without_being_shown(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_logs_tell_what_was_charged(kling: Kling, vendor: Sandbox) -> None:
     assert head.split() == ["time", "(UTC)", "status", "cost", "model", "generation", "key"]
     assert {row.split()[5] for row in rows} == set(vendor.ledger.purchases)
     assert {tuple(row.split()[2:5]) for row in rows} == {("succeeded", "$1.40", MASTER)}
-    (only,) = kling("logs", "-n", 1, "--json", "--status", "succeeded", "-m", MASTER, "--period", "1h").facts
+    (only,) = kling("logs", "-n", 1, "--json", "--status", "succeeded", "-m", MASTER, "--period", "1h").json_lines
     assert only["key"] in vendor.ledger.by_key
     assert only["usd"] == 1.4
 
@@ -194,7 +194,7 @@ def test_cost_adds_up_by_model(kling: Kling, vendor: Sandbox, tmp_path: Path) ->
     ]
     assert done.lines[-1].endswith(", and 1 video of unknown cost")
     assert "not known exactly: " in done.err
-    assert [one["usd"] for one in kling("cost", "b.csv", "--json").facts][:2] == [1.4, 1.4]
+    assert [one["usd"] for one in kling("cost", "b.csv", "--json").json_lines][:2] == [1.4, 1.4]
     assert not vendor.ledger.submits
 
 
@@ -202,7 +202,7 @@ def test_models_lists_the_catalogue_without_asking_anybody(kling: Kling) -> None
     done = kling("models")
     assert (done.code, done.err) == (0, "")
     assert {line.split()[0] for line in done.lines[1:]} == {model.id for model in models()}
-    assert {fact["id"] for fact in kling("models", "--json").facts} == {model.id for model in models()}
+    assert {fact["id"] for fact in kling("models", "--json").json_lines} == {model.id for model in models()}
 
 
 @pytest.mark.parametrize("part", ["v2.1", "avatar", "text-to-video", "turbo"])
@@ -231,8 +231,8 @@ def test_models_live_have_prices_and_news(kling: Kling, vendor: Sandbox) -> None
     assert done.err
     explained = kling("models", MASTER, "--live")
     assert explained.lines[1].startswith("price: $")
-    (facts,) = kling("models", MASTER, "--live", "--json").facts
-    assert facts["price"] == explained.lines[1].removeprefix("price: ")
+    (printed,) = kling("models", MASTER, "--live", "--json").json_lines
+    assert printed["price"] == explained.lines[1].removeprefix("price: ")
 
 
 @pytest.mark.usefixtures("vendor")

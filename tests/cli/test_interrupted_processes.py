@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from child_process import COMMAND, PATIENCE, environment, interrupt, run, start
+from child_process import COMMAND, TIMEOUT, environment, interrupt, run, start
 
 from kling_async import JobState, read_journal
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def assert_complete(tmp_path: Path, sandbox: Sandbox, *, files: int = JOBS) -> N
     )
     assert len(sandbox.ledger.purchases) == JOBS
     videos = list((tmp_path / "out").glob("*.mp4"))
-    assert [flaw(video, None) for video in videos] == [None] * files
+    assert [file_problem(video, None) for video in videos] == [None] * files
 
 
 def resumption(err: str) -> list[str]:
@@ -78,7 +78,7 @@ def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
     second_file, look = when(lambda occasion: occasion == 2)
     kling_sandbox.faults = Faults(expired_url={"file": look})
     with start(*batch(tmp_path, "--speed", "60", "--max-in-flight", "8"), **place) as process:
-        assert second_file.wait(PATIENCE)
+        assert second_file.wait(TIMEOUT)
         out, err = interrupt(process, getattr(signal, name))
     assert (process.returncode, out) == (code, "")
     assert "stopping, and saving what is under way; Ctrl-C again stops at once" in err
@@ -97,7 +97,7 @@ def test_ctrl_c_twice_ends_at_once(kling_sandbox: Sandbox, place: dict[str, str]
     third_submit, look = when(lambda occasion: occasion == 3)
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or occasion >= 3}, slow_seconds=40)
     with start(*batch(tmp_path, "--speed", "60"), **place) as process:
-        assert third_submit.wait(PATIENCE)
+        assert third_submit.wait(TIMEOUT)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         for line in process.stderr:
@@ -117,7 +117,7 @@ def test_a_batch_that_was_killed_buys_nothing_twice(
     all_running, look = when(lambda _: len(kling_sandbox.ledger.polls) == JOBS)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
     with start(*batch(tmp_path, "--speed", "60"), **place) as process:
-        assert all_running.wait(PATIENCE)
+        assert all_running.wait(TIMEOUT)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     again = run(*batch(tmp_path, "--speed", "60"), **place)
@@ -133,7 +133,7 @@ def test_what_a_killed_batch_may_have_sent_is_sent_again_only_on_request(
     # An answer that waits longer than this test takes: nothing is bought, and nobody can tell.
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or occasion >= 3}, slow_seconds=40)
     with start(*batch(tmp_path, "--speed", "600"), **place) as process:
-        assert third_submit.wait(PATIENCE)
+        assert third_submit.wait(TIMEOUT)
         process.kill()
     kling_sandbox.faults = Faults()
     again = run(*batch(tmp_path, "--speed", "600"), **place)
@@ -153,7 +153,7 @@ def assert_delivered(tmp_path: Path, sandbox: Sandbox) -> None:
     """One video was bought, and is all there is in the folder."""
     assert len(sandbox.ledger.purchases) == 1
     (video,) = (tmp_path / "out").iterdir()
-    assert flaw(video, None) is None
+    assert file_problem(video, None) is None
 
 
 @ENDS
@@ -166,7 +166,7 @@ def test_a_generation_that_was_interrupted_is_had_with_the_command_it_offers(
     # The answer to a submit takes its time, so that the signal comes before it.
     kling_sandbox.faults = Faults(slow={moment: lambda occasion: look(occasion) or True}, slow_seconds=1.0)
     with start(*generate(tmp_path), **place) as process:
-        assert seen.wait(PATIENCE)
+        assert seen.wait(TIMEOUT)
         out, err = interrupt(process, getattr(signal, name))
     kling_sandbox.faults = Faults()
     assert (process.returncode, out) == (code, "")
@@ -184,7 +184,7 @@ def test_a_generation_that_was_killed_while_its_submit_was_answered_is_found_aga
     seen, look = when(lambda _: True)
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or True}, slow_seconds=0.2)
     with start(*generate(tmp_path), **place) as process:
-        assert seen.wait(PATIENCE)
+        assert seen.wait(TIMEOUT)
         process.kill()
     (journal,) = (tmp_path / "out").glob("generate-*.db")
     done = run("resume", str(journal), "-o", str(tmp_path / "out"), "--speed", "200", **place)
@@ -213,7 +213,7 @@ def test_a_download_that_is_interrupted_says_how_to_go_on(
     seen, look = when(lambda _: True)
     kling_sandbox.faults = Faults(slow={"file": lambda occasion: look(occasion) or True}, slow_seconds=2.0)
     with start("download", bought, "-o", str(tmp_path / "here"), **place) as process:
-        assert seen.wait(PATIENCE)
+        assert seen.wait(TIMEOUT)
         _, err = interrupt(process, getattr(signal, name))
     assert process.returncode == code
     kling_sandbox.faults = Faults()
@@ -233,10 +233,10 @@ def test_the_first_process_of_a_container_ends_in_order(
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or True}, slow_seconds=1.0)
     command = [*alone, *COMMAND, *generate(tmp_path)]
     with subprocess.Popen(command, env=environment(**place), stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert seen.wait(PATIENCE)
+        assert seen.wait(TIMEOUT)
         (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(first), signal.SIGTERM)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 143
     assert "interrupted; get the video with: " in err
     assert len(kling_sandbox.ledger.purchases) == 1
@@ -247,7 +247,7 @@ def test_a_watched_status_ends_with_ctrl_c(kling_sandbox: Sandbox, place: dict[s
     first_poll, look = when(lambda _: True)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
     with start(*batch(tmp_path, "--speed", "20"), **place) as process:
-        assert first_poll.wait(PATIENCE)
+        assert first_poll.wait(TIMEOUT)
         with start("status", "--watch", str(tmp_path / "batch.db")) as watching:
             assert watching.stdout is not None
             assert watching.stdout.readline().startswith(f"{JOBS} jobs, ")

@@ -30,7 +30,7 @@ RECORDS = [
 ]
 
 
-def test_a_standing_says_how_many_what_waits_and_what_failed() -> None:
+def test_a_summary_says_how_many_what_waits_and_what_failed() -> None:
     assert list(lines(JournalSummary.of(RECORDS), 100.0)) == [
         "7 jobs, 3 open",
         "  queued            1",
@@ -44,9 +44,9 @@ def test_a_standing_says_how_many_what_waits_and_what_failed() -> None:
     ]
 
 
-def test_a_standing_is_also_data() -> None:
-    facts = JournalSummary.of(RECORDS).facts(100.0)
-    assert {name: facts[name] for name in ("jobs", "open", "pending", "uncertain", "downloaded", "usd")} == {
+def test_a_summary_is_also_data() -> None:
+    printed = JournalSummary.of(RECORDS).to_json(100.0)
+    assert {name: printed[name] for name in ("jobs", "open", "pending", "uncertain", "downloaded", "usd")} == {
         "jobs": 7,
         "open": 3,
         "pending": 2,
@@ -54,8 +54,8 @@ def test_a_standing_is_also_data() -> None:
         "downloaded": 1,
         "usd": 2.8,
     }
-    assert facts["oldest_pending"] == {"key": "c", "tag": "old", "generation_id": "g2", "seconds": 60.0}
-    assert [failure["error"] for failure in facts["failures"]] == [
+    assert printed["oldest_pending"] == {"key": "c", "tag": "old", "generation_id": "g2", "seconds": 60.0}
+    assert [failure["error"] for failure in printed["failures"]] == [
         {"type": "GenerationFailed", "message": "no\nface"},
         None,
     ]
@@ -64,7 +64,7 @@ def test_a_standing_is_also_data() -> None:
 def test_an_empty_journal_stands_somewhere_too() -> None:
     empty = JournalSummary.of([])
     assert list(lines(empty, 0.0)) == ["0 jobs, 0 open"]
-    assert empty.facts(0.0)["oldest_pending"] is None
+    assert empty.to_json(0.0)["oldest_pending"] is None
 
 
 def test_failures_beyond_what_anybody_reads_are_counted() -> None:

@@ -3,39 +3,39 @@ from __future__ import annotations
 import io
 
 import pytest
-from progress_samples import row, view
+from progress_samples import row, snapshot
 from rich.console import Console
 
-from kling_async.cli.progress.live import picture
+from kling_async.cli.progress.live import render
 
 ROWS = tuple(row(name=f"{n:02}-a-name-of-some-length", age=n * 100.0, share=n / 12) for n in range(12))
 
 
-def drawn(width: int, **facts: object) -> list[str]:
+def drawn(width: int, **known: object) -> list[str]:
     console = Console(file=io.StringIO(), width=width, record=True, highlight=False, markup=False, emoji=False)
-    console.print(picture(view(**facts), width))
+    console.print(render(snapshot(**known), width))
     return console.export_text().splitlines()
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 110, 200])
-def test_a_picture_is_never_wider_than_the_terminal_and_has_a_line_a_row(width: int) -> None:
+def test_rendering_is_never_wider_than_the_terminal_and_has_a_line_a_row(width: int) -> None:
     lines = drawn(width, rows=ROWS, more=7)
     assert max(map(len, lines)) <= width
     assert len(lines) == 1 + 3 + 1 + len(ROWS) + 1
 
 
-def test_a_picture_of_80_columns_names_each_job_its_model_status_and_age() -> None:
+def test_rendering_of_80_columns_names_each_job_its_model_status_and_age() -> None:
     lines = drawn(80, rows=ROWS)
     assert lines[6].startswith("01-a-name-of-some-leng")
     assert lines[6].split()[-3:] == ["v2.1-master-text-to-video", "generating", "1:40"]
 
 
-def test_a_narrow_picture_leaves_out_the_models() -> None:
+def test_a_narrow_rendering_leaves_out_the_models() -> None:
     assert drawn(44, rows=ROWS)[6].split()[-2:] == ["generating", "1:40"]
     assert drawn(44, rows=ROWS)[6].startswith("01-a-name-of-some")
 
 
-def test_a_picture_of_200_columns_shows_whole_prompts_bars_and_polls() -> None:
+def test_rendering_of_200_columns_shows_whole_prompts_bars_and_polls() -> None:
     line = drawn(200, rows=ROWS)[6]
     assert "A red fox runs across the rooftops of Lisbon, tiles slipping under its paws" in line
     assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in line
@@ -50,8 +50,8 @@ def test_the_head_says_how_many_are_done_and_how_long_it_takes_yet() -> None:
 
 
 @pytest.mark.parametrize("facts", [{"left": None}, {"finished": 24}])
-def test_the_head_does_not_guess_where_there_is_nothing_to_guess(facts: dict[str, object]) -> None:
-    assert drawn(80, **facts)[1].endswith(" 0:14")
+def test_the_head_does_not_guess_where_there_is_nothing_to_guess(known: dict[str, object]) -> None:
+    assert drawn(80, **known)[1].endswith(" 0:14")
 
 
 def test_a_pause_and_a_halt_are_told() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_async.cli.paths import missing, with_paths
+from kling_async.cli.paths import unusable_files, with_paths
 
 BASE = Path("/batch/here") if Path("/").drive == "" else Path("C:/batch/here")
 
@@ -51,7 +51,7 @@ def test_files_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "good.jpg").write_bytes(b"x")
     paths = [("a", tmp_path / "none.jpg"), ("b", tmp_path / "empty.jpg"), ("c", tmp_path), ("d", tmp_path / "good.jpg")]
-    assert list(missing(paths)) == [
+    assert list(unusable_files(paths)) == [
         ("a", f"{tmp_path / 'none.jpg'}: there is no such file"),
         ("b", f"{tmp_path / 'empty.jpg'}: it is empty"),
         ("c", f"{tmp_path}: it is a folder"),
@@ -59,6 +59,6 @@ def test_files_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_file_can_have_is_told_too() -> None:
-    ((name, said),) = missing([("a", BASE / ("x" * 300))])
+    ((name, said),) = unusable_files([("a", BASE / ("x" * 300))])
     assert name == "a"
     assert said.startswith(str(BASE))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import kling_async.sandbox
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 
-FILM = (Path(kling_async.sandbox.__file__).parent / "film.mp4").read_bytes()
+SAMPLE = (Path(kling_async.sandbox.__file__).parent / "sample.mp4").read_bytes()
 
 
 def box(name: bytes, size: int = 16) -> bytes:
@@ -15,25 +15,25 @@ def box(name: bytes, size: int = 16) -> bytes:
 
 
 def found(tmp_path: Path, content: bytes, expected_size: int | None = None) -> str | None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     path.write_bytes(content)
-    return flaw(path, expected_size)
+    return file_problem(path, expected_size)
 
 
-def test_a_real_film_is_whole(tmp_path: Path) -> None:
-    assert found(tmp_path, FILM, len(FILM)) is None
+def test_a_real_video_is_whole(tmp_path: Path) -> None:
+    assert found(tmp_path, SAMPLE, len(SAMPLE)) is None
 
 
-def test_a_film_of_another_size_is_not(tmp_path: Path) -> None:
-    assert found(tmp_path, FILM, len(FILM) + 1) == f"it has {len(FILM):,} bytes, not {len(FILM) + 1:,}"
+def test_a_video_of_another_size_is_not(tmp_path: Path) -> None:
+    assert found(tmp_path, SAMPLE, len(SAMPLE) + 1) == f"it has {len(SAMPLE):,} bytes, not {len(SAMPLE) + 1:,}"
 
 
 @pytest.mark.parametrize("cut", [1, 5, 1000])
-def test_a_film_cut_short_is_not(tmp_path: Path, cut: int) -> None:
-    assert found(tmp_path, FILM[:-cut]) == "it breaks off"
+def test_a_video_cut_short_is_not(tmp_path: Path, cut: int) -> None:
+    assert found(tmp_path, SAMPLE[:-cut]) == "it breaks off"
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", FILM[4:]])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", SAMPLE[4:]])
 def test_another_file_is_not(tmp_path: Path, content: bytes) -> None:
     assert found(tmp_path, content) == "it does not begin as an mp4 file"
 
@@ -46,7 +46,7 @@ def test_another_file_is_not(tmp_path: Path, content: bytes) -> None:
         ((b"free",), "it has no moov and no mdat box"),
     ],
 )
-def test_a_film_without_its_parts_is_not(tmp_path: Path, names: tuple[bytes, ...], said: str) -> None:
+def test_a_video_without_its_parts_is_not(tmp_path: Path, names: tuple[bytes, ...], said: str) -> None:
     assert found(tmp_path, box(b"ftyp") + b"".join(map(box, names))) == said
 
 
@@ -61,4 +61,4 @@ def test_a_box_may_have_a_long_size(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        flaw(tmp_path / "film.mp4", None)
+        file_problem(tmp_path / "video.mp4", None)

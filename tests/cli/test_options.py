@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
-from kling_async.cli.batch.rows import Source, VideoOptions
+from kling_async.cli.batch.rows import BatchSource, VideoOptions
 from kling_async.cli.connect import has_key, read_key, scaled
 from kling_async.cli.options import Connection, Running
 from kling_async.cli.text import command, reason
@@ -22,20 +22,20 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_options_can_be_typed_again() -> None:
-    assert Running(max_in_flight=5, rate=2.5, max_spend=10.0, allow_unpriced=True, resubmit=True).words() == [
+    assert Running(max_in_flight=5, rate=2.5, max_spend=10.0, allow_unpriced=True, resubmit=True).arguments() == [
         *("--max-in-flight", "5", "--rate", "2.5", "--max-spend", "10", "--allow-unpriced", "--resubmit")
     ]
-    assert Connection(base_url="http://a", key_file=Path("k"), speed=60.0).words() == [
+    assert Connection(base_url="http://a", key_file=Path("k"), speed=60.0).arguments() == [
         *("--base-url", "http://a", "--key-file", "k", "--speed", "60")
     ]
-    assert Running().words() == Connection().words() == []
+    assert Running().arguments() == Connection().arguments() == []
 
 
 @pytest.mark.parametrize(
-    ("connection", "pace"), [(Connection(), 1), (Connection(sandbox=True), 60), (Connection(sandbox=True, speed=5), 5)]
+    ("connection", "speed"), [(Connection(), 1), (Connection(sandbox=True), 60), (Connection(sandbox=True, speed=5), 5)]
 )
-def test_a_sandbox_is_quick_unless_told_otherwise(connection: Connection, pace: float) -> None:
-    assert connection.pace == pace
+def test_a_sandbox_is_quick_unless_told_otherwise(connection: Connection, speed: float) -> None:
+    assert connection.effective_speed == speed
 
 
 @pytest.mark.parametrize("other", [{"base_url": "http://a"}, {"key_file": Path("k")}])
@@ -134,28 +134,28 @@ def test_whether_there_is_a_key_is_known_beforehand(monkeypatch: pytest.MonkeyPa
     assert has_key(Connection())
 
 
-def test_wishes_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_options_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"x")
-    wishes = VideoOptions(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
-    assert wishes.cells() == {
+    options = VideoOptions(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
+    assert options.fields() == {
         "image_url": (tmp_path / "a.jpg").as_uri(),
         "duration": 5,
         "generate_audio": "true",
         "shot_type": " x=y",
     }
-    assert VideoOptions(image=("https://a.example/", "https://b.example/")).cells() == {
+    assert VideoOptions(image=("https://a.example/", "https://b.example/")).fields() == {
         "image_list": ["https://a.example/", "https://b.example/"]
     }
-    assert VideoOptions().cells() == {}
+    assert VideoOptions().fields() == {}
 
 
 @pytest.mark.parametrize(
-    "wishes", [VideoOptions(set=("x",)), VideoOptions(set=("=x",)), VideoOptions(image=("none.jpg",))]
+    "options", [VideoOptions(set=("x",)), VideoOptions(set=("=x",)), VideoOptions(image=("none.jpg",))]
 )
-def test_a_wish_that_cannot_be_meant_is_refused(wishes: VideoOptions) -> None:
+def test_an_option_that_cannot_be_meant_is_refused(options: VideoOptions) -> None:
     with pytest.raises(ConfigurationError):
-        wishes.cells()
+        options.fields()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_wish_that_cannot_be_meant_is_refused(wishes: VideoOptions) -> None:
     ],
 )
 def test_a_batchs_journal_lies_beside_it(name: str, sandbox: bool, journal: str) -> None:  # noqa: FBT001 - a case
-    assert Source(name).journal(sandbox=sandbox) == Path(journal)
+    assert BatchSource(name).journal(sandbox=sandbox) == Path(journal)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from child_process import COMMAND, PATIENCE, environment, run_child
+from child_process import COMMAND, TIMEOUT, environment, run_child
 
-from kling_async.cli.paths import checked_folder
+from kling_async.cli.paths import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def test_a_gallery_waits_for_no_pipe(kling: Kling, tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(Exception, match="cannot be written to"):
-        checked_folder(tmp_path / "folder" / "videos")
+        check_folder(tmp_path / "folder" / "videos")
 
 
 MEDIA = {
@@ -190,6 +190,6 @@ def test_a_pipe_is_waited_for_as_long_as_somebody_may_write(tmp_path: Path) -> N
     )
     with (tmp_path / "pipe").open("w"):
         """It opens as soon as somebody reads, and nothing comes."""
-    _, err = reader.communicate(timeout=PATIENCE)
+    _, err = reader.communicate(timeout=TIMEOUT)
     assert reader.returncode == 2
     assert "pipe" in err

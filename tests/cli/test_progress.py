@@ -11,7 +11,7 @@ from attrs import evolve
 from rich.console import Console
 
 from kling_async import TextToVideo
-from kling_async.cli.progress.progress import progress
+from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.progress.tracker import ProgressTracker
 from kling_async.cli.terminal import LogLines, Terminal
 from kling_async.sandbox import Sandbox
@@ -38,22 +38,22 @@ def test_only_a_terminal_is_live() -> None:
     assert not terminal(Screen(), live=False).is_live
 
 
-def test_results_and_a_picture_do_not_share_a_terminal() -> None:
+def test_results_and_rendering_do_not_share_a_terminal() -> None:
     both = terminal(Screen(), live=True)
     assert not evolve(both, out=Console(file=Screen()), as_json=True).is_live
     assert evolve(both, as_json=True).is_live  # results go elsewhere
 
 
-def test_facts_are_a_line_of_json_that_any_pipe_takes() -> None:
+def test_a_json_result_is_a_line_that_any_pipe_takes() -> None:
     out = io.StringIO()
-    Terminal(Console(file=out, width=20)).tell_facts({"prompt": "a f\u00f6x [red]\n" + "long " * 20, "n": None})
+    Terminal(Console(file=out, width=20)).json_result({"prompt": "a f\u00f6x [red]\n" + "long " * 20, "n": None})
     assert out.getvalue() == json.dumps({"prompt": "a f\u00f6x [red]\n" + "long " * 20, "n": None}) + "\n"
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_last_words_come_beneath_the_picture(live: bool) -> None:  # noqa: FBT001 - a case
+def test_a_final_message_comes_below_the_live_display(live: bool) -> None:  # noqa: FBT001 - a case
     file = Screen()
-    terminal(file, live=live).end("go on with this")
+    terminal(file, live=live).final_message("go on with this")
     assert file.getvalue() == ("\x1b[?25h\ngo on with this\n" if live else "go on with this\n")
 
 
@@ -62,22 +62,22 @@ def test_streams_of_any_kind_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setattr("sys.stderr", err)
     both = Terminal()
-    both.tell("result")
-    both.say("message")
+    both.result("result")
+    both.message("message")
     assert (out.getvalue(), err.getvalue()) == ("result\n", "message\n")
 
 
 def test_what_an_encoding_lacks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
     monkeypatch.setattr("sys.stdout", out)
-    Terminal().tell("a f\u00f6x")
+    Terminal().result("a f\u00f6x")
     out.seek(0)
     assert out.read() == "a f?x\n"
 
 
 def test_a_message_is_not_wrapped_nor_read_as_markup() -> None:
     file = io.StringIO()
-    terminal(file, live=False).say("[red]" + "long " * 40)
+    terminal(file, live=False).message("[red]" + "long " * 40)
     assert file.getvalue() == "[red]" + "long " * 40 + "\n"
 
 
@@ -93,12 +93,12 @@ def test_a_warning_of_the_library_is_a_message_in_one_line() -> None:
 async def test_it_follows_jobs_until_their_files_are_there(tmp_path: Path, live: bool) -> None:  # noqa: FBT001 - a case
     file = Screen() if live else io.StringIO()
     async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
-        async with progress(kling, terminal(file, live=live), 2, pace=1 / 5000, interval=0.01) as board:
+        async with show_progress(kling, terminal(file, live=live), 2, time_scale=1 / 5000, interval=0.01) as tracker:
             jobs = [kling.submit(TextToVideo(f"fox {n}"), tag=f"fox {n}") for n in range(2)]
             await asyncio.gather(*(kling.download(job, tmp_path / f"{job.tag}.mp4") for job in jobs))
             await asyncio.sleep(0)
-        view = board.view(kling.stats(), 0.0, rows=9)
-    assert (view.finished, view.rows, dict(view.counts)) == (2, (), {"done": 2})
+        snapshot = tracker.snapshot(kling.stats(), 0.0, rows=9)
+    assert (snapshot.finished, snapshot.rows, dict(snapshot.counts)) == (2, (), {"done": 2})
     assert "2 of 2" in file.getvalue()
     assert ("\x1b[" in file.getvalue()) is live
 
@@ -111,9 +111,9 @@ async def test_what_goes_wrong_in_the_display_comes_out_at_the_end(monkeypatch: 
 
     ended = False
     async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
-        monkeypatch.setattr(ProgressTracker, "view", broken)
+        monkeypatch.setattr(ProgressTracker, "snapshot", broken)
         with pytest.raises(ZeroDivisionError):
-            async with progress(kling, terminal(io.StringIO(), live=False), 1):
+            async with show_progress(kling, terminal(io.StringIO(), live=False), 1):
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 ended = True
@@ -125,7 +125,7 @@ async def test_what_goes_wrong_inside_comes_out_and_the_display_ends() -> None:
     file = Screen()
     async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
         with pytest.raises(LookupError):
-            async with progress(kling, terminal(file, live=True), 1):
+            async with show_progress(kling, terminal(file, live=True), 1):
                 raise LookupError
         assert not [task for task in asyncio.all_tasks() if "progress" in str(task.get_coro())]
     assert file.getvalue().count("\x1b[?25h") == 1

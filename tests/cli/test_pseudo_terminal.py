@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from child_process import PATIENCE, QUICK, environment, start
+from child_process import QUICK, TIMEOUT, environment, start
 
 from kling_async import JobState, read_journal
 
@@ -133,7 +133,7 @@ def test_a_terminal_that_is_closed_loses_nothing(kling_sandbox: Sandbox, tmp_pat
         while "8 generating" not in drawn:
             drawn += os.read(near, 65536).decode(errors="replace")
         os.close(near)
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     assert process.returncode == 129
     assert read_journal(tmp_path / "b.db").counts() == {JobState.PENDING: 8}
     assert len(kling_sandbox.ledger.purchases) == 8

@@ -51,7 +51,7 @@ async def test_resume_goes_on_with_everything_that_is_open_or_missing(
     assert len(vendor.ledger.purchases) == 3
     again = await in_thread(kling, "resume", "jobs.db", *QUICK, "--json")
     assert "0 videos to come of 3 in jobs.db" in again.err
-    assert [one["ok"] for one in again.facts] == [True] * 3
+    assert [one["ok"] for one in again.json_lines] == [True] * 3
     assert len(vendor.ledger.purchases) == 3
 
 
@@ -85,7 +85,7 @@ async def test_status_reads_a_journal_while_a_session_writes_it(kling: Kling, ve
     async with vendor.session(journal=tmp_path / "jobs.db") as session:
         await session.submit(TextToVideo("a"))
         await session.submit(TextToVideo("b")).recorded()
-        facts = (await in_thread(kling, "status", "jobs.db", "--json")).facts
+        printed = (await in_thread(kling, "status", "jobs.db", "--json")).json_lines
         await session.drain()
-    assert facts[0]["jobs"] == 2
-    assert facts[0]["completed"] == 1
+    assert printed[0]["jobs"] == 2
+    assert printed[0]["completed"] == 1

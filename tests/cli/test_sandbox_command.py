@@ -8,7 +8,7 @@ from child_process import run_child
 
 from kling_async import ConfigurationError
 from kling_async.cli.commands.sandbox import how_to_use, read_faults
-from kling_async.cli.mp4 import flaw
+from kling_async.cli.mp4 import file_problem
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_what_it_prints_works_when_pasted(tmp_path: Path) -> None:
         settings = dict(line.removeprefix("export ").split("=", 1) for line in (first, second))
         done = run_child([sys.executable, "-c", "\n".join(program)], cwd=tmp_path, **settings)
     assert done.returncode == 0, done.stderr
-    assert flaw(tmp_path / done.stdout.strip(), None) is None
+    assert file_problem(tmp_path / done.stdout.strip(), None) is None
 
 
 def test_on_windows_it_speaks_powershell() -> None:

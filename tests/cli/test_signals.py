@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async.cli.commands.batch import _Batch
-from kling_async.cli.signals import Interrupted, exit_of, heeded, run
+from kling_async.cli.signals import Interrupted, exit_code, run, termination_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals wake no loop on Windows as they do elsewhere")
 
 
-def no_words() -> None:
+def nothing_to_say() -> None:
     raise AssertionError("nobody asked for the end")
 
 
@@ -37,7 +37,7 @@ async def interrupted(times: int, number: int = signal.SIGINT) -> str:
 
 
 def test_work_that_nobody_interrupts_gives_its_result() -> None:
-    assert run(interrupted(0), no_words) == "done"
+    assert run(interrupted(0), nothing_to_say) == "done"
 
 
 def test_ctrl_c_cancels_the_work_which_may_end_in_order() -> None:
@@ -53,12 +53,12 @@ def test_ctrl_c_cancels_the_work_which_may_end_in_order() -> None:
 
     usual = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run(work(), no_words)
+        run(work(), nothing_to_say)
     assert ended
     assert signal.getsignal(signal.SIGINT) is usual
 
 
-def test_ctrl_c_twice_ends_the_process_after_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_twice_ends_the_process_after_a_final_message(monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[object] = []
     monkeypatch.setattr(os, "_exit", happened.append)
     with pytest.raises(KeyboardInterrupt):
@@ -68,8 +68,8 @@ def test_ctrl_c_twice_ends_the_process_after_last_words(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_comes_twice_does_not_hasten_the_end(name: str) -> None:
-    with heeded(), pytest.raises(Interrupted) as caught:
-        run(interrupted(3, getattr(signal, name)), no_words)
+    with termination_signals(), pytest.raises(Interrupted) as caught:
+        run(interrupted(3, getattr(signal, name)), nothing_to_say)
     assert caught.value.exit == 128 + getattr(signal, name)
 
 
@@ -81,7 +81,7 @@ def test_ctrl_c_after_another_signal_ends_the_process(monkeypatch: pytest.Monkey
         signal.raise_signal(signal.SIGTERM)
         await interrupted(1)
 
-    with heeded(), pytest.raises(Interrupted):
+    with termination_signals(), pytest.raises(Interrupted):
         run(work(), lambda: happened.append("words"))
     assert happened == ["words", 130]
 
@@ -89,9 +89,9 @@ def test_ctrl_c_after_another_signal_ends_the_process(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_commands_without_a_loop_are_interrupted_as_by_ctrl_c(name: str) -> None:
     usual = signal.getsignal(getattr(signal, name))
-    with pytest.raises(Interrupted) as caught, heeded():
+    with pytest.raises(Interrupted) as caught, termination_signals():
         signal.raise_signal(getattr(signal, name))
-    assert exit_of(caught.value) == 128 + getattr(signal, name)
+    assert exit_code(caught.value) == 128 + getattr(signal, name)
     assert signal.getsignal(getattr(signal, name)) is usual
 
 
@@ -99,15 +99,15 @@ def test_commands_without_a_loop_are_interrupted_as_by_ctrl_c(name: str) -> None
 def test_who_ignores_a_signal_goes_on_doing_so(name: str) -> None:
     usual = signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
-        with heeded():
-            assert run(interrupted(1, getattr(signal, name)), no_words) == "done"
+        with termination_signals():
+            assert run(interrupted(1, getattr(signal, name)), nothing_to_say) == "done"
     finally:
         signal.signal(getattr(signal, name), usual)
 
 
 def test_work_runs_in_any_thread() -> None:
     done: list[str] = []
-    thread = threading.Thread(target=lambda: done.append(run(interrupted(0), no_words)))
+    thread = threading.Thread(target=lambda: done.append(run(interrupted(0), nothing_to_say)))
     thread.start()
     thread.join()
     assert done == ["done"]
@@ -118,7 +118,7 @@ def test_a_cancellation_of_the_works_own_is_no_interruption() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        run(work(), no_words)
+        run(work(), nothing_to_say)
 
 
 def test_a_batch_that_had_hardly_begun_begins_again(

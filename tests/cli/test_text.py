@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.text import clock, count, dollars, one_line, percentile, span, table
+from kling_async.cli.text import clock, count, dollars, one_line, percentile, short_model, span, table
 
 
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (-3, "0:00")],
 )
-def test_a_clock_reads_as_on_a_watch(seconds: float, written: str) -> None:
+def test_a_clock_reads_in_hours_minutes_and_seconds(seconds: float, written: str) -> None:
     assert clock(seconds) == written
 
 
@@ -48,10 +48,16 @@ def test_a_text_becomes_one_printable_line_of_bounded_length(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "written"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.1, "$0.10"), (0.056, "$0.056"), (-2.5, "$-2.50")]
+    ("usd", "written"),
+    [(0, "$0.00"), (1234.5, "$1,234.50"), (0.1, "$0.10"), (0.056, "$0.056"), (-2.5, "$-2.50"), (0.0123, "$0.012")],
 )
 def test_dollars_have_cents_and_small_amounts_two_figures(usd: float, written: str) -> None:
     assert dollars(usd) == written
+
+
+def test_a_models_short_name_is_without_its_supplier() -> None:
+    assert short_model("klingai/v2.1-master-text-to-video") == "v2.1-master-text-to-video"
+    assert short_model("plain") == "plain"
 
 
 def test_a_table_is_as_wide_as_its_cells() -> None:

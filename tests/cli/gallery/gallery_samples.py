@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from kling_async import JobState, Record, TextToVideo, Usage, Video
-from kling_async.cli.gallery.entry import Entry, Outcome, VideoFile
+from kling_async.cli.gallery.entry import Entry, EntryState, VideoFile
 from kling_async.cli.gallery.page import GalleryPage
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
@@ -33,7 +33,7 @@ def film(path: Path, more: bytes = b"") -> Path:
     """A film of 640 by 360 pixels and two seconds; more bytes at its end make it another file that plays the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     free = (len(more) + 8).to_bytes(4) + b"free" + more
-    path.write_bytes(files("kling_async.sandbox").joinpath("film.mp4").read_bytes() + free)
+    path.write_bytes(files("kling_async.sandbox").joinpath("sample.mp4").read_bytes() + free)
     return path
 
 
@@ -76,19 +76,19 @@ def write_journal(path: Path, records: Iterable[Record]) -> Path:
 def entry(number: int = 0, **changes: Any) -> Entry:
     usual: dict[str, Any] = {
         "name": f"key-{number}",
-        "outcome": Outcome.READY,
+        "state": EntryState.READY,
         "prompt": f"prompt {number}",
         "model": "a/b",
     }
     return Entry(**(usual | changes))
 
 
-def sheet(entries: Sequence[Entry], source: str | None = "batch.db") -> GalleryPage:
-    links = {one.footage.path: f"media/{one.footage.path.name}" for one in entries if one.footage is not None}
+def page_of(entries: Sequence[Entry], source: str | None = "batch.db") -> GalleryPage:
+    links = {one.file.path: f"media/{one.file.path.name}" for one in entries if one.file is not None}
     return GalleryPage("batch.db", source, entries, links, 1_795_000_000.0)
 
 
-def footage(path: Path, width: int | None = 640, height: int | None = 360) -> VideoFile:
+def video_file(path: Path, width: int | None = 640, height: int | None = 360) -> VideoFile:
     return VideoFile(path, 1000, width, height, 2.0)
 
 

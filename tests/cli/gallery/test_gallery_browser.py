@@ -236,7 +236,7 @@ async def test_the_keyboard_is_enough(page: Page, batch: str) -> None:
     assert await page.locator("#viewer").is_hidden()
 
 
-async def test_the_sheet_is_one_stop_of_the_tab_key(page: Page, batch: str) -> None:
+async def test_the_grid_is_one_stop_of_the_tab_key(page: Page, batch: str) -> None:
     await page.goto(batch)
     await page.locator("#theme").focus()
     await page.keyboard.press("Tab")

@@ -9,7 +9,7 @@ from gallery_samples import film, record
 
 from kling_async import BadRequest, GenerationFailed, ImageToVideo, JobState, Request, TextToVideo, Usage, Video
 from kling_async.cli.gallery.entries import entry_of
-from kling_async.cli.gallery.entry import Outcome
+from kling_async.cli.gallery.entry import EntryState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 def test_a_downloaded_video_is_ready_with_all_that_is_known_of_it(tmp_path: Path) -> None:
     request = TextToVideo("a raccoon", duration=10, aspect_ratio="9:16", negative_prompt="blur")
     entry = entry_of(record(1, film(tmp_path / "a.mp4"), request=request, tag={"row": 3}, polls=4), tmp_path)
-    assert entry.outcome is Outcome.READY
+    assert entry.state is EntryState.READY
     assert (entry.prompt, entry.model, entry.tag) == ("a raccoon", "klingai/v2.1-master-text-to-video", '{"row": 3}')
     assert entry.parameters == (("aspect_ratio", "9:16"), ("duration", "10"), ("negative_prompt", "blur"))
     assert '"prompt": "a raccoon"' in (entry.request or "")
     assert (entry.generation_id, entry.name, entry.polls) == ("generation-1", "key-1", 4)
     assert (entry.queued_at, entry.submitted_at, entry.accepted_at, entry.settled_at) == (1001, 1002, 1003, 1101)
     assert (entry.took, entry.cost, entry.reason) == (98, Usage(credits_used=28.0, usd_spent=0.28), "")
-    assert entry.footage is not None
-    assert (entry.footage.width, entry.footage.height, entry.footage.seconds) == (640, 360, 2.0)
+    assert entry.file is not None
+    assert (entry.file.width, entry.file.height, entry.file.seconds) == (640, 360, 2.0)
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome", "reason"),
+    ("state", "shown", "reason"),
     [
-        (JobState.QUEUED, Outcome.QUEUED, "not been sent"),
-        (JobState.SUBMITTING, Outcome.RUNNING, "had not finished"),
-        (JobState.PENDING, Outcome.RUNNING, "had not finished"),
-        (JobState.UNCERTAIN, Outcome.UNCERTAIN, "no answer says"),
-        (JobState.COMPLETED, Outcome.NOT_DOWNLOADED, "not been downloaded"),
-        (JobState.FAILED, Outcome.FAILED, "gave no reason"),
-        (JobState.REJECTED, Outcome.REJECTED, "gave no reason"),
-        (JobState.ABANDONED, Outcome.ABANDONED, "stopped watching"),
+        (JobState.QUEUED, EntryState.QUEUED, "not been sent"),
+        (JobState.SUBMITTING, EntryState.RUNNING, "had not finished"),
+        (JobState.PENDING, EntryState.RUNNING, "had not finished"),
+        (JobState.UNCERTAIN, EntryState.UNCERTAIN, "no answer says"),
+        (JobState.COMPLETED, EntryState.NOT_DOWNLOADED, "not been downloaded"),
+        (JobState.FAILED, EntryState.FAILED, "gave no reason"),
+        (JobState.REJECTED, EntryState.REJECTED, "gave no reason"),
+        (JobState.ABANDONED, EntryState.ABANDONED, "stopped watching"),
     ],
 )
-def test_every_state_has_its_outcome_and_says_why_there_is_no_video(
-    tmp_path: Path, state: JobState, outcome: Outcome, reason: str
+def test_every_job_state_is_shown_and_says_why_there_is_no_video(
+    tmp_path: Path, state: JobState, shown: EntryState, reason: str
 ) -> None:
     entry = entry_of(record(1, state=state), tmp_path)
-    assert entry.outcome is outcome
+    assert entry.state is shown
     assert reason in entry.reason
-    assert entry.footage is None
+    assert entry.file is None
 
 
 @pytest.mark.parametrize("error", [GenerationFailed("risk\x00 control"), BadRequest("risk\x00 control", status=400)])
@@ -61,7 +61,7 @@ def test_a_file_that_is_gone_is_missing(tmp_path: Path) -> None:
     told = record(1, gone)
     gone.unlink()
     entry = entry_of(told, tmp_path)
-    assert entry.outcome is Outcome.MISSING
+    assert entry.state is EntryState.MISSING
     assert "gone.mp4 is not there any more" in entry.reason
 
 
@@ -70,7 +70,7 @@ def test_a_file_of_another_size_is_not_taken_for_the_video(tmp_path: Path) -> No
     told = record(1, path)
     film(path, b"another job's")
     entry = entry_of(told, tmp_path)
-    assert entry.outcome is Outcome.MISSING
+    assert entry.state is EntryState.MISSING
     assert "were downloaded" in entry.reason
 
 
@@ -81,11 +81,11 @@ def test_a_file_with_a_relative_name_is_found_beside_the_journal(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     told = evolve(record(1), file="out/a.mp4")
-    assert entry_of(told, tmp_path / "journals").outcome is Outcome.READY
+    assert entry_of(told, tmp_path / "journals").state is EntryState.READY
 
 
 def test_a_name_that_no_file_can_have_is_only_missing(tmp_path: Path) -> None:
-    assert entry_of(evolve(record(1), file="a\x00b.mp4"), tmp_path).outcome is Outcome.MISSING
+    assert entry_of(evolve(record(1), file="a\x00b.mp4"), tmp_path).state is EntryState.MISSING
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from gallery_samples import HOSTILE, Reading, entry, footage, sheet
+from gallery_samples import HOSTILE, Reading, entry, page_of, video_file
 
-from kling_async.cli.gallery.entry import Outcome
+from kling_async.cli.gallery.entry import EntryState
 from kling_async.cli.gallery.page import render
 from kling_async.cli.gallery.texts import visible
 
@@ -19,7 +19,7 @@ def hashed(text: str) -> str:
 
 
 PLAIN = Reading(
-    render(sheet([entry(0, model="m/1", tag="t", request="{}"), entry(1, model="m/2", outcome=Outcome.MISSING)]))
+    render(page_of([entry(0, model="m/1", tag="t", request="{}"), entry(1, model="m/2", state=EntryState.MISSING)]))
 )
 
 
@@ -28,8 +28,8 @@ PLAIN = Reading(
 def test_whatever_a_text_holds_it_stays_text(text: str, where: str) -> None:
     changes = {} if where == "title" else {where: ((text, text),) if where == "parameters" else text}
     entries = [entry(0, **changes), entry(1, model="m/2", **({} if where == "model" else changes))]
-    entries.append(entry(2, outcome=Outcome.MISSING, **changes))
-    page = Reading(render(evolve(sheet(entries, text), title=text if where == "title" else "batch.db")))
+    entries.append(entry(2, state=EntryState.MISSING, **changes))
+    page = Reading(render(evolve(page_of(entries, text), title=text if where == "title" else "batch.db")))
     assert {tag for tag, _ in page.elements} <= {tag for tag, _ in PLAIN.elements}
     assert page.scripts[1:] == PLAIN.scripts[1:]
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
@@ -39,9 +39,9 @@ def test_whatever_a_text_holds_it_stays_text(text: str, where: str) -> None:
 
 def test_the_data_come_back_as_they_were() -> None:
     entries = [entry(number, prompt=visible(text), request=visible(text)) for number, text in enumerate(HOSTILE)]
-    rows = Reading(render(sheet(entries))).rows
+    rows = Reading(render(page_of(entries))).rows
     assert [row["prompt"] for row in rows] == [visible(text) for text in HOSTILE]
-    assert rows == [{**row, "times": [None] * 4} for row in sheet(entries).rows()]
+    assert rows == [{**row, "times": [None] * 4} for row in page_of(entries).rows()]
 
 
 def test_the_browser_is_told_to_run_this_program_and_load_nothing_but_files() -> None:
@@ -58,7 +58,7 @@ def test_the_browser_is_told_to_run_this_program_and_load_nothing_but_files() ->
 
 
 def test_the_page_names_no_address_but_its_files() -> None:
-    made = sheet([entry(0, footage=footage(Path("/x/a.mp4")))])
+    made = page_of([entry(0, file=video_file(Path("/x/a.mp4")))])
     page = render(made)
     reading = Reading(page)
     assert re.findall(r"https?://|//[a-z]+\.|@import|url\(", page) == []
@@ -67,7 +67,7 @@ def test_the_page_names_no_address_but_its_files() -> None:
 
 
 def test_nothing_is_fetched_before_it_is_wanted() -> None:
-    page = Reading(render(sheet([entry(n, footage=footage(Path(f"/x/{n}.mp4"))) for n in range(3)])))
+    page = Reading(render(page_of([entry(n, file=video_file(Path(f"/x/{n}.mp4"))) for n in range(3)])))
     films = [attributes for tag, attributes in page.elements if tag == "video" and "data-link" in attributes]
     assert [film["preload"] for film in films] == ["none"] * 3
     assert not any("src" in film for film in films)
@@ -79,7 +79,7 @@ def test_a_style_is_no_attribute_which_the_policy_would_forbid() -> None:
 
 def test_everything_that_can_be_used_has_a_name() -> None:
     labelled = {"aria-label", "aria-labelledby"}
-    page = render(sheet([entry(0, footage=footage(Path("/a.mp4")), request="{}")]))
+    page = render(page_of([entry(0, file=video_file(Path("/a.mp4")), request="{}")]))
     for match in re.finditer(r"<button([^>]*)>(.*?)</button>", page, re.DOTALL):
         words = re.sub(r"<[^>]*>", "", match[2]).strip()
         assert words or any(name in match[1] for name in labelled), match[0]
@@ -88,16 +88,16 @@ def test_everything_that_can_be_used_has_a_name() -> None:
 
 
 def test_an_empty_gallery_says_so() -> None:
-    assert "There is no video here yet." in render(sheet([]))
+    assert "There is no video here yet." in render(page_of([]))
 
 
 def test_what_is_missing_says_what_to_do() -> None:
-    page = Reading(render(sheet([entry(outcome=Outcome.NOT_DOWNLOADED, reason="Not yet.")])))
+    page = Reading(render(page_of([entry(state=EntryState.NOT_DOWNLOADED, reason="Not yet.")])))
     assert {"Not downloaded", "Not yet.", "kling-async download batch.db"} <= {text.strip() for text in page.texts}
 
 
 def test_choices_of_one_are_not_offered() -> None:
-    page = Reading(render(sheet([entry(0), entry(1)])))
+    page = Reading(render(page_of([entry(0), entry(1)])))
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert ids.isdisjoint({"model", "state", "tag", "compare"})
     assert {"search", "sort", "theme"} <= ids

@@ -4,23 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gallery_samples import entry, footage, sheet
+from gallery_samples import entry, page_of, video_file
 
 from kling_async import Usage
-from kling_async.cli.gallery.entry import Outcome, VideoFile
-from kling_async.cli.gallery.page import asked, price, short_model, told
+from kling_async.cli.gallery.entry import EntryState, VideoFile
+from kling_async.cli.gallery.page import describe, price, requested
 
 
 def test_totals_count_each_state_and_sum_up_time_bytes_and_cost() -> None:
-    one, two = footage(Path("/a.mp4")), footage(Path("/b.mp4"))
+    one, two = video_file(Path("/a.mp4")), video_file(Path("/b.mp4"))
     spent = Usage(usd_spent=0.28, credits_used=28)
     entries = [
-        entry(1, footage=one, cost=spent),
-        entry(2, footage=two, cost=spent),
-        entry(3, outcome=Outcome.FAILED),
-        entry(4, outcome=Outcome.NOT_DOWNLOADED, cost=spent),
+        entry(1, file=one, cost=spent),
+        entry(2, file=two, cost=spent),
+        entry(3, state=EntryState.FAILED),
+        entry(4, state=EntryState.NOT_DOWNLOADED, cost=spent),
     ]
-    assert list(sheet(entries).totals) == [
+    assert list(page_of(entries).totals) == [
         ("4", "videos"),
         ("2", "ready"),
         ("1", "not downloaded"),
@@ -33,16 +33,16 @@ def test_totals_count_each_state_and_sum_up_time_bytes_and_cost() -> None:
 
 def test_a_cost_that_is_not_known_of_all_says_of_how_many_it_is() -> None:
     entries = [entry(1, cost=Usage(credits_used=28)), entry(2), entry(3, cost=Usage(usd_spent=1.0))]
-    assert list(sheet(entries).totals)[2:] == [("$1.00", "spent on 1 video"), ("28", "credits spent on 1 video")]
+    assert list(page_of(entries).totals)[2:] == [("$1.00", "spent on 1 video"), ("28", "credits spent on 1 video")]
 
 
 def test_a_file_that_two_jobs_share_counts_once() -> None:
-    shared = footage(Path("/a.mp4"))
-    assert ("1 KB", "of files") in list(sheet([entry(1, footage=shared), entry(2, footage=shared)]).totals)
+    shared = video_file(Path("/a.mp4"))
+    assert ("1 KB", "of files") in list(page_of([entry(1, file=shared), entry(2, file=shared)]).totals)
 
 
 def test_nothing_is_summed_up_as_nothing() -> None:
-    assert list(sheet([]).totals) == [("0", "videos")]
+    assert list(page_of([]).totals) == [("0", "videos")]
 
 
 def test_videos_are_compared_where_several_models_had_the_same_prompt() -> None:
@@ -56,7 +56,7 @@ def test_videos_are_compared_where_several_models_had_the_same_prompt() -> None:
         entry(6, prompt="a cow", model="m/1"),
         entry(7, prompt="a cow", model="m/3"),
     ]
-    assert sheet(entries).groups == {0: 0, 2: 0, 6: 1, 7: 1}
+    assert page_of(entries).groups == {0: 0, 2: 0, 6: 1, 7: 1}
 
 
 def test_what_can_be_chosen_from_is_sorted_and_told_once() -> None:
@@ -66,7 +66,7 @@ def test_what_can_be_chosen_from_is_sorted_and_told_once() -> None:
         entry(3, model="m/2", tag="a"),
         entry(4, model=""),
     ]
-    made = sheet(entries)
+    made = page_of(entries)
     assert (made.models, made.tags) == (["m/1", "m/2"], ["a", "b"])
 
 
@@ -83,12 +83,12 @@ def test_what_can_be_chosen_from_is_sorted_and_told_once() -> None:
     ],
 )
 def test_frames_have_the_form_of_the_videos(sizes: list[tuple[int | None, int | None]], shape: str) -> None:
-    entries = [entry(n, footage=footage(Path(f"/{n}.mp4"), *form)) for n, form in enumerate(sizes)]
-    assert sheet(entries).shape == shape
+    entries = [entry(n, file=video_file(Path(f"/{n}.mp4"), *form)) for n, form in enumerate(sizes)]
+    assert page_of(entries).shape == shape
 
 
 def test_a_row_has_only_what_is_known() -> None:
-    rows = sheet([entry(1, outcome=Outcome.FAILED, reason="no", model="")]).rows()
+    rows = page_of([entry(1, state=EntryState.FAILED, reason="no", model="")]).rows()
     expected = {
         "name": "key-1",
         "state": "Failed",
@@ -101,17 +101,17 @@ def test_a_row_has_only_what_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "source", "command"),
+    ("state", "source", "command"),
     [
-        (Outcome.NOT_DOWNLOADED, "'my batch.db'", "kling-async download 'my batch.db'"),
-        (Outcome.MISSING, "batch.db", "kling-async download batch.db"),
-        (Outcome.RUNNING, "batch.db", "kling-async resume batch.db"),
-        (Outcome.FAILED, "batch.db", None),
-        (Outcome.MISSING, None, None),
+        (EntryState.NOT_DOWNLOADED, "'my batch.db'", "kling-async download 'my batch.db'"),
+        (EntryState.MISSING, "batch.db", "kling-async download batch.db"),
+        (EntryState.RUNNING, "batch.db", "kling-async resume batch.db"),
+        (EntryState.FAILED, "batch.db", None),
+        (EntryState.MISSING, None, None),
     ],
 )
-def test_what_is_still_to_come_has_its_command(outcome: Outcome, source: str | None, command: str | None) -> None:
-    made = sheet([entry(outcome=outcome)], source)
+def test_what_is_still_to_come_has_its_command(state: EntryState, source: str | None, command: str | None) -> None:
+    made = page_of([entry(state=state)], source)
     assert made.command(made.entries[0]) == command
     assert made.rows()[0].get("command") == command
 
@@ -128,7 +128,7 @@ def test_what_is_still_to_come_has_its_command(outcome: Outcome, source: str | N
 )
 def test_prices_are_told_as_the_vendor_told_them(cost: Usage, words: str, worth: float | None) -> None:
     assert price(entry(cost=cost)) == words
-    assert sheet([entry(cost=cost)]).rows()[0].get("cost") == worth
+    assert page_of([entry(cost=cost)]).rows()[0].get("cost") == worth
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_prices_are_told_as_the_vendor_told_them(cost: Usage, words: str, worth:
     ],
 )
 def test_length_and_form_are_what_was_asked_for(parameters: Any, words: str) -> None:
-    assert asked(entry(parameters=parameters)) == words
+    assert requested(entry(parameters=parameters)) == words
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,4 @@ def test_length_and_form_are_what_was_asked_for(parameters: Any, words: str) -> 
     ],
 )
 def test_a_file_is_told_as_far_as_it_says(file: VideoFile, words: str) -> None:
-    assert told(file) == words
-
-
-def test_a_models_short_name_is_without_its_supplier() -> None:
-    assert short_model("klingai/v2.1-master-text-to-video") == "v2.1-master-text-to-video"
-    assert short_model("plain") == "plain"
+    assert describe(file) == words

@@ -8,7 +8,7 @@ from gallery_samples import film, record, write_journal
 from kling_async import JobState, JournalError
 from kling_async.cli.gallery.build import build
 from kling_async.cli.gallery.entries import read_entries
-from kling_async.cli.gallery.entry import Outcome
+from kling_async.cli.gallery.entry import EntryState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def test_a_journal_is_read_in_the_order_in_which_its_jobs_were_queued(tmp_path: Path) -> None:
     records = [record(2, state=JobState.PENDING), record(1, film(tmp_path / "a.mp4")), record(3, state=JobState.FAILED)]
     entries = read_entries(write_journal(tmp_path / "batch.db", records))
-    assert [(entry.name, entry.outcome) for entry in entries] == [
-        ("key-2", Outcome.RUNNING),
-        ("key-1", Outcome.READY),
-        ("key-3", Outcome.FAILED),
+    assert [(entry.name, entry.state) for entry in entries] == [
+        ("key-2", EntryState.RUNNING),
+        ("key-1", EntryState.READY),
+        ("key-3", EntryState.FAILED),
     ]
 
 
@@ -29,9 +29,9 @@ def test_a_folder_is_read_with_its_folders_by_name(tmp_path: Path) -> None:
         film(tmp_path / name)
     entries = read_entries(tmp_path)
     assert [entry.name for entry in entries] == ["a.MOV", "b.mp4", "sub/c.webm"]
-    assert {entry.outcome for entry in entries} == {Outcome.READY}
-    assert entries[0].footage is not None
-    assert entries[0].footage.size == (tmp_path / "a.MOV").stat().st_size
+    assert {entry.state for entry in entries} == {EntryState.READY}
+    assert entries[0].file is not None
+    assert entries[0].file.size == (tmp_path / "a.MOV").stat().st_size
     assert entries[0].settled_at == (tmp_path / "a.MOV").stat().st_mtime
 
 
