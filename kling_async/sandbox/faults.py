@@ -97,10 +97,10 @@ class Faults:
         Faults(error_outcome=1, error_shape="detail")      # every generation fails
 
     An occasion is a request on which the fault could have struck: ``completed_without_url={1}`` strikes the first
-    answer that would have held a URL. Occasions are counted per fault and kind of request, from when the faults were assigned,
-    so that ``sandbox.faults = Faults(drop_before={1})`` strikes the very next request. At the same seed the same
-    occasions are struck. Faults strike in the order in which they are listed here; a request struck down by one never
-    becomes an occasion for the next.
+    answer that would have held a URL. Occasions are counted per fault and kind of request, from when the faults were
+    assigned, so that ``sandbox.faults = Faults(drop_before={1})`` strikes the very next request. At the same seed the
+    same occasions are struck. Faults strike in the order in which they are listed here; a request struck by one is no
+    occasion for the next.
 
     Attributes:
         slow: The answer waits for ``slow_seconds``. Concerns submits, polls, account calls and files.

@@ -49,7 +49,7 @@ def test_the_head_says_how_many_are_done_and_how_long_it_takes_yet() -> None:
     assert rates.split("   ") == ["88 requests", "6.2/s", "3 refused (429)"]
 
 
-@pytest.mark.parametrize("facts", [{"left": None}, {"finished": 24}])
+@pytest.mark.parametrize("known", [{"left": None}, {"finished": 24}])
 def test_the_head_does_not_guess_where_there_is_nothing_to_guess(known: dict[str, object]) -> None:
     assert drawn(80, **known)[1].endswith(" 0:14")
 
