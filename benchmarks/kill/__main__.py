@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks import kill
 from benchmarks.command import parser_for
+from benchmarks.kill.constants import TROUBLES
+from benchmarks.kill.report import as_table
 from benchmarks.kill.rounds import play
-from benchmarks.kill.table import as_table
-from benchmarks.kill.terms import TROUBLES
 
 if TYPE_CHECKING:
-    from benchmarks.kill.terms import Trouble
-    from benchmarks.kill.verdict import Verdict
+    from benchmarks.kill.checks import Verdict
+    from benchmarks.kill.constants import Trouble
 
 
 def main() -> None:

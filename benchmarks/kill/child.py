@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.kill.terms import AFTER, AGAIN, BEGUN, REFUSED, SPEED, key_of
+from benchmarks.kill.constants import AFTER, AGAIN, BEGUN, REFUSED, SPEED, key_of
 from kling_async import (
     JobState,
     JournalError,
@@ -32,7 +32,7 @@ from kling_async import (
 from kling_async.pacing import rate_limiter as rate
 
 if TYPE_CHECKING:
-    from benchmarks.kill.terms import Then
+    from benchmarks.kill.constants import Then
 
 
 def main() -> None:

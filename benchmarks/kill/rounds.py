@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from benchmarks.kill.terms import AGAIN, BEGUN, JOBS, REFUSED, SPEED
-from benchmarks.kill.troubled import troubled
-from benchmarks.kill.verdict import judge
+from benchmarks.kill.checks import judge
+from benchmarks.kill.constants import AGAIN, BEGUN, JOBS, REFUSED, SPEED
+from benchmarks.kill.faults import troubled
 from kling_async import JobState, read_journal
 from kling_async.sandbox import Faults, SandboxThread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from benchmarks.kill.terms import Then, Trouble
-    from benchmarks.kill.verdict import Verdict
+    from benchmarks.kill.checks import Verdict
+    from benchmarks.kill.constants import Then, Trouble
     from kling_async.sandbox import Sandbox
 
 __all__ = ["Round", "play"]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import asdict, frozen
 
-from benchmarks.limits.scenes import OURS
+from benchmarks.limits.scenarios import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.limits.scenes import Hidden, Stepped
+    from benchmarks.limits.scenarios import Hidden, Stepped
 
 __all__ = ["LEAST_GOODPUT", "MOST_REFUSED", "Report", "met"]
 

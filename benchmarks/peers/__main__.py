@@ -14,13 +14,13 @@ from attrs import evolve
 import benchmarks.peers as package
 from benchmarks.command import Wanted, parser_for
 from benchmarks.peers import figures as kept
-from benchmarks.peers.cell import CONDITIONS, Cell, run
 from benchmarks.peers.environments import Unavailable, python_with
 from benchmarks.peers.figures import Figures
-from benchmarks.peers.real import side_by_side
+from benchmarks.peers.real_time import side_by_side
+from benchmarks.peers.run import CONDITIONS, Cell, run
 from benchmarks.peers.settings import SETTINGS
 from benchmarks.peers.table import as_markdown
-from benchmarks.peers.vendor.durations import mean_seconds
+from benchmarks.peers.vendor.ledger import mean_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

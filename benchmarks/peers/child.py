@@ -17,10 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers import patches
-from benchmarks.peers.jumping import jumping_loop
-from benchmarks.peers.shared import SharedClock
-from benchmarks.peers.sleepers import Sleepers
+from benchmarks.peers import virtual_time
+from benchmarks.peers.virtual_time import SharedClock, Sleepers, jumping_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,7 +35,7 @@ def main() -> None:
     shared, real = SharedClock(Path(asked["clock"])), asked["real"]
     sleepers = Sleepers(shared)
     if not real:
-        patches.install(shared, sleepers.sleep)
+        virtual_time.install(shared, sleepers.sleep)
     random.seed(asked["seed"])
     client = import_module(f"benchmarks.peers.clients.{asked['client']}")
     prompts = [f"a white raccoon in a sequoia forest, take {number}" for number in range(asked["jobs"])]

@@ -15,7 +15,7 @@ from kling_async import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.peers.cell import Cell
+    from benchmarks.peers.run import Cell
 
 __all__ = ["Figures", "Run", "read"]
 

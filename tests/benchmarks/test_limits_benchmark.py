@@ -10,7 +10,7 @@ from programs import run
 from benchmarks.limits.clients import loops, session
 from benchmarks.limits.limiters import LIMITERS
 from benchmarks.limits.report import Report, met
-from benchmarks.limits.scenes import LOOPS, OURS, Hidden, Stepped
+from benchmarks.limits.scenarios import LOOPS, OURS, Hidden, Stepped
 from benchmarks.limits.vendor import LimitedVendor
 from benchmarks.policy.virtual import play
 

@@ -11,20 +11,17 @@ import pytest
 from programs import TIMEOUT, run, run_program
 
 from benchmarks.peers import plot
-from benchmarks.peers.cell import CONDITIONS, Cell
-from benchmarks.peers.cell import run as run_cell
 from benchmarks.peers.environments import Unavailable
 from benchmarks.peers.figures import Figures, read
 from benchmarks.peers.outcome import Outcome, judge, middle
+from benchmarks.peers.run import CONDITIONS, Cell
+from benchmarks.peers.run import run as run_cell
 from benchmarks.peers.settings import SETTINGS, Setting
-from benchmarks.peers.shared import SharedClock
 from benchmarks.peers.table import as_markdown
-from benchmarks.peers.vendor.durations import durations, mean_seconds
-from benchmarks.peers.vendor.http import Answer, Connection, Dropped, Held, Request
-from benchmarks.peers.vendor.ledger import Ledger
+from benchmarks.peers.vendor.http import Answer, Connection, Dropped, Held, Request, WaitingRoom
+from benchmarks.peers.vendor.ledger import Ledger, Terms, durations, mean_seconds
 from benchmarks.peers.vendor.protocols import Counter
-from benchmarks.peers.vendor.room import WaitingRoom
-from benchmarks.peers.vendor.terms import Terms
+from benchmarks.peers.virtual_time import SharedClock
 
 pytestmark = pytest.mark.timeout(TIMEOUT)  # most start processes
 
@@ -199,13 +196,13 @@ def test_when_all_sleep_the_loop_jumps_and_every_process_sees_it(tmp_path: Path)
         """
         import asyncio, json, sys, time
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.jumping import jumping_loop
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import jumping_loop
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import Sleepers
 
         shared = SharedClock(Path(sys.argv[1]))
-        patches.install(shared, Sleepers(shared).sleep)
+        virtual_time.install(shared, Sleepers(shared).sleep)
 
         async def main():
             begun, woken = time.monotonic(), []
@@ -233,13 +230,13 @@ def test_while_an_answer_is_awaited_the_loop_does_not_jump(tmp_path: Path) -> No
         """
         import asyncio, json, socket, sys, threading
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.jumping import jumping_loop
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import jumping_loop
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import Sleepers
 
         shared = SharedClock(Path(sys.argv[1]))
-        patches.install(shared, Sleepers(shared).sleep)
+        virtual_time.install(shared, Sleepers(shared).sleep)
         server = socket.create_server(("127.0.0.1", 0))
         port = server.getsockname()[1]
 
@@ -280,13 +277,13 @@ def test_threads_jump_to_the_next_waking_once_all_of_them_sleep(tmp_path: Path) 
         import json, sys, time
         from functools import partial
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import Sleepers
 
         shared = SharedClock(Path(sys.argv[1]))
         sleepers = Sleepers(shared)
-        patches.install(shared, sleepers.sleep)
+        virtual_time.install(shared, sleepers.sleep)
         begun, log = time.time(), []
 
         def work(every):

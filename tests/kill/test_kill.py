@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.kill.checks import Verdict, judge
+from benchmarks.kill.constants import JOBS, SPEED, TROUBLES, Trouble
 from benchmarks.kill.rounds import Round, play
-from benchmarks.kill.terms import JOBS, SPEED, TROUBLES, Trouble
-from benchmarks.kill.verdict import Verdict, judge
 from kling_async import TextToVideo
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 

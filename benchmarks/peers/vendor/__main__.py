@@ -9,12 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers.shared import SharedClock
-from benchmarks.peers.vendor.http import Connection
-from benchmarks.peers.vendor.ledger import Ledger
+from benchmarks.peers.vendor.http import Connection, WaitingRoom
+from benchmarks.peers.vendor.ledger import Ledger, Terms
 from benchmarks.peers.vendor.protocols import Counter
-from benchmarks.peers.vendor.room import WaitingRoom
-from benchmarks.peers.vendor.terms import Terms
+from benchmarks.peers.virtual_time import SharedClock
 
 
 async def _serve(terms: Terms, shared: SharedClock) -> None:

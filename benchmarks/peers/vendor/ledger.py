@@ -1,23 +1,23 @@
-"""What was bought, by which job, when it is done, and how many requests that took."""
+"""The settings of a run's vendor, the durations of its generations, and the ledger of what was bought."""
 
 from __future__ import annotations
 
+import math
 import re
 from random import Random
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, define, field, frozen
 
-from benchmarks.peers.vendor.durations import durations
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.peers.vendor.terms import Terms
+__all__ = ["Ledger", "Purchase", "Terms", "durations", "mean_seconds"]
 
-__all__ = ["Ledger", "Purchase"]
 
 _BURST = 5  # requests that may come at once under a limit
+
 _NUMBER = re.compile(rb"take (\d+)")  # how every client's prompts end, in whatever form they are sent
 
 
@@ -108,3 +108,44 @@ class Ledger:
             "posts": self.posts,
             "refused": self.refused,
         }
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a run's vendor is like.
+
+    Attributes:
+        jobs: How many jobs there are; their numbers begin at 0.
+        seed: What generations' durations and lost answers are drawn from.
+        median: The median duration, in seconds.
+        lost: The share of jobs whose first submit is accepted and never answered.
+        rate: The requests a second above which it says "too many" (429), without a word on when to come back; None for
+            no limit.
+    """
+
+    jobs: int
+    seed: int
+    median: float
+    lost: float = 0.0
+    rate: float | None = None
+
+
+_SIGMA = 0.35
+
+_SLOW, _LEAST, _MOST = 0.05, 2.0, 4.0
+
+
+def durations(jobs: int, seed: int, median: float) -> list[float]:
+    """Seconds from acceptance to completion, by the number of the job; the same for every client."""
+    rng = Random(f"durations {seed}")  # noqa: S311 - repeatable on purpose
+    return [median * _share(rng) for _ in range(jobs)]
+
+
+def mean_seconds(jobs: int, seed: int, median: float) -> float:
+    """How long a generation takes on average."""
+    return fmean(durations(jobs, seed, median))
+
+
+def _share(rng: Random) -> float:
+    usual = math.exp(rng.gauss(0.0, _SIGMA))
+    return usual * rng.uniform(_LEAST, _MOST) if rng.random() < _SLOW else usual

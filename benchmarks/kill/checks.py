@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from benchmarks.kill.terms import JOBS, key_of
+from benchmarks.kill.constants import JOBS, key_of
 from kling_async import read_journal
 from kling_async.sandbox.files import SampleVideo
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from benchmarks.kill.terms import Then
+    from benchmarks.kill.constants import Then
     from kling_async import Record
     from kling_async.sandbox import Sandbox
     from kling_async.sandbox.ledger import Purchase

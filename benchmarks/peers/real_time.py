@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from benchmarks.peers.cell import Cell, run
+from benchmarks.peers.run import Cell, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

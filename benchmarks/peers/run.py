@@ -15,7 +15,7 @@ from attrs import asdict, frozen
 
 from benchmarks.peers.environments import Unavailable, python_with
 from benchmarks.peers.outcome import judge
-from benchmarks.peers.vendor.terms import Terms
+from benchmarks.peers.vendor.ledger import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

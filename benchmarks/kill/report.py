@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.kill.verdict import Verdict
+    from benchmarks.kill.checks import Verdict
 
 __all__ = ["as_table"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from benchmarks.kill.terms import Trouble
+    from benchmarks.kill.constants import Trouble
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
