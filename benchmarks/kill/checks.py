@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kling_async.sandbox import Sandbox
     from kling_async.sandbox.ledger import Purchase
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["RoundResult", "check_round"]
 
 
 @frozen(kw_only=True)
-class Verdict:
+class RoundResult:
     """What became of a round.
 
     Attributes:
@@ -63,25 +63,25 @@ class Verdict:
         return kept and not (self.then == "resubmit" and self.reported)
 
 
-def judge(
+def check_round(
     sandbox: Sandbox,
     folder: Path,
     *,
     then: Then,
     kills: int,
     restarts: int,
-    doubtful: AbstractSet[str],
+    uncertain: AbstractSet[str],
     reported: AbstractSet[str],
-) -> Verdict:
+) -> RoundResult:
     """Compare what was bought with what the batch knows of it, once the batch has ended.
 
     Args:
         sandbox: The vendor.
         folder: Where the batch's journal and files are.
-        then: As for `Verdict`, like the next two.
+        then: As for `RoundResult`, like the next two.
         kills: As above.
         restarts: As above.
-        doubtful: The names of submits under way, or of unknown outcome, whenever a child was killed.
+        uncertain: The names of submits under way, or of unknown outcome, whenever a child was killed.
         reported: The keys of jobs that the batch said in the end may have been bought.
     """
     ledger = sandbox.ledger
@@ -91,7 +91,7 @@ def judge(
     found = [one for one in bought if _is_known(one, records)]
     files = {key: file for key in map(key_of, range(JOBS)) if (file := folder / f"{key}.mp4").exists()}
     broken = {key for key, file in files.items() if not _is_whole(file, records[key], sandbox)}
-    return Verdict(
+    return RoundResult(
         seed=sandbox.seed,
         then=then,
         kills=kills,
@@ -99,7 +99,7 @@ def judge(
         purchases=len(bought),
         lost={one.generation_id for one in bought if one not in found and _key(one) not in reported},
         twice={key for key, purchases in ledger.by_key.items() if len(purchases) > 1},
-        adopted=sum(one.client_request_id in unanswered | doubtful for one in found),
+        adopted=sum(one.client_request_id in unanswered | uncertain for one in found),
         resubmitted=sum(len(record.former_request_ids) for record in records.values()),
         reported=reported,
         missing=set(map(key_of, range(JOBS))) - files.keys() - reported,
@@ -120,5 +120,5 @@ def _is_known(purchase: Purchase, records: dict[str, Record]) -> bool:
 
 def _is_whole(file: Path, record: Record, sandbox: Sandbox) -> bool:
     """Whether it is the very video that the vendor made for this job."""
-    film = SampleVideo(record.generation_id or "", sandbox.file_size)
-    return file.read_bytes() == film.read(0, film.size)
+    video = SampleVideo(record.generation_id or "", sandbox.file_size)
+    return file.read_bytes() == video.read(0, video.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-__all__ = ["AFTER", "AGAIN", "BEGUN", "JOBS", "REFUSED", "SPEED", "TROUBLES", "Then", "Trouble", "key_of"]
+__all__ = ["AFTER", "JOBS", "REFUSED", "RESTART", "SPEED", "STARTED", "TROUBLES", "Then", "Trouble", "key_of"]
 
 Then: TypeAlias = Literal["report", "resubmit"]
 
@@ -13,7 +13,7 @@ Trouble: TypeAlias = Literal["suspend", "skew", "gateway", "log", "reader"]
 TROUBLES: tuple[Trouble, ...] = ("suspend", "skew", "gateway", "log", "reader")
 """What a round can have beside its kills, see the package."""
 
-AGAIN = 3
+RESTART = 3
 """The exit code of a child that was stopped, and has to be run again."""
 
 REFUSED = 4
@@ -27,7 +27,7 @@ SPEED = 1000.0
 AFTER = 2.0
 """``Reconciliation(after=…)`` in seconds. The sandbox shows every submit in its log after less than half of that."""
 
-BEGUN = "begun"
+STARTED = "begun"
 """What the child says once it is about to open its session."""
 
 

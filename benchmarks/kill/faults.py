@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["troubled"]
+__all__ = ["faulty_sandbox"]
 
 _PAGES = 0.01  # of all requests are answered with a page, and as many of the answers are lost to one
-_SPOILT = 0.4  # of the log's pages
+_CORRUPTED = 0.4  # of the log's pages
 _SUSPENDS = 0.004  # a request
 _STATUSES = (502, 502, 404, 403)
 _HOURS = (0.5, 3.0)  # how long a suspend takes, by both sides' wall clocks
 
 
-def troubled(troubles: AbstractSet[Trouble], clock: Path, seed: int, **settings: Any) -> Sandbox:  # noqa: ANN401 - its own
+def faulty_sandbox(troubles: AbstractSet[Trouble], clock: Path, seed: int, **settings: Any) -> Sandbox:  # noqa: ANN401 - its own
     """A sandbox with these troubles.
 
     Args:
@@ -38,11 +38,11 @@ def troubled(troubles: AbstractSet[Trouble], clock: Path, seed: int, **settings:
         seed: What decides when trouble comes.
         settings: Those of ``Sandbox``.
     """
-    suspended = _Suspended(clock)
-    return _Troubled(_Front(troubles, suspended, Random(seed)), seed=seed, clock=suspended.clock, **settings)  # noqa: S311 - as planned
+    suspended = _SuspendedClock(clock)
+    return _FaultySandbox(_Gateway(troubles, suspended, Random(seed)), seed=seed, clock=suspended.clock, **settings)  # noqa: S311 - as planned
 
 
-class _Suspended:
+class _SuspendedClock:
     """A clock that jumps where both machines' wall clocks do; the children's monotonic clocks know nothing of it."""
 
     def __init__(self, file: Path) -> None:
@@ -59,35 +59,35 @@ class _Suspended:
         beside.replace(self._file)
 
 
-class _Front:
-    """What stands in front of the vendor."""
+class _Gateway:
+    """What stands in gateway of the vendor."""
 
-    def __init__(self, troubles: AbstractSet[Trouble], suspended: _Suspended, dice: Random) -> None:
+    def __init__(self, troubles: AbstractSet[Trouble], suspended: _SuspendedClock, rng: Random) -> None:
         self._troubles = troubles
         self._suspended = suspended
-        self._dice = dice
+        self._rng = rng
 
     @web.middleware
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._strikes("suspend", _SUSPENDS):
-            self._suspended.sleep(self._dice.uniform(*_HOURS) * 3600.0)
+            self._suspended.sleep(self._rng.uniform(*_HOURS) * 3600.0)
         if self._strikes("gateway", _PAGES):
-            return _page(self._dice.choice(_STATUSES))
+            return _page(self._rng.choice(_STATUSES))
         response = await handler(request)
         if self._strikes("gateway", _PAGES):
             return _page(502)
-        if request.path.endswith("/v2/logs") and response.status == 200 and self._strikes("log", _SPOILT):  # noqa: PLR2004 - HTTP's
-            return self._spoilt(response)
+        if request.path.endswith("/v2/logs") and response.status == 200 and self._strikes("log", _CORRUPTED):  # noqa: PLR2004 - HTTP's
+            return self._corrupted(response)
         return response
 
     def _strikes(self, trouble: Trouble, rate: float) -> bool:
-        return trouble in self._troubles and self._dice.random() < rate
+        return trouble in self._troubles and self._rng.random() < rate
 
-    def _spoilt(self, response: web.StreamResponse) -> web.Response:
+    def _corrupted(self, response: web.StreamResponse) -> web.Response:
         """A page of the log that is not what it says, or none."""
         assert isinstance(response, web.Response)  # noqa: S101 - the log is not streamed
         content = json.loads(response.text or "")
-        kind = self._dice.choice(("lost", "empty", "short", "bare"))
+        kind = self._rng.choice(("lost", "empty", "short", "bare"))
         if kind == "lost":
             return _page(502)
         if kind == "empty":
@@ -100,16 +100,16 @@ class _Front:
         return web.json_response(content, headers={"x-request-id": response.headers.get("x-request-id", "")})
 
 
-class _Troubled(Sandbox):
-    """A sandbox with something in front of it."""
+class _FaultySandbox(Sandbox):
+    """A sandbox with something in gateway of it."""
 
-    def __init__(self, front: _Front, **settings: Any) -> None:  # noqa: ANN401 - its own
+    def __init__(self, gateway: _Gateway, **settings: Any) -> None:  # noqa: ANN401 - its own
         super().__init__(**settings)
-        self._front = front
+        self._gateway = gateway
 
     def _application(self) -> web.Application:
         application = super()._application()
-        application.middlewares.append(self._front.pass_on)
+        application.middlewares.append(self._gateway.pass_on)
         return application
 
 

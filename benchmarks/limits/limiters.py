@@ -26,16 +26,16 @@ class Limiter(Protocol):
 
 @define
 class _FixedWindow:
-    """So many within each stretch of the clock; the next stretch begins anew."""
+    """So many within each window of the clock; the next window begins anew."""
 
     seconds: float
-    _stretch: int = field(default=0, init=False)
+    _window: int = field(default=0, init=False)
     _admitted: int = field(default=0, init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        stretch = int(now / self.seconds)
-        if stretch != self._stretch:
-            self._stretch, self._admitted = stretch, 0
+        window = int(now / self.seconds)
+        if window != self._window:
+            self._window, self._admitted = window, 0
         if self._admitted >= limit * self.seconds:
             return False
         self._admitted += 1
@@ -44,13 +44,13 @@ class _FixedWindow:
 
 @define
 class SlidingLog:
-    """As many within any stretch of so many seconds as the limit makes of it."""
+    """As many within any window of so many seconds as the limit makes of it."""
 
     seconds: float
     _admitted: deque[float] = field(factory=deque[float], init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether the stretch that ends now has room for one more; if so, it counts."""
+        """Whether the window that ends now has room for one more; if so, it counts."""
         while self._admitted and self._admitted[0] <= now - self.seconds:
             self._admitted.popleft()
         if len(self._admitted) >= limit * self.seconds:

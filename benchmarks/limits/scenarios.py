@@ -13,9 +13,9 @@ from attrs import frozen
 
 from benchmarks.limits.clients import MODEL, loops, session
 from benchmarks.limits.limiters import LIMITERS
-from benchmarks.limits.vendor import Asked, LimitedVendor
-from benchmarks.policy.truth import Truth
-from benchmarks.policy.virtual import play
+from benchmarks.limits.vendor import LimitedVendor, LoggedRequest
+from benchmarks.policy.durations import Lognormal
+from benchmarks.policy.session import run_virtual
 from kling_async import Limits, TextToVideo
 from kling_async.sandbox import Sandbox
 
@@ -34,7 +34,7 @@ LOOPS: Final = "10 s loops, full jitter"
 _CLIENTS: Final[dict[str, Client]] = {OURS: session, LOOPS: loops}
 
 _LIMITS: Final = (5.0, 2.0, 10.0)  # requests per second
-_TRUTH: Final = Truth(300.0)
+_DURATIONS: Final = Lognormal(300.0)
 _BIN: Final = 20.0  # seconds of a plot's point
 _REAL_SPEED: Final = 10.0
 _REAL_PENDING: Final = 100
@@ -128,10 +128,10 @@ def play_stepped(size: Size) -> list[Stepped]:
 def _stepped(client: str, limiter: str, size: Size) -> Stepped:
     steps = [(number * size.phase, limit) for number, limit in enumerate(_LIMITS)]
     end = size.phase * len(_LIMITS)
-    logs: list[list[Asked]] = []
+    logs: list[list[LoggedRequest]] = []
     for seed in size.seeds if client == OURS else size.seeds[:1]:
         vendor = _vendor(limiter, steps, seed)
-        play(_CLIENTS[client](vendor, size.pending, end, seed))
+        run_virtual(_CLIENTS[client](vendor, size.pending, end, seed))
         logs.append(vendor.log)
     windows = [(since + size.settling, since + size.phase) for since, _ in steps]
     steady = [[each for log in logs for each in log if low <= each.at < high] for low, high in windows]
@@ -154,7 +154,7 @@ def play_hidden(size: Size) -> list[Hidden]:
     for name, client in _CLIENTS.items():
         vendors = [_vendor(limiter, [(0.0, _LIMITS[0])], seed) for seed in size.seeds]
         for seed, vendor in zip(size.seeds, vendors, strict=True):
-            play(client(vendor, size.pending, None, seed))
+            run_virtual(client(vendor, size.pending, None, seed))
         delays = [delay for vendor in vendors for delay in vendor.delays.values()]
         if len(delays) != size.pending * len(vendors):
             raise AssertionError(f"{name} noticed {len(delays)} ends of {size.pending * len(vendors)}")
@@ -200,14 +200,14 @@ def _endless() -> Iterable[TextToVideo]:
 
 def _vendor(limiter: str, steps: Sequence[tuple[float, float]], seed: int) -> LimitedVendor:
     rng = Random(seed)  # noqa: S311 - to be repeated
-    return LimitedVendor(LIMITERS[limiter](), steps, lambda: _TRUTH.draw(rng), rng)
+    return LimitedVendor(LIMITERS[limiter](), steps, lambda: _DURATIONS.draw(rng), rng)
 
 
-def _refused(log: Sequence[Asked]) -> float:
+def _refused(log: Sequence[LoggedRequest]) -> float:
     return sum(not each.passed for each in log) / max(1, len(log))
 
 
-def _rates(log: Sequence[Asked], end: float) -> list[tuple[float, float]]:
+def _rates(log: Sequence[LoggedRequest], end: float) -> list[tuple[float, float]]:
     edges = [number * _BIN for number in range(int(end / _BIN) + 1)]
     sums = {low: [0, 0] for low, _ in pairwise(edges)}
     for each in log:

@@ -15,7 +15,7 @@ from kling_async import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.peers.run import Cell
+    from benchmarks.peers.run import Case
 
 __all__ = ["Figures", "Run", "read"]
 
@@ -44,16 +44,16 @@ class Figures:
     quick: bool
     runs: list[Run] = field(factory=list[Run])
 
-    def add(self, cell: Cell, outcome: Outcome | None, reason: str | None = None) -> None:
-        """Take in a run; an earlier one of the same cell is forgotten."""
-        place = (cell.setting.name, cell.condition, cell.jobs, cell.seed)
+    def add(self, case: Case, outcome: Outcome | None, reason: str | None = None) -> None:
+        """Take in a run; an earlier one of the same case is forgotten."""
+        place = (case.setting.name, case.condition, case.jobs, case.seed)
         self.runs = [run for run in self.runs if _place(run) != place]
         name, condition, jobs, seed = place
         self.runs.append(Run(setting=name, condition=condition, jobs=jobs, seed=seed, outcome=outcome, reason=reason))
 
-    def has(self, cell: Cell) -> bool:
-        """Whether this cell has been run to its end."""
-        place = (cell.setting.name, cell.condition, cell.jobs, cell.seed)
+    def has(self, case: Case) -> bool:
+        """Whether this case has been run to its end."""
+        place = (case.setting.name, case.condition, case.jobs, case.seed)
         return any(_place(run) == place and run.outcome is not None for run in self.runs)
 
     def of(self, setting: str, condition: str, jobs: int) -> Outcome | str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from benchmarks.peers.run import Cell, run
+from benchmarks.peers.run import Case, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,9 @@ def side_by_side(settings: Sequence[Setting], *, jobs: int, seed: int) -> str:
     columns = ("requests/job", "mean delay", "p99 delay", "took", "delivered")
     lines = [f"{'client':20}{'clock':9}" + "".join(f"{column:>14}" for column in columns)]
     for setting in settings:
-        cell = Cell(setting=_short(setting), condition="plain", jobs=jobs, seed=seed, median=_MEDIAN)
-        lines.append(_line(setting.name, "jumping", run(cell)))
-        lines.append(_line(setting.name, "real", run(evolve(cell, real=True))))
+        case = Case(setting=_short(setting), condition="plain", jobs=jobs, seed=seed, median=_MEDIAN)
+        lines.append(_line(setting.name, "jumping", run(case)))
+        lines.append(_line(setting.name, "real", run(evolve(case, real=True))))
     return "\n".join(lines) + "\n"
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, frozen
 
 from benchmarks.peers.environments import Unavailable, python_with
-from benchmarks.peers.outcome import judge
-from benchmarks.peers.vendor.ledger import Terms
+from benchmarks.peers.outcome import evaluate
+from benchmarks.peers.vendor.ledger import VendorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.peers.outcome import Outcome
     from benchmarks.peers.settings import Setting
 
-__all__ = ["CONDITIONS", "Cell", "run"]
+__all__ = ["CONDITIONS", "Case", "run"]
 
 _ROOT = Path(__file__).parents[2]
 _REASON = 300  # characters of an error
@@ -34,7 +34,7 @@ CONDITIONS: Mapping[str, Mapping[str, float]] = {"plain": {}, "lost": {"lost": 0
 
 
 @frozen(kw_only=True)
-class Cell:
+class Case:
     """What is run.
 
     Attributes:
@@ -44,7 +44,7 @@ class Cell:
         seed: What durations, lost answers and jitter are drawn from.
         median: The median duration in seconds.
         real: Whether time is left to pass by itself.
-        patience: Real seconds after which the run is given up.
+        timeout: Real seconds after which the run is given up.
     """
 
     setting: Setting
@@ -53,28 +53,28 @@ class Cell:
     seed: int = 1
     median: float
     real: bool = False
-    patience: float = 3600.0
+    timeout: float = 3600.0
 
 
-def run(cell: Cell) -> Outcome:
+def run(case: Case) -> Outcome:
     """Run it.
 
     Raises:
         Unavailable: The client cannot be had, fails as a whole, or does not come to an end.
     """
-    python = python_with(cell.setting.requirements)
-    terms = Terms(jobs=cell.jobs, seed=cell.seed, median=cell.median, **CONDITIONS[cell.condition])
+    python = python_with(case.setting.requirements)
+    settings = VendorSettings(jobs=case.jobs, seed=case.seed, median=case.median, **CONDITIONS[case.condition])
     with TemporaryDirectory(prefix="peers-") as folder:
         clock = Path(folder) / "clock"
-        with _vendor(terms, clock) as (vendor, port):
-            report = _client(python, cell, clock, f"http://127.0.0.1:{port}")
-            books, _ = vendor.communicate()
-    return judge(json.loads(books), report)
+        with _vendor(settings, clock) as (vendor, port):
+            report = _client(python, case, clock, f"http://127.0.0.1:{port}")
+            ledger, _ = vendor.communicate()
+    return evaluate(json.loads(ledger), report)
 
 
 @contextmanager
-def _vendor(terms: Terms, clock: Path) -> Generator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-m", "benchmarks.peers.vendor", json.dumps(asdict(terms)), str(clock)]
+def _vendor(settings: VendorSettings, clock: Path) -> Generator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, "-m", "benchmarks.peers.vendor", json.dumps(asdict(settings)), str(clock)]
     with subprocess.Popen(  # noqa: S603 - our own
         command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -87,25 +87,25 @@ def _vendor(terms: Terms, clock: Path) -> Generator[tuple[subprocess.Popen[str],
                 process.kill()
 
 
-def _client(python: Path, cell: Cell, clock: Path, url: str) -> dict[str, Any]:
+def _client(python: Path, case: Case, clock: Path, url: str) -> dict[str, Any]:
     """Run the client to its end; returns its report."""
     asked = {
-        "client": cell.setting.client,
-        "options": dict(cell.setting.options),
+        "client": case.setting.client,
+        "options": dict(case.setting.options),
         "url": url,
         "clock": str(clock),
-        "jobs": cell.jobs,
-        "seed": cell.seed,
-        "real": cell.real,
+        "jobs": case.jobs,
+        "seed": case.seed,
+        "real": case.real,
     }
     command = [str(python), "-m", "benchmarks.peers.child", json.dumps(asked)]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONHASHSEED": "0"}
     try:
         done = subprocess.run(  # noqa: S603 - our own
-            command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False, timeout=cell.patience
+            command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False, timeout=case.timeout
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"not at its end after {cell.patience:,.0f} s") from None
+        raise Unavailable(f"not at its end after {case.timeout:,.0f} s") from None
     if done.returncode:
         raise Unavailable((done.stderr.strip().splitlines() or ["it said nothing"])[-1][-_REASON:])
     report: dict[str, Any] = json.loads(done.stdout)

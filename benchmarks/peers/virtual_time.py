@@ -1,4 +1,4 @@
-"""Virtual time for the client's and the vendor's processes: it runs as usual while a request is under way, and jumps when all sleep."""
+"""Virtual time for two processes: it runs as usual while a request is under way, and jumps when all sleep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["SharedClock", "Sleepers", "install", "jumping_loop"]
+__all__ = ["SharedClock", "SleepingThreads", "install", "jumping_loop"]
 
 
 _OFFSET, _HELD, _RELEASE = 0, 1, 2  # places of eight bytes each, which are read and written whole
@@ -90,13 +90,13 @@ def _in_nanoseconds(told: Callable[[], float]) -> Callable[[], int]:
     return lambda: int(told() * 1e9)
 
 
-class Sleepers:
+class SleepingThreads:
     """The threads of a program, as far as they sleep. A thread that waits for an answer is awake."""
 
     def __init__(self, shared: SharedClock) -> None:
         self._shared = shared
         self._lock = threading.Lock()
-        self._beds: list[tuple[float, int, threading.Event]] = []  # by the instant of waking
+        self._waiting: list[tuple[float, int, threading.Event]] = []  # by the instant of waking
         self._numbers = count()
         self._awake = 0
 
@@ -113,7 +113,7 @@ class Sleepers:
         """What stands in for ``time.sleep``."""
         wake_at, called = self._shared.now() + seconds, threading.Event()
         with self._lock:
-            heappush(self._beds, (wake_at, next(self._numbers), called))
+            heappush(self._waiting, (wake_at, next(self._numbers), called))
             self._awake -= 1
             self._jump()
         # Others may be at work, and then this sleep may also end by itself.
@@ -130,15 +130,15 @@ class Sleepers:
                 self._jump()
 
     def _jump(self) -> None:
-        if self._awake <= 0 and self._beds:
-            self._shared.jump(max(0.0, self._beds[0][0] - self._shared.now()))
+        if self._awake <= 0 and self._waiting:
+            self._shared.jump(max(0.0, self._waiting[0][0] - self._shared.now()))
             self._wake()
 
     def _wake(self) -> None:
         """Wake whoever is due; each counts as awake from here on."""
         now = self._shared.now()
-        while self._beds and self._beds[0][0] <= now:
-            heappop(self._beds)[2].set()
+        while self._waiting and self._waiting[0][0] <= now:
+            heappop(self._waiting)[2].set()
             self._awake += 1
 
 

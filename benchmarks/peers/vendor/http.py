@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.peers.virtual_time import SharedClock
 
-__all__ = ["Answer", "Connection", "Dropped", "Held", "Reply", "Request", "WaitingRoom"]
+__all__ = ["Answer", "Connection", "Dropped", "Held", "HeldRequests", "Reply", "Request"]
 
 
 _END = b"\r\n\r\n"
@@ -119,21 +119,21 @@ class Connection(asyncio.Protocol):
 _LOOK = 0.002  # real seconds between looks at the clock, which a client may move at any time
 
 
-class WaitingRoom:
+class HeldRequests:
     """Answers each held request at its instant, and tells the client's clock how many are held until when."""
 
     def __init__(self, shared: SharedClock) -> None:
         self._shared = shared
         self._waiting: list[tuple[float, int, Held, Connection]] = []
         self._numbers = count()
-        self._doorman: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def hold(self, held: Held, connection: Connection) -> None:
         """Take a request in."""
         heappush(self._waiting, (held.until, next(self._numbers), held, connection))
         self._tell()
-        if self._doorman is None:
-            self._doorman = asyncio.get_running_loop().create_task(self._watch())
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         while self._waiting:
@@ -143,7 +143,7 @@ class WaitingRoom:
                 connection.send(held.answer())
             else:
                 await asyncio.sleep(_LOOK)
-        self._doorman = None
+        self._task = None
 
     def _tell(self) -> None:
         self._shared.hold(len(self._waiting), self._waiting[0][0] if self._waiting else math.inf)

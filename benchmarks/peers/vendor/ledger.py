@@ -13,7 +13,7 @@ from attrs import asdict, define, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Ledger", "Purchase", "Terms", "durations", "mean_seconds"]
+__all__ = ["Ledger", "Purchase", "VendorSettings", "durations", "mean_seconds"]
 
 
 _BURST = 5  # requests that may come at once under a limit
@@ -44,9 +44,9 @@ class Purchase:
 
 @define
 class Ledger:
-    """The books of one run."""
+    """The ledger of one run."""
 
-    terms: Terms
+    settings: VendorSettings
     now: Callable[[], float]
     purchases: dict[str, Purchase] = field(factory=dict[str, Purchase])
     requests: int = 0
@@ -58,18 +58,18 @@ class Ledger:
     _counted_at: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        terms = self.terms
-        self._durations = durations(terms.jobs, terms.seed, terms.median)
-        lost = max(1, round(terms.jobs * terms.lost)) if terms.lost else 0
-        rng = Random(f"lost {terms.seed}")  # noqa: S311 - repeatable on purpose
-        self._unanswered = set(rng.sample(range(terms.jobs), lost))
+        settings = self.settings
+        self._durations = durations(settings.jobs, settings.seed, settings.median)
+        lost = max(1, round(settings.jobs * settings.lost)) if settings.lost else 0
+        rng = Random(f"lost {settings.seed}")  # noqa: S311 - repeatable on purpose
+        self._unanswered = set(rng.sample(range(settings.jobs), lost))
         self._counted_at = self.now()
 
     def admit(self, *, is_post: bool) -> bool:
         """Count a request; False if it is one too many."""
         self.requests += 1
         self.posts += is_post
-        if self.terms.rate is None or self._has_room(self.terms.rate):
+        if self.settings.rate is None or self._has_room(self.settings.rate):
             return True
         self.refused += 1
         return False
@@ -101,7 +101,7 @@ class Ledger:
         return lost
 
     def as_data(self) -> dict[str, Any]:
-        """The books as plain JSON data."""
+        """The ledger as plain JSON data."""
         return {
             "purchases": [asdict(purchase) for purchase in self.purchases.values()],
             "requests": self.requests,
@@ -111,7 +111,7 @@ class Ledger:
 
 
 @frozen(kw_only=True)
-class Terms:
+class VendorSettings:
     """What a run's vendor is like.
 
     Attributes:

@@ -13,13 +13,13 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 
-__all__ = ["Flat", "Law", "Truth", "even", "quantile", "trace"]
+__all__ = ["Distribution", "Exponential", "Lognormal", "even", "quantile", "trace"]
 
 _STEPS: Final = 40  # of the tail's factor, where it is integrated over
 _HALVINGS: Final = 40
 
 
-class Law(Protocol):
+class Distribution(Protocol):
     """The distribution of a generation's duration, in seconds."""
 
     @property
@@ -37,7 +37,7 @@ class Law(Protocol):
 
 
 @frozen
-class Truth:
+class Lognormal:
     """Lognormal, with a slow tail and perhaps early failures.
 
     Attributes:
@@ -80,7 +80,7 @@ class Truth:
 
 
 @frozen
-class Flat:
+class Exponential:
     """Exponential: the hazard is flat, so nothing that is learned tells when to ask."""
 
     mean: float
@@ -99,7 +99,7 @@ class Flat:
         return math.exp(-max(0.0, age) / self.mean)
 
 
-def quantile(law: Law, share: float) -> float:
+def quantile(law: Distribution, share: float) -> float:
     """The age by which this share has ended."""
     low, high = 0.0, 100.0 * law.median
     for _ in range(_HALVINGS):
@@ -108,12 +108,12 @@ def quantile(law: Law, share: float) -> float:
     return high
 
 
-def even(law: Law, jobs: int) -> list[float]:
+def even(law: Distribution, jobs: int) -> list[float]:
     """That many durations with no luck in them: one from the middle of each equal share."""
     return [quantile(law, (index + 0.5) / jobs) for index in range(jobs)]
 
 
-def trace(law: Law, jobs: int, seed: int) -> list[float]:
+def trace(law: Distribution, jobs: int, seed: int) -> list[float]:
     """That many durations, the same for the same seed."""
     rng = Random(f"{law} {seed}")  # noqa: S311 - a trace that everybody can draw again
     return [law.draw(rng) for _ in range(jobs)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from benchmarks.policy.truth import trace
+from benchmarks.policy.durations import trace
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing import priors
 from kling_async.pacing.durations import DurationModels, GenerationKind
@@ -19,16 +19,16 @@ from kling_async.settings import PROFILES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.policy.truth import Law
+    from benchmarks.policy.durations import Distribution
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["MODEL", "World"]
+__all__ = ["MODEL", "Workload"]
 
 MODEL: Final = "klingai/v2-master-text-to-video"  # any that is in the catalogue; how long it takes is made up
 
 
 @frozen
-class World:
+class Workload:
     """Kinds of generations, told apart by the length of their video.
 
     Attributes:
@@ -36,24 +36,24 @@ class World:
         wrong: How many times the real median the catalogue has.
     """
 
-    laws: Mapping[int, Law]
+    laws: Mapping[int, Distribution]
     wrong: float = 1.0
 
     def learner(self, jobs: int = 0, seed: int = 0) -> DurationLearner:
         """A session that has seen so many generations of each kind, one after the other."""
-        experience = DurationModels()
+        models = DurationModels()
         for length, law in self.laws.items():
-            grid = experience.bins(law.median * self.wrong)
-            experience.restore(GenerationKind(MODEL, length), HazardEstimator(grid, priors.generating(known=True)))
-        learner = DurationLearner(experience)
+            grid = models.bins(law.median * self.wrong)
+            models.restore(GenerationKind(MODEL, length), HazardEstimator(grid, priors.generating(known=True)))
+        learner = DurationLearner(models)
         rng = Random(seed)  # noqa: S311 - to be drawn again
         for length, law in self.laws.items():
             for duration in trace(law, jobs, seed):
-                self._active_of(learner, learner.track(MODEL, length, 0.0), duration, rng)
-            experience.estimator(GenerationKind(MODEL, length)).rebuild()
+                self._observe(learner, learner.track(MODEL, length, 0.0), duration, rng)
+            models.estimator(GenerationKind(MODEL, length)).rebuild()
         return learner
 
-    def _active_of(self, learner: DurationLearner, tracker: GenerationTracker, duration: float, rng: Random) -> None:
+    def _observe(self, learner: DurationLearner, tracker: GenerationTracker, duration: float, rng: Random) -> None:
         schedule = HazardSchedule(PollCost.of(PROFILES["balanced"]))
         while (at := schedule.due(tracker)) < duration:
             learner.running(tracker, at, GenerationStatus.GENERATING, rng)

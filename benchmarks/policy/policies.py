@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from benchmarks.policy.truth import quantile
+from benchmarks.policy.durations import quantile
 from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.policy.truth import Law
+    from benchmarks.policy.durations import Distribution
     from kling_async.pacing.schedules import PollSchedule
     from kling_async.pacing.tracking import GenerationTracker
 
@@ -75,7 +75,9 @@ def ours(prices: Sequence[float]) -> list[Policy]:
     return [Policy("learned", f"{each:g} s a poll", HazardSchedule, each, draws=8) for each in prices]
 
 
-def rivals(law: Law, intervals: Sequence[float], *, typical: float | None = None, few: bool = False) -> list[Policy]:
+def rivals(
+    law: Distribution, intervals: Sequence[float], *, typical: float | None = None, few: bool = False
+) -> list[Policy]:
     """The others, each at all these intervals, but Runway's SDK, whose own is fixed.
 
     Sleep-then-intervals sleeps until a share of those ended that really end so early, for it is told the truth.
