@@ -13,6 +13,6 @@ time. Single generations are not drawn but computed (`benchmarks.policy.exact`),
 Durations are made up (`benchmarks.policy.durations`), and the same for every policy. Unless a scenario says otherwise
 they are lognormal around 330 s with a spread of 0.15, and one in twenty takes two to four times as long; the library
 begins with a prior that knows the median, a spread of 0.35 and early failures that never come. ``wide`` is what that
-prior takes to be true. Every policy is compared with the least delay that is possible for the requests made: by a dynamic
-programme that knows the distribution, or where many share a rate by a bound (`benchmarks.policy.bound`).
+prior takes to be true. Every policy is compared with the least delay that is possible for the requests made: by a
+dynamic programme that knows the distribution, or where many share a rate by a bound (`benchmarks.policy.bound`).
 """
