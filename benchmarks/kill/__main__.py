@@ -1,4 +1,4 @@
-"""The command: play many rounds, and show what became of them."""
+"""The command: run many rounds, and print their results."""
 
 from __future__ import annotations
 

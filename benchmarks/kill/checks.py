@@ -1,4 +1,4 @@
-"""What became of a round, by the ledger of the vendor, the journal of the batch, and the files."""
+"""Check a round: compare the vendor's ledger, the batch's journal and the files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["RoundResult", "check_round"]
 
 @frozen(kw_only=True)
 class RoundResult:
-    """What became of a round.
+    """The result of a round.
 
     Attributes:
         seed: Which round it was.
@@ -58,7 +58,7 @@ class RoundResult:
 
     @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
+        """True if every promise was kept."""
         kept = not (self.lost or self.twice or self.missing or self.broken)
         return kept and not (self.then == "resubmit" and self.reported)
 
@@ -119,6 +119,6 @@ def _is_known(purchase: Purchase, records: dict[str, Record]) -> bool:
 
 
 def _is_whole(file: Path, record: Record, sandbox: Sandbox) -> bool:
-    """Whether it is the very video that the vendor made for this job."""
+    """Return whether a file is the very video that the vendor made for this job."""
     video = SampleVideo(record.generation_id or "", sandbox.file_size)
     return file.read_bytes() == video.read(0, video.size)

@@ -1,4 +1,4 @@
-"""What the driver and the child agree on: which jobs there are, and how fast time passes."""
+"""The constants that the driver and the child share: the jobs, the speed, the exit codes."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class _SuspendedClock:
 
 
 class _Gateway:
-    """What stands in gateway of the vendor."""
+    """The gateway in front of the vendor."""
 
     def __init__(self, troubles: AbstractSet[Trouble], suspended: _SuspendedClock, rng: Random) -> None:
         self._troubles = troubles

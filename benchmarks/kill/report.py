@@ -1,4 +1,4 @@
-"""What became of many rounds, as a table."""
+"""The results of many rounds as a table."""
 
 from __future__ import annotations
 

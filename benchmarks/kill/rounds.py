@@ -178,7 +178,7 @@ class Round:
         return self._log_file.read_text("utf-8")[-5000:]
 
     def _uncertain_names(self) -> set[str]:
-        """What the submits were sent under of which the journal knows no outcome now."""
+        """Return the client request ids of submits whose outcome the journal does not know now."""
         if not self._sandbox.ledger.submits:
             return set()  # there may be no journal yet
         return {

@@ -20,7 +20,7 @@ class Limiter(Protocol):
     """Lets requests in, or not."""
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether one more may come now; if so, it counts. ``limit`` is how many per second there may be now."""
+        """Count one more if there is room now, and return whether there was. ``limit`` is per second."""
         ...
 
 
@@ -50,7 +50,7 @@ class SlidingLog:
     _admitted: deque[float] = field(factory=deque[float], init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether the window that ends now has room for one more; if so, it counts."""
+        """Count one more if the window that ends now has room, and return whether it had."""
         while self._admitted and self._admitted[0] <= now - self.seconds:
             self._admitted.popleft()
         if len(self._admitted) >= limit * self.seconds:
@@ -68,7 +68,7 @@ class TokenBucket:
     _at: float = field(default=0.0, init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether there is a token, which is then taken."""
+        """Take a token if there is one, and return whether there was."""
         self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
         self._at = now
         if self._tokens < 1.0:

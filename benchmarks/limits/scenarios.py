@@ -42,7 +42,7 @@ _REAL_PENDING: Final = 100
 
 @frozen
 class Size:
-    """How much is played.
+    """The size of a run of the benchmark.
 
     Attributes:
         seeds: What runs are drawn from.
@@ -77,7 +77,7 @@ QUICK: Final = Size(
 
 @frozen
 class Stepped:
-    """What came of a limit that moved.
+    """The result under a limit that moved.
 
     Attributes:
         client: Who met it.
@@ -100,7 +100,7 @@ class Stepped:
 
 @frozen
 class Hidden:
-    """What came of many generations under one limit that did not move.
+    """The result of many generations under one limit that did not move.
 
     Attributes:
         client: Who met it.

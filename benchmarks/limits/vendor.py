@@ -67,7 +67,7 @@ class LimitedVendor:
         return number
 
     async def poll(self, number: int) -> bool | None:
-        """Whether it has ended; None if the question is refused."""
+        """Return whether it has ended; None if the poll is refused."""
         passed = await self._arrive()
         now = self._now()
         ended = now >= self._ends[number]

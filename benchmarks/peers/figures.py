@@ -34,7 +34,7 @@ class Run:
 
 @define
 class Figures:
-    """What has been measured so far.
+    """The runs measured so far.
 
     Attributes:
         quick: Whether the figures are too rough to quote.
@@ -52,7 +52,7 @@ class Figures:
         self.runs.append(Run(setting=name, condition=condition, jobs=jobs, seed=seed, outcome=outcome, reason=reason))
 
     def has(self, case: Case) -> bool:
-        """Whether this case has been run to its end."""
+        """Return whether this case has been run to its end."""
         place = (case.setting.name, case.condition, case.jobs, case.seed)
         return any(_place(run) == place and run.outcome is not None for run in self.runs)
 
@@ -87,7 +87,7 @@ class Figures:
 
 
 def read(path: Path) -> Figures:
-    """What ``as_data`` wrote."""
+    """Read what ``as_data`` wrote."""
     data = json.loads(path.read_text("utf-8"))
     figures = Figures(data["quick"])
     for run in data["runs"]:

@@ -18,7 +18,7 @@ __all__ = ["Outcome", "evaluate", "middle"]
 
 @frozen(kw_only=True)
 class Outcome:
-    """What a run comes to.
+    """The result of a run.
 
     Attributes:
         requests_per_job: All requests that reached the vendor, refused ones included.

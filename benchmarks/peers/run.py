@@ -35,7 +35,7 @@ CONDITIONS: Mapping[str, Mapping[str, float]] = {"plain": {}, "lost": {"lost": 0
 
 @frozen(kw_only=True)
 class Case:
-    """What is run.
+    """One run to make.
 
     Attributes:
         setting: The client.

@@ -47,7 +47,7 @@ class SharedClock:
 
     @property
     def offset(self) -> float:
-        """How many seconds were jumped over so far."""
+        """The seconds jumped over so far."""
         return self._places[_OFFSET]
 
     def jump(self, seconds: float) -> None:
@@ -61,12 +61,12 @@ class SharedClock:
 
     @property
     def held(self) -> int:
-        """How many requests the vendor holds."""
+        """The number of requests that the vendor holds."""
         return int(self._places[_HELD])
 
     @property
     def release(self) -> float:
-        """When it answers the first of them."""
+        """The instant at which it answers the first of them."""
         return self._places[_RELEASE]
 
 
@@ -110,7 +110,7 @@ class SleepingThreads:
             thread.join()
 
     def sleep(self, seconds: float) -> None:
-        """What stands in for ``time.sleep``."""
+        """Sleep by the shared clock, in place of ``time.sleep``."""
         wake_at, called = self._shared.now() + seconds, threading.Event()
         with self._lock:
             heappush(self._waiting, (wake_at, next(self._numbers), called))
@@ -135,7 +135,7 @@ class SleepingThreads:
             self._wake()
 
     def _wake(self) -> None:
-        """Wake whoever is due; each counts as awake from here on."""
+        """Wake the threads that are due; each counts as awake from here on."""
         now = self._shared.now()
         while self._waiting and self._waiting[0][0] <= now:
             heappop(self._waiting)[2].set()
@@ -161,7 +161,7 @@ class JumpingSelector(selectors.DefaultSelector):
         self._asked = asked
 
     def select(self, timeout: float | None = None) -> _Ready:
-        """What is ready, at once if anything is."""
+        """Return what is ready, at once if anything is."""
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
@@ -172,7 +172,7 @@ class JumpingSelector(selectors.DefaultSelector):
         return []
 
     def _span(self, timeout: float) -> float:
-        """How far time may jump; not at all while the vendor has not answered all that it does not hold."""
+        """Return how far time may jump: 0 while the vendor still works on a request that it does not hold."""
         held = self._shared.held
         if len(self._asked) > held:
             return 0.0
@@ -180,7 +180,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
 
 def _watched_sockets() -> set[int]:
-    """Which sockets wait for an answer, by number: those connecting, and those written to and not read from since.
+    """Track the sockets that wait for an answer: those connecting, and those written to and not read from since.
 
     The vendor writes each answer in one piece, which comes in as one.
     """

@@ -118,7 +118,7 @@ def _grid(horizon: float, step: float) -> list[float]:
 
 
 def _knots(busy_until: float, horizon: float) -> list[float]:
-    """Where prices are set: close together at first, and ever further apart."""
+    """Return the instants at which prices are set: close together at first, then ever further apart."""
     knots, gap = [0.0, max(1.0, busy_until)], 30.0
     while knots[-1] < horizon:
         knots.append(knots[-1] + gap)

@@ -24,7 +24,7 @@ class Distribution(Protocol):
 
     @property
     def median(self) -> float:
-        """What a catalogue would say such generations take."""
+        """The typical duration that a catalogue would publish."""
         ...
 
     def survival(self, age: float) -> float:

@@ -34,7 +34,7 @@ _HALVINGS: Final = 18
 
 @frozen
 class Outcome:
-    """What a policy came to.
+    """The result of a policy.
 
     Attributes:
         requests: Polls per generation.
@@ -90,7 +90,7 @@ class Survival:
         return self._lived[place] + (self._left[place] + self.at(age)) / 2.0 * (age - place * _STEP)
 
     def outcome(self, plans: Sequence[Sequence[float]]) -> Outcome:
-        """What one of these plans, each as likely as any other, comes to."""
+        """Return the mean outcome of these plans, each as likely as any other."""
         requests = delay = 0.0
         for plan in plans:
             for one, other in pairwise((0.0, *plan)):
@@ -100,7 +100,7 @@ class Survival:
         return Outcome(requests / len(plans), delay / len(plans), self._late(plans))
 
     def _late(self, plans: Sequence[Sequence[float]]) -> float:
-        """What 99 in 100 are noticed by."""
+        """Return the delay that one in a hundred exceeds."""
         gaps = [gap for plan in plans for gap in pairwise((0.0, *plan)) if self.at(gap[0]) > _LEFT]
         low, high = 0.0, max(other - one for one, other in gaps)
         for _ in range(_HALVINGS):
@@ -151,7 +151,7 @@ def _follow(following: Sequence[int], step: float) -> list[float]:
 
 
 def least_product(law: Distribution) -> float:
-    """What polls times delay (in seconds) come to at least where polls are many, whoever asks: Phi squared, halved.
+    """Return the least product of polls and delay (in seconds) for any policy with many polls: Phi squared, halved.
 
     Phi is the integral of sqrt(f S). A density of n polls per second takes P = integral of S n polls, and is late by
     D = integral of f / 2n. By Cauchy and Schwarz, 2 P D is at least the square of the integral of sqrt(S n f / n). No

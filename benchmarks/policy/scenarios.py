@@ -56,7 +56,7 @@ _POLLS_SHARE: Final = 0.2  # of the places, while submits wait as well
 
 
 def title(jobs: int, rate: float, kind: str = "5 s videos") -> str:
-    """What a batch is called."""
+    """Return the title of a batch."""
     return f"{jobs:,} {kind} at once, {rate:g} requests/s"
 
 
@@ -208,7 +208,7 @@ _STAGES: Final = (1 / 6, 3 / 6, 5 / 6)  # of the day, that the optimum is worked
 
 
 def steady_title(rate: float) -> str:
-    """What a steady flow is called."""
+    """Return the title of a steady stream."""
     return f"{_IN_FLIGHT:,} in flight, {rate:g} requests/s"
 
 

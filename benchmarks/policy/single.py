@@ -52,7 +52,7 @@ def play(policy: Policy, learner: DurationLearner, length: int, survival: Surviv
 
 
 def _plan(policy: Policy, learner: DurationLearner, length: int, end: float, rng: Random) -> list[float]:
-    """When it asks about one that does not end before ``end``."""
+    """Return the ages at which the policy asks about a generation that does not end before ``end``."""
     schedule = policy.make(policy.price())
     tracker = learner.track(MODEL, length, 0.0)
     ages: list[float] = []
@@ -111,7 +111,7 @@ def late_at(requests: float, curve: Sequence[Outcome]) -> float | None:
 
 
 def requests_at(delay: float, curve: Sequence[Outcome]) -> float | None:
-    """How many requests a frontier needs for that delay; None where it ends."""
+    """Return the requests that a frontier needs for that delay; None where it ends."""
     turned = [Outcome(each.delay, each.requests, each.p99) for each in reversed(curve)]
     return value_at(delay, turned)
 

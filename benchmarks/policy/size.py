@@ -18,7 +18,7 @@ _SESSIONS_A_RUN: Final = 3  # that have seen generations of their own: it is luc
 
 @frozen
 class Size:
-    """How much is played.
+    """The size of a run of the benchmark.
 
     Attributes:
         runs: Times that what is random is drawn again.

@@ -22,7 +22,7 @@ _QUEUE_SHARE = 0.06
 
 @frozen
 class Run:
-    """When a generation gets its slot, and when it ends."""
+    """The instants at which a generation gets its slot and ends."""
 
     started_at: float
     completed_at: float

@@ -122,7 +122,7 @@ class FileRequest:
 
 @frozen
 class Charge:
-    """What a completed generation cost, booked when it completed."""
+    """The charge of a completed generation, booked when it completed."""
 
     generation_id: str
     credits: float

@@ -26,7 +26,7 @@ _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 
 @frozen
 class Price:
-    """What one generation costs."""
+    """The cost of one generation."""
 
     usd: float
     credits: float

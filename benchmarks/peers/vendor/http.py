@@ -24,7 +24,7 @@ _END = b"\r\n\r\n"
 
 @frozen
 class Request:
-    """What came.
+    """A request.
 
     Attributes:
         method: Such as ``GET``.
@@ -41,7 +41,7 @@ class Request:
 
 @frozen
 class Answer:
-    """What is said, as JSON."""
+    """An answer of JSON."""
 
     body: Any
     status: int = 200

@@ -44,7 +44,7 @@ class Purchase:
 
 @define
 class Ledger:
-    """The ledger of one run."""
+    """The record of one run."""
 
     settings: VendorSettings
     now: Callable[[], float]
@@ -95,7 +95,7 @@ class Ledger:
         return purchase
 
     def loses_answer(self, purchase: Purchase) -> bool:
-        """Whether the answer to this submit is lost; the next one to the same job is not."""
+        """Return whether the answer to this submit is lost; the next one to the same job is not."""
         lost = purchase.job in self._unanswered
         self._unanswered.discard(purchase.job)
         return lost
@@ -112,7 +112,7 @@ class Ledger:
 
 @frozen(kw_only=True)
 class VendorSettings:
-    """What a run's vendor is like.
+    """The settings of a run's vendor.
 
     Attributes:
         jobs: How many jobs there are; their numbers begin at 0.
@@ -142,7 +142,7 @@ def durations(jobs: int, seed: int, median: float) -> list[float]:
 
 
 def mean_seconds(jobs: int, seed: int, median: float) -> float:
-    """How long a generation takes on average."""
+    """Return the mean duration of a generation."""
     return fmean(durations(jobs, seed, median))
 
 

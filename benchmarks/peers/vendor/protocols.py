@@ -32,7 +32,7 @@ _UNKNOWN = Answer({"message": "Not found", "statusCode": 404, "detail": "Not fou
 
 @frozen
 class Service:
-    """Replies to whoever comes, in the words of the service whose path is asked for.
+    """Replies to requests in the protocol of the service whose path is asked for.
 
     Attributes:
         ledger: The ledger.
@@ -45,7 +45,7 @@ class Service:
     wall: Callable[[], float]
 
     def reply(self, request: Request) -> Reply:
-        """What to do about a request."""
+        """Decide how to reply to a request."""
         if not self.ledger.admit(is_post=request.method == "POST"):
             return _TOO_MANY
         for method, pattern, action in _ROUTES:

@@ -16,7 +16,7 @@ __all__ = ["Entry", "EntryState", "VideoFile"]
 
 
 class EntryState(Enum):
-    """How far an entry is, in the words of the page, in the order of the page."""
+    """The state of an entry, in the words of the page and in its order."""
 
     READY = "Ready"
     NOT_DOWNLOADED = "Not downloaded"
