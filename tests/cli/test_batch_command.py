@@ -411,7 +411,7 @@ def test_a_mistake_of_this_program_comes_out_bare(
     def mistaken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kling_async.cli.batch.collector.job_facts", mistaken)
+    monkeypatch.setattr("kling_async.cli.batch.collector.job_json", mistaken)
     with pytest.raises(ZeroDivisionError):
         kling("batch", write(tmp_path), *QUICK, "--json", "--base-url", vendor.url)
 

@@ -88,7 +88,8 @@ def test_a_video_that_cannot_be_had_now_is_paid_for_all_the_same(
 ) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    monkeypatch.setattr("kling_async.cli.commands.generate.free", lambda *_: folder)  # a folder is no file to write
+    # A folder is no file to write.
+    monkeypatch.setattr("kling_async.cli.commands.generate.free_path", lambda *_: folder)
     done = kling("generate", "a fox", *QUICK)
     (journal,) = (tmp_path / "videos").glob("generate-*.db")
     assert done.code == 3

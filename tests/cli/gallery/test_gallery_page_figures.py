@@ -9,6 +9,7 @@ from gallery_samples import entry, page_of, video_file
 from kling_async import Usage
 from kling_async.cli.gallery.entry import EntryState, VideoFile
 from kling_async.cli.gallery.page import describe, price, requested
+from kling_async.cli.text import command as typed
 
 
 def test_totals_count_each_state_and_sum_up_time_bytes_and_cost() -> None:
@@ -103,7 +104,7 @@ def test_a_row_has_only_what_is_known() -> None:
 @pytest.mark.parametrize(
     ("state", "source", "command"),
     [
-        (EntryState.NOT_DOWNLOADED, "'my batch.db'", "kling-async download 'my batch.db'"),
+        (EntryState.NOT_DOWNLOADED, "my batch.db", typed("download", "my batch.db")),
         (EntryState.MISSING, "batch.db", "kling-async download batch.db"),
         (EntryState.RUNNING, "batch.db", "kling-async resume batch.db"),
         (EntryState.FAILED, "batch.db", None),
