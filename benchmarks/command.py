@@ -1,4 +1,4 @@
-"""What the benchmarks' commands have in common."""
+"""The command line that all benchmarks share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Report", "Wanted", "parser_for", "read", "show"]
 
 
 class Report(Protocol):
-    """What came of a benchmark."""
+    """The report of a benchmark."""
 
     def as_markdown(self) -> str:
         """The tables."""
@@ -27,7 +27,7 @@ class Report(Protocol):
 
 
 class Wanted(Namespace):
-    """What is asked of a benchmark that has tables and a plot."""
+    """The arguments of a benchmark that has tables and a plot."""
 
     quick: bool
     json: Path | None
@@ -47,7 +47,7 @@ def parser_for(package: ModuleType) -> ArgumentParser:
 
 
 def read(package: ModuleType) -> Wanted:
-    """What the command line asks of this package."""
+    """Parse the command line of this package."""
     parser = parser_for(package)
     parser.add_argument("--quick", action="store_true", help="just enough to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there, as data")

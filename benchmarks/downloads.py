@@ -45,7 +45,7 @@ _GROWTH = 1.1
 
 @frozen(kw_only=True)
 class Load:
-    """How much is fetched.
+    """The size of a run of the benchmark.
 
     Attributes:
         files: How many files, each round.
@@ -100,7 +100,7 @@ def _compared(load: Load, seconds: dict[str, list[float]]) -> Figure:
 
 
 def _timed(fetch: Callable[[], object], load: Load, folder: Path) -> float:
-    """How long that took, in seconds; what was fetched is looked at, and removed."""
+    """Return the seconds that fetching took; the files are checked and removed."""
     begun = perf_counter()
     fetch()
     took = perf_counter() - begun
@@ -123,7 +123,7 @@ def _by_curl(base: str, files: int, folder: Path) -> None:
 
 
 def _has_curl() -> bool:
-    """Whether there is a curl that fetches side by side."""
+    """Return whether there is a curl that fetches in parallel."""
     if (curl := shutil.which("curl")) is None:
         return False
     done = subprocess.run([curl, "--help", "all"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
@@ -131,7 +131,7 @@ def _has_curl() -> bool:
 
 
 def _memory(load: Load) -> Figure:
-    """How much larger the peak of a process is if it fetches the largest files, than if it fetches the smallest."""
+    """Return how much larger a process's peak is for the largest files than for the smallest."""
     peaks = {size: fresh(_peak, load.memory_files, size) for size in load.memory_megabytes}
     raw = {f"files_of_{size}_mb_peak_mb": peak / _MEGABYTE for size, peak in peaks.items()}
     smallest, largest = min(peaks), max(peaks)

@@ -34,7 +34,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None if there is none."""
+        """True if the target is met; None if there is none."""
         if self.target is None:
             return None
         return self.value >= self.target if self.at_least else self.value <= self.target
@@ -42,7 +42,7 @@ class Figure:
 
 @frozen(kw_only=True)
 class Size:
-    """How much is measured: enough to quote, or just enough to see that it runs.
+    """The size of a run: enough to quote, or just enough to see that it runs.
 
     Attributes:
         rounds: Turns each side takes where two are compared.

@@ -110,12 +110,12 @@ def _fill(path: Path, jobs: int) -> None:
 
 
 def _seconds(path: Path) -> float:
-    """How long until a session has taken up what is in the journal."""
+    """Return the seconds until a session has read what is in the journal."""
     return asyncio.run(_opened(path))
 
 
 def _peak(path: Path) -> float:
-    """How many more bytes are in use at most meanwhile: resident ones, or where the system does not tell, Python's."""
+    """Return the most bytes in use meanwhile: resident ones, or Python's where the system does not tell."""
     if _STATUS.exists():
         before = _status("VmRSS")
         asyncio.run(_opened(path))

@@ -57,7 +57,7 @@ def _resident_bytes() -> int:
 
 
 async def _per_job(jobs: int, used: Callable[[], int]) -> float:
-    """How much more is used per job once all are pending, the caller's list of them included."""
+    """Return the bytes used per job once all are pending, the caller's list of them included."""
     requests = [TextToVideo(f"a white raccoon in a sequoia forest, take {number}") for number in range(jobs + _WARM)]
     limits = Limits(requests_per_second=math.inf, max_in_flight=len(requests))
     # Generations are expected to take long enough that none is polled meanwhile.

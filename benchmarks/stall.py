@@ -68,7 +68,7 @@ class _Watcher:
         self._loop.call_later(_TICK, self.look)
 
     def collection(self, phase: str, info: Mapping[str, int]) -> None:
-        """What ``gc.callbacks`` call."""
+        """Record a garbage collection; called by ``gc.callbacks``."""
         if info["generation"] != _OLDEST:
             return
         if phase == "start":

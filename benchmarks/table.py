@@ -35,7 +35,7 @@ def as_markdown(figures: Sequence[Figure]) -> str:
 
 
 def summary(figures: Sequence[Figure]) -> str:
-    """How many targets are met, and which are not."""
+    """Say how many targets are met, and list those that are not."""
     aimed = [figure for figure in figures if figure.target is not None]
     missed = [figure.name for figure in aimed if not figure.met]
     tail = f"; missed: {', '.join(missed)}" if missed else ""

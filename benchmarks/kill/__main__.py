@@ -1,4 +1,4 @@
-"""The command: play many rounds, and show what became of them."""
+"""The command: run many rounds, and print their results."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING
 
 from benchmarks import kill
 from benchmarks.command import parser_for
+from benchmarks.kill.constants import TROUBLES
+from benchmarks.kill.report import as_table
 from benchmarks.kill.rounds import play
-from benchmarks.kill.table import as_table
-from benchmarks.kill.terms import TROUBLES
 
 if TYPE_CHECKING:
-    from benchmarks.kill.terms import Trouble
-    from benchmarks.kill.verdict import Verdict
+    from benchmarks.kill.checks import RoundResult
+    from benchmarks.kill.constants import Trouble
 
 
 def main() -> None:
     """Play the rounds asked for; the exit code is 1 if a promise was broken in any."""
     wanted = _arguments()
-    verdicts: list[Verdict] = []
+    results: list[RoundResult] = []
     seeds = range(wanted.first, wanted.first + wanted.rounds)
     with ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
-        for verdict in pool.map(partial(play, troubles=wanted.troubles), seeds):
-            verdicts.append(verdict)
-            sys.stderr.write("." if verdict.good else f"\n{verdict}\n")
+        for result in pool.map(partial(play, troubles=wanted.troubles), seeds):
+            results.append(result)
+            sys.stderr.write("." if result.good else f"\n{result}\n")
             sys.stderr.flush()
     sys.stderr.write("\n")
-    sys.stdout.write(f"{as_table(verdicts)}\n")
-    bad = [verdict for verdict in verdicts if not verdict.good]
+    sys.stdout.write(f"{as_table(results)}\n")
+    bad = [result for result in results if not result.good]
     sys.stdout.write(f"{len(bad)} rounds broke a promise\n" if bad else "every promise was kept\n")
     sys.exit(1 if bad else 0)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.kill.terms import AFTER, AGAIN, BEGUN, REFUSED, SPEED, key_of
+from benchmarks.kill.constants import AFTER, REFUSED, RESTART, SPEED, STARTED, key_of
 from kling_async import (
     JobState,
     JournalError,
@@ -32,24 +32,24 @@ from kling_async import (
 from kling_async.pacing import rate_limiter as rate
 
 if TYPE_CHECKING:
-    from benchmarks.kill.terms import Then
+    from benchmarks.kill.constants import Then
 
 
 def main() -> None:
     """Do what the arguments ask for."""
     _, folder, jobs, then, *troubles = sys.argv
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(name)s %(message)s")
-    _hurry()
+    _shorten_pauses()
     _shift_clock(Path(folder) / "clock", troubles)
-    _say(BEGUN)
+    _print(STARTED)
     try:
         is_done = asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then), is_read="reader" in troubles))
     except JournalError as error:
         sys.exit(REFUSED if "in use" in str(error) else str(error))
-    sys.exit(0 if is_done else AGAIN)
+    sys.exit(0 if is_done else RESTART)
 
 
-def _hurry() -> None:
+def _shorten_pauses() -> None:
     """Shorten the waits that follow a refusal without Retry-After: callers have no say in them."""
     rate._FIRST_PAUSE, rate._LONGEST_PAUSE = 0.02, 0.2  # noqa: SLF001 - see above
 
@@ -103,7 +103,7 @@ async def _deliver(kling: KlingSession, folder: Path, key: str) -> bool:
     try:
         await kling.download(job, file)
     except SubmissionUncertain:
-        _say(key)
+        _print(key)
     except KlingError:
         if job.state.is_terminal and job.state is not JobState.COMPLETED:
             raise
@@ -111,7 +111,7 @@ async def _deliver(kling: KlingSession, folder: Path, key: str) -> bool:
     return True
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

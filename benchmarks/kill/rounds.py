@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from benchmarks.kill.terms import AGAIN, BEGUN, JOBS, REFUSED, SPEED
-from benchmarks.kill.troubled import troubled
-from benchmarks.kill.verdict import judge
+from benchmarks.kill.checks import check_round
+from benchmarks.kill.constants import JOBS, REFUSED, RESTART, SPEED, STARTED
+from benchmarks.kill.faults import faulty_sandbox
 from kling_async import JobState, read_journal
 from kling_async.sandbox import Faults, SandboxThread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from benchmarks.kill.terms import Then, Trouble
-    from benchmarks.kill.verdict import Verdict
+    from benchmarks.kill.checks import RoundResult
+    from benchmarks.kill.constants import Then, Trouble
     from kling_async.sandbox import Sandbox
 
 __all__ = ["Round", "play"]
@@ -34,13 +34,13 @@ _CHILD = (sys.executable, "-m", "benchmarks.kill.child")
 _ROOT = Path(__file__).parents[2]
 _FAULTS = Faults(drop_after=0.10, server_error=0.05, rate_limited=0.03, log_lag=300.0)
 _MOST_KILLS = 4
-_USUAL_LIFE = 0.35  # seconds until a kill, on average; a batch that is left alone takes about one
-_PATIENCE = 60.0  # seconds; nothing hangs
+_MEAN_LIFETIME = 0.35  # seconds until a kill, on average; a batch that is left alone takes about one
+_TIMEOUT = 60.0  # seconds; nothing hangs
 _MOST_STOPS = 30  # of the child that is to come to its end
 _MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
 
 
-def play(seed: int, troubles: Collection[Trouble] = ()) -> Verdict:
+def play(seed: int, troubles: Collection[Trouble] = ()) -> RoundResult:
     """Play a round to its end; its files are removed if all is well, and kept in the temporary folder if not.
 
     Args:
@@ -52,7 +52,7 @@ def play(seed: int, troubles: Collection[Trouble] = ()) -> Verdict:
     """
     folder = Path(mkdtemp(prefix=f"kill-{seed}-"))
     # Ends of generations are not spread as far as usually, so that AFTER need not be long to be long enough.
-    vendor = troubled(
+    vendor = faulty_sandbox(
         frozenset(troubles),
         folder / "clock",
         seed,
@@ -62,13 +62,13 @@ def play(seed: int, troubles: Collection[Trouble] = ()) -> Verdict:
         file_size=128 * 1024,
         faults=_FAULTS,
     )
-    dice = Random(seed)  # noqa: S311 - a plan that can be repeated
-    lives = [dice.expovariate(1 / _USUAL_LIFE) for _ in range(dice.randint(1, _MOST_KILLS))]
+    rng = Random(seed)  # noqa: S311 - a plan that can be repeated
+    lifetimes = [rng.expovariate(1 / _MEAN_LIFETIME) for _ in range(rng.randint(1, _MOST_KILLS))]
     with SandboxThread(vendor) as sandbox:
-        verdict = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles).play(lives)
-    if verdict.good:
+        result = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles).play(lifetimes)
+    if result.good:
         shutil.rmtree(folder)
-    return verdict
+    return result
 
 
 @define
@@ -88,25 +88,25 @@ class Round:
     _troubles: Collection[Trouble] = ()
     _runs: int = field(default=0, init=False)
     _kills: int = field(default=0, init=False)
-    _doubtful: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
+    _uncertain: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
 
-    def play(self, lives: Iterable[float] = ()) -> Verdict:
+    def play(self, lifetimes: Iterable[float] = ()) -> RoundResult:
         """Kill children after these times, in seconds, unless one ends by itself before; then let the last one end.
 
         Raises:
             RuntimeError: As for the function.
         """
-        for life in lives:
-            if not self._killed(life):
+        for lifetime in lifetimes:
+            if not self._killed(lifetime):
                 break
-        return judge(
+        return check_round(
             self._sandbox,
             self._folder,
             reported=self._finish(),  # first: it adds to the others
             then=self._then,
             kills=self._kills,
             restarts=self._runs - 1,
-            doubtful=self._doubtful,
+            uncertain=self._uncertain,
         )
 
     def _finish(self) -> set[str]:
@@ -120,23 +120,23 @@ class Round:
         for _ in range(_MOST_STOPS):
             with self._child(jobs) as child:
                 try:
-                    said, _ = child.communicate(timeout=_PATIENCE)
+                    said, _ = child.communicate(timeout=_TIMEOUT)
                 except subprocess.TimeoutExpired:
                     child.kill()
                     raise RuntimeError(f"round {self._sandbox.seed}: a child hangs:\n{self._log()}") from None
-            self._check(child, AGAIN)
+            self._check(child, RESTART)
             if child.returncode == 0:
                 return set(said.split())
         raise RuntimeError(f"round {self._sandbox.seed}: its child is stopped again and again:\n{self._log()}")
 
-    def _killed(self, life: float) -> bool:
+    def _killed(self, lifetime: float) -> bool:
         """Start a child and kill it so many seconds later; False if it has ended by itself before.
 
         Where it reads its own journal, another is started beside it, which is to be refused as long as it lives.
         """
         with ExitStack() as children:
             both = [children.enter_context(self._child(JOBS)) for _ in range(1 + ("reader" in self._troubles))]
-            until = monotonic() + life
+            until = monotonic() + lifetime
             for child in both:
                 try:
                     child.wait(max(0.0, until - monotonic()))
@@ -144,8 +144,8 @@ class Round:
                     child.kill()
                     self._kills += 1
                 else:
-                    self._check(child, AGAIN, REFUSED)
-        self._doubtful |= self._names_in_doubt()
+                    self._check(child, RESTART, REFUSED)
+        self._uncertain |= self._uncertain_names()
         return all(child.returncode != 0 for child in both)
 
     def _child(self, jobs: int) -> subprocess.Popen[str]:
@@ -160,7 +160,7 @@ class Round:
                 stderr=log,
                 text=True,
             )
-        if child.stdout is None or child.stdout.readline().strip() != BEGUN:
+        if child.stdout is None or child.stdout.readline().strip() != STARTED:
             child.communicate()
             self._check(child)
         return child
@@ -177,8 +177,8 @@ class Round:
     def _log(self) -> str:
         return self._log_file.read_text("utf-8")[-5000:]
 
-    def _names_in_doubt(self) -> set[str]:
-        """What the submits were sent under of which the journal knows no outcome now."""
+    def _uncertain_names(self) -> set[str]:
+        """Return the client request ids of submits whose outcome the journal does not know now."""
         if not self._sandbox.ledger.submits:
             return set()  # there may be no journal yet
         return {

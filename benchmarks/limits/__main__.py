@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import limits
 from benchmarks.command import read, show
 from benchmarks.limits.report import Report
-from benchmarks.limits.scenes import FULL, QUICK, play_hidden, play_real, play_stepped
+from benchmarks.limits.scenarios import FULL, QUICK, play_hidden, play_real, play_stepped
 
 
 def main() -> None:

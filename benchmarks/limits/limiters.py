@@ -20,22 +20,22 @@ class Limiter(Protocol):
     """Lets requests in, or not."""
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether one more may come now; if so, it counts. ``limit`` is how many per second there may be now."""
+        """Count one more if there is room now, and return whether there was. ``limit`` is per second."""
         ...
 
 
 @define
 class _FixedWindow:
-    """So many within each stretch of the clock; the next stretch begins anew."""
+    """So many within each window of the clock; the next window begins anew."""
 
     seconds: float
-    _stretch: int = field(default=0, init=False)
+    _window: int = field(default=0, init=False)
     _admitted: int = field(default=0, init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        stretch = int(now / self.seconds)
-        if stretch != self._stretch:
-            self._stretch, self._admitted = stretch, 0
+        window = int(now / self.seconds)
+        if window != self._window:
+            self._window, self._admitted = window, 0
         if self._admitted >= limit * self.seconds:
             return False
         self._admitted += 1
@@ -44,13 +44,13 @@ class _FixedWindow:
 
 @define
 class SlidingLog:
-    """As many within any stretch of so many seconds as the limit makes of it."""
+    """As many within any window of so many seconds as the limit makes of it."""
 
     seconds: float
     _admitted: deque[float] = field(factory=deque[float], init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether the stretch that ends now has room for one more; if so, it counts."""
+        """Count one more if the window that ends now has room, and return whether it had."""
         while self._admitted and self._admitted[0] <= now - self.seconds:
             self._admitted.popleft()
         if len(self._admitted) >= limit * self.seconds:
@@ -68,7 +68,7 @@ class TokenBucket:
     _at: float = field(default=0.0, init=False)
 
     def admit(self, now: float, limit: float) -> bool:
-        """Whether there is a token, which is then taken."""
+        """Take a token if there is one, and return whether there was."""
         self._tokens = min(self.capacity, self._tokens + (now - self._at) * limit)
         self._at = now
         if self._tokens < 1.0:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import asdict, frozen
 
-from benchmarks.limits.scenes import OURS
+from benchmarks.limits.scenarios import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.limits.scenes import Hidden, Stepped
+    from benchmarks.limits.scenarios import Hidden, Stepped
 
 __all__ = ["LEAST_GOODPUT", "MOST_REFUSED", "Report", "met"]
 
@@ -43,7 +43,7 @@ class Report:
 
 
 def met(one: Stepped) -> bool:
-    """Whether both targets are: few refusals, over all and where it was steady, and enough let in in every phase."""
+    """Return whether both targets are met: few refusals, overall and when steady, enough admitted in every phase."""
     refused = max(one.refused, one.refused_steady)
     return refused <= MOST_REFUSED and min(one.goodput) >= LEAST_GOODPUT
 

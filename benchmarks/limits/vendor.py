@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from benchmarks.limits.limiters import Limiter
     from kling_async import StreamedResponse
 
-__all__ = ["Asked", "LimitedVendor"]
+__all__ = ["LimitedVendor", "LoggedRequest"]
 
-_THERE: Final = (0.03, 0.05)  # seconds until a request is at the vendor
-_BACK: Final = (0.03, 0.2)  # seconds until its answer is back
+_TO_VENDOR: Final = (0.03, 0.05)  # seconds until a request is at the vendor
+_TO_CLIENT: Final = (0.03, 0.2)  # seconds until its answer is back
 _REFUSAL: Final = {"message": "Too Many Requests", "statusCode": 429, "requestId": "r", "path": "/"}
 
 
 @frozen
-class Asked:
+class LoggedRequest:
     """One request: when it came to the vendor, and whether it was let in."""
 
     at: float
@@ -46,7 +46,7 @@ class LimitedVendor:
         self, limiter: Limiter, steps: Sequence[tuple[float, float]], draw: Callable[[], float], rng: Random
     ) -> None:
         """``steps`` are from when on the limit is what; ``draw`` says how long each generation takes."""
-        self.log: list[Asked] = []
+        self.log: list[LoggedRequest] = []
         self.delays: dict[int, float] = {}
         self._ends: list[float] = []
         self._limiter = limiter
@@ -61,19 +61,19 @@ class LimitedVendor:
 
     async def submit(self) -> int | None:
         """Ask for one more; None if that is refused."""
-        passed = await self._come()
+        passed = await self._arrive()
         number = self.begin() if passed else None
-        await asyncio.sleep(self._rng.uniform(*_BACK))
+        await asyncio.sleep(self._rng.uniform(*_TO_CLIENT))
         return number
 
     async def poll(self, number: int) -> bool | None:
-        """Whether it has ended; None if the question is refused."""
-        passed = await self._come()
+        """Return whether it has ended; None if the poll is refused."""
+        passed = await self._arrive()
         now = self._now()
         ended = now >= self._ends[number]
         if passed and ended:
             self.delays.setdefault(number, now - self._ends[number])
-        await asyncio.sleep(self._rng.uniform(*_BACK))
+        await asyncio.sleep(self._rng.uniform(*_TO_CLIENT))
         return ended if passed else None
 
     async def send(self, request: HttpRequest) -> HttpResponse:
@@ -92,12 +92,12 @@ class LimitedVendor:
         """There are no files here."""
         return _no_file(request)
 
-    async def _come(self) -> bool:
-        await asyncio.sleep(self._rng.uniform(*_THERE))
+    async def _arrive(self) -> bool:
+        await asyncio.sleep(self._rng.uniform(*_TO_VENDOR))
         now = self._now()
         limit = next(limit for since, limit in reversed(self._steps) if since <= now)
         passed = self._limiter.admit(now, limit)
-        self.log.append(Asked(now, passed))
+        self.log.append(LoggedRequest(now, passed))
         return passed
 
     def _now(self) -> float:

@@ -9,8 +9,8 @@ From a checkout, with the package installed, and a package index within reach fo
     python -m benchmarks.peers --real --only aiohttp-10s      # is the clock right? a few minutes
 
 Each run is one client, one number of jobs, all of them begun at once, and one seed. A vendor in a process of its own
-speaks every client's protocol and keeps one set of books: it counts requests and knows when each generation is done.
-How long they take is drawn by `benchmarks.peers.vendor.durations`; none fails, and the same job takes as long for every
+speaks every client's protocol and keeps one set of ledger: it counts requests and knows when each generation is done.
+How long they take is drawn by `benchmarks.peers.vendor.ledger`; none fails, and the same job takes as long for every
 client. The client runs in another process, in an environment with nothing but what ``requirements`` pins for it; those
 are made under ``.peers`` when they are first needed. What cannot be had or run is told with the reason, and has no
 figures.

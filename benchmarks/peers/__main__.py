@@ -1,4 +1,4 @@
-"""The command: run every cell that is asked for, and show what was found."""
+"""The command: run every case that is asked for, and show what was found."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from attrs import evolve
 import benchmarks.peers as package
 from benchmarks.command import Wanted, parser_for
 from benchmarks.peers import figures as kept
-from benchmarks.peers.cell import CONDITIONS, Cell, run
 from benchmarks.peers.environments import Unavailable, python_with
 from benchmarks.peers.figures import Figures
-from benchmarks.peers.real import side_by_side
+from benchmarks.peers.real_time import side_by_side
+from benchmarks.peers.run import CONDITIONS, Case, run
 from benchmarks.peers.settings import SETTINGS
 from benchmarks.peers.table import as_markdown
-from benchmarks.peers.vendor.durations import mean_seconds
+from benchmarks.peers.vendor.ledger import mean_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +39,8 @@ def main() -> None:
         sys.stdout.write(side_by_side(settings, jobs=wanted.jobs[-1], seed=wanted.seeds[0]))
         return
     figures = _earlier(wanted)
-    for cells in _cells(wanted, settings):
-        _measure(cells, figures, wanted)
+    for cases in _cases(wanted, settings):
+        _measure(cases, figures, wanted)
     sys.stdout.write(as_markdown(figures, SETTINGS))
     _write(figures, wanted)
     if wanted.svg is not None:
@@ -55,7 +55,7 @@ class _Arguments(Wanted):
     jobs: list[int]
     seeds: list[int]
     budget: float
-    patience: float
+    timeout: float
 
 
 def _arguments() -> _Arguments:
@@ -66,8 +66,8 @@ def _arguments() -> _Arguments:
     parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS))
     parser.add_argument("--jobs", nargs="+", type=int, metavar="N", help="1 50 500; the last for all but plain")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="1 2 3")
-    parser.add_argument("--budget", type=float, default=120.0, help="real seconds of a cell until no further seed")
-    parser.add_argument("--patience", type=float, default=3600.0, help="real seconds after which a run is given up")
+    parser.add_argument("--budget", type=float, default=120.0, help="real seconds of a case until no further seed")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="real seconds after which a run is given up")
     parser.add_argument("--resume", action="store_true", help="keep what is in the JSON file, and run only what is not")
     parser.add_argument("--real", action="store_true", help="check the clock: the same with and without it, in minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs there as they come in")
@@ -85,30 +85,30 @@ def _earlier(wanted: _Arguments) -> Figures:
     return Figures(wanted.quick)
 
 
-def _cells(wanted: _Arguments, settings: Sequence[Setting]) -> Iterator[list[Cell]]:
-    """The cells of all seeds, by what else they have in common."""
+def _cases(wanted: _Arguments, settings: Sequence[Setting]) -> Iterator[list[Case]]:
+    """The cases of all seeds, by what else they have in common."""
     for condition in wanted.conditions:
         for jobs in wanted.jobs if condition == "plain" else wanted.jobs[-1:]:
             for setting in settings:
-                cell = Cell(setting=setting, condition=condition, jobs=jobs, median=_MEDIAN, patience=wanted.patience)
-                yield [evolve(cell, seed=seed) for seed in wanted.seeds]
+                case = Case(setting=setting, condition=condition, jobs=jobs, median=_MEDIAN, timeout=wanted.timeout)
+                yield [evolve(case, seed=seed) for seed in wanted.seeds]
 
 
-def _measure(cells: Sequence[Cell], figures: Figures, wanted: _Arguments) -> None:
+def _measure(cases: Sequence[Case], figures: Figures, wanted: _Arguments) -> None:
     """Run each, until that has taken too long."""
     begun = time.perf_counter()
-    for cell in cells:
-        if figures.has(cell):
+    for case in cases:
+        if figures.has(case):
             continue
         if time.perf_counter() - begun > wanted.budget:
             return
-        said = f"{cell.condition}, {cell.jobs} jobs, {cell.setting.name}, seed {cell.seed}"
+        said = f"{case.condition}, {case.jobs} jobs, {case.setting.name}, seed {case.seed}"
         sys.stderr.write(f"{said} …\n")
         try:
-            figures.add(cell, run(cell))
+            figures.add(case, run(case))
         except Unavailable as error:
             sys.stderr.write(f"{said}: {error}\n")
-            figures.add(cell, None, str(error))
+            figures.add(case, None, str(error))
         _write(figures, wanted)
 
 

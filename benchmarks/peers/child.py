@@ -17,10 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers import patches
-from benchmarks.peers.jumping import jumping_loop
-from benchmarks.peers.shared import SharedClock
-from benchmarks.peers.sleepers import Sleepers
+from benchmarks.peers import virtual_time
+from benchmarks.peers.virtual_time import SharedClock, SleepingThreads, jumping_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,15 +33,15 @@ def main() -> None:
     """Run what is asked for as JSON, and print the report as JSON."""
     asked = json.loads(sys.argv[1])
     shared, real = SharedClock(Path(asked["clock"])), asked["real"]
-    sleepers = Sleepers(shared)
+    threads = SleepingThreads(shared)
     if not real:
-        patches.install(shared, sleepers.sleep)
+        virtual_time.install(shared, threads.sleep)
     random.seed(asked["seed"])
     client = import_module(f"benchmarks.peers.clients.{asked['client']}")
     prompts = [f"a white raccoon in a sequoia forest, take {number}" for number in range(asked["jobs"])]
     begun, spent = shared.now(), time.process_time()
     if hasattr(client, "threaded"):
-        jobs = _threaded(client, asked, prompts, shared, sleepers)
+        jobs = _threaded(client, asked, prompts, shared, threads)
     else:
         loop_factory = None if real else partial(jumping_loop, shared)
         with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -74,13 +72,13 @@ async def _awaited(generate: Callable[[str], Awaitable[str]], prompt: str, share
 
 
 def _threaded(
-    client: ModuleType, asked: dict[str, Any], prompts: list[str], shared: SharedClock, sleepers: Sleepers
+    client: ModuleType, asked: dict[str, Any], prompts: list[str], shared: SharedClock, threads: SleepingThreads
 ) -> list[_Job]:
     """All at once, one thread each."""
     jobs: list[_Job] = [{} for _ in prompts]
     with client.threaded(asked["url"], **asked["options"]) as generate:
         works = zip(prompts, jobs, strict=True)
-        sleepers.run(partial(_waited, generate, prompt, job, shared) for prompt, job in works)
+        threads.run(partial(_waited, generate, prompt, job, shared) for prompt, job in works)
     return jobs
 
 

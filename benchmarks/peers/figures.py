@@ -15,7 +15,7 @@ from kling_async import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.peers.cell import Cell
+    from benchmarks.peers.run import Case
 
 __all__ = ["Figures", "Run", "read"]
 
@@ -34,7 +34,7 @@ class Run:
 
 @define
 class Figures:
-    """What has been measured so far.
+    """The runs measured so far.
 
     Attributes:
         quick: Whether the figures are too rough to quote.
@@ -44,16 +44,16 @@ class Figures:
     quick: bool
     runs: list[Run] = field(factory=list[Run])
 
-    def add(self, cell: Cell, outcome: Outcome | None, reason: str | None = None) -> None:
-        """Take in a run; an earlier one of the same cell is forgotten."""
-        place = (cell.setting.name, cell.condition, cell.jobs, cell.seed)
+    def add(self, case: Case, outcome: Outcome | None, reason: str | None = None) -> None:
+        """Take in a run; an earlier one of the same case is forgotten."""
+        place = (case.setting.name, case.condition, case.jobs, case.seed)
         self.runs = [run for run in self.runs if _place(run) != place]
         name, condition, jobs, seed = place
         self.runs.append(Run(setting=name, condition=condition, jobs=jobs, seed=seed, outcome=outcome, reason=reason))
 
-    def has(self, cell: Cell) -> bool:
-        """Whether this cell has been run to its end."""
-        place = (cell.setting.name, cell.condition, cell.jobs, cell.seed)
+    def has(self, case: Case) -> bool:
+        """Return whether this case has been run to its end."""
+        place = (case.setting.name, case.condition, case.jobs, case.seed)
         return any(_place(run) == place and run.outcome is not None for run in self.runs)
 
     def of(self, setting: str, condition: str, jobs: int) -> Outcome | str | None:
@@ -87,7 +87,7 @@ class Figures:
 
 
 def read(path: Path) -> Figures:
-    """What ``as_data`` wrote."""
+    """Read what ``as_data`` wrote."""
     data = json.loads(path.read_text("utf-8"))
     figures = Figures(data["quick"])
     for run in data["runs"]:

@@ -1,4 +1,4 @@
-"""What a run comes to, by the vendor's books and by the client's own word."""
+"""What a run comes to, by the vendor's ledger and by the client's own word."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from attrs import asdict, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Outcome", "judge", "middle"]
+__all__ = ["Outcome", "evaluate", "middle"]
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What a run comes to.
+    """The result of a run.
 
     Attributes:
         requests_per_job: All requests that reached the vendor, refused ones included.
@@ -49,16 +49,16 @@ class Outcome:
     errors: Mapping[str, int] = field(factory=dict[str, int])
 
 
-def judge(books: Mapping[str, Any], report: Mapping[str, Any]) -> Outcome:
+def evaluate(ledger: Mapping[str, Any], report: Mapping[str, Any]) -> Outcome:
     """Compare what the vendor has sold with what the client says."""
-    jobs, purchases = report["jobs"], {each["id"]: each for each in books["purchases"]}
+    jobs, purchases = report["jobs"], {each["id"]: each for each in ledger["purchases"]}
     bought = Counter(each["job"] for each in purchases.values())
     known = {number: job for number, job in enumerate(jobs) if "video" in job}
     delays = sorted(job["known_at"] - _sold(purchases, number, job)["completes_at"] for number, job in known.items())
     return Outcome(
-        requests_per_job=books["requests"] / len(jobs),
-        posts_per_job=books["posts"] / len(jobs),
-        refused_share=books["refused"] / max(1, books["requests"]),
+        requests_per_job=ledger["requests"] / len(jobs),
+        posts_per_job=ledger["posts"] / len(jobs),
+        refused_share=ledger["refused"] / max(1, ledger["requests"]),
         mean_delay_s=fmean(delays) if delays else None,
         p99_delay_s=delays[math.ceil(0.99 * len(delays)) - 1] if delays else None,
         cpu_ms_per_job=1000 * report["cpu_s"] / len(jobs),

@@ -53,7 +53,7 @@ def _is_near(one: _Point, other: _Point) -> bool:
 
 
 def _line(axes: Any, mean: float) -> None:  # noqa: ANN401 - matplotlib is not installed where types are checked
-    """Where whoever asks at a fixed interval must lie: half of it late, and a request each."""
+    """Draw the line of clients that ask at fixed intervals: half an interval of delay, and a request each."""
     intervals = [0.1 * 1.1**step for step in range(59)]
     requests, delays = [2 + mean / each for each in intervals], [each / 2 for each in intervals]
     axes.plot(requests, delays, "--", color=_FAINT, lw=1, zorder=1)
@@ -67,7 +67,7 @@ def _mark(axes: Any, group: list[_Point]) -> None:  # noqa: ANN401
 
 
 def _place(group: list[_Point], groups: list[list[_Point]]) -> tuple[float, float, str, str]:
-    """Where a group's name goes: how far off, in points, and what of it is there."""
+    """Return the place of a group's name: its offset in points, and its alignment."""
     first = group[0]
     if first["ours"]:
         return (-11, -3, "right", "top")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.limits.scenes import LOOPS, OURS
+from benchmarks.limits.scenarios import LOOPS, OURS
 from benchmarks.plots.page import OURS as GREEN
 from benchmarks.plots.page import RIVALS, label, save
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from benchmarks.limits.report import Report
-    from benchmarks.limits.scenes import Stepped
+    from benchmarks.limits.scenarios import Stepped
 
 __all__ = ["draw"]
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.plots.page import FAINT, OURS, PALE, RIVALS, label, save
-from benchmarks.policy.batches import BOUND, COLD_START, title
-from benchmarks.policy.policy import BACKOFF, FIXED, RUNWAY, SLEEP
-from benchmarks.policy.singles import COLD, MAIN, OPTIMUM, THIRTY, WARMED
-from benchmarks.policy.streams import steady_title
+from benchmarks.policy.policies import BACKOFF, FIXED, RUNWAY, SLEEP
+from benchmarks.policy.scenarios import BOUND, COLD_START, steady_title, title
+from benchmarks.policy.single import COLD, MAIN, OPTIMUM, THIRTY, WARMED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks import policy
 from benchmarks.command import read, show
-from benchmarks.policy.batches import play_batches
 from benchmarks.policy.report import Report
-from benchmarks.policy.singles import play_singles
+from benchmarks.policy.scenarios import play_batches, play_drift, play_queue, play_steady
+from benchmarks.policy.single import play_singles
 from benchmarks.policy.size import FULL, QUICK
-from benchmarks.policy.streams import play_drift, play_queue, play_steady
 from benchmarks.policy.targets import targets
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Many generations under one rate: the library's rota, driven through virtual time.
+"""Many generations under one rate: the library's poll queue, driven through virtual time.
 
-Quick, because there is no event loop: it decides as the scheduler does, by the same rota, schedule and learner.
-`benchmarks.policy.real` plays the same in a whole session, to show that both come to the same.
+Quick, because there is no event loop: it decides as the scheduler does, by the same poll queue, schedule and learner.
+`benchmarks.policy.session` plays the same in a whole session, to show that both come to the same.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, frozen
 
 from benchmarks.policy.exact import outcome
-from benchmarks.policy.world import MODEL
+from benchmarks.policy.learned import MODEL
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing.queues import PollQueue
 
 if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
-    from benchmarks.policy.policy import Policy
+    from benchmarks.policy.policies import Policy
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
 __all__ = ["Generation", "Vendor", "run"]

@@ -24,7 +24,7 @@ from attrs import define, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from benchmarks.policy.truth import Law
+    from benchmarks.policy.durations import Distribution
 
 __all__ = ["Group", "bound"]
 
@@ -36,7 +36,7 @@ _WIDEST: Final = 250.0  # seconds between polls
 class Group:
     """Generations that begin at about the same instant: what they take, and how many they are."""
 
-    law: Law
+    law: Distribution
     start: float
     count: float
 
@@ -50,7 +50,7 @@ class _Plans:
     area: list[float]
 
     @classmethod
-    def of(cls, law: Law, step: float) -> _Plans:
+    def of(cls, law: Distribution, step: float) -> _Plans:
         alive = [1.0]
         while alive[-1] > _LEFT:
             alive.append(law.survival(len(alive) * step))
@@ -118,7 +118,7 @@ def _grid(horizon: float, step: float) -> list[float]:
 
 
 def _knots(busy_until: float, horizon: float) -> list[float]:
-    """Where prices are set: close together at first, and ever further apart."""
+    """Return the instants at which prices are set: close together at first, then ever further apart."""
     knots, gap = [0.0, max(1.0, busy_until)], 30.0
     while knots[-1] < horizon:
         knots.append(knots[-1] + gap)

@@ -58,7 +58,7 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it is as it should be."""
+        """True if the figure is as it should be."""
         return self.figure <= self.wanted if self.most else self.figure >= self.wanted
 
 

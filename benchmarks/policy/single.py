@@ -1,28 +1,48 @@
-"""Single generations: requests against delay, each kind of policy at all its settings, and the optimum."""
+"""One generation at a time, without a limit on the rate: requests against delay, for every policy and the optimum."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from benchmarks.policy.exact import Outcome, outcome
-from benchmarks.policy.optimum import optimum
-from benchmarks.policy.world import MODEL
+from benchmarks.policy.durations import Exponential, Lognormal, even
+from benchmarks.policy.exact import Outcome, Survival, mean, optimum, outcome
+from benchmarks.policy.learned import MODEL, Workload
+from benchmarks.policy.policies import RUNWAY, ours, rivals
+from benchmarks.policy.report import Curve, Row
 from kling_async.api.results import GenerationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.policy.exact import Survival
-    from benchmarks.policy.policy import Policy
-    from benchmarks.policy.truth import Law
+    from benchmarks.policy.durations import Distribution
+    from benchmarks.policy.policies import Policy
+    from benchmarks.policy.size import Size
     from kling_async.pacing.tracking import DurationLearner
 
-__all__ = ["best_curve", "frontier", "in_turn", "late_at", "play", "requests_at", "value_at"]
+__all__ = [
+    "COLD",
+    "FIVE",
+    "MAIN",
+    "OPTIMUM",
+    "TEN",
+    "THIRTY",
+    "WARMED",
+    "WIDE",
+    "WIDER",
+    "best_curve",
+    "frontier",
+    "in_turn",
+    "late_at",
+    "play",
+    "play_singles",
+    "requests_at",
+    "value_at",
+]
 
 
 def play(policy: Policy, learner: DurationLearner, length: int, survival: Survival, seed: int = 0) -> Outcome:
@@ -32,7 +52,7 @@ def play(policy: Policy, learner: DurationLearner, length: int, survival: Surviv
 
 
 def _plan(policy: Policy, learner: DurationLearner, length: int, end: float, rng: Random) -> list[float]:
-    """When it asks about one that does not end before ``end``."""
+    """Return the ages at which the policy asks about a generation that does not end before ``end``."""
     schedule = policy.make(policy.price())
     tracker = learner.track(MODEL, length, 0.0)
     ages: list[float] = []
@@ -59,7 +79,7 @@ def in_turn(policy: Policy, learner: DurationLearner, length: int, durations: It
     return outcome(results)
 
 
-def best_curve(law: Law, prices: Iterable[float], survival: Survival) -> list[Outcome]:
+def best_curve(law: Distribution, prices: Iterable[float], survival: Survival) -> list[Outcome]:
     """The optimum's outcomes at several prices of a poll."""
     scale = law.median / 330.0
     plans = [optimum(law, price * scale, step=scale if price >= 0.1 else scale / 2.0) for price in prices]  # noqa: PLR2004 - where gaps are 3 s
@@ -91,6 +111,98 @@ def late_at(requests: float, curve: Sequence[Outcome]) -> float | None:
 
 
 def requests_at(delay: float, curve: Sequence[Outcome]) -> float | None:
-    """How many requests a frontier needs for that delay; None where it ends."""
+    """Return the requests that a frontier needs for that delay; None where it ends."""
     turned = [Outcome(each.delay, each.requests, each.p99) for each in reversed(curve)]
     return value_at(delay, turned)
+
+
+FIVE: Final = Lognormal(330.0)
+
+TEN: Final = Lognormal(750.0)
+
+WIDE: Final = Lognormal(330.0, sigma=0.35, early=0.015)
+
+MAIN: Final = "5 s video"
+
+WIDER: Final = "wide: spread 0.35, some fail early"
+
+_WORKLOADS: Final = {
+    MAIN: (Workload({5: FIVE}), 5),
+    "10 s video": (Workload({10: TEN}), 10),
+    WIDER: (Workload({5: WIDE}), 5),
+    "one in seventy fails early": (Workload({5: Lognormal(330.0, early=0.015)}), 5),
+    "catalogue says 0.6 of the truth": (Workload({5: FIVE}, wrong=0.6), 5),
+    "catalogue says 1.5 of the truth": (Workload({5: FIVE}, wrong=1.5), 5),
+    "flat hazard": (Workload({5: Exponential(367.0)}), 5),
+}
+
+OPTIMUM: Final = "optimum"
+
+COLD: Final = "learned, nothing seen"
+
+FIRST: Final = "learned, the first 30"
+
+THIRTY: Final = "learned, after 30"
+
+WARMED: Final = "learned, after 500"
+
+_FIRST_JOBS: Final = 30
+
+
+def play_singles(size: Size) -> tuple[list[Row], list[Curve]]:
+    """Every workload: each policy at some numbers of requests, and its curve."""
+    rows: list[Row] = []
+    curves: list[Curve] = []
+    for scenario, (workload, length) in list(_WORKLOADS.items())[: size.workloads]:
+        found = _curves(workload, length, size)
+        curves += [Curve(scenario, policy, points) for policy, points in found.items()]
+        rows += _rows(scenario, found, size.requests)
+    return rows, curves
+
+
+def _rows(scenario: str, curves: dict[str, list[Outcome]], requests: Iterable[float]) -> list[Row]:
+    best = curves[OPTIMUM]
+    rows = [
+        Row(scenario, policy, f"at {each:g} requests", at, least / at.delay)
+        for each in requests
+        for policy, curve in curves.items()
+        if (at := _at(each, curve)) is not None and (least := value_at(each, best)) is not None
+    ]
+    [runway] = curves[RUNWAY]
+    least = value_at(runway.requests, best)
+    return [*rows, Row(scenario, RUNWAY, "6 ± 1.5 s", runway, None if least is None else least / runway.delay)]
+
+
+def _at(requests: float, curve: Sequence[Outcome]) -> Outcome | None:
+    delay, late = value_at(requests, curve), late_at(requests, curve)
+    return None if delay is None or late is None else Outcome(requests, delay, late)
+
+
+def _curves(workload: Workload, length: int, size: Size) -> dict[str, list[Outcome]]:
+    law = workload.laws[length]
+    survival = Survival(law)
+    found = {OPTIMUM: best_curve(law, size.optimum, survival)}
+    for name, jobs in ((COLD, 0), (THIRTY, _FIRST_JOBS), (WARMED, 500)):
+        learners = {seed: workload.learner(jobs, seed) for seed in size.seen[: None if jobs else 1]}
+        found[name] = frontier(_ours(policy, learners, length, survival) for policy in ours(size.prices))
+    found[FIRST] = frontier(_first(policy, workload, length, size) for policy in ours(size.prices))
+    learner = workload.learner()
+    unlucky: dict[str, list[Outcome]] = {}
+    for policy in rivals(law, size.intervals, typical=law.median * workload.wrong):
+        unlucky.setdefault(policy.name, []).append(play(policy, learner, length, survival))
+    return found | {name: frontier(outcomes) for name, outcomes in unlucky.items()}
+
+
+def _ours(policy: Policy, learners: Mapping[int, DurationLearner], length: int, survival: Survival) -> Outcome:
+    """The mean over sessions that have seen other generations each."""
+    return mean([play(policy, learner, length, survival, seed) for seed, learner in learners.items()])
+
+
+def _first(policy: Policy, workload: Workload, length: int, size: Size) -> Outcome:
+    """The first thirty of a session, one after the other, with no luck but in their order."""
+    outcomes: list[Outcome] = []
+    for seed in size.seen:
+        durations = even(workload.laws[length], _FIRST_JOBS)
+        Random(seed).shuffle(durations)  # noqa: S311 - to be drawn again
+        outcomes.append(in_turn(policy, workload.learner(), length, durations, seed))
+    return evolve(mean(outcomes), p99=max(each.p99 for each in outcomes))

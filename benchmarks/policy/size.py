@@ -18,7 +18,7 @@ _SESSIONS_A_RUN: Final = 3  # that have seen generations of their own: it is luc
 
 @frozen
 class Size:
-    """How much is played.
+    """The size of a run of the benchmark.
 
     Attributes:
         runs: Times that what is random is drawn again.
@@ -26,7 +26,7 @@ class Size:
         intervals: Settings of each rival.
         prices: Settings of ours: seconds of delay that a poll is worth.
         optimum: Prices of a poll that the optimum is worked out for.
-        worlds: How many of the worlds single generations are played in; None: all.
+        workloads: How many of the workloads single generations are played in; None: all.
         batches: How many generations there are at once, the requests per second they share, and the step in seconds
             that their bound is worked out to: small beside the gaps between polls. None: there is no bound, as the
             rate hardly leaves a poll for each.
@@ -44,7 +44,7 @@ class Size:
     intervals: Sequence[float] = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
     prices: Sequence[float] = (0.02, 0.05, 0.1, 0.15, 0.3, 0.5, 1.0, 2.0, 4.0)
     optimum: Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.0, 12.0, 24.0, 48.0)
-    worlds: int | None = None
+    workloads: int | None = None
     batches: Sequence[tuple[int, float, float | None]] = (
         (100, 10.0, 1.0),
         (100, 50.0, 0.5),
@@ -79,7 +79,7 @@ QUICK: Final = Size(
     intervals=(5.0, 10.0, 40.0),
     prices=(0.1, 0.3, 1.0),
     optimum=(0.1, 0.4, 1.6),
-    worlds=1,
+    workloads=1,
     batches=((60, 2.0, 5.0),),
     batch_intervals=(10.0,),
     groups=4,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.policy.batches import COLD_START, SESSION, title
-from benchmarks.policy.optimum import least_product
-from benchmarks.policy.policy import FIXED
+from benchmarks.policy.exact import least_product
+from benchmarks.policy.policies import FIXED
 from benchmarks.policy.report import Target
-from benchmarks.policy.single import requests_at, value_at
-from benchmarks.policy.singles import COLD, FIVE, MAIN, OPTIMUM, THIRTY, WARMED, WIDE, WIDER
-from benchmarks.policy.streams import steady_title
+from benchmarks.policy.scenarios import COLD_START, SESSION, steady_title, title
+from benchmarks.policy.single import COLD, FIVE, MAIN, OPTIMUM, THIRTY, WARMED, WIDE, WIDER, requests_at, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

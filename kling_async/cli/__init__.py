@@ -1,14 +1,7 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-It is built on the library's public names, and on what judges files and texts there (``engine.media`` and ``api``).
-``app`` reads the command line, and ``commands`` has a file for each command; ``options`` and ``wishes`` are what many
-of them take, ``files`` reads what they name, ``connect`` makes their session.
-
-A batch comes from ``source``: ``cells`` reads text as rows, ``media`` finds the files in them, ``rows`` makes requests
-with keys of them, and ``names`` names their files. ``work`` runs a journal's jobs to their ends, which ``collector``
-sees through to their files, and ``interrupts`` knows Ctrl-C, SIGTERM and SIGHUP. ``progress`` shows how far a session
-is: ``board`` says what there is to show, ``screen`` and ``lines`` show it. ``quote``, ``standing`` and ``facts`` put
-things in words.
+``app`` reads the command line, and ``commands`` has a file for each command. ``batch``, ``progress``, ``demo`` and
+``gallery`` are what the larger ones are made of; the ``README.md`` beside this file lists the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.signals import exit_of, heeded
+from kling_async.cli.signals import exit_code, termination_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_closed_streams()
     try:
-        with heeded():
+        with termination_signals():
             return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt as interrupt:
-        return exit_of(interrupt)
+        return exit_code(interrupt)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -56,7 +49,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _open_closed_streams() -> None:
-    """Where a standard stream was closed, have nothing in its place, so that no other file takes it."""
+    """Open the null device for each closed standard stream, so that no other file takes its descriptor."""
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < _STREAMS:

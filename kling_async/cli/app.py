@@ -1,4 +1,4 @@
-"""The command line: what can be asked for, and what becomes of what goes wrong."""
+"""The command line: the list of commands, and the exit code and message for each kind of error."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
 from kling_async.api.reprs import cut
-from kling_async.cli.batch.rows import BadRows, told
+from kling_async.cli.batch.rows import InvalidBatch, describe
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.signals import exit_of
+from kling_async.cli.signals import exit_code
 from kling_async.cli.terminal import LogLines, Terminal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ everything can be tried with --sandbox. Results go to standard output, progress 
 
 
 def _shown(default: object) -> object:
-    """What is said of a default: nothing, where that is to do without."""
+    """Return the default that help shows: None for options that are off or empty."""
     return None if default is False or default in ((), "") else default
 
 
@@ -53,27 +53,26 @@ _COMMANDS = {
 for _place, (_title, _names) in enumerate(_COMMANDS.items()):
     _group = Group(_title, sort_key=_place)
     for _name in _names:
-        _module = "gallery.command" if _name == "gallery" else f"commands.{_name}"
         # By its place alone: a command and what it needs are loaded when it is called.
-        app.command(f"kling_async.cli.{_module}:{_name}", name=_name, group=_group)
+        app.command(f"kling_async.cli.commands.{_name}:{_name}", name=_name, group=_group)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what the arguments say, and return the exit code; what goes wrong is said in a line."""
+    """Run the command line, and return its exit code; an error is printed in one line."""
     terminal = Terminal()
     log = LogLines(terminal)
     logging.getLogger("kling_async").addHandler(log)
     try:
         return _dispatch(arguments, terminal)
     except KeyboardInterrupt as interrupt:
-        terminal.say("interrupted", "yellow")
-        return exit_of(interrupt)
+        terminal.message("interrupted", "yellow")
+        return exit_code(interrupt)
     finally:
         logging.getLogger("kling_async").removeHandler(log)
 
 
 def _load_all() -> None:
-    """Load every command: the list of them shows what each says of itself."""
+    """Load every command: the list of commands shows the first line of each one's docstring."""
     for names in _COMMANDS.values():
         for name in names:
             app[name]  # which loads it
@@ -87,18 +86,18 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
         result = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
-    except BadRows as bad:
-        for line in told(bad):
-            terminal.say(line, "red")
+    except InvalidBatch as bad:
+        for line in describe(bad):
+            terminal.message(line, "red")
         return Exit.USAGE
     except (ConfigurationError, InvalidRequest) as error:
-        terminal.say(f"kling-async: {error}", "red")
+        terminal.message(f"kling-async: {error}", "red")
         return Exit.USAGE
     except KlingError as error:
-        terminal.say(f"kling-async: {error}", "red")
+        terminal.message(f"kling-async: {error}", "red")
         return Exit.FAILED
     except OSError as error:
-        terminal.say(f"kling-async: {_told(error)}", "red")
+        terminal.message(f"kling-async: {_told(error)}", "red")
         return Exit.FAILED
     return Exit.OK if result is None else result
 
@@ -109,6 +108,6 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _told(error: OSError) -> str:
-    """What went wrong, without the system's number for it."""
+    """Describe an operating system's error without its number."""
     about = "" if error.filename is None else f"{cut(str(error.filename))}: "
     return f"{about}{error.strerror or error}"

@@ -1,4 +1,4 @@
-"""A session for a command, by its options."""
+"""Open a session from a command's options: the vendor or a sandbox, the API key, the settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from kling_async.cli.options import Connection
 
-__all__ = ["connected", "has_key", "key_of"]
+__all__ = ["api_key", "has_key", "open_session"]
 
 _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 
 
 @asynccontextmanager
-async def connected(
+async def open_session(
     connection: Connection,
     *,
     journal: Path | None = None,
@@ -36,38 +36,38 @@ async def connected(
     limits: Mapping[str, Any] | None = None,
     resubmit: bool = False,
 ) -> AsyncGenerator[KlingSession]:
-    """A session with the vendor, or with a sandbox that lives as long as it.
+    """Open a session with the vendor, or with a sandbox that is closed with it.
 
     Args:
-        connection: Where the vendor is, and who asks.
+        connection: The vendor's address and the key.
         journal: The journal's file, if there is to be one.
-        hold: Whether what is queued in the journal stays there.
+        hold: Whether queued jobs stay in the journal.
         limits: Settings of ``Limits``.
-        resubmit: Whether to send again what may have been bought, and then very probably was not.
+        resubmit: Whether uncertain submits that never show in the log are sent again (``Reconciliation(then=...)``).
 
     Raises:
         ConfigurationError: The options do not go together, or there is no API key.
         JournalError: The journal cannot be used.
     """
-    url, key = connection.base_url, key_of(connection)
+    url, key = connection.base_url, api_key(connection)
     async with AsyncExitStack() as stack:
         if connection.sandbox:
             seed = secrets.randbelow(2**32)  # so that no two runs' generations have the same ids
-            sandbox = await stack.enter_async_context(Sandbox(speed=connection.pace, seed=seed))
+            sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key = sandbox.url, sandbox.api_key
-        settings = scaled(connection.pace, limits or {}, "resubmit" if resubmit else "report")
+        settings = scaled(connection.effective_speed, limits or {}, "resubmit" if resubmit else "report")
         session = KlingSession(key, base_url=url, journal=journal, hold=hold, **settings)
         yield await stack.enter_async_context(session)
 
 
 def scaled(speed: float, limits: Mapping[str, Any], then: Literal["report", "resubmit"] = "report") -> dict[str, Any]:
-    """A session's settings for a vendor whose time passes so many times as fast."""
+    """Return session settings for a vendor that is ``speed`` times as fast as the real one."""
     settings = scaled_settings(speed, limits)
     return settings | {"reconciliation": evolve(settings["reconciliation"], then=then)}
 
 
-def key_of(connection: Connection) -> str:
-    """The API key to ask with; a sandbox brings its own.
+def api_key(connection: Connection) -> str:
+    """Return the API key; empty for a sandbox, which has its own.
 
     Raises:
         ConfigurationError: There is none, or the options do not go together.
@@ -77,12 +77,12 @@ def key_of(connection: Connection) -> str:
 
 
 def has_key(connection: Connection) -> bool:
-    """Whether there is a key to ask with."""
+    """Tell whether there is an API key."""
     return connection.sandbox or connection.key_file is not None or any(map(os.environ.get, _KEYS))
 
 
 def read_key(path: Path | None) -> str:
-    """The API key: the one word of a file, or else what is in the environment.
+    """Read the API key from a file that holds it alone, or else from the environment.
 
     Raises:
         ConfigurationError: There is none, or the file cannot be read.

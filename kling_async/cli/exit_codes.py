@@ -1,4 +1,4 @@
-"""What the command's exit codes mean."""
+"""The exit codes, apart from what uses them: they are read before the extra ``cli`` is known to be there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for videos' files: predictable, and no two the same."""
+"""Names for videos' files: predictable, safe, no two the same."""
 
 from __future__ import annotations
 
@@ -16,41 +16,49 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["Names", "free", "named", "refusal_of", "short", "usual_name"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "NameAllocator",
+    "default_name",
+    "free_path",
+    "output_problem",
+    "requested_name",
+    "short_key",
+]
 
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _OF_A_ROW = re.compile(r"[0-9a-f]{32}-[0-9]+")
-_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
 _LONGEST = 80  # characters of a part of a path
 _LONGEST_SLUG = 40
 _SHORT = 8  # characters of a digest: enough to find it by
 
 
-def short(key: str) -> str:
-    """A job's key, short enough to show: of a row's, the beginning of its digest, and which of equal rows it is."""
+def short_key(key: str) -> str:
+    """Shorten a row's key to the beginning of its digest and its number among equal rows; others stay."""
     if not _OF_A_ROW.fullmatch(key):
         return key
     digest, _, number = key.partition("-")
     return digest[:_SHORT] if number == "1" else f"{digest[:_SHORT]}-{number}"
 
 
-def usual_name(request: Request | None, key: str) -> str:
-    """A file's name, where none was asked for: the beginning of the prompt, and the key."""
+def default_name(request: Request | None, key: str) -> str:
+    """Build a file name from the beginning of the prompt and the key."""
     prompt: object = getattr(request, "prompt", None)
     slug = _slug(prompt) if isinstance(prompt, str) else ""
-    return f"{_safe('-'.join(filter(None, [slug, short(key)])))}.mp4"
+    return f"{_safe('-'.join(filter(None, [slug, short_key(key)])))}.mp4"
 
 
-def named(output: str) -> str:
-    """The name that was asked for, made safe; it may lie in folders."""
+def requested_name(output: str) -> str:
+    """Make the name that was asked for safe; it may contain folders."""
     path = PurePosixPath(output.replace("\\", "/"))
-    suffix = path.suffix.lower() if path.suffix.lower() in _SUFFIXES else ""
+    suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else ""
     stem = path.name.removesuffix(path.suffix) if suffix else path.name
     return str(PurePosixPath(*map(_folder, path.parts[:-1]), joined(_safe(stem), suffix or ".mp4")))
 
 
-def refusal_of(output: object) -> str | None:
-    """Why this is no name for an output, or None if it is one."""
+def output_problem(output: object) -> str | None:
+    """Return why this is no valid ``output``, or None."""
     wanted = "a name for a file inside the output folder, such as fox.mp4"
     if not isinstance(output, str) or not output.strip():
         return f"output is {output!r}; allowed: {wanted}"
@@ -59,15 +67,15 @@ def refusal_of(output: object) -> str | None:
     return f"output is {output!r}; allowed: {wanted}" if outside else None
 
 
-class Names:
-    """Gives names out, each once: the second to want one gets it with a number."""
+class NameAllocator:
+    """Gives out each name once; later requests for it are numbered."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
         self._times: Counter[str] = Counter()
 
-    def pick(self, wanted: str) -> str:
-        """The name, or the next of its kind: ``fox.mp4``, ``fox-2.mp4``."""
+    def allocate(self, wanted: str) -> str:
+        """Return the name, numbered if it is taken: ``fox.mp4``, ``fox-2.mp4``."""
         kind, name = folded(wanted), wanted
         while folded(name) in self._taken:
             self._times[kind] += 1
@@ -76,12 +84,12 @@ class Names:
         return name
 
 
-def free(path: Path, taken: set[str]) -> Path:
-    """A path at which there is nothing that would be replaced: this one, or the next of its kind.
+def free_path(path: Path, taken: set[str]) -> Path:
+    """Return the path, numbered if something exists there.
 
     Args:
         path: The path that is wanted.
-        taken: Paths that are given out already, folded; the one that is returned comes to them.
+        taken: Paths given out before, folded; the returned one is added.
     """
     number, candidate = 1, path
     while folded(str(candidate)) in taken or os.path.lexists(candidate):
@@ -96,13 +104,13 @@ def _safe(text: str) -> str:
 
 
 def _folder(text: str) -> str:
-    """A folder's name, which is never that of a video's file."""
+    """Return a safe folder name that does not end like a video's file."""
     name = _safe(text)
-    return f"{name}_" if PurePosixPath(name).suffix.lower() in _SUFFIXES else name
+    return f"{name}_" if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
 
 
 def _slug(prompt: str) -> str:
-    """The first words of a prompt."""
+    """Return the first words of a prompt as a slug."""
     plain = unicodedata.normalize("NFKD", prompt[: 4 * _LONGEST_SLUG]).encode("ascii", "ignore").decode()
     slug = _NO_WORD.sub("-", plain.lower()).strip("-")
     if len(slug) <= _LONGEST_SLUG:

@@ -1,4 +1,4 @@
-"""Where a journal's jobs stand."""
+"""Read a journal's records, and summarise them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import JobState, read_journal
-from kling_async.cli.file_names import short
-from kling_async.cli.json_output import error_facts
+from kling_async.cli.file_names import short_key
+from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import label_of
 from kling_async.cli.text import clock, count, dollars, reason
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
     from kling_async import KlingError, Record
 
-__all__ = ["FailedJob", "JournalSummary", "discard_if_passing", "file_of", "lines", "passing_journal", "records_of"]
+__all__ = ["FailedJob", "JournalSummary", "discard_if_temporary", "file_of", "lines", "records_of", "temporary_journal"]
 
-_PASSING = re.compile(r"generate-[0-9a-f]{8}\.db")
+_TEMPORARY = re.compile(r"generate-[0-9a-f]{8}\.db")
 
 
-def passing_journal(folder: Path) -> Path:
-    """Where to keep a journal that is needed only until what was bought is in this folder."""
+def temporary_journal(folder: Path) -> Path:
+    """Choose the path of a journal that is kept only until what was bought is in this folder."""
     return folder / f"generate-{secrets.token_hex(4)}.db"
 
 
-def discard_if_passing(journal: Path) -> None:
-    """Remove such a journal, with what stands beside it; any other stays."""
-    if _PASSING.fullmatch(journal.name):
+def discard_if_temporary(journal: Path) -> None:
+    """Remove such a journal and its side files; any other journal stays."""
+    if _TEMPORARY.fullmatch(journal.name):
         for file in journal.parent.glob(f"{journal.name}*"):
             with suppress(OSError):  # it is in nobody's way
                 file.unlink()
 
 
 def records_of(journal: Path) -> dict[str, Record]:
-    """The records of a journal by their keys, in the order they were queued; none if there is no such file yet.
+    """Read a journal's records by key, in queueing order; none if there is no such file yet.
 
     Raises:
         JournalError: It is no journal, or cannot be read.
@@ -53,7 +53,7 @@ def records_of(journal: Path) -> dict[str, Record]:
 
 
 def file_of(record: Record, *folders: Path) -> Path | None:
-    """A record's file, if it is still there and whole: where it was put, or by its name in one of these folders."""
+    """Find a record's file, whole, where it was put or by its name in one of these folders."""
     if record.file is None:
         return None
     path = Path(record.file)
@@ -68,18 +68,18 @@ def _is_whole(path: Path, size: int | None) -> bool:
         return False
 
 
-_MOST_TOLD = 20
+_MOST_SHOWN = 20
 
 
 @frozen
 class FailedJob:
-    """A job that will not have a video.
+    """A job that failed or was rejected.
 
     Attributes:
         key: Its key.
-        label: What to call it.
-        state: How it ended.
-        error: Why.
+        label: Its name in messages.
+        state: Its terminal state.
+        error: The reason.
     """
 
     key: str
@@ -87,36 +87,36 @@ class FailedJob:
     state: JobState
     error: KlingError | None
 
-    def facts(self) -> dict[str, Any]:
-        """The same as JSON."""
-        error = None if self.error is None else error_facts(self.error)
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as a JSON object."""
+        error = None if self.error is None else error_json(self.error)
         return {"key": self.key, "tag": self.label, "state": self.state.value, "error": error}
 
 
 @frozen(eq=False)
 class JournalSummary:
-    """A journal at one moment.
+    """The state of a journal's jobs at one moment.
 
     Attributes:
-        counts: How many jobs are in each state.
-        downloaded: How many of the completed ones were downloaded.
-        usd: What the completed ones cost, in US dollars, as far as the vendor said.
-        oldest: The one that is at the vendor for the longest time, if any is.
-        troubles: Those that failed or were refused, in their order.
+        counts: The number of jobs in each state.
+        downloaded: Completed jobs whose files were downloaded.
+        usd: The cost of completed jobs in US dollars, as far as the vendor said.
+        oldest_pending: The job that is at the vendor for the longest time, or None.
+        failures: Failed and rejected jobs, in queueing order.
     """
 
     counts: Counter[JobState]
     downloaded: int
     usd: float
-    oldest: Record | None
-    troubles: tuple[FailedJob, ...]
+    oldest_pending: Record | None
+    failures: tuple[FailedJob, ...]
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> JournalSummary:
-        """What records come to."""
+        """Summarise records."""
         counts, downloaded, usd = Counter[JobState](), 0, 0.0
         oldest: Record | None = None
-        troubles: list[FailedJob] = []
+        failures: list[FailedJob] = []
         for record in records:
             counts[record.state] += 1
             downloaded += record.state is JobState.COMPLETED and record.file is not None
@@ -124,17 +124,17 @@ class JournalSummary:
             if record.state is JobState.PENDING and (oldest is None or _since(record) < _since(oldest)):
                 oldest = record
             if record.state in (JobState.FAILED, JobState.REJECTED):
-                troubles.append(_trouble(record))
-        return cls(counts, downloaded, usd, oldest, tuple(troubles))
+                failures.append(_failed_job(record))
+        return cls(counts, downloaded, usd, oldest, tuple(failures))
 
     @property
     def open(self) -> int:
-        """How many jobs are not at their ends."""
+        """The number of jobs that are not in a terminal state."""
         return sum(number for state, number in self.counts.items() if not state.is_terminal)
 
-    def facts(self, now: float) -> dict[str, Any]:
-        """The same as JSON; ``now`` is wall-clock time."""
-        oldest = self.oldest
+    def to_json(self, now: float) -> dict[str, Any]:
+        """Return the same as a JSON object; ``now`` is wall-clock time."""
+        oldest = self.oldest_pending
         return {
             "jobs": self.counts.total(),
             "open": self.open,
@@ -149,40 +149,41 @@ class JournalSummary:
                 "generation_id": oldest.generation_id,
                 "seconds": max(0.0, now - _since(oldest)),
             },
-            "failures": [trouble.facts() for trouble in self.troubles],
+            "failures": [failed.to_json() for failed in self.failures],
         }
 
 
-def lines(standing: JournalSummary, now: float) -> Iterator[str]:
-    """The same for people; ``now`` is wall-clock time."""
-    yield f"{count(standing.counts.total(), 'job')}, {standing.open:,} open"
+def lines(summary: JournalSummary, now: float) -> Iterator[str]:
+    """Format the summary as lines; ``now`` is wall-clock time."""
+    yield f"{count(summary.counts.total(), 'job')}, {summary.open:,} open"
     for state in JobState:
-        if standing.counts[state]:
-            yield f"  {state.value:<11}{standing.counts[state]:>8,}{_more(standing, state)}"
-    if standing.oldest is not None:
-        waits = clock(max(0.0, now - _since(standing.oldest)))
-        yield f"longest at the vendor: {_label(standing.oldest)}, for {waits}, as {standing.oldest.generation_id}"
-    for trouble in standing.troubles[:_MOST_TOLD]:
-        why = "the vendor gave no reason" if trouble.error is None else reason(trouble.error)
-        yield f"{trouble.state.value}: {trouble.label}: {why}"
-    if len(standing.troubles) > _MOST_TOLD:
-        yield f"and {len(standing.troubles) - _MOST_TOLD:,} more that failed; --json tells all"
+        if summary.counts[state]:
+            yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
+    oldest = summary.oldest_pending
+    if oldest is not None:
+        waits = clock(max(0.0, now - _since(oldest)))
+        yield f"longest at the vendor: {_label(oldest)}, for {waits}, as {oldest.generation_id}"
+    for failed in summary.failures[:_MOST_SHOWN]:
+        why = "the vendor gave no reason" if failed.error is None else reason(failed.error)
+        yield f"{failed.state.value}: {failed.label}: {why}"
+    if len(summary.failures) > _MOST_SHOWN:
+        yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
 
 
-def _more(standing: JournalSummary, state: JobState) -> str:
+def _more(summary: JournalSummary, state: JobState) -> str:
     if state is not JobState.COMPLETED:
         return ""
-    spent = f", {dollars(standing.usd)} spent" if standing.usd else ""
-    return f"  ({standing.downloaded:,} downloaded{spent})"
+    spent = f", {dollars(summary.usd)} spent" if summary.usd else ""
+    return f"  ({summary.downloaded:,} downloaded{spent})"
 
 
-def _trouble(record: Record) -> FailedJob:
+def _failed_job(record: Record) -> FailedJob:
     return FailedJob(record.key, _label(record), record.state, record.error)
 
 
 def _label(record: Record) -> str:
     label = label_of(record.tag)
-    return label.tag or label.output or short(record.key)
+    return label.tag or label.output or short_key(record.key)
 
 
 def _since(record: Record) -> float:

@@ -1,4 +1,4 @@
-"""What is known of a job, as one JSON object."""
+"""Jobs, requests, errors and generations as JSON objects, for ``--json``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from kling_async import Generation, Job, KlingError, Request, Video
 
-__all__ = ["error_facts", "generation_facts", "job_facts", "request_facts"]
+__all__ = ["error_json", "generation_json", "job_json", "request_json"]
 
 
-def job_facts(job: Job, file: Path | None, error: KlingError | None) -> dict[str, Any]:
-    """What became of a job: ``ok`` says whether there is a video, on disk where that was asked for."""
+def job_json(job: Job, file: Path | None, error: KlingError | None) -> dict[str, Any]:
+    """Describe a job's outcome: ``ok`` is true if there is a video, on disk where that was asked for."""
     state = job.state
     video = job.result() if state is JobState.COMPLETED and job.done() and job.exception() is None else None
     label = label_of(job.tag)
@@ -25,40 +25,40 @@ def job_facts(job: Job, file: Path | None, error: KlingError | None) -> dict[str
         "key": job.key,
         "tag": label.tag,
         "output": label.output,
-        **request_facts(job.request),
+        **request_json(job.request),
         "state": state.value,
         "generation_id": job.generation_id,
         "file": None if file is None else str(file),
-        **_video_facts(video),
-        "error": None if error is None else error_facts(error),
+        **_video_json(video),
+        "error": None if error is None else error_json(error),
     }
 
 
-def request_facts(request: Request | None) -> dict[str, Any]:
-    """What was asked for, in short."""
+def request_json(request: Request | None) -> dict[str, Any]:
+    """Describe a request by its model and prompt."""
     prompt: object = getattr(request, "prompt", None)
     return {"model": None if request is None else request.model, "prompt": prompt if isinstance(prompt, str) else None}
 
 
-def error_facts(error: KlingError) -> dict[str, Any]:
-    """What went wrong."""
+def error_json(error: KlingError) -> dict[str, Any]:
+    """Describe an error."""
     return {"type": type(error).__name__, "message": error.message}
 
 
-def generation_facts(generation: Generation) -> dict[str, Any]:
-    """What the vendor says of a generation."""
+def generation_json(generation: Generation) -> dict[str, Any]:
+    """Describe a generation as the vendor reported it."""
     video = generation.video
     return {
         "generation_id": generation.id,
         "status": generation.status.value,
         "raw_status": generation.raw_status,
         "url": None if video is None else video.url,
-        **_video_facts(video),
+        **_video_json(video),
         "failure": generation.failure,
     }
 
 
-def _video_facts(video: Video | None) -> dict[str, Any]:
+def _video_json(video: Video | None) -> dict[str, Any]:
     usage = None if video is None else video.usage
     return {
         "file_size": None if video is None else video.file_size,

@@ -1,4 +1,4 @@
-"""Whether a file is a whole video."""
+"""Read and check the boxes of an MP4 file on disk (parsing is in ``api.mp4``)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["flaw", "reading"]
+__all__ = ["file_problem", "reader"]
 
 
-def flaw(path: Path, expected_size: int | None) -> str | None:
-    """What is wrong with an mp4 file, or None if it is whole.
+def file_problem(path: Path, expected_size: int | None) -> str | None:
+    """Return what is wrong with an MP4 file, or None if it is whole.
 
     It is whole if it has its size, and is a row of boxes from its first byte to its last: the file type at first, and
     among the others the index and the pictures.
@@ -27,11 +27,11 @@ def flaw(path: Path, expected_size: int | None) -> str | None:
     if expected_size is not None and size != expected_size:
         return f"it has {size:,} bytes, not {expected_size:,}"
     with path.open("rb") as file:
-        return mp4.find_defect(reading(file), size)
+        return mp4.find_defect(reader(file), size)
 
 
-def reading(file: BinaryIO) -> Callable[[int, int], bytes]:
-    """The bytes of an open file by their offset and number."""
+def reader(file: BinaryIO) -> Callable[[int, int], bytes]:
+    """Return a function that reads bytes of an open file by offset and length."""
 
     def read(at: int, length: int) -> bytes:
         file.seek(at)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from attrs import frozen
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
+from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kling_async import ConfigurationError
 
@@ -27,7 +27,7 @@ AsJson = Annotated[
 @Parameter(name="*", group="Vendor")
 @frozen(kw_only=True)
 class Connection:
-    """Where the vendor is, and who asks. The key is never an option: those are seen by everybody on the machine."""
+    """The vendor's address and the key's file. The key itself is no option: everybody on the machine can see those."""
 
     sandbox: bool = False
     """Try it without a key or a bill: with a stand-in for the vendor, which starts and ends with this command."""
@@ -39,12 +39,12 @@ class Connection:
     """How many times as fast as the vendor's a sandbox's time passes; 60 with --sandbox, else 1, as at the vendor."""
 
     @property
-    def pace(self) -> float:
-        """How many times as fast as at the vendor time passes there."""
+    def effective_speed(self) -> float:
+        """The speed of the vendor's time: ``speed`` if given, else 60 with a sandbox and 1 without."""
         return self.speed or (_SANDBOX_SPEED if self.sandbox else 1.0)
 
     def check(self) -> None:
-        """See that the options go together.
+        """Check that the options go together.
 
         Raises:
             ConfigurationError: They do not.
@@ -52,9 +52,9 @@ class Connection:
         if self.sandbox and (self.base_url is not None or self.key_file is not None):
             raise ConfigurationError("--sandbox has its own address and key: leave out --base-url and --key-file")
 
-    def words(self) -> list[str]:
-        """The options, as they are typed."""
-        return _typed(base_url=self.base_url, key_file=self.key_file, speed=self.speed)
+    def arguments(self) -> list[str]:
+        """Return the options as command-line arguments."""
+        return _as_arguments(base_url=self.base_url, key_file=self.key_file, speed=self.speed)
 
 
 CONNECTION = Connection()
@@ -63,7 +63,7 @@ CONNECTION = Connection()
 @Parameter(name="*", group="Limits")
 @frozen(kw_only=True)
 class Running:
-    """How much is done at once, how fast, and for how much money."""
+    """Limits on concurrency, rate and spending."""
 
     max_in_flight: PositiveInt | None = None
     """How many generations may be at the vendor at once. [default: 1000]"""
@@ -78,7 +78,7 @@ class Running:
     by default that is left as uncertain, since it may have been bought."""
 
     def limits(self) -> dict[str, Any]:
-        """The settings of ``Limits`` that are asked for."""
+        """Return the settings of ``Limits`` that were given."""
         given = {
             "max_in_flight": self.max_in_flight,
             "requests_per_second": self.rate,
@@ -88,18 +88,18 @@ class Running:
             "allow_unpriced": self.allow_unpriced
         }
 
-    def words(self) -> list[str]:
-        """The options, as they are typed."""
+    def arguments(self) -> list[str]:
+        """Return the options as command-line arguments."""
         flags = {"--allow-unpriced": self.allow_unpriced, "--resubmit": self.resubmit}
         given = [flag for flag, is_given in flags.items() if is_given]
-        return _typed(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend) + given
+        return _as_arguments(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend) + given
 
 
 RUNNING = Running()
 
 
-def _typed(**values: object) -> list[str]:
-    """Options with values, as they are typed; those without are left out."""
+def _as_arguments(**values: object) -> list[str]:
+    """Format options with values as command-line arguments; None is left out."""
     given = {name: value for name, value in values.items() if value is not None}
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", _shown(value))]
 

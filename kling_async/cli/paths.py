@@ -1,4 +1,4 @@
-"""Files and folders that a command names, however strange: what is wrong is told at once, and nothing is waited for."""
+"""Check and read the files and folders that a command names; a pipe without a writer is not waited for."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["checked_folder", "flaw_of", "here", "made_folder", "missing", "read_file", "read_stdin", "with_paths"]
+__all__ = [
+    "check_folder",
+    "current_folder",
+    "file_problem",
+    "make_folder",
+    "read_file",
+    "read_stdin",
+    "unusable_files",
+    "with_paths",
+]
 
 _NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # which Windows has not, nor pipes in folders
 _PROBE = 64 * 1024  # bytes
 _BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has
 
 
-def flaw_of(path: Path) -> str:
-    """Why this is no file to send, in words; empty if it is one."""
+def file_problem(path: Path) -> str:
+    """Return why this is no file to send, or an empty text if it is one."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -42,8 +51,8 @@ def flaw_of(path: Path) -> str:
     return "" if status.st_size else "it is empty"
 
 
-def here() -> Path:
-    """The current folder.
+def current_folder() -> Path:
+    """Return the current folder.
 
     Raises:
         ConfigurationError: It is gone.
@@ -55,11 +64,11 @@ def here() -> Path:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """The content of a file, or of a pipe that somebody writes to, such as a shell's ``<(command)``.
+    """Read a file, or a pipe with a writer, such as a shell's ``<(command)``.
 
     Args:
-        path: Where it is.
-        what: What it is to hold, for messages.
+        path: Its path.
+        what: Its purpose, for messages.
 
     Raises:
         ConfigurationError: It cannot be read.
@@ -80,7 +89,7 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 def read_stdin() -> bytes:
-    """All of standard input.
+    """Read all of standard input.
 
     Raises:
         ConfigurationError: It is closed, or cannot be read.
@@ -93,8 +102,8 @@ def read_stdin() -> bytes:
         raise ConfigurationError(f"standard input cannot be read: {_reason(error)}") from error
 
 
-def checked_folder(path: Path) -> None:
-    """See that files can be written to a folder, or that it can be made; nothing is changed.
+def check_folder(path: Path) -> None:
+    """Check that files can be written to a folder, or that it can be made; nothing is changed.
 
     Raises:
         ConfigurationError: They cannot.
@@ -112,13 +121,13 @@ def checked_folder(path: Path) -> None:
         raise _unusable("the folder", path, f"{cut(str(there))} cannot be written to")
 
 
-def made_folder(path: Path) -> None:
-    """Make a folder to write to, if there is none, and see that a file can be written there.
+def make_folder(path: Path) -> None:
+    """Make a folder if there is none, and check that a file can be written there.
 
     Raises:
-        ConfigurationError: It cannot be had, or nothing can be written to it, as where the disk is full.
+        ConfigurationError: It cannot be made, or nothing can be written to it, as on a full disk.
     """
-    checked_folder(path)
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path, prefix=".") as probe:
@@ -158,27 +167,27 @@ _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least:
 _LONGEST_PATH = 4096  # characters: more than any system takes
 
 
-def with_paths(cells: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
-    """Cells with ``file:`` URIs for the paths in them, and those paths with the dotted names of where they are.
+def with_paths(fields: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], list[tuple[str, Path]]]:
+    """Replace paths in fields by ``file:`` URIs; also return the paths, with the dotted names of their fields.
 
     Args:
-        cells: Fields by their names.
+        fields: Fields by their names.
         base: The folder that relative paths are relative to.
     """
-    walk = _Walk(base)
-    return {name: walk.part(_parsed(name, part), name, name) for name, part in cells.items()}, walk.paths
+    walk = _PathFinder(base)
+    return {name: walk.part(_parsed(name, part), name, name) for name, part in fields.items()}, walk.paths
 
 
-def missing(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the files, by the names of where they are named."""
+def unusable_files(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
+    """Yield the field's name and the reason for each file that cannot be sent."""
     for name, path in paths:
-        wrong = flaw_of(path)
+        wrong = file_problem(path)
         if wrong:
             yield name, f"{cut(str(path))}: {wrong}"
 
 
-class _Walk:
-    """One way through a row's cells."""
+class _PathFinder:
+    """Finds the paths in a row's fields."""
 
     def __init__(self, base: Path) -> None:
         self.paths: list[tuple[str, Path]] = []

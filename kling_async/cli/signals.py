@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: any of them to end in order, Ctrl-C after that to end now."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: the first ends the work in order, Ctrl-C after that at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Interrupted", "exit_of", "heeded", "run", "told"]
+__all__ = ["Interrupted", "announced_stop", "exit_code", "run", "termination_signals"]
 
 _T = TypeVar("_T")
 
@@ -27,10 +27,10 @@ if hasattr(signal, "SIGHUP"):  # which Windows has not
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came that asks for the end.
+    """Raised at a signal that ends the process.
 
     Attributes:
-        exit: The exit code that tells which.
+        exit: The exit code for this signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -38,17 +38,17 @@ class Interrupted(KeyboardInterrupt):
         self.exit = _EXITS[signal.Signals(number)]
 
 
-def exit_of(interrupt: KeyboardInterrupt) -> Exit:
-    """The exit code that tells of an interrupt."""
+def exit_code(interrupt: KeyboardInterrupt) -> Exit:
+    """Return the exit code of an interrupt."""
     return interrupt.exit if isinstance(interrupt, Interrupted) else Exit.INTERRUPTED
 
 
 @contextmanager
-def heeded() -> Generator[None]:
-    """Have SIGTERM and SIGHUP raise an exception, as Ctrl-C does.
+def termination_signals() -> Generator[None]:
+    """Raise ``Interrupted`` at SIGTERM and SIGHUP, as Ctrl-C does.
 
-    Left to the system they end a process without a word, and leave a terminal without its cursor; and the first process
-    of a container would not even notice them.
+    By default they end a process without a message, and leave a terminal without its cursor; the first process of a
+    container ignores them.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -59,66 +59,65 @@ def heeded() -> Generator[None]:
 
 
 @asynccontextmanager
-async def told(terminal: Terminal) -> AsyncGenerator[None]:
-    """Say so when the work in here is interrupted: what is under way may take some seconds."""
+async def announced_stop(terminal: Terminal) -> AsyncGenerator[None]:
+    """Print a message when the work in the context is cancelled: ending may take some seconds."""
     try:
         yield
     except asyncio.CancelledError:
-        terminal.say("stopping, and saving what is under way; Ctrl-C again stops at once", "yellow")
+        terminal.message("stopping, and saving what is under way; Ctrl-C again stops at once", "yellow")
         raise
 
 
-def run(work: Coroutine[object, object, _T], last_words: Callable[[], None]) -> _T:
+def run(work: Coroutine[object, object, _T], before_exit: Callable[[], None]) -> _T:
     """Run a command's work on an event loop of its own.
 
-    The first signal cancels it, so that it ends in order. A Ctrl-C after that ends the process where it stands: what a
-    journal has is safe against that. Other signals are not counted, since a closing terminal or a supervisor sends them
-    more than once.
+    The first signal cancels it, so that it ends in order. A Ctrl-C after that ends the process at once, which loses
+    nothing that is in a journal. Other signals do not, since a closing terminal or a supervisor sends them repeatedly.
 
     Args:
-        work: What to run.
-        last_words: Called before the process ends at the second Ctrl-C.
+        work: The coroutine.
+        before_exit: Called before the process ends at the second Ctrl-C.
 
     Raises:
         Interrupted: It was cancelled by a signal, and has ended.
     """
-    interrupts = _Interrupts(last_words)
+    interrupts = _SignalHandler(before_exit)
     try:
-        return asyncio.run(interrupts.guard(work))
+        return asyncio.run(interrupts.run(work))
     except asyncio.CancelledError:
         if interrupts.first is not None:
             raise Interrupted(interrupts.first) from None
         raise
 
 
-class _Interrupts:
-    """What happens at a signal."""
+class _SignalHandler:
+    """The handler of signals during a run."""
 
-    def __init__(self, last_words: Callable[[], None]) -> None:
+    def __init__(self, before_exit: Callable[[], None]) -> None:
         self.first: int | None = None
-        self._last_words = last_words
+        self._before_exit = before_exit
         self._cancel: Callable[[], object] = lambda: None
 
-    async def guard(self, work: Coroutine[object, object, _T]) -> _T:
+    async def run(self, work: Coroutine[object, object, _T]) -> _T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        with _handled(_EXITS, self._take):
+        with _handled(_EXITS, self._handle):
             return await work
 
-    def _take(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.first is None:
             self.first = number
             self._cancel()
         elif number == signal.SIGINT:
-            self._last_words()
+            self._before_exit()
             os._exit(Exit.INTERRUPTED)
 
 
 @contextmanager
 def _handled(signals: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
-    """Have signals handled so, those apart that are ignored: who has that done has a reason, as ``nohup`` has."""
-    if threading.current_thread() is not threading.main_thread():  # elsewhere there are no signals
+    """Install a handler for signals, except ignored ones: ``nohup`` and the like ignore them for a reason."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may install handlers
         yield
         return
     usual = {number: signal.getsignal(number) for number in signals}

@@ -1,4 +1,4 @@
-"""What a batch keeps in its jobs' tags: the row's own tag, and the name that it wants for its file."""
+"""Encode a row's own tag and its file name in the job's tag, and decode them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TAG, _OUTPUT = "tag", "output"
 
 @frozen
 class Label:
-    """What a tag says.
+    """A decoded tag.
 
     Attributes:
-        tag: The caller's own label, in a line.
-        output: The name for its file, if one was asked for.
+        tag: The caller's tag, in one line.
+        output: The file name that was asked for, or None.
     """
 
     tag: str | None = None
@@ -28,12 +28,12 @@ class Label:
 
 
 def tag_of(tag: str | None, output: str | None) -> object:
-    """The tag of a job: the row's, or both, so that a later run knows the name from the journal alone."""
+    """Return a job's tag: the row's, with the file name if one was asked for, so that the journal alone knows it."""
     return tag if output is None else {_OUTPUT: output} | ({} if tag is None else {_TAG: tag})
 
 
 def label_of(tag: object) -> Label:
-    """What a job's tag says, whoever made it."""
+    """Decode a job's tag, of this program or any other."""
     if tag is None or isinstance(tag, str):
         return Label(None if tag is None else one_line(tag))
     if isinstance(tag, dict):

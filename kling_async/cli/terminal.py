@@ -1,4 +1,4 @@
-"""Where output goes: results to standard output, everything else to standard error."""
+"""The output streams: results go to standard output, progress and messages to standard error."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def _console(stream: TextIO) -> Console:
     return _Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
-class _Lenient:
-    """Standard error, on which nobody may be left to read, as after a hangup: what it does not take is dropped.
+class _LossyStream:
+    """Standard error that drops output once writing fails, as after a hangup.
 
-    Whoever spends money has to end in order all the same. Where it broke once nothing more goes: what is left in its
-    buffer would fail again at the end of the process, and change its exit code.
+    A run that spends money has to end in order all the same. After the first failure everything goes to the null
+    device: what is left in the buffer would fail again at the end of the process, and change its exit code.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -67,7 +67,7 @@ class _Console(Console):
     """A console whose reader may go away, as ``head`` does."""
 
     def on_broken_pipe(self) -> None:
-        """Keep Python from complaining at its end, and raise an error rather than leave the process."""
+        """Redirect the stream, and raise ``BrokenPipeError`` rather than ``SystemExit``."""
         try:
             super().on_broken_pipe()
         except SystemExit:
@@ -76,32 +76,32 @@ class _Console(Console):
 
 @frozen
 class Terminal:
-    """The streams of a command. On a terminal they are in colour, unless ``NO_COLOR`` is set.
+    """The output streams of a command. On a terminal they are in colour, unless ``NO_COLOR`` is set.
 
     Attributes:
         out: For results.
         err: For progress and messages, which are dropped where it takes none.
-        as_json: Whether results are JSON lines, which appear while there is progress to show.
+        as_json: Whether results are JSON lines, printed while progress is shown.
     """
 
     out: Console = field(factory=lambda: _console(sys.stdout))
-    err: Console = field(factory=lambda: _console(cast("TextIO", _Lenient(sys.stderr))))
+    err: Console = field(factory=lambda: _console(cast("TextIO", _LossyStream(sys.stderr))))
     as_json: bool = False
 
-    def say(self, message: str, style: str = "") -> None:
-        """A message for the person in front: never cut, wrapped only by the terminal."""
+    def message(self, message: str, style: str = "") -> None:
+        """Print a message to standard error, wrapped only by the terminal."""
         self.err.print(Text(message, style), soft_wrap=True)
 
-    def tell(self, line: str = "") -> None:
-        """A line of the result, as it is."""
+    def result(self, line: str = "") -> None:
+        """Print a line of the result to standard output."""
         self.out.print(Text(line), soft_wrap=True)
 
-    def tell_facts(self, facts: Mapping[str, object]) -> None:
-        """A line of the result, as JSON: ASCII alone, so that any pipe takes it."""
-        self.tell(json.dumps(facts, default=str))
+    def json_result(self, facts: Mapping[str, object]) -> None:
+        """Print a JSON line of the result, ASCII alone."""
+        self.result(json.dumps(facts, default=str))
 
-    def end(self, message: str) -> None:
-        """Say the last words, beneath whatever is drawn, and leave the streams as a shell wants them."""
+    def final_message(self, message: str) -> None:
+        """Print a message below a live display, show the cursor, and flush both streams."""
         if self.is_live:
             self.err.show_cursor()
             self.err.file.write("\n")
@@ -111,18 +111,18 @@ class Terminal:
 
     @property
     def is_live(self) -> bool:
-        """Whether a person sees messages appear, on a terminal that can overwrite them."""
-        shares_it = self.as_json and self.out.file.isatty()  # results would tear the picture
+        """True if standard error is a terminal that can be redrawn and no results are mixed in."""
+        shares_it = self.as_json and self.out.file.isatty()  # results would break the display
         return self.err.is_interactive and self.err.file.isatty() and not shares_it
 
 
 class LogLines(logging.Handler):
-    """Shows the library's warnings as messages, in one line each."""
+    """Prints the library's warnings, one line each."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record."""
-        self._terminal.say(f"{record.levelname.lower()}: {one_line(record.getMessage())}", "yellow")
+        """Print a record."""
+        self._terminal.message(f"{record.levelname.lower()}: {one_line(record.getMessage())}", "yellow")

@@ -1,4 +1,4 @@
-"""The account's endpoints: the log, the balance and how it moved, and what was used."""
+"""The account's endpoints: log, balance, transactions, usage."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MOST_ROWS, _USUAL_ROWS = 100, 50
 _PERIOD = re.compile(r"([1-9][0-9]{0,5})([hd])")
 _COUNT = re.compile(r"[0-9]{1,10}")
 _UNIT_SECONDS = {"h": 3600, "d": 86_400}
-_LONGEST_STRETCH = 92 * 86_400
+_LONGEST_RANGE = 92 * 86_400
 _DIRECTIONS = ("TOPUP", "CHARGE")
 _TYPES = ("PAYMENT", "BONUS", "REFUND", "ADJUSTMENT", "MODEL_USAGE", "CREDITS_EXPIRED", "INIT")
 
 
 def logs(vendor: Vendor, exchange: Exchange) -> Answer:
-    """One page of what the account bought, newest first. A row appears when its generation has ended, or even later."""
-    vendor.gate.admit_log_call(vendor.clock())
+    """Serve one page of the log, newest first. A row appears when its generation has ended, or ``log_lag`` later."""
+    vendor.limits.admit_log_call(vendor.clock())
     query = exchange.request.query
     limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
     offset = _count(query, "offset", least=0, most=10**9, default=0)
@@ -45,12 +45,12 @@ def logs(vendor: Vendor, exchange: Exchange) -> Answer:
 
 
 def _logged(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
-    start, end = _stretch(query, vendor.time_of_day())
+    start, end = _time_range(query, vendor.time_of_day())
     lag = vendor.real_seconds(vendor.settings.faults.log_lag)
     now = vendor.clock()
     return [
         purchase
-        for purchase in vendor.sold()
+        for purchase in vendor.purchases()
         if purchase.completed_at + lag <= now and start <= purchase.created <= end
     ]
 
@@ -74,7 +74,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
     is_charged = purchase.failure is None
     cost = {"usd": purchase.usd, "credits": purchase.credits} if is_charged else {"usd": 0.0, "credits": 0.0}
     return {
-        "created": _stamp(purchase.created),
+        "created": _timestamp(purchase.created),
         "status": _outcome(purchase),
         "origin": "api",
         "model": purchase.model,
@@ -86,18 +86,20 @@ def _row(purchase: Purchase) -> dict[str, Any]:
     }
 
 
-def _stretch(query: Mapping[str, str], now: float) -> tuple[float, float]:
-    """From when to when, in seconds since the epoch: ``start`` and ``end``, or a period up to now."""
+def _time_range(query: Mapping[str, str], now: float) -> tuple[float, float]:
+    """Parse the time range, in seconds since the epoch: ``start`` and ``end``, or a period up to now."""
     is_absolute = "start" in query and "end" in query
     if is_absolute == ("period" in query) or ("start" in query) != ("end" in query):
         raise ErrorResponse(400, "Query validation error: either period, or both start and end")
-    start, end = (_instant(query["start"]), _instant(query["end"])) if is_absolute else (now - _length(query), now)
-    if not 0 <= end - start <= _LONGEST_STRETCH:
+    start, end = (
+        (_instant(query["start"]), _instant(query["end"])) if is_absolute else (now - _period_seconds(query), now)
+    )
+    if not 0 <= end - start <= _LONGEST_RANGE:
         raise ErrorResponse(400, "Query validation error: end is not earlier than start, and at most 92 days later")
     return start, end
 
 
-def _length(query: Mapping[str, str]) -> float:
+def _period_seconds(query: Mapping[str, str]) -> float:
     match = _PERIOD.fullmatch(query["period"])
     if match is None:
         raise ErrorResponse(400, "Query validation error: period is a number followed by h or d, such as 24h")
@@ -120,12 +122,12 @@ def _count(query: Mapping[str, str], name: str, *, least: int, most: int, defaul
 
 
 def billing(vendor: Vendor, _exchange: Exchange) -> Answer:
-    """The balance."""
+    """Serve the balance in US dollars."""
     return Answer.json({"current_balance": round(_credits_left(vendor) / CREDITS_PER_USD, 4), "currency": "USD"})
 
 
 def billing_detail(vendor: Vendor, _exchange: Exchange) -> Answer:
-    """The balance, whose it is, and how it is topped up: not at all."""
+    """Serve the balance with the account's details; there is no automatic top-up."""
     detail = {
         "user_id": 1,
         "email": "sandbox@example.com",
@@ -137,21 +139,21 @@ def billing_detail(vendor: Vendor, _exchange: Exchange) -> Answer:
 
 
 def transactions(vendor: Vendor, exchange: Exchange) -> Answer:
-    """One page of how the balance moved, newest first: a charge for every generation that has completed."""
+    """Serve one page of transactions, newest first: a charge for every generation that has completed."""
     query = exchange.request.query
     if not query.keys() <= {"from", "to", "direction", "type", "limit", "cursor"}:
         raise ErrorResponse(400, "Query validation error: unknown parameter")
     limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
     charges = _charges(vendor, query)
     # Counted from the oldest, so that what comes at the head does not shift it.
-    rest = _place(query["cursor"]) if "cursor" in query else len(charges)
+    rest = _position(query["cursor"]) if "cursor" in query else len(charges)
     page, rest = charges[max(0, rest - limit) : rest], max(0, rest - limit)
     pagination = {"next_cursor": _cursor(rest) if rest else None, "has_more": rest > 0}
-    return Answer.json({"data": [_entry(vendor, one) for one in reversed(page)], "pagination": pagination})
+    return Answer.json({"data": [_charge(vendor, one) for one in reversed(page)], "pagination": pagination})
 
 
 def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
-    """What was charged of what is asked for, oldest first."""
+    """Return the charges that match the query, oldest first."""
     direction, kind = query.get("direction", "CHARGE"), query.get("type", "MODEL_USAGE")
     if direction not in _DIRECTIONS or kind not in _TYPES:
         raise ErrorResponse(400, "Query validation error: unknown direction or type")
@@ -160,18 +162,18 @@ def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
         raise ErrorResponse(400, "Query validation error: to is later than from")
     if (direction, kind) != ("CHARGE", "MODEL_USAGE"):
         return []
-    charged = (one for one in vendor.sold() if one.failure is None and one.completed_at <= vendor.clock())
+    charged = (one for one in vendor.purchases() if one.failure is None and one.completed_at <= vendor.clock())
     return sorted((one for one in charged if start <= _charged_at(vendor, one) < end), key=lambda one: one.completed_at)
 
 
 def _charged_at(vendor: Vendor, purchase: Purchase) -> float:
-    """When it was charged, in seconds since the epoch."""
+    """Return when it was charged, in seconds since the epoch."""
     return vendor.time_of_day() - (vendor.clock() - purchase.completed_at)
 
 
-def _entry(vendor: Vendor, purchase: Purchase) -> dict[str, Any]:
+def _charge(vendor: Vendor, purchase: Purchase) -> dict[str, Any]:
     return {
-        "created_at": _stamp(_charged_at(vendor, purchase)),
+        "created_at": _timestamp(_charged_at(vendor, purchase)),
         "direction": "CHARGE",
         "type": "MODEL_USAGE",
         "amount": {"usd": purchase.usd, "credits": purchase.credits},
@@ -184,8 +186,8 @@ def _cursor(place: int) -> str:
     return urlsafe_b64encode(f"v1:{place}".encode()).decode()
 
 
-def _place(cursor: str) -> int:
-    """The place a cursor stands for; only the exact form that was given out is one."""
+def _position(cursor: str) -> int:
+    """Return the position that a cursor encodes; anything but the exact form that was given out is refused."""
     try:
         place = int(urlsafe_b64decode(cursor).removeprefix(b"v1:"))
     except ValueError:
@@ -196,7 +198,7 @@ def _place(cursor: str) -> int:
 
 
 def balance(vendor: Vendor, _exchange: Exchange) -> Answer:
-    """The balance, in the older form and in credits."""
+    """Serve the balance in the older form, in credits."""
     left = _credits_left(vendor)
     answer = {
         "balance": left,
@@ -212,18 +214,18 @@ def balance(vendor: Vendor, _exchange: Exchange) -> Answer:
 
 def _credits_left(vendor: Vendor) -> float:
     had = _ENDLESS_CREDITS if vendor.settings.credits is None else vendor.settings.credits
-    return round(had - vendor.till.charged(vendor.clock()), 2)
+    return round(had - vendor.account.charged(vendor.clock()), 2)
 
 
 def usage(vendor: Vendor, exchange: Exchange) -> Answer:
-    """What was spent, and on how many generations that were charged."""
+    """Serve the amount spent, and the number of generations charged."""
     query = exchange.request.query
-    start, end = _stretch(query, vendor.time_of_day())
+    start, end = _time_range(query, vendor.time_of_day())
     charged = [purchase.usd for purchase in _logged(vendor, query) if purchase.failure is None]
     answer = {
         "api_key_prefix": None,
-        "start": _stamp(start),
-        "end": _stamp(end),
+        "start": _timestamp(start),
+        "end": _timestamp(end),
         "spend": round(sum(charged), 4),
         "currency": "USD",
         "requests": len(charged),
@@ -231,5 +233,5 @@ def usage(vendor: Vendor, exchange: Exchange) -> Answer:
     return Answer.json(answer)
 
 
-def _stamp(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

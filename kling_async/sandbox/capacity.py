@@ -1,4 +1,4 @@
-"""How long generations take: a queue, a bounded number of slots, and log-normal durations, all divided by the speed."""
+"""Slots and durations of generations, and the credits they reserve and cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUEUE_SHARE = 0.06
 
 @frozen
 class Run:
-    """When a generation gets its slot, and when it ends."""
+    """The instants at which a generation gets its slot and ends."""
 
     started_at: float
     completed_at: float
@@ -36,17 +36,17 @@ class GenerationSlots:
     decided when it is accepted, so that nothing has to run meanwhile.
     """
 
-    def __init__(self, dice: SeededRandom, *, slots: int, sigma: float, speed: float) -> None:
-        self._dice = dice
+    def __init__(self, random: SeededRandom, *, slots: int, sigma: float, speed: float) -> None:
+        self._random = random
         self._sigma = sigma
         self._speed = speed
-        self._free_at = [float("-inf")] * slots  # a heap: the instant each slot falls free
+        self._free_at = [float("-inf")] * slots  # a heap of the instants at which slots become free
 
-    def take(self, typical_seconds: float, now: float, *about: object) -> Run:
-        """Give a generation its slot and its time; ``about`` names it to the dice."""
-        spread = self._sigma * NormalDist().inv_cdf(self._dice.roll("duration", *about))
+    def assign(self, typical_seconds: float, now: float, *about: object) -> Run:
+        """Assign a slot and a duration; ``about`` seeds the randomness."""
+        spread = self._sigma * NormalDist().inv_cdf(self._random.uniform("duration", *about))
         whole = typical_seconds * exp(spread) / self._speed
-        queued = whole * _QUEUE_SHARE * self._dice.roll("queue", *about)
+        queued = whole * _QUEUE_SHARE * self._random.uniform("queue", *about)
         started_at = max(now + queued, self._free_at[0])
         completed_at = started_at + whole - queued
         heapreplace(self._free_at, completed_at)
@@ -62,24 +62,24 @@ class CreditAccount:
         self._reserved = 0.0
         self._charged = 0.0
 
-    def take(self, purchase: Purchase) -> None:
-        """Reserve its price until it ends."""
+    def reserve(self, purchase: Purchase) -> None:
+        """Reserve a purchase's price until it ends."""
         self._taken += 1
         self._reserved += purchase.credits
         heappush(self._running, (purchase.completed_at, self._taken, purchase))
 
     def running(self, now: float) -> int:
-        """How many generations have not ended."""
+        """Count the generations that have not ended."""
         self._settle(now)
         return len(self._running)
 
     def charged(self, now: float) -> float:
-        """What all completed generations cost, in credits."""
+        """Return the cost of all completed generations, in credits."""
         self._settle(now)
         return round(self._charged, 2)
 
     def committed(self, now: float) -> float:
-        """What is charged or reserved, in credits."""
+        """Return what is charged or reserved, in credits."""
         self._settle(now)
         return round(self._charged + self._reserved, 2)
 

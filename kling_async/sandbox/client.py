@@ -1,4 +1,4 @@
-"""A session's settings for a sandbox, or for any vendor that is faster than the real one."""
+"""A session's settings scaled to a sandbox's speed, for the sandbox itself and for the command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever t
 
 
 def scaled_settings(speed: float, limits: Mapping[str, Any]) -> dict[str, Any]:
-    """A session's settings for a vendor whose time passes so many times as fast, with these of ``Limits``.
+    """Return session settings for a vendor that is ``speed`` times as fast as the real one.
 
     What is counted in the vendor's time is divided by that, other times are not.
     """

@@ -1,4 +1,4 @@
-"""One request on its way through the sandbox, and the ways it can be answered."""
+"""One HTTP exchange, and the ways to answer it: an answer, an error in the vendor's envelope, a dropped connection."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _REASONS = {502: "Bad Gateway", 504: "Gateway Time-out"}
 
 @define(eq=False)
 class Exchange:
-    """A request, and what is known of it so far.
+    """A request on its way, and what is known of it so far.
 
     Attributes:
         request: The request.
-        kind: What it is for.
+        kind: Its kind.
         path: Its path, without the prefix.
         request_id: This sandbox's own id of the exchange.
         arrived_at: When it arrived.
@@ -39,7 +39,7 @@ class Exchange:
         body: Its body as JSON; None if it is not JSON, or was not read yet.
         inference_id: The generation it is about, as the client named it or as it was made.
         purchase: That generation, if it exists.
-        said: The word for its status that the answer holds.
+        generation_status: The status in the answer.
         final: Whether the answer tells the generation's outcome.
     """
 
@@ -52,12 +52,12 @@ class Exchange:
     body: Any = None
     inference_id: str | None = None
     purchase: Purchase | None = None
-    said: str | None = None
+    generation_status: str | None = None
     final: bool = False
 
     @property
     def client_request_id(self) -> str | None:
-        """What the client named the request, if it did so validly."""
+        """The ``X-Client-Request-Id``, or None if it is missing or invalid."""
         name = self.request.headers.get(CLIENT_REQUEST_ID, "")
         return name if _CLIENT_REQUEST_ID.fullmatch(name) else None
 
@@ -67,7 +67,7 @@ class Exchange:
         return {name.lower(): value for name, value in self.request.headers.items()}
 
     def tracing_headers(self) -> dict[str, str]:
-        """What the vendor adds to every answer ("Request tracing")."""
+        """Return the headers that the vendor adds to every answer ("Request tracing")."""
         # Absent only on a poll whose id is malformed, as was seen.
         inference_id = self.inference_id or (None if self.kind == "poll" else self.request_id)
         named = {"x-client-request-id": self.client_request_id, "x-inference-id": inference_id}
@@ -76,7 +76,7 @@ class Exchange:
 
 @frozen
 class Answer:
-    """An answer, before it is spoiled and sent.
+    """An answer before the faults that corrupt it.
 
     Attributes:
         status: The HTTP status.
@@ -92,16 +92,16 @@ class Answer:
 
     @property
     def is_gateways(self) -> bool:
-        """Whether it comes from a gateway, which adds none of the vendor's headers."""
+        """True for a gateway's answer, which has none of the vendor's headers."""
         return self.content_type == "text/html"
 
     @classmethod
     def json(cls, payload: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-        """An answer of JSON."""
+        """Return an answer of JSON."""
         return cls(status, json.dumps(payload), headers or {})
 
     def to_response(self, tracing: Mapping[str, str]) -> web.Response:
-        """The answer as aiohttp sends it."""
+        """Return the response that aiohttp sends."""
         headers = {**tracing, **self.headers}
         if not self.text:
             return web.Response(status=self.status, headers=headers)
@@ -109,7 +109,7 @@ class Answer:
 
 
 def gateway_page(status: int) -> Answer:
-    """A gateway's own error, which knows nothing of the vendor's envelope."""
+    """Return a gateway's own error in HTML, without the vendor's envelope."""
     title = f"{status} {_REASONS[status]}"
     page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>"
     return Answer(status, page, content_type="text/html")
@@ -140,7 +140,7 @@ class ErrorResponse(Exception):
         self.headers = headers or {}
 
     def to_answer(self, exchange: Exchange, timestamp: str) -> Answer:
-        """The envelope of "Errors and status codes"."""
+        """Return the envelope of "Errors and status codes"."""
         envelope = {
             "message": self.message,
             "path": exchange.request.rel_url.path,

@@ -1,4 +1,4 @@
-"""What goes wrong, and when."""
+"""Faults: which requests they strike, by rate, schedule or function."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _file(when: When) -> Plan:
 
 
 def _plan(when: When, *kinds: Kind) -> Plan:
-    """A trigger for each kind of request, out of those the fault concerns."""
+    """Return a trigger for each kind of request that is named, out of those the fault concerns."""
     plan = when if _is_plan(when) else dict.fromkeys(kinds, cast("Trigger", when))
     for kind in plan:
         if kind not in kinds:
@@ -87,7 +87,7 @@ _shape = takes(lambda value: value in get_args(ErrorShape), either([repr(shape) 
 
 @frozen(kw_only=True, repr=False)
 class Faults:
-    """What goes wrong: for each fault a rate, a schedule or a function; nothing by default.
+    """For each fault a rate, a schedule or a function; none strikes by default.
 
     ::
 
@@ -96,11 +96,11 @@ class Faults:
         Faults(rate_limited={"poll": lambda n: n <= 20})   # the first twenty polls
         Faults(error_outcome=1, error_shape="detail")      # every generation fails
 
-    An occasion is a request on which the fault could have struck: ``completed_without_url={1}`` spoils the first answer
-    that would have held a URL. Occasions are counted per fault and kind of request, from when the faults were assigned,
-    so that ``sandbox.faults = Faults(drop_before={1})`` strikes the very next request. At the same seed the same
-    occasions are struck. Faults strike in the order in which they are listed here; a request struck down by one never
-    becomes an occasion for the next.
+    An occasion is a request on which the fault could have struck: ``completed_without_url={1}`` strikes the first
+    answer that would have held a URL. Occasions are counted per fault and kind of request, from when the faults were
+    assigned, so that ``sandbox.faults = Faults(drop_before={1})`` strikes the very next request. At the same seed the
+    same occasions are struck. Faults strike in the order in which they are listed here; a request struck by one is no
+    occasion for the next.
 
     Attributes:
         slow: The answer waits for ``slow_seconds``. Concerns submits, polls, account calls and files.
@@ -162,7 +162,7 @@ class Faults:
                     raise bad_setting(part.name, trigger, _TRIGGERS)
 
     def __repr__(self) -> str:
-        plain = _PLAIN if self is not _PLAIN else None
+        plain = _DEFAULTS if self is not _DEFAULTS else None
         names = [part.name for part in attrs.fields(Faults)]
         told = [
             f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name) != getattr(plain, name, None)
@@ -170,22 +170,22 @@ class Faults:
         return f"Faults({', '.join(told)})"
 
 
-_PLAIN = Faults()
+_DEFAULTS = Faults()
 
 
 class FaultInjector:
-    """Decides, occasion by occasion, whether a fault strikes."""
+    """Counts the occasions of each fault, and decides which it strikes."""
 
-    def __init__(self, faults: Faults, dice: SeededRandom) -> None:
+    def __init__(self, faults: Faults, random: SeededRandom) -> None:
         self.faults = faults
-        self._dice = dice
+        self._random = random
         self._occasions: Counter[tuple[str, Kind]] = Counter()
 
     def fires(self, fault: str, kind: Kind, *about: object) -> bool:
-        """Count an occasion for this fault, and say whether it strikes.
+        """Count an occasion for this fault, and return whether it strikes.
 
-        A rate rolls the dice about the occasion's number, or about what is given instead, so that the order in which
-        concurrent requests come does not matter.
+        The randomness of a rate depends on the occasion's number, or on ``about`` instead, so that the order of
+        concurrent requests does not matter.
         """
         plan: Plan = getattr(self.faults, fault)
         trigger = plan.get(kind)
@@ -194,5 +194,5 @@ class FaultInjector:
         self._occasions[fault, kind] += 1
         occasion = self._occasions[fault, kind]
         if isinstance(trigger, int | float):
-            return trigger > 0 and self._dice.roll("fault", fault, kind, *(about or (occasion,))) < trigger
+            return trigger > 0 and self._random.uniform("fault", fault, kind, *(about or (occasion,))) < trigger
         return bool(trigger(occasion)) if callable(trigger) else occasion in trigger

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from kling_async.sandbox.seeded import SeededRandom
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["FileHost", "Film", "asked_range"]
+__all__ = ["FileHost", "SampleVideo", "asked_range"]
 
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def asked_range(headers: Mapping[str, str], size: int, etag: str) -> range | None:
-    """The bytes asked for: None for the file as a whole, an empty range for what lies outside it.
+    """Return the bytes asked for: None for the whole file, an empty range for what lies outside it.
 
     Several ranges at once, an unreadable one, and one whose ``If-Range`` names another file count as none.
     """
@@ -48,14 +48,14 @@ _BOX_HEADER = 8  # four bytes of length, four of type
 
 @cache
 def _original() -> bytes:
-    return files("kling_async.sandbox").joinpath("film.mp4").read_bytes()
+    return files("kling_async.sandbox").joinpath("sample.mp4").read_bytes()
 
 
-class Film:
+class SampleVideo:
     """A generation's video file: two seconds of H.264 that browsers play.
 
-    A ``free`` box at its end, which players skip, holds the generation's id, so that no two files are the same and a
-    mix-up shows. The padding to a given size is in that box, and is made only as it is read.
+    A ``free`` box at its end, which players skip, holds the generation's id, so that no two files are the same. It also
+    holds the padding to the given size, which is made only as it is read.
     """
 
     def __init__(self, generation_id: str, size: int | None = None) -> None:
@@ -66,34 +66,34 @@ class Film:
         self._head = original + box_length.to_bytes(4) + b"free" + label
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from ``start`` up to ``stop``, which is at most ``size``."""
+        """Return the bytes from ``start`` up to ``stop``, which is at most ``size``."""
         return self._head[start:stop].ljust(stop - start, b"\0")
 
 
 _PIECE = 256 * 1024
 
 
-def _refusal(status: int, code: str, message: str) -> Answer:
+def _error_page(status: int, code: str, message: str) -> Answer:
     page = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return Answer(status, page, content_type="application/xml")
 
 
-_EXPIRED = _refusal(403, "AccessDenied", "Request has expired")
-_ABSENT = _refusal(404, "NoSuchKey", "The specified key does not exist.")
+_EXPIRED = _error_page(403, "AccessDenied", "Request has expired")
+_ABSENT = _error_page(404, "NoSuchKey", "The specified key does not exist.")
 
 
 @frozen
-class _Offer:
-    """A file's answer: its head, and which bytes follow."""
+class _FileAnswer:
+    """The answer to a request for a file: status, headers, and which bytes follow."""
 
     status: int
     headers: Mapping[str, str]
-    film: Film
+    video: SampleVideo
     part: range
 
 
 class FileHost:
-    """Hands out videos by URLs that it signed itself.
+    """Serves videos by URLs that it signed itself.
 
     A URL's query is some hundred characters long and full of percent-escapes; re-encoding a single one breaks it, as it
     would on the real hosts.
@@ -102,14 +102,14 @@ class FileHost:
     def __init__(
         self,
         settings: Settings,
-        dice: SeededRandom,
+        random: SeededRandom,
         ledger: CallRecorder,
         *,
         fires: Callable[[str, Kind], bool],
         before_handling: Callable[[Kind], Awaitable[Answer | None]],
     ) -> None:
         self._settings = settings
-        self._dice = dice
+        self._random = random
         self._ledger = ledger
         self._fires = fires
         self._before_handling = before_handling
@@ -118,18 +118,18 @@ class FileHost:
         self._expired: set[str] = set()  # signatures that a fault let expire before their time
 
     def url(self, origin: str, purchase: Purchase) -> str:
-        """A URL for this generation's video, good for ``url_lifetime`` from now."""
-        name = f"{self._dice.bits('file', purchase.generation_id).hex()[:32]}.mp4"
+        """Return a URL for this generation's video, valid for ``url_lifetime`` from now."""
+        name = f"{self._random.bits('file', purchase.generation_id).hex()[:32]}.mp4"
         self._purchases[name] = purchase
         self._issued += 1
         expires = self._settings.clock() + self._settings.url_lifetime / self._settings.speed
-        policy = _escaped(self._dice.bits("policy", self._issued) * 4)
+        policy = _escaped(self._random.bits("policy", self._issued) * 4)
         query = f"Expires={expires:.6f}&Policy={policy}"
         return f"{origin}/files/{name}?{query}&Signature={self._sign(name, query)}"
 
-    def film(self, purchase: Purchase) -> Film:
-        """This generation's video."""
-        return Film(purchase.generation_id, self._settings.file_size)
+    def video(self, purchase: Purchase) -> SampleVideo:
+        """Return this generation's video."""
+        return SampleVideo(purchase.generation_id, self._settings.file_size)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for a file, and record it."""
@@ -140,12 +140,12 @@ class FileHost:
             self._record(request, purchase, None)
             return hang_up(request)
         self._record(request, purchase, answer.status)
-        return await self._send(request, answer) if isinstance(answer, _Offer) else answer.to_response({})
+        return await self._send(request, answer) if isinstance(answer, _FileAnswer) else answer.to_response({})
 
-    def _decide(self, request: web.Request, purchase: Purchase | None) -> Answer | _Offer:
+    def _decide(self, request: web.Request, purchase: Purchase | None) -> Answer | _FileAnswer:
         if purchase is None:
             return _ABSENT
-        return _EXPIRED if self._has_expired(request) else self._offer(request, purchase)
+        return _EXPIRED if self._has_expired(request) else self._file_answer(request, purchase)
 
     def _has_expired(self, request: web.Request) -> bool:
         query, _, signature = request.raw_path.partition("?")[2].partition("&Signature=")
@@ -157,36 +157,36 @@ class FileHost:
         return signature in self._expired or self._settings.clock() >= expires
 
     def _sign(self, name: str, query: str) -> str:
-        return _escaped(self._dice.bits("signature", name, query))
+        return _escaped(self._random.bits("signature", name, query))
 
-    def _offer(self, request: web.Request, purchase: Purchase) -> Answer | _Offer:
-        film = self.film(purchase)
-        etag = f'"{self._dice.bits("etag", purchase.generation_id, film.size).hex()[:32]}"'
+    def _file_answer(self, request: web.Request, purchase: Purchase) -> Answer | _FileAnswer:
+        film = self.video(purchase)
+        etag = f'"{self._random.bits("etag", purchase.generation_id, film.size).hex()[:32]}"'
         headers = {"Accept-Ranges": "bytes", "Content-Type": "video/mp4", "ETag": etag}
         if request.headers.get("If-None-Match") == etag:
             return Answer(304, headers=headers)
         part = asked_range({name.lower(): value for name, value in request.headers.items()}, film.size, etag)
         if part is None:
-            return _Offer(200, headers, film, range(film.size))
+            return _FileAnswer(200, headers, film, range(film.size))
         if not part:
             return Answer(416, headers=headers | {"Content-Range": f"bytes */{film.size}"})
-        return _Offer(206, headers | {"Content-Range": f"bytes {part[0]}-{part[-1]}/{film.size}"}, film, part)
+        return _FileAnswer(206, headers | {"Content-Range": f"bytes {part[0]}-{part[-1]}/{film.size}"}, film, part)
 
-    async def _send(self, request: web.Request, offer: _Offer) -> web.StreamResponse:
+    async def _send(self, request: web.Request, offer: _FileAnswer) -> web.StreamResponse:
         length = {"Content-Length": str(len(offer.part))}
         response = web.StreamResponse(status=offer.status, headers={**offer.headers, **length})
-        with suppress(ConnectionResetError):  # whoever asked has gone
+        with suppress(ConnectionResetError):  # the client has gone
             await self._write(request, response, offer)
         return response
 
-    async def _write(self, request: web.Request, response: web.StreamResponse, offer: _Offer) -> None:
+    async def _write(self, request: web.Request, response: web.StreamResponse, offer: _FileAnswer) -> None:
         await response.prepare(request)
         if request.method == "HEAD":
             return
         is_cut = self._fires("truncated_file", "file")
         stop = offer.part.start + len(offer.part) // 2 if is_cut else offer.part.stop
         for start in range(offer.part.start, stop, _PIECE):
-            await response.write(offer.film.read(start, min(start + _PIECE, stop)))
+            await response.write(offer.video.read(start, min(start + _PIECE, stop)))
         if is_cut and request.transport is not None:
             request.transport.close()  # unlike abort, this lets go of what was written
 

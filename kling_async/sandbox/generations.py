@@ -1,4 +1,4 @@
-"""The endpoints that sell generations and say how far they are."""
+"""The endpoints that accept generations and report their state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from kling_async.api.protocol import LEGACY
 from kling_async.sandbox.exchange import Answer, ErrorResponse, Exchange
-from kling_async.sandbox.responses import UNKNOWN_WORD, accepted, first_word, running, status_word, told
+from kling_async.sandbox.responses import UNDOCUMENTED_STATUS, accepted, ended, initial_status, running, status_at
 from kling_async.sandbox.validation import validate
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ _LONGEST_ID = 200
 
 
 def submit(vendor: Vendor, exchange: Exchange) -> Answer:
-    """Sell a generation, or refuse for the reasons that "Errors and status codes" lists."""
+    """Accept a generation, or refuse it for the reasons that "Errors and status codes" lists."""
     exchange.body = _read(exchange.content)
     _check(vendor, exchange.body)
     if vendor.fires("out_of_credits", "submit") or not vendor.can_afford(exchange.body):
         raise ErrorResponse(403, "You've run out of credits. Please top up your balance to continue.")
-    vendor.gate.admit_generation(vendor.till.running(vendor.clock()))
+    vendor.limits.admit_generation(vendor.account.running(vendor.clock()))
     purchase = vendor.accept(exchange)
     exchange.purchase = purchase
     exchange.inference_id = purchase.generation_id
-    word = first_word(legacy=vendor.settings.legacy_words)
+    word = initial_status(legacy=vendor.settings.legacy_words)
     # Documented: 200 on the universal endpoint, 201 on the legacy one.
     status = 201 if exchange.path == LEGACY else 200
     return Answer.json(accepted(purchase, word), status=status, headers=_cost_headers(purchase))
@@ -61,7 +61,7 @@ def _check(vendor: Vendor, body: Mapping[str, Any]) -> None:
 
 
 def poll(vendor: Vendor, exchange: Exchange) -> Answer:
-    """Say how far a generation is."""
+    """Report the state of a generation."""
     generation_id = exchange.request.query.get("generation_id", "")
     if not generation_id:
         raise ErrorResponse(400, "Query validation error: generation_id is required")
@@ -71,23 +71,23 @@ def poll(vendor: Vendor, exchange: Exchange) -> Answer:
     if exchange.purchase is None or vendor.is_hidden(exchange.purchase):
         raise ErrorResponse(404, f"Generation {generation_id[:_LONGEST_ID]} not found")
     exchange.inference_id = exchange.purchase.generation_id
-    word = status_word(exchange.purchase, vendor.clock(), legacy=vendor.settings.legacy_words)
+    word = status_at(exchange.purchase, vendor.clock(), legacy=vendor.settings.legacy_words)
     if word in ("completed", "error"):
-        return _tell(vendor, exchange, exchange.purchase, word)
-    exchange.said = UNKNOWN_WORD if vendor.fires("unknown_status", "poll") else word
-    return Answer.json(running(exchange.purchase, exchange.said))
+        return _ended(vendor, exchange, exchange.purchase, word)
+    exchange.generation_status = UNDOCUMENTED_STATUS if vendor.fires("unknown_status", "poll") else word
+    return Answer.json(running(exchange.purchase, exchange.generation_status))
 
 
-def _tell(vendor: Vendor, exchange: Exchange, purchase: Purchase, word: str) -> Answer:
-    exchange.said = word
-    is_good = purchase.failure is None
-    has_url = is_good and not vendor.fires("completed_without_url", "poll")
-    exchange.final = has_url or not is_good
+def _ended(vendor: Vendor, exchange: Exchange, purchase: Purchase, word: str) -> Answer:
+    exchange.generation_status = word
+    has_succeeded = purchase.failure is None
+    has_url = has_succeeded and not vendor.fires("completed_without_url", "poll")
+    exchange.final = has_url or not has_succeeded
     # The file is served at the host the client came to, whatever lies between.
     origin = f"{exchange.request.scheme}://{exchange.request.host}"
     url = vendor.files.url(origin, purchase) if has_url else None
-    answer = told(purchase, word, url, vendor.files.film(purchase).size)
-    return Answer.json(answer, headers=_cost_headers(purchase) if is_good else {})
+    answer = ended(purchase, word, url, vendor.files.video(purchase).size)
+    return Answer.json(answer, headers=_cost_headers(purchase) if has_succeeded else {})
 
 
 def _cost_headers(purchase: Purchase) -> Mapping[str, str]:

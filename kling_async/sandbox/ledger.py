@@ -1,8 +1,9 @@
-"""The truth about what was bought, asked and fetched, against which a client is judged."""
+"""The record of everything bought, asked and fetched, which tests compare a client's reports with."""
 
 from __future__ import annotations
 
 from collections import Counter
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,13 +91,13 @@ class Poll:
     Attributes:
         at: When it was answered.
         status: The HTTP status it was answered with; None if the connection was dropped instead.
-        said: The word for the generation's status that the client could read; None if it could read none.
+        generation_status: The status that the client could read; None if it could read none.
         final: Whether the client could read that the generation has ended, and how.
     """
 
     at: float
     status: int | None
-    said: str | None
+    generation_status: str | None
     final: bool
 
 
@@ -121,7 +122,7 @@ class FileRequest:
 
 @frozen
 class Charge:
-    """What a completed generation cost, booked when it completed."""
+    """The charge of a completed generation, booked when it completed."""
 
     generation_id: str
     credits: float
@@ -153,18 +154,18 @@ class CallRecorder:
 
     @property
     def purchases(self) -> dict[str, Purchase]:
-        """What was bought, by generation id."""
+        """Every generation bought, by its id."""
         with self._lock:
             return dict(self._purchases)
 
     @property
     def accepted(self) -> dict[str | None, tuple[Purchase, ...]]:
-        """What was bought, by client request id; under None what came without a valid one."""
+        """Purchases by client request id; under None those without a valid one."""
         return _grouped((one.client_request_id, one) for one in self.purchases.values())
 
     @property
     def by_key(self) -> dict[str, tuple[Purchase, ...]]:
-        """What was bought, by job key: the client request id up to its last colon, as sessions of this library name it.
+        """Purchases by job key: the client request id up to its last colon, as sessions of this library set it.
 
         A key with two purchases was bought twice.
         """
@@ -179,7 +180,7 @@ class CallRecorder:
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """What completed generations cost, in order of completion. A failed one costs nothing."""
+        """The charges of completed generations, in order of completion. A failed one costs nothing."""
         now = self._clock()
         done = (one for one in self.purchases.values() if one.completed_at <= now and one.failure is None)
         return tuple(
@@ -189,13 +190,13 @@ class CallRecorder:
 
     @property
     def noticed(self) -> dict[str, float]:
-        """When a client could first read that a generation has ended, by generation id."""
+        """The instant a client could first read that a generation has ended, by generation id."""
         with self._lock:
             return dict(self._noticed)
 
     @property
     def delays(self) -> dict[str, float]:
-        """How long after its end each noticed generation was noticed, in real seconds, by generation id."""
+        """Seconds from the end of each noticed generation until it was noticed, in real time, by generation id."""
         noticed, purchases = self.noticed, self.purchases
         return {generation_id: at - purchases[generation_id].completed_at for generation_id, at in noticed.items()}
 
@@ -212,17 +213,17 @@ class CallRecorder:
 
     @property
     def answers(self) -> Counter[tuple[Kind, int | None]]:
-        """How many requests of each kind got each HTTP status; None for a dropped connection."""
+        """The number of answers by kind of request and HTTP status; None for a dropped connection."""
         with self._lock:
             return Counter(self._answers)
 
     @property
     def throttled(self) -> int:
-        """How many requests got 429."""
-        return sum(count for (_, status), count in self.answers.items() if status == 429)  # noqa: PLR2004 - HTTP's own
+        """The number of requests that got 429."""
+        return sum(count for (_, status), count in self.answers.items() if status == HTTPStatus.TOO_MANY_REQUESTS)
 
     def polls_of(self, generation_id: str) -> int:
-        """How many polls there were of one generation."""
+        """Count the polls of one generation."""
         return len(self._polls.get(generation_id, ()))
 
     def record_answer(self, kind: Kind, status: int | None) -> None:
@@ -241,7 +242,7 @@ class CallRecorder:
             self._submits.append(submit)
 
     def record_poll(self, generation_id: str, poll: Poll) -> None:
-        """Record a GET about a generation, and notice its end."""
+        """Record a GET about a generation, and when its end was noticed."""
         with self._lock:
             self._polls.setdefault(generation_id, []).append(poll)
             if poll.final:

@@ -1,4 +1,4 @@
-"""Who may come in, and how many at once: the key, and the limits behind 429."""
+"""Admission: the API key, and the limits behind 429."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SlidingWindow:
 
     @classmethod
     def per_second(cls, rate: float) -> SlidingWindow:
-        """A limit of this many a second; below one a second it is one in a longer stretch."""
+        """Make a limit of this many a second; below one a second it is one in a longer time."""
         count = max(1, int(rate))
         return cls(count, count / rate)
 
     def admit(self, now: float) -> bool:
-        """Whether one more may come now; if so, it counts."""
+        """Count one more if there is room for it now, and return whether there was."""
         if len(self._admitted) == self._count and now - self._admitted[0] < self._seconds:
             return False
         self._admitted.append(now)
@@ -40,7 +40,7 @@ _LOG_CALLS, _LOG_SECONDS = 200, 60.0  # the one limit the vendor publishes ("Log
 
 
 class RequestLimits:
-    """Checks requests against the settings as they are at that moment. Every refusal is a ``ErrorResponse``."""
+    """Checks requests against the settings as they are at that moment. Every refusal is an ``ErrorResponse``."""
 
     def __init__(self, settings: Settings) -> None:
         self.is_revoked = False
@@ -50,12 +50,12 @@ class RequestLimits:
         self._log_calls = SlidingWindow(_LOG_CALLS, _LOG_SECONDS / settings.speed)
 
     def check_key(self, authorization: str | None) -> None:
-        """Refuse whoever does not show the key, or shows a revoked one."""
+        """Refuse a request without the key, or after the key was revoked."""
         if self.is_revoked or authorization != f"Bearer {self._settings.api_key}":
             raise ErrorResponse(401, "Unauthorized: the API key is missing, unknown or revoked")
 
     def admit_request(self, now: float) -> None:
-        """Refuse what comes too fast."""
+        """Refuse a request beyond the rate limit."""
         if self._rate != self._settings.requests_per_second:
             self._rate = self._settings.requests_per_second
             self._requests = SlidingWindow.per_second(self._rate or 1)
@@ -69,12 +69,12 @@ class RequestLimits:
             raise self.too_many(f"Too many concurrent generations: {running} are unfinished")
 
     def admit_log_call(self, now: float) -> None:
-        """Refuse what exceeds the log's own limit."""
+        """Refuse a request beyond the log's own limit."""
         if not self._log_calls.admit(now):
             raise self.too_many("Too Many Requests")
 
     def too_many(self, message: str) -> ErrorResponse:
-        """A 429, with ``Retry-After`` only if the settings ask for it."""
+        """Return a 429, with ``Retry-After`` only if the settings ask for it."""
         wait = self._settings.retry_after
         text = wait if isinstance(wait, str) or wait is None else str(ceil(wait))
         return ErrorResponse(429, message, headers={} if text is None else {"Retry-After": text})

@@ -1,4 +1,4 @@
-"""What the vendor shows to everybody: its models, what they cost, and how fast they are."""
+"""The endpoints that need no key: the models with their prices, and their metrics."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics", "price_list"]
 
-_QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
 _WINDOW = 300  # seconds
 _MOST_ALIASES = 100
 _ALL = "all"
 
 
 def price_list(vendor: Vendor, exchange: Exchange) -> Answer:
-    """The models, with the sections that ``include`` asks for; 304 to a client that has this very list."""
+    """Serve the models, with the sections that ``include`` asks for; 304 if ``If-None-Match`` is current."""
     query = exchange.request.query
     wanted = _split(query.getall("id", ()))
     included = _split(query.getall("include", ()))
@@ -39,7 +39,7 @@ def price_list(vendor: Vendor, exchange: Exchange) -> Answer:
 
 
 def _split(values: Iterable[str]) -> frozenset[str]:
-    """Names in lower case: several are parted by commas, or given one by one, or both."""
+    """Parse names, separated by commas or repeated, into lower case."""
     return frozenset(name.strip().lower() for name in ",".join(values).split(",") if name.strip())
 
 
@@ -60,7 +60,7 @@ def _model(model: str, included: frozenset[str]) -> dict[str, Any]:
 
 
 def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
-    """How long each model's generations take, in the vendor's time, not divided by the speed."""
+    """Serve the quantiles of each model's durations, in the vendor's time, not divided by the speed."""
     query = exchange.request.query
     wanted = query.getall("aliases", ())
     if not query.keys() <= {"aliases"} or len(wanted) > _MOST_ALIASES:
@@ -72,14 +72,14 @@ def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
         {
             "window_seconds": _WINDOW,
             "generated_at": vendor.timestamp(),
-            "models": [_figures(vendor, model) for model in served],
+            "models": [_model_metrics(vendor, model) for model in served],
         }
     )
 
 
-def _figures(vendor: Vendor, model: str) -> Mapping[str, Any]:
+def _model_metrics(vendor: Vendor, model: str) -> Mapping[str, Any]:
     median, sigma = typical_seconds(canonical(model), None), vendor.settings.sigma
     spread = {
-        name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _QUANTILES.items()
+        name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _PERCENTILES.items()
     }
     return {"alias": model, "endpoint": "/v2/video/generations", "metrics": {"duration_ms": spread}}

@@ -1,4 +1,4 @@
-"""What models cost, and what they are called beside their ids: made up, but of the vendor's kinds and magnitudes."""
+"""Prices and aliases of models: made up, but of the vendor's kinds and magnitudes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 
 @frozen
 class Price:
-    """What one generation costs."""
+    """The cost of one generation."""
 
     usd: float
     credits: float
 
 
 def price_of(model: str, body: Mapping[str, Any]) -> Price:
-    """What this request costs if it succeeds."""
+    """Return the cost of a request if it succeeds."""
     rate = _rate(model)
     if _has_sound(model) and body.get("generate_audio") is False:
         rate *= _SILENT
@@ -42,12 +42,12 @@ def price_of(model: str, body: Mapping[str, Any]) -> Price:
 
 
 def video_seconds(body: Mapping[str, Any]) -> int:
-    """The length of the video that is asked for, also when it is given as a string."""
+    """Return the requested length of the video, also when it is given as a string."""
     return int(asked) if _SECONDS.fullmatch(asked := str(body.get("duration"))) else _DEFAULT_SECONDS
 
 
 def price_list_entry(model: str) -> dict[str, Any]:
-    """A model's ``pricing`` as "Complete Model List" has it: one rate, one for each variant, or none beforehand."""
+    """Return a model's ``pricing`` as "Complete Model List" has it: fixed, by variant, or unknown beforehand."""
     rate = _rate(model)
     if find_model(model) is None:
         return {"kind": "variable", "currency": "USD"}
@@ -74,11 +74,11 @@ _MAKER = "klingai/"
 
 
 def aliases(model: str) -> list[str]:
-    """Other names of a model: the bare one, as the vendor gives it to models named after their maker."""
+    """Return a model's other names: the bare one, for models named after their maker."""
     return [model.removeprefix(_MAKER)] if model.startswith(_MAKER) else []
 
 
 def canonical(name: str) -> str:
-    """The id of the model that goes by this name; the name itself if none does."""
+    """Return the id of the model of this name, or the name itself."""
     full = _MAKER + name
     return full if find_model(full) is not None else name

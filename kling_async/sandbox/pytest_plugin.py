@@ -26,12 +26,12 @@ _MARKER = "kling_sandbox"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", "kling_sandbox(**settings): how the kling_sandbox fixture sets its Sandbox up")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See that every marker names what it sets.
+    """Check that markers have keyword arguments alone.
 
     Raises:
         pytest.UsageError: One does not.
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A local vendor for one test, served from a thread of its own; the marker of the same name sets it up."""
+    """Serve a sandbox from a thread for one test; the marker of the same name sets it up."""
     # Imported here: pytest loads this plugin also where no test asks for the fixture.
     from kling_async.sandbox.server import Sandbox, SandboxThread  # noqa: PLC0415 - as said above
 
@@ -52,6 +52,6 @@ def kling_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 
 def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What every marker says that applies to the test, the nearest last."""
+    """Merge the settings of all markers that apply to the test; the nearest wins."""
     markers: list[pytest.Mark] = list(request.node.iter_markers(_MARKER))
     return {name: value for marker in reversed(markers) for name, value in marker.kwargs.items()}

@@ -1,17 +1,27 @@
-"""What the vendor says about a generation, in its several vocabularies."""
+"""The JSON of answers about a generation, in the vendor's several vocabularies."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
 from kling_async.sandbox.faults import ErrorShape
+from kling_async.sandbox.seeded import NANOID_LENGTH
 
 if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
 
-__all__ = ["ERROR_SHAPES", "UNKNOWN_WORD", "accepted", "error_object", "first_word", "running", "status_word", "told"]
+__all__ = [
+    "ERROR_SHAPES",
+    "UNDOCUMENTED_STATUS",
+    "accepted",
+    "ended",
+    "error_object",
+    "initial_status",
+    "running",
+    "status_at",
+]
 
-UNKNOWN_WORD = "upscaling"
+UNDOCUMENTED_STATUS = "upscaling"
 """A status that no page documents."""
 
 ERROR_SHAPES: tuple[ErrorShape, ...] = get_args(ErrorShape)
@@ -19,13 +29,13 @@ ERROR_SHAPES: tuple[ErrorShape, ...] = get_args(ErrorShape)
 _REASON = "Could not detect face in the image"
 
 
-def first_word(*, legacy: bool) -> str:
-    """The status right after acceptance."""
+def initial_status(*, legacy: bool) -> str:
+    """Return the status right after acceptance."""
     return "waiting" if legacy else "queued"
 
 
-def status_word(purchase: Purchase, now: float, *, legacy: bool) -> str:
-    """The status of a generation at this instant."""
+def status_at(purchase: Purchase, now: float, *, legacy: bool) -> str:
+    """Return the status of a generation at this instant."""
     if now >= purchase.completed_at:
         return "completed" if purchase.failure is None else "error"
     if now < purchase.started_at:
@@ -40,18 +50,18 @@ def _is_first_half(now: float, start: float, end: float) -> bool:
 
 
 def accepted(purchase: Purchase, word: str) -> dict[str, Any]:
-    """The answer to a submit. A nanoid comes as ``generation_id``, as was seen; the other forms as ``id``."""
-    name = "id" if len(purchase.generation_id) != 21 else "generation_id"  # noqa: PLR2004 - a nanoid's length
+    """Return the answer to a submit. A nanoid is in ``generation_id``, as was seen; the other forms in ``id``."""
+    name = "id" if len(purchase.generation_id) != NANOID_LENGTH else "generation_id"
     return {name: purchase.generation_id, "status": word, "meta": _meta(purchase)}
 
 
 def running(purchase: Purchase, word: str) -> dict[str, Any]:
-    """The answer to a poll before the end."""
+    """Return the answer to a poll before the end."""
     return {"id": purchase.generation_id, "status": word, "video": None, "error": None, "meta": None}
 
 
-def told(purchase: Purchase, word: str, url: str | None, file_size: int) -> dict[str, Any]:
-    """The answer to a poll after the end; with a failure, or without a URL, there is no video."""
+def ended(purchase: Purchase, word: str, url: str | None, file_size: int) -> dict[str, Any]:
+    """Return the answer to a poll after the end; with a failure, or without a URL, there is no video."""
     answer = running(purchase, word)
     if purchase.failure is not None:
         return answer | {"error": purchase.failure}
@@ -65,7 +75,7 @@ def _meta(purchase: Purchase) -> dict[str, Any]:
 
 
 def error_object(shape: ErrorShape) -> object:
-    """Why a generation failed, in one of the shapes that are documented or were seen."""
+    """Return the reason of a failure in this shape; each is documented or was seen."""
     shapes: dict[ErrorShape, object] = {
         "object": {"name": "GenerationError", "message": _REASON},
         "detail": {"detail": [{"loc": ["body", "image_url"], "msg": _REASON, "type": "face_detection_error"}]},

@@ -1,4 +1,4 @@
-"""The API as it is reached over HTTP: which path is served by whom, and what happens to every request on its way."""
+"""The table of endpoints, and the steps that every request passes: faults, key, limits, endpoint, faults, record."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from aiohttp import web
 from attrs import evolve, frozen
 
 from kling_async.api.protocol import LEGACY, UNIVERSAL
-from kling_async.sandbox import account, generations
-from kling_async.sandbox import models as showcase
+from kling_async.sandbox import account, generations, models
 from kling_async.sandbox.exchange import Answer, DropConnection, ErrorResponse, Exchange, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_application"]
 
+_SERVER_ERRORS = ((500, "Internal server error"), (503, "Service unavailable"))
 _LONGEST_BODY = 300 * 1024 * 1024  # files come inside of the JSON, a third longer than they are
 
 
@@ -31,7 +31,7 @@ def _unknown(_vendor: Vendor, exchange: Exchange) -> Answer:
 
 @frozen
 class _Endpoint:
-    """Who serves a path."""
+    """A path, the function that serves it, and what it asks of a request."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class _Endpoint:
     needs_key: bool = True
 
 
-_DESKS = (
+_ENDPOINTS = (
     *(_Endpoint("POST", path, generations.submit, "submit") for path in (UNIVERSAL, LEGACY)),
     *(_Endpoint("GET", path, generations.poll, "poll") for path in (UNIVERSAL, LEGACY)),
     _Endpoint("GET", "/v2/logs", account.logs),
@@ -49,33 +49,33 @@ _DESKS = (
     _Endpoint("GET", "/v2/billing/transactions", account.transactions),
     _Endpoint("GET", "/v1/billing/balance", account.balance),
     _Endpoint("GET", "/v2/usage", account.usage),
-    _Endpoint("GET", "/v1/models", showcase.price_list, needs_key=False),
-    _Endpoint("GET", "/models/metrics", showcase.metrics, needs_key=False),
+    _Endpoint("GET", "/v1/models", models.price_list, needs_key=False),
+    _Endpoint("GET", "/models/metrics", models.metrics, needs_key=False),
 )
-_NOWHERE = _Endpoint("*", "/{path:.*}", _unknown, needs_key=False)
+_UNKNOWN_PATH = _Endpoint("*", "/{path:.*}", _unknown, needs_key=False)
 
 
 def make_application(vendor: Vendor) -> web.Application:
-    """The vendor's API and file host as one web application."""
+    """Build the web application of the API and the file host."""
     app = web.Application(client_max_size=_LONGEST_BODY)
     app.router.add_get("/files/{name}", vendor.files.answer)
-    for desk in _DESKS:
-        app.router.add_route(desk.method, vendor.settings.prefix + desk.path, _Route(vendor, desk).answer)
-    app.router.add_route("*", _NOWHERE.path, _Route(vendor, _NOWHERE).answer)
+    for endpoint in _ENDPOINTS:
+        app.router.add_route(endpoint.method, vendor.settings.prefix + endpoint.path, _Route(vendor, endpoint).answer)
+    app.router.add_route("*", _UNKNOWN_PATH.path, _Route(vendor, _UNKNOWN_PATH).answer)
     return app
 
 
 class _Route:
-    """Takes a path's requests: faults first, then the key and the limits, then the desk, then faults again."""
+    """Handles a path's requests: faults first, then the key and the limits, then the endpoint, then faults again."""
 
-    def __init__(self, vendor: Vendor, desk: _Endpoint) -> None:
+    def __init__(self, vendor: Vendor, endpoint: _Endpoint) -> None:
         self._vendor = vendor
-        self._desk = desk
+        self._endpoint = endpoint
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, and record it."""
-        vendor, desk = self._vendor, self._desk
-        exchange = Exchange(request, desk.kind, desk.path, vendor.next_request_id(), vendor.clock())
+        vendor, endpoint = self._vendor, self._endpoint
+        exchange = Exchange(request, endpoint.kind, endpoint.path, vendor.next_request_id(), vendor.clock())
         exchange.content = await request.read()
         try:
             answer = await self._answer(exchange)
@@ -91,7 +91,7 @@ class _Route:
             return lost
         try:
             self._admit(exchange)
-            answer = self._desk.serve(self._vendor, exchange)
+            answer = self._endpoint.serve(self._vendor, exchange)
         except ErrorResponse as refusal:
             return refusal.to_answer(exchange, self._vendor.timestamp())
         return self._corrupt(exchange, answer)
@@ -99,29 +99,28 @@ class _Route:
     def _admit(self, exchange: Exchange) -> None:
         vendor, kind = self._vendor, exchange.kind
         if vendor.fires("server_error", kind):
-            status = vendor.pick("server error", 500, 503)
-            raise ErrorResponse(status, "Internal server error" if status == 500 else "Service unavailable")  # noqa: PLR2004 - HTTP's own
-        if self._desk.needs_key:
-            vendor.gate.check_key(exchange.request.headers.get("Authorization"))
-        vendor.gate.admit_request(vendor.clock())
+            raise ErrorResponse(*vendor.choose("server error", *_SERVER_ERRORS))
+        if self._endpoint.needs_key:
+            vendor.limits.check_key(exchange.request.headers.get("Authorization"))
+        vendor.limits.admit_request(vendor.clock())
         if vendor.fires("rate_limited", kind):
-            raise vendor.gate.too_many("Too Many Requests")
+            raise vendor.limits.too_many("Too Many Requests")
 
     def _corrupt(self, exchange: Exchange, answer: Answer) -> Answer:
-        """What can go wrong after the vendor has done its part; the client then knows nothing of it."""
+        """Apply the faults that strike after the vendor has acted; the client then knows nothing of the outcome."""
         vendor, kind = self._vendor, exchange.kind
         if vendor.fires("drop_after", kind):
             raise DropConnection
-        spoiled = answer
+        corrupted = answer
         if vendor.fires("gateway_error_after", kind):
-            spoiled = gateway_page(vendor.pick("gateway", 502, 504))
+            corrupted = gateway_page(vendor.choose("gateway", 502, 504))
         elif vendor.fires("truncated_json", kind):
-            spoiled = evolve(answer, text=answer.text[: len(answer.text) // 2])
+            corrupted = evolve(answer, text=answer.text[: len(answer.text) // 2])
         elif vendor.fires("malformed_json", kind):
-            spoiled = evolve(answer, text="<!-- cached -->\n" + answer.text)
-        if spoiled is not answer:
-            exchange.said, exchange.final = None, False
-        return spoiled
+            corrupted = evolve(answer, text="<!-- cached -->\n" + answer.text)
+        if corrupted is not answer:
+            exchange.generation_status, exchange.final = None, False
+        return corrupted
 
     def _record(self, exchange: Exchange, status: int | None) -> None:
         ledger = self._vendor.ledger
@@ -129,7 +128,12 @@ class _Route:
         if exchange.kind == "submit":
             ledger.record_submit(_as_submit(exchange, status))
         elif exchange.kind == "poll" and exchange.purchase is not None:
-            poll = Poll(at=self._vendor.clock(), status=status, said=exchange.said, final=exchange.final)
+            poll = Poll(
+                at=self._vendor.clock(),
+                status=status,
+                generation_status=exchange.generation_status,
+                final=exchange.final,
+            )
             ledger.record_poll(exchange.purchase.generation_id, poll)
 
 

@@ -1,4 +1,4 @@
-"""Generation ids in every form the vendor was seen to use."""
+"""Seeded randomness that does not depend on the order of requests, and generation ids made from it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from hashlib import blake2b
 from typing import Literal, get_args
 from uuid import UUID
 
-__all__ = ["ID_STYLES", "IdStyle", "SeededRandom", "make_id"]
+__all__ = ["ID_STYLES", "NANOID_LENGTH", "IdStyle", "SeededRandom", "make_id"]
 
 
 class SeededRandom:
-    """Rolls that depend on the seed and on what they are about, and on nothing else.
+    """Random numbers that depend on the seed and on their subject, and on nothing else.
 
     Concurrent requests arrive in another order on each run, so a shared random generator would deal another duration
     to the same prompt each time.
@@ -20,11 +20,11 @@ class SeededRandom:
         self._key = blake2b(str(seed).encode()).digest()
 
     def bits(self, *about: object) -> bytes:
-        """32 bytes."""
+        """Return 32 bytes about this subject."""
         return blake2b(repr(about).encode(), key=self._key, digest_size=32).digest()
 
-    def roll(self, *about: object) -> float:
-        """A number between 0 and 1, both excluded."""
+    def uniform(self, *about: object) -> float:
+        """Return a number between 0 and 1, both excluded."""
         return (int.from_bytes(self.bits(*about)[:6]) + 0.5) / 2**48
 
 
@@ -34,14 +34,14 @@ IdStyle = Literal["uuid", "uuid:model", "nanoid", "digits"]
 ID_STYLES: tuple[IdStyle, ...] = get_args(IdStyle)
 
 _NANOID = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-_NANOID_LENGTH = 21
+NANOID_LENGTH = 21
 
 
 def make_id(bits: bytes, model: str, style: IdStyle | None) -> str:
-    """An id of this style made of at least 24 random bytes; without a style, the bytes choose one."""
+    """Make an id of this style from at least 24 random bytes; without a style, the bytes choose one."""
     style = style or ID_STYLES[bits[-1] % len(ID_STYLES)]
     if style == "nanoid":
-        return "".join(_NANOID[byte % len(_NANOID)] for byte in bits[:_NANOID_LENGTH])
+        return "".join(_NANOID[byte % len(_NANOID)] for byte in bits[:NANOID_LENGTH])
     if style == "digits":
         return str(10**18 + int.from_bytes(bits[:8]) % 10**18)
     uuid = UUID(bytes=bits[:16], version=4)

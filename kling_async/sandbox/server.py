@@ -1,4 +1,4 @@
-"""A sandbox, started and stopped."""
+"""Start and stop a sandbox: on the running loop, or in a thread of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Sandbox", "SandboxThread"]
 
 
 class SandboxThread:
-    """Serves a sandbox from a thread of its own, for code that has no loop, or whose loop is not to be shared.
+    """Serves a sandbox from a thread of its own, for code without an event loop, or with one not to be shared.
 
     ::
 
@@ -61,7 +61,7 @@ class SandboxThread:
 
 @define(kw_only=True, eq=False, repr=False, slots=False)
 class Sandbox(Settings):
-    """A local vendor: the real one's API on loopback, its time sped up, its moods at your command.
+    """A local vendor: the real one's API on loopback, with its time sped up and faults of your choice.
 
     ::
 
@@ -70,8 +70,8 @@ class Sandbox(Settings):
         assert all(len(bought) == 1 for bought in sandbox.ledger.by_key.values())
 
     It serves on the running loop while the ``async with`` lasts; ``SandboxThread`` gives it a loop of its own. Stopped
-    and entered again it goes on where it stood, at the same address, as after an outage: what was bought is still
-    there, and its time has passed.
+    and entered again it continues at the same address, as after an outage: what was bought is still there, and its
+    time has passed.
 
     Its settings are those of ``Settings``. Everything public may be read, called and assigned from any thread.
     """
@@ -84,7 +84,7 @@ class Sandbox(Settings):
 
     @property
     def url(self) -> str:
-        """What a session takes as ``base_url``, the prefix included. Known once it was started.
+        """The ``base_url`` for a session, with the prefix. Known once it was started.
 
         Raises:
             ConfigurationError: It was never started, and was given no port.
@@ -96,22 +96,22 @@ class Sandbox(Settings):
 
     @property
     def ledger(self) -> CallRecorder:
-        """What was bought, asked and fetched so far."""
+        """The record of what was bought, asked and fetched so far."""
         return self._vendor.ledger
 
     def revoke_key(self) -> None:
-        """From now on every request that needs the key gets 401."""
-        self._vendor.gate.is_revoked = True
+        """Answer every further request that needs the key with 401."""
+        self._vendor.limits.is_revoked = True
 
     def restore_key(self) -> None:
-        """The key is good again."""
-        self._vendor.gate.is_revoked = False
+        """Accept the key again."""
+        self._vendor.limits.is_revoked = False
 
     def session(self, **settings: Any) -> KlingSession:  # noqa: ANN401 - KlingSession's own parameters, passed on
-        """A session that talks to this sandbox, with polling, reconciliation and deadlines scaled to its speed.
+        """Return a session with this sandbox; polling, reconciliation and deadlines are scaled to its speed.
 
         Args:
-            settings: Whatever ``KlingSession`` takes; each takes the place of what would have been set here.
+            settings: Parameters of ``KlingSession``, which replace those set here.
         """
         # Imported here: the sandbox serves without a session, such as to clients in other languages.
         from kling_async.sandbox.client import scaled_settings  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""How a sandbox is set up."""
+"""The settings of a sandbox, and their validation."""
 
 from __future__ import annotations
 
@@ -57,20 +57,18 @@ def _made_up_key(settings: Settings) -> str:
 
 @define(kw_only=True, eq=False, repr=False, slots=False)
 class Settings:
-    """How a sandbox is set up. Those marked *live* may be assigned while it runs, from any thread.
+    """The settings of a sandbox. Those marked *live* may be assigned while it runs, from any thread.
 
     Attributes:
-        speed: How many times as fast as the real vendor's its time passes. At the default of 60 a five-minute
-            generation takes five seconds.
+        speed: The speed of its time: at the default of 60 a five-minute generation takes five seconds.
         seed: The same seed and the same requests give the same ids and durations, in whatever order they come.
-        slots: How many generations the vendor works on at once; the rest queue.
+        slots: The generations that run at once; the rest queue.
         sigma: The spread of durations around each model's published one: the standard deviation of their logarithm. 0
             makes each exactly the published one.
-        credits: What the account may spend, where 100 credits are 1 USD; None for without end. Live.
-        faults: What goes wrong. Live.
-        requests_per_second: How many API requests a real second may bring before 429; None for any number. Live.
-        max_concurrent: How many generations may be unfinished at once before a submit gets 429; None for any number.
-            Live.
+        credits: The account's credits, where 100 are 1 USD; None for no limit. Live.
+        faults: The faults that strike. Live.
+        requests_per_second: API requests in a real second before 429; None for any number. Live.
+        max_concurrent: Unfinished generations before a submit gets 429; None for any number. Live.
         retry_after: The ``Retry-After`` of a 429: seconds (rounded up), or the header's text as it stands. None, the
             default, sends none, as the real vendor does. Live.
         host: The address to listen on.
@@ -78,13 +76,13 @@ class Settings:
         prefix: A path in front of every API path, as behind a proxy.
         api_key: The one key that is accepted. By default one made up from the seed.
         id_style: The form of generation ids; None mixes all that were seen.
-        legacy_words: Whether running generations are ``waiting``, ``queued``, ``active`` and ``generating`` in turn, as
-            the vendor's older samples have it, rather than ``queued`` and ``generating``.
+        legacy_words: Whether the statuses are ``waiting``, ``queued``, ``active`` and ``generating`` in turn, as in the
+            vendor's older samples, rather than ``queued`` and ``generating``.
         other_models: Ids of models beyond the catalogue that are served, too; their bodies are not checked.
         file_size: The size each video is padded to, in bytes; None leaves it as small as it is.
-        clock: What the time is, in seconds. By default the same monotonic clock that event loops run by; one of your
-            own lets a test decide when generations end.
-        url_lifetime: How long a video's URL works, in seconds of the vendor's time. The default is a day.
+        clock: Returns the time, in seconds. By default the monotonic clock that event loops run by; one of your own
+            lets a test decide when generations end, and what time of day the log has.
+        url_lifetime: The lifetime of a video's URL, in seconds of the vendor's time. The default is a day.
 
     Raises:
         ConfigurationError: A value is not of its range; also on assignment.

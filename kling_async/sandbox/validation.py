@@ -1,4 +1,4 @@
-"""The catalogue as JSON Schema (draft 2020-12): what each model's submit takes, as the vendor's pages publish it.
+"""Validation of submits by JSON Schema (draft 2020-12), as the vendor's pages publish each model's fields.
 
 Names beyond those that are listed are let through, as the vendor's pages do not forbid them.
 """
@@ -30,7 +30,7 @@ _WEB_OR_DATA = "^(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[Dd][Aa][Tt][Aa]:[^,]*,)"
 
 
 def body_schema(model: Model) -> dict[str, Any]:
-    """The schema of the bodies that a model takes."""
+    """Return the schema of the bodies that a model takes."""
     fields = {"model": {"const": model.id}, **_properties(model.fields)}
     required = ["model", *model.required]
     rules = [part for rule in model.rules for part in _together(rule)]
@@ -97,7 +97,7 @@ def _given(limits: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _together(rule: Rule) -> list[dict[str, Any]]:
-    """A rule as conditions, each of which is broken at the field that the rule is about."""
+    """Express a rule as conditions, each of which fails at the field that the rule is about."""
     if isinstance(rule, PromptOrScenes):
         return [_NOT_BOTH, _EITHER] if rule.required else [_NOT_BOTH]
     return [_FOR_TWO, _FOR_ONE, _FOR_OTHERS]
@@ -133,7 +133,7 @@ _LONGEST = 200  # characters of a value that an answer repeats
 
 @frozen
 class Issue:
-    """What is wrong with a field.
+    """One error in a body.
 
     Attributes:
         path: Where it is: names of fields, and places in lists.
@@ -146,7 +146,7 @@ class Issue:
     received: object
 
     def as_json(self) -> dict[str, Any]:
-        """The issue as the vendor hints at it ("Errors and status codes": the field, expected, received)."""
+        """Return the issue in the vendor's form ("Errors and status codes": the field, expected, received)."""
         received = self.received[:_LONGEST] if isinstance(self.received, str) else self.received
         words = "nothing" if received is None else repr(received)
         message = f"Expected {self.expected}, received {words}"
@@ -154,7 +154,7 @@ class Issue:
 
 
 def validate(body: Mapping[str, Any]) -> list[Issue]:
-    """Everything that is wrong with a body; nothing is, if its model is not in the catalogue."""
+    """Return every issue of a body; none if its model is not in the catalogue."""
     name = body.get("model")
     model = find_model(name) if isinstance(name, str) else None
     if model is None:
@@ -214,7 +214,7 @@ def _path(field: str) -> tuple[str | int, ...]:
 
 
 def _known(spec: Spec, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A value without the fields that its spec does not name."""
+    """Strip the fields that the spec does not name."""
     if isinstance(spec, Object) and is_object(value):
         return {name: _known(spec.fields[name].spec, part) for name, part in value.items() if name in spec.fields}
     if isinstance(spec, ListOf) and is_list(value):

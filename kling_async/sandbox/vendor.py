@@ -1,4 +1,4 @@
-"""The vendor behind the API: its account, its slots, its books, and what goes wrong with them."""
+"""The vendor's state: what was sold, the account, the slots, the ledger, and the faults that strike."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from time import time
-from typing import TYPE_CHECKING, Any
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.api.catalogue.lookup import find_model, typical_seconds
 from kling_async.sandbox.capacity import CreditAccount, GenerationSlots
@@ -28,99 +28,105 @@ if TYPE_CHECKING:
 
 __all__ = ["Vendor"]
 
+_T = TypeVar("_T")
+
 
 class Vendor:
-    """All that outlasts a single request."""
+    """The state of the vendor that outlasts a single request."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = settings.clock
-        self._epoch = time() - self.clock()  # what to add to an instant to get the time of day
-        self.dice = SeededRandom(settings.seed)
+        self.random = SeededRandom(settings.seed)
         self.ledger = CallRecorder(self.clock)
-        self.till = CreditAccount()
-        self.gate = RequestLimits(settings)
-        self.files = FileHost(settings, self.dice, self.ledger, fires=self.fires, before_handling=self.before_handling)
-        self._studio = GenerationSlots(self.dice, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
-        self._strikes = FaultInjector(settings.faults, self.dice)
-        self._sold: list[Purchase] = []
+        self.account = CreditAccount()
+        self.limits = RequestLimits(settings)
+        self.files = FileHost(
+            settings, self.random, self.ledger, fires=self.fires, before_handling=self.before_handling
+        )
+        self._slots = GenerationSlots(self.random, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
+        self._injector = FaultInjector(settings.faults, self.random)
+        self._purchases: list[Purchase] = []
         self._by_id: dict[str, Purchase] = {}
         self._same_bodies: Counter[str] = Counter()
         self._requests = 0
+        # An injected clock has no time of day: the log's begins with the system's and moves with the clock.
+        epoch = time() - self.clock()
+        self._time_of_day = time if self.clock is monotonic else lambda: epoch + self.clock()
 
     def real_seconds(self, vendor_seconds: float) -> float:
-        """How long a length of the vendor's time takes here."""
+        """Convert a length of the vendor's time to real seconds."""
         return vendor_seconds / self.settings.speed
 
     def time_of_day(self) -> float:
-        """The time of day by the sandbox's clock, in seconds since the epoch."""
-        return self._epoch + self.clock()
+        """Return the time of day, in seconds since the epoch: the system's, or by a clock of the test's own."""
+        return self._time_of_day()
 
     def timestamp(self) -> str:
-        """The time of day, as the vendor writes it."""
+        """Return the time of day in the vendor's format."""
         now = datetime.fromtimestamp(self.time_of_day(), UTC)
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def next_request_id(self) -> str:
-        """An id for one more exchange."""
+        """Return an id for one more exchange."""
         self._requests += 1
-        return self.dice.bits("request", self._requests).hex()[:32]
+        return self.random.bits("request", self._requests).hex()[:32]
 
     def fires(self, fault: str, kind: Kind, *about: object) -> bool:
-        """Whether this fault strikes now. Newly assigned faults begin to count anew."""
-        if self._strikes.faults is not self.settings.faults:
-            self._strikes = FaultInjector(self.settings.faults, self.dice)
-        return self._strikes.fires(fault, kind, *about)
+        """Return whether this fault strikes now. Newly assigned faults count their occasions anew."""
+        if self._injector.faults is not self.settings.faults:
+            self._injector = FaultInjector(self.settings.faults, self.random)
+        return self._injector.fires(fault, kind, *about)
 
     async def before_handling(self, kind: Kind) -> Answer | None:
-        """What can go wrong before the vendor sees a request: a gateway's answer, or None to go on.
+        """Apply the faults that strike before the vendor acts; return a gateway's answer, or None to go on.
 
         Raises:
-            Hangup: The connection is to be dropped.
+            DropConnection: The connection is to be dropped.
         """
         if self.fires("slow", kind):
             await asyncio.sleep(self.settings.faults.slow_seconds)
         if self.fires("drop_before", kind):
             raise DropConnection
-        return gateway_page(self.pick("gateway", 502, 504)) if self.fires("gateway_error", kind) else None
+        return gateway_page(self.choose("gateway", 502, 504)) if self.fires("gateway_error", kind) else None
 
-    def pick(self, about: str, *choices: Any) -> Any:  # noqa: ANN401 - one of the choices, whatever they are
-        """One of these, as the dice have it for this request."""
-        return choices[int(self.dice.roll(about, self._requests) * len(choices))]
+    def choose(self, about: str, *choices: _T) -> _T:
+        """Return one of these, by the seed and the request's number."""
+        return choices[int(self.random.uniform(about, self._requests) * len(choices))]
 
     def serves(self, model: str) -> bool:
-        """Whether the vendor has such a model."""
+        """Return whether the vendor has such a model."""
         return find_model(canonical(model)) is not None or model in self.settings.other_models
 
     def can_afford(self, body: Mapping[str, Any]) -> bool:
-        """Whether the account has the credits for this request."""
+        """Return whether the account has the credits for this request."""
         if self.settings.credits is None:
             return True
         price = price_of(body["model"], body).credits
-        return self.till.committed(self.clock()) + price <= self.settings.credits
+        return self.account.committed(self.clock()) + price <= self.settings.credits
 
     def accept(self, exchange: Exchange) -> Purchase:
-        """Sell a generation for the exchange's body."""
-        purchase = self._make(exchange, exchange.body)
-        self._sold.append(purchase)
+        """Accept the exchange's body as a purchase, and record it."""
+        purchase = self._purchase(exchange, exchange.body)
+        self._purchases.append(purchase)
         self._by_id[purchase.generation_id] = purchase
         # "UUID:model" and "UUID" name the same generation.
         self._by_id[purchase.generation_id.partition(":")[0]] = purchase
-        self.till.take(purchase)
+        self.account.reserve(purchase)
         self.ledger.record_purchase(purchase)
         return purchase
 
-    def _make(self, exchange: Exchange, body: Mapping[str, Any]) -> Purchase:
+    def _purchase(self, exchange: Exchange, body: Mapping[str, Any]) -> Purchase:
         now = self.clock()
         model: str = body["model"]
         about = self._occurrence(body)
-        run = self._studio.take(typical_seconds(model, video_seconds(body)), now, *about)
+        run = self._slots.assign(typical_seconds(model, video_seconds(body)), now, *about)
         failure = self._failure(about)
         price = price_of(model, body)
         is_hidden = self.fires("not_found_after_submit", "submit", *about)
         hidden_seconds = self.real_seconds(self.settings.faults.not_found_seconds)
         return Purchase(
-            generation_id=make_id(self.dice.bits("id", *about), model, self.settings.id_style),
+            generation_id=make_id(self.random.bits("id", *about), model, self.settings.id_style),
             client_request_id=exchange.client_request_id,
             endpoint=exchange.path,
             model=model,
@@ -137,7 +143,7 @@ class Vendor:
         )
 
     def _occurrence(self, body: Mapping[str, Any]) -> tuple[str, int]:
-        """What tells this submit from all others, and is the same on the next run: its body, and how often it came."""
+        """Identify a submit by its body and how often that came, which is the same on every run."""
         canonical = json.dumps(body, sort_keys=True)
         self._same_bodies[canonical] += 1
         return canonical, self._same_bodies[canonical]
@@ -145,18 +151,18 @@ class Vendor:
     def _failure(self, about: tuple[str, int]) -> object:
         if not self.fires("error_outcome", "submit", *about):
             return None
-        chosen = ERROR_SHAPES[self.dice.bits("shape", *about)[0] % len(ERROR_SHAPES)]
+        chosen = ERROR_SHAPES[self.random.bits("shape", *about)[0] % len(ERROR_SHAPES)]
         return error_object(self.settings.faults.error_shape or chosen)
 
     def find(self, generation_id: str) -> Purchase | None:
-        """The generation of this id."""
+        """Return the purchase of this id, or None."""
         return self._by_id.get(generation_id)
 
     def is_hidden(self, purchase: Purchase) -> bool:
-        """Whether polls do not find it yet."""
+        """Return whether polls do not find the generation yet."""
         asked = self.ledger.polls_of(purchase.generation_id)
         return asked < purchase.hidden_polls or self.clock() < purchase.hidden_until
 
-    def sold(self) -> list[Purchase]:
-        """Everything that was ever sold, oldest first."""
-        return self._sold
+    def purchases(self) -> list[Purchase]:
+        """Return all purchases, oldest first."""
+        return self._purchases

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 600
+TIMEOUT = 600
 """Seconds for a test that runs a benchmark, or waits for the fixture that does: only what hangs takes so long."""
-_LEASH = Path(__file__).with_name("leash.py")
+_RUN_AND_KILL = Path(__file__).with_name("run_and_kill.py")
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def run_program(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a program likewise."""
     near, far = os.pipe()
     with subprocess.Popen(  # noqa: S603 - our own
-        [sys.executable, str(_LEASH), *command],
+        [sys.executable, str(_RUN_AND_KILL), *command],
         cwd=ROOT,
         stdin=near,
         stdout=subprocess.PIPE,

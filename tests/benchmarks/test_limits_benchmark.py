@@ -10,9 +10,9 @@ from programs import run
 from benchmarks.limits.clients import loops, session
 from benchmarks.limits.limiters import LIMITERS
 from benchmarks.limits.report import Report, met
-from benchmarks.limits.scenes import LOOPS, OURS, Hidden, Stepped
+from benchmarks.limits.scenarios import LOOPS, OURS, Hidden, Stepped
 from benchmarks.limits.vendor import LimitedVendor
-from benchmarks.policy.virtual import play
+from benchmarks.policy.session import run_virtual
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_every_limiter_follows_when_the_limit_moves(kind: str) -> None:
 def test_everything_is_noticed_whatever_is_refused(client: Any) -> None:
     rng = Random(1)
     vendor = LimitedVendor(LIMITERS["bucket of 1"](), [(0.0, 0.5)], lambda: rng.uniform(30.0, 300.0), rng)
-    play(client(vendor, 12, None, 1))
+    run_virtual(client(vendor, 12, None, 1))
     assert sorted(vendor.delays) == list(range(12))
     assert all(delay >= 0.0 for delay in vendor.delays.values())
     assert any(not each.passed for each in vendor.log)
@@ -65,7 +65,7 @@ def test_everything_is_noticed_whatever_is_refused(client: Any) -> None:
 def test_what_has_ended_makes_room_for_others_until_the_end() -> None:
     rng = Random(1)
     vendor = LimitedVendor(LIMITERS["bucket of 5"](), [(0.0, 5.0)], lambda: 100.0, rng)
-    play(session(vendor, 10, 1000.0, 1))
+    run_virtual(session(vendor, 10, 1000.0, 1))
     assert len(vendor.delays) > 40
     assert max(each.at for each in vendor.log) < 1000.0
 

@@ -8,25 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import PATIENCE, run, run_program
+from programs import TIMEOUT, run, run_program
 
 from benchmarks.peers import plot
-from benchmarks.peers.cell import CONDITIONS, Cell
-from benchmarks.peers.cell import run as run_cell
 from benchmarks.peers.environments import Unavailable
 from benchmarks.peers.figures import Figures, read
-from benchmarks.peers.outcome import Outcome, judge, middle
+from benchmarks.peers.outcome import Outcome, evaluate, middle
+from benchmarks.peers.run import CONDITIONS, Case
+from benchmarks.peers.run import run as run_case
 from benchmarks.peers.settings import SETTINGS, Setting
-from benchmarks.peers.shared import SharedClock
 from benchmarks.peers.table import as_markdown
-from benchmarks.peers.vendor.durations import durations, mean_seconds
-from benchmarks.peers.vendor.http import Answer, Connection, Dropped, Held, Request
-from benchmarks.peers.vendor.ledger import Ledger
-from benchmarks.peers.vendor.protocols import Counter
-from benchmarks.peers.vendor.room import WaitingRoom
-from benchmarks.peers.vendor.terms import Terms
+from benchmarks.peers.vendor.http import Answer, Connection, Dropped, Held, HeldRequests, Request
+from benchmarks.peers.vendor.ledger import Ledger, VendorSettings, durations, mean_seconds
+from benchmarks.peers.vendor.protocols import Service
+from benchmarks.peers.virtual_time import SharedClock
 
-pytestmark = pytest.mark.timeout(PATIENCE)  # most start processes
+pytestmark = pytest.mark.timeout(TIMEOUT)  # most start processes
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = {each.name: each for each in SETTINGS}
@@ -34,16 +31,16 @@ FAST = ("kling_async", "aiohttp-10s", "aiohttp-backoff")  # those that need noth
 
 
 class Vendor:
-    """The counter, at a clock that the test moves."""
+    """The service, at a clock that the test moves."""
 
-    def __init__(self, jobs: int = 3, **terms: float) -> None:
+    def __init__(self, jobs: int = 3, **settings: float) -> None:
         self.now = 1000.0
-        self.ledger = Ledger(Terms(jobs=jobs, seed=1, median=330.0, **terms), lambda: self.now)
-        self.counter = Counter(self.ledger, "http://vendor", lambda: self.now)
+        self.ledger = Ledger(VendorSettings(jobs=jobs, seed=1, median=330.0, **settings), lambda: self.now)
+        self.service = Service(self.ledger, "http://vendor", lambda: self.now)
 
     def ask(self, method: str, target: str, body: str = "", **headers: str) -> Any:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.counter.reply(Request(method, target, said, body.encode()))
+        return self.service.reply(Request(method, target, said, body.encode()))
 
     def finish(self) -> None:
         self.now = max(purchase.completes_at for purchase in self.ledger.purchases.values())
@@ -166,7 +163,7 @@ def test_requests_are_read_in_whatever_pieces_they_come() -> None:
 @pytest.mark.asyncio
 async def test_held_requests_are_answered_in_the_order_of_their_instants(tmp_path: Path) -> None:
     clock = SharedClock(tmp_path / "clock")
-    room, sent = WaitingRoom(clock), asyncio.Queue[Answer]()
+    room, sent = HeldRequests(clock), asyncio.Queue[Answer]()
 
     class Client(Connection):
         def send(self, answer: Answer) -> None:
@@ -199,13 +196,13 @@ def test_when_all_sleep_the_loop_jumps_and_every_process_sees_it(tmp_path: Path)
         """
         import asyncio, json, sys, time
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.jumping import jumping_loop
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import jumping_loop
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import SleepingThreads
 
         shared = SharedClock(Path(sys.argv[1]))
-        patches.install(shared, Sleepers(shared).sleep)
+        virtual_time.install(shared, SleepingThreads(shared).sleep)
 
         async def main():
             begun, woken = time.monotonic(), []
@@ -233,13 +230,13 @@ def test_while_an_answer_is_awaited_the_loop_does_not_jump(tmp_path: Path) -> No
         """
         import asyncio, json, socket, sys, threading
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.jumping import jumping_loop
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import jumping_loop
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import SleepingThreads
 
         shared = SharedClock(Path(sys.argv[1]))
-        patches.install(shared, Sleepers(shared).sleep)
+        virtual_time.install(shared, SleepingThreads(shared).sleep)
         server = socket.create_server(("127.0.0.1", 0))
         port = server.getsockname()[1]
 
@@ -280,13 +277,13 @@ def test_threads_jump_to_the_next_waking_once_all_of_them_sleep(tmp_path: Path) 
         import json, sys, time
         from functools import partial
         from pathlib import Path
-        from benchmarks.peers import patches
-        from benchmarks.peers.shared import SharedClock
-        from benchmarks.peers.sleepers import Sleepers
+        from benchmarks.peers import virtual_time
+        from benchmarks.peers.virtual_time import SharedClock
+        from benchmarks.peers.virtual_time import SleepingThreads
 
         shared = SharedClock(Path(sys.argv[1]))
-        sleepers = Sleepers(shared)
-        patches.install(shared, sleepers.sleep)
+        threads = SleepingThreads(shared)
+        virtual_time.install(shared, threads.sleep)
         begun, log = time.time(), []
 
         def work(every):
@@ -294,7 +291,7 @@ def test_threads_jump_to_the_next_waking_once_all_of_them_sleep(tmp_path: Path) 
                 time.sleep(every)
                 log.append([every, time.time() - begun])
 
-        sleepers.run([partial(work, 100), partial(work, 250)])
+        threads.run([partial(work, 100), partial(work, 250)])
         print(json.dumps(log))
         """,
         str(tmp_path / "clock"),
@@ -311,11 +308,11 @@ def report(*jobs: dict[str, Any]) -> dict[str, Any]:
 def test_an_outcome_is_what_was_sold_compared_with_what_the_client_says() -> None:
     sold = [("a", 0, 100.0), ("b", 1, 200.0), ("c", 1, 210.0), ("d", 2, 300.0)]
     purchases = [{"id": name, "job": job, "completes_at": at} for name, job, at in sold]
-    books = {"purchases": purchases, "requests": 40, "posts": 5, "refused": 10}
+    ledger = {"purchases": purchases, "requests": 40, "posts": 5, "refused": 10}
     known = [{"video": "http://x/files/a.mp4", "known_at": 103.0}, {"video": "c", "known_at": 211.0}]
     failed = [{"error": "TimeoutError: too long"}, {"error": "RateLimitError: no"}]
 
-    outcome = judge(books, report(*known, *failed))
+    outcome = evaluate(ledger, report(*known, *failed))
 
     assert (outcome.delivered, outcome.twice, outcome.lost) == (2, 1, 1)
     assert (outcome.mean_delay_s, outcome.p99_delay_s) == (2.0, 3.0)
@@ -325,10 +322,10 @@ def test_an_outcome_is_what_was_sold_compared_with_what_the_client_says() -> Non
 
 
 def test_another_jobs_video_is_no_delivery() -> None:
-    books = {"purchases": [{"id": "a", "job": 1, "completes_at": 1.0}], "requests": 1, "posts": 1, "refused": 0}
+    ledger = {"purchases": [{"id": "a", "job": 1, "completes_at": 1.0}], "requests": 1, "posts": 1, "refused": 0}
 
     with pytest.raises(AssertionError, match="job 0 was given the video of job 1"):
-        judge(books, report({"video": "a", "known_at": 2.0}))
+        evaluate(ledger, report({"video": "a", "known_at": 2.0}))
 
 
 def outcome(*, requests: float, delay: float | None = 5.0) -> Outcome:
@@ -354,32 +351,32 @@ def test_over_seeds_the_middle_counts_and_runs_that_delivered_nothing_have_no_de
     assert middle(runs).mean_delay_s == 6.0
 
 
-def cell(setting: Setting, **about: Any) -> Cell:
-    return Cell(setting=setting, **{"condition": "plain", "jobs": 50, "median": 330.0, **about})
+def case(setting: Setting, **about: Any) -> Case:
+    return Case(setting=setting, **{"condition": "plain", "jobs": 50, "median": 330.0, **about})
 
 
 def test_figures_come_back_from_their_data_and_a_cell_is_counted_once(tmp_path: Path) -> None:
     ours, theirs = SETTINGS[0], BY_NAME["aimlapi"]
     figures = Figures(quick=True)
-    figures.add(cell(ours), None, "it broke")
-    figures.add(cell(ours), outcome(requests=30.0))
-    figures.add(cell(theirs), None, "cannot be installed")
+    figures.add(case(ours), None, "it broke")
+    figures.add(case(ours), outcome(requests=30.0))
+    figures.add(case(theirs), None, "cannot be installed")
     file = tmp_path / "peers.json"
     file.write_text(json.dumps(figures.as_data()), "utf-8")
 
     again = read(file)
 
     assert again.runs == figures.runs
-    assert (again.has(cell(ours)), again.has(cell(ours, seed=2)), again.has(cell(theirs))) == (True, False, False)
+    assert (again.has(case(ours)), again.has(case(ours, seed=2)), again.has(case(theirs))) == (True, False, False)
     assert again.of(theirs.name, "plain", 50) == "cannot be installed"
 
 
 def test_the_table_has_no_figure_where_there_was_no_run_and_says_why() -> None:
     ours, theirs = SETTINGS[0], BY_NAME["aimlapi"]
     figures = Figures(quick=False)
-    figures.add(cell(ours), outcome(requests=31.4))
-    figures.add(cell(ours, condition="limited"), outcome(requests=9.0, delay=None))
-    figures.add(cell(theirs), None, "cannot be installed: no such package")
+    figures.add(case(ours), outcome(requests=31.4))
+    figures.add(case(ours, condition="limited"), outcome(requests=9.0, delay=None))
+    figures.add(case(theirs), None, "cannot be installed: no such package")
 
     table = as_markdown(figures, SETTINGS)
 
@@ -416,11 +413,11 @@ def test_a_client_that_breaks_has_a_reason_and_no_figures() -> None:
     broken = Setting(name="x", title="x", how="x", label="x", client="kling", options=options)
 
     with pytest.raises(Unavailable, match="ConfigurationError"):
-        run_cell(cell(broken, jobs=1))
+        run_case(case(broken, jobs=1))
 
 
 def test_an_undisclosed_limit_is_felt_and_costs_no_job() -> None:
-    outcome = run_cell(cell(SETTINGS[0], condition="limited", jobs=20))
+    outcome = run_case(case(SETTINGS[0], condition="limited", jobs=20))
 
     assert outcome.refused_share > 0
     assert (outcome.delivered, outcome.twice, outcome.lost) == (20, 0, 0)
@@ -446,8 +443,8 @@ def found(runs: list[dict[str, Any]], setting: str, condition: str) -> dict[str,
 def test_every_client_is_run_under_every_condition_asked_for(quick: tuple[str, list[dict[str, Any]]]) -> None:
     table, runs = quick
 
-    cells = {(name, condition) for name in FAST for condition in ("plain", "lost")}
-    assert {(run["setting"], run["condition"]) for run in runs} == cells
+    cases = {(name, condition) for name in FAST for condition in ("plain", "lost")}
+    assert {(run["setting"], run["condition"]) for run in runs} == cases
     assert "A quick run" in table
     assert table.count("6 / 0 / 0") >= len(FAST)
 

@@ -11,19 +11,18 @@ import pytest
 
 from benchmarks.policy.batch import Generation, Vendor, run
 from benchmarks.policy.bound import Group, bound
-from benchmarks.policy.exact import Outcome, Survival, outcome
-from benchmarks.policy.optimum import least_product, optimum
-from benchmarks.policy.policy import Policy, ours, rivals
-from benchmarks.policy.real import run_session
+from benchmarks.policy.durations import Exponential, Lognormal, even, quantile, trace
+from benchmarks.policy.exact import Outcome, Survival, least_product, optimum, outcome
+from benchmarks.policy.learned import Workload
+from benchmarks.policy.policies import Policy, ours, rivals
 from benchmarks.policy.report import Report, Row, Target
+from benchmarks.policy.session import run_session
 from benchmarks.policy.single import best_curve, frontier, in_turn, play, requests_at, value_at
-from benchmarks.policy.truth import Flat, Truth, even, quantile, trace
-from benchmarks.policy.world import World
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing.schedules import FixedSchedule
 
-FIVE = Truth(330.0)
-WORLD = World({5: FIVE})
+FIVE = Lognormal(330.0)
+WORLD = Workload({5: FIVE})
 TEN_SECONDS = Policy("", "", lambda _: FixedSchedule(interval=10.0))
 
 
@@ -76,8 +75,8 @@ def test_survival_falls_and_quantiles_undo_it() -> None:
     assert FIVE.survival(quantile(FIVE, 0.3)) == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("law", [Truth(330.0, sigma=0.35, early=0.05), Flat(367.0)])
-def test_drawn_durations_follow_the_distribution(law: Truth | Flat) -> None:
+@pytest.mark.parametrize("law", [Lognormal(330.0, sigma=0.35, early=0.05), Exponential(367.0)])
+def test_drawn_durations_follow_the_distribution(law: Lognormal | Exponential) -> None:
     drawn = trace(law, 4000, seed=1)
     assert drawn == trace(law, 4000, seed=1)
     for age in (40.0, law.median, 800.0):
@@ -105,8 +104,8 @@ def test_the_optimum_costs_no_more_than_any_fixed_interval(survival: Survival) -
         assert 2.0 * best.requests + best.delay < 2.0 * fixed.requests + fixed.delay
 
 
-@pytest.mark.parametrize("law", [FIVE, Truth(330.0, sigma=0.35), Flat(367.0)])
-def test_the_programme_agrees_with_kellers_formula_where_polls_are_many(law: Truth | Flat) -> None:
+@pytest.mark.parametrize("law", [FIVE, Lognormal(330.0, sigma=0.35), Exponential(367.0)])
+def test_the_programme_agrees_with_kellers_formula_where_polls_are_many(law: Lognormal | Exponential) -> None:
     [best] = best_curve(law, [0.1], Survival(law))
     assert best.requests * best.delay == pytest.approx(least_product(law), rel=0.06)
 
@@ -180,7 +179,7 @@ def shuffled(seed: int) -> list[Generation]:
     return [Generation(0.0, 5, each) for each in durations]
 
 
-@pytest.mark.timeout(programs.PATIENCE)  # half a minute of computing, on a machine that has nothing else to do
+@pytest.mark.timeout(programs.TIMEOUT)  # half a minute of computing, on a machine that has nothing else to do
 @pytest.mark.parametrize(("rate", "step"), [(1.0, 5.0), (10.0, 1.0)])
 def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, step: float) -> None:
     spell = 100.0 / rate

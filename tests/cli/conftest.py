@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from answers import Answer, call
+from in_process import Answer, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

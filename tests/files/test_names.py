@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.file_names import Names, named, refusal_of
+from kling_async.cli.file_names import NameAllocator, output_problem, requested_name
 from kling_async.files.names import LONGEST, cut, folded, joined, numbered, safe, unusable
 
 MOST_ADDED = len("..part.json")
@@ -60,16 +60,16 @@ def test_what_is_shown_as_one_is_kept_or_left_as_one(text: str, most: int, kept:
 @pytest.mark.parametrize("text", ["\U00020000" * 80, "猫" * 80, "\u0915\u093f" * 80, "é" * 300, "가" * 300])
 @pytest.mark.parametrize("number", [2, 9999])
 def test_a_long_name_can_be_written_with_all_that_is_added(tmp_path: Path, text: str, number: int) -> None:
-    name = numbered(named(text), number)
+    name = numbered(requested_name(text), number)
     assert name.endswith(f"-{number}.mp4")
     assert size(name) + MOST_ADDED <= 255
     (tmp_path / f".{name}.part.json").touch()
 
 
-@given(st.lists(TEXTS.filter(lambda text: refusal_of(text) is None), max_size=12))
+@given(st.lists(TEXTS.filter(lambda text: output_problem(text) is None), max_size=12))
 def test_no_two_outputs_get_one_name_nor_the_name_of_anothers_folder(outputs: list[str]) -> None:
-    names = Names()
-    given_out = [folded(names.pick(named(output))) for output in outputs]
+    names = NameAllocator()
+    given_out = [folded(names.allocate(requested_name(output))) for output in outputs]
     folders = {str(folder) for name in given_out for folder in PurePosixPath(name).parents}
     assert len(set(given_out)) == len(outputs)
     assert folders.isdisjoint(given_out)

@@ -1,4 +1,4 @@
-"""Ten rounds of the kill test, of which ``python -m benchmarks.kill`` plays two hundred, and the test of its judge."""
+"""Ten rounds of the kill test, of which ``python -m benchmarks.kill`` plays two hundred, and the test of its checks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.kill.checks import RoundResult, check_round
+from benchmarks.kill.constants import JOBS, SPEED, TROUBLES, Trouble
 from benchmarks.kill.rounds import Round, play
-from benchmarks.kill.terms import JOBS, SPEED, TROUBLES, Trouble
-from benchmarks.kill.verdict import Verdict, judge
 from kling_async import TextToVideo
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 
@@ -22,50 +22,50 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> list[Verdict]:
+def results() -> list[RoundResult]:
     with ThreadPoolExecutor(4) as pool:  # a round mostly waits for time to pass
         return list(pool.map(play, range(10)))
 
 
-def test_batches_are_killed_while_submits_are_under_way(verdicts: list[Verdict]) -> None:
-    assert sum(verdict.kills for verdict in verdicts) >= 5
-    assert sum(verdict.adopted for verdict in verdicts) >= 5
+def test_batches_are_killed_while_submits_are_under_way(results: list[RoundResult]) -> None:
+    assert sum(result.kills for result in results) >= 5
+    assert sum(result.adopted for result in results) >= 5
 
 
-def test_nothing_paid_for_is_lost(verdicts: list[Verdict]) -> None:
-    assert sum(verdict.purchases for verdict in verdicts) >= 5 * JOBS
-    assert [verdict for verdict in verdicts if verdict.lost] == []
+def test_nothing_paid_for_is_lost(results: list[RoundResult]) -> None:
+    assert sum(result.purchases for result in results) >= 5 * JOBS
+    assert [result for result in results if result.lost] == []
 
 
-def test_nothing_is_bought_twice(verdicts: list[Verdict]) -> None:
-    assert [verdict for verdict in verdicts if verdict.twice] == []
+def test_nothing_is_bought_twice(results: list[RoundResult]) -> None:
+    assert [result for result in results if result.twice] == []
 
 
-def test_every_file_is_what_the_vendor_serves(verdicts: list[Verdict]) -> None:
-    assert sum(verdict.whole for verdict in verdicts) >= 5 * JOBS
-    assert [verdict for verdict in verdicts if verdict.broken] == []
+def test_every_file_is_what_the_vendor_serves(results: list[RoundResult]) -> None:
+    assert sum(result.whole for result in results) >= 5 * JOBS
+    assert [result for result in results if result.broken] == []
 
 
-def test_what_may_be_submitted_again_is_all_delivered(verdicts: list[Verdict]) -> None:
-    assert {verdict.whole for verdict in verdicts if verdict.then == "resubmit"} == {JOBS}
+def test_what_may_be_submitted_again_is_all_delivered(results: list[RoundResult]) -> None:
+    assert {result.whole for result in results if result.then == "resubmit"} == {JOBS}
 
 
-def test_what_is_not_delivered_is_reported_by_its_key(verdicts: list[Verdict]) -> None:
-    for verdict in verdicts:
-        assert verdict.missing == set()
-        assert verdict.whole + len(verdict.reported) == JOBS
+def test_what_is_not_delivered_is_reported_by_its_key(results: list[RoundResult]) -> None:
+    for result in results:
+        assert result.missing == set()
+        assert result.whole + len(result.reported) == JOBS
 
 
 def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) -> None:
     faults = Faults(drop_before={"submit": set(range(JOBS - 4, JOBS + 1))})
     with SandboxThread(Sandbox(speed=SPEED, sigma=0, faults=faults)) as sandbox:
-        verdict = Round(sandbox, tmp_path, "resubmit").play()
+        result = Round(sandbox, tmp_path, "resubmit").play()
 
-    assert verdict.good
-    assert verdict.restarts >= 1
-    assert verdict.whole == JOBS
-    assert verdict.resubmitted == 5
-    assert verdict.purchases == JOBS + 1
+    assert result.good
+    assert result.restarts >= 1
+    assert result.whole == JOBS
+    assert result.resubmitted == 5
+    assert result.purchases == JOBS + 1
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) 
 )
 def test_the_promises_hold_in_trouble_too(troubles: tuple[Trouble, ...]) -> None:
     with ThreadPoolExecutor(4) as pool:
-        verdicts = list(pool.map(partial(play, troubles=troubles), range(4)))
+        results = list(pool.map(partial(play, troubles=troubles), range(4)))
 
-    assert sum(verdict.purchases for verdict in verdicts) >= 3 * JOBS
-    assert [verdict for verdict in verdicts if not verdict.good] == []
+    assert sum(result.purchases for result in results) >= 3 * JOBS
+    assert [result for result in results if not result.good] == []
 
 
 @pytest.mark.asyncio
@@ -99,14 +99,14 @@ async def test_the_judge_sees_what_is_lost_bought_twice_missing_or_broken(tmp_pa
             stray = await forgetful.submit(TextToVideo("a raccoon"), key="k0")
         (tmp_path / "k1.mp4").write_bytes((tmp_path / "k0.mp4").read_bytes())
 
-        verdict = judge(sandbox, tmp_path, then="report", kills=1, restarts=2, doubtful=set(), reported={"k2"})
+        result = check_round(sandbox, tmp_path, then="report", kills=1, restarts=2, uncertain=set(), reported={"k2"})
 
-    assert not verdict.good
-    assert verdict.lost == {stray.generation_id}
-    assert verdict.twice == {"k0"}
-    assert verdict.broken == {"k1"}
-    assert verdict.whole == 1
-    assert verdict.missing == {f"k{number}" for number in range(3, JOBS)}
+    assert not result.good
+    assert result.lost == {stray.generation_id}
+    assert result.twice == {"k0"}
+    assert result.broken == {"k1"}
+    assert result.whole == 1
+    assert result.missing == {f"k{number}" for number in range(3, JOBS)}
 
 
 def test_the_command_sums_its_rounds_up() -> None:

@@ -98,7 +98,7 @@ async def test_unreadable_json_has_bought_all_the_same_and_is_no_notice(fault: s
         with pytest.raises(ValueError, match=r"char|column|Expecting"):
             _ = (await api.poll(generation_id)).json
         assert api.sandbox.ledger.noticed == {}
-        assert [poll.said for poll in api.sandbox.ledger.polls[generation_id]] == [None]
+        assert [poll.generation_status for poll in api.sandbox.ledger.polls[generation_id]] == [None]
 
 
 async def test_unknown_status_shows_while_a_generation_runs() -> None:

@@ -281,7 +281,7 @@ async def test_the_ledger_knows_how_late_a_completion_was_noticed() -> None:
             api.clock.now = 1000 + passed
             await api.poll(generation_id)
         ledger = api.sandbox.ledger
-        assert [(poll.at - 1000, poll.said, poll.final) for poll in ledger.polls[generation_id]] == [
+        assert [(poll.at - 1000, poll.generation_status, poll.final) for poll in ledger.polls[generation_id]] == [
             (100, "generating", False),
             (225, "completed", True),
             (230, "completed", True),
@@ -313,7 +313,7 @@ async def test_the_reprs_show_what_goes_on() -> None:
         told = await api.finished()
         await api.file(told.json["video"]["url"])
         assert repr(api.sandbox).startswith(
-            f"<Sandbox {api.sandbox.url} speed=60 seed=1 <Ledger 1 bought, 1 polls, 1 noticed, 1 "
+            f"<Sandbox {api.sandbox.url} speed=60 seed=1 <CallRecorder 1 bought, 1 polls, 1 noticed, 1 "
         )
         assert api.sandbox.api_key not in repr(api.sandbox)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from kling_async.api.catalogue.lookup import models
 from kling_async.sandbox import Purchase
 from kling_async.sandbox.capacity import CreditAccount
-from kling_async.sandbox.files import Film, asked_range
+from kling_async.sandbox.files import SampleVideo, asked_range
 from kling_async.sandbox.limits import SlidingWindow
 from kling_async.sandbox.prices import Price, price_list_entry, price_of, video_seconds
-from kling_async.sandbox.responses import ERROR_SHAPES, error_object, first_word, status_word
+from kling_async.sandbox.responses import ERROR_SHAPES, error_object, initial_status, status_at
 from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom, make_id
 
 ETAG = '"abc"'
@@ -65,21 +65,21 @@ def test_without_a_style_every_form_comes_up() -> None:
 
 
 def test_the_documented_words_are_queued_generating_completed() -> None:
-    words = [status_word(purchase(), now, legacy=False) for now in (0, 99, 100, 299, 300, 9999)]
+    words = [status_at(purchase(), now, legacy=False) for now in (0, 99, 100, 299, 300, 9999)]
     assert words == ["queued", "queued", "generating", "generating", "completed", "completed"]
 
 
 def test_the_older_words_are_waiting_queued_active_generating_completed() -> None:
-    words = [status_word(purchase(), now, legacy=True) for now in (0, 60, 110, 250, 300)]
+    words = [status_at(purchase(), now, legacy=True) for now in (0, 60, 110, 250, 300)]
     assert words == ["waiting", "queued", "active", "generating", "completed"]
 
 
 def test_a_failed_generation_says_error() -> None:
-    assert status_word(purchase(failure="no"), 300, legacy=False) == "error"
+    assert status_at(purchase(failure="no"), 300, legacy=False) == "error"
 
 
 def test_the_first_word_is_the_vocabularys() -> None:
-    assert (first_word(legacy=True), first_word(legacy=False)) == ("waiting", "queued")
+    assert (initial_status(legacy=True), initial_status(legacy=False)) == ("waiting", "queued")
 
 
 def test_every_shape_of_error_has_the_reason_in_it() -> None:
@@ -127,8 +127,8 @@ def test_any_range_header_stays_within_the_file(header: str, size: int) -> None:
 # the film
 
 
-def test_the_film_is_a_faststart_mp4_with_a_free_box_at_its_end() -> None:
-    film = Film("an-id")
+def test_the_sample_is_a_faststart_mp4_with_a_free_box_at_its_end() -> None:
+    film = SampleVideo("an-id")
     content = film.read(0, film.size)
     boxes, at = [], 0
     while at < len(content):
@@ -141,18 +141,18 @@ def test_the_film_is_a_faststart_mp4_with_a_free_box_at_its_end() -> None:
     assert content.endswith(b"an-id")
 
 
-def test_films_of_two_generations_differ() -> None:
-    assert Film("a").read(0, Film("a").size) != Film("b").read(0, Film("b").size)
+def test_samples_of_two_generations_differ() -> None:
+    assert SampleVideo("a").read(0, SampleVideo("a").size) != SampleVideo("b").read(0, SampleVideo("b").size)
 
 
-def test_a_film_is_padded_to_the_size_asked_for_but_never_cut() -> None:
-    assert Film("a", 100_000).size == 100_000
-    assert Film("a", 10).size == Film("a").size < 15_000
+def test_a_sample_is_padded_to_the_size_asked_for_but_never_cut() -> None:
+    assert SampleVideo("a", 100_000).size == 100_000
+    assert SampleVideo("a", 10).size == SampleVideo("a").size < 15_000
 
 
 @given(st.integers(0, 50_000), st.integers(0, 50_000))
-def test_a_film_reads_the_same_in_pieces_as_whole(one: int, other: int) -> None:
-    film = Film("an-id", 50_000)
+def test_a_sample_reads_the_same_in_pieces_as_whole(one: int, other: int) -> None:
+    film = SampleVideo("an-id", 50_000)
     start, stop = sorted((one, other))
     assert film.read(start, stop) == film.read(0, 50_000)[start:stop]
 
@@ -185,14 +185,14 @@ def test_every_model_has_a_price() -> None:
 
 def test_a_price_is_reserved_until_the_end_and_charged_then() -> None:
     till = CreditAccount()
-    till.take(purchase(end=300))
+    till.reserve(purchase(end=300))
     assert (till.charged(299), till.committed(299), till.running(299)) == (0, 140, 1)
     assert (till.charged(300), till.committed(300), till.running(300)) == (140, 140, 0)
 
 
 def test_a_failed_generation_is_given_back() -> None:
     till = CreditAccount()
-    till.take(purchase(end=300, failure="no"))
+    till.reserve(purchase(end=300, failure="no"))
     assert (till.committed(299), till.committed(300), till.charged(300)) == (140, 0, 0)
 
 

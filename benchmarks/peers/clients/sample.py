@@ -1,4 +1,4 @@
-"""AI/ML API's own sample, in other words: requests, ``time.sleep``, and an end to its patience; a thread a job."""
+"""AI/ML API's own sample, in other words: requests, ``time.sleep``, and an end to its timeout; a thread a job."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def threaded(url: str, *, interval: float) -> Generator[Callable[[str], str]]:
             if generation["status"] in ("completed", "error"):
                 return str(generation["video"]["url"])
             time.sleep(interval)
-        raise TimeoutError("the sample's patience has ended")
+        raise TimeoutError("the sample's timeout has ended")
 
     yield generate

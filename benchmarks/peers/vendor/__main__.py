@@ -1,4 +1,4 @@
-"""The vendor's process: says its port, serves until its input ends, then says what was bought."""
+"""The vendor's process: prints its port, serves until its input ends, then prints what was bought."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers.shared import SharedClock
-from benchmarks.peers.vendor.http import Connection
-from benchmarks.peers.vendor.ledger import Ledger
-from benchmarks.peers.vendor.protocols import Counter
-from benchmarks.peers.vendor.room import WaitingRoom
-from benchmarks.peers.vendor.terms import Terms
+from benchmarks.peers.vendor.http import Connection, HeldRequests
+from benchmarks.peers.vendor.ledger import Ledger, VendorSettings
+from benchmarks.peers.vendor.protocols import Service
+from benchmarks.peers.virtual_time import SharedClock
 
 
-async def _serve(terms: Terms, shared: SharedClock) -> None:
+async def _serve(settings: VendorSettings, shared: SharedClock) -> None:
     loop = asyncio.get_running_loop()
-    ledger, room = Ledger(terms, shared.now), WaitingRoom(shared)
-    counter: list[Counter] = []  # it knows its address, which is known once it serves
+    ledger, held = Ledger(settings, shared.now), HeldRequests(shared)
+    service: list[Service] = []  # it knows its address, which is known once it serves
     server = await loop.create_server(
-        lambda: Connection(counter[0].reply, room.hold), "127.0.0.1", 0, backlog=2048, start_serving=False
+        lambda: Connection(service[0].reply, held.hold), "127.0.0.1", 0, backlog=2048, start_serving=False
     )
     port = server.sockets[0].getsockname()[1]
-    counter.append(Counter(ledger, f"http://127.0.0.1:{port}", lambda: time.time() + shared.offset))
+    service.append(Service(ledger, f"http://127.0.0.1:{port}", lambda: time.time() + shared.offset))
     await server.start_serving()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
@@ -35,10 +33,10 @@ async def _serve(terms: Terms, shared: SharedClock) -> None:
 
 
 def main() -> None:
-    """Serve by the terms given as JSON, at the clock in a file."""
+    """Serve by the settings given as JSON, at the clock in a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
-    terms, clock = sys.argv[1:]
-    asyncio.run(_serve(Terms(**json.loads(terms)), SharedClock(Path(clock))))
+    settings, clock = sys.argv[1:]
+    asyncio.run(_serve(VendorSettings(**json.loads(settings)), SharedClock(Path(clock))))
 
 
 if __name__ == "__main__":

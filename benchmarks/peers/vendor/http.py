@@ -1,9 +1,12 @@
-"""As much of HTTP as the clients need: heads, bodies with a length, and connections that stay open."""
+"""As much of HTTP as the clients need: heads, bodies with a length, connections that stay open, answers held back."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
+from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -11,14 +14,17 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Answer", "Connection", "Dropped", "Held", "Reply", "Request"]
+    from benchmarks.peers.virtual_time import SharedClock
+
+__all__ = ["Answer", "Connection", "Dropped", "Held", "HeldRequests", "Reply", "Request"]
+
 
 _END = b"\r\n\r\n"
 
 
 @frozen
 class Request:
-    """What came.
+    """A request.
 
     Attributes:
         method: Such as ``GET``.
@@ -35,7 +41,7 @@ class Request:
 
 @frozen
 class Answer:
-    """What is said, as JSON."""
+    """An answer of JSON."""
 
     body: Any
     status: int = 200
@@ -108,3 +114,36 @@ class Connection(asyncio.Protocol):
         self._come = rest[length:]
         method, target, _ = first.split(" ")
         return Request(method, target, headers, rest[:length])
+
+
+_LOOK = 0.002  # real seconds between looks at the clock, which a client may move at any time
+
+
+class HeldRequests:
+    """Answers each held request at its instant, and tells the client's clock how many are held until when."""
+
+    def __init__(self, shared: SharedClock) -> None:
+        self._shared = shared
+        self._waiting: list[tuple[float, int, Held, Connection]] = []
+        self._numbers = count()
+        self._task: asyncio.Task[None] | None = None
+
+    def hold(self, held: Held, connection: Connection) -> None:
+        """Take a request in."""
+        heappush(self._waiting, (held.until, next(self._numbers), held, connection))
+        self._tell()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while self._waiting:
+            if self._waiting[0][0] <= self._shared.now():
+                _, _, held, connection = heappop(self._waiting)
+                self._tell()  # first, so that the client's clock waits for the answer
+                connection.send(held.answer())
+            else:
+                await asyncio.sleep(_LOOK)
+        self._task = None
+
+    def _tell(self) -> None:
+        self._shared.hold(len(self._waiting), self._waiting[0][0] if self._waiting else math.inf)

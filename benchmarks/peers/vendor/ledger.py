@@ -1,23 +1,23 @@
-"""What was bought, by which job, when it is done, and how many requests that took."""
+"""The settings of a run's vendor, the durations of its generations, and the ledger of what was bought."""
 
 from __future__ import annotations
 
+import math
 import re
 from random import Random
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, define, field, frozen
 
-from benchmarks.peers.vendor.durations import durations
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.peers.vendor.terms import Terms
+__all__ = ["Ledger", "Purchase", "VendorSettings", "durations", "mean_seconds"]
 
-__all__ = ["Ledger", "Purchase"]
 
 _BURST = 5  # requests that may come at once under a limit
+
 _NUMBER = re.compile(rb"take (\d+)")  # how every client's prompts end, in whatever form they are sent
 
 
@@ -44,9 +44,9 @@ class Purchase:
 
 @define
 class Ledger:
-    """The books of one run."""
+    """The record of one run."""
 
-    terms: Terms
+    settings: VendorSettings
     now: Callable[[], float]
     purchases: dict[str, Purchase] = field(factory=dict[str, Purchase])
     requests: int = 0
@@ -58,18 +58,18 @@ class Ledger:
     _counted_at: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        terms = self.terms
-        self._durations = durations(terms.jobs, terms.seed, terms.median)
-        lost = max(1, round(terms.jobs * terms.lost)) if terms.lost else 0
-        rng = Random(f"lost {terms.seed}")  # noqa: S311 - repeatable on purpose
-        self._unanswered = set(rng.sample(range(terms.jobs), lost))
+        settings = self.settings
+        self._durations = durations(settings.jobs, settings.seed, settings.median)
+        lost = max(1, round(settings.jobs * settings.lost)) if settings.lost else 0
+        rng = Random(f"lost {settings.seed}")  # noqa: S311 - repeatable on purpose
+        self._unanswered = set(rng.sample(range(settings.jobs), lost))
         self._counted_at = self.now()
 
     def admit(self, *, is_post: bool) -> bool:
         """Count a request; False if it is one too many."""
         self.requests += 1
         self.posts += is_post
-        if self.terms.rate is None or self._has_room(self.terms.rate):
+        if self.settings.rate is None or self._has_room(self.settings.rate):
             return True
         self.refused += 1
         return False
@@ -95,16 +95,57 @@ class Ledger:
         return purchase
 
     def loses_answer(self, purchase: Purchase) -> bool:
-        """Whether the answer to this submit is lost; the next one to the same job is not."""
+        """Return whether the answer to this submit is lost; the next one to the same job is not."""
         lost = purchase.job in self._unanswered
         self._unanswered.discard(purchase.job)
         return lost
 
     def as_data(self) -> dict[str, Any]:
-        """The books as plain JSON data."""
+        """The ledger as plain JSON data."""
         return {
             "purchases": [asdict(purchase) for purchase in self.purchases.values()],
             "requests": self.requests,
             "posts": self.posts,
             "refused": self.refused,
         }
+
+
+@frozen(kw_only=True)
+class VendorSettings:
+    """The settings of a run's vendor.
+
+    Attributes:
+        jobs: How many jobs there are; their numbers begin at 0.
+        seed: What generations' durations and lost answers are drawn from.
+        median: The median duration, in seconds.
+        lost: The share of jobs whose first submit is accepted and never answered.
+        rate: The requests a second above which it says "too many" (429), without a word on when to come back; None for
+            no limit.
+    """
+
+    jobs: int
+    seed: int
+    median: float
+    lost: float = 0.0
+    rate: float | None = None
+
+
+_SIGMA = 0.35
+
+_SLOW, _LEAST, _MOST = 0.05, 2.0, 4.0
+
+
+def durations(jobs: int, seed: int, median: float) -> list[float]:
+    """Seconds from acceptance to completion, by the number of the job; the same for every client."""
+    rng = Random(f"durations {seed}")  # noqa: S311 - repeatable on purpose
+    return [median * _share(rng) for _ in range(jobs)]
+
+
+def mean_seconds(jobs: int, seed: int, median: float) -> float:
+    """Return the mean duration of a generation."""
+    return fmean(durations(jobs, seed, median))
+
+
+def _share(rng: Random) -> float:
+    usual = math.exp(rng.gauss(0.0, _SIGMA))
+    return usual * rng.uniform(_LEAST, _MOST) if rng.random() < _SLOW else usual

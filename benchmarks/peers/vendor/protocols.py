@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.peers.vendor.http import Request
     from benchmarks.peers.vendor.ledger import Ledger, Purchase
 
-__all__ = ["Counter"]
+__all__ = ["Service"]
 
 _WAIT = 60.0  # seconds that Replicate holds a submit with "Prefer: wait"
 _DATE = "2026-01-01T00:00:00Z"
@@ -31,11 +31,11 @@ _UNKNOWN = Answer({"message": "Not found", "statusCode": 404, "detail": "Not fou
 
 
 @frozen
-class Counter:
-    """Replies to whoever comes, in the words of the service whose path is asked for.
+class Service:
+    """Replies to requests in the protocol of the service whose path is asked for.
 
     Attributes:
-        ledger: The books.
+        ledger: The ledger.
         url: Where this is, for answers that hold addresses.
         wall: The time of day by the shared clock, in seconds since the epoch.
     """
@@ -45,7 +45,7 @@ class Counter:
     wall: Callable[[], float]
 
     def reply(self, request: Request) -> Reply:
-        """What to do about a request."""
+        """Decide how to reply to a request."""
         if not self.ledger.admit(is_post=request.method == "POST"):
             return _TOO_MANY
         for method, pattern, action in _ROUTES:
@@ -204,21 +204,21 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[..., Reply]], ...] = tuple(
     (method, re.compile(pattern), action)
     for method, pattern, action in (
         # "Text-to-video" and "Fetch the video", and the vendor's "Request logs"
-        ("GET", r"/v2/video/generations\?generation_id=(.+)", Counter.tell_aimlapi),
-        ("POST", r"/v2/video/generations", Counter.sell_aimlapi),
-        ("GET", r"/v2/logs\?.+", Counter.log),
+        ("GET", r"/v2/video/generations\?generation_id=(.+)", Service.tell_aimlapi),
+        ("POST", r"/v2/video/generations", Service.sell_aimlapi),
+        ("GET", r"/v2/logs\?.+", Service.log),
         # fal.ai's queue
-        ("GET", r"/fal-ai/kling-video/requests/([^/]+)/status\?logs=false", Counter.tell_fal),
-        ("GET", r"/fal-ai/kling-video/requests/([^/]+)", Counter.give_fal),
-        ("POST", r"/fal-ai/kling-video/.+", Counter.sell_fal),
+        ("GET", r"/fal-ai/kling-video/requests/([^/]+)/status\?logs=false", Service.tell_fal),
+        ("GET", r"/fal-ai/kling-video/requests/([^/]+)", Service.give_fal),
+        ("POST", r"/fal-ai/kling-video/.+", Service.sell_fal),
         # Replicate's predictions
-        ("GET", r"/v1/predictions/([^/]+)", Counter.tell_replicate),
-        ("POST", r"/v1/models/[^/]+/[^/]+/predictions", Counter.sell_replicate),
+        ("GET", r"/v1/predictions/([^/]+)", Service.tell_replicate),
+        ("POST", r"/v1/models/[^/]+/[^/]+/predictions", Service.sell_replicate),
         # Runway's tasks
-        ("GET", r"/v1/tasks/([^/]+)", Counter.tell_runway),
-        ("POST", r"/v1/text_to_video", Counter.sell_runway),
+        ("GET", r"/v1/tasks/([^/]+)", Service.tell_runway),
+        ("POST", r"/v1/text_to_video", Service.sell_runway),
         # OpenAI's videos
-        ("GET", r"/v1/videos/([^/]+)", Counter.tell_openai),
-        ("POST", r"/v1/videos", Counter.sell_openai),
+        ("GET", r"/v1/videos/([^/]+)", Service.tell_openai),
+        ("POST", r"/v1/videos", Service.sell_openai),
     )
 )

@@ -1,1 +1,1 @@
-"""FIXME."""
+"""``batch``, ``resume`` and ``cost``: read rows, price them, run them, download their files."""

@@ -1,4 +1,4 @@
-"""Sees jobs through to their files, and tells what became of each."""
+"""Wait for jobs, download their files, and report the outcome of each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from attrs import define, field, frozen
 
 from kling_async import KlingError
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.file_names import free
-from kling_async.cli.json_output import error_facts, job_facts
+from kling_async.cli.file_names import free_path
+from kling_async.cli.json_output import error_json, job_json
 from kling_async.cli.text import one_line, reason
 
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Collector", "RunItem", "RunSummary"]
 
-_AT_ONCE = 64  # jobs whose files are seen to; the session itself fetches a few at a time
-_MOST_TOLD = 50  # failures that are told one by one, as they happen
+_AT_ONCE = 64  # downloads asked for; the session itself fetches a few at a time
+_MOST_SHOWN = 50  # failures that are printed one by one, as they happen
 
 
 @frozen(eq=False)
 class RunItem:
-    """A job, and what is to come of it.
+    """A job whose file is to be downloaded.
 
     Attributes:
         job: The job.
-        label: What to call it in messages.
-        path: Where its file belongs, if nothing else is there.
-        file: Where its file is already.
+        label: Its name in messages.
+        path: The path for its file, numbered if something else is there.
+        file: Its file, if it is on disk already.
     """
 
     job: Job
@@ -48,15 +48,15 @@ class RunItem:
 
 @define
 class RunSummary:
-    """What became of jobs so far.
+    """The outcomes of jobs so far.
 
     Attributes:
-        done: How many have their files on disk.
-        kept: How many of those had them before.
-        failed: How many will never have one.
-        unfetched: How many are made, and could not be downloaded.
-        stopped: How many others ended early, by the kind of error.
-        reasons: What the first of each kind said.
+        done: Jobs whose files are on disk.
+        kept: Those of them whose files were there before.
+        failed: Jobs that will never have a video.
+        unfetched: Jobs whose videos could not be downloaded.
+        stopped: Jobs that ended early, by the class of error.
+        reasons: The message of the first error of each class.
     """
 
     done: int = 0
@@ -74,93 +74,93 @@ class RunSummary:
 
     @property
     def exit(self) -> Exit:
-        """The exit code that says so."""
+        """The exit code of the run."""
         if self.stopped:
             return Exit.STOPPED
         return Exit.FAILED if self.failed or self.unfetched else Exit.OK
 
 
 class Collector:
-    """Takes jobs as they end, fetches their files, and tells.
+    """Takes jobs as they end, downloads their files, and reports each.
 
     Args:
         kling: The session of the jobs.
-        board: What shows how far they are.
-        terminal: Where failures are told as they happen.
-        as_json: Whether each job is told on standard output once it has ended.
+        tracker: The progress of the same session.
+        terminal: Failures are printed there as they happen.
+        as_json: Whether each job is printed as JSON once it has ended.
     """
 
-    def __init__(self, kling: KlingSession, board: ProgressTracker, terminal: Terminal, *, as_json: bool) -> None:
-        self.tally = RunSummary()
+    def __init__(self, kling: KlingSession, tracker: ProgressTracker, terminal: Terminal, *, as_json: bool) -> None:
+        self.summary = RunSummary()
         self._kling = kling
-        self._board = board
+        self._tracker = tracker
         self._terminal = terminal
         self._as_json = as_json
-        self._room = asyncio.Semaphore(_AT_ONCE)
-        self._targets: set[str] = set()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._taken: set[str] = set()
 
     async def collect(self, items: Sequence[RunItem]) -> RunSummary:
-        """See all of them through."""
+        """Wait for all items and download their files; return the summary."""
         by_key = {item.job.key: item for item in items}
-        # All are open already: a window on them would only hide who is done.
+        # All are open already: a window on them would only delay those that are done.
         jobs = self._kling.as_completed([item.job for item in items], max_in_flight=max(1, len(items)))
         try:
             async with asyncio.TaskGroup() as group, aclosing(jobs):
                 async for job in jobs:
-                    await self._room.acquire()
+                    await self._slots.acquire()
                     task = group.create_task(self._finish(by_key[job.key]))
-                    task.add_done_callback(lambda _: self._room.release())
+                    task.add_done_callback(lambda _: self._slots.release())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None  # what went wrong first, bare
-        return self.tally
+        return self.summary
 
     def refuse(self, label: str, facts: Mapping[str, object], error: KlingError) -> None:
-        """Take note of what could not even become a job."""
-        self.tally.failed += 1
-        self._complain(label, error)
+        """Count a row that could not become a job, and report why."""
+        self.summary.failed += 1
+        self._report_failure(label, error)
         if self._as_json:
-            self._terminal.tell_facts({"ok": False, **facts, "error": error_facts(error)})
+            self._terminal.json_result({"ok": False, **facts, "error": error_json(error)})
 
     async def _finish(self, item: RunItem) -> None:
         error = item.job.exception()
         if error is None:
-            await self._fetch(item)
+            await self._completed(item)
         else:
-            self._no_video(item, error)
+            self._failed(item, error)
 
-    def _no_video(self, item: RunItem, error: KlingError) -> None:
+    def _failed(self, item: RunItem, error: KlingError) -> None:
         if item.job.state.is_terminal:
-            self.tally.failed += 1
-            self._complain(item.label, error)
+            self.summary.failed += 1
+            self._report_failure(item.label, error)
         else:
-            self.tally.stop(error)
-        self._tell(item, None, error)
+            self.summary.stop(error)
+        self._print_result(item, None, error)
 
-    async def _fetch(self, item: RunItem) -> None:
+    async def _completed(self, item: RunItem) -> None:
         file = item.file
         if file is not None:
-            self.tally.kept += 1
+            self.summary.kept += 1
         else:
             try:
                 file = await self._download(item)
             except KlingError as error:
-                self.tally.unfetched += 1
-                self._board.give_up(item.job)
-                self._complain(item.label, error)
-                self._tell(item, None, error)
+                self.summary.unfetched += 1
+                self._tracker.download_failed(item.job)
+                self._report_failure(item.label, error)
+                self._print_result(item, None, error)
                 return
-        self.tally.done += 1
-        self._tell(item, file, None)
+        self.summary.done += 1
+        self._print_result(item, file, None)
 
     async def _download(self, item: RunItem) -> Path:
-        """Fetch a file. One that is whole when Ctrl-C comes is put in its place and recorded first."""
+        """Download a file. One that is whole when Ctrl-C comes is renamed and recorded before the task ends."""
         is_whole = False
 
         def note(size: int, goal: int | None) -> None:
             nonlocal is_whole
             is_whole = size == goal
 
-        target = free(item.path, self._targets)
+        target = free_path(item.path, self._taken)
         task = asyncio.create_task(self._kling.download(item.job, target, progress=note))
         try:
             return await asyncio.shield(task)
@@ -170,13 +170,13 @@ class Collector:
             await asyncio.wait([task])
             raise
 
-    def _complain(self, label: str, error: KlingError) -> None:
-        told = self.tally.failed + self.tally.unfetched
-        if told <= _MOST_TOLD:
-            self._terminal.say(f"{label}: {reason(error)}", "red")
-        if told == _MOST_TOLD:
-            self._terminal.say("Further failures are only counted here.", "red")
+    def _report_failure(self, label: str, error: KlingError) -> None:
+        shown = self.summary.failed + self.summary.unfetched
+        if shown <= _MOST_SHOWN:
+            self._terminal.message(f"{label}: {reason(error)}", "red")
+        if shown == _MOST_SHOWN:
+            self._terminal.message("Further failures are only counted here.", "red")
 
-    def _tell(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
+    def _print_result(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
         if self._as_json:
-            self._terminal.tell_facts(job_facts(item.job, file, error))
+            self._terminal.json_result(job_json(item.job, file, error))

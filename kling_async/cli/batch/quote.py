@@ -1,4 +1,4 @@
-"""What a batch would cost, and what it would send."""
+"""Price the rows of a batch, and show what would be submitted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import KlingError
-from kling_async.cli.batch.rows import BadRows
+from kling_async.cli.batch.rows import InvalidBatch
 from kling_async.cli.batch.table import InputError
-from kling_async.cli.connect import connected, has_key
-from kling_async.cli.file_names import Names, named, short, usual_name
-from kling_async.cli.json_output import request_facts
+from kling_async.cli.connect import has_key, open_session
+from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
+from kling_async.cli.json_output import request_json
 from kling_async.cli.text import count, dollars, one_line, reason, table
 from kling_async.files.names import unusable
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from kling_async.cli.batch.rows import Row
     from kling_async.cli.options import Connection
 
-__all__ = ["Quote", "by_model", "check_places", "lines", "notes", "prices", "quote", "total"]
+__all__ = ["Quote", "by_model", "check_output_paths", "lines", "notes", "prices", "quote", "total"]
 
 
 @frozen(eq=False)
 class Quote:
-    """A row, where its file would go, and what it would cost.
+    """A row with the name of its file and its cost.
 
     Attributes:
         row: The row.
         output: The name of its file.
-        state: How far it is in the journal, if it is there.
+        state: Its state in the journal, if it is there.
         estimate: Its cost; None if no prices are known.
     """
 
@@ -45,18 +45,18 @@ class Quote:
 
     @property
     def price(self) -> str:
-        """The cost, for people."""
+        """The cost as text."""
         return "unknown" if self.estimate is None else _amount(self.estimate.at_least, self.estimate.usd)
 
-    def facts(self) -> dict[str, Any]:
-        """The same as JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as a JSON object."""
         known = self.estimate
         return {
             "line": self.row.line,
             "key": self.row.key,
             "tag": self.row.tag,
             "output": self.output,
-            **request_facts(self.row.request),
+            **request_json(self.row.request),
             "state": self.state,
             "usd": None if known is None or known.usd is None else float(known.usd),
             "usd_at_least": None if known is None or known.at_least is None else float(known.at_least),
@@ -65,55 +65,55 @@ class Quote:
 
 
 async def prices(connection: Connection, rows: Sequence[Row]) -> tuple[Cost | None, str]:
-    """What rows cost, or why that is not known."""
+    """Estimate the cost of rows; return None and the reason where no prices can be had."""
     if not has_key(connection):
         return None, "there is no API key to ask for the price list with"
     try:
-        async with connected(connection) as kling:
+        async with open_session(connection) as kling:
             return await kling.estimate([row.request for row in rows]), ""
     except KlingError as error:
         return None, reason(error)
 
 
-def check_places(rows: Sequence[Row], output: Path, source: str) -> None:
-    """Make sure that every row's file can be where it is to be.
+def check_output_paths(rows: Sequence[Row], output: Path, source: str) -> None:
+    """Check that every row's file can be written under its name.
 
     Raises:
-        BadRows: Some cannot, as their paths are too long.
+        InvalidBatch: Some paths are too long.
     """
-    names = Names()
-    refusals = ((row.line, unusable(output / names.pick(_name(row)))) for row in rows)
-    flaws = tuple(InputError(line, "", f"output: {refusal}") for line, refusal in refusals if refusal is not None)
-    if flaws:
-        raise BadRows(source, flaws)
+    names = NameAllocator()
+    refusals = ((row.line, unusable(output / names.allocate(_name(row)))) for row in rows)
+    errors = tuple(InputError(line, "", f"output: {refusal}") for line, refusal in refusals if refusal is not None)
+    if errors:
+        raise InvalidBatch(source, errors)
 
 
 def quote(rows: Sequence[Row], cost: Cost | None, states: dict[str, str]) -> list[Quote]:
-    """Each row with its name and its cost."""
-    names = Names()
+    """Combine each row with its file name, its journal state and its cost."""
+    names = NameAllocator()
     estimates = [None] * len(rows) if cost is None else cost.estimates
     return [
-        Quote(row, names.pick(_name(row)), states.get(row.key), estimate)
+        Quote(row, names.allocate(_name(row)), states.get(row.key), estimate)
         for row, estimate in zip(rows, estimates, strict=True)
     ]
 
 
 def _name(row: Row) -> str:
-    return usual_name(row.request, row.key) if row.output is None else named(row.output)
+    return default_name(row.request, row.key) if row.output is None else requested_name(row.output)
 
 
 def lines(quotes: Sequence[Quote]) -> Iterator[str]:
-    """A table of the quotes."""
+    """Format the quotes as a table, one row a line."""
     head = ("line", "key", "model", "output", "cost", "so far")
     cells = [
-        (str(one.row.line), short(one.row.key), one.row.request.model, one.output, one.price, one.state or "new")
+        (str(one.row.line), short_key(one.row.key), one.row.request.model, one.output, one.price, one.state or "new")
         for one in quotes
     ]
     return table([head, *cells])
 
 
 def by_model(quotes: Sequence[Quote]) -> Iterator[str]:
-    """What the models cost, each in a line."""
+    """Format the cost of each model as a table."""
     groups: dict[str, list[Quote]] = {}
     for one in quotes:
         groups.setdefault(one.row.request.model, []).append(one)
@@ -122,7 +122,7 @@ def by_model(quotes: Sequence[Quote]) -> Iterator[str]:
 
 
 def total(quotes: Sequence[Quote]) -> str:
-    """The sum, and how much is missing from it."""
+    """Sum the costs, and count the videos of unknown cost."""
     known = [one.estimate for one in quotes if one.estimate is not None and one.estimate.usd is not None]
     unknown = len(quotes) - len(known)
     if not known:
@@ -134,7 +134,7 @@ def total(quotes: Sequence[Quote]) -> str:
 
 
 def notes(quotes: Sequence[Quote]) -> list[str]:
-    """Why costs are not known exactly, each reason once."""
+    """Return the reasons why costs are not exact, each once."""
     return list(dict.fromkeys(one_line(one.estimate.note) for one in quotes if one.estimate and one.estimate.note))
 
 

@@ -1,4 +1,4 @@
-"""The rows of a batch as requests, each with its key; everything that is wrong is found before anything is sent."""
+"""Turn the rows of a batch into requests with keys, and find every error before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, from_row, to_dict
 from kling_async.api.reprs import cut, show
-from kling_async.cli.batch.table import InputError, InputRow, read_cells
-from kling_async.cli.file_names import refusal_of
-from kling_async.cli.paths import here, missing, read_file, read_stdin, with_paths
+from kling_async.cli.batch.table import InputError, InputRow, read_table
+from kling_async.cli.file_names import output_problem
+from kling_async.cli.paths import current_folder, read_file, read_stdin, unusable_files, with_paths
 from kling_async.cli.tags import tag_of
 from kling_async.cli.text import count
 from kling_async.files.uploads import check_files
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["WISHES", "BadRows", "Row", "Source", "VideoOptions", "read_request", "read_rows", "told"]
+__all__ = [
+    "VIDEO_OPTIONS",
+    "BatchSource",
+    "InvalidBatch",
+    "Row",
+    "VideoOptions",
+    "describe",
+    "read_request",
+    "read_rows",
+]
 
 
 @Parameter(name="*", group="Video")
 @frozen(kw_only=True)
 class VideoOptions:
-    """What is asked for. Files are given by their paths or URLs."""
+    """The request. Files are given by their paths or URLs."""
 
     model: Annotated[str | None, Parameter(name=("--model", "-m"))] = None
     """The vendor's id of the model; `kling-async models` lists them. By default v2.1 master."""
@@ -54,8 +63,8 @@ class VideoOptions:
     set: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=VALUE")] = ()
     """Any other field of the model, such as generate_audio=true; may be given several times."""
 
-    def cells(self) -> dict[str, Any]:
-        """What is wished for, by the names of the fields; paths are relative to the current folder.
+    def fields(self) -> dict[str, Any]:
+        """Return the options that were given as request fields; paths are relative to the current folder.
 
         Raises:
             ConfigurationError: An option is not of its form, or names a file that is not there.
@@ -73,13 +82,13 @@ class VideoOptions:
             "audio_url": self.audio,
         }
         known = {name: value for name, value in given.items() if value is not None}
-        cells, paths = with_paths(known | dict(map(_setting, self.set)), here())
-        for name, reason in missing(paths):
+        cells, paths = with_paths(known | dict(map(_setting, self.set)), current_folder())
+        for name, reason in unusable_files(paths):
             raise ConfigurationError(f"{name}: {reason}")
         return cells
 
 
-WISHES = VideoOptions()
+VIDEO_OPTIONS = VideoOptions()
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -93,31 +102,31 @@ _STDIN = "-"
 
 
 @frozen
-class Source:
-    """A batch, by what was typed for it: a path, or ``-`` for standard input."""
+class BatchSource:
+    """A batch by its argument: a path, or ``-`` for standard input."""
 
     name: str
 
-    def rows(self, wishes: VideoOptions) -> list[Row]:
-        """Its rows, each with what it leaves out as wished.
+    def rows(self, options: VideoOptions) -> list[Row]:
+        """Read the rows; the options fill in what a row leaves out.
 
         Raises:
-            BadRows: Some of it cannot be used.
-            ConfigurationError: It cannot be read, or a wish is not of its form.
+            InvalidBatch: A row has errors.
+            ConfigurationError: It cannot be read, or an option is not of its form.
         """
-        usual = wishes.cells()
+        usual = options.fields()
         if self.name == _STDIN:
-            return read_rows(read_stdin(), "standard input", here(), usual)
+            return read_rows(read_stdin(), "standard input", current_folder(), usual)
         path = Path(self.name)
         return read_rows(read_file(path, "the batch"), cut(self.name), path.absolute().parent, usual)
 
     def journal(self, *, sandbox: bool) -> Path:
-        """Where its journal is, if nothing else was asked for: beside it, and apart for what a sandbox makes."""
+        """Return the default path of the journal: beside the batch, with a name of its own for a sandbox."""
         path = Path("kling-batch") if self.name == _STDIN else Path(self.name).with_suffix("")
         return path.with_name(f"{path.name}{'.sandbox' if sandbox else ''}.db")
 
 
-_MOST_TOLD = 200
+_MOST_SHOWN = 200
 _DIGEST = 32  # hexadecimal digits: 128 bits
 _KINDS = {
     frozenset[str](): "text-to-video",
@@ -125,8 +134,8 @@ _KINDS = {
     frozenset({"image_url", "audio_url"}): "avatar",
     frozenset({"image_url", "video_url"}): "motion-control",
 }
-"""What a row asks for that names neither kind nor model, by the media it brings."""
-_TELLING = frozenset({"image_url", "audio_url", "video_url", "image_list", "elements", "effect_scene"})
+"""The kind of a row that names neither kind nor model, by its media."""
+_MEDIA_FIELDS = frozenset({"image_url", "audio_url", "video_url", "image_list", "elements", "effect_scene"})
 
 
 @frozen
@@ -135,8 +144,8 @@ class Row:
 
     Attributes:
         line: The line it begins on.
-        key: What its job is known by: the digest of what it asks for, and which of the equal rows it is.
-        request: What it asks for.
+        key: Its job's key: the digest of the request, and the row's number among equal ones.
+        request: The request.
         tag: The caller's label.
         output: The name for its file, if it has one.
     """
@@ -149,105 +158,105 @@ class Row:
 
     @property
     def job_tag(self) -> object:
-        """The tag of its job."""
+        """The tag of its job, which also holds the file name."""
         return tag_of(self.tag, self.output)
 
 
 @frozen
-class BadRows(Exception):
-    """What is wrong with a batch, all of it."""
+class InvalidBatch(Exception):
+    """All errors of a batch."""
 
     source: str
-    flaws: tuple[InputError, ...]
+    errors: tuple[InputError, ...]
 
 
-def read_rows(content: bytes, source: str, base: Path, usual: Mapping[str, Any]) -> list[Row]:
-    """The rows of a batch, in order.
+def read_rows(content: bytes, source: str, base: Path, defaults: Mapping[str, Any]) -> list[Row]:
+    """Read the rows of a batch, in order.
 
     Args:
         content: Its text: JSON Lines, or a table.
         source: Its name, for messages.
         base: The folder that paths in it are relative to.
-        usual: What the fields are that a row leaves out.
+        defaults: Fields for rows that leave them out.
 
     Raises:
-        BadRows: Some of it cannot be used.
+        InvalidBatch: A row has errors.
     """
-    reader = _Reader(base, usual)
-    read = [row for cells in read_cells(content) if (row := reader.row(cells)) is not None]
-    if not read and not reader.flaws:
-        reader.flaws.append(InputError(None, "", "there are no rows in it"))
-    if reader.flaws:
-        raise BadRows(source, tuple(reader.flaws))
+    reader = _Reader(base, defaults)
+    read = [row for cells in read_table(content) if (row := reader.row(cells)) is not None]
+    if not read and not reader.errors:
+        reader.errors.append(InputError(None, "", "there are no rows in it"))
+    if reader.errors:
+        raise InvalidBatch(source, tuple(reader.errors))
     return read
 
 
-def read_request(cells: Mapping[str, Any]) -> Request:
-    """The request that cells describe; where they name neither kind nor model, their media tell.
+def read_request(fields: Mapping[str, Any]) -> Request:
+    """Build a request from fields; the media decide its kind where neither kind nor model is given.
 
     Raises:
-        InvalidRequest: They describe none.
+        InvalidRequest: They are not valid for the model.
     """
-    given = {name: cell for name, cell in cells.items() if not _is_blank(cell)}
+    given = {name: cell for name, cell in fields.items() if not _is_blank(cell)}
     if "kind" not in given and "model" not in given:
-        kind = _KINDS.get(frozenset(given.keys() & _TELLING))
+        kind = _KINDS.get(frozenset(given.keys() & _MEDIA_FIELDS))
         given |= {} if kind is None else {"kind": kind}
     return from_row(given)
 
 
 class _Reader:
-    """Reads rows, and collects what is wrong with them."""
+    """Reads rows, and collects their errors."""
 
-    def __init__(self, base: Path, usual: Mapping[str, Any]) -> None:
-        self.flaws: list[InputError] = []
+    def __init__(self, base: Path, defaults: Mapping[str, Any]) -> None:
+        self.errors: list[InputError] = []
         self._base = base
-        self._usual = usual
+        self._defaults = defaults
         self._times: Counter[str] = Counter()
 
-    def row(self, cells: InputRow | InputError) -> Row | None:
-        """The row, or None if there is something wrong with it."""
-        if isinstance(cells, InputError):
-            self.flaws.append(cells)
+    def row(self, row: InputRow | InputError) -> Row | None:
+        """Return the row, or None after noting its errors."""
+        if isinstance(row, InputError):
+            self.errors.append(row)
             return None
-        before = len(self.flaws)
-        values, paths = with_paths(self._completed(cells.values), self._base)
-        gone = dict(missing(paths))
-        self.flaws += [cells.flaw(name, f"{cut(name)}: {reason}") for name, reason in gone.items()]
-        tag, output = self._text(cells, "tag", values), self._output(cells, values)
-        request = self._request(cells, values, gone)
-        if request is None or len(self.flaws) > before:
+        before = len(self.errors)
+        values, paths = with_paths(self._completed(row.values), self._base)
+        gone = dict(unusable_files(paths))
+        self.errors += [row.error(name, f"{cut(name)}: {reason}") for name, reason in gone.items()]
+        tag, output = self._text(row, "tag", values), self._output(row, values)
+        request = self._request(row, values, gone)
+        if request is None or len(self.errors) > before:
             return None
-        return Row(cells.line, self._key(request), request, tag, output)
+        return Row(row.line, self._key(request), request, tag, output)
 
     def _completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in values.items() if not _is_blank(value)}
-        usual = {name: value for name, value in self._usual.items() if name != "model" or "kind" not in given}
+        usual = {name: value for name, value in self._defaults.items() if name != "model" or "kind" not in given}
         return usual | given
 
-    def _text(self, cells: InputRow, name: str, values: dict[str, Any]) -> str | None:
+    def _text(self, row: InputRow, name: str, values: dict[str, Any]) -> str | None:
         value = values.pop(name, None)
         if value is None or isinstance(value, str):
             return value
         if isinstance(value, int | float):
             return str(value)
-        self.flaws.append(cells.flaw(name, f"{name} is {show(value)}; allowed: text"))
+        self.errors.append(row.error(name, f"{name} is {show(value)}; allowed: text"))
         return None
 
-    def _output(self, cells: InputRow, values: dict[str, Any]) -> str | None:
+    def _output(self, row: InputRow, values: dict[str, Any]) -> str | None:
         output: str | None = values.pop("output", None)
-        refusal = None if output is None else refusal_of(output)
+        refusal = None if output is None else output_problem(output)
         if refusal is not None:
-            self.flaws.append(cells.flaw("output", cut(refusal)))
+            self.errors.append(row.error("output", cut(refusal)))
         return output
 
-    def _request(self, cells: InputRow, values: dict[str, Any], gone: Collection[str]) -> Request | None:
-        """The request, whose files were looked into; those that are gone were told already."""
+    def _request(self, row: InputRow, values: dict[str, Any], gone: Collection[str]) -> Request | None:
+        """Build the request and check its files; missing ones were reported before."""
         try:
             request = read_request(values)
             check_files(request)
         except InvalidRequest as error:
             new = [problem for problem in error.problems if problem.field not in gone]
-            self.flaws += [cells.flaw(problem.field, problem.message) for problem in new]
+            self.errors += [row.error(problem.field, problem.message) for problem in new]
             return None
         return request
 
@@ -258,7 +267,7 @@ class _Reader:
 
 
 def _digest(request: Request, base: Path) -> str:
-    """The digest of what is asked for: files count by their paths, so that a folder with its batch may move."""
+    """Digest a request; files count by relative path, so that a folder can move with its batch."""
     text = json.dumps(to_dict(request), sort_keys=True)
     relative = text.replace(json.dumps(base.absolute().as_uri())[:-1].rstrip("/") + "/", '"file:')
     return hashlib.sha256(relative.encode()).hexdigest()[:_DIGEST]
@@ -268,10 +277,10 @@ def _is_blank(cell: object) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def told(bad: BadRows) -> Iterator[str]:
-    """What is wrong, a line for each, as far as anybody reads; and what follows from it."""
-    for flaw in bad.flaws[:_MOST_TOLD]:
-        yield f"{bad.source}, {flaw}" if flaw.line is not None else f"{bad.source}: {flaw}"
-    if len(bad.flaws) > _MOST_TOLD:
-        yield f"and {count(len(bad.flaws) - _MOST_TOLD, 'further problem')}"
+def describe(bad: InvalidBatch) -> Iterator[str]:
+    """Describe the errors of a batch, one a line, up to a limit."""
+    for error in bad.errors[:_MOST_SHOWN]:
+        yield f"{bad.source}, {error}" if error.line is not None else f"{bad.source}: {error}"
+    if len(bad.errors) > _MOST_SHOWN:
+        yield f"and {count(len(bad.errors) - _MOST_SHOWN, 'further problem')}"
     yield "Nothing was submitted."

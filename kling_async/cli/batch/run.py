@@ -1,4 +1,4 @@
-"""A journal's jobs, run to their ends: what ``batch`` and ``resume`` have in common."""
+"""Run the jobs of a journal to their ends, for ``batch``, ``resume`` and ``download``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from attrs import Factory, define, field, frozen
 
 from kling_async import GatewayError, JobState, SpendLimitReached
 from kling_async.cli.batch.collector import Collector, RunItem
-from kling_async.cli.connect import connected, key_of
-from kling_async.cli.file_names import Names, named, short, usual_name
-from kling_async.cli.journal_summary import discard_if_passing, file_of
-from kling_async.cli.paths import made_folder
-from kling_async.cli.progress.progress import progress
-from kling_async.cli.signals import exit_of, run, told
+from kling_async.cli.connect import api_key, open_session
+from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
+from kling_async.cli.journal_summary import discard_if_temporary, file_of
+from kling_async.cli.paths import make_folder
+from kling_async.cli.progress.progress import show_progress
+from kling_async.cli.signals import announced_stop, exit_code, run
 from kling_async.cli.tags import label_of
 from kling_async.cli.text import command, count
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["BatchRun", "Workshop"]
+__all__ = ["ActiveRun", "BatchRun"]
 
 
-_REMEDIES = {
+_ADVICE = {
     SpendLimitReached.__name__: ": with a higher --max-spend,",
     GatewayError.__name__: ": once the vendor is reached, or with another --base-url,",
 }
@@ -47,10 +47,10 @@ class BatchRun:
         journal: The journal's file.
         output: The folder for the videos.
         connection: Where the vendor is.
-        running: How fast, and for how much.
-        hold: Whether nothing is to be submitted.
-        terminal: Where progress, messages and results go.
-        again: What goes on with the journal.
+        running: Limits and rates.
+        hold: Whether queued jobs stay in the journal and nothing is submitted.
+        terminal: The output streams.
+        again: The command that continues the journal.
 
     Raises:
         ConfigurationError: The options do not go together, or there is no API key.
@@ -66,32 +66,32 @@ class BatchRun:
     _is_entered: bool = field(init=False, default=False)  # whether the journal has all there is to do
 
     def __attrs_post_init__(self) -> None:
-        key_of(self.connection)
+        api_key(self.connection)
 
-    def run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> Exit:
-        """Run it, and say what came of it.
+    def run(self, total: int, do: Callable[[ActiveRun], Awaitable[None]]) -> Exit:
+        """Run the jobs, print a summary, and return the exit code.
 
         Args:
-            total: How many jobs there are.
-            do: What puts them in.
+            total: The number of jobs.
+            do: Adds them.
 
         Raises:
-            KlingError: There is no session to be had.
-            ConfigurationError: There is no such folder to be had, or no file can be written there.
+            KlingError: The session cannot be opened.
+            ConfigurationError: The folder cannot be made, or no file can be written there.
         """
-        made_folder(self.output)
+        make_folder(self.output)
         try:
-            tally = run(self._run(total, do), self._say_last_words)
+            summary = run(self._run(total, do), self._before_exit)
         except KeyboardInterrupt as interrupt:
-            self.terminal.say(self._how_to_go_on("interrupted;"), "yellow")
-            return exit_of(interrupt)
-        self._sum_up(tally)
-        if not (tally.stopped or tally.unfetched):
-            discard_if_passing(self.journal)
-        return tally.exit
+            self.terminal.message(self._how_to_go_on("interrupted;"), "yellow")
+            return exit_code(interrupt)
+        self._sum_up(summary)
+        if not (summary.stopped or summary.unfetched):
+            discard_if_temporary(self.journal)
+        return summary.exit
 
-    async def _run(self, total: int, do: Callable[[Workshop], Awaitable[None]]) -> RunSummary:
-        session = connected(
+    async def _run(self, total: int, do: Callable[[ActiveRun], Awaitable[None]]) -> RunSummary:
+        session = open_session(
             self.connection,
             journal=self.journal,
             hold=self.hold,
@@ -100,16 +100,16 @@ class BatchRun:
         )
         async with (
             session as kling,
-            progress(kling, self.terminal, total, pace=1 / self.connection.pace) as board,
+            show_progress(kling, self.terminal, total, time_scale=1 / self.connection.effective_speed) as tracker,
         ):
-            shop = Workshop(self, kling, board)
-            async with told(self.terminal):
-                await do(shop)
+            active = ActiveRun(self, kling, tracker)
+            async with announced_stop(self.terminal):
+                await do(active)
                 self._is_entered = True
-                return await shop.collector.collect(shop.items)
+                return await active.collector.collect(active.items)
 
-    def _say_last_words(self) -> None:
-        self.terminal.end(self._how_to_go_on("interrupted at once;"))
+    def _before_exit(self) -> None:
+        self.terminal.final_message(self._how_to_go_on("interrupted at once;"))
 
     def _how_to_go_on(self, what: str) -> str:
         if self.connection.sandbox:
@@ -118,72 +118,74 @@ class BatchRun:
             return f"{what} it had hardly begun: go on with the same command"
         return f"{what} go on with: {self.again}"
 
-    def _sum_up(self, tally: RunSummary) -> None:
-        for kind, number in tally.stopped.items():
-            self.terminal.say(f"{count(number, 'job')} stopped early: {kind}: {tally.reasons[kind]}", "yellow")
-        if tally.unfetched:
-            again = command("download", self.journal, "-o", self.output, *self.connection.words())
-            self.terminal.say(
-                f"{count(tally.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
+    def _sum_up(self, summary: RunSummary) -> None:
+        for kind, number in summary.stopped.items():
+            self.terminal.message(f"{count(number, 'job')} stopped early: {kind}: {summary.reasons[kind]}", "yellow")
+        if summary.unfetched:
+            again = command("download", self.journal, "-o", self.output, *self.connection.arguments())
+            self.terminal.message(
+                f"{count(summary.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
             )
-        if tally.stopped:
-            remedy = next((remedy for kind, remedy in _REMEDIES.items() if kind in tally.stopped), ";")
-            self.terminal.say(self._how_to_go_on(f"what is left is saved{remedy}"), "yellow")
+        if summary.stopped:
+            advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")
+            self.terminal.message(self._how_to_go_on(f"what is left is saved{advice}"), "yellow")
         if not self.terminal.as_json:
-            self.terminal.tell(_summary(tally, self.output))
+            self.terminal.result(_summary(summary, self.output))
 
 
 @frozen(eq=False)
-class Workshop:
-    """What a run works with: its session, and the jobs that it sees through."""
+class ActiveRun:
+    """A run whose session is open: the jobs added so far, and their collector."""
 
-    work: BatchRun
+    run: BatchRun
     kling: KlingSession
-    board: ProgressTracker
+    tracker: ProgressTracker
     items: list[RunItem] = field(init=False, factory=list[RunItem])
-    names: Names = field(init=False, factory=Names)
+    names: NameAllocator = field(init=False, factory=NameAllocator)
     collector: Collector = field(
         init=False,
         default=Factory(
-            lambda shop: Collector(shop.kling, shop.board, shop.work.terminal, as_json=shop.work.terminal.as_json),
+            lambda active: Collector(
+                active.kling, active.tracker, active.run.terminal, as_json=active.run.terminal.as_json
+            ),
             takes_self=True,
         ),
     )
 
     def add(self, job: Job, record: Record | None = None, *, label: str = "") -> None:
-        """See a job through to its file.
+        """Add a job whose file is to be downloaded.
 
         Args:
             job: The job.
-            record: What was known of it before.
-            label: What to call it in messages; by default its tag, or its key.
+            record: Its record from before the run.
+            label: Its name in messages; by default its tag, or its key.
         """
-        path = self.work.output / self.names.pick(name_of(job))
-        file = None if record is None else file_of(record, self.work.journal.parent, self.work.output)
+        path = self.run.output / self.names.allocate(name_of(job))
+        file = None if record is None else file_of(record, self.run.journal.parent, self.run.output)
         known = label_of(job.tag)
-        self.items.append(RunItem(job, label or known.tag or known.output or short(job.key), path, file))
+        self.items.append(RunItem(job, label or known.tag or known.output or short_key(job.key), path, file))
         now = asyncio.get_running_loop().time()
         if job.done() and job.state.is_terminal:
-            self.board.recall(job, now)
+            self.tracker.add_settled(job, now)
             if file is not None:
-                self.board.leave(job)
+                self.tracker.downloaded(job)
         elif job.state is JobState.PENDING:
             begun = job.submitted_at
-            self.board.join(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
+            self.tracker.add_pending(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
 
 
 def name_of(job: Job | Record) -> str:
-    """The name for a job's file."""
+    """Return the file name for a job."""
     output = label_of(job.tag).output
-    return usual_name(job.request, job.key) if output is None else named(output)
+    return default_name(job.request, job.key) if output is None else requested_name(output)
 
 
-def _summary(tally: RunSummary, output: Path) -> str:
-    stopped = tally.stopped.total()
-    everything = tally.done + tally.failed + tally.unfetched + stopped
-    parts = [f"{tally.done:,} of {count(everything, 'video')} in {output}"]
-    parts += [f"{tally.kept:,} of them from before"] if tally.kept else []
-    parts += [f"{tally.failed:,} failed"] if tally.failed else []
-    parts += [f"{tally.unfetched:,} not downloaded"] if tally.unfetched else []
+def _summary(summary: RunSummary, output: Path) -> str:
+    stopped = summary.stopped.total()
+    everything = summary.done + summary.failed + summary.unfetched + stopped
+    parts = [f"{summary.done:,} of {count(everything, 'video')} in {output}"]
+    parts += [f"{summary.kept:,} of them from before"] if summary.kept else []
+    parts += [f"{summary.failed:,} failed"] if summary.failed else []
+    parts += [f"{summary.unfetched:,} not downloaded"] if summary.unfetched else []
     parts += [f"{stopped:,} not finished"] if stopped else []
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""A batch's text as rows of cells: JSON Lines, or a table with a header; nothing is known here of requests."""
+"""Parse a batch's text into rows: JSON Lines, or a table with a header. Requests are not known here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["InputError", "InputRow", "read_cells"]
+__all__ = ["InputError", "InputRow", "read_table"]
 
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
@@ -23,12 +23,12 @@ _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
 
 @frozen
 class InputError:
-    """Something that is wrong with a batch.
+    """An error in a batch.
 
     Attributes:
-        line: On which line, from 1; None if with all of it.
-        place: Where on the line; empty for all of it.
-        reason: What is wrong, in words.
+        line: The line, from 1; None for the whole text.
+        place: The place on the line; empty for all of it.
+        reason: The error in words.
     """
 
     line: int | None
@@ -42,26 +42,26 @@ class InputError:
 
 @frozen
 class InputRow:
-    """A row.
+    """A row as it was read.
 
     Attributes:
         line: The line it begins on, from 1.
-        values: What its cells hold, by the names of their columns.
-        columns: The numbers of the columns, from 1, if it is of a table.
+        values: Its values by the names of their columns.
+        columns: The numbers of the columns, from 1, if it is from a table.
     """
 
     line: int
     values: Mapping[str, Any]
     columns: Mapping[str, int] = field(factory=dict[str, int], repr=False)
 
-    def flaw(self, name: str, reason: str) -> InputError:
-        """Something that is wrong with the cell of this (dotted) name; the reason names it, too."""
+    def error(self, name: str, reason: str) -> InputError:
+        """Return an error about the field of this dotted name, with its column."""
         number = self.columns.get(name.partition(".")[0])
         return InputError(self.line, "" if number is None else f"column {number}", reason)
 
 
-def read_cells(content: bytes) -> Iterator[InputRow | InputError]:
-    """The rows, and what is wrong with the text, in order. Blank lines and rows are passed over.
+def read_table(content: bytes) -> Iterator[InputRow | InputError]:
+    """Read rows and errors from a text, in order; blank lines and rows are skipped.
 
     What begins with ``{`` is JSON Lines; anything else is a table whose first row names the columns, parted by commas,
     semicolons or tabs. The text is UTF-8, with or without a byte order mark.
@@ -121,7 +121,7 @@ def _table(text: str) -> Iterator[InputRow | InputError]:
         for row in reader:
             if names is None:
                 names = [name.strip() for name in row]
-                yield from _header_flaws(names, line)
+                yield from _header_errors(names, line)
             elif any(map(str.strip, row)):
                 yield _row(row, names, line)
             line = reader.line_num + 1
@@ -134,7 +134,7 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _header_flaws(names: list[str], line: int) -> Iterator[InputError]:
+def _header_errors(names: list[str], line: int) -> Iterator[InputError]:
     times = Counter(names)
     for number, name in enumerate(names, start=1):
         if not name:

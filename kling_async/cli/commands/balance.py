@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kling_async.cli.connect import connected
+from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import dollars
@@ -21,11 +21,11 @@ def balance(*, as_json: AsJson = False, connection: Connection = CONNECTION) -> 
     terminal = Terminal(as_json=as_json)
     left = asyncio.run(_asked(connection))
     if as_json:
-        terminal.tell_facts({"usd": float(left.usd), "currency": left.currency})
+        terminal.json_result({"usd": float(left.usd), "currency": left.currency})
     else:
-        terminal.tell(dollars(float(left.usd)))
+        terminal.result(dollars(float(left.usd)))
 
 
 async def _asked(connection: Connection) -> Balance:
-    async with connected(connection) as kling:
+    async with open_session(connection) as kling:
         return await kling.balance()

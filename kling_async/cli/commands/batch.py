@@ -10,12 +10,12 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import InvalidRequest, JobState
-from kling_async.cli.batch.quote import check_places, lines, notes, prices, quote, total
-from kling_async.cli.batch.rows import WISHES, Source, VideoOptions
+from kling_async.cli.batch.quote import check_output_paths, lines, notes, prices, quote, total
+from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journal_summary import records_of
-from kling_async.cli.json_output import request_facts
+from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from kling_async import Job, KlingSession, Record
     from kling_async.cli.batch.rows import Row
-    from kling_async.cli.batch.run import Workshop
+    from kling_async.cli.batch.run import ActiveRun
 
 __all__ = ["batch"]
 
 _CHUNK = 100  # rows submitted in a row before anything else gets its turn
 
 
-def batch(  # noqa: D417 - what commands share is described once, in options
+def batch(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
@@ -40,7 +40,7 @@ def batch(  # noqa: D417 - what commands share is described once, in options
     output: Output = Path("videos"),
     dry_run: bool = False,
     as_json: AsJson = False,
-    wishes: VideoOptions = WISHES,
+    video: VideoOptions = VIDEO_OPTIONS,
     running: Running = RUNNING,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -61,60 +61,60 @@ def batch(  # noqa: D417 - what commands share is described once, in options
         dry_run: Submit nothing: print what would be sent, under which names, and what it would cost.
     """
     terminal = Terminal(as_json=as_json)
-    source = Source(file)
-    rows = source.rows(wishes)
-    check_places(rows, output, source.name)
+    source = BatchSource(file)
+    rows = source.rows(video)
+    check_output_paths(rows, output, source.name)
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
-        return _rehearse(rows, journal, connection, terminal)
-    again = command("resume", journal, "-o", output, *running.words(), *connection.words())
-    work = BatchRun(
+        return _dry_run(rows, journal, connection, terminal)
+    again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
+    batch_run = BatchRun(
         journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
     )
-    return _Batch(rows, records_of(journal), journal, terminal).run(work)
+    return _Batch(rows, records_of(journal), journal, terminal).run(batch_run)
 
 
 @frozen(eq=False)
 class _Batch:
-    """Rows, and what the journal knows of them."""
+    """Rows, and their records in the journal."""
 
     rows: Sequence[Row]
     records: dict[str, Record]
     journal: Path
     terminal: Terminal
 
-    def run(self, work: BatchRun) -> Exit:
+    def run(self, batch_run: BatchRun) -> Exit:
         keys = {row.key for row in self.rows}
         known = sum(row.key in self.records for row in self.rows)
         others = sum(not record.state.is_terminal and key not in keys for key, record in self.records.items())
-        self.terminal.say(f"{count(len(self.rows), 'row')}; the journal is {self.journal}")
+        self.terminal.message(f"{count(len(self.rows), 'row')}; the journal is {self.journal}")
         if known:
-            self.terminal.say(f"{known:,} of them are in the journal already, and are not bought again")
+            self.terminal.message(f"{known:,} of them are in the journal already, and are not bought again")
         if others:
-            self.terminal.say(f"{count(others, 'job')} that an earlier run left open in the journal also go on")
-        return work.run(len(self.rows) + others, self._enter)
+            self.terminal.message(f"{count(others, 'job')} that an earlier run left open in the journal also go on")
+        return batch_run.run(len(self.rows) + others, self._add_jobs)
 
-    async def _enter(self, shop: Workshop) -> None:
-        others = {job.key: job for job in shop.kling.pending}
+    async def _add_jobs(self, active: ActiveRun) -> None:
+        others = {job.key: job for job in active.kling.pending}
         for number, row in enumerate(self.rows, start=1):
             others.pop(row.key, None)
-            self._submit(row, shop)
+            self._submit(row, active)
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
         for job in others.values():
-            shop.add(job, self.records.get(job.key))
+            active.add(job, self.records.get(job.key))
 
-    def _submit(self, row: Row, shop: Workshop) -> None:
+    def _submit(self, row: Row, active: ActiveRun) -> None:
         record, label = self.records.get(row.key), f"line {row.line}"
         if row.tag is not None:
             label = f"{label} ({row.tag})"
         try:
-            job = self._job(row, record, shop.kling)
+            job = self._job(row, record, active.kling)
         except InvalidRequest as error:
-            facts = {"key": row.key, "tag": row.tag, "output": row.output, **request_facts(row.request)}
-            shop.collector.refuse(label, facts, error)
+            facts = {"key": row.key, "tag": row.tag, "output": row.output, **request_json(row.request)}
+            active.collector.refuse(label, facts, error)
             return
-        shop.add(job, record, label=label)
+        active.add(job, record, label=label)
 
     def _job(self, row: Row, record: Record | None, kling: KlingSession) -> Job:
         # What is recorded under the key counts: its paths may lead elsewhere since the folder was moved.
@@ -122,25 +122,27 @@ class _Batch:
         return kling.submit(request, tag=row.job_tag, key=row.key)
 
 
-def _rehearse(rows: Sequence[Row], journal: Path, connection: Connection, terminal: Terminal) -> Exit:
-    """Say what would happen."""
+def _dry_run(rows: Sequence[Row], journal: Path, connection: Connection, terminal: Terminal) -> Exit:
+    """Print what would be submitted, and what it would cost."""
     states = {key: _told(record) for key, record in records_of(journal).items()}
     cost, unknown = asyncio.run(prices(connection, rows))
     quotes = quote(rows, cost, states)
     new = [one for one in quotes if one.state is None]
     if terminal.as_json:
         for one in quotes:
-            terminal.tell_facts(one.facts())
+            terminal.json_result(one.to_json())
     else:
         for line in lines(quotes):
-            terminal.tell(line)
+            terminal.result(line)
     for note in [unknown] if unknown else notes(quotes):
-        terminal.say(f"costs are not known exactly: {note}", "yellow")
-    terminal.say(f"{count(len(new), 'video')} to buy of {count(len(rows), 'row')}: {total(new) if new else '$0.00'}")
-    terminal.say("Nothing was submitted.")
+        terminal.message(f"costs are not known exactly: {note}", "yellow")
+    terminal.message(
+        f"{count(len(new), 'video')} to buy of {count(len(rows), 'row')}: {total(new) if new else '$0.00'}"
+    )
+    terminal.message("Nothing was submitted.")
     return Exit.OK
 
 
 def _told(record: Record) -> str:
-    """How far a recorded row is, in a word."""
+    """Return the state of a recorded row, or ``downloaded``."""
     return "downloaded" if record.state is JobState.COMPLETED and record.file is not None else record.state.value

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async.cli.batch.quote import by_model, notes, quote, total
-from kling_async.cli.batch.rows import WISHES, Source, VideoOptions
-from kling_async.cli.connect import connected
+from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
+from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["cost"]
 
 
-def cost(  # noqa: D417 - what commands share is described once, in options
+def cost(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     as_json: AsJson = False,
-    wishes: VideoOptions = WISHES,
+    video: VideoOptions = VIDEO_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> None:
     """Say what a batch would cost by the vendor's price list of today, model by model. Nothing is submitted.
@@ -38,19 +38,19 @@ def cost(  # noqa: D417 - what commands share is described once, in options
         file: The batch, as for `kling-async batch`; - for standard input.
     """
     terminal = Terminal(as_json=as_json)
-    rows = Source(file).rows(wishes)
+    rows = BatchSource(file).rows(video)
     quotes = quote(rows, asyncio.run(_asked(rows, connection)), {})
     if as_json:
         for one in quotes:
-            terminal.tell_facts(one.facts())
+            terminal.json_result(one.to_json())
         return
     for line in by_model(quotes):
-        terminal.tell(line)
-    terminal.tell(f"in all: {total(quotes)}")
+        terminal.result(line)
+    terminal.result(f"in all: {total(quotes)}")
     for note in notes(quotes):
-        terminal.say(f"not known exactly: {note}", "yellow")
+        terminal.message(f"not known exactly: {note}", "yellow")
 
 
 async def _asked(rows: Sequence[Row], connection: Connection) -> Cost:
-    async with connected(connection) as kling:
+    async with open_session(connection) as kling:
         return await kling.estimate([row.request for row in rows])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.types import PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
+from cyclopts.types import PositiveFloat, PositiveInt
 
 from kling_async.cli.demo.run import Demo
 from kling_async.cli.terminal import Terminal

@@ -12,13 +12,13 @@ from kling_async import ConfigurationError
 from kling_async.api.reprs import cut
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.commands.resume import Resumption
-from kling_async.cli.connect import connected
+from kling_async.cli.connect import open_session
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.json_output import job_facts
+from kling_async.cli.json_output import job_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
-from kling_async.cli.paths import checked_folder, flaw_of
-from kling_async.cli.progress.progress import progress
-from kling_async.cli.signals import exit_of, run
+from kling_async.cli.paths import check_folder, file_problem
+from kling_async.cli.progress.progress import show_progress
+from kling_async.cli.signals import exit_code, run
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["download"]
 
 
-def download(  # noqa: D417 - what commands share is described once, in options
+def download(
     what: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
@@ -43,14 +43,14 @@ def download(  # noqa: D417 - what commands share is described once, in options
     Args:
         what: A generation's id, or a journal's file.
     """
-    checked_folder(output)
+    check_folder(output)
     if os.path.lexists(what) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
-        raise ConfigurationError(f"{cut(what)} is no journal: {flaw_of(Path(what))}")
+        raise ConfigurationError(f"{cut(what)} is no journal: {file_problem(Path(what))}")
     terminal = Terminal(as_json=as_json)
-    again = command("download", what, "-o", output, *connection.words())
+    again = command("download", what, "-o", output, *connection.arguments())
     if not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
         return _fetch(_one(what, output, connection, terminal), terminal, again)
-    work = BatchRun(
+    batch_run = BatchRun(
         journal=Path(what),
         output=output,
         connection=connection,
@@ -59,23 +59,26 @@ def download(  # noqa: D417 - what commands share is described once, in options
         again=again,
         hold=True,
     )
-    return Resumption.of(work, with_open=False).run()
+    return Resumption.of(batch_run, with_open=False).run()
 
 
 def _fetch(work: Coroutine[object, object, Exit], terminal: Terminal, again: str) -> Exit:
     try:
-        return run(work, lambda: terminal.end(f"interrupted at once; go on with: {again}"))
+        return run(work, lambda: terminal.final_message(f"interrupted at once; go on with: {again}"))
     except KeyboardInterrupt as interrupt:
-        terminal.say(f"interrupted; go on with: {again}", "yellow")
-        return exit_of(interrupt)
+        terminal.message(f"interrupted; go on with: {again}", "yellow")
+        return exit_code(interrupt)
 
 
 async def _one(generation_id: str, output: Path, connection: Connection, terminal: Terminal) -> Exit:
-    async with connected(connection) as kling, progress(kling, terminal, 1, pace=1 / connection.pace):
+    async with (
+        open_session(connection) as kling,
+        show_progress(kling, terminal, 1, time_scale=1 / connection.effective_speed),
+    ):
         job = kling.resume(generation_id)
         path = await kling.download(job, into=output)
     if terminal.as_json:
-        terminal.tell_facts(job_facts(job, path, None))
+        terminal.json_result(job_json(job, path, None))
     else:
-        terminal.tell(str(path))
+        terminal.result(str(path))
     return Exit.OK

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async import GenerationStatus
-from kling_async.cli.connect import connected
+from kling_async.cli.connect import open_session
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.json_output import generation_facts
+from kling_async.cli.json_output import generation_json
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import one_line
@@ -23,7 +23,7 @@ __all__ = ["fetch"]
 _EXITS = {GenerationStatus.COMPLETED: Exit.OK, GenerationStatus.FAILED: Exit.FAILED}
 
 
-def fetch(  # noqa: D417 - what commands share is described once, in options
+def fetch(
     generation_id: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
@@ -40,14 +40,14 @@ def fetch(  # noqa: D417 - what commands share is described once, in options
     terminal = Terminal(as_json=as_json)
     generation = asyncio.run(_asked(generation_id, connection))
     if as_json:
-        terminal.tell_facts(generation_facts(generation))
+        terminal.json_result(generation_json(generation))
     else:
-        terminal.tell(_told(generation))
+        terminal.result(_told(generation))
     return _EXITS.get(generation.status, Exit.STOPPED)
 
 
 async def _asked(generation_id: str, connection: Connection) -> Generation:
-    async with connected(connection) as kling:
+    async with open_session(connection) as kling:
         return await kling.fetch(generation_id)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kling_async.cli.gallery.build import build
-from kling_async.cli.paths import checked_folder
+from kling_async.cli.paths import check_folder
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 
@@ -34,19 +34,19 @@ def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("
     """
     terminal = Terminal()
     folder = output or Path(f"{Path(os.path.realpath(source)).stem or 'videos'}-gallery")
-    checked_folder(folder)
+    check_folder(folder)
     made = build(source, folder, now=time())
-    for line in advice(made.sheet):
-        terminal.say(line, "yellow")
-    terminal.say(", ".join(f"{figure} {what}" for figure, what in made.sheet.totals))
-    terminal.tell(str(made.page))
+    for line in advice(made.content):
+        terminal.message(line, "yellow")
+    terminal.message(", ".join(f"{figure} {what}" for figure, what in made.content.totals))
+    terminal.result(str(made.page))
 
 
-def advice(sheet: GalleryPage) -> list[str]:
-    """What to do about videos that are not there yet, a line for each command."""
+def advice(page: GalleryPage) -> list[str]:
+    """Return a line for each command that gets missing videos."""
     commands: dict[str, int] = {}
-    for entry in sheet.entries:
-        command = sheet.command(entry)
+    for entry in page.entries:
+        command = page.command(entry)
         if command is not None:
             commands[command] = commands.get(command, 0) + 1
     return [f"{count(number, 'video')} to come with: {command}" for command, number in commands.items()]

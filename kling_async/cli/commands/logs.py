@@ -7,9 +7,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from cyclopts.types import PositiveInt  # noqa: TC002 - read by cyclopts
+from cyclopts.types import PositiveInt
 
-from kling_async.cli.connect import connected
+from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import dollars, one_line, table
@@ -22,7 +22,7 @@ __all__ = ["logs"]
 _HEAD = ("time (UTC)", "status", "cost", "model", "generation", "key")
 
 
-def logs(  # noqa: D417 - what commands share is described once, in options
+def logs(
     *,
     period: str = "24h",
     model: Annotated[tuple[str, ...], Parameter(name=("--model", "-m"))] = (),
@@ -46,15 +46,15 @@ def logs(  # noqa: D417 - what commands share is described once, in options
     entries = asyncio.run(_asked(connection, limit, {"period": period, "models": model, "statuses": status or ()}))
     if as_json:
         for entry in entries:
-            terminal.tell_facts(_facts(entry))
+            terminal.json_result(_facts(entry))
         return
     for line in table([_HEAD, *map(_cells, entries)]):
-        terminal.tell(line)
+        terminal.result(line)
 
 
 async def _asked(connection: Connection, limit: int, wanted: dict[str, Any]) -> list[LogEntry]:
     entries: list[LogEntry] = []
-    async with connected(connection) as kling, aclosing(kling.logs(**wanted)) as rows:
+    async with open_session(connection) as kling, aclosing(kling.logs(**wanted)) as rows:
         async for entry in rows:
             entries.append(entry)
             if len(entries) == limit:

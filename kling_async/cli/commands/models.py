@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async import Kind, get_model
 from kling_async import models as known_models
-from kling_async.cli.connect import connected
+from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import clock, table
@@ -23,7 +23,7 @@ __all__ = ["models"]
 _KINDS = tuple(Kind)
 
 
-def models(  # noqa: D417 - what commands share is described once, in options
+def models(
     name: str | None = None,
     /,
     *,
@@ -45,14 +45,14 @@ def models(  # noqa: D417 - what commands share is described once, in options
     prices = {model.id: _price(model.id, listing) for model in chosen} if listing is not None else {}
     if as_json:
         for model in chosen:
-            terminal.tell_facts(_facts(model, prices))
+            terminal.json_result(_facts(model, prices))
         return
     explained = len(chosen) == 1 and name is not None
     for line in _explained(chosen[0], prices) if explained else _listed(chosen, prices):
-        terminal.tell(line)
+        terminal.result(line)
     if changes is not None:
         for line in _news(changes):
-            terminal.say(line, "yellow")
+            terminal.message(line, "yellow")
 
 
 def _chosen(name: str | None) -> Sequence[Model]:
@@ -65,7 +65,7 @@ def _chosen(name: str | None) -> Sequence[Model]:
 
 
 async def _asked(connection: Connection) -> tuple[ModelList, CatalogueChanges]:
-    async with connected(connection) as kling:
+    async with open_session(connection) as kling:
         return await kling.list_kling_models(), await kling.catalogue_changes()
 
 

@@ -17,12 +17,12 @@ from kling_async.cli.text import command, count
 
 if TYPE_CHECKING:
     from kling_async import Record
-    from kling_async.cli.batch.run import Workshop
+    from kling_async.cli.batch.run import ActiveRun
 
 __all__ = ["Resumption", "resume"]
 
 
-def resume(  # noqa: D417 - what commands share is described once, in options
+def resume(
     journal: Path,
     /,
     *,
@@ -37,57 +37,57 @@ def resume(  # noqa: D417 - what commands share is described once, in options
         journal: The journal of a batch, or of a program of yours.
     """
     terminal = Terminal(as_json=as_json)
-    again = command("resume", journal, "-o", output, *running.words(), *connection.words())
-    work = BatchRun(
+    again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
+    batch_run = BatchRun(
         journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
     )
-    return Resumption.of(work, with_open=True).run()
+    return Resumption.of(batch_run, with_open=True).run()
 
 
 @frozen(eq=False)
 class Resumption:
-    """A journal's jobs that are not at their ends, files included."""
+    """The jobs of a journal that are open, or whose files are missing."""
 
-    work: BatchRun
+    batch_run: BatchRun
     records: dict[str, Record]
 
     @classmethod
-    def of(cls, work: BatchRun, *, with_open: bool) -> Resumption:
-        """What there is to do.
+    def of(cls, batch_run: BatchRun, *, with_open: bool) -> Resumption:
+        """Read the journal, and choose the jobs to go on with.
 
         Args:
-            work: The run it is for.
-            with_open: Whether jobs go on that are open, beside those whose files are missing.
+            batch_run: The run it is for.
+            with_open: Whether to include open jobs, beside completed ones whose files may be missing.
 
         Raises:
             ConfigurationError: There is no such journal.
             JournalError: It cannot be read.
         """
-        if not os.path.isfile(work.journal):  # noqa: PTH113 - Path's raises for some names
-            raise ConfigurationError(f"journal {work.journal}: there is no such file")
-        every = records_of(work.journal)
+        if not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
+            raise ConfigurationError(f"journal {batch_run.journal}: there is no such file")
+        every = records_of(batch_run.journal)
         chosen = {
             key: record
             for key, record in every.items()
             if (with_open and not record.state.is_terminal) or (record.state is JobState.COMPLETED and record.video)
         }
-        return cls(work, chosen)
+        return cls(batch_run, chosen)
 
     def run(self) -> int:
-        """Do it."""
+        """Run the chosen jobs."""
         to_do = [record for record in self.records.values() if not self._has_file(record)]
-        said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {self.work.journal}"
-        self.work.terminal.say(said)
-        return self.work.run(len(self.records), self._enter)
+        said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {self.batch_run.journal}"
+        self.batch_run.terminal.message(said)
+        return self.batch_run.run(len(self.records), self._add_jobs)
 
     def _has_file(self, record: Record) -> bool:
-        return file_of(record, self.work.journal.parent, self.work.output) is not None
+        return file_of(record, self.batch_run.journal.parent, self.batch_run.output) is not None
 
-    async def _enter(self, shop: Workshop) -> None:
-        waiting = {job.key: job for job in shop.kling.pending}
+    async def _add_jobs(self, active: ActiveRun) -> None:
+        waiting = {job.key: job for job in active.kling.pending}
         for key, record in self.records.items():
             job = waiting.get(key)
             if job is None and record.generation_id is not None:
-                job = shop.kling.resume(record.generation_id)
+                job = active.kling.resume(record.generation_id)
             if job is not None:
-                shop.add(job, record)
+                active.add(job, record)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from attrs import fields_dict
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat, PositiveInt  # noqa: TC002 - read by cyclopts
+from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat, PositiveInt
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import show
@@ -28,7 +28,7 @@ _FAULTS = fields_dict(Faults)
 
 
 def read_faults(given: Iterable[str]) -> Faults:
-    """The faults that were given as ``name=value``.
+    """Parse faults given as ``name=value``.
 
     Raises:
         ConfigurationError: There is no such fault, or it does not take this value.
@@ -51,19 +51,19 @@ def _read_fault(given: str) -> tuple[str, float | str]:
 
 
 async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
-    """Serve, and say how to use it; cancel it to end.
+    """Serve until cancelled, and print how to use the sandbox.
 
     Raises:
         OSError: The port cannot be had.
     """
     async with sandbox:
         for line in how_to_use(sandbox):
-            terminal.tell(line)
-        terminal.say("Serving until Ctrl-C.", "dim")
+            terminal.result(line)
+        terminal.message("Serving until Ctrl-C.", "dim")
         try:
             await asyncio.Event().wait()
         finally:
-            terminal.say(_takings(sandbox.ledger))
+            terminal.message(_takings(sandbox.ledger))
 
 
 def _takings(ledger: CallRecorder) -> str:
@@ -74,7 +74,7 @@ def _takings(ledger: CallRecorder) -> str:
 
 
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:
-    """How to use a sandbox: its address and key for the environment, and a program that needs nothing else."""
+    """Return lines that set the environment variables, and a complete program that uses them."""
     setting = '$env:{}="{}"' if windows else "export {}={}"
     return [
         setting.format("AIMLAPI_BASE_URL", sandbox.url),
@@ -134,4 +134,4 @@ def sandbox(
         faults=read_faults(fault),
     )
     terminal = Terminal()
-    run(serve(vendor, terminal), lambda: terminal.end("interrupted at once"))
+    run(serve(vendor, terminal), lambda: terminal.final_message("interrupted at once"))

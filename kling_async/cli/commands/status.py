@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - read by cyclopts
+from pathlib import Path
 from time import monotonic, sleep, time
 
 from rich.live import Live
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kling_async import read_journal
 from kling_async.cli.journal_summary import JournalSummary, lines
-from kling_async.cli.options import AsJson  # noqa: TC001 - read by cyclopts
+from kling_async.cli.options import AsJson
 from kling_async.cli.terminal import Terminal
 
 __all__ = ["status"]
@@ -19,9 +19,7 @@ _EVERY = 2.0  # seconds from one look to the next
 _SHARE = 10  # a look takes a tenth of the time at most: it holds up whoever writes the journal
 
 
-def status(  # noqa: D417 - what commands share is described once, in options
-    journal: Path, /, *, watch: bool = False, as_json: AsJson = False
-) -> None:
+def status(journal: Path, /, *, watch: bool = False, as_json: AsJson = False) -> None:
     """Say where a journal's jobs stand: how many are in which state, which waits longest, and what failed, and why.
 
     The journal is only read, also while a batch is running, and nothing is asked of the vendor.
@@ -43,21 +41,21 @@ def _look(journal: Path) -> JournalSummary:
     return JournalSummary.of(read_journal(journal).records())
 
 
-def _tell(standing: JournalSummary, terminal: Terminal) -> None:
+def _tell(summary: JournalSummary, terminal: Terminal) -> None:
     now = time()
     if terminal.as_json:
-        terminal.tell_facts(standing.facts(now))
+        terminal.json_result(summary.to_json(now))
         return
-    for line in lines(standing, now):
-        terminal.tell(line)
+    for line in lines(summary, now):
+        terminal.result(line)
 
 
 def _watch_lines(journal: Path, terminal: Terminal) -> None:
     while True:
         began = monotonic()
-        standing = _look(journal)
-        _tell(standing, terminal)
-        if not standing.open:
+        summary = _look(journal)
+        _tell(summary, terminal)
+        if not summary.open:
             return
         _rest(began)
 
@@ -66,9 +64,9 @@ def _watch_live(journal: Path, terminal: Terminal) -> None:
     with Live(console=terminal.out, auto_refresh=False) as live:
         while True:
             began = monotonic()
-            standing = _look(journal)
-            live.update(Text("\n".join(lines(standing, time()))), refresh=True)
-            if not standing.open:
+            summary = _look(journal)
+            live.update(Text("\n".join(lines(summary, time()))), refresh=True)
+            if not summary.open:
                 return
             _rest(began)
 

@@ -1,4 +1,4 @@
-"""What the demo asks for: 24 scenes for eight models, from words and from images."""
+"""The demo's requests: 24 prompts for eight models, from text and from images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["SCENES", "prompts"]
+__all__ = ["PROMPTS", "prompts"]
 
-_STILLS = "https://example.com/stills"  # the sandbox looks at no image, only at whether there is one
+_STILLS = "https://example.com/stills"  # the sandbox checks that there is an image, and fetches none
 
 
 def _words(model: str, **prompts: str) -> list[tuple[str, Request]]:
@@ -83,11 +83,11 @@ _BY_MODEL = (
     ),
 )
 
-SCENES = tuple(scene for scenes_together in zip(*_BY_MODEL, strict=True) for scene in scenes_together)
+PROMPTS = tuple(scene for scenes_together in zip(*_BY_MODEL, strict=True) for scene in scenes_together)
 """Names and requests; neighbours are for different models."""
 
 
 def prompts(number: int) -> Iterator[tuple[str, Request]]:
-    """So many scenes, each under a name of its own; beyond 24 they come again."""
-    for place, (slug, request) in enumerate(islice(cycle(SCENES), number), start=1):
+    """Yield this many names and requests; beyond 24 the prompts repeat under new names."""
+    for place, (slug, request) in enumerate(islice(cycle(PROMPTS), number), start=1):
         yield f"{place:0{max(2, len(str(number)))}}-{slug}", request

@@ -1,7 +1,8 @@
-"""What a run of the demo came to."""
+"""The demo's report: figures from the sandbox's ledger, and what failed."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -15,45 +16,45 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox import CallRecorder
 
-__all__ = ["Outcome", "Report", "flaws", "lines"]
+__all__ = ["JobResult", "Report", "lines", "problems"]
 
 
 @frozen
-class Outcome:
-    """What became of one job.
+class JobResult:
+    """The outcome of one job.
 
     Attributes:
         name: The job's.
         model: Its model.
         path: Its file, if it has one.
         size: The file's size in bytes.
-        flaw: Why it has none, or why the file is no good.
+        problem: Why it has no file, or what is wrong with the file.
     """
 
     name: str
     model: str
     path: Path | None = None
     size: int = 0
-    flaw: str | None = None
+    problem: str | None = None
 
 
 @frozen
 class Report:
-    """A run, in figures, as the sandbox saw it.
+    """The figures of a run, from the sandbox's ledger.
 
     Attributes:
-        outcomes: What became of each job.
-        bought: How many generations were bought.
-        submits: How many POSTs there were.
-        polls: How many GETs about generations.
-        delays: How long after its end each generation was noticed, in seconds, shortest first.
-        throttled: How many requests got 429.
-        errors: How many others got an error status or a dropped connection.
-        elapsed: How long it all took, in seconds.
-        speed: How many times as fast as the vendor's the sandbox's time passes.
+        results: The outcome of each job.
+        bought: Generations bought.
+        submits: POSTs.
+        polls: GETs about generations.
+        delays: Seconds from each generation's end until it was noticed, shortest first.
+        throttled: Requests that got 429.
+        errors: Other requests that got an error status or a dropped connection.
+        elapsed: Seconds for the whole run.
+        speed: The speed of the sandbox's time.
     """
 
-    outcomes: tuple[Outcome, ...]
+    results: tuple[JobResult, ...]
     bought: int
     submits: int
     polls: int
@@ -64,13 +65,13 @@ class Report:
     speed: float
 
     @classmethod
-    def of(cls, outcomes: tuple[Outcome, ...], ledger: CallRecorder, *, elapsed: float, speed: float) -> Report:
-        """Take the figures from a ledger."""
+    def of(cls, results: tuple[JobResult, ...], ledger: CallRecorder, *, elapsed: float, speed: float) -> Report:
+        """Build the report from a sandbox's ledger."""
         answers = ledger.answers
         asked = {kind: sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll")}
-        good = sum(n for (_, status), n in answers.items() if status is not None and status < 400)  # noqa: PLR2004 - HTTP's
+        good = sum(n for (_, status), n in answers.items() if status is not None and status < HTTPStatus.BAD_REQUEST)
         return cls(
-            outcomes=outcomes,
+            results=results,
             bought=len(ledger.purchases),
             submits=asked["submit"],
             polls=asked["poll"],
@@ -83,41 +84,41 @@ class Report:
 
     @property
     def done(self) -> int:
-        """How many jobs ended with a whole file."""
-        return sum(outcome.flaw is None for outcome in self.outcomes)
+        """The number of jobs that ended with a whole file."""
+        return sum(result.problem is None for result in self.results)
 
     @property
     def is_good(self) -> bool:
-        """Whether every job did, and none was paid for twice."""
-        return self.done == len(self.outcomes) == self.bought
+        """True if every job has a whole file and none was bought twice."""
+        return self.done == len(self.results) == self.bought
 
 
-def flaws(report: Report) -> Iterator[str]:
-    """What is not as it should be, a line for each."""
-    for outcome in report.outcomes:
-        if outcome.flaw is not None:
-            yield f"{outcome.name} ({outcome.model}): {outcome.flaw}"
-    if report.bought != len(report.outcomes):
-        yield f"{count(report.bought, 'generation')} bought for {count(len(report.outcomes), 'job')}"
+def problems(report: Report) -> Iterator[str]:
+    """Yield a line for each failed job, and one if more was bought than asked for."""
+    for result in report.results:
+        if result.problem is not None:
+            yield f"{result.name} ({result.model}): {result.problem}"
+    if report.bought != len(report.results):
+        yield f"{count(report.bought, 'generation')} bought for {count(len(report.results), 'job')}"
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The figures, a line for each."""
+    """Yield the figures, one a line."""
     for name, figure in _figures(report):
         yield f"{name:<18}{figure}"
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str]]:
-    jobs = len(report.outcomes)
+    jobs = len(report.results)
     yield "jobs", f"{jobs}: {report.done} completed, {jobs - report.done} failed, {report.bought} bought"
-    yield "models", f"{len({outcome.model for outcome in report.outcomes})}"
+    yield "models", f"{len({result.model for result in report.results})}"
     each = (report.submits + report.polls) / jobs
     yield "requests per job", f"{each:.1f} ({count(report.submits, 'submit')}, {count(report.polls, 'poll')})"
     if report.delays:
         yield "noticed late by", _delays(report)
     yield "refused (429)", f"{report.throttled}"
     yield "other errors", f"{report.errors} error answers and dropped connections"
-    yield "bytes", f"{sum(outcome.size for outcome in report.outcomes):,}"
+    yield "bytes", f"{sum(result.size for result in report.results):,}"
     yield "elapsed", f"{report.elapsed:.1f} s"
 
 

@@ -1,4 +1,4 @@
-"""``kling-async demo``: the main job, start to end, without a key."""
+"""Run the demo: a sandbox with faults, a session, downloads, and a check of each file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from attrs import evolve, frozen
 
 from kling_async import KlingError
 from kling_async.cli.demo.prompts import prompts
-from kling_async.cli.demo.report import Outcome, Report, flaws, lines
+from kling_async.cli.demo.report import JobResult, Report, lines, problems
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.mp4 import flaw
-from kling_async.cli.paths import made_folder
-from kling_async.cli.progress.progress import progress
+from kling_async.cli.mp4 import file_problem
+from kling_async.cli.paths import make_folder
+from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.signals import run
 from kling_async.cli.text import count, one_line
 from kling_async.sandbox import Faults, Sandbox
@@ -47,8 +47,8 @@ _FAULTS = Faults(
     expired_url={7},
     truncated_file={2, 12},
 )
-"""A bit of everything that a day brings, none of which costs a job anything. Polls suffer early on: waits after an
-error take their real time, whatever the speed, so that later ones would make completions look noticed late."""
+"""Faults of every kind that loses no job. Polls fail early on only: the wait after an error takes real time, whatever
+the speed, so that later ones would make completions look noticed late."""
 
 
 @frozen
@@ -57,9 +57,9 @@ class Demo:
 
     Attributes:
         output: The folder for the videos.
-        jobs: How many.
-        speed: How many times as fast as the vendor's the sandbox's time passes.
-        seed: What ids, durations and waits follow from.
+        jobs: The number of videos.
+        speed: The speed of the sandbox's time.
+        seed: Determines ids, durations and waits.
     """
 
     output: Path
@@ -68,57 +68,59 @@ class Demo:
     seed: int
 
     def run(self, terminal: Terminal) -> Exit:
-        """Run it, say what came of it, and return whether all is well.
+        """Run it, print the report, and return the exit code.
 
         Raises:
-            ConfigurationError: The sandbox does not take this speed, or there is no such folder to be had.
+            ConfigurationError: The speed is out of range, or the folder cannot be made.
             OSError: The sandbox cannot listen.
         """
         sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
-        made_folder(self.output)
-        report = run(self._produce(sandbox, terminal), lambda: terminal.end("interrupted at once"))
-        report = evolve(report, outcomes=tuple(map(_checked, report.outcomes)))
-        _tell(report, self.output, terminal)
+        make_folder(self.output)
+        report = run(self._produce(sandbox, terminal), lambda: terminal.final_message("interrupted at once"))
+        report = evolve(report, results=tuple(map(_checked, report.results)))
+        _print_report(report, self.output, terminal)
         return Exit.OK if report.is_good else Exit.FAILED
 
     async def _produce(self, sandbox: Sandbox, terminal: Terminal) -> Report:
-        terminal.say(f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor")
+        terminal.message(
+            f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor"
+        )
         started = monotonic()
         rng = Random(self.seed)  # noqa: S311 - for a run that can be repeated
         async with (
             sandbox,
             sandbox.session(rng=rng) as kling,
-            progress(kling, terminal, self.jobs, pace=1 / self.speed, interval=_INTERVAL) as board,
+            show_progress(kling, terminal, self.jobs, time_scale=1 / self.speed, interval=_INTERVAL) as tracker,
         ):
             jobs = [kling.submit(request, tag=name) for name, request in prompts(self.jobs)]
-            outcomes = await asyncio.gather(*(self._obtain(job, kling, board) for job in jobs))
-        return Report.of(tuple(outcomes), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
+            results = await asyncio.gather(*(self._obtain(job, kling, tracker) for job in jobs))
+        return Report.of(tuple(results), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
 
-    async def _obtain(self, job: Job, kling: KlingSession, board: ProgressTracker) -> Outcome:
-        outcome = Outcome(str(job.tag), job.request.model if job.request else "")
+    async def _obtain(self, job: Job, kling: KlingSession, tracker: ProgressTracker) -> JobResult:
+        result = JobResult(str(job.tag), job.request.model if job.request else "")
         try:
             video = await job
             path = await kling.download(job, self.output / f"{job.tag}.mp4")
         except KlingError as error:
-            board.give_up(job)
-            return evolve(outcome, flaw=f"{type(error).__name__}: {one_line(str(error))}")
-        return evolve(outcome, path=path, size=video.file_size or 0)
+            tracker.download_failed(job)
+            return evolve(result, problem=f"{type(error).__name__}: {one_line(str(error))}")
+        return evolve(result, path=path, size=video.file_size or 0)
 
 
-def _checked(outcome: Outcome) -> Outcome:
-    """An outcome whose file has been looked at."""
-    if outcome.path is None:
-        return outcome
+def _checked(result: JobResult) -> JobResult:
+    """Check the file of a result."""
+    if result.path is None:
+        return result
     try:
-        return evolve(outcome, flaw=flaw(outcome.path, outcome.size), size=outcome.path.stat().st_size)
+        return evolve(result, problem=file_problem(result.path, result.size), size=result.path.stat().st_size)
     except OSError as error:
-        return evolve(outcome, flaw=f"{outcome.path} cannot be read: {error}")
+        return evolve(result, problem=f"{result.path} cannot be read: {error}")
 
 
-def _tell(report: Report, output: Path, terminal: Terminal) -> None:
-    for line in flaws(report):
-        terminal.say(line, "red")
-    terminal.tell(f"{report.done} of {count(len(report.outcomes), 'video')} in {output}")
-    terminal.tell()
+def _print_report(report: Report, output: Path, terminal: Terminal) -> None:
+    for line in problems(report):
+        terminal.message(line, "red")
+    terminal.result(f"{report.done} of {count(len(report.results), 'video')} in {output}")
+    terminal.result()
     for line in lines(report):
-        terminal.tell(line)
+        terminal.result(line)

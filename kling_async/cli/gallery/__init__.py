@@ -1,6 +1,5 @@
-"""``kling-async gallery``: a journal or a folder of videos, made into one folder to look at in any browser.
+"""``kling-async gallery``: turn a journal or a folder of videos into one folder to open in any browser.
 
-``source`` reads entries (``records`` and ``footage`` know how), ``folder`` puts a page and its media where they belong,
-``page`` writes the page, and ``build`` does one after the other. ``page.html``, ``gallery.css`` and ``gallery.js`` are
-the page itself.
+``build`` reads the entries (``entries``, ``entry``, ``videos``), plans and writes the ``folder``, and renders the
+``page``. ``page.html``, ``gallery.css`` and ``gallery.js`` are the page itself.
 """

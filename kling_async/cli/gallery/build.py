@@ -1,10 +1,8 @@
-"""Making a gallery: reading, planning, writing."""
+"""Build a gallery: read the entries, plan the folder, write it."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from pathlib import Path
 
 from attrs import frozen
@@ -19,15 +17,15 @@ __all__ = ["Gallery", "build"]
 
 @frozen
 class Gallery:
-    """A gallery that was written.
+    """A written gallery.
 
     Attributes:
         page: Its page.
-        sheet: What is on it.
+        content: What is on it.
     """
 
     page: Path
-    sheet: GalleryPage
+    content: GalleryPage
 
 
 def build(source: Path, folder: Path, *, now: float) -> Gallery:
@@ -37,24 +35,19 @@ def build(source: Path, folder: Path, *, now: float) -> Gallery:
 
     Args:
         source: The journal's file, or the folder.
-        folder: Where to; it is made if there is none. An earlier gallery there is brought up to date, and nothing else
-            in it is changed.
+        folder: The folder to write; it is made if there is none. An earlier gallery there is updated, and no other
+            file in it is changed.
         now: The time, in seconds since the epoch.
 
     Raises:
-        ConfigurationError: In the folder, something that no gallery wrote is in the way; nothing was changed.
-        JournalError: There is no such source, or it is no journal, or unreadable.
+        ConfigurationError: A file that no gallery wrote is in the way; nothing was changed.
+        JournalError: The source does not exist, is no journal, or cannot be read.
         OSError: Something cannot be read or written.
     """
     entries = read_entries(source)
     place = Folder(Path(os.path.realpath(folder)))
-    place.plan(entry.footage.path for entry in entries if entry.footage is not None)
-    command_source = None if source.is_dir() else visible(_quoted(str(source)))
-    sheet = GalleryPage(visible(Path(os.path.realpath(source)).name), command_source, entries, place.links, now)
-    place.write(render(sheet))
-    return Gallery(folder / PAGE, sheet)
-
-
-def _quoted(path: str, *, windows: bool = os.name == "nt") -> str:
-    """A path as it is typed in a command."""
-    return subprocess.list2cmdline([path]) if windows else shlex.quote(path)
+    place.plan(entry.file.path for entry in entries if entry.file is not None)
+    journal = None if source.is_dir() else str(source)
+    page = GalleryPage(visible(Path(os.path.realpath(source)).name), journal, entries, place.links, now)
+    place.write(render(page))
+    return Gallery(folder / PAGE, page)

@@ -1,4 +1,4 @@
-"""What a gallery shows: one entry for each video that was asked for."""
+"""One entry of a gallery: a video that was asked for, its state and its file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kling_async import Usage
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Entry", "Outcome", "VideoFile"]
+__all__ = ["Entry", "EntryState", "VideoFile"]
 
 
-class Outcome(Enum):
-    """What there is of a video, in the words of the page, those first that a reader looks for first."""
+class EntryState(Enum):
+    """The state of an entry, in the words of the page and in its order."""
 
     READY = "Ready"
     NOT_DOWNLOADED = "Not downloaded"
@@ -31,17 +31,17 @@ class Outcome(Enum):
     ABANDONED = "Abandoned"
 
     @property
-    def remedy(self) -> str | None:
-        """The command that brings the video nearer, if any does."""
-        return _REMEDIES.get(self)
+    def next_command(self) -> str | None:
+        """The command that brings the video nearer, or None."""
+        return _NEXT_COMMANDS.get(self)
 
 
-_REMEDIES = {
-    Outcome.NOT_DOWNLOADED: "download",
-    Outcome.MISSING: "download",
-    Outcome.RUNNING: "resume",
-    Outcome.QUEUED: "resume",
-    Outcome.UNCERTAIN: "resume",
+_NEXT_COMMANDS = {
+    EntryState.NOT_DOWNLOADED: "download",
+    EntryState.MISSING: "download",
+    EntryState.RUNNING: "resume",
+    EntryState.QUEUED: "resume",
+    EntryState.UNCERTAIN: "resume",
 }
 
 
@@ -50,11 +50,11 @@ class VideoFile:
     """A video's file.
 
     Attributes:
-        path: Where it is, absolute.
+        path: Its absolute path.
         size: Its size in bytes.
-        width: Its pictures' width in pixels, as they are to be shown; None where the file does not say.
+        width: Its width in pixels as shown, rotation included; None where the file does not say.
         height: Their height.
-        seconds: How long it plays.
+        seconds: Its length.
     """
 
     path: Path
@@ -66,29 +66,29 @@ class VideoFile:
 
 @frozen
 class Entry:
-    """One video, or what became of it. Texts are safe to show once they are escaped.
+    """One video that was asked for. Texts are safe to show once they are escaped.
 
     Attributes:
-        name: What it is told by: a job's key, or a file's path within its folder.
-        outcome: What there is of it.
-        prompt: What was asked for, as far as words go.
+        name: A job's key, or a file's path within its folder.
+        state: How far it is, and whether its file is there.
+        prompt: The prompt.
         model: The vendor's id of the model.
         tag: The caller's own label.
-        parameters: What else was asked for, by name; nested ones have dotted names.
+        parameters: The other fields of the request by dotted names.
         request: The whole request as JSON, media described rather than contained.
         generation_id: The vendor's id.
         queued_at: Wall-clock time, in seconds since the epoch, as are the others.
         submitted_at: When the last POST was begun.
         accepted_at: When the vendor accepted it.
-        settled_at: When it was over.
-        polls: How many times the vendor was asked about it.
-        cost: What the vendor said it cost.
+        settled_at: When it ended.
+        polls: The number of polls.
+        cost: The cost that the vendor reported.
         reason: Why there is no video.
-        footage: Its file, if it is there.
+        file: Its file, if it is there.
     """
 
     name: str
-    outcome: Outcome
+    state: EntryState
     prompt: str = ""
     model: str = ""
     tag: str = ""
@@ -102,10 +102,10 @@ class Entry:
     polls: int = 0
     cost: Usage = field(factory=Usage)
     reason: str = ""
-    footage: VideoFile | None = None
+    file: VideoFile | None = None
 
     @property
     def took(self) -> float | None:
-        """From the vendor's acceptance to the end, in seconds."""
+        """Seconds from the vendor's acceptance to the end, or None."""
         began = self.accepted_at if self.accepted_at is not None else self.submitted_at
         return None if began is None or self.settled_at is None else max(0.0, self.settled_at - began)

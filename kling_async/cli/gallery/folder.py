@@ -1,4 +1,4 @@
-"""A gallery's folder: a page and its media, put there without touching anything that no gallery wrote."""
+"""The gallery's folder: the page and its media, written without touching files that no gallery wrote."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _OURS = re.compile(rf"{re.escape(PAGE)}|{MEDIA}/(?!\.)[^/\\:]+")
 
 
 def read_manifest(folder: Path) -> frozenset[str]:
-    """The files that a gallery wrote into this folder, relative and with slashes; none if there is no gallery."""
+    """Read which files a gallery wrote into this folder: relative paths with slashes; none without a gallery."""
     try:
         file = folder / MANIFEST
         names = json.loads(file.read_bytes() if file.is_file() else b"")["files"]  # a pipe would be waited for
     except (OSError, ValueError, TypeError, LookupError):
         return frozenset()
     listed = cast("list[object]", names) if isinstance(names, list) else []
-    # Whoever gave the folder away may have written anything here; it is never a way to files elsewhere.
+    # The folder may come from elsewhere: names that lead out of it are ignored.
     return frozenset(name for name in listed if isinstance(name, str) and _OURS.fullmatch(name))
 
 
 def manifest(files: Iterable[str]) -> str:
-    """The content of the file that lists these."""
+    """Return the content of the manifest for these files."""
     return json.dumps({"about": "what kling-async gallery wrote here", "files": sorted(files)}, indent=1) + "\n"
 
 
@@ -51,9 +51,9 @@ _LONGEST = 48  # characters
 
 
 def names_for(paths: Iterable[Path], taken: Collection[str] = ()) -> dict[Path, str]:
-    """A name for each path. Names that would be the same, or are taken, get a digest of their path in addition.
+    """Choose a name for each path; names that collide or are taken get a digest of their path appended.
 
-    So a name depends on no order, and stays as it is from one run to the next as long as no other file wants it.
+    So a name does not depend on the order, and is the same on every run as long as no other file wants it.
     """
     plain = {path: _safe(path) for path in paths}
     wanted = Counter(map(folded, plain.values()))
@@ -79,15 +79,15 @@ def _distinct(path: Path, name: str) -> str:
 
 @define
 class Folder:
-    """A folder that holds a gallery, or will.
+    """The folder of a gallery.
 
-    What is in it already stays as it is, except for what an earlier gallery put there: that is replaced, and removed
-    where it is no longer needed. A write that breaks off is made good by the next.
+    Files that no gallery wrote stay as they are; those of an earlier gallery are replaced, and removed where they are
+    no longer needed. An interrupted write is completed by the next.
 
     Attributes:
         path: The folder, absolute.
-        files: What is to be there, by names relative to the folder, with the originals; the page is not among them.
-        links: For each original, the relative URL by which the page gets it.
+        files: The originals by their new names, relative to the folder; the page is not among them.
+        links: The page's relative URL of each original.
     """
 
     path: Path
@@ -96,10 +96,10 @@ class Folder:
     _owned: frozenset[str] = field(init=False, default=frozenset[str]())
 
     def plan(self, originals: Iterable[Path]) -> None:
-        """Decide under which names these files will be there; those in the folder anyway are used where they are.
+        """Choose the names of these files; those inside the folder are used where they are.
 
         Raises:
-            ConfigurationError: Something is in the way that no gallery wrote; nothing was changed.
+            ConfigurationError: A file that no gallery wrote is in the way; nothing was changed.
         """
         if (self.path / MEDIA).is_symlink():
             raise ConfigurationError(f"{self.path / MEDIA} leads out of the folder; choose another folder")
@@ -114,14 +114,15 @@ class Folder:
                 raise ConfigurationError(f"{place} is there already, and no gallery wrote it; choose another folder")
 
     def write(self, page: str) -> None:
-        """Put everything there, the page last, and remove what an earlier gallery needed and this one does not.
+        """Write everything, the page last, and remove files of an earlier gallery that are no longer needed.
 
         Raises:
             OSError: Something cannot be written.
         """
         needed = frozenset({PAGE, *self.files})
         (self.path / MEDIA).mkdir(parents=True, exist_ok=True)
-        _write(self.path / MANIFEST, manifest(self._owned | needed))  # first: what breaks off is known for what it is
+        # First, so that the next run knows the files of an interrupted one.
+        _write(self.path / MANIFEST, manifest(self._owned | needed))
         for name, original in self.files.items():
             _put(original, self.path / name)
         _write(self.path / PAGE, page)
@@ -132,7 +133,7 @@ class Folder:
             (self.path / MEDIA).rmdir()
 
     def _foreign(self) -> frozenset[str]:
-        """The names in the media's folder that belong to somebody else."""
+        """Return the names in the media folder that no gallery wrote."""
         try:
             names = {path.name for path in (self.path / MEDIA).iterdir()}
         except OSError:  # there is none; whatever else is wrong shows when it is written to
@@ -145,7 +146,7 @@ def _url(name: str) -> str:
 
 
 def _write(place: Path, text: str) -> None:
-    """Make a text appear in a place, whole; a link that stands there is replaced, not followed."""
+    """Replace a file atomically by this text; a link there is replaced, not followed."""
     new = _beside(place)
     new.unlink(missing_ok=True)
     new.write_text(text, encoding="utf-8", newline="\n")
@@ -153,7 +154,7 @@ def _write(place: Path, text: str) -> None:
 
 
 def _put(original: Path, place: Path) -> None:
-    """Make a file appear in a place: by a link where the file system can, or else as a copy."""
+    """Hard-link a file to its place, or copy it where the file system has no links."""
     if _is_current(original, place):
         return
     new = _beside(place)
@@ -174,5 +175,5 @@ def _is_current(original: Path, place: Path) -> bool:
 
 
 def _beside(path: Path) -> Path:
-    """Where a file grows before it stands under its name."""
+    """Return the temporary path of a file while it is written."""
     return path.with_name(f".{path.name}.new")

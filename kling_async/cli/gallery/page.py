@@ -1,4 +1,4 @@
-"""What a page says of its entries as a whole, and how each is put for it."""
+"""The gallery's page: totals, groups and rows of its entries, rendered by the template."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 from jinja2 import Environment, StrictUndefined
 
-from kling_async.cli.gallery.entry import Outcome
-from kling_async.cli.gallery.texts import money, size
-from kling_async.cli.text import clock, count
+from kling_async.cli.gallery.entry import EntryState
+from kling_async.cli.gallery.texts import size, visible
+from kling_async.cli.text import clock, command, count, dollars, short_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from kling_async.cli.gallery.entry import Entry, VideoFile
 
-__all__ = ["GalleryPage", "asked", "price", "render", "short_model", "told"]
+__all__ = ["GalleryPage", "describe", "price", "render", "requested"]
 
 
 @frozen
 class GalleryPage:
-    """The entries of one page, and what follows from them.
+    """The entries of one page, with their totals and groups.
 
     Attributes:
-        title: What the page is about.
-        source: What to name in a command that goes on with it; None where there is nothing to go on with.
+        title: The page's title.
+        source: The journal as it is typed in commands; None for a folder of videos.
         entries: The entries, in their order.
         links: The URLs of their files, relative to the page.
-        made_at: When it was made, in seconds since the epoch.
+        made_at: The time, in seconds since the epoch.
     """
 
     title: str
@@ -45,34 +45,32 @@ class GalleryPage:
     entries: Sequence[Entry]
     links: Mapping[Path, str]
     made_at: float
-    groups: Mapping[int, int] = field(
-        init=False, default=Factory(lambda sheet: _groups(sheet.entries), takes_self=True)
-    )
-    """By an entry's place, the number of its group: those that several models made of the same prompt."""
+    groups: Mapping[int, int] = field(init=False, default=Factory(lambda page: _groups(page.entries), takes_self=True))
+    """The number of an entry's group, by its position: entries of several models with the same prompt form a group."""
 
     @property
-    def outcomes(self) -> list[tuple[Outcome, int]]:
-        """How many entries have which outcome, in the outcomes' order; those that none has are left out."""
-        counts = Counter(entry.outcome for entry in self.entries)
-        return [(outcome, counts[outcome]) for outcome in Outcome if counts[outcome]]
+    def states(self) -> list[tuple[EntryState, int]]:
+        """The states that occur, in their order, with the number of entries in each."""
+        counts = Counter(entry.state for entry in self.entries)
+        return [(state, counts[state]) for state in EntryState if counts[state]]
 
     @property
     def models(self) -> list[str]:
-        """The models there are, by name."""
+        """The ids of the models, sorted."""
         return sorted({entry.model for entry in self.entries if entry.model})
 
     @property
     def tags(self) -> list[str]:
-        """The tags there are, by name."""
+        """The tags, sorted."""
         return sorted({entry.tag for entry in self.entries if entry.tag})
 
     @property
     def totals(self) -> Iterator[tuple[str, str]]:
-        """Figures about all entries, with what they count."""
+        """Pairs of a figure and its unit, over all entries."""
         yield f"{len(self.entries):,}", count(len(self.entries), "video").partition(" ")[2]
-        for outcome, number in self.outcomes:
-            yield f"{number:,}", outcome.value.lower()
-        files = {entry.footage.path: entry.footage for entry in self.entries if entry.footage is not None}.values()
+        for state, number in self.states:
+            yield f"{number:,}", state.value.lower()
+        files = {entry.file.path: entry.file for entry in self.entries if entry.file is not None}.values()
         if files:
             yield clock(sum(file.seconds or 0 for file in files)), "playing time"
             yield size(sum(file.size for file in files)), "of files"
@@ -80,19 +78,19 @@ class GalleryPage:
 
     @property
     def shape(self) -> str:
-        """The form of frame that suits the videos: their own if they all have one, or else one that suits any."""
-        shapes = {_shape(entry.footage) for entry in self.entries if entry.footage is not None} - {None}
+        """The frame's shape: ``wide``, ``tall`` or ``square`` if all videos have it, else ``mixed``."""
+        shapes = {_shape(entry.file) for entry in self.entries if entry.file is not None} - {None}
         return next(iter(shapes)) or "wide" if len(shapes) == 1 else ("mixed" if shapes else "wide")
 
     def rows(self) -> list[dict[str, Any]]:
-        """The entries as plain data, for the page's program; what is not known is left out."""
+        """Return the entries as plain data for the page's script; unknown values are left out."""
         return [_known(self._row(place, entry)) for place, entry in enumerate(self.entries)]
 
     def _row(self, place: int, entry: Entry) -> dict[str, Any]:
-        file = entry.footage
+        file = entry.file
         return {
             "name": entry.name,
-            "state": entry.outcome.value,
+            "state": entry.state.value,
             "prompt": entry.prompt,
             "model": entry.model,
             "tag": entry.tag,
@@ -103,19 +101,19 @@ class GalleryPage:
             "took": entry.took,
             "polls": entry.polls,
             "price": price(entry),
-            "cost": _worth(entry),
+            "cost": _comparable_cost(entry),
             "reason": entry.reason,
             "command": self.command(entry),
             "group": self.groups.get(place),
             "link": None if file is None else self.links[file.path],
-            "file": None if file is None else told(file),
+            "file": None if file is None else describe(file),
             "size": None if file is None else file.size,
         }
 
     def command(self, entry: Entry) -> str | None:
-        """The command that brings an entry's video nearer, if any does."""
-        remedy = entry.outcome.remedy
-        return None if remedy is None or self.source is None else f"kling-async {remedy} {self.source}"
+        """Return the command that brings an entry's video nearer, or None."""
+        name = entry.state.next_command
+        return None if name is None or self.source is None else visible(command(name, self.source))
 
 
 def _groups(entries: Sequence[Entry]) -> dict[int, int]:
@@ -126,30 +124,25 @@ def _groups(entries: Sequence[Entry]) -> dict[int, int]:
     return {place: number for number, some in enumerate(alike) for place in some}
 
 
-def short_model(model: str) -> str:
-    """A model's id without the supplier's name."""
-    return model.partition("/")[2] or model
-
-
-def asked(entry: Entry) -> str:
-    """The length and the form that were asked for, as far as they were."""
+def requested(entry: Entry) -> str:
+    """Format the duration and the aspect ratio that were asked for."""
     parameters = dict(entry.parameters)
     length = parameters.get("duration")
     return ", ".join(filter(None, (length and f"{length} s", parameters.get("aspect_ratio"))))
 
 
 def price(entry: Entry) -> str:
-    """What an entry cost, in words, as far as the vendor said."""
+    """Format an entry's cost, as far as the vendor said."""
     cost = entry.cost
     if cost.usd_spent is not None:
-        return money(cost.usd_spent)
+        return dollars(cost.usd_spent)
     if cost.credits_used is not None:
         return f"{cost.credits_used:,.6g} credits"
     return "" if cost.tokens_used is None else f"{cost.tokens_used:,.6g} tokens"
 
 
-def told(file: VideoFile) -> str:
-    """A file's measures, in words."""
+def describe(file: VideoFile) -> str:
+    """Format a file's pixels, length and size."""
     parts = [size(file.size)]
     if file.width is not None:
         parts.insert(0, f"{file.width} \N{MULTIPLICATION SIGN} {file.height}")
@@ -158,27 +151,27 @@ def told(file: VideoFile) -> str:
     return ", ".join(parts)
 
 
-def _worth(entry: Entry) -> float | None:
-    """What entries are sorted by their cost by: the vendor's amounts of one batch are in one unit."""
+def _comparable_cost(entry: Entry) -> float | None:
+    """Return the amount that entries are sorted by; the vendor's amounts of one batch share a unit."""
     amounts = (entry.cost.usd_spent, entry.cost.credits_used, entry.cost.tokens_used)
     return next((amount for amount in amounts if amount is not None), None)
 
 
 def _spent(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
-    """What the entries cost together; with how many said so, where not all that were made did."""
-    made = sum(entry.outcome in _MADE for entry in entries)
-    dollars = [entry.cost.usd_spent for entry in entries if entry.cost.usd_spent is not None]
+    """Yield the total cost; with the number of videos it covers, unless it covers all."""
+    made = sum(entry.state in _MADE for entry in entries)
+    usd = [entry.cost.usd_spent for entry in entries if entry.cost.usd_spent is not None]
     others = [entry.cost.credits_used for entry in entries if entry.cost.usd_spent is None]
     credit = [amount for amount in others if amount is not None]
     for amounts, total, unit in (
-        (dollars, money(sum(dollars)), "spent"),
+        (usd, dollars(sum(usd)), "spent"),
         (credit, f"{sum(credit):,.6g}", "credits spent"),
     ):
         if amounts:
             yield total, unit if len(amounts) == made else f"{unit} on {count(len(amounts), 'video')}"
 
 
-_MADE = frozenset({Outcome.READY, Outcome.NOT_DOWNLOADED, Outcome.MISSING})
+_MADE = frozenset({EntryState.READY, EntryState.NOT_DOWNLOADED, EntryState.MISSING})
 _WIDE, _TALL = 1.2, 1 / 1.2  # between them, a frame is about square
 
 
@@ -193,18 +186,18 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value not in (None, "", ())}
 
 
-def render(sheet: GalleryPage) -> str:
-    """The page for a sheet. Every text in it stays text, and the browser is told to run nothing but the page's program.
+def render(page: GalleryPage) -> str:
+    """Render the page. All texts are escaped, and the policy lets the browser run only the page's own script.
 
-    The document asks for no address but those of the sheet's files.
+    The document loads nothing but the entries' files.
     """
     style, program = _part("gallery.css"), _part("gallery.js")
     return _template().render(
-        sheet=sheet,
+        page=page,
         style=style,
         program=program,
         policy=_policy(style, program),
-        made=datetime.fromtimestamp(sheet.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        made=datetime.fromtimestamp(page.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
@@ -212,7 +205,13 @@ def render(sheet: GalleryPage) -> str:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters |= {"asked": asked, "clock": clock, "price": price, "short_model": short_model, "told": told}
+    environment.filters |= {
+        "requested": requested,
+        "clock": clock,
+        "price": price,
+        "short_model": short_model,
+        "describe": describe,
+    }
     return environment.from_string(_part("page.html"))
 
 
@@ -222,7 +221,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, program: str) -> str:
-    """The page's Content-Security-Policy: this style, this program, files beside the page, and nothing else."""
+    """Return the Content-Security-Policy: this style, this script, files beside the page, nothing else."""
     return "; ".join(
         (
             "default-src 'none'",

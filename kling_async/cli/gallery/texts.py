@@ -1,4 +1,4 @@
-"""Texts and figures fit for a page."""
+"""Texts, sizes and JSON made safe to show on the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["as_json", "finite", "flat", "label", "money", "size", "visible", "without_media"]
+__all__ = ["as_json", "finite", "flat", "label", "size", "visible", "without_media"]
 
 _LONGEST = 20_000  # characters: several times the longest prompt a model takes
 _UNSHOWABLE = (
@@ -22,12 +22,12 @@ _UNSHOWABLE = (
 
 
 def visible(text: str) -> str:
-    """A text whose control characters show, and which any file and any browser takes; it still has to be escaped."""
+    """Make control characters visible and replace what no file or browser takes; the result is not escaped."""
     return text.replace("\r\n", "\n").translate(_UNSHOWABLE)
 
 
 def without_media(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
-    """JSON data with a short description in place of every file in it."""
+    """Replace every file in JSON data by a short description."""
     if isinstance(value, dict):
         return {str(name): without_media(member) for name, member in cast("dict[object, object]", value).items()}
     if isinstance(value, list | tuple):
@@ -53,7 +53,7 @@ def _described(kind: str, content: bytes, *, is_base64: bool = False) -> str:
 
 
 def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """The members of JSON data by dotted names, as texts."""
+    """Yield the members of JSON data by dotted names, as texts."""
     if isinstance(value, dict):
         for part, member in cast("dict[object, object]", value).items():
             yield from flat(member, f"{name}.{part}" if name else str(part))
@@ -62,31 +62,26 @@ def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def label(value: object) -> str:
-    """JSON data in a line: a text as it is, nothing for None."""
+    """Format JSON data in one line: a text as it is, nothing for None."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def as_json(value: object) -> str:
-    """JSON data for people to read and programs to take."""
+    """Format JSON data with indentation."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def finite(value: float | None) -> float | None:
-    """A number that JSON has; any other is as good as none."""
+    """Return the number, or None for one that JSON has not."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def size(number: float) -> str:
-    """A number of bytes as ``512 B``, ``38 KB``, ``1.2 MB`` or ``3.4 GB``, by thousands."""
+    """Format a number of bytes: ``512 B``, ``38 KB``, ``1.2 MB`` or ``3.4 GB``, by thousands."""
     for unit in ("B", "KB", "MB"):
         if number < 999.5:  # noqa: PLR2004 - what would be shown as 1000
             return f"{number:.1f} {unit}" if unit == "MB" and number < 10 else f"{number:.0f} {unit}"  # noqa: PLR2004 - one or two figures
         number /= 1000
     return f"{number:.1f} GB"
-
-
-def money(usd: float) -> str:
-    """An amount of US dollars, to the cent; below ten cents more exactly."""
-    return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.2g}"  # noqa: PLR2004 - see above

@@ -1,4 +1,4 @@
-"""Finding the files of videos."""
+"""Find video files, and read their size, dimensions and length."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api import mp4
+from kling_async.cli.file_names import VIDEO_SUFFIXES
 from kling_async.cli.gallery.entry import VideoFile
 from kling_async.cli.gallery.folder import read_manifest
-from kling_async.cli.mp4 import reading
+from kling_async.cli.mp4 import reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SUFFIXES", "Measure", "find", "look_at", "measure", "videos"]
+__all__ = ["Dimensions", "find_video_file", "list_videos", "read_dimensions", "read_video_file"]
 
 _FIXED_POINT = 65536
 _MATRIX_AND_SIZE = 44  # bytes at the end of a track's header: nine numbers, width and height
 
 
 @frozen
-class Measure:
-    """Width and height in pixels, as the video is to be shown, and its length in seconds, if known."""
+class Dimensions:
+    """Width and height in pixels as shown, rotation included, and the length in seconds if known."""
 
     width: int
     height: int
     seconds: float | None = None
 
 
-def measure(path: Path) -> Measure | None:
-    """The measure of a video; None where the file does not say it, as in other formats or broken files.
+def read_dimensions(path: Path) -> Dimensions | None:
+    """Read a video's dimensions from its index; None for other formats and broken files.
 
     Raises:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        index = mp4.index(reading(file), path.stat().st_size)
+        index = mp4.index(reader(file), path.stat().st_size)
     pictures = (size for kind, box in _boxes(index) if kind == b"trak" and (size := _picture(box)) is not None)
     found = next(pictures, None)
-    return None if found is None else Measure(*found, _seconds(index))
+    return None if found is None else Dimensions(*found, _seconds(index))
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The boxes in a row, type and content, up to the first that is none."""
+    """Yield the type and content of each box in a row, up to the first broken one."""
     row = mp4.boxes(lambda at, length: content[at : at + length], 0, len(content))
     return ((box.kind, content[box.start : box.end]) for box in row if box.kind)
 
 
 def _picture(track: bytes) -> tuple[int, int] | None:
-    """Width and height of a track that has pictures."""
+    """Return width and height of a track, or None if it has no pictures."""
     header = dict(_boxes(track)).get(b"tkhd", b"")
     if len(header) < _MATRIX_AND_SIZE:
         return None
@@ -63,19 +64,15 @@ def _picture(track: bytes) -> tuple[int, int] | None:
 
 
 def _seconds(index: bytes) -> float | None:
-    """The length that the movie's header states."""
+    """Return the length that the movie header states."""
     header = dict(_boxes(index)).get(b"mvhd", b"")
     scale, length = (header[20:24], header[24:32]) if header[:1] == b"\1" else (header[12:16], header[16:20])
     units = int.from_bytes(scale)
     return int.from_bytes(length) / units if units else None
 
 
-SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
-"""What a video's file name ends with."""
-
-
-def look_at(path: Path) -> VideoFile:
-    """A file's footage.
+def read_video_file(path: Path) -> VideoFile:
+    """Read the size and the dimensions of a file.
 
     Raises:
         OSError: It cannot be read.
@@ -83,33 +80,33 @@ def look_at(path: Path) -> VideoFile:
     path = Path(os.path.realpath(path))
     if not path.is_file():  # a pipe would be waited for
         raise FileNotFoundError(ENOENT, "there is no such file", str(path))
-    size, shape = path.stat().st_size, measure(path)
+    size, shape = path.stat().st_size, read_dimensions(path)
     if shape is None:
         return VideoFile(path, size)
     return VideoFile(path, size, shape.width, shape.height, shape.seconds)
 
 
-def find(file: str, size: int | None, beside: Path) -> VideoFile | str:
-    """The footage of a file that was downloaded, or why there is none.
+def find_video_file(file: str, size: int | None, beside: Path) -> VideoFile | str:
+    """Find a downloaded file, or return why it cannot be used.
 
     Args:
-        file: Where it was put. If that is no absolute path, it is looked for from here, and then from ``beside``.
-        size: How large it was then: a file of another size is not that video.
-        beside: The folder of the journal that tells of it.
+        file: Its path. A relative one is looked for in the current folder, and then in ``beside``.
+        size: Its size when it was downloaded: a file of another size is not that video.
+        beside: The folder of its journal.
     """
     for place in (Path(file), beside / file):
         try:
-            footage = look_at(place)
+            video_file = read_video_file(place)
         except (OSError, ValueError):  # a name that no file can have is a ValueError
             continue
-        if size in (None, footage.size):
-            return footage
-        return f"{file} has {footage.size:,} bytes now; {size:,} were downloaded."
+        if size in (None, video_file.size):
+            return video_file
+        return f"{file} has {video_file.size:,} bytes now; {size:,} were downloaded."
     return f"{file} is not there any more, or cannot be read."
 
 
-def videos(folder: Path) -> Iterator[Path]:
-    """The videos in a folder and its folders, by name; hidden ones and what galleries put there are left out.
+def list_videos(folder: Path) -> Iterator[Path]:
+    """Yield the videos of a folder tree by name, without hidden ones and what galleries wrote there.
 
     Raises:
         OSError: A folder cannot be read.
@@ -123,7 +120,7 @@ def videos(folder: Path) -> Iterator[Path]:
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _fail(error: OSError) -> None:

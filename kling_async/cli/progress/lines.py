@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["LineDisplay", "line"]
+__all__ = ["LineDisplay", "render_line"]
 
-_LONGEST = 80  # characters of a reason that is told in full elsewhere
+_LONGEST = 80  # characters of a reason; a warning has it in full
 
 
 class LineDisplay:
-    """Says now and then how far it is: one line each time, without control characters.
+    """Prints a line of progress at intervals, without control characters.
 
     Args:
-        terminal: Where to.
-        interval: The time from one line to the next, in seconds.
+        terminal: The output streams.
+        interval: Seconds between lines.
     """
 
     rows = 0
-    """A line has no room for single jobs."""
+    """Single jobs are not shown."""
 
     def __init__(self, terminal: Terminal, interval: float) -> None:
         self.interval = interval
         self._terminal = terminal
 
-    def show(self, view: Snapshot) -> None:
-        """Say it."""
-        self._terminal.say(line(view))
+    def show(self, snapshot: Snapshot) -> None:
+        """Print a line."""
+        self._terminal.message(render_line(snapshot))
 
     def __enter__(self) -> Self:
         return self
@@ -47,15 +47,15 @@ class LineDisplay:
         pass
 
 
-def line(view: Snapshot) -> str:
-    """How far it is, in one line."""
-    counts = ", ".join(f"{number:,} {stage}" for stage, number in view.counts)
-    sent = f"{count(view.requests, 'request')}, {view.per_second:.1f}/s, {view.throttled:,} refused (429)"
-    parts = [f"{clock(view.elapsed)}  {view.finished:,} of {view.total:,}", counts, sent]
-    if view.spent:
-        parts.append(f"{dollars(view.spent)} spent")
-    if view.halted is not None:
-        parts.append(f"no more submits: {shorten(view.halted, _LONGEST, placeholder='...')}")
-    elif view.left is not None and view.finished < view.total:
-        parts.append(f"about {clock(view.left)} left")
+def render_line(snapshot: Snapshot) -> str:
+    """Format a snapshot in one line."""
+    counts = ", ".join(f"{number:,} {stage}" for stage, number in snapshot.counts)
+    sent = f"{count(snapshot.requests, 'request')}, {snapshot.per_second:.1f}/s, {snapshot.throttled:,} refused (429)"
+    parts = [f"{clock(snapshot.elapsed)}  {snapshot.finished:,} of {snapshot.total:,}", counts, sent]
+    if snapshot.spent:
+        parts.append(f"{dollars(snapshot.spent)} spent")
+    if snapshot.halted is not None:
+        parts.append(f"no more submits: {shorten(snapshot.halted, _LONGEST, placeholder='...')}")
+    elif snapshot.left is not None and snapshot.finished < snapshot.total:
+        parts.append(f"about {clock(snapshot.left)} left")
     return "; ".join(parts)

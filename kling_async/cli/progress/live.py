@@ -1,4 +1,4 @@
-"""Progress as a picture that is drawn over and over in the same place, for terminals."""
+"""Progress as a display that is redrawn in place, for terminals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import Row, Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["LiveDisplay", "picture"]
+__all__ = ["LiveDisplay", "render"]
 
 _FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
 _NARROW = 64  # columns up to which there is no room for models
@@ -32,28 +32,28 @@ _COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncer
 
 
 class LiveDisplay:
-    """Draws the state of things several times a second, and wipes it away at the end.
+    """Redraws the progress in place, and removes it at the end.
 
     Args:
-        terminal: Where to; it has to be live.
+        terminal: The output streams; ``is_live`` must be true.
     """
 
     interval = 0.125
-    """The time from one picture to the next, in seconds."""
+    """Seconds between redraws."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._console = terminal.err
-        # Standard output may go elsewhere: what is written there is none of this display's business.
+        # Standard output may be redirected, so it is not captured.
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
 
     @property
     def rows(self) -> int:
-        """How many jobs there is room for."""
+        """The number of job rows that fit the terminal."""
         return max(0, self._console.height - _FRAME)
 
-    def show(self, view: Snapshot) -> None:
-        """Draw it."""
-        self._live.update(picture(view, self._console.width), refresh=True)
+    def show(self, snapshot: Snapshot) -> None:
+        """Redraw."""
+        self._live.update(render(snapshot, self._console.width), refresh=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -65,45 +65,45 @@ class LiveDisplay:
         self._live.stop()
 
 
-def picture(view: Snapshot, width: int) -> RenderableType:
-    """How far it is, as wide as a terminal."""
-    parts: list[RenderableType] = [Text(), _overall(view), _stages(view), _rates(view)]
-    if view.rows:
-        parts += [Text(), _jobs(view.rows, width)]
-    if view.rows and view.more:
-        parts.append(Text(f" and {view.more:,} more", "dim"))
+def render(snapshot: Snapshot, width: int) -> RenderableType:
+    """Render a snapshot for a terminal of this width."""
+    parts: list[RenderableType] = [Text(), _overall(snapshot), _stages(snapshot), _rates(snapshot)]
+    if snapshot.rows:
+        parts += [Text(), _jobs(snapshot.rows, width)]
+    if snapshot.rows and snapshot.more:
+        parts.append(Text(f" and {snapshot.more:,} more", "dim"))
     return Group(*parts)
 
 
-def _overall(view: Snapshot) -> Table:
+def _overall(snapshot: Snapshot) -> Table:
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1)
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
-    bar = ProgressBar(total=max(1, view.total), completed=view.finished, complete_style="green")
-    grid.add_row(bar, Text(f"{view.finished:,} of {view.total:,}", "bold"), _time(view))
+    bar = ProgressBar(total=max(1, snapshot.total), completed=snapshot.finished, complete_style="green")
+    grid.add_row(bar, Text(f"{snapshot.finished:,} of {snapshot.total:,}", "bold"), _time(snapshot))
     return grid
 
 
-def _time(view: Snapshot) -> str:
-    if view.left is None or view.finished >= view.total:
-        return clock(view.elapsed)
-    return f"{clock(view.elapsed)}, about {clock(view.left)} left"
+def _time(snapshot: Snapshot) -> str:
+    if snapshot.left is None or snapshot.finished >= snapshot.total:
+        return clock(snapshot.elapsed)
+    return f"{clock(snapshot.elapsed)}, about {clock(snapshot.left)} left"
 
 
-def _stages(view: Snapshot) -> Text:
-    return _row_of_words([(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in view.counts])
+def _stages(snapshot: Snapshot) -> Text:
+    return _row_of_words([(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in snapshot.counts])
 
 
-def _rates(view: Snapshot) -> Text:
-    words = [(count(view.requests, "request"), "dim"), (f"{view.per_second:.1f}/s", "dim")]
-    words.append((f"{view.throttled:,} refused (429)", "yellow" if view.throttled else "dim"))
-    if view.spent:
-        words.append((f"{dollars(view.spent)} spent", ""))
-    if view.paused_for > 0:
-        words.append((f"held for {view.paused_for:.1f} s", "yellow"))
-    if view.halted is not None:
-        words.append((f"no more submits: {view.halted}", "bold red"))
+def _rates(snapshot: Snapshot) -> Text:
+    words = [(count(snapshot.requests, "request"), "dim"), (f"{snapshot.per_second:.1f}/s", "dim")]
+    words.append((f"{snapshot.throttled:,} refused (429)", "yellow" if snapshot.throttled else "dim"))
+    if snapshot.spent:
+        words.append((f"{dollars(snapshot.spent)} spent", ""))
+    if snapshot.paused_for > 0:
+        words.append((f"held for {snapshot.paused_for:.1f} s", "yellow"))
+    if snapshot.halted is not None:
+        words.append((f"no more submits: {snapshot.halted}", "bold red"))
     return _row_of_words(words)
 
 

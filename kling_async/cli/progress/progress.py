@@ -1,4 +1,4 @@
-"""Shows how far a session is, while it works."""
+"""Feed a session's events to the tracker, and refresh the display."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ if TYPE_CHECKING:
     from kling_async import KlingSession, Subscription
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["progress"]
+__all__ = ["show_progress"]
 
 _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one go
 
 
 @asynccontextmanager
-async def progress(
-    kling: KlingSession, terminal: Terminal, total: int, *, pace: float = 1.0, interval: float = 5.0
+async def show_progress(
+    kling: KlingSession, terminal: Terminal, total: int, *, time_scale: float = 1.0, interval: float = 5.0
 ) -> AsyncGenerator[ProgressTracker]:
-    """Show how far a session is with its jobs and their files, until the context is left.
+    """Show the progress of a session until the context is left.
 
-    On a terminal that is one picture, wiped away at the end; elsewhere a line now and then, and a last one.
+    On a terminal this is a live display, removed at the end; elsewhere a line at intervals, and a last one.
 
     Args:
         kling: The session, entered.
-        terminal: Where to show it.
-        total: How many jobs there will be.
-        pace: How long generations take here, as a share of what the catalogue says.
-        interval: The time from one line to the next, in seconds.
+        terminal: The output streams.
+        total: The number of jobs.
+        time_scale: The factor on the catalogue's durations.
+        interval: Seconds between lines.
     """
     loop = asyncio.get_running_loop()
-    board = ProgressTracker(total, started=loop.time(), pace=pace)
-    surface = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
+    tracker = ProgressTracker(total, started=loop.time(), time_scale=time_scale)
+    display = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
 
     def show() -> None:
-        surface.show(board.view(kling.stats(), loop.time(), rows=surface.rows))
+        display.show(tracker.snapshot(kling.stats(), loop.time(), rows=display.rows))
 
     async def redraw() -> None:
         while True:
             show()
-            await asyncio.sleep(surface.interval)
+            await asyncio.sleep(display.interval)
 
-    with surface:
-        async with _alongside(_follow(kling.subscribe(buffer=_BUFFER), board)), _alongside(redraw()):
-            yield board
-            await asyncio.sleep(0)  # what happened last is still to be heard of
+    with display:
+        async with _alongside(_follow(kling.subscribe(buffer=_BUFFER), tracker)), _alongside(redraw()):
+            yield tracker
+            await asyncio.sleep(0)  # the last events are delivered only now
             show()
 
 
-async def _follow(events: Subscription, board: ProgressTracker) -> None:
+async def _follow(events: Subscription, tracker: ProgressTracker) -> None:
     async for event in events:
-        board.take(event)
+        tracker.handle(event)
 
 
 @asynccontextmanager
 async def _alongside(work: Coroutine[object, object, None]) -> AsyncGenerator[None]:
-    """Have something run while the context lasts; what it raises comes out at the end."""
+    """Run a task while the context lasts; its error is raised at the end."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from attrs import evolve
-from gallery_cases import HOSTILE, film, record
+from gallery_samples import HOSTILE, film, record
 
 from kling_async import ImageToVideo, JobState, TextToVideo, from_dict
 from kling_async.cli.gallery.build import build
@@ -236,7 +236,7 @@ async def test_the_keyboard_is_enough(page: Page, batch: str) -> None:
     assert await page.locator("#viewer").is_hidden()
 
 
-async def test_the_sheet_is_one_stop_of_the_tab_key(page: Page, batch: str) -> None:
+async def test_the_grid_is_one_stop_of_the_tab_key(page: Page, batch: str) -> None:
     await page.goto(batch)
     await page.locator("#theme").focus()
     await page.keyboard.press("Tab")

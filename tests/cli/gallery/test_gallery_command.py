@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from cyclopts import App
-from gallery_cases import Reading, film, record, write_journal
+from gallery_samples import Reading, film, record, write_journal
 
 from kling_async import ConfigurationError, JobState, TextToVideo
 from kling_async.cli.commands.gallery import gallery
-from kling_async.cli.gallery.build import _quoted, build
+from kling_async.cli.gallery.build import build
+from kling_async.cli.text import command
 from kling_async.sandbox import Faults, Sandbox
 
 
@@ -28,8 +29,8 @@ def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
     said = capsys.readouterr()
     assert said.out.splitlines() == [str(Path("my batch-gallery") / "index.html")]
     assert said.err.splitlines() == [
-        f"2 videos to come with: kling-async download {_quoted('my batch.db')}",
-        f"1 video to come with: kling-async resume {_quoted('my batch.db')}",
+        f"2 videos to come with: {command('download', 'my batch.db')}",
+        f"1 video to come with: {command('resume', 'my batch.db')}",
         "4 videos, 1 ready, 2 not downloaded, 1 generating, 0:02 playing time, 14 KB of files, $0.84 spent",
     ]
     assert (tmp_path / "my batch-gallery" / "index.html").is_file()
@@ -65,11 +66,6 @@ def test_secrets_of_addresses_and_names_of_folders_do_not_come_along(tmp_path: P
     assert "private" not in page
 
 
-@pytest.mark.parametrize(("windows", "typed"), [(False, "'my batch.db'"), (True, '"my batch.db"')])
-def test_a_path_is_quoted_as_it_is_typed(windows: bool, typed: str) -> None:  # noqa: FBT001 - a parameter of the test
-    assert _quoted("my batch.db", windows=windows) == typed
-
-
 @pytest.mark.asyncio
 async def test_a_batch_is_shown_while_it_runs_and_after(tmp_path: Path) -> None:
     journal, folder = tmp_path / "batch.db", tmp_path / "page"
@@ -82,10 +78,10 @@ async def test_a_batch_is_shown_while_it_runs_and_after(tmp_path: Path) -> None:
         running = build(journal, folder, now=0.0)
         await kling.download(good[0], tmp_path / "out" / "scene.mp4")
     after = build(journal, folder, now=0.0)
-    assert sorted(entry.outcome.name for entry in running.sheet.entries) == [
+    assert sorted(entry.state.name for entry in running.content.entries) == [
         "FAILED",
         "NOT_DOWNLOADED",
         "NOT_DOWNLOADED",
     ]
-    assert sorted(entry.outcome.name for entry in after.sheet.entries) == ["FAILED", "NOT_DOWNLOADED", "READY"]
+    assert sorted(entry.state.name for entry in after.content.entries) == ["FAILED", "NOT_DOWNLOADED", "READY"]
     assert (folder / "media" / "scene.mp4").read_bytes() == (tmp_path / "out" / "scene.mp4").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from gallery_cases import film
+from gallery_samples import film
 
 from kling_async import ConfigurationError
 from kling_async.cli.gallery.folder import MANIFEST, Folder, read_manifest

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.gallery.texts import as_json, finite, flat, label, money, size, visible, without_media
+from kling_async.cli.gallery.texts import as_json, finite, flat, label, size, visible, without_media
 
 ANYTHING = st.text(st.characters(codec=None, categories=None))
 
@@ -100,10 +100,3 @@ def test_what_json_has_no_number_for_is_not_known(value: float | None) -> None:
 )
 def test_sizes_are_in_thousands(number: int, shown: str) -> None:
     assert size(number) == shown
-
-
-@pytest.mark.parametrize(
-    ("usd", "shown"), [(0, "$0.00"), (0.0123, "$0.012"), (0.28, "$0.28"), (1.4, "$1.40"), (12345.678, "$12,345.68")]
-)
-def test_money_is_to_the_cent_unless_that_says_nothing(usd: float, shown: str) -> None:
-    assert money(usd) == shown

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import png
+
+from kling_async import Kind, to_dict
+from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
+from kling_async.cli.file_names import output_problem
+
+HERE = Path("/somewhere")
+
+
+def read(*rows: dict[str, object], base: Path = HERE, **usual: object) -> list[Row]:
+    return read_rows("\n".join(map(json.dumps, rows)).encode(), "batch.jsonl", base, usual)
+
+
+def errors_of(text: str, base: Path = HERE) -> list[str]:
+    with pytest.raises(InvalidBatch) as caught:
+        read_rows(text.encode(), "batch", base, {})
+    return list(describe(caught.value))
+
+
+def test_a_row_is_a_request_with_a_tag_and_a_name() -> None:
+    (row,) = read({"prompt": "a fox", "duration": 10, "tag": "fox", "output": "fox.mp4"})
+    assert to_dict(row.request) == {
+        "kind": "text-to-video",
+        "model": "klingai/v2.1-master-text-to-video",
+        "prompt": "a fox",
+        "duration": 10,
+    }
+    assert (row.line, row.tag, row.output) == (1, "fox", "fox.mp4")
+
+
+def test_what_a_row_leaves_out_is_as_usual() -> None:
+    rows = read({"prompt": "a"}, {"prompt": "b", "duration": 5, "aspect_ratio": ""}, duration=10, aspect_ratio="1:1")
+    assert [to_dict(row.request)["duration"] for row in rows] == [10, 5]
+    assert [to_dict(row.request)["aspect_ratio"] for row in rows] == ["1:1", "1:1"]
+
+
+def test_a_row_that_names_its_kind_is_not_given_the_usual_model() -> None:
+    usual = "klingai/v2.5-turbo/pro/text-to-video"
+    rows = read(
+        {"prompt": "a", "kind": "image-to-video", "image_url": "https://a.example/"}, {"prompt": "b"}, model=usual
+    )
+    assert [row.request.kind for row in rows] == [Kind.IMAGE_TO_VIDEO, Kind.TEXT_TO_VIDEO]
+    assert rows[1].request.model == usual
+
+
+@pytest.mark.parametrize(
+    ("media", "kind"),
+    [
+        ([], Kind.TEXT_TO_VIDEO),
+        (["image_url"], Kind.IMAGE_TO_VIDEO),
+        (["image_url", "audio_url"], Kind.AVATAR),
+        (["image_url", "video_url"], Kind.MOTION_CONTROL),
+    ],
+)
+def test_media_tell_the_kind_where_nothing_else_does(media: list[str], kind: Kind) -> None:
+    cells = dict.fromkeys(media, "https://a.example/b")
+    assert read_request(cells | {"prompt": "a fox"}).kind is kind
+
+
+def test_where_media_do_not_tell_the_kind_it_is_asked_for() -> None:
+    (said, _) = errors_of('{"prompt": "a", "image_list": ["https://a.example/"]}')
+    assert said.startswith("batch, line 1: kind is missing; allowed: 'text-to-video', ")
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    said = errors_of("prompt,duration,tag,image_url,output\n,7,,,\nb,5,,none.jpg,/etc/x\nc,5,,,")
+    assert said == [
+        "batch, line 2, column 1: prompt is missing; allowed: text that is not blank",
+        "batch, line 2, column 2: duration is 7; allowed: 5 or 10",
+        f"batch, line 3, column 4: image_url: {HERE.absolute() / 'none.jpg'}: there is no such file",
+        f"batch, line 3, column 5: {output_problem('/etc/x')}",
+        "Nothing was submitted.",
+    ]
+
+
+def test_errors_beyond_what_anybody_reads_are_counted() -> None:
+    said = errors_of('{"prompt": ""}\n' * 250)
+    assert said[-2:] == ["and 50 further problems", "Nothing was submitted."]
+    assert len(said) == 202
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "prompt,tag\n", "prompt\n\n"])
+def test_a_batch_without_rows_is_none(text: str) -> None:
+    assert errors_of(text)[0] == "batch: there are no rows in it"
+
+
+def test_a_tag_may_be_a_number_but_no_object() -> None:
+    (row,) = read({"prompt": "a", "tag": 7})
+    assert row.job_tag == "7"
+    assert errors_of('{"prompt": "a", "tag": {"b": 1}}')[0] == "batch, line 1: tag is {'b': 1}; allowed: text"
+
+
+def test_a_jobs_tag_keeps_the_name_beside_the_rows_own() -> None:
+    one, two = read({"prompt": "a", "output": "x"}, {"prompt": "a", "output": "x", "tag": "t"})
+    assert (one.job_tag, two.job_tag) == ({"output": "x"}, {"output": "x", "tag": "t"})
+
+
+def test_a_key_is_what_is_asked_for_and_which_of_the_equal_rows_it_is() -> None:
+    first, second, other = (row.key for row in read({"prompt": "a"}, {"prompt": "a", "tag": "t"}, {"prompt": "b"}))
+    digest, _, number = first.partition("-")
+    assert (number, second) == ("1", f"{digest}-2")
+    assert not other.startswith(digest)
+
+
+def test_a_key_is_the_same_however_it_is_written() -> None:
+    (one,) = read({"prompt": "a", "duration": "5"})
+    (two,) = read({"duration": 5, "prompt": "a", "model": "klingai/v2.1-master-text-to-video"})
+    (three,) = read_rows(b"duration;prompt\n5;a\n", "batch.csv", HERE, {})
+    assert one.key == two.key == three.key
+
+
+def test_a_key_stays_when_the_folder_moves_and_the_file_is_found_there(tmp_path: Path) -> None:
+    keys = set[str]()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(png())
+        (row,) = read({"image_url": "a.png", "prompt": "a"}, base=folder)
+        keys.add(row.key)
+        assert to_dict(row.request)["image_url"] == (folder / "a.png").as_uri()
+    assert len(keys) == 1
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1), st.data())
+def test_keys_are_distinct_and_do_not_depend_on_the_order_of_different_rows(
+    prompts: list[str], data: st.DataObject
+) -> None:
+    keys = [row.key for row in read(*({"prompt": prompt} for prompt in prompts))]
+    shuffled = data.draw(st.permutations(prompts))
+    assert len(set(keys)) == len(prompts)
+    assert {row.key for row in read(*({"prompt": prompt} for prompt in shuffled))} == set(keys)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+from attrs import evolve
+from progress_samples import job, stats
+
+from kling_async import (
+    Accepted,
+    Completed,
+    Downloaded,
+    Event,
+    Failed,
+    GenerationFailed,
+    Interrupted,
+    Job,
+    LearnedDuration,
+    Request,
+    SessionClosed,
+    TextToVideo,
+    Usage,
+    Video,
+)
+from kling_async.cli.progress.tracker import ProgressTracker
+
+VIDEO = Video("https://cdn.example/film.mp4")
+
+
+def tracker_after(*events: Event, total: int = 24, downloads: bool = True) -> ProgressTracker:
+    tracker = ProgressTracker(total, started=100.0, downloads=downloads)
+    for event in events:
+        tracker.handle(event)
+    return tracker
+
+
+def names(tracker: ProgressTracker, **numbers: int) -> list[str]:
+    return [row.name for row in tracker.snapshot(stats(**numbers), 200.0, rows=100).rows]
+
+
+def test_jobs_at_the_vendor_are_shown_oldest_first() -> None:
+    tracker = tracker_after(Accepted(110.0, job(tag="a"), "g1"), Accepted(120.0, job(tag="b"), "g2"))
+    assert names(tracker, pending=2) == ["a", "b"]
+
+
+def test_a_row_tells_what_there_is_to_tell() -> None:
+    request = TextToVideo("a\nfox", model="klingai/v2.5-turbo/pro/text-to-video")
+    (row,) = (
+        tracker_after(Accepted(110.0, job(request=request, polls=4, last_status="active"), "g1"))
+        .snapshot(stats(pending=1), 142.0, rows=5)
+        .rows
+    )
+    assert (row.name, row.prompt, row.model) == ("01-fox", "a fox", "v2.5-turbo/pro/text-to-video")
+    assert (row.status, row.age, row.polls) == ("active", 32.0, 4)
+    assert row.share == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ({"tag": "a\x1b[2Jb"}, "a [2Jb"),
+        ({"tag": 7, "generation_id": "g7"}, "7"),
+        ({"tag": {"output": "a/fox.mp4"}, "generation_id": "g7"}, "a/fox.mp4"),
+        ({"tag": {"output": "a/fox.mp4", "tag": "fox"}}, "fox"),
+        ({"tag": None, "generation_id": "g7"}, "g7"),
+        ({"tag": None, "generation_id": "g7", "key": "0123456789abcdef0123456789abcdef-2"}, "01234567-2"),
+        ({"tag": None, "key": "row-9"}, "row-9"),
+    ],
+)
+def test_a_job_goes_by_its_tag_or_else_its_id_or_else_its_key(known: dict[str, object], name: str) -> None:
+    assert names(tracker_after(Accepted(110.0, job(**known), "g1")), pending=1) == [name]
+
+
+@pytest.mark.parametrize(("request_", "model"), [(None, ""), (Request(model="plain"), "plain")])
+def test_a_job_without_a_prompt_has_a_row_as_well(request_: Request | None, model: str) -> None:
+    (row,) = tracker_after(Accepted(110.0, job(request=request_), "g1")).snapshot(stats(pending=1), 120.0, rows=5).rows
+    assert (row.prompt, row.model) == ("", model)
+
+
+def test_a_completed_job_is_finished_only_with_its_file() -> None:
+    one = job(tag="a", settled=True)
+    tracker = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO))
+    snapshot = tracker.snapshot(stats(completed=1), 160.0, rows=5)
+    assert snapshot.finished == 0
+    assert dict(snapshot.counts) == {"to come": 23, "downloading": 1}
+    assert [(row.status, row.age) for row in snapshot.rows] == [("downloading", 10.0)]
+    tracker.handle(Downloaded(161.0, one, Path("a.mp4"), 9))
+    snapshot = tracker.snapshot(stats(completed=1), 162.0, rows=5)
+    assert (snapshot.finished, snapshot.rows, dict(snapshot.counts)) == (1, (), {"to come": 23, "done": 1})
+
+
+def test_without_files_a_completed_job_is_finished() -> None:
+    one = job(settled=True)
+    snapshot = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO), downloads=False).snapshot(
+        stats(completed=1), 160.0, rows=5
+    )
+    assert (snapshot.finished, snapshot.rows) == (1, ())
+
+
+def test_a_file_that_will_not_come_is_not_waited_for_and_counts_as_failed() -> None:
+    one = job(settled=True)
+    tracker = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO), total=1)
+    tracker.download_failed(one)
+    snapshot = tracker.snapshot(stats(completed=1), 160.0)
+    assert (snapshot.finished, dict(snapshot.counts)) == (1, {"failed": 1})
+
+
+def test_a_file_given_up_before_its_video_was_heard_of_is_not_waited_for() -> None:
+    one = job(settled=True)
+    tracker = tracker_after(Accepted(110.0, one, "g1"), total=1)
+    tracker.download_failed(one)
+    tracker.handle(Completed(150.0, one, VIDEO))
+    assert tracker.snapshot(stats(completed=1), 160.0).finished == 1
+
+
+def test_a_job_that_was_at_the_vendor_before_has_a_row() -> None:
+    tracker = tracker_after(total=1)
+    tracker.add_pending(job(tag="a"), 40.0)
+    (row,) = tracker.snapshot(stats(pending=1), 100.0, rows=5).rows
+    assert (row.name, row.age) == ("a", 60.0)
+
+
+def test_jobs_that_were_over_before_count_beside_the_sessions_own() -> None:
+    made, kept, failed = job(settled=True), job(settled=True), job(settled=True, error=GenerationFailed("no"))
+    tracker = tracker_after(total=5)
+    for one in (made, kept, failed):
+        tracker.add_settled(one, 110.0)
+    tracker.downloaded(kept)
+    snapshot = tracker.snapshot(stats(completed=1), 120.0)
+    assert dict(snapshot.counts) == {"to come": 1, "downloading": 1, "done": 2, "failed": 1}
+    assert snapshot.finished == 4 - 1
+    tracker.handle(Downloaded(130.0, made, Path("a.mp4"), 9))
+    assert tracker.snapshot(stats(completed=1), 140.0).finished == 4
+
+
+def test_what_is_spent_is_what_the_vendor_says_of_each_video() -> None:
+    priced = evolve(VIDEO, usage=Usage(usd_spent=1.4))
+    tracker = tracker_after(*(Completed(150.0, job(settled=True), video) for video in (priced, priced, VIDEO)))
+    assert tracker.snapshot(stats(completed=3), 160.0).spent == pytest.approx(2.8)
+
+
+@pytest.mark.parametrize("kind", [Failed, Interrupted])
+def test_a_job_that_failed_or_stopped_has_no_row(kind: type[Failed | Interrupted]) -> None:
+    one = job(settled=True)
+    error = GenerationFailed("no") if kind is Failed else SessionClosed("closed")
+    tracker = tracker_after(Accepted(110.0, one, "g1"), kind(120.0, one, error))
+    assert not tracker._running
+
+
+def test_a_job_whose_end_was_missed_has_no_row() -> None:
+    assert names(tracker_after(Accepted(110.0, job(settled=True), "g1")), completed=1) == []
+
+
+def test_a_job_whose_start_was_missed_still_counts() -> None:
+    one = job(settled=True)
+    assert tracker_after(Completed(150.0, one, VIDEO)).snapshot(stats(completed=1), 160.0).finished == 0
+
+
+def test_events_that_move_no_row_change_nothing() -> None:
+    assert names(tracker_after(Event(110.0, job()))) == []
+
+
+def test_every_stage_is_counted_in_the_order_of_a_jobs_life() -> None:
+    numbers = {
+        "queued": 1,
+        "submitting": 2,
+        "uncertain": 3,
+        "pending": 4,
+        "completed": 5,
+        "failed": 6,
+        "rejected": 1,
+        "interrupted": 8,
+        "abandoned": 1,
+    }
+    assert tracker_after(total=40).snapshot(stats(**numbers), 160.0).counts == (
+        ("to come", 9),
+        ("queued", 1),
+        ("submitting", 2),
+        ("uncertain", 3),
+        ("generating", 4),
+        ("done", 5),
+        ("failed", 7),
+        ("stopped", 9),
+    )
+
+
+def test_no_more_rows_are_made_than_asked_for_and_the_rest_is_counted() -> None:
+    tracker = tracker_after(*(Accepted(110.0, job(tag=str(n)), "g") for n in range(10_000)), total=10_000)
+    snapshot = tracker.snapshot(stats(pending=10_000), 160.0, rows=3)
+    assert [row.name for row in snapshot.rows] == ["0", "1", "2"]
+    assert snapshot.more == 9_997
+
+
+def test_a_view_looks_at_as_many_jobs_as_it_shows_and_a_few_more() -> None:
+    looks = 0
+
+    def counted() -> Job:
+        class Looked:
+            tag, key, polls, last_status, generation_id = "a", "k", 0, None, None
+
+            @property
+            def request(self) -> Request:
+                nonlocal looks
+                looks += 1
+                return TextToVideo("a fox")
+
+            def done(self) -> bool:
+                return False
+
+        return cast("Job", Looked())
+
+    tracker = tracker_after(*(Accepted(110.0, counted(), "g") for _ in range(10_000)), total=10_000)
+    tracker.snapshot(stats(pending=10_000), 160.0, rows=5)
+    assert 0 < looks < 100
+
+
+def test_the_rates_are_the_sessions() -> None:
+    tracker = tracker_after()
+    tracker.snapshot(stats(submits=1), 110.0)
+    snapshot = tracker.snapshot(stats(submits=5, polls=16, throttled=2, paused_for=1.5, halted="403"), 112.0)
+    assert (snapshot.requests, snapshot.per_second, snapshot.throttled) == (21, 10.0, 2)
+    assert (snapshot.paused_for, snapshot.halted, snapshot.elapsed) == (1.5, "403", 12.0)
+
+
+def test_what_the_session_has_learned_is_gone_by() -> None:
+    other = job()
+    request = other.request
+    assert request is not None
+    slow = LearnedDuration(model=request.model, duration=None, median=900.0, p90=1200.0, generations=5.0)
+    assert tracker_after().snapshot(stats(pending=1), 110.0).left is None
+    unlearned = tracker_after(Accepted(110.0, other, "g2")).snapshot(stats(pending=1, completed=23), 110.0).left
+    after = (
+        tracker_after(Accepted(110.0, other, "g2"))
+        .snapshot(stats(pending=1, completed=23, learned=(slow,)), 110.0)
+        .left
+    )
+    assert after is not None
+    assert unlearned is not None
+    assert after > 2 * unlearned

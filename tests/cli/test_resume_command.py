@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kling_async import ImageToVideo, TextToVideo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from in_process import Answer
+
+    from kling_async.sandbox import Sandbox
+
+    Kling = Callable[..., Answer]
+
+pytestmark = [pytest.mark.kling_sandbox(speed=2000), pytest.mark.asyncio]
+QUICK = ("--speed", "2000")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name.partition("-")[0] for path in folder.rglob("*.mp4"))
+
+
+async def leave_three(sandbox: Sandbox, journal: Path) -> None:
+    """A journal with one job that is made, one that is at the vendor and one that waits; none has its file."""
+    async with sandbox.session(journal=journal) as kling:
+        await kling.submit(TextToVideo("made"), key="row-1", tag={"output": "made.mp4"})
+        await kling.submit(ImageToVideo("https://a.example/b.jpg"), key="pending-2").accepted()
+        sandbox.credits = 0.0
+        await kling.submit(TextToVideo("waiting"), tag=["of", "another", "kind"]).settled()
+        sandbox.credits = None
+
+
+async def in_thread(kling: Kling, *arguments: object) -> Answer:
+    from asyncio import to_thread  # noqa: PLC0415 - beside its only use
+
+    return await to_thread(kling, *arguments)
+
+
+async def test_resume_goes_on_with_everything_that_is_open_or_missing(
+    kling: Kling, vendor: Sandbox, tmp_path: Path
+) -> None:
+    await leave_three(vendor, tmp_path / "jobs.db")
+    done = await in_thread(kling, "resume", "jobs.db", *QUICK)
+    assert (done.code, done.out) == (0, "3 of 3 videos in videos\n")
+    assert "3 videos to come of 3 in jobs.db" in done.err
+    assert names(tmp_path / "videos") == ["made.mp4", "pending", "waiting"]
+    assert len(vendor.ledger.purchases) == 3
+    again = await in_thread(kling, "resume", "jobs.db", *QUICK, "--json")
+    assert "0 videos to come of 3 in jobs.db" in again.err
+    assert [one["ok"] for one in again.json_lines] == [True] * 3
+    assert len(vendor.ledger.purchases) == 3
+
+
+async def test_download_fetches_what_is_made_and_buys_nothing(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    await leave_three(vendor, tmp_path / "jobs.db")
+    before = len(vendor.ledger.submits)
+    done = await in_thread(kling, "download", "jobs.db", *QUICK, "-o", "here")
+    assert done.code == 0
+    assert done.out.startswith("1 of 1 video")
+    assert names(tmp_path / "here") == ["made.mp4"]
+    assert len(vendor.ledger.submits) == before
+
+
+async def test_a_journal_that_is_not_there_is_not_made(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    done = await in_thread(kling, "resume", "none.db", "--base-url", vendor.url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "kling-async: journal none.db: there is no such file\n"
+    assert names(tmp_path) == []
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_journal_of_a_running_session_is_refused(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    async with vendor.session(journal=tmp_path / "jobs.db") as session:
+        await session.submit(TextToVideo("a"))
+        done = await in_thread(kling, "resume", "jobs.db", *QUICK)
+    assert done.code == 1
+    assert "it is in use by process " in done.err
+
+
+async def test_status_reads_a_journal_while_a_session_writes_it(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    async with vendor.session(journal=tmp_path / "jobs.db") as session:
+        await session.submit(TextToVideo("a"))
+        await session.submit(TextToVideo("b")).recorded()
+        printed = (await in_thread(kling, "status", "jobs.db", "--json")).json_lines
+        await session.drain()
+    assert printed[0]["jobs"] == 2
+    assert printed[0]["completed"] == 1
