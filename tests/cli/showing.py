@@ -35,7 +35,8 @@ class _StandIn:
 
 def job(**facts: Any) -> Job:
     """A job with these facts."""
-    return cast("Job", _StandIn(**({"request": TextToVideo("a red fox")} | facts)))
+    usual: dict[str, Any] = {"request": TextToVideo("a red fox")}
+    return cast("Job", _StandIn(**usual | facts))
 
 
 def stats(**numbers: Any) -> Stats:
@@ -44,12 +45,13 @@ def stats(**numbers: Any) -> Stats:
         "queued submitting pending uncertain completed failed rejected abandoned interrupted submits polls calls "
         "throttled paused_for requests_per_second"
     )
-    return Stats(**(dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()} | numbers))
+    usual: dict[str, Any] = dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()}
+    return Stats(**usual | numbers)
 
 
 def row(**facts: Any) -> Row:
     """A row with these facts."""
-    usual = {
+    usual: dict[str, Any] = {
         "name": "01-fox",
         "prompt": "A red fox runs across the rooftops of Lisbon, tiles slipping under its paws",
         "model": "v2.1-master-text-to-video",
@@ -58,12 +60,12 @@ def row(**facts: Any) -> Row:
         "share": 0.5,
         "polls": 3,
     }
-    return Row(**(usual | facts))
+    return Row(**usual | facts)
 
 
 def view(**facts: Any) -> Snapshot:
     """A view with these facts."""
-    usual = {
+    usual: dict[str, Any] = {
         "total": 24,
         "finished": 12,
         "counts": (("queued", 4), ("generating", 7), ("downloading", 1), ("done", 11), ("failed", 1)),
@@ -78,4 +80,4 @@ def view(**facts: Any) -> Snapshot:
         "rows": (),
         "more": 0,
     }
-    return Snapshot(**(usual | facts))
+    return Snapshot(**usual | facts)

@@ -14,7 +14,7 @@ BAD = Outcome("02-owl", "m2", flaw="GenerationFailed: too dark")
 
 
 def report(*outcomes: Outcome, **figures: Any) -> Report:
-    usual = {
+    usual: dict[str, Any] = {
         "bought": len(outcomes),
         "submits": 3,
         "polls": 15,
@@ -24,7 +24,7 @@ def report(*outcomes: Outcome, **figures: Any) -> Report:
         "elapsed": 12.34,
         "speed": 20.0,
     }
-    return Report(outcomes, **(usual | figures))
+    return Report(outcomes, **usual | figures)
 
 
 def test_a_run_is_good_if_every_job_has_its_file() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from scripted import ScriptedVendor, envelope, prompt, running, session
 from virtual import virtual
 
 from kling_async import JobState, Limits, MemoryJournal, Polling, Record
+
+if TYPE_CHECKING:
+    from scripted import Answer
 
 # A schedule without jitter: the first poll 60 s after acceptance (half of a typical 120 s), then every 10 s.
 STEADY = Polling.fixed(10, first=240)
@@ -193,7 +197,7 @@ async def test_a_refused_submit_holds_submits_while_polls_go_on() -> None:
 async def test_a_job_that_ends_frees_a_place_for_submits_that_are_held() -> None:
     """Refusals in a row come to hold for half a minute; the end of another job lifts that at once."""
 
-    def full(n: int) -> object:
+    def full(n: int) -> Answer:
         return envelope(429, "concurrency") if n > 1 and asyncio.get_running_loop().time() < 245 else None
 
     vendor = ScriptedVendor(takes=250, on_submit=full)
@@ -209,7 +213,7 @@ async def test_a_job_that_ends_frees_a_place_for_submits_that_are_held() -> None
 
 @virtual
 async def test_while_the_vendor_is_down_everything_slows_and_nothing_fails() -> None:
-    def down(_which: str, _n: int) -> object:
+    def down(_which: str, _n: int) -> Answer:
         now = asyncio.get_running_loop().time()
         return envelope(503, "maintenance") if 250 <= now < 850 else None
 
@@ -227,7 +231,7 @@ async def test_the_same_seed_gives_the_same_log_twice() -> None:
     async def run() -> list[tuple[float, str, str]]:
         chance = random.Random(3)
 
-        def trouble(_which: str, _n: int) -> object:
+        def trouble(_which: str, _n: int) -> Answer:
             roll = chance.random()
             return envelope(500, "oops") if roll < 0.1 else envelope(429, "slow") if roll < 0.15 else None
 

@@ -136,7 +136,7 @@ def test_a_borrowed_belief_is_kept_too() -> None:
 
 
 def spoilt(**changes: Any) -> dict[str, Any]:
-    data = json.loads(json.dumps(to_data(learned(GenerationKind(MODEL, 5)))))
+    data: dict[str, Any] = json.loads(json.dumps(to_data(learned(GenerationKind(MODEL, 5)))))
     data["tables"][0].update(changes)
     return data
 
