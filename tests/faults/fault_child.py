@@ -66,8 +66,8 @@ class Mortal(SQLiteJournal):
 class Longest(random.Random):
     """Draws the end of every range, so that each back-off is as long as it may be."""
 
-    def uniform(self, _start: float, end: float) -> float:
-        return end
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the name that is overridden
+        return b
 
 
 def new_session() -> KlingSession:
