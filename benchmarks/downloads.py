@@ -32,7 +32,7 @@ from benchmarks.table import as_table, summary
 from kling_async import KlingSession, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["FULL", "QUICK", "Load", "measure"]
 
@@ -149,7 +149,7 @@ def _peak(files: int, megabytes: int) -> int:
 
 
 @contextmanager
-def _folder(load: Load) -> Iterator[Path]:
+def _folder(load: Load) -> Generator[Path]:
     """A folder of its own, in memory if there is room; it is gone afterwards."""
     needed = 2 * load.files * load.megabytes * _MEGABYTE
     roomy = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > needed

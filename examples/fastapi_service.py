@@ -7,7 +7,7 @@ Run it, with fastapi and uvicorn installed and an AI/ML API key in AIMLAPI_API_K
 """
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -73,7 +73,7 @@ def application(session: KlingSession) -> FastAPI:
     """The service, on a session that has a journal."""
 
     @asynccontextmanager
-    async def lifetime(app: FastAPI) -> AsyncIterator[None]:
+    async def lifetime(app: FastAPI) -> AsyncGenerator[None]:
         async with session as app.state.kling:
             yield
 

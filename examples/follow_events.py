@@ -20,6 +20,8 @@ async def follow(events: Subscription) -> None:
                 print(f"{job.tag}: done, {video.file_size or 0:,} bytes")
             case Failed(job=job, error=error):
                 print(f"{job.tag}: {error}")
+            case _:
+                pass
     print(f"{events.missed} events missed")
 
 

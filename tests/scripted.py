@@ -14,7 +14,9 @@ from attrs import define, field
 from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, Polling, TextToVideo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
+
+    from kling_async import Transport
 
     Answer = HttpResponse | Exception | None
 
@@ -122,7 +124,7 @@ class ScriptedVendor:
             await asyncio.sleep(self.latency + extra)
 
     @asynccontextmanager
-    async def stream(self, request: HttpRequest) -> AsyncIterator[Any]:
+    async def stream(self, request: HttpRequest) -> AsyncGenerator[Any]:
         raise AssertionError(f"no file is expected: {request}")
         yield
 
@@ -138,7 +140,7 @@ def _played(scripted: Answer) -> HttpResponse:
     return scripted
 
 
-def session(vendor: ScriptedVendor, **settings: Any) -> KlingSession:
+def session(vendor: Transport, **settings: Any) -> KlingSession:
     """A session on a scripted vendor, seeded, with a rate that does not bind unless the test says so."""
     settings.setdefault("limits", Limits(requests_per_second=1000, burst=1000))
     settings.setdefault("rng", random.Random(1))

@@ -29,7 +29,7 @@ from kling_async import Kind, Limits, get_model
 from kling_async.sandbox import Sandbox, SandboxThread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -203,7 +203,7 @@ class Service:
     port: int
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[str]]:
+    def running(self) -> Generator[subprocess.Popen[str]]:
         """One life of the service; it is killed at the end, unless it has ended."""
         command = [sys.executable, "-c", SERVE, str(EXAMPLES / self.example), str(self.folder / "jobs.db")]
         environment = {"AIMLAPI_BASE_URL": self.vendor.url, "AIMLAPI_API_KEY": self.vendor.api_key}
@@ -234,7 +234,7 @@ class Service:
         return json.loads(text) if status == 200 else status
 
     @contextmanager
-    def following(self, token: str) -> Iterator[Iterator[tuple[str, Any]]]:
+    def following(self, token: str) -> Generator[Iterator[tuple[str, Any]]]:
         """The events of a job, as a browser gets them."""
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request("GET", f"/videos/{token}/events")
@@ -308,8 +308,9 @@ def test_a_service_knows_in_its_next_life_what_was_finished_in_the_last(service:
 
 
 def test_a_service_refuses_what_is_no_prompt_and_knows_no_other_tokens(service: Service) -> None:
+    bodies: tuple[Any, ...] = ({"prompt": ""}, {"prompt": 5}, {}, [])
     with service.running():
-        refused = [service.post(body)[0] for body in ({"prompt": ""}, {"prompt": 5}, {}, [])]
+        refused = [service.post(body)[0] for body in bodies]
         unknown = [service.show(token) for token in ("0" * 24, "not a token".replace(" ", "%20"))]
 
     assert all(status in (400, 422) for status in refused)

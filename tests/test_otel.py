@@ -162,7 +162,7 @@ async def test_trouble_on_the_way_is_noted(traced: Traced) -> None:
     await tracing
 
     (span,) = traced.jobs
-    noted = {event.name: dict(event.attributes or {}) for event in span.events}
+    noted: dict[str, dict[str, Any]] = {event.name: dict(event.attributes or {}) for event in span.events}
     assert noted["kling.retrying"]["error.type"] == "ServerError"
     assert noted["kling.retrying"]["kling.wait"] >= 0
     assert noted["kling.throttled"]["kling.wait"] > 0

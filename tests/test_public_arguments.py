@@ -268,7 +268,7 @@ def test_a_job_takes_but_one_argument() -> None:
 def test_a_session_judges_its_settings_when_it_is_made(entry: str, name: str, value: object) -> None:
     assert entry == "__init__"
     with pytest.raises(ConfigurationError) as caught:
-        KlingSession(**{"api_key": "key", name: value})
+        KlingSession(**dict[str, Any]({"api_key": "key", name: value}))
     told(caught.value, name)
     assert name != "api_key" or "s3cret" not in str(caught.value)
 
@@ -297,11 +297,12 @@ async def test_a_session_judges_arguments_before_anything_is_sent(entry: str, na
 @pytest.mark.asyncio
 async def test_the_right_field_is_blamed_for_two_places() -> None:
     async with promptly() as kling:
-        for arguments, field, value in (
+        wrong: list[tuple[dict[str, Any], str, str | None]] = [
             ({"path": "a", "into": "b"}, "into", "b"),
             ({"path": "a", "into": ""}, "into", ""),
             ({}, "path", None),
-        ):
+        ]
+        for arguments, field, value in wrong:
             with pytest.raises(InvalidRequest) as caught:
                 await kling.download(VIDEO, **arguments)
             assert (caught.value.field, caught.value.value) == (field, value)
@@ -310,7 +311,8 @@ async def test_the_right_field_is_blamed_for_two_places() -> None:
 @pytest.mark.asyncio
 async def test_the_end_is_after_the_start() -> None:
     async with promptly() as kling:
-        for ask in (kling.transactions, kling.logs, kling.usage):
+        asks: tuple[Any, ...] = (kling.transactions, kling.logs, kling.usage)
+        for ask in asks:
             with pytest.raises(InvalidRequest, match=r"end is .*; allowed: a moment after start"):
                 await ask(start=NOW, end=NOW)
 

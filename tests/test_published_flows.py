@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,12 +19,12 @@ from attrs import define, field
 from kling_async import LEGACY, UNIVERSAL, JobState, KlingSession, Polling, Request, TextToVideo, Video
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 pytestmark = pytest.mark.asyncio
 
 FAST = Polling.fixed(0.001, min_gap=0.001)
-FILE = {
+FILE: dict[str, Any] = {
     "url": "https://cdn.aimlapi.com/eagle/files/kangaroo/AMPXOkZZ_output.mp4?X-Sig=a%2Bb%3D&e=1",
     "content_type": "video/mp4",
     "file_name": "output.mp4",
@@ -60,7 +61,7 @@ class Page:
 
 
 @asynccontextmanager
-async def served(page: Page) -> AsyncIterator[KlingSession]:
+async def served(page: Page) -> AsyncGenerator[KlingSession]:
     """A session on a server that knows this one page."""
     app = web.Application()
     app.add_routes([web.post(page.path, page.post), web.get(page.path, page.get)])
@@ -95,7 +96,7 @@ async def test_v2_master_on_the_legacy_endpoint() -> None:
         "A DJ on the stand is playing, around a World War II battlefield",
         model="klingai/v2-master-text-to-video",
         aspect_ratio="16:9",
-        duration="5",  # type: ignore[arg-type]  # as the page has it
+        duration="5",  # as the page has it
         cfg_scale=0.9,
         endpoint=LEGACY,
     )
@@ -347,8 +348,8 @@ class AccountPages:
         if request.path == "/v2/billing/transactions":
             assert query.get("cursor", CURSOR) == CURSOR
             is_last = "cursor" in query
-            pagination = {"next_cursor": None if is_last else CURSOR, "has_more": not is_last}
-            return {"data": [TOP_UP if is_last else CHARGE], "pagination": pagination}
+            cursor = {"next_cursor": None if is_last else CURSOR, "has_more": not is_last}
+            return {"data": [TOP_UP if is_last else CHARGE], "pagination": cursor}
         if request.path == "/v2/logs":
             offset = int(query["offset"])
             pagination = {"limit": 100, "offset": offset, "total": 2, "has_more": offset == 0}
@@ -357,7 +358,7 @@ class AccountPages:
 
 
 @asynccontextmanager
-async def account() -> AsyncIterator[tuple[AccountPages, KlingSession]]:
+async def account() -> AsyncGenerator[tuple[AccountPages, KlingSession]]:
     pages = AccountPages()
     app = web.Application()
     app.add_routes([web.get("/{path:.*}", pages.get)])
@@ -378,7 +379,7 @@ async def test_account_balance() -> None:
         detail = await kling.billing_detail()
         assert (str(detail.usd), detail.user_id, detail.email) == ("100.5", "111", "user@example.com")
         assert detail.auto_top_up is not None
-        assert (detail.auto_top_up.is_enabled, detail.auto_top_up.threshold_usd) == (True, 50)
+        assert (detail.auto_top_up.is_enabled, detail.auto_top_up.threshold_usd) == (True, Decimal(50))
         entries = [entry async for entry in kling.transactions(start=datetime(2026, 8, 1, tzinfo=UTC))]
     assert [(entry.direction, str(entry.usd), entry.credits, entry.reference_id) for entry in entries] == [
         ("CHARGE", "1.56", 3_120_000, "V1StGXR8Z5jdHi6BmyT8k"),

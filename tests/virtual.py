@@ -29,6 +29,8 @@ class _Jumping(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Starts at 0.0 s and never waits."""
 
+    _scheduled: list[asyncio.TimerHandle]  # asyncio's own, by instant
+
     def __init__(self) -> None:
         self.now = 0.0
         super().__init__(_Jumping(self))

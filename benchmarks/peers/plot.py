@@ -107,12 +107,16 @@ def _label(group: list[_Point], jobs: int) -> str:
     return "\n".join(f"{title}: {'; '.join(said)}" for title, said in lines.items())
 
 
+def _tick(value: float, _: object) -> str:
+    return f"{value:g}"
+
+
 def _dress(axes: Any, jobs: int, absent: list[_Point]) -> None:  # noqa: ANN401
     axes.set(xscale="log", yscale="log", xlim=(2, 6000), ylim=(0.03, 70))
     axes.set(xlabel="requests per job", ylabel="mean delay until the client knows, seconds")
     axes.set_title(f"{jobs} jobs at once, the same for all: lower and further left is better", fontsize=10.5)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter(_tick)
     axes.grid(visible=True, which="major", color="#e6e8eb", lw=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=_INK)

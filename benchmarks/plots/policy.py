@@ -74,7 +74,7 @@ def _trade(axes: Axes, curves: dict[str, Sequence[Outcome]], figure: str) -> Non
         axes.plot(across, up, style, color=colour, linewidth=width)
         wanted, shift = (_LABELS if figure == "delay" else _LABELS_OF_P99).get(policy, (None, (0.0, 0.0)))
         if wanted is not None and points:
-            near = min(range(len(points)), key=lambda place: abs(across[place] - wanted))
+            _, near = min((abs(requests - wanted), place) for place, requests in enumerate(across))
             label(axes, _SHORT.get(policy, policy), (across[near], up[near]), colour, shift)
     for runway in curves.get(RUNWAY, ()):
         at = (runway.requests, getattr(runway, figure))

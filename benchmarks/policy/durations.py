@@ -36,6 +36,10 @@ class Distribution(Protocol):
         ...
 
 
+def _tail() -> tuple[float, ...]:
+    return tuple(2.0 + 2.0 * (step + 0.5) / _STEPS for step in range(_STEPS))
+
+
 @frozen
 class Lognormal:
     """Lognormal, with a slow tail and perhaps early failures.
@@ -53,11 +57,7 @@ class Lognormal:
     slow: float = 0.05
     early: float = 0.0
     early_mean: float = 20.0
-    _factors: tuple[float, ...] = field(init=False, repr=False)
-
-    @_factors.default
-    def _tail(self) -> tuple[float, ...]:
-        return tuple(2.0 + 2.0 * (step + 0.5) / _STEPS for step in range(_STEPS))
+    _factors: tuple[float, ...] = field(init=False, repr=False, factory=_tail)
 
     def draw(self, rng: Random) -> float:
         """One generation's duration."""

@@ -105,8 +105,10 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _plain(row: Row) -> dict[str, object]:
-    data = asdict(row)
-    return data | {name: None if math.isnan(value) else _rounded(value) for name, value in data.pop("outcome").items()}
+    data: dict[str, object] = asdict(row)
+    del data["outcome"]
+    figures = asdict(row.outcome)
+    return data | {name: None if math.isnan(value) else _rounded(value) for name, value in figures.items()}
 
 
 def _plain_curve(curve: Curve) -> dict[str, object]:

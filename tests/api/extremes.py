@@ -124,7 +124,7 @@ def _wrong(spec: Spec) -> list[object]:
             bounds = [*([] if least_ is None else [least_ - 1]), *([] if most_ is None else [most_ + 1])]
             return [True, 5.5, "five", *outside, *bounds]
         case Number(least=least_, most=most_):
-            bounds = [*([] if least_ is None else [least_ - 0.01]), *([] if most_ is None else [most_ + 0.01])]
-            return [True, "0.5", *bounds]
+            beyond = [*([] if least_ is None else [least_ - 0.01]), *([] if most_ is None else [most_ + 0.01])]
+            return [True, "0.5", *beyond]
         case _:
             return ["yes"]

@@ -324,8 +324,9 @@ def test_models_are_found_by_kind_family_version_and_tier(wanted: dict[str, Any]
     ],
 )
 def test_a_search_for_what_there_is_not_is_met_with_what_there_is(field: str, value: str, nearest: str) -> None:
+    search: dict[str, Any] = {field: value}
     with pytest.raises(InvalidRequest, match=nearest) as caught:
-        models(**{field: value})
+        models(**search)
     assert caught.value.field == field
 
 

@@ -9,6 +9,7 @@ import pytest
 from bodies import contents
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import untyped
 
 from kling_async.api.catalogue.lookup import models
 from kling_async.api.protocol import LEGACY
@@ -104,7 +105,7 @@ def test_every_kind_is_read_strictly(data: dict[str, Any], field: str) -> None:
     [
         TextToVideo("a", endpoint=LEGACY, extra={"seed": 1, "deep": {"a": [None]}}, provider="x", model=UNKNOWN),
         TextToVideo("a", multi_prompt=["b", Shot("c", 3)], model=UNKNOWN),
-        TextToVideo("a", duration="long", camera_control=[1], endpoint="/v3/new", validate=False),
+        TextToVideo("a", duration="long", camera_control=untyped([1]), endpoint="/v3/new", validate=False),
         ImageToVideo(URL, camera_control=CameraControl("new", CameraConfig(pan=99.5)), model=UNKNOWN),
         ImageToVideo(URL, dynamic_masks=[DynamicMask("m", [Point(1, 2)])], model=UNKNOWN),
         Request(model=UNKNOWN, extra={"kind": "x", "prompt": "a", "duration": 5}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import SAMPLES, png, webp
+from samples import SAMPLES, png, untyped, webp
 
 from kling_async import (
     Avatar,
@@ -61,8 +61,8 @@ def test_files_pass_wherever_a_url_does() -> None:
         (ImageToVideo(png(299, 400), model="klingai/video-v3-turbo-pro-image-to-video"), "image_url"),
         (ImageToVideo(png(800, 301), model="klingai/video-v3-turbo-pro-image-to-video"), "image_url"),
         (ImageToVideo(webp(), model="klingai/video-v3-turbo-pro-image-to-video"), "image_url"),
-        (TextToVideo(CAT), "prompt"),
-        (TextToVideo(png()), "prompt"),
+        (TextToVideo(untyped(CAT)), "prompt"),
+        (TextToVideo(untyped(png())), "prompt"),
     ],
 )
 def test_a_wrong_file_is_refused_by_the_name_of_its_field(request_: Request, field: str) -> None:

@@ -37,6 +37,7 @@ from kling_async.errors import (
     BadRequest,
     ConnectFailed,
     GatewayError,
+    KlingError,
     MalformedResponse,
     NotFound,
     OutOfCredits,
@@ -308,7 +309,7 @@ def test_words_of_money_mean_less_where_there_is_some(said: str, cls: type) -> N
     assert (meant.message, meant.status, meant.enveloped) == (refusal.message, 403, True)
 
 
-OTHERS = {
+OTHERS: dict[str, float | KlingError] = {
     "enough": 5.0,
     "none": 0.0,
     "debt": -1.0,

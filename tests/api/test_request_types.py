@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from samples import untyped
 
 import kling_async
 from kling_async.api import requests as api_requests
@@ -279,7 +280,7 @@ REFUSED: list[tuple[Request, str]] = [
     (MotionControl(video_url=FILM), "image_url"),
     (MotionControl(A, FILM, mode="standard"), "mode"),
     (MotionControl(A, FILM, character_orientation="left"), "character_orientation"),
-    (MotionControl(A, FILM, keep_audio="yes"), "keep_audio"),
+    (MotionControl(A, FILM, keep_audio=untyped("yes")), "keep_audio"),
     (ReferenceToVideo(image_list=[A]), "prompt"),
     (ReferenceToVideo("a", image_list=[A] * 8), "image_list"),
     (ReferenceToVideo("a", image_list=[]), "image_list"),
@@ -317,7 +318,9 @@ def test_a_kind_has_every_field_that_one_of_its_models_takes_and_no_other(kind: 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_without_a_model_takes_a_default_that_its_docstring_names(kind: Kind) -> None:
     cls = request_class(kind)
-    default = find_model(attrs.fields_dict(cls)["model"].default)
+    name = attrs.fields_dict(cls)["model"].default
+    assert name is not None
+    default = find_model(name)
     assert cls.kind is kind
     assert default is not None
     assert default.kind is kind
@@ -360,9 +363,9 @@ def test_a_field_that_the_model_does_not_take_is_refused_with_those_that_do(
 
 def test_there_is_no_request_of_any_other_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'LipSync'"):
-        _ = api_requests.LipSync
+        _ = untyped(api_requests).LipSync
     with pytest.raises(AttributeError, match="no attribute 'LipSync'"):
-        _ = kling_async.LipSync
+        _ = untyped(kling_async).LipSync
 
 
 UNKNOWN = "klingai/v9"
@@ -389,13 +392,13 @@ def test_a_model_newer_than_the_catalogue_may_take_more(request_: Request) -> No
     ("request_", "field"),
     [
         (MultiImageToVideo("abc", model=UNKNOWN), "image_list"),
-        (Effect(5, "new", model=UNKNOWN), "image_url"),
-        (Effect([5], "new", model=UNKNOWN), "image_url.0"),
+        (Effect(untyped(5), "new", model=UNKNOWN), "image_url"),
+        (Effect(untyped([5]), "new", model=UNKNOWN), "image_url.0"),
         (Avatar(A, model=UNKNOWN), "audio_url"),
-        (MotionControl(A, FILM, keep_audio=1, model=UNKNOWN), "keep_audio"),
-        (ReferenceToVideo("a", elements="abc", model=UNKNOWN), "elements"),
+        (MotionControl(A, FILM, keep_audio=untyped(1), model=UNKNOWN), "keep_audio"),
+        (ReferenceToVideo("a", elements=untyped("abc"), model=UNKNOWN), "elements"),
         (VideoEdit("a", "film.mp4", model=UNKNOWN), "video_url"),
-        (VideoReference(5, FILM, model=UNKNOWN), "prompt"),
+        (VideoReference(untyped(5), FILM, model=UNKNOWN), "prompt"),
     ],
 )
 def test_a_model_newer_than_the_catalogue_takes_no_nonsense(request_: Request, field: str) -> None:

@@ -20,6 +20,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
 
 
 def figure(data: dict[str, Any], beginning: str) -> dict[str, Any]:
+    found: dict[str, Any]
     [found] = [each for each in data["figures"] if each["name"].startswith(beginning)]
     return found
 

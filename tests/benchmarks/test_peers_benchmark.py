@@ -352,7 +352,8 @@ def test_over_seeds_the_middle_counts_and_runs_that_delivered_nothing_have_no_de
 
 
 def case(setting: Setting, **about: Any) -> Case:
-    return Case(setting=setting, **{"condition": "plain", "jobs": 50, "median": 330.0, **about})
+    usual: dict[str, Any] = {"condition": "plain", "jobs": 50, "median": 330.0}
+    return Case(setting=setting, **usual | about)
 
 
 def test_figures_come_back_from_their_data_and_a_cell_is_counted_once(tmp_path: Path) -> None:

@@ -96,11 +96,14 @@ def test_what_a_plan_comes_to_is_what_drawn_generations_come_to(survival: Surviv
     assert exact.p99 == pytest.approx(drawn.p99, rel=0.1)
 
 
+def every(seconds: float) -> Policy:
+    return Policy("", "", lambda _: FixedSchedule(interval=seconds))
+
+
 def test_the_optimum_costs_no_more_than_any_fixed_interval(survival: Survival) -> None:
     best = survival.outcome([optimum(FIVE, 2.0, step=2.0)])
     for interval in (5.0, 10.0, 20.0, 30.0, 50.0):
-        policy = Policy("", "", lambda _, x=interval: FixedSchedule(interval=x))
-        fixed = play(policy, WORLD.learner(), 5, survival)
+        fixed = play(every(interval), WORLD.learner(), 5, survival)
         assert 2.0 * best.requests + best.delay < 2.0 * fixed.requests + fixed.delay
 
 

@@ -35,7 +35,8 @@ class _StandIn:
 
 def job(**known: Any) -> Job:
     """A job with these known."""
-    return cast("Job", _StandIn(**({"request": TextToVideo("a red fox")} | known)))
+    usual: dict[str, Any] = {"request": TextToVideo("a red fox")}
+    return cast("Job", _StandIn(**usual | known))
 
 
 def stats(**numbers: Any) -> Stats:
@@ -44,12 +45,13 @@ def stats(**numbers: Any) -> Stats:
         "queued submitting pending uncertain completed failed rejected abandoned interrupted submits polls calls "
         "throttled paused_for requests_per_second"
     )
-    return Stats(**(dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()} | numbers))
+    usual: dict[str, Any] = dict.fromkeys(names.split(), 0) | {"halted": None, "slots": None, "learned": ()}
+    return Stats(**usual | numbers)
 
 
 def row(**known: Any) -> Row:
     """A row with these known."""
-    usual = {
+    usual: dict[str, Any] = {
         "name": "01-fox",
         "prompt": "A red fox runs across the rooftops of Lisbon, tiles slipping under its paws",
         "model": "v2.1-master-text-to-video",
@@ -58,12 +60,12 @@ def row(**known: Any) -> Row:
         "share": 0.5,
         "polls": 3,
     }
-    return Row(**(usual | known))
+    return Row(**usual | known)
 
 
 def snapshot(**known: Any) -> Snapshot:
     """A snapshot with these known."""
-    usual = {
+    usual: dict[str, Any] = {
         "total": 24,
         "finished": 12,
         "counts": (("queued", 4), ("generating", 7), ("downloading", 1), ("done", 11), ("failed", 1)),
@@ -78,4 +80,4 @@ def snapshot(**known: Any) -> Snapshot:
         "rows": (),
         "more": 0,
     }
-    return Snapshot(**(usual | known))
+    return Snapshot(**usual | known)

@@ -192,7 +192,7 @@ class WebServer(BaseHTTPRequestHandler):
 
     do_GET = do_POST = answer  # noqa: N815 - http.server's names
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_: object, **__: object) -> None:
         """Say nothing of it."""
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,13 @@ from kling_async import Kind, to_dict
 from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
 from kling_async.cli.file_names import output_problem
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 HERE = Path("/somewhere")
 
 
-def read(*rows: dict[str, object], base: Path = HERE, **usual: object) -> list[Row]:
+def read(*rows: Mapping[str, object], base: Path = HERE, **usual: object) -> list[Row]:
     return read_rows("\n".join(map(json.dumps, rows)).encode(), "batch.jsonl", base, usual)
 
 

@@ -14,7 +14,7 @@ BAD = JobResult("02-owl", "m2", problem="GenerationFailed: too dark")
 
 
 def report(*results: JobResult, **figures: Any) -> Report:
-    usual = {
+    usual: dict[str, Any] = {
         "bought": len(results),
         "submits": 3,
         "polls": 15,
@@ -24,7 +24,7 @@ def report(*results: JobResult, **figures: Any) -> Report:
         "elapsed": 12.34,
         "speed": 20.0,
     }
-    return Report(results, **(usual | figures))
+    return Report(results, **usual | figures)
 
 
 def test_a_run_is_good_if_every_job_has_its_file() -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from child_process import COMMAND, TIMEOUT, environment, interrupt, run, start
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.sandbox import Sandbox
+    from kling_async.sandbox.faults import Kind
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
 
@@ -73,7 +74,7 @@ def resumption(err: str) -> list[str]:
 @ENDS
 @pytest.mark.kling_sandbox(speed=60)
 def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, name: str, code: int
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, name: str, code: int
 ) -> None:
     second_file, look = when(lambda occasion: occasion == 2)
     kling_sandbox.faults = Faults(expired_url={"file": look})
@@ -93,7 +94,7 @@ def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
 
 
 @pytest.mark.kling_sandbox(speed=60)
-def test_ctrl_c_twice_ends_at_once(kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_twice_ends_at_once(kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path) -> None:
     third_submit, look = when(lambda occasion: occasion == 3)
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or occasion >= 3}, slow_seconds=40)
     with start(*batch(tmp_path, "--speed", "60"), **place) as process:
@@ -112,7 +113,7 @@ def test_ctrl_c_twice_ends_at_once(kling_sandbox: Sandbox, place: dict[str, str]
 
 @pytest.mark.kling_sandbox(speed=60)
 def test_a_batch_that_was_killed_buys_nothing_twice(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path
 ) -> None:
     all_running, look = when(lambda _: len(kling_sandbox.ledger.polls) == JOBS)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
@@ -127,7 +128,7 @@ def test_a_batch_that_was_killed_buys_nothing_twice(
 
 @pytest.mark.kling_sandbox(speed=600)
 def test_what_a_killed_batch_may_have_sent_is_sent_again_only_on_request(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path
 ) -> None:
     third_submit, look = when(lambda occasion: occasion == 3)
     # An answer that waits longer than this test takes: nothing is bought, and nobody can tell.
@@ -160,7 +161,7 @@ def assert_delivered(tmp_path: Path, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("moment", ["submit", "poll"])
 @pytest.mark.kling_sandbox(speed=200)
 def test_a_generation_that_was_interrupted_is_had_with_the_command_it_offers(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, moment: str, name: str, code: int
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, moment: Kind, name: str, code: int
 ) -> None:
     seen, look = when(lambda _: True)
     # The answer to a submit takes its time, so that the signal comes before it.
@@ -179,7 +180,7 @@ def test_a_generation_that_was_interrupted_is_had_with_the_command_it_offers(
 
 @pytest.mark.kling_sandbox(speed=200)
 def test_a_generation_that_was_killed_while_its_submit_was_answered_is_found_again(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path
 ) -> None:
     seen, look = when(lambda _: True)
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or True}, slow_seconds=0.2)
@@ -193,9 +194,9 @@ def test_a_generation_that_was_killed_while_its_submit_was_answered_is_found_aga
 
 
 def test_a_generation_that_was_interrupted_before_it_was_sent_leaves_nothing(
-    place: dict[str, str], tmp_path: Path
+    place: dict[str, Any], tmp_path: Path
 ) -> None:
-    with start(*generate(tmp_path), **place | {"AIMLAPI_BASE_URL": "http://127.0.0.1:9"}) as process:
+    with start(*generate(tmp_path), **place | dict[str, Any](AIMLAPI_BASE_URL="http://127.0.0.1:9")) as process:
         assert process.stderr is not None
         process.stderr.readline()
         _, err = interrupt(process, signal.SIGTERM)
@@ -206,7 +207,7 @@ def test_a_generation_that_was_interrupted_before_it_was_sent_leaves_nothing(
 @ENDS
 @pytest.mark.kling_sandbox(speed=200)
 def test_a_download_that_is_interrupted_says_how_to_go_on(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path, name: str, code: int
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, name: str, code: int
 ) -> None:
     assert run(*generate(tmp_path), **place).returncode == 0
     (bought,) = kling_sandbox.ledger.purchases
@@ -224,7 +225,7 @@ def test_a_download_that_is_interrupted_says_how_to_go_on(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has namespaces of processes")
 @pytest.mark.kling_sandbox(speed=200)
 def test_the_first_process_of_a_container_ends_in_order(
-    kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path
 ) -> None:
     alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:  # noqa: S603
@@ -243,7 +244,7 @@ def test_the_first_process_of_a_container_ends_in_order(
 
 
 @pytest.mark.kling_sandbox(speed=20)
-def test_a_watched_status_ends_with_ctrl_c(kling_sandbox: Sandbox, place: dict[str, str], tmp_path: Path) -> None:
+def test_a_watched_status_ends_with_ctrl_c(kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path) -> None:
     first_poll, look = when(lambda _: True)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
     with start(*batch(tmp_path, "--speed", "20"), **place) as process:

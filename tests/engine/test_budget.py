@@ -48,7 +48,12 @@ def active(key: str = "a", seconds: int | None = 5, **fields: Any) -> ActiveJob:
     """A job of this length; without one its price is unknown."""
     body = {} if seconds is None else {"duration": seconds}
     request = Request(model="m", extra=body, validate=False)
-    return ActiveJob(Record(key, fields.pop("state", JobState.QUEUED), request, **fields), "m", seconds)
+    return ActiveJob(Record(key, fields.pop("state", JobState.QUEUED), request, **fields))
+
+
+def amounts(guard: Budget) -> tuple[Decimal | int, ...]:
+    """US dollars it has spent and reserved."""
+    return guard.spent, guard.reserved
 
 
 def became(one: ActiveJob, state: JobState, **fields: Any) -> None:
@@ -80,7 +85,7 @@ def budget(
         for one in before:
             yield one.record
 
-    settings = {"allow_unpriced": False, "price": price, "history": history} | more
+    settings: dict[str, Any] = {"allow_unpriced": False, "price": price, "history": history} | more
     return Budget(limit, open_jobs=lambda: still_open, **settings)
 
 
@@ -96,7 +101,7 @@ async def test_what_fits_is_set_aside_and_what_does_not_is_refused() -> None:
         "the limit of $12.00 would be passed: $0.00 is spent, $10.00 set aside for what is under way, and the next"
         " submit costs up to $5.00; nothing was bought for it"
     )
-    assert (guard.spent, guard.reserved) == (0, 10)
+    assert amounts(guard) == (0, 10)
 
 
 @pytest.mark.asyncio
@@ -145,7 +150,7 @@ async def test_what_has_settled_counts_for_what_it_cost(state: JobState, fields:
     became(one, state, **fields)
     settle(one)
     await asyncio.sleep(0)
-    assert (guard.spent, guard.reserved) == (Decimal(spent), 0)
+    assert amounts(guard) == (Decimal(spent), 0)
 
 
 @pytest.mark.asyncio
@@ -155,7 +160,7 @@ async def test_what_has_not_settled_stays_set_aside(state: JobState) -> None:
     await reserved_for(guard, one)
     became(one, state)
     await asyncio.sleep(0)
-    assert (guard.spent, guard.reserved) == (0, 5)
+    assert amounts(guard) == (0, 5)
 
 
 @pytest.mark.asyncio
@@ -164,7 +169,7 @@ async def test_the_end_of_an_earlier_watch_over_a_job_releases_nothing() -> None
     await reserved_for(guard, earlier, later)
     settle(earlier)
     await asyncio.sleep(0)
-    assert (guard.spent, guard.reserved) == (0, 5)
+    assert amounts(guard) == (0, 5)
 
 
 async def reserved_for(guard: Budget, *active_jobs: ActiveJob) -> None:
@@ -211,7 +216,7 @@ async def test_what_earlier_sessions_bought_counts() -> None:
     running_now = before[-2]
     guard = budget(27, before=before, still_open=[running_now])
     assert await guard.reserve(active("new", 10)) is not None
-    assert (guard.spent, guard.reserved) == (Decimal("17.5"), 5)
+    assert amounts(guard) == (Decimal("17.5"), 5)
     became(running_now, JobState.FAILED)
     await asyncio.sleep(0)
     assert await guard.reserve(active("new", 9)) is None
@@ -224,7 +229,7 @@ async def test_what_an_earlier_session_bought_at_an_unknown_price_counts_once_it
     await reserved_for(guard, active("b"))
     became(one, JobState.COMPLETED, video=video(4.0))
     await asyncio.sleep(0)
-    assert (guard.spent, guard.reserved) == (4, 5)
+    assert amounts(guard) == (4, 5)
 
 
 @pytest.mark.asyncio
@@ -251,7 +256,7 @@ async def test_the_journal_is_read_once_however_many_come_at_once() -> None:
 
     guard = budget(100, history=history)
     assert await asyncio.gather(*(guard.reserve(active(str(n))) for n in range(10))) == [None] * 10
-    assert (reads, guard.spent, guard.reserved) == (1, 1, 50)
+    assert (reads, *amounts(guard)) == (1, 1, 50)
 
 
 @pytest.mark.asyncio

@@ -18,7 +18,7 @@ from kling_async import JobState, JournalError, Timeouts, read_journal
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 
     from kling_async.sandbox import Sandbox
 
@@ -44,11 +44,11 @@ class _Film:
 class _Vendor(ScriptedVendor):
     """Takes a turn or two for everything, and has files."""
 
-    async def _take(self, _extra: float) -> None:
+    async def _take(self, extra: float) -> None:  # noqa: ARG002 - the name that is overridden
         await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def stream(self, _request: Any) -> AsyncIterator[Any]:
+    async def stream(self, request: Any) -> AsyncGenerator[Any]:  # noqa: ARG002 - the name that is overridden
         await asyncio.sleep(0)
         yield _Film()
 

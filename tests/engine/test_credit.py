@@ -21,7 +21,8 @@ BROKE = envelope(403, "You have run out of credits")
 
 def balances(*values: float | HttpResponse) -> tuple[ScriptedVendor, list[float]]:
     """A vendor whose account runs out at the second POST, and then has these balances, look by look."""
-    vendor, looks = ScriptedVendor(on_submit=lambda n: BROKE if n == 2 else None), []
+    vendor = ScriptedVendor(on_submit=lambda n: BROKE if n == 2 else None)
+    looks: list[float] = []
 
     def look() -> HttpResponse:
         value = values[min(len(looks), len(values) - 1)]

@@ -34,6 +34,8 @@ from kling_async import (
 )
 
 if TYPE_CHECKING:
+    from scripted import Answer
+
     from kling_async import Subscription
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -60,11 +62,12 @@ async def test_a_life_that_goes_well() -> None:
         job = kling.submit(prompt(model=MODEL))
         video = await job
 
+    about: Any = pytest.approx(358.8, abs=0.1)
     assert await told(events) == [
         Queued(0.0, job),
         Submitted(0.0, job, attempt=1),
         Accepted(1.0, job, generation_id="g1"),
-        Polled(242.0, job, status=GenerationStatus.GENERATING, polls=1, expected_at=pytest.approx(358.8, abs=0.1)),
+        Polled(242.0, job, status=GenerationStatus.GENERATING, polls=1, expected_at=about),
         Polled(252.0, job, status=GenerationStatus.COMPLETED, polls=2, expected_at=None),
         Completed(252.0, job, video=video),
     ]
@@ -347,7 +350,7 @@ async def test_a_buffer_that_is_none_is_refused(buffer: Any) -> None:
 
 @virtual
 async def test_stats_agree_with_the_events() -> None:
-    trouble = {2: envelope(429, "slow"), 3: envelope(403, "no"), 4: ConnectFailed("refused")}
+    trouble: dict[int, Answer] = {2: envelope(429, "slow"), 3: envelope(403, "no"), 4: ConnectFailed("refused")}
     vendor = ScriptedVendor(
         on_submit=trouble.get,
         on_poll=lambda which, n: answer(200, {"id": which, "status": "error"}) if (which, n) == ("g5", 1) else None,

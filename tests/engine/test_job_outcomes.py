@@ -38,6 +38,8 @@ from kling_async import (
 )
 
 if TYPE_CHECKING:
+    from scripted import Answer
+
     from kling_async import HttpRequest, HttpResponse, Record
 
 STEADY = Polling.fixed(10, first=240)
@@ -52,9 +54,9 @@ async def test_a_submit_goes_out_once_under_its_key_and_a_nonce() -> None:
     vendor = ScriptedVendor()
     async with session(vendor) as kling:
         job = kling.submit(prompt("a fox", duration=5), key="row-1")
-        assert job.state is JobState.QUEUED
+        before = job.state
         assert await job.accepted() == "g1"
-        assert job.state is JobState.PENDING
+        assert (before, job.state) == (JobState.QUEUED, JobState.PENDING)
     (post,) = [request for request in vendor.requests if request.method == "POST"]
     assert post.target == "/v2/video/generations"
     assert re.fullmatch(r"row-1:[0-9a-f]{16}", post.headers["X-Client-Request-Id"])
@@ -245,7 +247,7 @@ async def test_a_failed_generation_says_why() -> None:
 
 @virtual
 async def test_passing_trouble_with_polls_does_not_fail_a_job() -> None:
-    trouble = [
+    trouble: list[Answer] = [
         TransportError("reset"),
         RequestTimeout("slow"),
         envelope(500, "oops"),

@@ -16,7 +16,7 @@ from kling_async import JournalError, MemoryJournal, Polling
 if TYPE_CHECKING:
     from kling_async import KlingSession
 
-KIND = {"model": "klingai/v2.1-master-text-to-video", "duration": 5}
+KIND: dict[str, Any] = {"model": "klingai/v2.1-master-text-to-video", "duration": 5}
 
 
 class _Watched(MemoryJournal):

@@ -372,7 +372,12 @@ async def test_a_session_closes_without_waiting_for_a_file_on_a_dead_disk(
     cat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, go_on = threading.Event(), threading.Event()
-    threads = thread_of(monkeypatch, lambda: (reading.set(), go_on.wait(30)))
+
+    def hang() -> None:
+        reading.set()
+        go_on.wait(30)
+
+    threads = thread_of(monkeypatch, hang)
     vendor = ScriptedVendor()
     async with promptly(vendor, timeouts=Timeouts(close=0.01)) as kling:
         job = kling.submit(ImageToVideo(cat))

@@ -349,7 +349,7 @@ async def test_all_who_close_at_once_return_when_it_is_closed() -> None:
         await kling.aclose()
         return now()
 
-    assert await asyncio.gather(close(), close(), close()) == [5.0, 5.0, 5.0]
+    assert list(await asyncio.gather(close(), close(), close())) == [5.0, 5.0, 5.0]
     assert only_mine()
 
 

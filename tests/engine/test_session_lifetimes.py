@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -16,9 +16,9 @@ from virtual import virtual
 from kling_async import ConfigurationError, JournalError, KlingSession, MemoryJournal, SessionClosed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
-    from kling_async import Job, Record
+    from kling_async import Job
 
 pytestmark = pytest.mark.usefixtures("silent")
 
@@ -192,7 +192,7 @@ async def test_a_clean_up_context_may_hold_a_session() -> None:
 # Async generators
 
 
-async def jobs_of(kling: KlingSession) -> AsyncIterator[Job]:
+async def jobs_of(kling: KlingSession) -> AsyncGenerator[Job]:
     async with kling:
         for number in range(9):
             yield kling.submit(prompt(f"number {number}"))
@@ -210,7 +210,7 @@ async def test_a_session_in_a_dropped_async_generator_is_closed() -> None:
 
 
 def test_a_session_in_an_unfinished_async_generator_is_closed_with_the_loop() -> None:
-    kept = []
+    kept: list[Any] = []
 
     @virtual
     async def main() -> None:
@@ -252,7 +252,7 @@ async def test_an_async_generator_with_a_session_may_be_closed_from_another_task
 
 
 def test_a_session_that_is_never_closed_ends_with_the_loop() -> None:
-    kept = []
+    kept: list[Any] = []
 
     @virtual
     async def main() -> None:
@@ -275,7 +275,7 @@ def test_a_session_that_is_never_closed_ends_with_the_loop() -> None:
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("turns", range(6))
 def test_a_loop_that_ends_while_a_session_is_entered_is_not_held_up(turns: int) -> None:
-    kept = []
+    kept: list[Any] = []
 
     async def enter() -> None:
         kept.append(asyncio.create_task(promptly().__aenter__()))
@@ -324,12 +324,11 @@ class Reluctant(MemoryJournal):
         self.closing = closing
         self.is_open = False
 
-    async def open(self) -> Iterable[Record]:
+    async def open(self) -> None:
         await asyncio.sleep(1.0)
         if self.opening is not None:
             raise JournalError(self.opening)
         self.is_open = True
-        return []
 
     async def close(self) -> None:
         await asyncio.sleep(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -241,7 +242,8 @@ def sabotage(kling: KlingSession, crash: Exception) -> None:
     def fail(_now: float) -> float:
         raise crash
 
-    kling._engine._scheduler._next_start = fail
+    scheduler: Any = kling._engine._scheduler
+    scheduler._next_start = fail
 
 
 @pytest.mark.parametrize(
@@ -389,8 +391,8 @@ async def test_a_poll_that_is_cancelled_from_inside_settles_its_own_job_alone() 
 @virtual
 async def test_a_submit_that_is_cancelled_from_inside_is_uncertain_and_harms_no_other() -> None:
     vendor = ScriptedVendor()
-    keyed = []
-    transport = Stray(vendor, strays=lambda request: request.method == "POST" and not keyed and not keyed.append(1))
+    posts = itertools.count(1)
+    transport = Stray(vendor, strays=lambda request: request.method == "POST" and next(posts) == 1)
     async with session(transport) as kling:
         stray, sound = kling.submit(prompt()), kling.submit(prompt())
         await stray.settled()

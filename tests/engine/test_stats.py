@@ -8,14 +8,18 @@ import json
 import math
 from datetime import timedelta
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 from scripted import ScriptedVendor, envelope, prompt, running, session
 from virtual import virtual
 
-from kling_async import GenerationStatus, Limits, Polling
+from kling_async import GenerationStatus, Limits, Polled, Polling
+
+if TYPE_CHECKING:
+    from scripted import Answer
 
 MODEL = "klingai/v2.1-master-text-to-video"  # typically 220 s
-KIND = {"model": MODEL, "duration": 5}
+KIND: dict[str, Any] = {"model": MODEL, "duration": 5}
 
 
 def now() -> float:
@@ -65,7 +69,7 @@ async def test_the_accounts_slots_are_learned_and_filled_as_generations_end() ->
     """Five slots: after the first refusal the sixth and later ones follow ends, with few refusals more."""
     ends: list[float] = []
 
-    def full(_: int) -> object:
+    def full(_: int) -> Answer:
         ends[:] = [end for end in ends if end > now()]
         if len(ends) >= 5:
             return envelope(429, "too many at once")
@@ -84,7 +88,7 @@ async def test_the_accounts_slots_are_learned_and_filled_as_generations_end() ->
 
 @virtual
 async def test_an_outage_is_met_with_few_requests_and_over_within_seconds() -> None:
-    def down(*_: object) -> object:
+    def down(*_: object) -> Answer:
         return envelope(503, "maintenance") if 100 <= now() < 700 else None
 
     vendor = ScriptedVendor(takes=720, on_poll=down)
@@ -119,7 +123,7 @@ async def test_polls_tell_those_who_listen_when_it_will_be_done() -> None:
         events = kling.subscribe()
         job = kling.submit(prompt(model=MODEL, duration=5))
         await job
-    told = [(event.status, event.expected_at) async for event in events if hasattr(event, "expected_at")]
+    told = [(event.status, event.expected_at) async for event in events if isinstance(event, Polled)]
     assert [status for status, _ in told] == [
         GenerationStatus.GENERATING,
         GenerationStatus.GENERATING,
@@ -156,7 +160,7 @@ async def test_what_is_learned_shows_and_makes_the_next_session_ask_in_time() ->
 
 @virtual
 async def test_a_generation_that_waits_is_asked_about_slowly() -> None:
-    def queue(which: str, _: int) -> object:
+    def queue(which: str, _: int) -> Answer:
         return running(which, "queued") if now() < 3000 else None
 
     vendor = ScriptedVendor(takes=3200, on_poll=queue)

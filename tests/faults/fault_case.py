@@ -52,9 +52,11 @@ class Watched(KlingSession):
         self._case.jobs += self.pending
         return self
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._case.texts += [repr(self), repr(self.stats()), repr(self._own)]
-        await super().__aexit__(*raised)
+        await super().__aexit__(kind, error, trace)
         self._case.texts += [repr(event) async for event in self._said]
 
     def submit(self, *args: Any, **kwargs: Any) -> Job:

@@ -9,15 +9,15 @@ import asyncio
 import json
 import logging
 import os
+import random
 import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts
+from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts, settings
 from kling_async.engine import downloads as downloads_module
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.pacing import reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -63,28 +63,39 @@ class Mortal(SQLiteJournal):
             fill_the_disk(full=True)
 
 
+class Longest(random.Random):
+    """Draws the end of every range, so that each back-off is as long as it may be."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the name that is overridden
+        return b
+
+
 def new_session() -> KlingSession:
-    reconciliation._FIRST_GAP = 0.02
-    quick = Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05)
+    settings._FIRST_GAP = 0.02
+    backoff = TOLD.get("backoff")
+    quick = Polling.fixed(0.01, min_gap=0.01, retry_base=backoff or 0.01, retry_cap=backoff or 0.05)
     return KlingSession(
         base_url=TOLD["url"],
         journal=Mortal(TOLD["journal"]),
         polling=quick,
         timeouts=Timeouts(close=TOLD.get("close", 1)),
         limits=Limits(requests_per_second=1000, burst=1000),
+        rng=Longest() if backoff else None,
     )
 
 
 async def downloads() -> None:
     """Generate one video and fetch its file, and die on the way."""
-    usual = downloads_module.download_file
+    module: Any = downloads_module
+    usual = module.download_file
 
     async def and_dies(*args: Any, **kwargs: Any) -> StoredFile:
         if END == "after the download":
             kwargs["stored"] = lambda _: die()
-        return await usual(*args, **kwargs)
+        stored: StoredFile = await usual(*args, **kwargs)
+        return stored
 
-    downloads_module.download_file = and_dies
+    module.download_file = and_dies
 
     def progress(size: int, _whole: int | None) -> None:
         if END == "amid the download" and size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_vendor import FOR_EVER, held, is_silent, sells, sold, tells_how_far_it_is
@@ -14,6 +14,9 @@ from scripted import prompt
 from kling_async import ImageToVideo, InvalidRequest, JobAbandoned, JobState, SessionClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
     from fault_case import Case
 
 pytestmark = pytest.mark.asyncio
@@ -39,8 +42,9 @@ async def test_fault_33_cancelling_one_waiter_harms_neither_the_job_nor_other_wa
 async def test_fault_33_cancelling_who_waits_for_the_record_or_the_file_harms_no_job(case: Case) -> None:
     async with case, case.session() as kling:
         job = kling.submit(prompt())
-        waiters = [asyncio.ensure_future(waiting) for waiting in (job.recorded(), job.accepted(), kling.drain())]
-        waiters.append(asyncio.ensure_future(kling.download(job, case.folder / "a.mp4")))
+        download = kling.download(job, case.folder / "a.mp4")
+        waits: tuple[Coroutine[Any, Any, object], ...] = (job.recorded(), job.accepted(), kling.drain(), download)
+        waiters = [asyncio.ensure_future(waiting) for waiting in waits]
         await asyncio.sleep(0)
         for waiter in waiters:
             waiter.cancel()
@@ -174,7 +178,8 @@ async def test_files_that_are_not_what_they_are_called_are_refused_and_nothing_i
         (case.folder / name).write_bytes(content)
     bad = [data_uri(png())[:-1], "data:image/png;base64,", "data:text/plain,a", b64encode(png(size=90)).decode()]
     async with case, case.session() as kling:
-        for image in (*(case.folder / name for name in contents if name != "good.jpg"), *bad):
+        images: list[str | Path] = [*(case.folder / name for name in contents if name != "good.jpg"), *bad]
+        for image in images:
             with pytest.raises(InvalidRequest, match="image_url"):
                 kling.submit(ImageToVideo(image))
         assert not kling.pending

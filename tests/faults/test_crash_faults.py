@@ -26,9 +26,9 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows n
 KILLED = 9 if sys.platform == "win32" else -signal.SIGKILL
 
 
-async def crash(case: Case, end: str) -> None:
+async def crash(case: Case, end: str, **told: float) -> None:
     """Have a child killed at this instant of a job's life."""
-    async with case.child("downloads", end=end, path=str(case.folder / "video.mp4")) as child:
+    async with case.child("downloads", end=end, path=str(case.folder / "video.mp4"), **told) as child:
         assert await child.end() == KILLED, child.log
         assert child.said == []
 
@@ -89,7 +89,7 @@ async def test_fault_07_a_crash_around_a_download_leaves_a_whole_file_or_none(ca
 async def test_fault_07_a_crash_between_two_attempts_goes_on_with_the_next_once_that_is_recorded(case: Case) -> None:
     case.vendor.submits[1] = stated(503, "try later")
     async with case:
-        await crash(case, "between attempts, recorded")
+        await crash(case, "between attempts, recorded", backoff=60)  # seconds in which the child sends no second POST
         case.vendor.submits.clear()
         async with case.session() as kling:
             (job,) = kling.pending

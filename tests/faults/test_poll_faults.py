@@ -40,10 +40,19 @@ if TYPE_CHECKING:
     from fault_vendor import FaultVendor
     from loopback import Exchange
 
+    from kling_async import Subscription
+
 pytestmark = pytest.mark.asyncio
 
 BAD_DATE = "Mon, 32 Foo 2026 99:99:99 GMT"
 YEARS = 10 * 365 * 86_400.0
+
+
+async def first_throttled(events: Subscription) -> Throttled:
+    async for event in events:
+        if isinstance(event, Throttled):
+            return event
+    raise AssertionError("it was never throttled")
 
 
 async def pause_after(case: Case, **headers: str) -> float:
@@ -53,10 +62,8 @@ async def pause_after(case: Case, **headers: str) -> float:
         async with case.session() as kling:
             said = kling.subscribe()
             job = kling.submit(prompt())
-            async for event in said:
-                if isinstance(event, Throttled):
-                    break
-            pause = event.until - event.at
+            throttled = await first_throttled(said)
+            pause = throttled.until - throttled.at
             assert job.state is JobState.PENDING
             if pause < 1:
                 await job
@@ -175,7 +182,7 @@ async def test_fault_22_an_answer_that_means_nothing_is_asked_for_again(case: Ca
 
 
 async def test_fault_21_a_web_page_with_status_200_is_no_answer_and_fails_nothing(case: Case) -> None:
-    case.vendor.polls[1] = case.vendor.polls[2] = NONSENSE["HTML"]
+    case.vendor.polls[1] = case.vendor.polls[2] = page(200)
     async with case, case.session() as kling:
         job = kling.submit(prompt())
         assert (await job).generation_id == "g-1"
@@ -183,7 +190,7 @@ async def test_fault_21_a_web_page_with_status_200_is_no_answer_and_fails_nothin
 
 
 async def test_fault_21_web_pages_for_ever_end_at_the_deadline_with_what_was_seen(case: Case) -> None:
-    case.vendor.polls[EVERY] = NONSENSE["HTML"]
+    case.vendor.polls[EVERY] = page(200)
     async with case, case.session(timeouts={"generation": 0.2}) as kling:
         job = kling.submit(prompt())
         with pytest.raises(DeadlineExceeded) as caught:

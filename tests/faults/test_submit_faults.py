@@ -144,7 +144,9 @@ async def test_fault_04_a_reset_amid_the_request_is_reported_and_not_sent_again(
         job = kling.submit(ImageToVideo(data_uri(png(size=15_000_000)), prompt="it waves"))
         with pytest.raises(SubmissionUncertain) as caught:
             await job
-        assert caught.value.client_request_id in str(caught.value)
+        name = caught.value.client_request_id
+        assert name is not None
+        assert name in str(caught.value)
         assert job.state is JobState.UNCERTAIN
         case.vendor.server.read = read_request
     assert (len(torn), case.vendor.sales) == (1, [])

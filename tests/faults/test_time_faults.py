@@ -81,7 +81,12 @@ async def test_fault_30_ten_minutes_of_errors_slow_everything_and_fail_nothing(
         return envelope(503, "try later")
 
     def troubled(*_: object) -> HttpResponse | Exception | None:
-        kinds = [envelope(500, "oops"), answer(502, b"<html>"), envelope(503, "down"), RequestTimeout("no answer")]
+        kinds: list[HttpResponse | Exception] = [
+            envelope(500, "oops"),
+            answer(502, b"<html>"),
+            envelope(503, "down"),
+            RequestTimeout("no answer"),
+        ]
         return kinds[len(vendor.log) % 4] if down() else None
 
     vendor = ScriptedVendor(takes=200, on_submit=on_submit, on_poll=troubled, on_logs=lambda _: troubled())

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -107,7 +107,7 @@ def sends(body: bytes, status: int = 200, **headers: str) -> Callable[[Exchange]
 )
 @pytest.mark.parametrize("length", ["stated", "unknown"])
 async def test_a_film_is_taken_under_any_label(path: Path, headers: dict[str, str], length: str) -> None:
-    odd = headers | ({"content_length": ""} if length == "unknown" else {})
+    odd: dict[str, Any] = headers | ({"content_length": ""} if length == "unknown" else {})
     await _fetch(path, sends(FILM, **odd))
     assert _bytes(path) == FILM
 
@@ -148,7 +148,8 @@ async def test_a_whole_film_under_another_status_is_taken(path: Path, status: in
 )
 @pytest.mark.parametrize("length", ["stated", "unknown"])
 async def test_a_compression_is_undone(path: Path, label: str, body: bytes, length: str) -> None:
-    odd = {"content_encoding": label, "etag": '"1"'} | ({"content_length": ""} if length == "unknown" else {})
+    odd: dict[str, Any] = {"content_encoding": label, "etag": '"1"'}
+    odd |= {"content_length": ""} if length == "unknown" else {}
     await _fetch(path, sends(body, **odd), expected_size=len(FILM))
     assert _bytes(path) == FILM
 
@@ -171,7 +172,7 @@ async def test_a_bomb_is_not_unpacked_beyond_the_cap(path: Path) -> None:
 @pytest.mark.parametrize("label", ["video/mp4", "application/octet-stream", ""])
 @pytest.mark.parametrize("length", ["stated", "unknown"])
 async def test_what_begins_like_no_video_is_never_stored(path: Path, body: bytes, label: str, length: str) -> None:
-    odd = {"content_length": ""} if length == "unknown" else {}
+    odd: dict[str, Any] = {"content_length": ""} if length == "unknown" else {}
     with pytest.raises(DownloadError, match="no file, but") as caught:
         await _fetch(path, sends(body, content_type=label, **odd), expected_size=len(body))
     assert caught.value.retryable
@@ -252,7 +253,7 @@ def test_no_text_is_a_video(text: str) -> None:
     incoming = Incoming(Body(0, len(body), None, "video/mp4", ""), expected_size=None, size_cap=10**6)
     if body and not is_video(body):
         with pytest.raises(NoVideo):
-            list(incoming.feed(body)) + list(incoming.finish())
+            _ = [*incoming.feed(body), *incoming.finish()]
 
 
 def _whole(content: bytes) -> bool | None:

@@ -12,12 +12,12 @@ from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from kling_async.journal.base import Journal
 
-KINDS = {
+KINDS: dict[str, Callable[[Path], Journal]] = {
     "memory": lambda _: MemoryJournal(),
     "sqlite": lambda folder: SQLiteJournal(folder / "batch.db"),
 }

@@ -128,5 +128,6 @@ DEEDS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
 
 if __name__ == "__main__":
     _, deed, path, mode = sys.argv
-    file.journal_mode = lambda _: mode
+    patched: Any = file
+    patched.journal_mode = lambda _: mode
     asyncio.run(DEEDS[deed](path))

@@ -18,6 +18,8 @@ from kling_async.journal.sqlite.reader import JournalReader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kling_async.journal.base import Record
+
 
 def names(path: Path) -> list[str]:
     return sorted(file.name for file in path.parent.iterdir())
@@ -42,7 +44,8 @@ async def test_an_owner_is_read_while_it_writes(journal: SQLiteJournal) -> None:
 @pytest.mark.asyncio
 async def test_one_reader_serves_any_thread(journal: SQLiteJournal) -> None:
     await journal.commit(job())
-    reader, found = JournalReader(journal.path), []
+    reader = JournalReader(journal.path)
+    found: list[Record] = []
     thread = threading.Thread(target=lambda: found.extend(reader.records()))
     thread.start()
     thread.join()

@@ -163,8 +163,9 @@ def test_a_request_that_is_not_json_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("name", ["queued_at", "submitted_at", "accepted_at", "deadline", "settled_at"])
 def test_a_time_that_is_nan_is_refused_by_name(name: str) -> None:
+    times: dict[str, Any] = {name: math.nan}
     with pytest.raises(InvalidRequest) as caught:
-        write_row(job(**{name: math.nan}))
+        write_row(job(**times))
     assert caught.value.field == name
 
 

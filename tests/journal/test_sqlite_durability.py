@@ -19,6 +19,7 @@ from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kling_async.journal.sqlite.write_queue import Write
@@ -63,7 +64,7 @@ async def test_an_appended_record_is_written_by_itself(journal: SQLiteJournal) -
     reported = asyncio.Event()
     report = journal._on_written
 
-    def spy(writes: list[Write], reason: str | None) -> None:
+    def spy(writes: Sequence[Write], reason: str | None) -> None:
         report(writes, reason)
         reported.set()
 
@@ -89,7 +90,7 @@ def transactions(journal: SQLiteJournal) -> list[int]:
     sizes: list[int] = []
     report = journal._on_written
 
-    def spy(writes: list[Write], reason: str | None) -> None:
+    def spy(writes: Sequence[Write], reason: str | None) -> None:
         sizes.append(len(writes))
         report(writes, reason)
 
@@ -140,7 +141,7 @@ async def test_finished_jobs_take_no_memory_and_are_found_all_the_same(journal: 
 async def test_a_finished_job_can_be_appended_once_more(journal: SQLiteJournal) -> None:
     await journal.commit(job(state=JobState.ABANDONED))
     journal.append(job(state=JobState.ABANDONED, generation_id=GENERATION))
-    assert await reopened(journal)
+    await reopened(journal)
     assert journal.find(GENERATION) == job(state=JobState.ABANDONED, generation_id=GENERATION)
 
 

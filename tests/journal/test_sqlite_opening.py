@@ -239,7 +239,7 @@ def longer_than_any_path(folder: Path) -> Path:
     return folder / ("x/" * 3000) / "batch.db"
 
 
-STRANGE = {
+STRANGE: dict[Callable[[Path], Path], str] = {
     with_nul: "no file has such a path",
     a_link_to_itself: "loop.db",
     under_a_file: "Not a directory",

@@ -18,7 +18,7 @@ from children import child, line, told
 from records import job, run
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite import locks, ownership
+from kling_async.journal.sqlite import ownership
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 
@@ -305,6 +305,7 @@ async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_readers(p
     read_all(path)
     with child("count_jobs", path) as reader:
         assert line(reader) == "looking"
+        assert reader.stdout is not None
         assert not select.select([reader.stdout], [], [], 0.5)[0]  # nor is it told half of it
         await run(journal, "COMMIT")
         assert line(reader) == "1"
@@ -340,7 +341,7 @@ async def test_a_kernel_without_locks_of_open_descriptions_has_others(
     def refuse(*_: object) -> NoReturn:
         raise OSError(errno.EINVAL, "unknown")
 
-    monkeypatch.setattr(locks.fcntl, "fcntl", refuse)
+    monkeypatch.setattr("kling_async.journal.sqlite.locks.fcntl.fcntl", refuse)
     journal = SQLiteJournal(path)
     await journal.open()
     await journal.commit(job())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from attrs import evolve
@@ -206,7 +206,7 @@ async def test_a_bug_on_the_thread_is_reported_and_hangs_no_waiter(
     journal._opened().ask(lambda _: None)
     await asyncio.to_thread(dying.wait)
     journal.append(job("a"))
-    late = [
+    late: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(journal.commit(job("b"))),
         asyncio.ensure_future(journal._ask(statements.open_records)),
     ]

@@ -73,7 +73,8 @@ def test_where_less_was_accepted_than_asked_the_level_lies_between_the_two() -> 
 def test_a_level_at_most_halves_at_once() -> None:
     rate = AdaptiveRate()
     cut(rate, 5.0)
-    assert (rate.level, rate.rate) == (5.0, pytest.approx(4.25))
+    assert rate.level == 5.0
+    assert rate.rate == pytest.approx(4.25)
 
 
 def test_time_in_which_nothing_was_due_does_not_lower_what_was_accepted() -> None:
@@ -234,7 +235,8 @@ def test_it_shows_its_live_state() -> None:
 def test_no_window_holds_more_than_the_burst_and_the_cap_allow(
     most: float, burst: int, happenings: list[tuple[float, str]]
 ) -> None:
-    rate, now, instants = AdaptiveRate(most=most, burst=burst), 0.0, []
+    rate, now = AdaptiveRate(most=most, burst=burst), 0.0
+    instants: list[float] = []
     for wait, what in happenings:
         now += wait / 10
         if what == "go":
@@ -290,3 +292,5 @@ def _tell(rate: AdaptiveRate, what: str, now: float) -> None:
             rate.saturated(now)
         case "idle":
             rate.idle(now)
+        case _:
+            raise AssertionError(what)

@@ -134,7 +134,7 @@ def test_a_borrowed_prior_is_kept_too() -> None:
 
 
 def spoilt(**changes: Any) -> dict[str, Any]:
-    data = json.loads(json.dumps(to_data(learned(GenerationKind(MODEL, 5)))))
+    data: dict[str, Any] = json.loads(json.dumps(to_data(learned(GenerationKind(MODEL, 5)))))
     data["tables"][0].update(changes)
     return data
 

@@ -14,7 +14,7 @@ from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
 __all__ = ["LEGACY", "MODEL", "UNIVERSAL", "Client", "Clock", "Reply", "visit"]
 
@@ -42,7 +42,8 @@ class Reply:
 
     @property
     def generation_id(self) -> str:
-        return self.json.get("id") or self.json["generation_id"]
+        generation_id: str = self.json.get("id") or self.json["generation_id"]
+        return generation_id
 
 
 @frozen
@@ -83,11 +84,12 @@ class Client:
         return await self.poll(generation_id)
 
     async def video_url(self, prompt: str = "a raccoon") -> str:
-        return (await self.finished(prompt)).json["video"]["url"]
+        url: str = (await self.finished(prompt)).json["video"]["url"]
+        return url
 
 
 @asynccontextmanager
-async def visit(**settings: Any) -> AsyncIterator[Client]:
+async def visit(**settings: Any) -> AsyncGenerator[Client]:
     clock = Clock()
-    async with Sandbox(**{"clock": clock, **settings}) as sandbox, aiohttp.ClientSession() as http:
+    async with Sandbox(**dict[str, Any](clock=clock) | settings) as sandbox, aiohttp.ClientSession() as http:
         yield Client(sandbox, clock, http)

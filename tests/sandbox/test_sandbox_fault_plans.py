@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import untyped
 
 from kling_async.errors import ConfigurationError
 from kling_async.sandbox import Faults
@@ -68,7 +71,7 @@ def test_a_rate_outside_0_to_1_is_refused(rate: float) -> None:
 
 def test_what_is_no_trigger_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="slow is None; it takes a rate"):
-        Faults(slow=None)
+        Faults(slow=untyped(None))
 
 
 def test_a_kind_of_request_the_fault_does_not_concern_is_refused() -> None:
@@ -79,7 +82,7 @@ def test_a_kind_of_request_the_fault_does_not_concern_is_refused() -> None:
 @pytest.mark.parametrize("name", ["slow_seconds", "not_found_polls", "not_found_seconds", "log_lag"])
 def test_a_negative_amount_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is -1"):
-        Faults(**{name: -1})
+        Faults(**dict[str, Any]({name: -1}))
 
 
 def test_the_repr_tells_what_goes_wrong_and_nothing_else() -> None:

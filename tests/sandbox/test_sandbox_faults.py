@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from sandbox_client import LEGACY, Client, visit
 
 from kling_async.sandbox import Faults
+
+if TYPE_CHECKING:
+    from kling_async.sandbox.faults import ErrorShape, Kind
 
 pytestmark = pytest.mark.asyncio
 
@@ -55,7 +59,7 @@ async def test_gateway_error_after_has_bought_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("kind", ["submit", "poll", "account"])
-async def test_drop_before_answers_nothing_and_buys_nothing(kind: str) -> None:
+async def test_drop_before_answers_nothing_and_buys_nothing(kind: Kind) -> None:
     async with visit(faults=Faults(drop_before={kind: 1})) as api:
         with pytest.raises(aiohttp.ClientError):
             await call(api, kind)
@@ -88,7 +92,7 @@ async def test_slow_answers_in_the_end() -> None:
 
 @pytest.mark.parametrize("fault", ["truncated_json", "malformed_json"])
 async def test_unreadable_json_has_bought_all_the_same_and_is_no_notice(fault: str) -> None:
-    async with visit(faults=Faults(**{fault: 1})) as api:
+    async with visit(faults=Faults(**dict[str, Any]({fault: 1}))) as api:
         sold = await api.submit()
         assert sold.status == 200
         with pytest.raises(ValueError, match=r"char|column|Expecting"):
@@ -118,7 +122,7 @@ async def test_unknown_status_shows_while_a_generation_runs() -> None:
     ],
 )
 async def test_an_error_outcome_is_told_in_the_shape_asked_for_and_costs_nothing(
-    shape: str, kind: type, inside: str
+    shape: ErrorShape, kind: type[Any], inside: str
 ) -> None:
     async with visit(faults=Faults(error_outcome=1, error_shape=shape)) as api:
         told = await api.finished()

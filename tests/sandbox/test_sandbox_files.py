@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 import pytest
 from sandbox_client import visit
@@ -123,7 +125,7 @@ async def test_a_truncated_file_breaks_off_halfway() -> None:
 
 @pytest.mark.parametrize("fault", ["drop_before", "gateway_error"])
 async def test_the_file_host_can_fail(fault: str) -> None:
-    async with visit(faults=Faults(**{fault: {"file": {1, 2}}})) as api:
+    async with visit(faults=Faults(**dict[str, Any]({fault: {"file": {1, 2}}}))) as api:
         url = await api.video_url()
         if fault == "drop_before":
             with pytest.raises(aiohttp.ClientError):

@@ -109,7 +109,7 @@ async def test_a_session_behind_a_prefix_finds_everything_there() -> None:
 def is_enveloped(reply: Reply, status: int, path: str) -> bool:
     body = reply.json
     names = {"message", "path", "requestId", "statusCode", "timestamp"}
-    return names <= body.keys() and body["statusCode"] == status and body["path"] == path
+    return names <= body.keys() and (body["statusCode"], body["path"]) == (status, path)
 
 
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "sandbox", "Bearer ÿ"])
@@ -293,7 +293,8 @@ async def test_the_ledger_knows_how_late_a_completion_was_noticed() -> None:
 async def test_the_ledger_charges_at_completion() -> None:
     async with visit(sigma=0, speed=1) as api:
         generation_id = (await api.submit()).generation_id
-        assert api.sandbox.ledger.charges == ()
+        ledger = api.sandbox.ledger
+        assert ledger.charges == ()
         api.clock.now += 221
         (charge,) = api.sandbox.ledger.charges
         assert (charge.generation_id, charge.credits, charge.usd) == (generation_id, 140.0, 1.4)

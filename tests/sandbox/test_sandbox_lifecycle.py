@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import socket
 import threading
+from typing import Any
 
 import aiohttp
 import anyio
@@ -113,7 +114,7 @@ def test_the_key_is_made_up_from_the_seed_or_given() -> None:
 )
 def test_a_bad_setting_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        Sandbox(**{name: value})
+        Sandbox(**dict[str, Any]({name: value}))
 
 
 def test_a_live_setting_is_checked_when_assigned_and_others_stay_as_they_are() -> None:

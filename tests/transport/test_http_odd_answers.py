@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from loopback import Exchange, loopback, response
@@ -168,7 +168,7 @@ async def turns() -> None:
 )
 async def test_a_connection_that_answers_about_anything_else_is_not_used_again(
     body: bytes,
-    headers: dict[str, str],
+    headers: dict[str, Any],
     kept: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     async def answer(exchange: Exchange) -> None:

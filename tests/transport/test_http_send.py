@@ -23,6 +23,8 @@ from kling_async.transport.http import HttpTransport
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from loopback import Answer
+
 pytestmark = pytest.mark.asyncio
 
 KEY = "sk-0123456789abcdef"
@@ -36,7 +38,7 @@ async def never(_: Exchange) -> None:
 
 
 async def _fail(
-    answer: object, request: HttpRequest = POLL, *, timeouts: Timeouts | None = None, body_cap: int = 1000
+    answer: Answer, request: HttpRequest = POLL, *, timeouts: Timeouts | None = None, body_cap: int = 1000
 ) -> TransportError:
     """The error a request ends in; one that shows neither the key nor the query, not even by what it came from."""
     async with (

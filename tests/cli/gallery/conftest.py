@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import pytest_asyncio
@@ -28,7 +28,7 @@ _FLAGS = (
 )
 
 
-def _unavailable(reason: str) -> None:
+def _unavailable(reason: str) -> NoReturn:
     if os.environ.get("KLING_REQUIRE_BROWSER"):
         pytest.fail(f"a browser is required here: {reason}")
     pytest.skip(reason)

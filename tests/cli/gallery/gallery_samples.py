@@ -117,7 +117,8 @@ class Reading(HTMLParser):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return json.loads(self.scripts[0])
+        rows: list[dict[str, Any]] = json.loads(self.scripts[0])
+        return rows
 
     @property
     def policy(self) -> str:

@@ -90,7 +90,8 @@ def page(window: Page) -> Iterator[Page]:
 async def shown(page: Page) -> list[int]:
     """The places of the cards that are shown, in the order on the page."""
     cards = "[...document.querySelectorAll('.card')].filter((card) => card.offsetParent)"
-    return await page.evaluate(f"{cards}.map((card) => Number(card.dataset.place))")
+    places: list[int] = await page.evaluate(f"{cards}.map((card) => Number(card.dataset.place))")
+    return places
 
 
 FOCUSED = "document.activeElement.matches('.frame') ? Number(document.activeElement.parentElement.dataset.place) : null"
@@ -98,7 +99,8 @@ FOCUSED = "document.activeElement.matches('.frame') ? Number(document.activeElem
 
 async def focused(page: Page) -> int | None:
     """The place of the frame that has the focus."""
-    return await page.evaluate(FOCUSED)
+    place: int | None = await page.evaluate(FOCUSED)
+    return place
 
 
 async def refocused(page: Page, place: int) -> None:
@@ -398,7 +400,7 @@ async def test_texts_stand_out_from_their_ground(page: Page, batch: str, scheme:
     await page.goto(batch)
     names = ("paper", "card", "matte", "ink", "faint", "accent", "on-accent")
     read = "(names) => names.map((name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`))"
-    colours = dict(zip(names, await page.evaluate(read, list(names)), strict=True))
+    colours: dict[str, str] = dict(zip(names, await page.evaluate(read, list(names)), strict=True))
     for text, ground in [("ink", "paper"), ("ink", "card"), ("faint", "paper"), ("faint", "card"), ("accent", "paper")]:
         assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
