@@ -228,9 +228,10 @@ class JobStore:
             return
         if active.record.state is JobState.SUBMITTING:  # whoever watched it before was gone before its POST ended
             self.update(active, JobState.UNCERTAIN)
-        self.settle_if_halted(active)
-        if active.settled:
-            return
+        if self._queue.halted is not None:
+            self.settle_if_halted(active)
+            if active.settled:
+                return
         self.release_slot(active)
         self._queue.put(active, self.clock.now() if due is None else due)
 

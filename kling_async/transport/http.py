@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from inspect import signature
 from io import BytesIO
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -33,7 +32,7 @@ from kling_async.transport.decoding import Decoder
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
     from types import SimpleNamespace, TracebackType
 
     from aiohttp.client_proto import ResponseHandler
@@ -46,7 +45,6 @@ _HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browser
 _HEADER_LINES = 1024  # aiohttp's own are 128, in releases that count them
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
-_AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # for a request, beside what its lane has
 _FILE_BUFFER = 256 * 1024  # aiohttp lets twice as much come in before it holds the host back
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -148,9 +146,10 @@ class HttpTransport:
             TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
         """
         url = self._api_url(request)
-        trail = _Trail(sent=request.lane is not Lane.SUBMIT)
+        session = self._open(request.lane)
+        trail = _Trail(sent=False) if request.lane is Lane.SUBMIT else _FREE
         try:
-            response = await self._open(request.lane).request(
+            response = await session.request(
                 request.method,
                 url,
                 data=_payload(request.body),
@@ -158,31 +157,30 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=trail,
-                **self._patience(request.body),
+                timeout=self._patience(request.body) or session.timeout,
             )
             try:
                 body = await _read(response, self._cap)
             finally:
-                # A response that was read to its end has given its connection back; any other's is closed here.
-                response.close()
+                if response.connection is not None:  # it was not read to its end
+                    response.close()
         except _FOREIGN as error:
             failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
         else:
-            answer = self._discreet(HttpResponse(response.status, response.headers, body))
+            answer = self._redacted(response.status, response.headers, body)
             if request.about is not None and not is_about(answer, request.about):
                 _part_with(response)
             return answer
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    def _discreet(self, answer: HttpResponse) -> HttpResponse:
-        """The answer, without the key."""
-        headers, body = answer.headers, answer.body
+    def _redacted(self, status: int, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        """Make the answer, without the key."""
         if self._secret in body:
             body = body.replace(self._secret, b"[api key]")
-        if any(self._key in value for value in headers.values()):
+        if self._key in "\n".join(headers.values()):
             headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
-        return HttpResponse(answer.status, headers, body)
+        return HttpResponse(status, headers, body)
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:
@@ -253,13 +251,13 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _patience(self, body: bytes | None) -> Mapping[str, Any]:
-        """A submit that carries files may take as much longer as a slow line needs to send them."""
+    def _patience(self, body: bytes | None) -> aiohttp.ClientTimeout | None:
+        """Give a submit that carries files as much longer as a slow line needs to send them."""
         if body is None or len(body) < _PIECE:
-            return _AS_USUAL
+            return None
         limits = self._timeouts
         total = limits.submit + len(body) / _SLOW_LINE
-        return {"timeout": aiohttp.ClientTimeout(total=total, connect=limits.connect)}
+        return aiohttp.ClientTimeout(total=total, connect=limits.connect)
 
     def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
         limits = self._timeouts
@@ -298,10 +296,10 @@ class HttpTransport:
 class _Request(aiohttp.ClientRequest):
     """A request that is sent only where nothing has come before it, which aiohttp would take for its answer."""
 
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         if conn.protocol is None or conn.protocol.should_close:
             raise _SpokeFirstError
-        return await super().send(conn)
+        return super().send(conn)
 
 
 class _SpokeFirstError(aiohttp.ServerDisconnectedError):
@@ -313,9 +311,9 @@ class _Response(aiohttp.ClientResponse):
 
     carrier: ResponseHandler | None = None
 
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         self.carrier = connection.protocol
-        return await super().start(connection)
+        return super().start(connection)
 
 
 def _part_with(response: aiohttp.ClientResponse) -> None:
@@ -338,6 +336,9 @@ class _Trail:
 
     def __init__(self, *, sent: bool) -> None:
         self.sent = sent
+
+
+_FREE = _Trail(sent=True)  # of what costs nothing, it need not be known whether it left
 
 
 @frozen(eq=False)
