@@ -232,7 +232,8 @@ class JobStore:
             self.settle_if_halted(active)
             if active.settled:
                 return
-        self.release_slot(active)
+        if active.record.state is JobState.UNCERTAIN:
+            self.release_slot(active)
         self._queue.put(active, self.clock.now() if due is None else due)
 
     def apply(self, active: ActiveJob, result: RequestResult) -> None:

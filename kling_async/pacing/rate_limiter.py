@@ -47,7 +47,7 @@ class Gcra:
     def reserve(self, now: float) -> float:
         """Take the next place, and return its instant: what ``ready_at`` says. It cannot be given back."""
         instant = self.ready_at(now)
-        if instant > self._idle_from:
+        if instant > self._start + self._taken / self.rate:  # the whole burst is there again
             self._start, self._taken = instant, 0
         self._taken += 1
         return instant
@@ -59,14 +59,10 @@ class Gcra:
             ConfigurationError: ``rate`` is not a number of 0.001 or more; nothing changed.
         """
         is_rate(self, fields(Gcra).rate, rate)
-        backlog = (self._idle_from - now) * self.rate if self._idle_from > now else 0
+        idle_from = self._start + self._taken / self.rate
+        backlog = (idle_from - now) * self.rate if idle_from > now else 0
         self.rate = rate
         self._start, self._taken = now, backlog
-
-    @property
-    def _idle_from(self) -> float:
-        """From when on the whole burst is there again."""
-        return self._start + self._taken / self.rate
 
 
 @define

@@ -152,12 +152,12 @@ class HttpTransport:
             response = await session.request(
                 request.method,
                 url,
-                data=_payload(request.body),
+                data=_payload(request.body) if request.body else request.body,
                 headers={**request.headers, **self._credentials} if request.headers else self._credentials,
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=trail,
-                timeout=self._patience(request.body) or session.timeout,
+                timeout=self._timeout_for(request.body, session.timeout) if request.body else session.timeout,
             )
             try:
                 body = await _read(response, self._cap)
@@ -251,10 +251,10 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _patience(self, body: bytes | None) -> aiohttp.ClientTimeout | None:
+    def _timeout_for(self, body: bytes, usual: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
         """Give a submit that carries files as much longer as a slow line needs to send them."""
-        if body is None or len(body) < _PIECE:
-            return None
+        if len(body) < _PIECE:
+            return usual
         limits = self._timeouts
         total = limits.submit + len(body) / _SLOW_LINE
         return aiohttp.ClientTimeout(total=total, connect=limits.connect)
@@ -426,9 +426,9 @@ def _describe(error: Exception) -> str:
     return f"it cannot be sent ({type(error).__name__})"
 
 
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
+def _payload(body: bytes) -> bytes | BytesIO:
     # From a buffer, aiohttp sends long bodies, which hold images, piece by piece without holding up the loop.
-    return BytesIO(body) if body and len(body) > _PIECE else body
+    return BytesIO(body) if len(body) > _PIECE else body
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
