@@ -32,7 +32,7 @@ from kling_async.transport.decoding import Decoder
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from types import SimpleNamespace, TracebackType
 
     from aiohttp.client_proto import ResponseHandler
@@ -296,10 +296,10 @@ class HttpTransport:
 class _Request(aiohttp.ClientRequest):
     """A request that is sent only where nothing has come before it, which aiohttp would take for its answer."""
 
-    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if conn.protocol is None or conn.protocol.should_close:
             raise _SpokeFirstError
-        return super().send(conn)
+        return await super().send(conn)
 
 
 class _SpokeFirstError(aiohttp.ServerDisconnectedError):
@@ -311,9 +311,9 @@ class _Response(aiohttp.ClientResponse):
 
     carrier: ResponseHandler | None = None
 
-    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         self.carrier = connection.protocol
-        return super().start(connection)
+        return await super().start(connection)
 
 
 def _part_with(response: aiohttp.ClientResponse) -> None:
