@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from kling_async.api.parsing import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["HttpRequest", "HttpResponse", "Lane"]
+
+_UNREAD = object()
 
 
 class Lane(Enum):
@@ -59,3 +63,15 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    _parsed: object = field(default=_UNREAD, init=False, eq=False, repr=False)
+
+    def json(self) -> object:
+        """Read the body as JSON, once however often it is asked for; nobody may change what is returned.
+
+        Raises:
+            ValueError: It is not JSON.
+            RecursionError: It nests too deep.
+        """
+        if self._parsed is _UNREAD:
+            object.__setattr__(self, "_parsed", parse_json(self.body))
+        return self._parsed

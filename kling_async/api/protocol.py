@@ -14,8 +14,8 @@ from urllib.parse import quote
 from attrs import frozen
 
 from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
-from kling_async.api.messages import HttpRequest, Lane
-from kling_async.api.parsing import amount, first_id, is_list, is_object, parse_json, text
+from kling_async.api.messages import HttpRequest, HttpResponse, Lane
+from kling_async.api.parsing import amount, first_id, is_list, is_object, text
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
     APIError,
@@ -132,7 +132,8 @@ def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: st
 
 def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
     """Return the GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
-    return HttpRequest("GET", f"{endpoint}?generation_id={_escape(generation_id)}", about=generation_id)
+    target = f"{endpoint}?generation_id={_escape(generation_id)}"
+    return HttpRequest("GET", target, Lane.CALL, {}, None, generation_id)
 
 
 def _escape(text: str) -> str:
@@ -340,7 +341,7 @@ def _is_success(status: int) -> bool:
 
 def _read_object(response: HttpResponse) -> dict[str, Any]:
     try:
-        answer = parse_json(response.body)
+        answer = response.json()
     except (ValueError, RecursionError):
         raise _malformed(response, "the answer is not JSON") from None
     if not is_object(answer):

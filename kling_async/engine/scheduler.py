@@ -95,7 +95,10 @@ class Scheduler:
 
     def _next_start(self, now: float) -> float:
         """Return the earliest instant at which some request may be started, as far as is known now."""
-        wanted = min(self._submit_at(now), self._poll_at(now))
+        return self._admitted_at(min(self._submit_at(now), self._poll_at(now)), now)
+
+    def _admitted_at(self, wanted: float, now: float) -> float:
+        """Return the earliest instant at which a request may be started that is wanted from that instant on."""
         if wanted == math.inf:
             self._admission.waiting(now, due=False)
             return wanted
@@ -138,7 +141,7 @@ class Scheduler:
         """Return the next poll for a worker that has become free; None if the coroutine has to decide."""
         now = self._now()
         if not self._queue.has_submits and not self._queue.has_stopped:
-            start_at = self._next_start(now)
+            start_at = self._admitted_at(self._poll_at(now), now)
             if start_at > now:
                 self._queue.changed.wake_by(start_at)
                 return None

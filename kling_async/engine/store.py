@@ -210,10 +210,12 @@ class JobStore:
             return
         if active.record.state is JobState.SUBMITTING:  # its session or process ended before its POST did
             self.update(active, JobState.UNCERTAIN)
-        self.settle_if_halted(active)
-        if active.settled:
-            return
-        self.release_slot(active)
+        if self._queue.halted is not None:
+            self.settle_if_halted(active)
+            if active.settled:
+                return
+        if active.record.state is JobState.UNCERTAIN:
+            self.release_slot(active)
         self._queue.put(active, self.clock.now() if due is None else due)
 
     def apply(self, active: ActiveJob, result: RequestResult) -> None:

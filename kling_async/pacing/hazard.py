@@ -146,6 +146,8 @@ class Hazard:
         # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
         # ended waiting for longer than a poll is worth.
         latest = place + price * price / 2.0 / math.expm1(cumulative)
+        if piece + 1 == len(self._edges) or self._edges[piece + 1] >= latest:
+            return place
         later = self._past_rise(place, cumulative, piece, price, latest)
         return later if later <= latest else place
 

@@ -47,7 +47,7 @@ class Gcra:
     def reserve(self, now: float) -> float:
         """Take the next place, and return its instant: what ``ready_at`` says. It cannot be given back."""
         instant = self.ready_at(now)
-        if instant > self._idle_from:
+        if instant > self._start + self._taken / self.rate:  # the whole burst is there again
             self._start, self._taken = instant, 0
         self._taken += 1
         return instant
@@ -59,14 +59,10 @@ class Gcra:
             ConfigurationError: ``rate`` is not a number of 0.001 or more; nothing changed.
         """
         is_rate(self, fields(Gcra).rate, rate)
-        used = (self._idle_from - now) * self.rate if self._idle_from > now else 0
+        idle_from = self._start + self._taken / self.rate
+        used = (idle_from - now) * self.rate if idle_from > now else 0
         self.rate = rate
         self._start, self._taken = now, used
-
-    @property
-    def _idle_from(self) -> float:
-        """The instant from which the whole burst is available again."""
-        return self._start + self._taken / self.rate
 
 
 @define

@@ -81,7 +81,7 @@ class PollSchedule(Protocol):
 
 def _at(tracker: GenerationTracker, gap: float) -> float:
     at = tracker.seen + gap if tracker.forced_at is None else tracker.forced_at
-    return min(at, max(tracker.seen, tracker.latest))
+    return at if at <= tracker.latest else min(at, max(tracker.seen, tracker.latest))
 
 
 @frozen(kw_only=True)
@@ -198,11 +198,10 @@ class HazardSchedule:
         return f"<HazardSchedule at {self._cost}>"
 
     def _after(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
-        if tracker.forced_at is not None:
-            at = tracker.forced_at
-        else:
+        at = tracker.forced_at
+        if at is None:
             at = tracker.seen + max(self._min_gap, self._gap(tracker, cost, scarcity))
-        return min(at, max(tracker.seen, tracker.latest))
+        return at if at <= tracker.latest else min(at, max(tracker.seen, tracker.latest))
 
     def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since

@@ -101,7 +101,8 @@ class DurationLearner:
             tracker.queue_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
             tracker.queued = True
         else:
-            self._started(tracker, at)
+            if tracker.queued:
+                self._started(tracker, at)
             tracker.run_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
         tracker.seen = at
         tracker.polls += 1
@@ -124,7 +125,6 @@ class DurationLearner:
         return f"<DurationLearner with {self.models}>"
 
     def _started(self, tracker: GenerationTracker, at: float) -> None:
-        if tracker.queued:
-            tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
-            tracker.since = tracker.seen = (tracker.seen + at) / 2.0
-            tracker.queued = False
+        tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
+        tracker.since = tracker.seen = (tracker.seen + at) / 2.0
+        tracker.queued = False

@@ -46,26 +46,34 @@ class Decoder:
         self._status = status
         self._came = 0
         self._decoded = 0
-        names = [name.strip().lower() for name in encoding.split(",")] if encoding else []
+        self._layers = self._layers_of(encoding) if encoding else []
+
+    def _layers_of(self, encoding: str) -> list[_Layer]:
+        names = [name.strip().lower() for name in encoding.split(",")]
         unasked = [name for name in names if name in _UNASKED]
         compressions = [name for name in names if name in _COMPRESSIONS]
         if unasked or len(compressions) > _LAYERS:
             raise self._malformed("the answer is compressed in a way nobody asked for")
-        self._layers = [_Layer(gzip=name != "deflate") for name in reversed(compressions)]
+        return [_Layer(gzip=name != "deflate") for name in reversed(compressions)]
 
     @property
     def changes(self) -> bool:
         """True if the body is compressed, so that a stated length or range is not that of the decoded bytes."""
         return bool(self._layers)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the next bytes decoded; if they are compressed, in pieces of 256 KiB. Take all before the next call.
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """Return the next bytes decoded; if they are compressed, in pieces of 256 KiB. Take all before the next call.
 
         Raises:
             MalformedResponse: The compression is broken, or the body is longer than the cap.
         """
         self._came = self._checked(self._came + len(data))
-        pieces: Iterable[bytes] = (data,) if not self._layers else _slices(data)
+        if self._layers:
+            return self._unpacked(data)
+        return (data,) if data else ()
+
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
+        pieces: Iterable[bytes] = _slices(data)
         for layer in self._layers:
             pieces = chain.from_iterable(map(layer.feed, pieces))
         with suppress(zlib.error):
@@ -81,8 +89,9 @@ class Decoder:
         Raises:
             MalformedResponse: It is cut short.
         """
-        if not all(layer.is_whole for layer in self._layers):
-            raise self._broken()
+        for layer in self._layers:
+            if not layer.is_whole:
+                raise self._broken()
 
     def _checked(self, length: int) -> int:
         if length > self._cap:

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from inspect import signature
 from io import BytesIO
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -46,7 +45,6 @@ _HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browser
 _HEADER_LINES = 1024  # aiohttp's own are 128, in releases that count them
 _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
-_NO_TIMEOUT: Mapping[str, Any] = MappingProxyType({})  # of the request's own: its lane's counts
 _FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -148,41 +146,41 @@ class HttpTransport:
             TransportError: No usable answer came; ``sent`` tells whether a submit may have left this machine.
         """
         url = self._api_url(request)
-        progress = _Progress(sent=request.lane is not Lane.SUBMIT)
+        session = self._open(request.lane)
+        progress = _Progress(sent=False) if request.lane is Lane.SUBMIT else _FREE
         try:
-            response = await self._open(request.lane).request(
+            response = await session.request(
                 request.method,
                 url,
-                data=_payload(request.body),
+                data=_payload(request.body) if request.body else request.body,
                 headers={**request.headers, **self._credentials} if request.headers else self._credentials,
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=progress,
-                **self._longer_timeout(request.body),
+                timeout=self._timeout_for(request.body, session.timeout) if request.body else session.timeout,
             )
             try:
                 body = await _read(response, self._cap)
             finally:
-                # A response that was read to its end has returned its connection; any other's is closed here.
-                response.close()
+                if response.connection is not None:  # it was not read to its end
+                    response.close()
         except _CLIENT_ERRORS as error:
             failure = _failure(error, self._shown(request.method, str(url)), sent=progress.sent)
         else:
-            answer = self._redacted(HttpResponse(response.status, response.headers, body))
+            answer = self._redacted(response.status, response.headers, body)
             if request.about is not None and not is_about(answer, request.about):
                 _drop_connection(response)
             return answer
         # Raised outside of `except`, so without a context: aiohttp's errors hold the request with its Authorization.
         raise failure
 
-    def _redacted(self, answer: HttpResponse) -> HttpResponse:
+    def _redacted(self, status: int, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Return the response with the API key replaced."""
-        headers, body = answer.headers, answer.body
         if self._secret in body:
             body = body.replace(self._secret, b"[api key]")
-        if any(self._key in value for value in headers.values()):
+        if self._key in "\n".join(headers.values()):
             headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
-        return HttpResponse(answer.status, headers, body)
+        return HttpResponse(status, headers, body)
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest) -> AsyncGenerator[_Streamed]:
@@ -253,13 +251,13 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _longer_timeout(self, body: bytes | None) -> Mapping[str, Any]:
+    def _timeout_for(self, body: bytes, usual: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
         """Return a longer timeout for a submit with files: as much more as a slow line needs to send them."""
-        if body is None or len(body) < _PIECE:
-            return _NO_TIMEOUT
+        if len(body) < _PIECE:
+            return usual
         limits = self._timeouts
         total = limits.submit + len(body) / _SLOW_LINE
-        return {"timeout": aiohttp.ClientTimeout(total=total, connect=limits.connect)}
+        return aiohttp.ClientTimeout(total=total, connect=limits.connect)
 
     def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
         limits = self._timeouts
@@ -338,6 +336,9 @@ class _Progress:
 
     def __init__(self, *, sent: bool) -> None:
         self.sent = sent
+
+
+_FREE = _Progress(sent=True)  # of what costs nothing, it need not be known whether it left
 
 
 @frozen(eq=False)
@@ -425,9 +426,9 @@ def _describe(error: Exception) -> str:
     return f"it cannot be sent ({type(error).__name__})"
 
 
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
+def _payload(body: bytes) -> bytes | BytesIO:
     # From a buffer, aiohttp sends long bodies with files piece by piece, without blocking the loop.
-    return BytesIO(body) if body and len(body) > _PIECE else body
+    return BytesIO(body) if len(body) > _PIECE else body
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
