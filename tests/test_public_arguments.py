@@ -114,7 +114,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         "statuses": (*NAMES, "done", LONG),
     },
     "metrics": {"models": NAMES},
-    "catalogue": {"include": (*NAMES, "prices", LONG), "ids": NAMES},
+    "list_models": {"include": (*NAMES, "prices", LONG), "ids": NAMES},
     "estimate": {"requests": (5, None, "a fox", [5], [FOX, "a fox"], LONG)},
     "reconcile_costs": {"jobs": (5, None, "k", ["k"], [5], LONG), "start": MOMENTS},
     "download": {
