@@ -17,6 +17,7 @@ from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journal_summary import records_of
 from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
+from kling_async.cli.paths import check_folder
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
 
@@ -63,6 +64,7 @@ def batch(
     terminal = Terminal(as_json=as_json)
     source = BatchSource(file)
     rows = source.rows(video)
+    check_folder(output)
     check_output_paths(rows, output, source.name)
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
