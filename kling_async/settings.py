@@ -267,7 +267,8 @@ class Reconciliation:
         then: What follows when it is not there. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
             log proves nothing: because it shows no later job of this journal under its name, or not everything, or a
-            row under the job's own name that cannot be used, or because clocks were set by more than a day.
+            row under the job's own name that cannot be used, or one without a name that may be the job's, or because
+            this machine's clock was set meanwhile.
         max_resubmits: How often one job may be sent again so. 1.
         scale: How many times as fast as the vendor a stand-in is. 1.0. Divides the time between looks, and the default
             of ``after``, which stays 5 s at least.

@@ -61,7 +61,7 @@ def first_id(*values: object) -> str | None:
     """The first usable id. Ids are opaque, and one made of digits may come as a number; but it must fit into a URL."""
     for value in values:
         name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
-        if name is not None and (name.isascii() or _DAMAGE.search(name) is None):
+        if name is not None and not name.isspace() and (name.isascii() or _DAMAGE.search(name) is None):
             return name
     return None
 

@@ -41,6 +41,7 @@ __all__ = [
     "TryAgain",
     "Uncertain",
     "Unreached",
+    "answers",
     "fetch_request",
     "file_request",
     "is_about",
@@ -273,8 +274,16 @@ def _stated(response: HttpResponse) -> str | None:
     return first_id(response.headers.get(_INFERENCE_ID))
 
 
+def answers(response: HttpResponse, request: HttpRequest) -> bool:
+    """Return whether this may be the answer to that request, by the name it was sent under and what it asks about."""
+    name = request.headers.get(CLIENT_REQUEST_ID)
+    if name is not None and _echo(response) not in (None, name):
+        return False
+    return request.about is None or is_about(response, request.about)
+
+
 def is_about(response: HttpResponse, generation_id: str) -> bool:
-    """Whether a success is known to be about this generation; an error need not be about any."""
+    """Return whether a success is known to be about this generation; an error need not be about any."""
     stated = _stated(response)
     if not _is_success(response.status) or (stated is not None and _same_generation(stated, generation_id)):
         return True

@@ -82,6 +82,7 @@ class _Look:
         skew: How far it reaches beyond that time on both sides, in seconds.
         rows: What it has found under the names that it is for, by these and by ids, newest first.
         shown: What it has found of this journal's POSTs, by name.
+        nameless: Rows that bear no name and belong to no job of this journal.
         complete: Whether its pages leave nothing out.
         broke_off: Whether it could not be read to its end.
         sent_at: When its first page was sent, by the vendor's clock, in seconds since the epoch.
@@ -93,6 +94,7 @@ class _Look:
     skew: float
     rows: dict[str, dict[str | None, LogEntry]]
     shown: dict[str, Shown] = field(factory=dict[str, Shown])
+    nameless: list[LogEntry] = field(factory=list[LogEntry])
     complete: bool = True
     broke_off: bool = False
     sent_at: float | None = None
@@ -240,6 +242,8 @@ class Reconciler:
         """Keep what is wanted of a row that was sent under this name; the log is the whole account's."""
         if name in look.rows:
             look.rows[name].setdefault(row.inference_id, row)
+        if not name and not (row.inference_id and self._store.owns(row.inference_id)):
+            look.nameless.append(row)
         record = self._store.recorded(name.rpartition(":")[0])
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
@@ -268,7 +272,8 @@ class Reconciler:
             later = self._shown_later(doubt, look)
             if self._is_late(doubt, look, later):
                 # Whatever a row under its name says, it is a sign that something was bought.
-                await self._give_up(doubt, proven=bool(later) and not named)
+                proven = bool(later) and not named and not await self._may_have_lost_its_name(doubt, look)
+                await self._give_up(doubt, proven=proven)
 
     def _shown_later(self, doubt: _Doubt, look: _Look) -> list[Shown]:
         """Those of our POSTs in the log that were certainly begun after this job's.
@@ -289,6 +294,17 @@ class Reconciler:
             return True
         trusted = doubt.inherited and abs(look.ahead or 0.0) <= NEAR and not self._may_again(doubt)
         return trusted and self._age_by_wall(doubt, look.wall) >= patience
+
+    async def _may_have_lost_its_name(self, doubt: _Doubt, look: _Look) -> bool:
+        """Return whether the log shows something bought without a name, of this job's model and when it was POSTed."""
+        submitted_at, model = doubt.active.record.submitted_at or 0.0, doubt.active.model
+        for row in look.nameless:
+            made = Shown(submitted_at, None if row.created is None else row.created.timestamp())
+            if row.status == "failed" or not made.was_timed_rightly(look.ahead):
+                continue
+            if not (row.model and model) or await self._is_of_model(model, row.model):
+                return True
+        return False
 
     async def _fits(self, active: ActiveJob, row: LogEntry) -> bool:
         name = row.client_request_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
@@ -20,7 +21,7 @@ from yarl import URL
 
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
-from kling_async.api.protocol import is_about
+from kling_async.api.protocol import answers
 from kling_async.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -51,6 +52,8 @@ _FILE_BUFFER = 256 * 1024  # aiohttp lets twice as much come in before it holds 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # in which JSON may come, too
+_BLOT = b"[api key]"
 _FOREIGN = (aiohttp.ClientError, OSError, ValueError)
 
 
@@ -92,6 +95,9 @@ class HttpTransport:
         self._key = checked_api_key(api_key)
         self._credentials = {"Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
+        self._escaped = re.compile(
+            b"".join(rb"\\?(?:%b|u00(?i:%02x))" % (re.escape(bytes((code,))), code) for code in self._secret)
+        )
         self._base = checked_base_url(base_url)
         root = URL(self._base, encoded=True)
         self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
@@ -169,7 +175,7 @@ class HttpTransport:
             failure = _failure(error, self._place(request.method, str(url)), sent=trail.sent)
         else:
             answer = self._discreet(HttpResponse(response.status, response.headers, body))
-            if request.about is not None and not is_about(answer, request.about):
+            if not answers(answer, request):
                 _part_with(response)
             return answer
         # Raised out here so that it has no context: aiohttp's errors hold the request with its Authorization.
@@ -178,8 +184,12 @@ class HttpTransport:
     def _discreet(self, answer: HttpResponse) -> HttpResponse:
         """The answer, without the key."""
         headers, body = answer.headers, answer.body
-        if self._secret in body:
-            body = body.replace(self._secret, b"[api key]")
+        if b"\\" in body:  # JSON may escape any character
+            body = self._escaped.sub(_BLOT, body)
+        if b"\0" in body:
+            for encoding in _WIDE:
+                body = body.replace(self._key.encode(encoding), _BLOT.decode().encode(encoding))
+        body = body.replace(self._secret, _BLOT)
         if any(self._key in value for value in headers.values()):
             headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
         return HttpResponse(answer.status, headers, body)

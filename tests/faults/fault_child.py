@@ -14,10 +14,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts
+from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts, settings
 from kling_async.engine import downloads as downloads_module
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.pacing import reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -64,7 +63,7 @@ class Mortal(SQLiteJournal):
 
 
 def new_session() -> KlingSession:
-    reconciliation._FIRST_GAP = 0.02
+    settings._FIRST_GAP = 0.02
     quick = Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05)
     return KlingSession(
         base_url=TOLD["url"],

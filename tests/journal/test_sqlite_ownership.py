@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import errno
+import mmap
 import os
 import platform
 import select
@@ -9,7 +11,7 @@ import shutil
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -133,7 +135,50 @@ def fork_and_end(_: Path) -> None:
     os.waitpid(forked, 0)
 
 
-DEEDS = [read_all, copy_all, query, read_records, delete_side_files, fork_and_end]
+def map_and_unmap(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+        pass
+
+
+def fork_amid_a_change_of_locks(path: Path) -> None:
+    """As the handler of a signal may, which comes between any two steps of the thread it interrupts."""
+    with locks._mutex:
+        fork_and_end(path)
+
+
+def fork_and_close_all(_: Path) -> None:
+    """As a program does that becomes a daemon."""
+    forked = os.fork()
+    if not forked:
+        os.closerange(0, 1024)
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+
+def fork_and_write_elsewhere(path: Path) -> None:
+    """The numbers of descriptors that the child has closed are had by files of its own."""
+    forked = os.fork()
+    if not forked:
+        with ExitStack() as files:
+            for number in range(5):
+                files.enter_context((path.parent / f"{number}").open("w"))
+            path.read_bytes()
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+
+DEEDS = [
+    read_all,
+    copy_all,
+    query,
+    read_records,
+    delete_side_files,
+    map_and_unmap,
+    fork_and_end,
+    fork_amid_a_change_of_locks,
+    fork_and_close_all,
+    fork_and_write_elsewhere,
+]
 
 
 @not_on_windows
@@ -149,6 +194,21 @@ async def test_an_owner_stays_one_whatever_its_program_does_with_the_files(
     with pytest.raises(JournalError, match=told_of):
         await SQLiteJournal(journal.path).open()
     await journal.commit(job("b"))
+
+
+@not_on_windows
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_forked_child_ends_whatever_the_thread_was_doing_then(journal: SQLiteJournal) -> None:
+    """The thread is not in the child, but a lock that it had is, for ever."""
+    with journal._writer._queue._bell:
+        forked = os.fork()
+        if not forked:
+            signal.alarm(20)
+            atexit._run_exitfuncs()
+            os._exit(0)
+    _, status = await asyncio.to_thread(os.waitpid, forked, 0)
+    assert status == 0
+    await journal.commit(job())
 
 
 # By what other names a journal may be met

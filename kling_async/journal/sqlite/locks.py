@@ -14,7 +14,7 @@ import errno
 import os
 import sys
 from collections import Counter, defaultdict
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ __all__ = [
 Identity = tuple[int, int]
 """What a file is by, whatever its names: its device and its number there."""
 
-_mutex = Lock()  # also keeps a fork from coming between an opening and its being known
+# Also keeps a fork from coming between an opening and its being known; a handler of signals may fork, amid that, too.
+_mutex = RLock()
 _open: set[int] = set()
 _connections: Counter[Identity] = Counter()
 _waiting: defaultdict[Identity, list[int]] = defaultdict(list)  # to be closed with the last connection to their file
