@@ -11,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -200,12 +201,25 @@ async def test_an_owner_stays_one_whatever_its_program_does_with_the_files(
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_ends_whatever_the_thread_was_doing_then(journal: SQLiteJournal) -> None:
     """The thread is not in the child, but a lock that it had is, for ever."""
-    with journal._writer._queue._bell:
-        forked = os.fork()
-        if not forked:
-            signal.alarm(20)
-            atexit._run_exitfuncs()
-            os._exit(0)
+    lock, done = journal._writer._queue._bell, threading.Event()
+
+    def have_it(held: threading.Event) -> None:
+        with lock:
+            held.set()
+            done.wait()
+
+    held = threading.Event()
+    holder = threading.Thread(target=have_it, args=(held,))
+    holder.start()
+    held.wait()
+    forked = os.fork()
+    if not forked:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        atexit._run_exitfuncs()
+        os._exit(0)
+    done.set()
+    holder.join()
     _, status = await asyncio.to_thread(os.waitpid, forked, 0)
     assert status == 0
     await journal.commit(job())
