@@ -266,7 +266,8 @@ class Reconciliation:
         then: The consequence of that proof. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
             log proves nothing: because it shows no later job of this journal under its name, or is incomplete, or has
-            a row under the job's own name that cannot be used, or because clocks were set by more than a day.
+            a row under the job's own name that cannot be used, or one without a name that may be the job's, or because
+            this machine's clock was set meanwhile.
         max_resubmits: The number of resubmits of one job. 1.
         scale: The number of times a sandbox is as fast as the vendor. 1.0. Divides the time between searches, and the
             default of ``after``, which is 5 s at least.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from random import Random
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -39,7 +40,10 @@ def faulty_sandbox(troubles: AbstractSet[Trouble], clock: Path, seed: int, **set
         settings: Those of ``Sandbox``.
     """
     suspended = _SuspendedClock(clock)
-    return _FaultySandbox(_Gateway(troubles, suspended, Random(seed)), seed=seed, clock=suspended.clock, **settings)  # noqa: S311 - as planned
+    gateway = _Gateway(troubles, suspended, Random(seed))  # noqa: S311 - as planned
+    # Hours pass in a suspend, and not thousands of them, as they would by what the other settings are in.
+    lifetime = 86_400.0 * settings["speed"]
+    return _FaultySandbox(gateway, seed=seed, clock=suspended.clock, url_lifetime=lifetime, **settings)
 
 
 class _SuspendedClock:
@@ -51,6 +55,10 @@ class _SuspendedClock:
 
     def clock(self) -> float:
         return monotonic() + self._ahead
+
+    async def date(self, _: web.Request, response: web.StreamResponse) -> None:
+        """Have every answer dated by the vendor's wall clock."""
+        response.headers["Date"] = formatdate(time() + self._ahead, usegmt=True)
 
     def sleep(self, seconds: float) -> None:
         self._ahead += seconds
@@ -64,13 +72,13 @@ class _Gateway:
 
     def __init__(self, troubles: AbstractSet[Trouble], suspended: _SuspendedClock, rng: Random) -> None:
         self._troubles = troubles
-        self._suspended = suspended
+        self.suspended = suspended
         self._rng = rng
 
     @web.middleware
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._strikes("suspend", _SUSPENDS):
-            self._suspended.sleep(self._rng.uniform(*_HOURS) * 3600.0)
+            self.suspended.sleep(self._rng.uniform(*_HOURS) * 3600.0)
         if self._strikes("gateway", _PAGES):
             return _page(self._rng.choice(_STATUSES))
         response = await handler(request)
@@ -110,6 +118,7 @@ class _FaultySandbox(Sandbox):
     def _application(self) -> web.Application:
         application = super()._application()
         application.middlewares.append(self._gateway.pass_on)
+        application.on_response_prepare.append(self._gateway.suspended.date)
         return application
 
 

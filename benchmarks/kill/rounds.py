@@ -35,7 +35,7 @@ _ROOT = Path(__file__).parents[2]
 _FAULTS = Faults(drop_after=0.10, server_error=0.05, rate_limited=0.03, log_lag=300.0)
 _MOST_KILLS = 4
 _MEAN_LIFETIME = 0.35  # seconds until a kill, on average; a batch that is left alone takes about one
-_TIMEOUT = 60.0  # seconds; nothing hangs
+_TIMEOUT = 180.0  # seconds; nothing hangs, but a machine may be busy
 _MOST_STOPS = 30  # of the child that is to come to its end
 _MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
 

@@ -63,7 +63,7 @@ def first_id(*values: object) -> str | None:
     """Return the first value that is an id: a text that fits into a URL, or a whole number as such a text."""
     for value in values:
         name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
-        if name is not None and (name.isascii() or _DAMAGE.search(name) is None):
+        if name is not None and not name.isspace() and (name.isascii() or _DAMAGE.search(name) is None):
             return name
     return None
 

@@ -41,6 +41,7 @@ __all__ = [
     "TryAgain",
     "Uncertain",
     "Unreached",
+    "answers",
     "fetch_request",
     "file_request",
     "is_about",
@@ -272,6 +273,14 @@ def _check_subject(response: HttpResponse, answered: str | None, asked: str) -> 
 def _stated(response: HttpResponse) -> str | None:
     """Return the generation that an answer's header names."""
     return first_id(response.headers.get(_INFERENCE_ID))
+
+
+def answers(response: HttpResponse, request: HttpRequest) -> bool:
+    """Return whether this may be the answer to that request, by the name it was sent under and what it asks about."""
+    name = request.headers.get(CLIENT_REQUEST_ID)
+    if name is not None and _echo(response) not in (None, name):
+        return False
+    return request.about is None or is_about(response, request.about)
 
 
 def is_about(response: HttpResponse, generation_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +25,7 @@ from kling_async.api.account.models import ModelList, changes, models_request, r
 from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.spec import either
+from kling_async.api.protocol import answers
 from kling_async.api.requests import Request
 from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
@@ -190,7 +192,8 @@ class Account:
         tries: int = _TRIES,
     ) -> list[LogEntry]:
         """Return the rows of a reading's next page; a refused page is asked for again, ``tries`` times in all."""
-        message = logs_request(period_query, reading.offset, models=models, statuses=statuses)
+        name = f"log:{secrets.token_hex(8)}"
+        message = logs_request(period_query, reading.offset, models=models, statuses=statuses, name=name)
         read = partial(read_logs, offset=reading.offset)
         return reading.take(await self._ask(message, read, tries=tries, limit=self._log_rate))
 
@@ -278,7 +281,10 @@ class Account:
             await sleep_until(limit.reserve(self._now()))
         await self._limiter.acquire()
         self._check_open()
-        return read(await self._transport.send(message))
+        response = await self._transport.send(message)
+        if not answers(response, message):
+            raise MalformedResponse(f"{response.status}: the answer to another request", status=response.status)
+        return read(response)
 
     def _wait_after(self, attempt: int, error: KlingError) -> float:
         if isinstance(error, RateLimited) and error.retry_after is not None:

@@ -82,6 +82,7 @@ class _LogSearch:
         skew: The seconds by which it reaches beyond the POSTs on both sides.
         rows: The rows found under the names searched for, by name and generation id, newest first.
         shown: The rows found of any of this journal's POSTs, by name.
+        nameless: Rows without a name that belong to no job of this journal.
         complete: Whether its pages leave nothing out.
         broke_off: Whether it could not be read to its end.
         sent_at: When its first page was sent by the vendor's clock, as a POSIX timestamp.
@@ -93,6 +94,7 @@ class _LogSearch:
     skew: float
     rows: dict[str, dict[str | None, LogEntry]]
     shown: dict[str, LoggedPost] = field(factory=dict[str, LoggedPost])
+    nameless: list[LogEntry] = field(factory=list[LogEntry])
     complete: bool = True
     broke_off: bool = False
     sent_at: float | None = None
@@ -241,6 +243,8 @@ class Reconciler:
         """Keep a row if it is searched for or is a POST of this journal's; the log is the whole account's."""
         if name in search.rows:
             search.rows[name].setdefault(row.inference_id, row)
+        if not name and not (row.inference_id and self._store.has_generation(row.inference_id)):
+            search.nameless.append(row)
         record = self._store.recorded(name.rpartition(":")[0])
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
@@ -269,7 +273,8 @@ class Reconciler:
             later = self._shown_later(job, search)
             if self._is_late(job, search, later):
                 # Any row under its name, even an unusable one, is a sign that something was bought.
-                await self._give_up(job, proven=bool(later) and not named)
+                proven = bool(later) and not named and not await self._may_have_lost_its_name(job, search)
+                await self._give_up(job, proven=proven)
 
     def _shown_later(self, job: _UncertainJob, search: _LogSearch) -> list[LoggedPost]:
         """Return the POSTs of this journal in the log that were certainly begun after this job's.
@@ -290,6 +295,17 @@ class Reconciler:
             return True
         trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not self._may_resubmit(job)
         return trusted and self._age_by_wall(job, search.wall) >= wait
+
+    async def _may_have_lost_its_name(self, job: _UncertainJob, search: _LogSearch) -> bool:
+        """Return whether the log shows something bought without a name, of this job's model and when it was POSTed."""
+        submitted_at, model = job.active.record.submitted_at or 0.0, job.active.model
+        for row in search.nameless:
+            made = LoggedPost(submitted_at, None if row.created is None else row.created.timestamp())
+            if row.status == "failed" or not made.was_timed_rightly(search.ahead):
+                continue
+            if not (row.model and model) or await self._is_of_model(model, row.model):
+                return True
+        return False
 
     async def _matches(self, active: ActiveJob, row: LogEntry) -> bool:
         name = row.client_request_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
@@ -19,7 +20,7 @@ from yarl import URL
 
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
-from kling_async.api.protocol import is_about
+from kling_async.api.protocol import answers
 from kling_async.errors import (
     ConfigurationError,
     ConnectFailed,
@@ -49,6 +50,8 @@ _FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # in which JSON may come, too
+_MASK = b"[api key]"
 _CLIENT_ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
@@ -90,6 +93,9 @@ class HttpTransport:
         self._key = checked_api_key(api_key)
         self._credentials = {"Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
+        self._escaped = re.compile(
+            b"".join(rb"\\?(?:%b|u00(?i:%02x))" % (re.escape(bytes((code,))), code) for code in self._secret)
+        )
         self._base = checked_base_url(base_url)
         root = URL(self._base, encoded=True)
         self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
@@ -168,7 +174,7 @@ class HttpTransport:
             failure = _failure(error, self._shown(request.method, str(url)), sent=progress.sent)
         else:
             answer = self._redacted(response.status, response.headers, body)
-            if request.about is not None and not is_about(answer, request.about):
+            if not answers(answer, request):
                 _drop_connection(response)
             return answer
         # Raised outside of `except`, so without a context: aiohttp's errors hold the request with its Authorization.
@@ -176,8 +182,12 @@ class HttpTransport:
 
     def _redacted(self, status: int, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Return the response with the API key replaced."""
-        if self._secret in body:
-            body = body.replace(self._secret, b"[api key]")
+        if b"\\" in body:  # JSON may escape any character
+            body = self._escaped.sub(_MASK, body)
+        if b"\0" in body:
+            for encoding in _WIDE:
+                body = body.replace(self._key.encode(encoding), _MASK.decode().encode(encoding))
+        body = body.replace(self._secret, _MASK)
         if self._key in "\n".join(headers.values()):
             headers = {name.lower(): value.replace(self._key, "[api key]") for name, value in headers.items()}
         return HttpResponse(status, headers, body)

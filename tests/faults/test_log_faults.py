@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -215,8 +217,27 @@ def changed(change: Callable[[list[dict[str, Any]], dict[str, Any]], object]) ->
         lambda rows, said: (rows.pop(), said.update(total=None, offset=100)),
         lambda rows, said: (rows.pop(), rows.append(None), said.update(total=None)),
         lambda rows, said: (rows[-1].update(client_request_id=5), said.update(total=None)),
+        lambda rows, said: (rows.pop(), said.update(total="2")),
+        lambda rows, said: (rows.pop(), said.update(total=None, limit="1")),
+        lambda rows, _: rows[-1].update(client_request_id=None),
+        lambda rows, _: rows[-1].update(client_request_id="", inference_id=None, model=None, created="lately"),
     ],
-    ids=["circle", "empty", "no more", "nothing", "text", "short", "limit", "offset", "null row", "number for a name"],
+    ids=[
+        "circle",
+        "empty",
+        "no more",
+        "nothing",
+        "text",
+        "short",
+        "limit",
+        "offset",
+        "null row",
+        "number for a name",
+        "text for a total",
+        "text for a limit",
+        "no name",
+        "no name and little else",
+    ],
 )
 async def test_fault_08_a_log_that_does_not_show_everything_proves_nothing(case: Case, change: Any) -> None:
     """Not even where a later job of ours is in it, and the caller chose to have it sent again."""
@@ -228,6 +249,70 @@ async def test_fault_08_a_log_that_does_not_show_everything_proves_nothing(case:
         with pytest.raises(SubmissionUncertain):
             await lost
     assert len(case.vendor.posts) == 2
+
+
+async def test_fault_08_the_first_page_shown_again_in_place_of_the_last_proves_nothing(case: Case) -> None:
+    """Only what a page says of its place heeds the offset, and so nothing is said to follow."""
+
+    async def heeds_no_offset(vendor: FaultVendor, exchange: Exchange) -> None:
+        offset = int(parse_qs(urlsplit(exchange.target).query)["offset"][0])
+        rows = vendor.rows()
+        said = {"offset": offset, "limit": 1, "total": len(rows), "has_more": offset + 1 < len(rows)}
+        await says(200, {"data": rows[:1], "pagination": said})(vendor, exchange)
+
+    case.vendor.looks[EVERY] = heeds_no_offset
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        with pytest.raises(SubmissionUncertain):
+            await lost
+    assert len(case.vendor.posts) == 2
+
+
+async def test_fault_08_an_earlier_page_left_over_on_a_connection_is_not_this_one(case: Case) -> None:
+    """It is of a time when our row lagged, and would prove that nothing was bought."""
+    connections: list[int] = []
+    names: list[str] = []
+
+    async def answers_the_first_again(vendor: FaultVendor, exchange: Exchange) -> None:
+        connections.append(exchange.connection)
+        names.append(exchange.headers["x-client-request-id"])
+        is_stale = exchange.connection == connections[0]
+        rows = vendor.rows()[:-1] if is_stale else vendor.rows()
+        page = {"data": rows, "pagination": {"has_more": False}}
+        await says(200, page, x_client_request_id=names[0] if is_stale else names[-1])(vendor, exchange)
+
+    case.vendor.looks[EVERY] = answers_the_first_again
+    async with case, _bought_and_lost(case) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        assert (await lost).generation_id == "g-1"
+    assert len(case.vendor.posts) == 2
+
+
+async def test_fault_08_what_others_bought_without_a_name_is_no_sign_of_our_own(case: Case) -> None:
+    mine, now = "klingai/v2.1-master-text-to-video", datetime.now(UTC).isoformat()
+    nameless = ANYTHING | {"client_request_id": None, "created": now}
+    case.vendor.extra = [
+        nameless | {"inference_id": "s-1", "model": "another/model"},
+        nameless | {"inference_id": "s-2", "model": mine, "created": "2026-01-01T00:00:00Z"},
+        nameless | {"inference_id": "s-3", "model": mine, "status": "failed"},
+    ]
+
+    async def with_its_date(vendor: FaultVendor, exchange: Exchange) -> None:
+        said = {"data": vendor.rows(), "pagination": {"has_more": False}}
+        await says(200, said, date=formatdate(usegmt=True))(vendor, exchange)
+
+    case.vendor.looks[EVERY] = with_its_date
+    case.vendor.submits[1] = resets
+    async with case, case.session(reconciliation=Reconciliation(after=0.6, then="resubmit")) as kling:
+        lost = kling.submit(prompt(), key="lost")
+        await case.vendor.arrival("submit")
+        await kling.submit(prompt("later"), key="later")
+        assert (await lost).generation_id == "g-2"
+    assert [sale.key for sale in case.vendor.sales] == ["later", "lost"]
 
 
 @pytest.mark.parametrize("told", [None, "", 1.5, {}, []], ids=["null", "empty", "fraction", "object", "list"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -237,15 +238,21 @@ async def test_fault_10_a_refused_body_is_final_and_what_was_said_is_kept_within
     assert len(case.vendor.posts) == 2
 
 
+def _escaped(text: str) -> bytes:
+    return "".join(f"\\u{ord(character):04X}" for character in text).encode()
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
         (stated(400, f"these headers are strange: Authorization: Bearer {KEY}"), BadRequest),
         (says(404, f"<pre>Authorization: Bearer {KEY}</pre>".encode(), content_type="text/html"), GatewayError),
         (says(405, b"bad", x_request_id=KEY), GatewayError),
+        (says(400, b'{"message": "%s", "statusCode": 400, "path": "/"}' % _escaped(KEY)), BadRequest),
+        (says(400, json.dumps({"message": KEY, "statusCode": 400, "path": "/"}).encode("utf-16-le")), BadRequest),
         (says(302, b"", location=f"https://host.example/{KEY}/?token={KEY}"), GatewayError),
     ],
-    ids=["envelope", "web page", "header", "redirect"],
+    ids=["envelope", "web page", "header", "escaped", "UTF-16", "redirect"],
 )
 async def test_fault_10_a_refusal_that_repeats_the_key_does_not_show_it(
     case: Case, answer: Any, kind: type[APIError]
@@ -286,6 +293,7 @@ async def test_fault_11_out_of_credits_amid_a_batch_stops_submits_and_loses_noth
     [
         says(200, {"status": "queued"}),
         says(200, {"id": "", "status": "queued"}),
+        says(200, {"id": " \t", "status": "queued"}),
         says(201, {"id": ["g"], "status": "queued"}),
         says(200, b'{"id": "g-'),
         says(200, b""),
@@ -294,7 +302,7 @@ async def test_fault_11_out_of_credits_amid_a_batch_stops_submits_and_loses_noth
         says(200, b"null"),
         says(200, b"[" * 100_000),
     ],
-    ids=["no id", "empty id", "list for id", "cut", "empty", "204", "HTML", "null", "deep"],
+    ids=["no id", "empty id", "blank id", "list for id", "cut", "empty", "204", "HTML", "null", "deep"],
 )
 async def test_fault_12_a_success_without_an_id_is_looked_up_and_not_sent_again(case: Case, answer: Any) -> None:
     case.vendor.submits[1] = sold(answer)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import errno
+import mmap
 import os
 import platform
 import select
@@ -9,7 +11,8 @@ import shutil
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,7 +21,7 @@ from children import child, line, told
 from records import job, run
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite import ownership
+from kling_async.journal.sqlite import locks, ownership
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 
@@ -133,7 +136,50 @@ def fork_and_end(_: Path) -> None:
     os.waitpid(forked, 0)
 
 
-DEEDS = [read_all, copy_all, query, read_records, delete_side_files, fork_and_end]
+def map_and_unmap(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+        pass
+
+
+def fork_amid_a_change_of_locks(path: Path) -> None:
+    """As the handler of a signal may, which comes between any two steps of the thread it interrupts."""
+    with locks._mutex:
+        fork_and_end(path)
+
+
+def fork_and_close_all(_: Path) -> None:
+    """As a program does that becomes a daemon."""
+    forked = os.fork()
+    if not forked:
+        os.closerange(0, 1024)
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+
+def fork_and_write_elsewhere(path: Path) -> None:
+    """The numbers of descriptors that the child has closed are had by files of its own."""
+    forked = os.fork()
+    if not forked:
+        with ExitStack() as files:
+            for number in range(5):
+                files.enter_context((path.parent / f"{number}").open("w"))
+            path.read_bytes()
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+
+DEEDS = [
+    read_all,
+    copy_all,
+    query,
+    read_records,
+    delete_side_files,
+    map_and_unmap,
+    fork_and_end,
+    fork_amid_a_change_of_locks,
+    fork_and_close_all,
+    fork_and_write_elsewhere,
+]
 
 
 @not_on_windows
@@ -149,6 +195,34 @@ async def test_an_owner_stays_one_whatever_its_program_does_with_the_files(
     with pytest.raises(JournalError, match=told_of):
         await SQLiteJournal(journal.path).open()
     await journal.commit(job("b"))
+
+
+@not_on_windows
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_forked_child_ends_whatever_the_thread_was_doing_then(journal: SQLiteJournal) -> None:
+    """The thread is not in the child, but a lock that it had is, for ever."""
+    lock, done = journal._opened()._queue._condition, threading.Event()
+
+    def have_it(held: threading.Event) -> None:
+        with lock:
+            held.set()
+            done.wait()
+
+    held = threading.Event()
+    holder = threading.Thread(target=have_it, args=(held,))
+    holder.start()
+    held.wait()
+    forked = os.fork()
+    if not forked:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        atexit._run_exitfuncs()
+        os._exit(0)
+    done.set()
+    holder.join()
+    _, status = await asyncio.to_thread(os.waitpid, forked, 0)
+    assert status == 0
+    await journal.commit(job())
 
 
 # By what other names a journal may be met

@@ -72,13 +72,7 @@ def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) 
     "troubles",
     [
         ("skew",),
-        pytest.param(
-            TROUBLES,
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="a spoilt or late log is taken as proof, a gateway's page as final, and a reader drops the lock",
-            ),
-        ),
+        TROUBLES,
     ],
 )
 def test_the_promises_hold_in_trouble_too(troubles: tuple[Trouble, ...]) -> None:

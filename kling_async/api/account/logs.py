@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import amount, dollars, first_id, is_object, read_moment, text
-from kling_async.api.protocol import read_page
+from kling_async.api.protocol import CLIENT_REQUEST_ID, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,10 +90,16 @@ def logs_request(
     *,
     models: Sequence[str] = (),
     statuses: Sequence[str] = (),
+    name: str = "",
 ) -> HttpRequest:
-    """Return the GET for a page. A filter of several values is one parameter each: the vendor splits no commas."""
+    """Return the GET for a page. A filter of several values is one parameter each: the vendor splits no commas.
+
+    The name, if given, tells its response from others: a page does not say which span it is of nor when it was made, so
+    that one of an earlier reading, left over on a connection, could be taken for it.
+    """
     query = [*span.items(), *(("model", model) for model in models), *(("status", status) for status in statuses)]
-    return HttpRequest("GET", f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}")
+    target = f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}"
+    return HttpRequest("GET", target, headers={CLIENT_REQUEST_ID: name} if name else {})
 
 
 def read_logs(response: HttpResponse, offset: int = 0) -> LogRows:
@@ -123,6 +129,8 @@ def _is_readable(row: object) -> bool:
 def _agrees(pagination: Mapping[str, Any], offset: int, size: int, total: float | None) -> bool:
     """Return whether a page of this size can be all that there is from its offset up to where the next page begins."""
     if pagination.get("offset", offset) not in (None, offset):
+        return False
+    if any(pagination.get(name) is not None and amount(pagination[name]) is None for name in ("total", "limit")):
         return False
     has_more, limit = pagination.get("has_more"), amount(pagination.get("limit"))
     ends = total is not None and total <= offset + size
@@ -183,9 +191,10 @@ class LogReading:
         """Return the rows of the next page that were on none before; those without an id are taken for new."""
         names = [row.identity for row in page.rows]
         joined = not self.overlap or self._last is None or self._last in names
-        circles = bool(self.overlap) and self._seen.issuperset(names)
+        # A page that was promised and shows nothing new is another one's: of an offset that was not heeded, say.
+        circles = bool(self.overlap) and bool(self.offset) and self._seen.issuperset(names)
         new = [row for row in page.rows if row.inference_id is None or row.identity not in self._seen]
-        self.complete = self.complete and page.sound and joined and not (circles and page.has_more)
+        self.complete = self.complete and page.sound and joined and not circles
         self.ended = not page.has_more or circles
         self.began = self.began or page.at
         self.offset += max(1, page.size - self.overlap)

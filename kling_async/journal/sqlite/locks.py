@@ -14,7 +14,7 @@ import errno
 import os
 import sys
 from collections import Counter, defaultdict
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ __all__ = [
 Identity = tuple[int, int]
 """A file's device and inode number, the same under all its names."""
 
-_mutex = Lock()  # also keeps a fork from coming between opening a file and recording its descriptor
+# Also keeps a fork from coming between opening a file and recording it; a signal handler may fork amid that.
+_mutex = RLock()
 _open: set[int] = set()
 _connections: Counter[Identity] = Counter()
 _waiting: defaultdict[Identity, list[int]] = defaultdict(list)  # to be closed with the last connection to their file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 from asyncio import wrap_future
 from concurrent.futures import Future
 from contextlib import suppress
@@ -61,6 +62,7 @@ class Writer:
         self._failure: str | None = None  # why it could not
         self._opened: Future[None] = Future()
         self._ended: Future[str | None] = Future()
+        self._process = os.getpid()
         self._thread = Thread(target=self._run, name=f"kling_async journal {path.name}", daemon=True)
 
     async def start(self) -> None:
@@ -99,6 +101,8 @@ class Writer:
         return ended.result()
 
     def _finish(self) -> None:
+        if self._process != os.getpid():  # a fork has no such thread, and may have its locks as that one left them
+            return
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join()
