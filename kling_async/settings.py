@@ -11,7 +11,8 @@ from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import is_number
 from kling_async.api.catalogue.lookup import typical_seconds
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, PollCost
+from kling_async.pacing.poll_cost import PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule
 from kling_async.pacing.validators import (
     count,
     factor,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
+    from kling_async.pacing.completion_feed import CompletionFeed
     from kling_async.pacing.durations import DurationModels
     from kling_async.pacing.schedules import PollSchedule
 
@@ -188,7 +190,7 @@ class Polling:
         worth = PROFILES[self.profile] if self.seconds_per_poll is None else self.seconds_per_poll
         return PollCost.of(worth / self.scale)
 
-    def make_schedule(self, cost: PollCost) -> PollSchedule:
+    def make_schedule(self, cost: PollCost, feed: CompletionFeed | None = None) -> PollSchedule:
         """The schedule that goes by this price, or the one that was chosen instead."""
         if self.schedule is not None:
             return self.schedule
@@ -199,6 +201,7 @@ class Polling:
             min_gap=self.min_gap / self.scale,
             max_gap=self.max_gap / self.scale,
             queued_gap=_QUEUED_GAP / self.scale,
+            feed=feed,
             jitter=self.jitter,
         )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, Protocol
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
@@ -13,54 +12,12 @@ from kling_async.pacing.backoff import doubled
 from kling_async.pacing.validators import positive, seconds, share
 
 if TYPE_CHECKING:
+    from kling_async.pacing.completion_feed import CompletionFeed
+    from kling_async.pacing.poll_cost import PollCost
+    from kling_async.pacing.thinning import Thinning
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollCost", "PollSchedule"]
-
-_TRIM: Final = 0.6
-"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
-
-Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
-of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
-"""
-
-
-@define
-class PollCost:
-    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
-
-    Attributes:
-        least: While polls are not short; more than 0.
-        now: At present; never less than ``least``.
-    """
-
-    least: float
-    now: float = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.now = self.least
-
-    @classmethod
-    def of(cls, seconds: float) -> PollCost:
-        """The price of polls that are each worth so many seconds of delay, more than 0."""
-        return cls(math.sqrt(2.0 * seconds))
-
-    def spread(self, demand: float, rate: float) -> None:
-        """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
-
-        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
-        """
-        self.now = max(self.least, _TRIM * demand / rate)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether there are fewer polls than are worth their price."""
-        return self.now > self.least
-
-    @property
-    def scarcity(self) -> float:
-        """How many times rarer polls are than they would be without a limit: 1 or more."""
-        return self.now / self.least
+__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
 
 
 class PollSchedule(Protocol):
@@ -157,7 +114,7 @@ class HazardSchedule:
     One that was found waiting is asked about slowly, as it has to be taken up first.
     """
 
-    __slots__ = ("_cost", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
+    __slots__ = ("_cost", "_feed", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
 
     def __init__(
         self,
@@ -167,13 +124,15 @@ class HazardSchedule:
         max_gap: float = 120.0,
         queued_gap: float = 15.0,
         jitter: float = 0.2,
+        feed: CompletionFeed | None = None,
     ) -> None:
         """Gaps are seconds from one poll of a generation to its next.
 
         The longest is stretched as polls get scarce, is at least half of what its kind takes, and does not apply to the
         sleep before the first poll. ``queued_gap`` is the shortest for one that waits. Jitter is a share of the price,
-        either way; that first sleep has none.
+        either way; that first sleep has none. Where the ``feed`` tells of ends, polls are as rare as it says.
         """
+        self._feed = feed
         self._queued_gap = queued_gap
         self._cost = price
         self._min_gap = min_gap
@@ -192,7 +151,9 @@ class HazardSchedule:
         """The root of its hazard at its present age; of one that waits, what makes its gaps as they are."""
         if tracker.queued:
             return self._cost.least / self._waiting_gap(tracker)
-        return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
+        root = tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
+        thinning = self._thinning(tracker)
+        return root if thinning is None else root / thinning.stretch(self._cost.now / root)
 
     def __repr__(self) -> str:
         return f"<HazardSchedule at {self._cost}>"
@@ -206,14 +167,20 @@ class HazardSchedule:
 
     def _gap(self, tracker: GenerationTracker, price: float, scarcity: float) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
+        thinning = self._thinning(tracker)
         if not tracker.polls:
-            return hazard.first_poll(price)
+            return hazard.first_poll(price, thinning)
+        longest = max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity
         stretch = 1.0 + self._jitter * tracker.jitter
         if tracker.queued:
-            gap = self._waiting_gap(tracker) * scarcity * stretch
-        else:
-            gap = hazard.next_poll(age, price * stretch) - age
-        return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
+            return min(self._waiting_gap(tracker) * scarcity * stretch, longest)
+        if thinning is None:
+            return min(hazard.next_poll(age, price * stretch) - age, longest)
+        gap = hazard.next_poll(age, price * stretch, hazard.thinned(thinning, price)) - age
+        return min(gap, longest * thinning.stretch(price / hazard.sqrt_hazard(age)))
+
+    def _thinning(self, tracker: GenerationTracker) -> Thinning | None:
+        return None if self._feed is None or tracker.plain else self._feed.thinning
 
     def _waiting_gap(self, tracker: GenerationTracker) -> float:
         age = tracker.seen - tracker.since
