@@ -94,7 +94,7 @@ if _typing.TYPE_CHECKING:
     from kling_async.engine.cost_report import CostReport, JobCost
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.job import ExpectedCompletion
-    from kling_async.engine.stats import LearnedDuration, Stats
+    from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
 
 __version__ = "0.1.0"
 
@@ -132,6 +132,7 @@ __all__ = [
     "Event",
     "ExpectedCompletion",
     "Failed",
+    "FeedStats",
     "GatewayError",
     "Generation",
     "GenerationFailed",
@@ -228,6 +229,7 @@ _LATER = {
     "ExpectedCompletion": "engine.job",
     "ImageToVideo": "api.requests",
     "LearnedDuration": "engine.stats",
+    "FeedStats": "engine.stats",
     "ModelList": "api.account.models",
     "LiveModel": "api.account.models",
     "LogEntry": "api.account.logs",

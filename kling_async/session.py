@@ -614,6 +614,9 @@ class KlingSession:
     async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> CostReport:
         """Hold jobs against the account's ledger, by generation id.
 
+        Without a ``start``, the ledger is not read again if the session has met every job's charge while it looked at
+        the ledger for completions (``Polling.feed``); nothing is then ``unexplained``.
+
         Args:
             jobs: Jobs, or records such as those of `history`. Those without a generation are left out.
             start: From when on the ledger is read. By default from an hour before the first of the jobs was submitted.

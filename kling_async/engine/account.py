@@ -28,11 +28,13 @@ from kling_async.api.requests import Request
 from kling_async.engine.cost_report import bought, join
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
+from kling_async.journal.base import JobState
 from kling_async.pacing.backoff import full_jitter
 from kling_async.pacing.rate_limiter import Gcra
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from decimal import Decimal
     from random import Random
 
     from kling_async.api.account.billing import Balance, BillingDetail, Transaction
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from kling_async.api.account.models import CatalogueChanges
     from kling_async.api.account.usage import AccountUsage
     from kling_async.api.messages import HttpRequest, HttpResponse
-    from kling_async.engine.cost_report import CostReport
+    from kling_async.engine.cost_report import BillableJob, CostReport
     from kling_async.engine.job import Job
     from kling_async.engine.limiter import RequestLimiter
     from kling_async.engine.tasks import Clock
@@ -85,12 +87,14 @@ class Account:
         *,
         rng: Random,
         check_open: Callable[[], object],
+        seen_charges: Callable[[str], Sequence[Transaction]],
     ) -> None:
         self._transport = transport
         self._limiter = limiter
         self._now = clock.now
         self._rng = rng
         self._check_open = check_open  # raises once the session has ended
+        self._seen_charges = seen_charges  # of a generation, as the completion feed has met them
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
         self._kept: dict[str, _Kept] = {}  # lists of models, by what was asked for
         self._asking = asyncio.Lock()  # who comes while a list is on its way takes that one
@@ -149,12 +153,23 @@ class Account:
         known = bought(jobs)
         if not known:
             return join(known, (), {})
+        if start is None and (seen := self._seen(known)) is not None:
+            return join(known, seen, await self._prices(known))
         if start is None and (begun := [job.since for job in known if job.since is not None]):
             start = datetime.fromtimestamp(min(begun), UTC) - _BEFORE
         charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
         ledger = [entry async for entry in charges]
-        prices = {job.key: (await self.price(job.request)).usd for job in known if job.request is not None}
-        return join(known, ledger, prices)
+        return join(known, ledger, await self._prices(known))
+
+    def _seen(self, jobs: list[BillableJob]) -> list[Transaction] | None:
+        """What the completion feed has met of these jobs' charges; None if one may have a charge that it has not."""
+        seen = {job.generation_id: self._seen_charges(job.generation_id) for job in jobs}
+        if any(not seen[job.generation_id] and job.state is not JobState.FAILED for job in jobs):
+            return None
+        return [charge for charges in seen.values() for charge in charges]
+
+    async def _prices(self, jobs: list[BillableJob]) -> dict[str, Decimal | None]:
+        return {job.key: (await self.price(job.request)).usd for job in jobs if job.request is not None}
 
     # What was done
 

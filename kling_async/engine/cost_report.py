@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.api.account.billing import bare_id
 from kling_async.api.arguments import refused
 from kling_async.api.parsing import dollars, shown
 from kling_async.engine.job import Job
@@ -115,11 +116,11 @@ def join(
     jobs: Sequence[BillableJob], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
 ) -> CostReport:
     """Put each charge to its job, by generation id; ``prices`` are what jobs were to cost, by key."""
-    charges: dict[str, list[Transaction]] = {_bare(job.generation_id): [] for job in jobs}
+    charges: dict[str, list[Transaction]] = {bare_id(job.generation_id): [] for job in jobs}
     unexplained = [
-        entry for entry in ledger if entry.is_charge and not _put(charges.get(_bare(entry.reference_id or "")), entry)
+        entry for entry in ledger if entry.is_charge and not _put(charges.get(bare_id(entry.reference_id or "")), entry)
     ]
-    rows = tuple(_row(job, tuple(charges[_bare(job.generation_id)]), prices.get(job.key)) for job in jobs)
+    rows = tuple(_row(job, tuple(charges[bare_id(job.generation_id)]), prices.get(job.key)) for job in jobs)
     return CostReport(
         rows=rows,
         uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
@@ -133,11 +134,6 @@ def _put(charges: list[Transaction] | None, entry: Transaction) -> bool:
         return False
     charges.append(entry)
     return True
-
-
-def _bare(generation_id: str) -> str:
-    # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
-    return generation_id.partition(":")[0]
 
 
 def _row(job: BillableJob, charges: tuple[Transaction, ...], price: Decimal | None) -> JobCost:

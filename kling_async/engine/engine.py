@@ -12,6 +12,7 @@ from weakref import WeakSet
 import anyio
 
 from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
+from kling_async.engine.completion_feed import LedgerReader
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
 from kling_async.engine.events import EventBus
@@ -86,10 +87,13 @@ class Engine:
         )
         self.limiter = RequestLimiter(self.admission, self.counters, clock)
         self.learner = DurationLearner(polling.duration_models())
-        self.learned = LearnedDurations(self.learner, journal, polling)
         cost = polling.poll_cost()
-        polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost), cost)
+        feed = polling.completion_feed(cost, lambda: self.counters.requests)
+        self.learned = LearnedDurations(self.learner, journal, polling, feed)
+        polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost, feed), cost, feed)
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
+        self._ledger = ledger
         self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
         self._transport = transport
         self._rng = rng
@@ -104,9 +108,10 @@ class Engine:
             self.store,
             self.queue,
             self._submitter,
-            Poller(transport, self.store, confirmation, polling, self.learner, backoff, rng=rng),
+            Poller(transport, self.store, confirmation, polling, self.learner, backoff, ledger=ledger, rng=rng),
             self.admission,
             self.counters,
+            ledger=ledger,
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
@@ -209,14 +214,21 @@ class Engine:
         """What was done and is being done, in numbers."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters)
+        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, self._ledger)
 
     @cached_property
     def account(self) -> Account:
         """Who asks about the account."""
         from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
 
-        return Account(self._transport, self.limiter, self.store.clock, rng=self._rng, check_open=self._check_open)
+        return Account(
+            self._transport,
+            self.limiter,
+            self.store.clock,
+            rng=self._rng,
+            check_open=self._check_open,
+            seen_charges=(lambda _: ()) if self._ledger is None else self._ledger.charges,
+        )
 
     def _budget(self, limits: Limits) -> Budget | None:
         if limits.max_spend_usd is None:

@@ -57,6 +57,7 @@ class ActiveJob:
     missing_since: float | None = None  # since when the vendor has denied that there is a generation, or its file
     uncertain_cause: KlingError | None = None  # why nobody knows what became of its POST
     reserved: bool = False  # its cost is set aside, so that a limit on spending stops it no more
+    taken_over: bool = False  # another process may have asked about its generation
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None

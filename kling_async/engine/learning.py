@@ -12,6 +12,7 @@ from kling_async.pacing import durations as keepsake
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
+    from kling_async.pacing.completion_feed import CompletionFeed
     from kling_async.pacing.tracking import DurationLearner
     from kling_async.settings import Polling
 
@@ -25,8 +26,11 @@ _EVERY = 300.0  # seconds: what a crash loses of it is soon learned again
 class LearnedDurations:
     """Begins with what the journal has, unless the caller brought something; hands back what was learned since."""
 
-    def __init__(self, learner: DurationLearner, journal: Journal, polling: Polling) -> None:
+    def __init__(
+        self, learner: DurationLearner, journal: Journal, polling: Polling, feed: CompletionFeed | None
+    ) -> None:
         self._learner = learner
+        self._feed = feed
         self._journal = journal
         self._polling = polling
         self._kept: str | None = None  # what the journal has
@@ -37,7 +41,11 @@ class LearnedDurations:
         if text is None:
             return
         try:
-            self._learner.models = keepsake.from_data(json.loads(text), self._polling.scale)
+            learned: object = json.loads(text)
+            self._learner.models = keepsake.from_data(learned, self._polling.scale)
+            lag = self._polling.recording_lag(learned)
+            if self._feed is not None and lag is not None:
+                self._feed.lag = lag
         except (ConfigurationError, ValueError, RecursionError) as error:
             _logger.warning("what the journal has of durations is of no use, and is learned anew: %s", error)
         self._kept = text
@@ -62,4 +70,5 @@ class LearnedDurations:
 
     def to_data(self) -> dict[str, Any]:
         """What is known now, fit for ``json.dumps``."""
-        return keepsake.to_data(self._learner.models)
+        data = keepsake.to_data(self._learner.models)
+        return data if self._feed is None else data | {"ledger": self._feed.lag.as_data()}

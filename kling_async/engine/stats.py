@@ -10,12 +10,13 @@ from kling_async.journal.base import JobState
 from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
+    from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.durations import DurationModels
 
-__all__ = ["Counters", "LearnedDuration", "Stats", "snapshot"]
+__all__ = ["Counters", "FeedStats", "LearnedDuration", "Stats", "snapshot"]
 
 
 @define(eq=False)
@@ -29,6 +30,32 @@ class Counters:
     downloading: int = 0
     downloaded: int = 0
     downloaded_bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """All requests to the API."""
+        return self.submits + self.polls + self.calls
+
+
+@frozen(kw_only=True)
+class FeedStats:
+    """What the account's ledger tells, as far as a session has found out.
+
+    Attributes:
+        leads: Whether it shows charges before polls show that generations have completed, often enough that it is
+            looked at for that.
+        lag: How long after a generation's end its charge is recorded on average, in seconds; None while the ledger has
+            not led.
+        told_first: How many completions it showed before any poll did.
+        unrecorded: The share of ends, failures among them, that it is thought never to show.
+        pages: How many pages of it were asked for; they count among the session's calls.
+    """
+
+    leads: bool
+    lag: float | None
+    told_first: int
+    unrecorded: float
+    pages: int
 
 
 @frozen(kw_only=True)
@@ -73,6 +100,7 @@ class Stats:
         slots: How many generations the account seems to run at once; None while no limit was met.
         learned: How long each kind of generation takes, in the order they were first asked for.
         halted: Why submits do not go on, if they do not.
+        feed: What the account's ledger tells; None where it is not looked at.
         downloading: Files that are coming in.
         downloaded: Files that came in whole.
         downloaded_bytes: How many bytes those have together.
@@ -96,6 +124,7 @@ class Stats:
     slots: int | None
     learned: tuple[LearnedDuration, ...]
     halted: str | None
+    feed: FeedStats | None = None
     downloading: int = 0
     downloaded: int = 0
     downloaded_bytes: int = 0
@@ -112,7 +141,12 @@ class Stats:
 
 
 def snapshot(
-    store: JobStore, queue: JobQueue, admission: AdmissionControl, experience: DurationModels, counters: Counters
+    store: JobStore,
+    queue: JobQueue,
+    admission: AdmissionControl,
+    experience: DurationModels,
+    counters: Counters,
+    ledger: LedgerReader | None,
 ) -> Stats:
     """The numbers as they are now."""
     standing, settled = store.open_by_state, store.settled_by_state
@@ -135,9 +169,21 @@ def snapshot(
         slots=admission.slots,
         learned=_learned(experience),
         halted=None if queue.halted is None else queue.halted.message,
+        feed=None if ledger is None else _feed_stats(ledger),
         downloading=counters.downloading,
         downloaded=counters.downloaded,
         downloaded_bytes=counters.downloaded_bytes,
+    )
+
+
+def _feed_stats(ledger: LedgerReader) -> FeedStats:
+    feed = ledger.feed
+    return FeedStats(
+        leads=feed.leading,
+        lag=feed.lag.mean,
+        told_first=feed.told_first,
+        unrecorded=feed.lag.unrecorded,
+        pages=ledger.pages,
     )
 
 

@@ -277,6 +277,10 @@ class CompletionFeed:
             self._awaited[generation_id] = at
             self.lag.awaited = len(self._awaited)
 
+    def awaits(self, generation_id: str) -> bool:
+        """Whether a poll has found its end, and the charge of it is still to come."""
+        return generation_id in self._awaited
+
     def _give_up(self, until: float) -> None:
         """What ended by then and is not recorded never will be."""
         while self._awaited:
