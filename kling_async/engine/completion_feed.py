@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from kling_async.api.account.billing import bare_id, read_transactions, transactions_request
+from kling_async.engine.stats import FeedStats
 from kling_async.errors import KlingError, MalformedResponse
 
 if TYPE_CHECKING:
@@ -36,14 +37,13 @@ class LedgerReader:
 
     Attributes:
         feed: What is made of it.
-        pages: How many pages were asked for.
     """
 
     def __init__(
         self, feed: CompletionFeed, transport: Transport, limiter: RequestLimiter, queue: JobQueue, clock: Clock
     ) -> None:
         self.feed = feed
-        self.pages = 0
+        self._pages = 0  # asked for
         self._transport = transport
         self._limiter = limiter
         self._queue = queue
@@ -89,7 +89,7 @@ class LedgerReader:
 
     async def _ask(self, cursor: str | None) -> TransactionPage:
         await self._limiter.acquire()
-        self.pages += 1
+        self._pages += 1
         request = transactions_request(direction="CHARGE", type="MODEL_USAGE", cursor=cursor)
         return read_transactions(await self._transport.send(request))
 
@@ -121,3 +121,14 @@ class LedgerReader:
     def charges(self, generation_id: str) -> Sequence[Transaction]:
         """Return what the ledger was seen to have for a generation of this session; empty if nothing was seen."""
         return self._charges.get(bare_id(generation_id), ())
+
+    def stats(self) -> FeedStats:
+        """What was found out so far, in numbers."""
+        lag = self.feed.lag
+        return FeedStats(
+            leads=self.feed.leading,
+            lag=lag.mean,
+            told_first=self.feed.told_first,
+            unrecorded=lag.unrecorded,
+            pages=self._pages,
+        )

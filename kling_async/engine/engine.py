@@ -214,7 +214,8 @@ class Engine:
         """What was done and is being done, in numbers."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, self._ledger)
+        feed = None if self._ledger is None else self._ledger.stats()
+        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, feed)
 
     @cached_property
     def account(self) -> Account:

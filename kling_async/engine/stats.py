@@ -10,7 +10,6 @@ from kling_async.journal.base import JobState
 from kling_async.pacing.durations import Phase
 
 if TYPE_CHECKING:
-    from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.pacing.admission import AdmissionControl
@@ -146,7 +145,7 @@ def snapshot(
     admission: AdmissionControl,
     experience: DurationModels,
     counters: Counters,
-    ledger: LedgerReader | None,
+    feed: FeedStats | None,
 ) -> Stats:
     """The numbers as they are now."""
     standing, settled = store.open_by_state, store.settled_by_state
@@ -169,21 +168,10 @@ def snapshot(
         slots=admission.slots,
         learned=_learned(experience),
         halted=None if queue.halted is None else queue.halted.message,
-        feed=None if ledger is None else _feed_stats(ledger),
+        feed=feed,
         downloading=counters.downloading,
         downloaded=counters.downloaded,
         downloaded_bytes=counters.downloaded_bytes,
-    )
-
-
-def _feed_stats(ledger: LedgerReader) -> FeedStats:
-    feed = ledger.feed
-    return FeedStats(
-        leads=feed.leading,
-        lag=feed.lag.mean,
-        told_first=feed.told_first,
-        unrecorded=feed.lag.unrecorded,
-        pages=ledger.pages,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -192,6 +193,10 @@ class CallRecorder:
         """When a client could first read that a generation has ended, by generation id."""
         with self._lock:
             return dict(self._noticed)
+
+    def noticed_at(self, generation_id: str) -> float:
+        """When a client could first read that this generation has ended; infinity if none could."""
+        return self._noticed.get(generation_id, math.inf)
 
     @property
     def delays(self) -> dict[str, float]:

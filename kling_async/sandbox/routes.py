@@ -46,7 +46,7 @@ _DESKS = (
     _Endpoint("GET", "/v2/logs", account.logs),
     _Endpoint("GET", "/v2/billing", account.billing),
     _Endpoint("GET", "/v2/billing/detail", account.billing_detail),
-    _Endpoint("GET", "/v2/billing/transactions", account.transactions),
+    _Endpoint("GET", "/v2/billing/transactions", account.transactions, "ledger"),
     _Endpoint("GET", "/v1/billing/balance", account.balance),
     _Endpoint("GET", "/v2/usage", account.usage),
     _Endpoint("GET", "/v1/models", showcase.price_list, needs_key=False),
@@ -106,6 +106,8 @@ class _Route:
         vendor.gate.admit_request(vendor.clock())
         if vendor.fires("rate_limited", kind):
             raise vendor.gate.too_many("Too Many Requests")
+        if vendor.fires("forbidden", kind):
+            raise ErrorResponse(403, "This key may not ask that")
 
     def _corrupt(self, exchange: Exchange, answer: Answer) -> Answer:
         """What can go wrong after the vendor has done its part; the client then knows nothing of it."""

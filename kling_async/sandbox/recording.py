@@ -1,0 +1,110 @@
+"""The account's ledger: when the charge of a generation that has completed is recorded, and what others are charged."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from kling_async.pacing.validators import amount, flag, takes
+
+if TYPE_CHECKING:
+    from kling_async.sandbox.ledger import Purchase
+    from kling_async.sandbox.vendor import Vendor
+
+__all__ = ["BillingLedger", "Entry", "Recording"]
+
+_FOREIGN_MODEL, _FOREIGN_USD = "openai/gpt-4o", 0.01
+_MOST_FOREIGN = 20_000  # older ones are no longer shown
+
+_share = takes(lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1")
+
+
+@frozen(kw_only=True)
+class Recording:
+    """When the ledger shows the charges of generations that have completed. Durations are of the vendor's time.
+
+    ::
+
+        Recording(lag=2)                  # some 2 s after the end, whether or not anybody has asked
+        Recording(once_polled=True)       # not before a poll has shown the end
+        Recording(every=60)               # together with all others of the minute
+        Recording(unrecorded=1)           # never
+
+    The vendor does not say which of these it does. By default a charge is there at the end of its generation.
+
+    Attributes:
+        lag: The mean of the lag, in seconds; it is exponentially distributed.
+        lag_growth: By how many seconds that mean grows with each second since the sandbox was made.
+        every: So many seconds apart all charges are recorded together; 0: each by itself.
+        unrecorded: The share of completed generations whose charge is never recorded, from 0 to 1.
+        once_polled: Whether the lag begins when a poll has first shown the end.
+        foreign_per_minute: How many charges of other programs on the account are recorded each minute.
+        shifts: Whether the ledger's pages are counted from its head, so that new entries shift those to come.
+
+    Raises:
+        ConfigurationError: A value is not of its range.
+    """
+
+    lag: float = field(default=0.0, validator=amount)
+    lag_growth: float = field(default=0.0, validator=amount)
+    every: float = field(default=0.0, validator=amount)
+    unrecorded: float = field(default=0.0, validator=_share)
+    once_polled: bool = field(default=False, validator=flag)
+    foreign_per_minute: float = field(default=0.0, validator=amount)
+    shifts: bool = field(default=False, validator=flag)
+
+
+@frozen
+class Entry:
+    """A charge, as recorded at an instant of the sandbox's clock."""
+
+    at: float
+    generation_id: str
+    model: str
+    usd: float
+    credits: float
+
+
+class BillingLedger:
+    """What the account was charged, as the ledger shows it."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+        self._began = vendor.clock()
+        self._sold: list[tuple[Purchase, Recording]] = []
+
+    def sold(self, purchase: Purchase) -> None:
+        """Record its charge in time, as the settings are now, if it completes."""
+        if purchase.failure is None:
+            self._sold.append((purchase, self._vendor.settings.recording))
+
+    def entries(self, now: float) -> list[Entry]:
+        """What is recorded by now, oldest first."""
+        ours = (
+            Entry(self._at(*one), one[0].generation_id, one[0].model, one[0].usd, one[0].credits) for one in self._sold
+        )
+        return sorted([*(one for one in ours if one.at <= now), *self._foreign(now)], key=lambda one: one.at)
+
+    def _at(self, purchase: Purchase, recording: Recording) -> float:
+        roll = self._vendor.dice.roll("unrecorded", purchase.generation_id)
+        if roll < recording.unrecorded:
+            return math.inf
+        at = purchase.completed_at
+        if recording.once_polled:
+            at = self._vendor.ledger.noticed_at(purchase.generation_id)
+        mean = self._vendor.real_seconds(recording.lag) + recording.lag_growth * (at - self._began)
+        if mean > 0.0:
+            at -= mean * math.log1p(-self._vendor.dice.roll("recording lag", purchase.generation_id))
+        every = self._vendor.real_seconds(recording.every)
+        return at if not every or at == math.inf else math.ceil(at / every) * every
+
+    def _foreign(self, now: float) -> list[Entry]:
+        """Those of other programs, which have come at even distances since the sandbox was made."""
+        rate = self._vendor.settings.recording.foreign_per_minute / self._vendor.real_seconds(60.0)
+        count = int((now - self._began) * rate)
+        return [
+            Entry(self._began + (n + 1) / rate, f"foreign-{n}", _FOREIGN_MODEL, _FOREIGN_USD, 100 * _FOREIGN_USD)
+            for n in range(max(0, count - _MOST_FOREIGN), count)
+        ]
