@@ -119,7 +119,7 @@ class ScriptedVendor:
         has_more = offset + limit < len(self.rows)
         return answer(200, {"data": self.rows[offset : offset + limit], "pagination": {"has_more": has_more}})
 
-    async def _read_ledger(self, request: HttpRequest) -> HttpResponse:
+    async def _read_ledger(self, _request: HttpRequest) -> HttpResponse:
         """Nobody is charged for anything."""
         return answer(200, {"data": [], "pagination": {"next_cursor": None, "has_more": False}})
 

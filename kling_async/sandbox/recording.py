@@ -10,8 +10,10 @@ from attrs import field, frozen
 from kling_async.pacing.validators import amount, flag, takes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kling_async.sandbox.ledger import Purchase
-    from kling_async.sandbox.vendor import Vendor
+    from kling_async.sandbox.seeded import SeededRandom
 
 __all__ = ["BillingLedger", "Entry", "Recording"]
 
@@ -70,39 +72,53 @@ class Entry:
 class BillingLedger:
     """What the account was charged, as the ledger shows it."""
 
-    def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-        self._began = vendor.clock()
+    def __init__(
+        self,
+        recording: Callable[[], Recording],
+        dice: SeededRandom,
+        *,
+        speed: float,
+        began: float,
+        noticed_at: Callable[[str], float],
+    ) -> None:
+        """``recording`` are the present settings; ``noticed_at`` is when a poll first told of a generation's end."""
+        self._recording = recording
+        self._dice = dice
+        self._speed = speed
+        self._began = began
+        self._noticed_at = noticed_at
         self._sold: list[tuple[Purchase, Recording]] = []
 
     def sold(self, purchase: Purchase) -> None:
         """Record its charge in time, as the settings are now, if it completes."""
         if purchase.failure is None:
-            self._sold.append((purchase, self._vendor.settings.recording))
+            self._sold.append((purchase, self._recording()))
 
     def entries(self, now: float) -> list[Entry]:
         """What is recorded by now, oldest first."""
         ours = (
-            Entry(self._at(*one), one[0].generation_id, one[0].model, one[0].usd, one[0].credits) for one in self._sold
+            Entry(at, one.generation_id, one.model, one.usd, one.credits)
+            for one, recording in self._sold
+            if (at := self._recorded_at(one, recording)) <= now
         )
-        return sorted([*(one for one in ours if one.at <= now), *self._foreign(now)], key=lambda one: one.at)
+        return sorted([*ours, *self._foreign(now)], key=lambda one: one.at)
 
-    def _at(self, purchase: Purchase, recording: Recording) -> float:
-        roll = self._vendor.dice.roll("unrecorded", purchase.generation_id)
-        if roll < recording.unrecorded:
+    def _recorded_at(self, purchase: Purchase, recording: Recording) -> float:
+        name = purchase.generation_id
+        if self._dice.roll("unrecorded", name) < recording.unrecorded:
             return math.inf
-        at = purchase.completed_at
-        if recording.once_polled:
-            at = self._vendor.ledger.noticed_at(purchase.generation_id)
-        mean = self._vendor.real_seconds(recording.lag) + recording.lag_growth * (at - self._began)
+        at = self._noticed_at(name) if recording.once_polled else purchase.completed_at
+        if at == math.inf:
+            return at
+        mean = recording.lag / self._speed + recording.lag_growth * (at - self._began)
         if mean > 0.0:
-            at -= mean * math.log1p(-self._vendor.dice.roll("recording lag", purchase.generation_id))
-        every = self._vendor.real_seconds(recording.every)
-        return at if not every or at == math.inf else math.ceil(at / every) * every
+            at -= mean * math.log1p(-self._dice.roll("recording lag", name))
+        every = recording.every / self._speed
+        return math.ceil(at / every) * every if every else at
 
     def _foreign(self, now: float) -> list[Entry]:
         """Those of other programs, which have come at even distances since the sandbox was made."""
-        rate = self._vendor.settings.recording.foreign_per_minute / self._vendor.real_seconds(60.0)
+        rate = self._recording().foreign_per_minute * self._speed / 60.0
         count = int((now - self._began) * rate)
         return [
             Entry(self._began + (n + 1) / rate, f"foreign-{n}", _FOREIGN_MODEL, _FOREIGN_USD, 100 * _FOREIGN_USD)

@@ -17,6 +17,7 @@ from kling_async.sandbox.files import FileHost
 from kling_async.sandbox.ledger import CallRecorder, Purchase
 from kling_async.sandbox.limits import RequestLimits
 from kling_async.sandbox.prices import canonical, price_of, video_seconds
+from kling_async.sandbox.recording import BillingLedger
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object
 from kling_async.sandbox.seeded import SeededRandom, make_id
 
@@ -43,6 +44,13 @@ class Vendor:
         self.files = FileHost(settings, self.dice, self.ledger, fires=self.fires, before_handling=self.before_handling)
         self._studio = GenerationSlots(self.dice, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
         self._strikes = FaultInjector(settings.faults, self.dice)
+        self.billing = BillingLedger(
+            lambda: settings.recording,
+            self.dice,
+            speed=settings.speed,
+            began=self.clock(),
+            noticed_at=self.ledger.noticed_at,
+        )
         self._sold: list[Purchase] = []
         self._by_id: dict[str, Purchase] = {}
         self._same_bodies: Counter[str] = Counter()
@@ -108,6 +116,7 @@ class Vendor:
         self._by_id[purchase.generation_id.partition(":")[0]] = purchase
         self.till.take(purchase)
         self.ledger.record_purchase(purchase)
+        self.billing.sold(purchase)
         return purchase
 
     def _make(self, exchange: Exchange, body: Mapping[str, Any]) -> Purchase:

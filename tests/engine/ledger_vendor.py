@@ -52,9 +52,9 @@ class LedgerVendor(ScriptedVendor):
             self.told.setdefault(generation_id, asyncio.get_running_loop().time())
         return response
 
-    async def _read_ledger(self, request: HttpRequest) -> HttpResponse:
+    async def _read_ledger(self, _request: HttpRequest) -> HttpResponse:
         now = asyncio.get_running_loop().time()
-        query = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+        query = {name: values[0] for name, values in parse_qs(urlsplit(_request.target).query).items()}
         assert (query["direction"], query["type"], query["limit"]) == ("CHARGE", "MODEL_USAGE", "100")
         self.asked.append(now)
         scripted = self.on_ledger(len(self.asked))

@@ -258,7 +258,7 @@ async def test_what_another_process_asked_about_does_not_count_as_told_first() -
         for n in range(JOBS):
             kling.submit(prompt(str(n), **KIND))
         await asyncio.sleep(100)
-    vendor.told |= {which: 0.0 for which in vendor.done_at}  # its last polls told, and their answers were lost
+    vendor.told |= dict.fromkeys(vendor.done_at, 0.0)  # its last polls told, and their answers were lost
     vendor.done_at |= dict.fromkeys(vendor.done_at, 100.0)
     async with session(vendor, polling=ECONOMY, journal=journal) as kling:
         await kling.drain()

@@ -52,6 +52,8 @@ def line(view: Snapshot) -> str:
     counts = ", ".join(f"{number:,} {stage}" for stage, number in view.counts)
     sent = f"{count(view.requests, 'request')}, {view.per_second:.1f}/s, {view.throttled:,} refused (429)"
     parts = [f"{clock(view.elapsed)}  {view.finished:,} of {view.total:,}", counts, sent]
+    if view.told_first:
+        parts.append(f"{view.told_first:,} told by the ledger")
     if view.spent:
         parts.append(f"{dollars(view.spent)} spent")
     if view.halted is not None:

@@ -98,6 +98,8 @@ def _stages(view: Snapshot) -> Text:
 def _rates(view: Snapshot) -> Text:
     words = [(count(view.requests, "request"), "dim"), (f"{view.per_second:.1f}/s", "dim")]
     words.append((f"{view.throttled:,} refused (429)", "yellow" if view.throttled else "dim"))
+    if view.told_first:
+        words.append((f"{view.told_first:,} told by the ledger", "dim"))
     if view.spent:
         words.append((f"{dollars(view.spent)} spent", ""))
     if view.paused_for > 0:

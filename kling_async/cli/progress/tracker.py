@@ -56,11 +56,12 @@ class Snapshot:
         counts: How many jobs are at each stage, in the order of a job's life; stages where nothing is are left out.
         elapsed: For how long this runs, in seconds.
         left: How long it may run yet, in seconds; None if nothing tells.
-        requests: How many requests were sent for generations.
+        requests: How many requests were sent for generations, those for the account's ledger among them.
         per_second: How many are being sent per second.
         throttled: How many got 429.
         paused_for: For how long everything is held, in seconds.
         spent: What the videos of this run cost, in US dollars, as far as the vendor has said.
+        told_first: How many completions the account's ledger told of before any poll did.
         halted: Why nothing is submitted any more, if so.
         rows: The jobs that are under way, those that began first; as many as were asked for.
         more: How many further ones there are.
@@ -76,6 +77,7 @@ class Snapshot:
     throttled: int
     paused_for: float
     spent: float
+    told_first: int
     halted: str | None
     rows: tuple[Row, ...]
     more: int
@@ -155,7 +157,7 @@ class ProgressTracker:
             now: The instant.
             rows: How many jobs to show one by one.
         """
-        self._sending.note(now, requests := stats.submits + stats.polls)
+        self._sending.note(now, requests := stats.submits + stats.polls + _looks(stats))
         self._finishing.note(now, stats.settled)
         self._forecast.learn(stats.learned)
         shown = tuple(islice(self._rows(now), rows))
@@ -170,6 +172,7 @@ class ProgressTracker:
             throttled=stats.throttled,
             paused_for=stats.paused_for,
             spent=self._spent,
+            told_first=0 if stats.feed is None else stats.feed.told_first,
             halted=stats.halted,
             rows=shown,
             more=max(0, stats.pending + len(self._fetching) - len(shown)),
@@ -205,6 +208,10 @@ class ProgressTracker:
         request = job.request
         model = "" if request is None else request.model
         return Row(_name(job), _prompt(request), model.partition("/")[2] or model, status, age, share, job.polls)
+
+
+def _looks(stats: Stats) -> int:
+    return 0 if stats.feed is None else stats.feed.pages
 
 
 def _name(job: Job) -> str:
