@@ -28,11 +28,11 @@ async def sold(api: Client, count: int = 50) -> dict[str, float]:
     return {which: one.completed_at for which, one in api.sandbox.ledger.purchases.items()}
 
 
-async def lags(api: Client, ends: dict[str, float], *, step: float = 0.25, steps: int = 400) -> dict[str, float]:
+async def lags(api: Client, ends: dict[str, float]) -> dict[str, float]:
     """How long after its end each was first shown, in seconds of the vendor's time."""
     seen: dict[str, float] = {}
-    for _ in range(steps):
-        api.clock.now += step
+    for _ in range(400):
+        api.clock.now += 0.25
         for which in await shown(api):
             if which in ends:
                 seen.setdefault(which, api.clock.now - ends[which])
@@ -64,15 +64,10 @@ async def test_or_ever_later() -> None:
 async def test_or_together_each_minute() -> None:
     async with visit(speed=SPEED, recording=Recording(every=60)) as api:
         ends = await sold(api)
-        seen = await lags(api, ends, step=6.0)
-        moments = {round(ends[which] + lag / SPEED, 6) for which, lag in seen.items()}
-        assert seen.keys() == ends.keys()
-        assert all(moment % 6.0 < 1e-6 or 6.0 - moment % 6.0 < 6.0 for moment in moments)
-        api.clock.now = 100_000.0
-        stamps = {
-            row["created_at"] for row in (await api.call("GET", "/v2/billing/transactions?limit=100")).json["data"]
-        }
-        assert len(stamps) < 20
+        found = await lags(api, ends)
+        moments = {ends[which] + lag / SPEED for which, lag in found.items()}
+        assert found.keys() == ends.keys()
+        assert all(moment % 6.0 <= 0.25 for moment in moments)
 
 
 async def test_or_never_for_a_share() -> None:
@@ -107,7 +102,7 @@ async def test_other_programs_entries_come_between() -> None:
 
 
 @pytest.mark.parametrize("shifts", [False, True])
-async def test_new_entries_shift_pages_that_are_counted_from_the_head(shifts: bool) -> None:
+async def test_new_entries_shift_pages_that_are_counted_from_the_head(*, shifts: bool) -> None:
     async with visit(speed=SPEED, recording=Recording(foreign_per_minute=60, shifts=shifts)) as api:
         api.clock.now += 20.0
         first = (await api.call("GET", "/v2/billing/transactions?limit=10")).json
