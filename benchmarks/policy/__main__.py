@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks import policy
 from benchmarks.command import read, show
 from benchmarks.policy.batches import play_batches
+from benchmarks.policy.feed import play_feed
 from benchmarks.policy.report import Report
 from benchmarks.policy.singles import play_singles
 from benchmarks.policy.size import FULL, QUICK
@@ -37,6 +38,8 @@ def play(size: Size) -> Report:
     _say("batches are played")
     rows += [*play_steady(size), *play_queue(size)]
     _say("streams are played")
+    rows += play_feed(size)
+    _say("the completion feed is played")
     more_rows, more_curves = play_drift(size)
     rows, curves = rows + more_rows, curves + more_curves
     return Report(rows, curves, targets(rows, curves))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 from attrs import astuple, frozen
 
 from benchmarks.policy.batch import Desk, Generation, Vendor, play
+from benchmarks.policy.exact import Outcome, mean
 from benchmarks.policy.ledger import LEDGERS, Ledger
 from benchmarks.policy.policy import ours
+from benchmarks.policy.report import Row
 from benchmarks.policy.singles import FIVE
 from benchmarks.policy.truth import even, trace
 from benchmarks.policy.world import World
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.policy.ledger import Recording
+    from benchmarks.policy.size import Size
     from kling_async.pacing.tracking import DurationLearner
 
-__all__ = ["Cell", "Figures", "compare", "play_cell"]
+__all__ = ["Cell", "Figures", "compare", "play_cell", "play_feed"]
 
+_SHOWN: Final = ("lag 0", "lag 2 s", "lag 60 s", "once polled")  # of the ledgers, in the policy benchmark's tables
 _FAILING: Final = 0.02  # the share of generations
 _SEEN: Final = 500  # generations that a warm session has seen
 _MANY: Final = 50
@@ -119,6 +123,19 @@ def _figures(desk: Desk, jobs: int) -> Figures:
     )
 
 
+def play_feed(size: Size) -> list[Row]:
+    """Some of it, as rows beside those of other policies; requests count submits and looks as well."""
+    runs = range(_FIRST_SEED, _FIRST_SEED + size.runs)
+    rows: list[Row] = []
+    for cell in (Cell(jobs, "economy", rate) for jobs, rate in size.feeds):
+        for name in (None, *_SHOWN):
+            played = [play_cell(cell, None if name is None else LEDGERS[name], seed) for seed in runs]
+            found = mean([Outcome(each.requests, each.delay, each.p99) for each in played])
+            policy = "without the ledger" if name is None else f"with a ledger, {name}"
+            rows.append(Row(f"completion feed: {cell}", policy, "economy", found))
+    return rows
+
+
 def compare(cell: Cell, ledgers: Sequence[str], seeds: int) -> None:
     """Print a line for each."""
     runs = range(_FIRST_SEED, _FIRST_SEED + seeds)
@@ -131,10 +148,10 @@ def compare(cell: Cell, ledgers: Sequence[str], seeds: int) -> None:
 def _print(cell: Cell, name: str, on: list[Figures], off: list[Figures]) -> None:
     costs = [one.cost(cell.profile) / fmean(other.cost(cell.profile) for other in off) - 1.0 for one in on]
     spread = (fmean((each - fmean(costs)) ** 2 for each in costs) / max(1, len(costs) - 1)) ** 0.5
-    mean = Figures(*(fmean(values) for values in zip(*map(astuple, on), strict=True)))
+    means = Figures(*(fmean(values) for values in zip(*map(astuple, on), strict=True)))
     sys.stdout.write(
-        f"| {cell} | {name} | {mean.requests:.2f} | {mean.completed:.2f} | {mean.delay:.2f} | {mean.p99:.1f} "
-        f"| {mean.looks:.2f} | {mean.told:.0%} | {fmean(costs):+.1%} ± {spread:.1%} |\n"
+        f"| {cell} | {name} | {means.requests:.2f} | {means.completed:.2f} | {means.delay:.2f} | {means.p99:.1f} "
+        f"| {means.looks:.2f} | {means.told:.0%} | {fmean(costs):+.1%} ± {spread:.1%} |\n"
     )
     sys.stdout.flush()
 

@@ -126,7 +126,7 @@ class LedgerReader:
         """What was found out so far, in numbers."""
         lag = self.feed.lag
         return FeedStats(
-            leads=self.feed.leading,
+            leads=lag.leads,
             lag=lag.mean,
             told_first=self.feed.told_first,
             unrecorded=lag.unrecorded,

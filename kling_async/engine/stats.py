@@ -41,8 +41,7 @@ class FeedStats:
     """What the account's ledger tells, as far as a session has found out.
 
     Attributes:
-        leads: Whether it shows charges before polls show that generations have completed, often enough that it is
-            looked at for that.
+        leads: Whether it has shown charges before polls showed that generations had completed, and still does.
         lag: How long after a generation's end its charge is recorded on average, in seconds; None while the ledger has
             not led.
         told_first: How many completions it showed before any poll did.
