@@ -95,7 +95,7 @@ if _typing.TYPE_CHECKING:
     from kling_async.engine.cost_report import CostReport, JobCost
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.job import ExpectedCompletion
-    from kling_async.engine.stats import LearnedDuration, Stats
+    from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
 
 __version__ = "0.1.0"
 
@@ -133,6 +133,7 @@ __all__ = [
     "Event",
     "ExpectedCompletion",
     "Failed",
+    "FeedStats",
     "GatewayError",
     "Generation",
     "GenerationFailed",
@@ -224,7 +225,7 @@ _LATER = {
         "engine.cost_report": "CostReport JobCost",
         "engine.downloads": "Delivery",
         "engine.job": "ExpectedCompletion",
-        "engine.stats": "LearnedDuration Stats",
+        "engine.stats": "FeedStats LearnedDuration Stats",
     }.items()
     for name in names.split()
 }

@@ -77,6 +77,8 @@ class ScriptedVendor:
                 return await self._submit()
             if request.target == "/v2/billing":
                 return self.on_balance()
+            if request.target.startswith("/v2/billing/transactions?"):
+                return await self._read_ledger(request)
             if request.target.startswith("/v1/models"):
                 return answer(200, {"data": self.models})
             return await (self._look(request) if "/v2/logs?" in request.target else self._poll(request))
@@ -95,7 +97,7 @@ class ScriptedVendor:
             generation_id = f"g{number}"
             self.done_at[generation_id] = asyncio.get_running_loop().time() + self.takes
             return answer(200, {"id": generation_id, "status": "queued"})
-        return _played(scripted)
+        return played(scripted)
 
     async def _poll(self, request: HttpRequest) -> HttpResponse:
         now = asyncio.get_running_loop().time()
@@ -105,7 +107,7 @@ class ScriptedVendor:
         scripted = self.on_poll(generation_id, number)
         await self._take(self.slow_poll(generation_id, number))
         if scripted is not None:
-            return _played(scripted)
+            return played(scripted)
         return done(generation_id) if now >= self.done_at.get(generation_id, 0.0) else running(generation_id)
 
     async def _look(self, request: HttpRequest) -> HttpResponse:
@@ -115,9 +117,13 @@ class ScriptedVendor:
         scripted = self.on_logs(len(self.looks))
         await self._take(0.0)
         if scripted is not None:
-            return _played(scripted)
+            return played(scripted)
         has_more = offset + limit < len(self.rows)
         return answer(200, {"data": self.rows[offset : offset + limit], "pagination": {"has_more": has_more}})
+
+    async def _read_ledger(self, _request: HttpRequest) -> HttpResponse:
+        """Nobody is charged for anything."""
+        return answer(200, {"data": [], "pagination": {"next_cursor": None, "has_more": False}})
 
     async def _take(self, extra: float) -> None:
         if self.latency + extra:
@@ -133,7 +139,8 @@ class ScriptedVendor:
         return [at for at, what, which in self.log if what == "poll" and which == generation_id]
 
 
-def _played(scripted: Answer) -> HttpResponse:
+def played(scripted: Answer) -> HttpResponse:
+    """What a script says, returned or raised."""
     if isinstance(scripted, Exception):
         raise scripted
     assert scripted is not None

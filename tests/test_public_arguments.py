@@ -155,6 +155,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "scale": (0, "60", None, math.inf, HUGE),
             "learned": (5, LONG, {}, {"version": LONG}, {"version": 1, "grid": LONG}),
             "schedule": (5, "fixed", LONG),
+            "feed": (True, None, "on", 0, LONG),
         },
     ),
     (
@@ -180,6 +181,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "slots": COUNTS,
             "sigma": (-1, "0", None, LONG),
             "faults": (5, {}, None, LONG),
+            "recording": (5, {}, None, LONG),
             "host": (5, "", None, "a\nb"),
             "port": (-1, 65536, "80", None),
             "prefix": (5, "proxy", "/proxy/", None, LONG),

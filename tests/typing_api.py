@@ -49,6 +49,7 @@ from kling_async import (
     Event,
     ExpectedCompletion,
     Failed,
+    FeedStats,
     GatewayError,
     Generation,
     GenerationFailed,
@@ -282,6 +283,7 @@ async def watching(kling: KlingSession) -> None:
     assert_type(subscription.missed, int)
     stats = kling.stats()
     assert_type(stats, Stats)
+    assert_type(stats.feed, FeedStats | None)
     assert_type(stats.learned, tuple[LearnedDuration, ...])
     assert_type(kling.learned(), dict[str, Any])
     assert_type(stats.open + stats.settled, int)

@@ -16,14 +16,18 @@ from attrs import define, frozen
 from benchmarks.policy.exact import outcome
 from benchmarks.policy.learned import MODEL
 from kling_async.api.results import GenerationStatus
+from kling_async.pacing.completion_feed import CompletionFeed
 from kling_async.pacing.queues import PollQueue
+from kling_async.pacing.schedules import HazardSchedule
 
 if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
+    from benchmarks.policy.ledger import Ledger
     from benchmarks.policy.policies import Policy
+    from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
-__all__ = ["Generation", "Vendor", "run"]
+__all__ = ["Desk", "Generation", "Vendor", "play", "run"]
 
 _REVIEW_EVERY: Final = 15.0  # seconds
 _SUBMITS_PER_POLL: Final = 4  # while polls are due, as the scheduler has it
@@ -37,6 +41,7 @@ class Generation:
         at: When it is asked for.
         length: Of the video.
         duration: How long it will take once it is taken up.
+        fails: Whether it then fails, and is not charged.
         counts: Whether it is part of what is measured.
     """
 
@@ -44,6 +49,7 @@ class Generation:
     length: int
     duration: float
     counts: bool = True
+    fails: bool = False
 
 
 class Vendor:
@@ -69,60 +75,127 @@ class Vendor:
 
 @define(eq=False)
 class _Open:
+    number: str
     tracker: GenerationTracker
     begins: float
     ends: float
-    counts: bool
+    generation: Generation
 
 
-class _Desk:
-    """One session's polls."""
+class Desk:
+    """One session's requests.
 
-    def __init__(self, policy: Policy, learner: DurationLearner, vendor: Vendor, rate: float, seed: int) -> None:
-        self.results: list[tuple[int, float]] = []
-        self.open: set[_Open] = set()
+    Attributes:
+        results: Polls, delay, and what was asked for, one a generation that counts.
+        looks: How many pages of the ledger were asked for.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        learner: DurationLearner,
+        vendor: Vendor,
+        rate: float,
+        seed: int,
+        *,
+        ledger: Ledger | None = None,
+        lag: RecordingLag | None = None,
+    ) -> None:
+        self.results: list[tuple[int, float, Generation]] = []
+        self.open: dict[str, _Open] = {}
+        self.looks = 0
         price = policy.price()
-        self.poll_queue: PollQueue[_Open] = PollQueue(policy.make(price), price)
+        self.feed = None if ledger is None else CompletionFeed(price, lambda: self._requests, lag=lag)
+        schedule = policy.make(price) if self.feed is None else HazardSchedule(price, feed=self.feed)
+        self.poll_queue: PollQueue[_Open] = PollQueue(schedule, price, self.feed)
+        self._ledger = ledger
         self._vendor = vendor
         self._learner = learner
         self._rate = rate
         self._rng = Random(seed)  # noqa: S311 - to be drawn again
         self._review_at = 0.0
+        self._requests = 0
 
     def begin(self, generation: Generation, now: float) -> None:
+        """Submit it."""
+        self._requests += 1
         tracker = self._learner.track(MODEL, generation.length, now)
-        found = _Open(tracker, *self._vendor.accept(now, generation.duration), generation.counts)
-        self.open.add(found)
+        found = _Open(f"g{self._requests}", tracker, *self._vendor.accept(now, generation.duration), generation)
+        if self._ledger is not None and not generation.fails:
+            self._ledger.charge(found.number, found.ends)
+        self.open[found.number] = found
         self.poll_queue.put(tracker, found)
 
+    def next_at(self) -> float:
+        """When something may have to be done, other than a submit."""
+        if not self.poll_queue:
+            return math.inf
+        at = min(self.poll_queue.next_at(), self._review_at)
+        return at if self.feed is None else min(at, self.feed.next_look_at)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether submits have to wait."""
+        return self.poll_queue.has_shown
+
     def poll(self, now: float) -> bool:
-        """Ask about the most urgent one, if it is worth it."""
+        """Look at the ledger or ask about the most urgent one, if it is worth it."""
+        if self.feed is not None and not self.poll_queue.has_shown and self.feed.next_look_at <= now:
+            return self._look(now)
         found = self.poll_queue.take(now)
         if found is None:
             return False
+        self._requests += 1
         if now < found.ends:
             self._learner.running(found.tracker, now, self._vendor.status(found.begins, now), self._rng)
             self.poll_queue.put(found.tracker, found)
-        else:
-            self._learner.ended(found.tracker, now)
-            self._close(found, found.tracker.polls + 1, now)
+            return True
+        if self.feed is not None:
+            assert self._ledger is not None  # noqa: S101 - one comes with the other
+            self.feed.polled(found.tracker, found.number, now, completed=not found.generation.fails)
+            if not found.generation.fails:
+                self._ledger.told(found.number, now)
+        self._learner.ended(found.tracker, now)
+        self._close(found, found.tracker.polls + 1, now)
         return True
+
+    def _look(self, now: float) -> bool:
+        """All its pages at once."""
+        assert self.feed is not None  # noqa: S101 - there are no looks without
+        assert self._ledger is not None  # noqa: S101 - one comes with the other
+        self.feed.begin_look(now)
+        for ids, last in self._ledger.pages(now):
+            self.looks += 1
+            self._requests += 1
+            if ids is None:
+                self.feed.failed(now)
+                break
+            for each in self.feed.page(ids, self._tracker, last=last):
+                self.poll_queue.show(self.open[each].tracker, self.open[each])
+            if not self.feed.goes_on:
+                break
+        return True
+
+    def _tracker(self, number: str) -> GenerationTracker | None:
+        found = self.open.get(number)
+        return None if found is None else found.tracker
 
     def give_up(self, now: float) -> None:
         """Whatever has ended and was not noticed counts as noticed now."""
-        for found in [each for each in self.open if each.ends < now]:
+        for found in [each for each in self.open.values() if each.ends < now]:
             self._close(found, found.tracker.polls, now)
 
     def review(self, now: float) -> None:
-        if now >= self._review_at:
+        """Look again at all that wait, if it is time to."""
+        if now >= self._review_at or (self.feed is not None and self.feed.wants_round):
             while not self.poll_queue.review(now, self._rate):
                 pass
             self._review_at = now + _REVIEW_EVERY
 
     def _close(self, found: _Open, polls: int, now: float) -> None:
-        self.open.discard(found)
-        if found.counts:
-            self.results.append((polls, now - found.ends))
+        del self.open[found.number]
+        if found.generation.counts:
+            self.results.append((polls, now - found.ends, found.generation))
 
 
 def run(
@@ -140,17 +213,27 @@ def run(
     Raises:
         AssertionError: Something was lost on the way.
     """
-    desk = _Desk(policy, learner, vendor or Vendor(), rate, seed)
+    desk = Desk(policy, learner, vendor or Vendor(), rate, seed)
+    play(desk, generations, rate, until=until)
+    return outcome([(polls, delay) for polls, delay, _ in desk.results])
+
+
+def play(desk: Desk, generations: list[Generation], rate: float, *, until: float = math.inf) -> None:
+    """The same, with any desk.
+
+    Raises:
+        AssertionError: Something was lost on the way.
+    """
     left = generations[::-1]
     now = free_at = 0.0
     in_a_row = 0
     while left or len(desk.poll_queue):
         submit_at = left[-1].at if left else math.inf
-        now = max(free_at, min(submit_at, desk.poll_queue.next_at()))
+        now = max(free_at, min(submit_at, desk.next_at()))
         if now >= until:
             break
         desk.review(now)
-        polls_first = desk.poll_queue.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL
+        polls_first = desk.is_urgent or (desk.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL)
         if submit_at <= now and not polls_first:
             desk.begin(left.pop(), now)
             in_a_row += 1
@@ -162,4 +245,3 @@ def run(
     desk.give_up(min(now, until))
     if until == math.inf and len(desk.results) != sum(each.counts for each in generations):
         raise AssertionError(f"of {len(generations)} generations {len(desk.results)} were noticed")
-    return outcome(desk.results)

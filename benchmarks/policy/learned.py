@@ -12,7 +12,8 @@ from kling_async.api.results import GenerationStatus
 from kling_async.pacing import priors
 from kling_async.pacing.durations import DurationModels, GenerationKind
 from kling_async.pacing.estimator import HazardEstimator
-from kling_async.pacing.schedules import HazardSchedule, PollCost
+from kling_async.pacing.poll_cost import PollCost
+from kling_async.pacing.schedules import HazardSchedule
 from kling_async.pacing.tracking import DurationLearner
 from kling_async.settings import PROFILES
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.durations import quantile
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
+from kling_async.pacing.poll_cost import PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -30,11 +30,13 @@ from kling_async.api.requests import Request
 from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
+from kling_async.journal.base import JobState
 from kling_async.pacing.backoff import full_jitter
 from kling_async.pacing.rate_limiter import Gcra
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from decimal import Decimal
     from random import Random
 
     from kling_async.api.account.billing import Balance, BillingDetail, Transaction
@@ -87,12 +89,14 @@ class Account:
         *,
         rng: Random,
         check_open: Callable[[], object],
+        seen_charges: Callable[[str], Sequence[Transaction]],
     ) -> None:
         self._transport = transport
         self._limiter = limiter
         self._now = clock.now
         self._rng = rng
         self._check_open = check_open  # raises once the session has ended
+        self._seen_charges = seen_charges  # of a generation, as the completion feed has met them
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
         self._cached: dict[str, _CachedList] = {}  # lists of models by their targets
         self._list_lock = asyncio.Lock()  # a call that comes while a list is being read takes that one
@@ -151,12 +155,23 @@ class Account:
         known = billable(jobs)
         if not known:
             return match_charges(known, (), {})
+        if start is None and (seen := self._seen(known)) is not None:
+            return match_charges(known, seen, await self._prices(known))
         if start is None and (begun := [job.submitted_at for job in known if job.submitted_at is not None]):
             start = datetime.fromtimestamp(min(begun), UTC) - _CLOCK_SKEW
         charges = self.transactions(start=start, direction="CHARGE", type="MODEL_USAGE")
         ledger = [entry async for entry in charges]
-        prices = {job.key: (await self.price(job.request)).usd for job in known if job.request is not None}
-        return match_charges(known, ledger, prices)
+        return match_charges(known, ledger, await self._prices(known))
+
+    def _seen(self, jobs: list[Record]) -> list[Transaction] | None:
+        """Return the charges of these jobs that the completion feed has met; None if one may be missing."""
+        seen = {job.key: self._seen_charges(job.generation_id or "") for job in jobs}
+        if any(not seen[job.key] and job.state is not JobState.FAILED for job in jobs):
+            return None
+        return [charge for charges in seen.values() for charge in charges]
+
+    async def _prices(self, jobs: list[Record]) -> dict[str, Decimal | None]:
+        return {job.key: (await self.price(job.request)).usd for job in jobs if job.request is not None}
 
     # Requests
 

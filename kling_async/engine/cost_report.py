@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.api.account.billing import bare_id
 from kling_async.api.arguments import refused
 from kling_async.api.parsing import dollars, format_usd
 from kling_async.engine.job import Job, active_job
@@ -90,23 +91,18 @@ def match_charges(
     jobs: Sequence[Record], ledger: Iterable[Transaction], prices: Mapping[str, Decimal | None]
 ) -> CostReport:
     """Assign each charge to its job, by generation id; ``prices`` are the jobs' estimates in US dollars, by key."""
-    charges: dict[str, list[Transaction]] = {_uuid(job): [] for job in jobs}
+    charges: dict[str, list[Transaction]] = {bare_id(job.generation_id or ""): [] for job in jobs}
     unexplained: list[Transaction] = []
     for entry in ledger:
         if entry.is_charge:
-            charges.get((entry.reference_id or "").partition(":")[0], unexplained).append(entry)
-    rows = tuple(_row(job, tuple(charges[_uuid(job)]), prices.get(job.key)) for job in jobs)
+            charges.get(bare_id(entry.reference_id or ""), unexplained).append(entry)
+    rows = tuple(_row(job, tuple(charges[bare_id(job.generation_id or "")]), prices.get(job.key)) for job in jobs)
     return CostReport(
         rows=rows,
         uncharged=tuple(row for row in rows if row.charged_usd is None and row.state.value == "completed"),
         unexplained=tuple(unexplained),
         charged_usd=sum((row.charged_usd for row in rows if row.charged_usd is not None), _ZERO),
     )
-
-
-def _uuid(job: Record) -> str:
-    # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
-    return (job.generation_id or "").partition(":")[0]
 
 
 def _row(job: Record, charges: tuple[Transaction, ...], price: Decimal | None) -> JobCost:

@@ -13,6 +13,7 @@ import anyio
 
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
+from kling_async.engine.completion_feed import LedgerReader
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
 from kling_async.engine.events import EventBus
@@ -89,10 +90,13 @@ class Engine:
         )
         self.limiter = RequestLimiter(self.admission, self.counters, clock)
         self.learner = DurationLearner(polling.duration_models())
-        self.learned = LearnedDurations(self.learner, journal, polling)
         cost = polling.poll_cost()
-        polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost), cost)
+        feed = polling.completion_feed(cost, lambda: self.counters.requests)
+        self.learned = LearnedDurations(self.learner, journal, polling, feed)
+        polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost, feed), cost, feed)
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
+        self._ledger = ledger
         self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
         self._transport = transport
         self._rng = rng
@@ -107,9 +111,10 @@ class Engine:
             self.store,
             self.queue,
             self._submitter,
-            Poller(transport, self.store, confirmation, polling, self.learner, backoff, rng=rng),
+            Poller(transport, self.store, confirmation, polling, self.learner, backoff, ledger=ledger, rng=rng),
             self.admission,
             self.counters,
+            ledger=ledger,
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
@@ -213,7 +218,8 @@ class Engine:
         """Return the session's numbers as they are now."""
         from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
 
-        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters)
+        feed = None if self._ledger is None else self._ledger.stats()
+        return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, feed)
 
     async def fetch(self, generation_id: str, endpoint: str = UNIVERSAL) -> Generation:
         """Ask the vendor about a generation, once, as soon as there is a place among the session's requests."""
@@ -244,7 +250,14 @@ class Engine:
         """The calls about the account, made when the first is asked for."""
         from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
 
-        return Account(self._transport, self.limiter, self.store.clock, rng=self._rng, check_open=self._check_open)
+        return Account(
+            self._transport,
+            self.limiter,
+            self.store.clock,
+            rng=self._rng,
+            check_open=self._check_open,
+            seen_charges=(lambda _: ()) if self._ledger is None else self._ledger.charges,
+        )
 
     def _budget(self, limits: Limits) -> Budget | None:
         if limits.max_spend_usd is None:

@@ -130,9 +130,15 @@ class Throttled(Event):
 
 @frozen(eq=False, repr=False)
 class Completed(Event):
-    """The video is there."""
+    """The video is there.
+
+    Attributes:
+        video: It.
+        shown_by_ledger: Whether the account's ledger had shown its charge, so that it was polled for that.
+    """
 
     video: Video
+    shown_by_ledger: bool = False
 
 
 @frozen(eq=False, repr=False)

@@ -57,6 +57,7 @@ class ActiveJob:
     missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
     uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
     reserved: bool = False  # its cost is set aside, so a spend limit does not stop it any more
+    taken_over: bool = False  # another process may have asked about its generation
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None

@@ -12,6 +12,7 @@ from kling_async.pacing.durations import from_data, to_data
 
 if TYPE_CHECKING:
     from kling_async.journal.base import Journal
+    from kling_async.pacing.completion_feed import CompletionFeed
     from kling_async.pacing.tracking import DurationLearner
     from kling_async.settings import Polling
 
@@ -25,8 +26,11 @@ _SAVE_EVERY = 300.0  # seconds; what a crash loses is soon learned again
 class LearnedDurations:
     """Loads the journal's learned durations, unless the caller gave some, and saves them as they are learned."""
 
-    def __init__(self, learner: DurationLearner, journal: Journal, polling: Polling) -> None:
+    def __init__(
+        self, learner: DurationLearner, journal: Journal, polling: Polling, feed: CompletionFeed | None
+    ) -> None:
         self._learner = learner
+        self._feed = feed
         self._journal = journal
         self._polling = polling
         self._saved: str | None = None  # as the journal has it
@@ -37,7 +41,11 @@ class LearnedDurations:
         if text is None:
             return
         try:
-            self._learner.models = from_data(json.loads(text), self._polling.scale)
+            learned: object = json.loads(text)
+            self._learner.models = from_data(learned, self._polling.scale)
+            lag = self._polling.recording_lag(learned)
+            if self._feed is not None and lag is not None:
+                self._feed.lag = lag
         except (ConfigurationError, ValueError, RecursionError) as error:
             _logger.warning("the journal's learned durations cannot be read, and are learned anew: %s", error)
         self._saved = text
@@ -61,5 +69,6 @@ class LearnedDurations:
             _logger.warning("learned durations could not be saved: %s", error)
 
     def to_data(self) -> dict[str, Any]:
-        """Return the learned durations as data for ``json.dumps``."""
-        return to_data(self._learner.models)
+        """Return the learned durations, and what was learned of the ledger, as data for ``json.dumps``."""
+        data = to_data(self._learner.models)
+        return data if self._feed is None else data | {"ledger": self._feed.lag.as_data()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
@@ -24,7 +26,8 @@ from kling_async.journal.base import JobState
 if TYPE_CHECKING:
     from random import Random
 
-    from kling_async.api.results import Generation
+    from kling_async.api.results import Generation, Video
+    from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.queue import RequestResult
@@ -53,6 +56,7 @@ class Poller:
         learner: DurationLearner,
         backoff: Backoff,
         *,
+        ledger: LedgerReader | None,
         rng: Random,
     ) -> None:
         self._transport = transport
@@ -61,6 +65,7 @@ class Poller:
         self._polling = polling
         self._learner = learner
         self._backoff = backoff
+        self._ledger = ledger  # told of every end; None without a completion feed
         self._rng = rng
         self._now = store.clock.now
         self._unknown_statuses: set[str] = set()  # those warned about already
@@ -80,6 +85,7 @@ class Poller:
         active.polls += 1
         active.last_status = generation.raw_status
         if generation.status is GenerationStatus.COMPLETED and generation.video is None:
+            active.tracker.unanswered = True
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
             return self._retry(active, MalformedResponse(message), begun, missing=True)
         if active.failing_since is not None:
@@ -88,6 +94,8 @@ class Poller:
         if running:
             self._learner.running(active.tracker, begun, generation.status, self._rng)
         else:
+            if self._ledger is not None:
+                self._ledger.ended(active, begun, completed=generation.video is not None)
             self._learner.ended(active.tracker, begun)
         if self._store.has_subscribers:
             self._emit_polled(active, generation)
@@ -109,13 +117,29 @@ class Poller:
 
     async def _ended(self, active: ActiveJob, generation: Generation) -> RequestResult:
         if generation.video is not None:
-            await self._store.finish(active, JobState.COMPLETED, video=generation.video)
+            await self._store.finish(active, JobState.COMPLETED, video=self._with_charge(generation.video))
         else:
             failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
             await self._store.finish(active, JobState.FAILED, error=failure)
         return None
 
+    def _with_charge(self, video: Video) -> Video:
+        """Add what the ledger was seen to have charged, where the answer does not say what it cost."""
+        charges = () if self._ledger is None else self._ledger.charges(video.generation_id)
+        if not charges or video.usage.usd_spent is not None:
+            return video
+        dollars = [float(charge.usd) for charge in charges if charge.usd is not None]
+        units = [charge.credits for charge in charges if charge.credits is not None]
+        usage = evolve(
+            video.usage,
+            usd_spent=sum(dollars) if dollars else None,
+            credits_used=sum(units) if units else video.usage.credits_used,
+        )
+        return evolve(video, usage=usage)
+
     async def _handle_error(self, active: ActiveJob, error: KlingError, begun: float) -> RequestResult:
+        if active.tracker is not None:
+            active.tracker.unanswered = True
         if isinstance(error, RateLimited):
             if begun >= active.deadline + _REFUSED_GRACE:
                 return self._expire(active, "and every later poll was refused", error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kling_async.api.account.billing import bare_id
 from kling_async.engine.tasks import Wakeup
 from kling_async.errors import (
     AuthenticationError,
@@ -72,6 +73,9 @@ RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
 """None: nothing is left to do, as the job has settled or is in the queue."""
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
+# And the other way round while the ledger has shown ends that no poll has seen yet: each job takes one submit and one
+# such poll, so neither can pile up.
+_POLLS_PER_SUBMIT = 4
 
 
 class JobQueue:
@@ -101,6 +105,8 @@ class JobQueue:
         self._retrying: set[ActiveJob] = set()  # jobs whose entry in _retries is valid
         self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0
+        self._polls_in_a_row = 0
+        self._generations: dict[str, ActiveJob] = {}  # jobs at the vendor, by the bare ids of their generations
         self._halted: Halt | None = None
         self._stopped: deque[ActiveJob] = deque()  # jobs to settle because of the halt
 
@@ -128,6 +134,10 @@ class JobQueue:
             active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
             if active.record.request is None:  # resumed by its id alone: ask at once whether there is such a generation
                 active.tracker.forced_at = due
+            # What another process asked may have made the vendor record a charge.
+            active.tracker.unanswered = active.taken_over
+            if active.record.generation_id is not None:
+                self._generations[bare_id(active.record.generation_id)] = active
             self._polls.put(active.tracker, active)
             self.changed.wake()
         elif active.failures:
@@ -155,7 +165,26 @@ class JobQueue:
         self._retrying.discard(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
+            if active.record.generation_id is not None:
+                self._generations.pop(bare_id(active.record.generation_id), None)
         self.changed.wake()
+
+    # What the ledger shows
+
+    def find(self, generation_id: str) -> ActiveJob | None:
+        """The job at the vendor whose generation has this bare id, if there is one."""
+        return self._generations.get(generation_id)
+
+    def show(self, generation_id: str) -> None:
+        """Poll this generation before all others: the ledger shows that it has completed."""
+        active = self._generations[generation_id]
+        if active.tracker is not None:
+            self._polls.show(active.tracker, active)
+
+    @property
+    def waits_for_schedule(self) -> bool:
+        """Whether any job waits until its schedule has it polled."""
+        return len(self._polls) > 0
 
     # Deadlines
 
@@ -238,6 +267,8 @@ class JobQueue:
 
     def submit_goes_first(self, *, polls_due: bool) -> bool:
         """Return whether the next request is a submit, given that one is due and polls may be as well."""
+        if polls_due and self._polls.has_shown:
+            return self._polls_in_a_row >= _POLLS_PER_SUBMIT
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
     def take_submit(self, now: float) -> ActiveJob | None:
@@ -246,16 +277,19 @@ class JobQueue:
         if active is None or active.settled or active.record.state is not JobState.QUEUED:
             return None
         self._submits_in_a_row += 1
+        self._polls_in_a_row = 0
         if active.failures:
             self._admission.take_retry(now)
         return active
 
     def take_poll(self, now: float) -> ActiveJob | None:
         """Take the job whose poll is worth most now; None if there is none or it has settled."""
-        active = self._take_retry(now) if self._retrying and self._retry_at(now) <= now else self._polls.take(now)
+        is_retry = self._retrying and self._retry_at(now) <= now and not self._polls.has_shown
+        active = self._take_retry(now) if is_retry else self._polls.take(now)
         if active is None or active.settled:
             return None
         self._submits_in_a_row = 0
+        self._polls_in_a_row += 1
         return active
 
     def review(self, now: float, rate: float) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from kling_async.api.protocol import SubmitAnswer
+    from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.poller import Poller
     from kling_async.engine.queue import HaltSubmits, JobQueue, RequestResult
@@ -36,6 +37,7 @@ __all__ = ["Scheduler"]
 _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop
+_SOONEST_REVIEW = 1 / 15  # of the usual time between reviews, where the completion feed asks for one
 _POST_GRACE = 1.0  # seconds after a deadline until a POST under way is checked again
 
 
@@ -51,6 +53,7 @@ class Scheduler:
         admission: AdmissionControl,
         counters: Counters,
         *,
+        ledger: LedgerReader | None,
         max_polls: int,
         review_every: float,
     ) -> None:
@@ -62,8 +65,9 @@ class Scheduler:
         self._counters = counters
         self._max_polls = max_polls
         self._review_every = review_every  # seconds from one review of all waiting polls to the next
+        self._ledger = ledger  # None without a completion feed
         self._now = store.clock.now
-        self._review_at = -math.inf
+        self._review_at = self._reviewed_at = -math.inf
         self._submitting = 0  # submits begun whose outcome is not recorded yet
         self._posting = 0  # those of them whose POST is not over
         self._polling = 0  # GETs under way
@@ -81,7 +85,7 @@ class Scheduler:
             elif self._queue.next_deadline <= now:
                 self._expire(self._queue.take_expired(now), now)
             elif start_at <= now:
-                self._start(now, pool, submits)
+                self._start(now, pool, polls, submits)
             elif self._next_review > now:
                 now = await self._queue.changed.sleep_until(min(start_at, self._queue.next_deadline, self._next_review))
                 continue
@@ -95,7 +99,7 @@ class Scheduler:
 
     def _next_start(self, now: float) -> float:
         """Return the earliest instant at which some request may be started, as far as is known now."""
-        return self._admitted_at(min(self._submit_at(now), self._poll_at(now)), now)
+        return self._admitted_at(min(self._submit_at(now), self._poll_at(now), self._look_at), now)
 
     def _admitted_at(self, wanted: float, now: float) -> float:
         """Return the earliest instant at which a request may be started that is wanted from that instant on."""
@@ -118,8 +122,16 @@ class Scheduler:
     def _poll_at(self, now: float) -> float:
         return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
 
-    def _start(self, now: float, pool: WorkerPool[ActiveJob], submits: TaskGroup) -> None:
+    @property
+    def _look_at(self) -> float:
+        return math.inf if self._ledger is None else self._ledger.next_look_at
+
+    def _start(self, now: float, pool: WorkerPool[ActiveJob], polls: TaskGroup, submits: TaskGroup) -> None:
         """Start the most urgent request that is due; a job that has settled meanwhile just leaves the queue."""
+        if self._ledger is not None and self._look_at <= now:
+            self._ledger.begin(now)
+            polls.start_soon(self._ledger.look, name="kling_async look at the ledger")
+            return
         submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
         if submit_due and self._queue.submit_goes_first(polls_due=polls_due):
             if (active := self._queue.take_submit(now)) is not None:
@@ -145,18 +157,24 @@ class Scheduler:
             if start_at > now:
                 self._queue.changed.wake_by(start_at)
                 return None
-            if (poll := self._take_poll(now)) is not None:
+            if self._look_at > now and (poll := self._take_poll(now)) is not None:
                 return poll
         self._queue.changed.wake()
         return None
 
     @property
     def _next_review(self) -> float:
-        return self._review_at if self._queue.polls else math.inf
+        if not self._queue.polls:
+            return math.inf
+        if self._ledger is not None and self._ledger.feed.wants_round:
+            return min(self._review_at, self._reviewed_at + _SOONEST_REVIEW * self._review_every)
+        return self._review_at
 
     def _review(self, now: float) -> None:
         """Review some more of the waiting polls: durations learned meanwhile may make them due sooner."""
+        self._review_at = min(self._review_at, now)  # so that a round that was asked for is also finished
         if self._queue.review(now, self._admission.rate):
+            self._reviewed_at = now
             self._review_at = now + self._review_every
 
     # Deadlines

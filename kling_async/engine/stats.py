@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.durations import DurationModels
 
-__all__ = ["Counters", "LearnedDuration", "Stats", "snapshot"]
+__all__ = ["Counters", "FeedStats", "LearnedDuration", "Stats", "snapshot"]
 
 
 @define(eq=False)
@@ -29,6 +29,31 @@ class Counters:
     downloading: int = 0
     downloaded: int = 0
     downloaded_bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """All requests to the API."""
+        return self.submits + self.polls + self.calls
+
+
+@frozen(kw_only=True)
+class FeedStats:
+    """What the account's ledger tells, as far as a session has found out.
+
+    Attributes:
+        leads: Whether it has shown charges before polls showed that generations had completed, and still does.
+        lag: How long after a generation's end its charge is recorded on average, in seconds; None while the ledger has
+            not led.
+        told_first: How many completions it showed before any poll did.
+        unrecorded: The share of ends, failures among them, that it is thought never to show.
+        pages: How many pages of it were asked for; they count among the session's calls.
+    """
+
+    leads: bool
+    lag: float | None
+    told_first: int
+    unrecorded: float
+    pages: int
 
 
 @frozen(kw_only=True)
@@ -73,6 +98,7 @@ class Stats:
         slots: The number of generations the account seems to run at once; None while no limit was met.
         learned: The learned duration of each kind of generation, in the order they were first submitted.
         halted: The reason submits have halted; None while they go on.
+        feed: What the account's ledger tells; None where it is not read.
         downloading: Files being downloaded.
         downloaded: Files downloaded.
         downloaded_bytes: The bytes of those together.
@@ -96,6 +122,7 @@ class Stats:
     slots: int | None
     learned: tuple[LearnedDuration, ...]
     halted: str | None
+    feed: FeedStats | None = None
     downloading: int = 0
     downloaded: int = 0
     downloaded_bytes: int = 0
@@ -112,7 +139,12 @@ class Stats:
 
 
 def snapshot(
-    store: JobStore, queue: JobQueue, admission: AdmissionControl, models: DurationModels, counters: Counters
+    store: JobStore,
+    queue: JobQueue,
+    admission: AdmissionControl,
+    models: DurationModels,
+    counters: Counters,
+    feed: FeedStats | None,
 ) -> Stats:
     """Return the numbers as they are now."""
     unsettled, settled = store.open_by_state, store.settled_by_state
@@ -135,6 +167,7 @@ def snapshot(
         slots=admission.slots,
         learned=_learned(models),
         halted=None if queue.halted is None else queue.halted.message,
+        feed=feed,
         downloading=counters.downloading,
         downloaded=counters.downloaded,
         downloaded_bytes=counters.downloaded_bytes,

@@ -142,6 +142,7 @@ class JobStore:
         accepted_at = record.accepted_at or self.clock.wall()
         self.update(active, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
         active.accepted_at = min(self.clock.now(), self.clock.to_instant(accepted_at))
+        active.taken_over = True
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
 
@@ -181,6 +182,7 @@ class JobStore:
         active = _make_active(record)
         now = self.clock.now()
         if record.generation_id is not None:
+            active.taken_over = True
             active.accepted_at = (
                 now if record.accepted_at is None else min(now, self.clock.to_instant(record.accepted_at))
             )
@@ -367,7 +369,8 @@ class JobStore:
     def _emit_settled(self, active: ActiveJob, error: KlingError | None) -> None:
         state, video = active.record.state, active.record.video
         if error is None and video is not None:
-            self.emit(active, lambda at, job: events.Completed(at, job, video))
+            shown = active.tracker is not None and active.tracker.shown is not None
+            self.emit(active, lambda at, job: events.Completed(at, job, video, shown))
         elif error is not None:
             kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
             self.emit(active, lambda at, job: kind(at, job, error))

@@ -102,15 +102,14 @@ class HazardEstimator:
         start = max(start, 0.0)
         if not start <= end < _OLDEST:
             return
-        first, last = bisect_right(self.bins.edges, start) - 1, bisect_right(self.bins.edges, end) - 1
-        if first == last:
-            self._exposure[first] += end - start
-        else:
-            self._exposure[first] += self.bins.edges[first + 1] - start
-            self._exposure[last] += end - self.bins.edges[last]
-            self._whole_bins[first + 1] += 1.0
-            self._whole_bins[last] -= 1.0
+        self._live(start, end, 1.0)
         self._count()
+
+    def retract_pending(self, start: float, end: float) -> None:
+        """What was observed as still running between these ages was not."""
+        start = max(start, 0.0)
+        if start <= end < _OLDEST:
+            self._live(start, end, -1.0)
 
     def observe_detection(self, start: float, end: float) -> None:
         """Count a generation that had ended by age ``end``; its time before age ``start`` was counted already."""
@@ -151,6 +150,17 @@ class HazardEstimator:
         if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._total_observed)):
             self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._total_observed)
 
+    def _live(self, start: float, end: float, times: float) -> None:
+        edges = self.bins.edges
+        first, last = bisect_right(edges, start) - 1, bisect_right(edges, end) - 1
+        if first == last:
+            self._exposure[first] += times * (end - start)
+        else:
+            self._exposure[first] += times * (edges[first + 1] - start)
+            self._exposure[last] += times * (end - edges[last])
+            self._whole_bins[first + 1] += times
+            self._whole_bins[last] -= times
+
     def _pieces(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
         """Yield the bins between two ages: number, seconds within it, and hazard."""
         edges, rates = self.bins.edges, self.hazard.rates
@@ -172,7 +182,8 @@ class HazardEstimator:
     def _fold(self) -> None:
         through = accumulate(self._whole_bins)
         self._exposure = [
-            lived + count * width for lived, count, width in zip(self._exposure, through, self.bins.widths, strict=True)
+            max(0.0, lived + count * width)  # what is retracted counts in full, even if it has faded
+            for lived, count, width in zip(self._exposure, through, self.bins.widths, strict=True)
         ]
         self._whole_bins = [0.0] * BINS
 

@@ -58,6 +58,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kling_async.pacing.thinning import Thinning
+
 __all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "AgeBins", "Hazard"]
 
 FIRST: Final = 0.01  # the end of the first bin, in typical durations
@@ -92,13 +94,16 @@ class AgeBins:
         return bisect_right(self.edges, age) - 1
 
 
+_PRICES: Final = 4  # that what follows is remembered for: the least and the present one, thinned and not
+
+
 class Hazard:
     """The hazard of one kind of generation by age, constant within each bin. Ages are seconds, 0 or more.
 
     It never changes: new observations make a new one.
     """
 
-    __slots__ = ("_cumulative", "_edges", "_first", "_roots", "median", "rates")
+    __slots__ = ("_cumulative", "_edges", "_first", "_roots", "_thinned", "median", "rates")
 
     def __init__(self, bins: AgeBins, rates: Sequence[float]) -> None:
         """Take the hazard of each bin, per second, each more than 0 and finite."""
@@ -108,7 +113,9 @@ class Hazard:
         rises = (rate * width for rate, width in zip(rates[:-1], bins.widths[:-1], strict=True))
         self._cumulative = list(accumulate(rises, initial=0.0))
         self.median = self.quantile(0.5)
-        self._first: dict[float, float] = {}  # by cost: all generations of a kind begin alike
+        # By cost: all generations of a kind begin alike.
+        self._first: dict[float | tuple[Thinning, float], float] = {}
+        self._thinned: dict[tuple[Thinning, float], list[float]] = {}
 
     def sqrt_hazard(self, age: float) -> float:
         """Return the polls per second that a generation of this age is worth at a price of 1."""
@@ -132,28 +139,47 @@ class Hazard:
         """Return the age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
         return max(age, self.age(self.cumulative_hazard(age) - math.log1p(-share)))
 
-    def first_poll(self, price: float) -> float:
+    def first_poll(self, price: float, thinning: Thinning | None = None) -> float:
         """Return the age of the first poll, at this price (more than 0)."""
-        if price not in self._first:
-            if len(self._first) > 1:  # the least price, and the present one
+        key = price if thinning is None else (thinning, price)
+        if key not in self._first:
+            if len(self._first) >= _PRICES:
                 self._first.clear()
-            self._first[price] = self.next_poll(0.0, price)
-        return self._first[price]
+            self._first[key] = self.next_poll(0.0, price, self.thinned(thinning, price))
+        return self._first[key]
 
-    def next_poll(self, age: float, price: float) -> float:
-        """Return the age of the next poll, after one at this age, at this price (more than 0)."""
-        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price)
+    def thinned(self, thinning: Thinning | None, price: float) -> list[float]:
+        """Return the roots of the hazards, bin by bin, each times the factor by which gaps at this price grow there."""
+        if thinning is None:
+            return self._roots
+        key = thinning, price
+        if key not in self._thinned:
+            if len(self._thinned) >= _PRICES:
+                self._thinned.clear()
+            self._thinned[key] = [root * thinning.stretch(price / root) for root in self._roots]
+        return self._thinned[key]
+
+    def next_poll(self, age: float, price: float, roots: list[float] | None = None) -> float:
+        """Return the age of the next poll, after one at this age, at this price (more than 0).
+
+        ``roots`` are what `thinned` returned, if polls are thinned.
+        """
+        roots = roots or self._roots
+        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price, roots)
         # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
         # ended waiting for longer than a poll is worth.
-        latest = place + price * price / 2.0 / math.expm1(cumulative)
+        worth = price * roots[piece] / self._roots[piece]
+        latest = place + worth * worth / 2.0 / math.expm1(cumulative)
         if piece + 1 == len(self._edges) or self._edges[piece + 1] >= latest:
             return place
-        later = self._past_rise(place, cumulative, piece, price, latest)
+        later = self._past_rise(place, cumulative, piece, price, roots, latest)
         return later if later <= latest else place
 
-    def _enough(self, place: float, cumulative: float, piece: int, price: float) -> tuple[float, float, int]:
+    def _enough(
+        self, place: float, cumulative: float, piece: int, price: float, roots: list[float]
+    ) -> tuple[float, float, int]:
         """Return the first age from here on where the cumulative hazard since the last poll is what a poll needs."""
-        while cumulative < (needed := self._needed(piece, price)):
+        while cumulative < (needed := _needed(price * roots[piece])):
             reached = place + (needed - cumulative) / self.rates[piece]
             if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
                 return reached, needed, piece
@@ -161,15 +187,18 @@ class Hazard:
             place, piece = self._edges[piece + 1], piece + 1
         return place, cumulative, piece
 
-    def _past_rise(self, place: float, cumulative: float, piece: int, price: float, latest: float) -> float:
+    def _past_rise(
+        self, place: float, cumulative: float, piece: int, price: float, roots: list[float], latest: float
+    ) -> float:
         """Return the next such age after a rise of the hazard has made a poll need more; infinity if too late."""
         while piece + 1 < len(self._edges) and self._edges[piece + 1] < latest:
             cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-            if cumulative < self._needed(piece, price):
-                return self._enough(place, cumulative, piece, price)[0]
+            if cumulative < _needed(price * roots[piece]):
+                return self._enough(place, cumulative, piece, price, roots)[0]
         return math.inf
 
-    def _needed(self, piece: int, price: float) -> float:
-        odds = price * self._roots[piece]
-        return math.log1p(odds + odds * odds / 3.0)
+
+def _needed(odds: float) -> float:
+    """How great the strain since the last poll must be for a poll, where these are the odds that it takes."""
+    return math.log1p(odds + odds * odds / 3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async.pacing.schedules import PollCost, PollSchedule
+    from kling_async.pacing.completion_feed import CompletionFeed
+    from kling_async.pacing.poll_cost import PollCost
+    from kling_async.pacing.schedules import PollSchedule
     from kling_async.pacing.tracking import GenerationTracker
 
 __all__ = ["DelayQueue", "PollQueue"]
@@ -87,11 +90,27 @@ class PollQueue(Generic[T]):
     `review`, which goes through all of them. Putting and taking cost O(log n).
     """
 
-    __slots__ = ("_asleep", "_awake", "_cost", "_demand", "_reviewed", "_round", "_schedule", "_sequence", "_waiting")
+    __slots__ = (
+        "_asleep",
+        "_awake",
+        "_cost",
+        "_counting",
+        "_demand",
+        "_feed",
+        "_reviewed",
+        "_round",
+        "_schedule",
+        "_sequence",
+        "_shown",
+        "_waiting",
+    )
 
-    def __init__(self, schedule: PollSchedule, cost: PollCost) -> None:
+    def __init__(self, schedule: PollSchedule, cost: PollCost, feed: CompletionFeed | None = None) -> None:
         self._schedule = schedule
         self._cost = cost
+        self._feed = feed
+        self._counting = False  # whether the feed counts in this round
+        self._shown: deque[tuple[int, GenerationTracker, T]] = deque()  # those whose end the feed has shown
         self._asleep: list[tuple[float, int, GenerationTracker, T]] = []
         self._awake: list[tuple[float, int, GenerationTracker, T]] = []
         self._sequence = 0  # breaks ties, first in first out, and tells an entry that counts from older ones
@@ -106,7 +125,22 @@ class PollQueue(Generic[T]):
         """Add a generation, asleep until it is worth a poll. It must not be in the queue."""
         self._waiting += 1
         tracker.awake = False
-        self._enter(self._asleep, self._schedule.earliest(tracker), tracker, item)
+        if tracker.shown is not None:
+            self._enter_shown(tracker, item)
+        else:
+            self._enter(self._asleep, self._schedule.earliest(tracker), tracker, item)
+
+    def show(self, tracker: GenerationTracker, item: T) -> None:
+        """The feed has shown its end: take it before all others, or when it is put back if it is not here."""
+        if tracker.entry is not None:
+            self._enter_shown(tracker, item)
+
+    @property
+    def has_shown(self) -> bool:
+        """Whether `take` has one next whose end the feed has shown; nothing should be sent before its poll."""
+        while self._shown and self._shown[0][1].entry != self._shown[0][0]:
+            self._shown.popleft()
+        return bool(self._shown)
 
     def drop(self, tracker: GenerationTracker) -> None:
         """Remove a generation, if it is there."""
@@ -116,12 +150,16 @@ class PollQueue(Generic[T]):
 
     def next_at(self) -> float:
         """Return the instant at which `take` may next return one, which may be past; infinity if the queue is empty."""
-        if _drop_stale(self._awake):
+        if _drop_stale(self._awake) or (self._shown and self.has_shown):
             return -math.inf
         return self._asleep[0][0] if _drop_stale(self._asleep) else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""
+        if self._shown and self.has_shown:
+            _, tracker, item = self._shown.popleft()
+            self.drop(tracker)
+            return item
         if not self._awake and not self._cost.is_short:
             return self._take_earliest(now)
         fresh_from = self._sequence  # entries from here on are as they should be
@@ -165,6 +203,7 @@ class PollQueue(Generic[T]):
         """
         if self._round is None:
             self._round, self._demand, self._reviewed = self._entries(), 0.0, 0
+            self._counting = self._feed is not None and self._feed.begin_round()
         seen = 0
         for entry in islice(self._round, most):
             seen += 1
@@ -173,9 +212,10 @@ class PollQueue(Generic[T]):
         if seen == most:
             return False
         self._round = None
-        if self._reviewed not in (0, self._waiting):
-            self._demand *= self._waiting / self._reviewed
-        self._cost.spread(self._demand, rate)
+        scale = self._waiting / self._reviewed if self._reviewed else 1.0
+        if self._feed is not None:
+            rate = self._feed.end_round(now, rate, scale)
+        self._cost.spread(self._demand * scale, rate)
         return True
 
     def _entries(self) -> Iterator[tuple[float, int, GenerationTracker, T]]:
@@ -203,6 +243,11 @@ class PollQueue(Generic[T]):
         heappush(heap, (at, self._sequence, tracker, item))
         self._sequence += 1
 
+    def _enter_shown(self, tracker: GenerationTracker, item: T) -> None:
+        tracker.entry = self._sequence
+        self._shown.append((self._sequence, tracker, item))
+        self._sequence += 1
+
     def _wake_due(self, now: float) -> None:
         """Move generations that are worth a poll to the heap by urgency."""
         for _ in range(_MAX_WOKEN):
@@ -225,6 +270,8 @@ class PollQueue(Generic[T]):
         at, _, tracker, item = entry
         self._demand += self._schedule.demand(tracker, now)
         self._reviewed += 1
+        if self._counting and self._feed is not None:
+            self._feed.count(tracker, now)
         fresh = self._schedule.due(tracker) if tracker.awake else self._schedule.earliest(tracker)
         if fresh < at - _NOTABLE * (at - tracker.seen):
             self._enter(self._awake if tracker.awake else self._asleep, fresh, tracker, item)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, Protocol
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
@@ -13,54 +12,12 @@ from kling_async.pacing.backoff import doubled
 from kling_async.pacing.validators import positive_duration, seconds, share
 
 if TYPE_CHECKING:
+    from kling_async.pacing.completion_feed import CompletionFeed
+    from kling_async.pacing.poll_cost import PollCost
+    from kling_async.pacing.thinning import Thinning
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollCost", "PollSchedule"]
-
-_TRIM: Final = 0.6
-"""A factor of the cost at which demand would equal the rate if no hazard changed from one poll to the next.
-
-Where polls are scarce hazards do change. At less than that cost, generations not polled for longest come sooner: of
-made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
-"""
-
-
-@define
-class PollCost:
-    """The cost of a poll, w in `kling_async.pacing.hazard`: the root of twice the seconds of delay it is worth.
-
-    Attributes:
-        least: The cost while polls are not short; more than 0.
-        now: The present cost; never less than ``least``.
-    """
-
-    least: float
-    now: float = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.now = self.least
-
-    @classmethod
-    def of(cls, seconds: float) -> PollCost:
-        """Return the cost of polls that are each worth so many seconds of delay, more than 0."""
-        return cls(math.sqrt(2.0 * seconds))
-
-    def spread(self, demand: float, rate: float) -> None:
-        """Set the cost at which ``rate`` polls per second (more than 0; infinity: no limit) meet the demand.
-
-        ``demand`` is the polls per second that all pending generations are worth at a cost of 1.
-        """
-        self.now = max(self.least, _TRIM * demand / rate)
-
-    @property
-    def is_short(self) -> bool:
-        """True if there are fewer polls than are worth their least cost."""
-        return self.now > self.least
-
-    @property
-    def scarcity(self) -> float:
-        """The factor by which polls are rarer than without a limit: 1 or more."""
-        return self.now / self.least
+__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
 
 
 class PollSchedule(Protocol):
@@ -157,7 +114,7 @@ class HazardSchedule:
     A generation that was found queued is polled slowly, as it has to be started first.
     """
 
-    __slots__ = ("_cost", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
+    __slots__ = ("_cost", "_feed", "_jitter", "_max_gap", "_min_gap", "_queued_gap")
 
     def __init__(
         self,
@@ -167,13 +124,15 @@ class HazardSchedule:
         max_gap: float = 120.0,
         queued_gap: float = 15.0,
         jitter: float = 0.2,
+        feed: CompletionFeed | None = None,
     ) -> None:
         """Take the cost of a poll, and bounds of the gaps from one poll of a generation to its next, in seconds.
 
         The longest is multiplied as polls get scarce, is at least half of the median time, and does not apply before
         the first poll. ``queued_gap`` is the shortest for a queued one. Jitter is a share of the cost, either way; the
-        first gap has none.
+        first gap has none. Where the ``feed`` shows ends, polls are as rare as it says.
         """
+        self._feed = feed
         self._queued_gap = queued_gap
         self._cost = cost
         self._min_gap = min_gap
@@ -192,7 +151,9 @@ class HazardSchedule:
         """Return the root of its hazard at its present age; of a queued one, the value that makes its gaps."""
         if tracker.queued:
             return self._cost.least / self._least_queued_gap(tracker)
-        return tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
+        root = tracker.run_estimator.hazard.sqrt_hazard(max(0.0, now - tracker.since))
+        thinning = self._thinning(tracker)
+        return root if thinning is None else root / thinning.stretch(self._cost.now / root)
 
     def __repr__(self) -> str:
         return f"<HazardSchedule at {self._cost}>"
@@ -205,14 +166,20 @@ class HazardSchedule:
 
     def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
+        thinning = self._thinning(tracker)
         if not tracker.polls:
-            return hazard.first_poll(cost)
+            return hazard.first_poll(cost, thinning)
+        longest = max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity
         stretch = 1.0 + self._jitter * tracker.jitter
         if tracker.queued:
-            gap = self._least_queued_gap(tracker) * scarcity * stretch
-        else:
-            gap = hazard.next_poll(age, cost * stretch) - age
-        return min(gap, max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity)
+            return min(self._least_queued_gap(tracker) * scarcity * stretch, longest)
+        if thinning is None:
+            return min(hazard.next_poll(age, cost * stretch) - age, longest)
+        gap = hazard.next_poll(age, cost * stretch, hazard.thinned(thinning, cost)) - age
+        return min(gap, longest * thinning.stretch(cost / hazard.sqrt_hazard(age)))
+
+    def _thinning(self, tracker: GenerationTracker) -> Thinning | None:
+        return None if self._feed is None or tracker.plain else self._feed.thinning
 
     def _least_queued_gap(self, tracker: GenerationTracker) -> float:
         age = tracker.seen - tracker.since

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kling_async.pacing.durations import DurationModels
     from kling_async.pacing.estimator import HazardEstimator
 
-__all__ = ["DurationLearner", "Forecast", "GenerationTracker"]
+__all__ = ["DurationLearner", "Forecast", "GenerationTracker", "still_running"]
 
 
 _NEARLY_ALL: Final = 0.99  # of generations
@@ -35,6 +35,10 @@ class GenerationTracker:
         polls: The number of polls that have found it running.
         queued: True if it was queued at the last of them.
         jitter: The place of its next poll within the schedule's jitter, from -1 to 1; 0 for the first.
+        plain: True if it is polled as if there were no completion feed, which would not show what that misses.
+        lived: The instant until which it is counted as running in what was learned; never before ``seen``.
+        shown: The instant of the look at the completion feed that shows its end; None if none has.
+        unanswered: True if a poll since ``seen`` was refused or told nothing, though it may have reached the vendor.
         forced_at: The instant of its next poll whatever the schedule says, as after an error; None otherwise.
         entry: The number of its entry in the `PollQueue`; None if it is not there. Set by the queue alone.
         awake: True if it is worth a poll if there is one to spare. Set by the queue alone.
@@ -48,17 +52,25 @@ class GenerationTracker:
     polls: int = 0
     queued: bool = False
     jitter: float = 0.0
+    plain: bool = False
+    lived: float = -math.inf
+    shown: float | None = None
+    unanswered: bool = False
     forced_at: float | None = None
     entry: int | None = None
     awake: bool = False
 
     def forecast(self, now: float) -> Forecast:
         """Return when it is expected to have ended, by its last answer; never before ``now``."""
-        begun, age = self.since, self.seen - self.since
+        begun, age = self.since, max(self.seen, self.lived) - self.since
         if self.queued:
             begun, age = begun + self.queue_estimator.hazard.quantile(0.5, age), 0.0
         median, late = (begun + self.run_estimator.hazard.quantile(share, age) for share in (0.5, 0.9))
         return Forecast(max(now, median), max(now, late))
+
+
+_PLAIN = 100  # one in so many is asked about as if there were no completion feed
+_WORTHWHILE = 0.05  # of a life so far: no less than that more is counted
 
 
 @frozen
@@ -81,10 +93,11 @@ class DurationLearner:
     queued is first found generating, its second phase begins in the middle between the two polls.
     """
 
-    __slots__ = ("models",)
+    __slots__ = ("_begun", "models")
 
     def __init__(self, models: DurationModels) -> None:
         self.models = models
+        self._begun = 0
 
     def track(
         self, model: str, duration: int | None, accepted_at: float, latest: float = math.inf
@@ -92,19 +105,24 @@ class DurationLearner:
         """Track a generation that was accepted at that instant; ``latest`` is its deadline."""
         queue = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
         run = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
-        return GenerationTracker(queue, run, accepted_at, accepted_at, latest)
+        self._begun += 1
+        return GenerationTracker(queue, run, accepted_at, accepted_at, latest, plain=self._begun % _PLAIN == 0)
 
     def running(self, tracker: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
         """Count a poll, begun at that instant, that found it queued or generating."""
         at = max(at, tracker.seen)
         if status is GenerationStatus.QUEUED and (tracker.queued or not tracker.polls):
+            _retract(tracker)
             tracker.queue_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
             tracker.queued = True
         else:
             if tracker.queued:
                 self._started(tracker, at)
-            tracker.run_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
+            tracker.run_estimator.observe_pending(max(tracker.seen, tracker.lived) - tracker.since, at - tracker.since)
+        if tracker.shown is not None and at >= tracker.shown:  # the vendor contradicts its ledger
+            tracker.shown = None
         tracker.seen = at
+        tracker.unanswered = False
         tracker.polls += 1
         tracker.forced_at = None
         tracker.jitter = 2.0 * rng.random() - 1.0
@@ -115,7 +133,12 @@ class DurationLearner:
         if tracker.queued:
             tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
             tracker.since = tracker.seen
-        tracker.run_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
+        begun = tracker.seen
+        if tracker.shown is None:
+            _retract(tracker)
+        else:
+            begun, at = max(begun, tracker.lived), max(begun, tracker.shown)
+        tracker.run_estimator.observe_detection(begun - tracker.since, max(begun, at) - tracker.since)
 
     def longest(self, model: str, duration: int | None) -> float:
         """Return the seconds within which 99 % of the generations of this kind end."""
@@ -128,3 +151,18 @@ class DurationLearner:
         tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
         tracker.since = tracker.seen = (tracker.seen + at) / 2.0
         tracker.queued = False
+
+
+def still_running(tracker: GenerationTracker, until: float) -> None:
+    """Count one as running until then, as the completion feed has not shown its end. It must not be queued."""
+    counted = max(tracker.seen, tracker.lived)
+    if until - counted > _WORTHWHILE * (counted - tracker.since):
+        tracker.run_estimator.observe_pending(counted - tracker.since, until - tracker.since)
+        tracker.lived = until
+
+
+def _retract(tracker: GenerationTracker) -> None:
+    """Take back what was counted as running because the feed had not shown an end: only polls have told."""
+    if tracker.lived > tracker.seen:
+        tracker.run_estimator.retract_pending(tracker.seen - tracker.since, tracker.lived - tracker.since)
+        tracker.lived = tracker.seen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kling_async.sandbox.faults import Faults, Kind, Trigger, When
 from kling_async.sandbox.ledger import CallRecorder, Charge, FileRequest, Poll, Purchase, Submit
+from kling_async.sandbox.recording import Recording
 from kling_async.sandbox.server import Sandbox, SandboxThread
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Kind",
     "Poll",
     "Purchase",
+    "Recording",
     "Sandbox",
     "SandboxThread",
     "Submit",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from kling_async.sandbox.ledger import Purchase
+    from kling_async.sandbox.recording import Entry
     from kling_async.sandbox.vendor import Vendor
 
 __all__ = ["balance", "billing", "billing_detail", "logs", "transactions", "usage"]
@@ -139,21 +140,23 @@ def billing_detail(vendor: Vendor, _exchange: Exchange) -> Answer:
 
 
 def transactions(vendor: Vendor, exchange: Exchange) -> Answer:
-    """Serve one page of transactions, newest first: a charge for every generation that has completed."""
+    """Serve one page of transactions, newest first: the charges that are recorded by now."""
     query = exchange.request.query
     if not query.keys() <= {"from", "to", "direction", "type", "limit", "cursor"}:
         raise ErrorResponse(400, "Query validation error: unknown parameter")
     limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
-    charges = _charges(vendor, query)
-    # Counted from the oldest, so that what comes at the head does not shift it.
-    rest = _position(query["cursor"]) if "cursor" in query else len(charges)
-    page, rest = charges[max(0, rest - limit) : rest], max(0, rest - limit)
-    pagination = {"next_cursor": _cursor(rest) if rest else None, "has_more": rest > 0}
-    return Answer.json({"data": [_charge(vendor, one) for one in reversed(page)], "pagination": pagination})
+    entries = _entries(vendor, query)
+    shifts = vendor.settings.recording.shifts
+    # Counted from the oldest, so that what comes at the head does not shift it, unless `Recording.shifts` says so.
+    place = _position(query["cursor"]) if "cursor" in query else 0 if shifts else len(entries)
+    end = max(0, len(entries) - place) if shifts else place
+    page, rest = entries[max(0, end - limit) : end], max(0, end - limit)
+    pagination = {"next_cursor": _cursor(place + limit if shifts else rest) if rest else None, "has_more": rest > 0}
+    return Answer.json({"data": [_entry(vendor, one) for one in reversed(page)], "pagination": pagination})
 
 
-def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
-    """Return the charges that match the query, oldest first."""
+def _entries(vendor: Vendor, query: Mapping[str, str]) -> list[Entry]:
+    """Return the recorded charges that match the query, oldest first."""
     direction, kind = query.get("direction", "CHARGE"), query.get("type", "MODEL_USAGE")
     if direction not in _DIRECTIONS or kind not in _TYPES:
         raise ErrorResponse(400, "Query validation error: unknown direction or type")
@@ -162,23 +165,22 @@ def _charges(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
         raise ErrorResponse(400, "Query validation error: to is later than from")
     if (direction, kind) != ("CHARGE", "MODEL_USAGE"):
         return []
-    charged = (one for one in vendor.purchases() if one.failure is None and one.completed_at <= vendor.clock())
-    return sorted((one for one in charged if start <= _charged_at(vendor, one) < end), key=lambda one: one.completed_at)
+    return [one for one in vendor.billing.entries(vendor.clock()) if start <= _created_at(vendor, one) < end]
 
 
-def _charged_at(vendor: Vendor, purchase: Purchase) -> float:
-    """Return when it was charged, in seconds since the epoch."""
-    return vendor.time_of_day() - (vendor.clock() - purchase.completed_at)
+def _created_at(vendor: Vendor, entry: Entry) -> float:
+    """Return when it was recorded, in seconds since the epoch."""
+    return vendor.time_of_day() - (vendor.clock() - entry.at)
 
 
-def _charge(vendor: Vendor, purchase: Purchase) -> dict[str, Any]:
+def _entry(vendor: Vendor, entry: Entry) -> dict[str, Any]:
     return {
-        "created_at": _timestamp(_charged_at(vendor, purchase)),
+        "created_at": _timestamp(_created_at(vendor, entry)),
         "direction": "CHARGE",
         "type": "MODEL_USAGE",
-        "amount": {"usd": purchase.usd, "credits": purchase.credits},
-        "model": purchase.model,
-        "reference_id": purchase.generation_id,
+        "amount": {"usd": entry.usd, "credits": entry.credits},
+        "model": entry.model,
+        "reference_id": entry.generation_id,
     }
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorShape", "FaultInjector", "Faults", "Kind", "Trigger", "When"]
 
-Kind = Literal["submit", "poll", "account", "file"]
-"""The kinds of request: a POST that buys, a GET about a generation, any other API call, a file."""
+Kind = Literal["submit", "poll", "account", "ledger", "file"]
+"""The kinds of request: a POST that buys, a GET about a generation, any other API call, one for the ledger, a file."""
 
 Trigger = float | AbstractSet[int] | Sequence[int] | Callable[[int], bool]
 """A rate from 0 to 1, the occasions to strike on (1 is the first), or a function of an occasion's number."""
@@ -43,11 +43,15 @@ def _never() -> Plan:
 
 
 def _anywhere(when: When) -> Plan:
-    return _plan(when, "submit", "poll", "account", "file")
+    return _plan(when, "submit", "poll", "account", "ledger", "file")
 
 
 def _api(when: When) -> Plan:
-    return _plan(when, "submit", "poll", "account")
+    return _plan(when, "submit", "poll", "account", "ledger")
+
+
+def _account(when: When) -> Plan:
+    return _plan(when, "account", "ledger")
 
 
 def _submit(when: When) -> Plan:
@@ -102,6 +106,8 @@ class Faults:
     same occasions are struck. Faults strike in the order in which they are listed here; a request struck by one is no
     occasion for the next.
 
+    What concerns account calls also concerns those for the ledger, whose occasions are counted apart.
+
     Attributes:
         slow: The answer waits for ``slow_seconds``. Concerns submits, polls, account calls and files.
         drop_before: The connection is dropped, and nothing has happened. Submits, polls, account calls, files.
@@ -109,6 +115,7 @@ class Faults:
         server_error: The vendor's own 500 or 503, in its JSON envelope, and nothing has happened. Submits, polls,
             account calls.
         rate_limited: 429, beyond what the limits refuse. Submits, polls, account calls.
+        forbidden: 403, as for a key that may not ask that. Account calls.
         out_of_credits: 403, whatever the balance. Submits.
         error_outcome: The generation is accepted, runs its time, and fails. Submits.
         not_found_after_submit: The generation is accepted, but polls find it only after ``not_found_polls`` of them
@@ -137,6 +144,7 @@ class Faults:
     gateway_error: Plan = field(factory=_never, converter=_anywhere)
     server_error: Plan = field(factory=_never, converter=_api)
     rate_limited: Plan = field(factory=_never, converter=_api)
+    forbidden: Plan = field(factory=_never, converter=_account)
     out_of_credits: Plan = field(factory=_never, converter=_submit)
     error_outcome: Plan = field(factory=_never, converter=_submit)
     not_found_after_submit: Plan = field(factory=_never, converter=_submit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from http import HTTPStatus
 from threading import Lock
@@ -193,6 +194,10 @@ class CallRecorder:
         """The instant a client could first read that a generation has ended, by generation id."""
         with self._lock:
             return dict(self._noticed)
+
+    def noticed_at(self, generation_id: str) -> float:
+        """Return when a client could first read that this generation has ended; infinity if none could."""
+        return self._noticed.get(generation_id, math.inf)
 
     @property
     def delays(self) -> dict[str, float]:

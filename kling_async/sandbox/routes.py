@@ -46,7 +46,7 @@ _ENDPOINTS = (
     _Endpoint("GET", "/v2/logs", account.logs),
     _Endpoint("GET", "/v2/billing", account.billing),
     _Endpoint("GET", "/v2/billing/detail", account.billing_detail),
-    _Endpoint("GET", "/v2/billing/transactions", account.transactions),
+    _Endpoint("GET", "/v2/billing/transactions", account.transactions, "ledger"),
     _Endpoint("GET", "/v1/billing/balance", account.balance),
     _Endpoint("GET", "/v2/usage", account.usage),
     _Endpoint("GET", "/v1/models", models.price_list, needs_key=False),
@@ -105,6 +105,8 @@ class _Route:
         vendor.limits.admit_request(vendor.clock())
         if vendor.fires("rate_limited", kind):
             raise vendor.limits.too_many("Too Many Requests")
+        if vendor.fires("forbidden", kind):
+            raise ErrorResponse(403, "This key may not ask that")
 
     def _corrupt(self, exchange: Exchange, answer: Answer) -> Answer:
         """Apply the faults that strike after the vendor has acted; the client then knows nothing of the outcome."""

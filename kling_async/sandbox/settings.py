@@ -13,6 +13,7 @@ from attrs.validators import optional as if_given
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
 from kling_async.pacing.validators import count, flag, non_negative_number, positive_number, takes, times
 from kling_async.sandbox.faults import Faults
+from kling_async.sandbox.recording import Recording
 from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _wait = takes(
     lambda value: isinstance(value, str) or (is_number(value) and value >= 0), "seconds, 0 or more, or a text"
 )
 _faults = takes(lambda value: isinstance(value, Faults), "Faults(...)")
+_recording = takes(lambda value: isinstance(value, Recording), "Recording(...)")
 _style = takes(lambda value: value in ID_STYLES, ", ".join(map(repr, ID_STYLES)))
 _names = takes(
     lambda value: isinstance(value, frozenset) and all(map(is_text, cast("frozenset[object]", value))), "ids of models"
@@ -67,6 +69,7 @@ class Settings:
             makes each exactly the published one.
         credits: The account's credits, where 100 are 1 USD; None for no limit. Live.
         faults: The faults that strike. Live.
+        recording: When the ledger shows charges. Live; what was sold before keeps its time.
         requests_per_second: API requests in a real second before 429; None for any number. Live.
         max_concurrent: Unfinished generations before a submit gets 429; None for any number. Live.
         retry_after: The ``Retry-After`` of a 429: seconds (rounded up), or the header's text as it stands. None, the
@@ -94,6 +97,7 @@ class Settings:
     sigma: float = field(default=0.35, validator=non_negative_number, on_setattr=_fixed)
     credits: float | None = field(default=None, validator=if_given(non_negative_number))
     faults: Faults = field(factory=Faults, validator=_faults)
+    recording: Recording = field(factory=Recording, validator=_recording)
     requests_per_second: float | None = field(default=None, validator=if_given(positive_number))
     max_concurrent: int | None = field(default=None, validator=if_given(times))
     retry_after: float | str | None = field(default=None, validator=if_given(_wait))

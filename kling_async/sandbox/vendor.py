@@ -17,6 +17,7 @@ from kling_async.sandbox.files import FileHost
 from kling_async.sandbox.ledger import CallRecorder, Purchase
 from kling_async.sandbox.limits import RequestLimits
 from kling_async.sandbox.prices import canonical, price_of, video_seconds
+from kling_async.sandbox.recording import BillingLedger
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object
 from kling_async.sandbox.seeded import SeededRandom, make_id
 
@@ -46,6 +47,13 @@ class Vendor:
         )
         self._slots = GenerationSlots(self.random, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
         self._injector = FaultInjector(settings.faults, self.random)
+        self.billing = BillingLedger(
+            lambda: settings.recording,
+            self.random,
+            speed=settings.speed,
+            began=self.clock(),
+            noticed_at=self.ledger.noticed_at,
+        )
         self._purchases: list[Purchase] = []
         self._by_id: dict[str, Purchase] = {}
         self._same_bodies: Counter[str] = Counter()
@@ -114,6 +122,7 @@ class Vendor:
         self._by_id[purchase.generation_id.partition(":")[0]] = purchase
         self.account.reserve(purchase)
         self.ledger.record_purchase(purchase)
+        self.billing.record(purchase)
         return purchase
 
     def _purchase(self, exchange: Exchange, body: Mapping[str, Any]) -> Purchase:

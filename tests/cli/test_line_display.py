@@ -28,5 +28,9 @@ def test_a_line_says_what_is_spent_so_far() -> None:
     assert "; $1.40 spent; " in render_line(snapshot(spent=1.4))
 
 
+def test_a_line_says_what_the_ledger_told_of_first() -> None:
+    assert "; 1,234 told by the ledger; " in render_line(snapshot(told_first=1234))
+
+
 def test_a_long_reason_is_cut() -> None:
     assert len(render_line(snapshot(halted="word " * 100))) < 250

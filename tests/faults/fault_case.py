@@ -119,11 +119,12 @@ class Case:
 
     def session(self, **settings: Any) -> Watched:
         """A session on the case's journal that makes haste; some settings can be given as keywords of their own."""
+        polling = settings.pop("polling", {})
         usual: dict[str, Any] = {
             "api_key": KEY,
             "base_url": settings.get("base_url") or self.url,
             "journal": self.path,
-            "polling": Polling.fixed(**QUICK | settings.pop("polling", {})),
+            "polling": polling if isinstance(polling, Polling) else Polling.fixed(**QUICK | polling),
             "timeouts": Timeouts(**{"close": 0.2, "generation": 20} | settings.pop("timeouts", {})),
             "reconciliation": Reconciliation(after=0.2),
             "limits": Limits(requests_per_second=1000, burst=1000),

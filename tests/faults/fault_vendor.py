@@ -47,14 +47,15 @@ class Sale:
 class FaultVendor:
     """Sells a video for every POST, and has it done by the first poll.
 
-    ``submits``, ``polls``, ``looks``, ``balances`` and ``files`` say what to do instead with the nth request of that
-    kind, from 1.
+    ``submits``, ``polls``, ``looks``, ``balances``, ``ledgers`` and ``files`` say what to do instead with the nth
+    request of that kind, from 1.
     """
 
     submits: dict[int, Act] = field(factory=dict)
     polls: dict[int, Act] = field(factory=dict)
     looks: dict[int, Act] = field(factory=dict)
     balances: dict[int, Act] = field(factory=dict)
+    ledgers: dict[int, Act] = field(factory=dict)
     files: dict[int, Act] = field(factory=dict)
     takes: float = 1  # polls until a video is done
     keys: set[str] = field(factory=lambda: {KEY})
@@ -117,13 +118,18 @@ class FaultVendor:
             return "submit", self.submits, sells
         if exchange.target.startswith("/v2/logs?"):
             return "look", self.looks, shows_the_log
-        if exchange.target == "/v2/billing":
-            return "balance", self.balances, has(0)
+        if exchange.target.startswith("/v2/billing"):
+            return self._route_billing(exchange)
         if exchange.target.startswith("/v1/models"):
             return "models", {}, says(200, {"data": self.models})
         if exchange.target.startswith("/files/"):
             return "file", self.files, serves_the_film
         return "poll", self.polls, tells_how_far_it_is
+
+    def _route_billing(self, exchange: Exchange) -> tuple[str, dict[int, Act], Act]:
+        if exchange.target == "/v2/billing":
+            return "balance", self.balances, has(0)
+        return "ledger", self.ledgers, says(200, {"data": [], "pagination": {}})
 
     def rows(self) -> list[dict[str, Any]]:
         """The account's log, newest first."""

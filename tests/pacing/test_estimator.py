@@ -40,6 +40,26 @@ def test_a_long_wait_counts_in_full_and_in_one_stroke() -> None:
     assert exposure[0] == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("end", [5.0, 5.1, 500.0])
+def test_what_is_retracted_is_as_if_it_had_never_been_observed(end: float) -> None:
+    watched, other = estimator(), estimator()
+    for each in (watched, other):
+        each.observe_pending(0.0, 90.0)
+    watched.observe_pending(5.0, end)
+    watched.retract_pending(5.0, end)
+    watched.retract_pending(math.nan, end)
+    watched.retract_pending(10.0, 5.0)
+    (events, exposure), (expected_events, expected_exposure) = watched.seen(), other.seen()
+    assert events == expected_events
+    assert exposure == pytest.approx(expected_exposure)
+
+
+def test_what_is_retracted_after_it_has_faded_leaves_no_less_than_nothing() -> None:
+    watched = estimator()
+    watched.retract_pending(5.0, 50.0)
+    assert min(watched.seen()[1]) == 0.0
+
+
 def test_an_end_at_a_known_age_lies_in_its_bin() -> None:
     seen = estimator(100.0)
     seen.observe_detection(101.0, 101.0)

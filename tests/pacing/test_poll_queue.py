@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import GenerationStatus
+from kling_async.pacing.poll_cost import PollCost
 from kling_async.pacing.queues import PollQueue
-from kling_async.pacing.schedules import FixedSchedule, HazardSchedule, PollCost
+from kling_async.pacing.schedules import FixedSchedule, HazardSchedule
 
 if TYPE_CHECKING:
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hazards import MODEL, learner
@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing.durations import GenerationKind, Phase
-from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule, PollCost
+from kling_async.pacing.poll_cost import PollCost
+from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
+from kling_async.pacing.tracking import still_running
 from kling_async.settings import PROFILES
 
 if TYPE_CHECKING:
@@ -98,6 +100,31 @@ def test_one_that_was_waiting_until_its_end_worked_for_less_than_a_gap() -> None
     assert seen(learning, Phase.QUEUED)[0] == pytest.approx(1.0)
 
 
+def test_one_in_a_hundred_is_plain() -> None:
+    following = learner()
+    assert sum(following.track(MODEL, 5, 0.0).plain for _ in range(1000)) == 10
+
+
+def test_running_without_a_poll_is_counted_once_and_only_where_it_is_worth_it() -> None:
+    following = learner()
+    tracker = answered(following, (1100.0, GENERATING))
+    still_running(tracker, 1104.0)
+    assert seen(following)[1] == pytest.approx(100.0)
+    still_running(tracker, 1150.0)
+    still_running(tracker, 1150.0)
+    following.running(tracker, 1160.0, GENERATING, Random(0))
+    assert seen(following)[1] == pytest.approx(160.0)
+
+
+def test_running_without_a_poll_is_taken_back_if_it_still_waits() -> None:
+    following = learner()
+    tracker = answered(following)
+    still_running(tracker, 1050.0)
+    following.running(tracker, 1060.0, QUEUED, Random(0))
+    assert seen(following)[1] == pytest.approx(0.0)
+    assert seen(following, Phase.QUEUED)[1] == pytest.approx(60.0)
+
+
 def test_one_that_works_does_not_wait_again() -> None:
     tracker = answered(learner(), (1040.0, GENERATING), (1050.0, QUEUED), (1060.0, GenerationStatus.UNKNOWN))
     assert (tracker.since, tracker.queued, tracker.polls) == (1000.0, False, 3)
@@ -143,7 +170,7 @@ def test_one_that_waits_is_expected_to_be_taken_up_first() -> None:
 # When to ask
 
 
-def ripe_gap(tracker: GenerationTracker, price: PollCost, **settings: float) -> float:
+def ripe_gap(tracker: GenerationTracker, price: PollCost, **settings: Any) -> float:
     return HazardSchedule(price, **settings).earliest(tracker) - tracker.seen
 
 

@@ -22,8 +22,10 @@ def struck(faults: Faults, fault: str, times: int = 10, *, seed: int = 1) -> lis
 def test_nothing_goes_wrong_by_default() -> None:
     strikes = FaultInjector(Faults(), SeededRandom(1))
     names = [part.name for part in attrs.fields(Faults) if isinstance(getattr(Faults(), part.name), dict)]
-    assert len(names) == 16
-    assert not any(strikes.fires(name, kind) for name in names for kind in ("submit", "poll", "account", "file"))
+    assert len(names) == 17
+    assert not any(
+        strikes.fires(name, kind) for name in names for kind in ("submit", "poll", "account", "ledger", "file")
+    )
 
 
 def test_a_schedule_strikes_on_its_occasions_and_no_others() -> None:

@@ -88,6 +88,10 @@ class Service:
         pages = {"limit": limit, "offset": offset, "total": len(rows), "has_more": more}
         return Answer({"data": rows[offset : offset + limit], "pagination": pages})
 
+    def transactions(self, _request: Request) -> Reply:
+        """An empty ledger: nobody is told of any end but by asking about it, as peers do."""
+        return Answer({"data": [], "pagination": {"next_cursor": None, "has_more": False}})
+
     def _row(self, purchase: Purchase) -> dict[str, Any] | None:
         now = self.ledger.now()
         if now < purchase.completes_at:
@@ -207,6 +211,7 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Callable[..., Reply]], ...] = tuple(
         ("GET", r"/v2/video/generations\?generation_id=(.+)", Service.tell_aimlapi),
         ("POST", r"/v2/video/generations", Service.sell_aimlapi),
         ("GET", r"/v2/logs\?.+", Service.log),
+        ("GET", r"/v2/billing/transactions\?.+", Service.transactions),
         # fal.ai's queue
         ("GET", r"/fal-ai/kling-video/requests/([^/]+)/status\?logs=false", Service.tell_fal),
         ("GET", r"/fal-ai/kling-video/requests/([^/]+)", Service.give_fal),

@@ -32,6 +32,7 @@ __all__ = [
     "Transaction",
     "TransactionPage",
     "balance_request",
+    "bare_id",
     "detail_request",
     "read_balance",
     "read_detail",
@@ -222,6 +223,11 @@ def transactions_request(
     }
     asked = urlencode({name: value for name, value in query.items() if value is not None})
     return HttpRequest("GET", f"/v2/billing/transactions?{asked}")
+
+
+def bare_id(generation_id: str) -> str:
+    """Return the part of a generation's id by which any form of it is known: of ``UUID:model``, the first."""
+    return generation_id.partition(":")[0] or generation_id
 
 
 def read_transactions(response: HttpResponse) -> TransactionPage:

@@ -56,11 +56,12 @@ class Snapshot:
         counts: Jobs at each stage, in the order of a job's life; empty stages are left out.
         elapsed: Seconds since the start.
         left: Estimated seconds until the end; None without evidence.
-        requests: Requests sent for generations.
+        requests: Requests sent for generations, those for the account's ledger included.
         per_second: Requests per second.
         throttled: Requests that got 429.
         paused_for: Seconds for which all requests are paused.
         spent: Cost of this run's videos in US dollars, as far as the vendor has said.
+        told_first: Completions that the account's ledger showed before any poll did.
         halted: Why submits have stopped, or None.
         rows: The oldest jobs under way, up to the number asked for.
         more: The number of other jobs under way.
@@ -76,6 +77,7 @@ class Snapshot:
     throttled: int
     paused_for: float
     spent: float
+    told_first: int
     halted: str | None
     rows: tuple[Row, ...]
     more: int
@@ -155,7 +157,7 @@ class ProgressTracker:
             now: The instant.
             rows: The number of jobs to show.
         """
-        self._sending.record(now, requests := stats.submits + stats.polls)
+        self._sending.record(now, requests := stats.submits + stats.polls + _looks(stats))
         self._finishing.record(now, stats.settled)
         self._eta.learn(stats.learned)
         shown = tuple(islice(self._rows(now), rows))
@@ -170,6 +172,7 @@ class ProgressTracker:
             throttled=stats.throttled,
             paused_for=stats.paused_for,
             spent=self._spent,
+            told_first=0 if stats.feed is None else stats.feed.told_first,
             halted=stats.halted,
             rows=shown,
             more=max(0, stats.pending + len(self._downloading) - len(shown)),
@@ -205,6 +208,10 @@ class ProgressTracker:
         request = job.request
         model = "" if request is None else request.model
         return Row(_name(job), _prompt(request), short_model(model), status, age, share, job.polls)
+
+
+def _looks(stats: Stats) -> int:
+    return 0 if stats.feed is None else stats.feed.pages
 
 
 def _name(job: Job) -> str:

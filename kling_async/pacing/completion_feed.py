@@ -1,0 +1,294 @@
+"""When to look at the account's ledger, which tells of all ends at once, and what follows for polls.
+
+Once a generation has completed, its charge is entered in the ledger. If that happens before a poll has shown the end,
+the ledger *leads*: one request (a *look*) then tells of every completion since the last look, and each needs but one
+poll more, for its URL. Whether it leads is not known beforehand, and is learned (`kling_async.pacing.recording_lag`).
+
+*While it is not known to*, looks are rare: when there should be something to see, within one in two hundred of the
+requests made and certain to come, and ever further apart. *Once it leads*, a look is a poll of all: with G the share of
+ends that it shows before their own poll, and h the hazards, a gap t between looks costs c / t for the looks and t / 2
+of delay for G sum(h) ends per second, which is least at t = sqrt(2 c / (G sum(h))). *Once that was seen often enough*,
+own polls are thinned (`kling_async.pacing.thinning`). Either is done only while it costs less than it saves, by what is
+believed.
+
+Everything is decided in rounds, which the rota makes when it looks at all that wait: what each adds to the sums, and
+at the end the gap between looks and the rate that is left for polls.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from kling_async.pacing.backoff import doubled
+from kling_async.pacing.recording_lag import RecordingLag
+from kling_async.pacing.thinning import Thinning
+from kling_async.pacing.tracking import still_running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kling_async.pacing.poll_cost import PollCost
+    from kling_async.pacing.tracking import GenerationTracker
+
+__all__ = ["CompletionFeed"]
+
+_SHORTEST_GAP: Final = 0.4  # seconds between looks, ...
+_WORTH_GAP: Final = 2.0  # ... or so many times what a poll is worth, if that is more: 1 s in economy
+_FEWEST: Final = 4  # generations under way: for fewer, a look saves nothing
+_SOMETHING: Final = 0.5  # ends that should be there to be seen for a look to be worth its while before the ledger leads
+_EARLY: Final = 0.02  # the share of a kind until which an end is likely to be a failure, which has no charge
+_EXPLORING: Final = 200.0  # requests before the first such look, and from one to the next, ...
+_YET_TO_COME: Final = 4.0  # requests that each generation under way takes at least until it is done
+_SOON: Final = 5.0  # times as many requests as now may count by the end of a round
+_RARER: Final = 1.25  # ... times this after each that showed nothing new
+_LONGEST_GAP: Final = 60.0  # seconds between looks that own polls are thinned for
+_GIVEN_UP: Final = 90.0  # seconds after an end: what is not recorded by then counts as never recorded
+_AWAITED: Final = 5000  # charges at most
+_KNOWN: Final = 2000  # entries that are remembered
+_MOST_FOREIGN: Final = 500  # new entries of others in one look: with more, the ledger is too busy to be read
+_OFF: Final = 60.0  # seconds after a first trouble, then ever longer, ...
+_LONGEST_OFF: Final = 3600.0  # ... up to an hour
+_LEFT_FOR_POLLS: Final = 0.1  # of the rate, whatever the looks and their finds take
+_CERTAIN: Final = 0.95  # of charges that are recorded so long after the end: what is not shown by then still runs
+
+
+class CompletionFeed:
+    """What a session knows of the ledger, and makes of it. Pure: no clock, no requests. Instants are the loop's.
+
+    The caller looks whenever `next_look_at` is past and anybody waits: `begin_look`, then `page` for each page as long
+    as it `goes_on`, or `failed`. It tells of every end that a poll finds (`polled`), and lets the rota make rounds, at
+    once when `wants_round` says so.
+
+    Attributes:
+        lag: What is believed of the lag.
+        told_first: How many completions the ledger showed before any poll did.
+        wants_round: Whether a round is due at once, as something has changed that all go by.
+        leading: Whether looks come for what they save.
+        goes_on: Whether the look under way needs the next page, if there is one.
+    """
+
+    def __init__(
+        self, price: PollCost, requests: Callable[[], int], *, lag: RecordingLag | None = None, scale: float = 1.0
+    ) -> None:
+        """``requests`` is how many the session has made so far; ``lag`` what an earlier one has learned.
+
+        ``scale`` is how many times as fast as the vendor a stand-in is.
+        """
+        self.lag = RecordingLag(scale) if lag is None else lag
+        self.told_first = 0
+        self.wants_round = False
+        self.leading = False
+        self.goes_on = False
+        self._price = price
+        self._requests = requests
+        self._scale = scale
+        self._acted_on = (False, False)  # what was known of the lag when the last round began
+        self._thinning: Thinning | None = None  # as of then; None while the ledger does not lead
+        self._still_runs = math.inf  # so long before a look, what it does not show was running
+        self._gap = self._shortest_gap
+        self._counted, self._unseen, self._shown, self._saved = 0, 0.0, 0.0, 0.0
+        self._looked_at = -math.inf  # when the last look that was answered was begun
+        self._look_begun: float | None = None  # when the one under way was
+        self._next_look = math.inf
+        self._fresh: dict[str, None] = {}  # new entries in the one under way, ...
+        self._foreign = 0  # ... and how many of them are others'
+        self._known: dict[str, None] = {}  # entries that whole looks have shown, oldest first
+        self._awaited: dict[str, float] = {}  # what polls found, and when, and no look has shown yet; oldest first
+        self._fruitless = 0  # looks in a row, while the ledger does not lead, that told of nothing first
+        self._explore_after = _EXPLORING  # requests
+        self._wants_look = False  # whether there should be something to see
+        self._under_way = 0.0  # generations, as of the last round
+        self._troubles = 0  # in a row
+        self._off_until = -math.inf
+
+    @property
+    def thinning(self) -> Thinning | None:
+        """By how much to thin own polls; None for not at all."""
+        return self._thinning if self.leading and self._acted_on[1] else None
+
+    # Rounds
+
+    def begin_round(self) -> bool:
+        """All that wait are about to be looked at; returns whether they are to be counted here."""
+        self.wants_round = False
+        self._acted_on = leads, is_trusted = self._standing
+        self._counted, self._unseen, self._shown, self._saved = 0, 0.0, 0.0, 0.0
+        self._thinning = None
+        if leads:
+            self._thinning = Thinning(self.lag, min(self._gap, _LONGEST_GAP), self._scale, stretched=is_trusted)
+            self._still_runs = self.lag.within(_CERTAIN)
+        return leads or self._requests() * _SOON >= self._explore_after
+
+    def count(self, tracker: GenerationTracker, now: float) -> None:
+        """Count one that waits to be asked about."""
+        if tracker.queued:
+            return
+        self._counted += 1
+        hazard, age = tracker.run_estimator.hazard, max(0.0, now - tracker.since)
+        if self._thinning is None:
+            strain = hazard.cumulative_hazard(age)
+            if strain > _EARLY:
+                self._unseen -= math.expm1(hazard.cumulative_hazard(tracker.seen - tracker.since) - strain)
+            return
+        root = hazard.sqrt_hazard(age)
+        place = self._thinning.place(self._price.now / root)
+        self._shown += root * root * self._thinning.shown[place]
+        self._saved += root * root * self._thinning.savings[place]
+        if self.leading and self._acted_on[1] and not tracker.plain:
+            still_running(tracker, self._looked_at - self._still_runs)
+
+    def end_round(self, now: float, rate: float, scale: float = 1.0) -> float:
+        """All were looked at; returns how many polls per second (infinity: no limit) looks leave of that rate.
+
+        ``scale`` is how many wait for each that was looked at.
+        """
+        shown = self._shown * scale
+        self._gap = max(self._shortest_gap, self._price.now / math.sqrt(shown)) if shown > 0.0 else math.inf
+        cost = self._price.now**2 / 2.0 / self._gap
+        is_worth_it = self._saved * scale > cost and self._counted * scale >= _FEWEST
+        self._lead(leading=is_worth_it and now >= self._off_until)
+        if not self.leading:
+            self._explore(now, scale)
+            return rate
+        self._wants_look = False
+        self._next_look = max(now, self._looked_at + self._gap)
+        return max(_LEFT_FOR_POLLS * rate, rate - shown - 1.0 / self._gap)
+
+    def _lead(self, *, leading: bool) -> None:
+        self.wants_round |= leading is not self.leading
+        self.leading = leading
+
+    def _explore(self, now: float, scale: float) -> None:
+        """Look now or as soon as a poll finds an end, if there should be something to see."""
+        there_is = self._thinning is not None or self._unseen * scale >= _SOMETHING
+        self._under_way = self._counted * scale
+        self._next_look = math.inf
+        self._wants_look = there_is and self._under_way >= _FEWEST
+        self._look_if_affordable(now)
+
+    def _look_if_affordable(self, now: float) -> None:
+        requests = self._requests() + _YET_TO_COME * self._under_way
+        if self._wants_look and requests >= self._explore_after and now >= self._off_until:
+            self._next_look, self._wants_look = now, False
+
+    @property
+    def _standing(self) -> tuple[bool, bool]:
+        return self.lag.leads, self.lag.is_trusted
+
+    @property
+    def _shortest_gap(self) -> float:
+        return max(_SHORTEST_GAP / self._scale, _WORTH_GAP * self._price.least**2 / 2.0)
+
+    # Looks
+
+    @property
+    def next_look_at(self) -> float:
+        """When to look; infinity while a look is under way, or if not before the next round."""
+        return self._next_look if self._look_begun is None else math.inf
+
+    def begin_look(self, now: float) -> None:
+        """Its first page is asked for."""
+        self._look_begun = now
+        self._next_look = math.inf
+        self._fresh, self._foreign = {}, 0
+        self._explore_after = self._requests() + _EXPLORING * _RARER**self._fruitless
+        self._fruitless += not self.leading
+
+    def page(
+        self, ids: Iterable[str], find: Callable[[str], GenerationTracker | None], *, last: bool = False
+    ) -> list[str]:
+        """Read a page of the ledger, given as generations' ids, newest first; returns those to be polled at once.
+
+        ``find`` gives the course of one that is not known to have ended; it is marked as ``shown``. ``last`` is whether
+        there are no further pages. Sets `goes_on`: a look ends where it meets what an earlier one has shown.
+        """
+        assert self._look_begun is not None  # noqa: S101 - begun first
+        page = list(ids)
+        fresh = [each for each in page if each not in self._known]
+        is_complete = last or len(fresh) < len(page)
+        found = [each for each in fresh if each not in self._fresh and self._show(each, find(each))]
+        self._fresh.update(dict.fromkeys(fresh))
+        too_many = self._foreign > _MOST_FOREIGN
+        self.goes_on = self.leading and bool(self._known) and not is_complete and not too_many
+        if too_many:
+            self.failed(self._look_begun)
+        elif not self.goes_on:
+            self._end_look(self._look_begun, is_complete=is_complete)
+        return found
+
+    def failed(self, now: float) -> bool:
+        """A look was refused, or told nothing that can be read; returns whether it is the first in a row."""
+        self._look_begun, self.goes_on = None, False
+        self._off_until = now + doubled(self._troubles, base=_OFF, cap=_LONGEST_OFF) / self._scale
+        self._troubles += 1
+        self._next_look = math.inf
+        self._lead(leading=False)
+        return self._troubles == 1
+
+    def _show(self, generation_id: str, tracker: GenerationTracker | None) -> bool:
+        """An entry is new; whether it is of one that is not known to have ended."""
+        assert self._look_begun is not None  # noqa: S101 - a page is part of a look
+        if tracker is None:
+            if generation_id in self._awaited:
+                del self._awaited[generation_id]
+                self.lag.ended(recorded=True)
+            else:
+                self._foreign += 1
+            return False
+        if tracker.shown is not None:  # by a look that failed on a later page
+            return False
+        if tracker.entry is not None and not tracker.unanswered:  # no poll can have made the vendor record it
+            self.told_first += 1
+            self._fruitless = 0
+            self.lag.shown_first(self._looked_at - tracker.seen, self._look_begun - tracker.seen)
+            self.lag.ended(recorded=True)
+        tracker.shown = self._look_begun
+        return True
+
+    def _end_look(self, begun: float, *, is_complete: bool) -> None:
+        self._looked_at, self._look_begun = begun, None
+        self._remember()
+        self._troubles = 0
+        self._next_look = begun + self._gap if self.leading else math.inf
+        if is_complete:
+            self._give_up(begun - _GIVEN_UP / self._scale)
+        else:  # what it has not read may have been recorded
+            self._awaited.clear()
+        self.lag.awaited = len(self._awaited)
+        self.wants_round |= self._standing != self._acted_on
+
+    def _remember(self) -> None:
+        self._known.update(self._fresh)
+        while len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
+
+    # Polls
+
+    def polled(self, tracker: GenerationTracker, generation_id: str, at: float, *, completed: bool) -> None:
+        """A poll begun at that instant found it completed or failed. Before the learner is told."""
+        if tracker.shown is not None:
+            return
+        if completed:
+            self.lag.polled_first(min(self._looked_at, at) - tracker.seen, at - tracker.seen)
+            self.wants_round |= self._standing != self._acted_on
+            self._look_if_affordable(at)
+        if len(self._awaited) < _AWAITED:
+            self._awaited[generation_id] = at
+            self.lag.awaited = len(self._awaited)
+
+    def awaits(self, generation_id: str) -> bool:
+        """Whether a poll has found its end, and the charge of it is still to come."""
+        return generation_id in self._awaited
+
+    def _give_up(self, until: float) -> None:
+        """What ended by then and is not recorded never will be."""
+        while self._awaited:
+            generation_id, at = next(iter(self._awaited.items()))
+            if at > until:
+                return
+            del self._awaited[generation_id]
+            self.lag.ended(recorded=False)
+
+    def __repr__(self) -> str:
+        return f"<CompletionFeed {'leading' if self.leading else 'not leading'}, {self.lag}>"

@@ -1,0 +1,55 @@
+"""What a poll is worth: one number, at which every generation is asked about."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from attrs import define, field
+
+__all__ = ["PollCost"]
+
+_TRIM: Final = 0.6
+"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
+
+Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
+of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
+"""
+
+
+@define
+class PollCost:
+    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
+
+    Attributes:
+        least: While polls are not short; more than 0.
+        now: At present; never less than ``least``.
+    """
+
+    least: float
+    now: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.now = self.least
+
+    @classmethod
+    def of(cls, seconds: float) -> PollCost:
+        """The price of polls that are each worth so many seconds of delay, more than 0."""
+        return cls(math.sqrt(2.0 * seconds))
+
+    def spread(self, demand: float, rate: float) -> None:
+        """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
+
+        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
+        """
+        self.now = max(self.least, _TRIM * demand / rate)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are fewer polls than are worth their price."""
+        return self.now > self.least
+
+    @property
+    def scarcity(self) -> float:
+        """How many times rarer polls are than they would be without a limit: 1 or more."""
+        return self.now / self.least

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_async.errors import ConfigurationError
+from kling_async.pacing.recording_lag import LAGS, RecordingLag
+
+GAP = 4.0  # seconds from one own poll to the next
+
+
+def observed(
+    mean: float, ends: int, *, look_gap: float = 0.5, unrecorded: float = 0.0, lag: RecordingLag | None = None
+) -> RecordingLag:
+    """After so many ends of generations that are polled every four seconds, with looks in between."""
+    rng, found = Random(3), RecordingLag() if lag is None else lag
+    for _ in range(ends):
+        end = rng.uniform(0.0, GAP)
+        shown = end + (rng.expovariate(1.0 / mean) if mean else 0.0) if rng.random() >= unrecorded else math.inf
+        look = rng.uniform(0.0, look_gap)
+        while look < shown and look + look_gap < GAP:
+            look += look_gap
+        if look < shown:
+            found.polled_first(look, GAP)
+        else:
+            found.shown_first(look - look_gap, look)
+        found.ended(recorded=shown < math.inf)
+    return found
+
+
+def test_nothing_is_believed_before_anything_was_seen() -> None:
+    lag = RecordingLag()
+    assert not lag.leads
+    assert not lag.is_trusted
+    assert lag.mean is None
+    assert lag.never == 0.5
+    assert lag.unrecorded == pytest.approx(0.075)
+
+
+def test_three_leads_are_a_lead_and_ten_observations_are_trusted() -> None:
+    lag = RecordingLag()
+    for number in range(1, 11):
+        assert lag.leads is (number > 3)
+        assert not lag.is_trusted
+        lag.shown_first(1.0, 2.0)
+    lag.shown_first(1.0, 2.0)
+    assert lag.is_trusted
+
+
+def test_a_ledger_that_never_leads_is_believed_not_to() -> None:
+    lag = RecordingLag()
+    for _ in range(50):
+        lag.polled_first(3.5, GAP)
+    assert not lag.leads
+    assert sum(weight for mean, weight in lag if mean < 30.0) < 0.05
+    assert lag.never > 0.8
+
+
+@pytest.mark.parametrize("mean", [0.5, 2.0, 10.0])
+def test_the_mean_lag_is_found(mean: float) -> None:
+    found = observed(mean, 300).mean
+    assert found is not None
+    assert 0.6 * mean < found < 2.5 * mean
+
+
+def test_a_look_before_the_last_own_poll_says_nothing_and_is_not_counted() -> None:
+    lag = RecordingLag()
+    for _ in range(50):
+        lag.polled_first(-1.0, GAP)
+        lag.polled_first(0.0, GAP)
+        lag.shown_first(3.0, 3.0)
+    assert lag.never == 0.5
+    assert not lag.leads
+
+
+def test_a_lag_that_grows_is_believed_after_a_few_dozen_ends() -> None:
+    lag = observed(0.5, 300)
+    assert lag.mean is not None
+    assert lag.mean < 1.0
+    for _ in range(30):
+        lag.polled_first(3.8, GAP)
+    assert lag.within(0.5) > 5.0 or lag.never > 0.5
+
+
+def test_one_surprise_changes_little() -> None:
+    lag = observed(0.5, 300)
+    before = lag.never
+    lag.polled_first(3.9, GAP)
+    assert lag.never < before + 0.05
+
+
+def test_shares_without_a_charge_are_counted_and_what_is_awaited_counts_as_without() -> None:
+    lag = observed(1.0, 1000, unrecorded=0.2)
+    assert lag.unrecorded == pytest.approx(0.2, abs=0.04)
+    before = lag.unrecorded
+    lag.awaited = 50
+    assert lag.unrecorded > before
+
+
+def test_charges_within_a_share() -> None:
+    lag = observed(2.0, 200)
+    assert lag.mean is not None
+    assert lag.within(0.95) == pytest.approx(3.0 * lag.mean, rel=0.01)
+
+
+@given(
+    observations=st.lists(
+        st.tuples(st.booleans(), st.floats(-100.0, 1e4), st.floats(0.0, 1e4), st.booleans()), max_size=60
+    ),
+    scale=st.sampled_from([1.0, 60.0]),
+)
+def test_whatever_is_observed_beliefs_are_shares(
+    observations: list[tuple[bool, float, float, bool]], scale: float
+) -> None:
+    lag = RecordingLag(scale)
+    for led, one, other, recorded in observations:
+        if led:
+            lag.shown_first(one, other)
+        else:
+            lag.polled_first(one, other)
+        lag.ended(recorded=recorded)
+    weights = [weight for _, weight in lag]
+    assert all(0.0 <= weight <= 1.0 for weight in weights)
+    assert sum(weights) + lag.never == pytest.approx(1.0)
+    assert lag.never > 0.0
+    assert 0.0 < lag.unrecorded < 1.0
+    assert lag.within(0.95) >= 0.0
+    again = RecordingLag.from_data(json.loads(json.dumps(lag.as_data())), scale)
+    assert (again.leads, again.is_trusted, again.unrecorded) == (lag.leads, lag.is_trusted, lag.unrecorded)
+
+
+def test_a_stand_in_is_learned_of_at_its_own_pace() -> None:
+    assert RecordingLag(60.0).means == pytest.approx([mean / 60.0 for mean in LAGS])
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"version": 2}, "version"),
+        ({"weights": [1.0]}, "weights"),
+        ({"weights": [0.0] * 21}, "weights"),
+        ({"weights": [math.nan] * 21}, "weights"),
+        ({"ends": -1}, "ends"),
+        ({"leads": None}, "leads"),
+        ({"observed": True}, "observed"),
+        ({"missed": "1"}, "missed"),
+    ],
+)
+def test_what_was_not_learned_is_refused_by_name(change: dict[str, object], where: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{where} is "):
+        RecordingLag.from_data(RecordingLag().as_data() | change)
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}])
+def test_other_data_is_refused(data: object) -> None:
+    with pytest.raises(ConfigurationError, match="version is None"):
+        RecordingLag.from_data(data)
+
+
+def test_it_says_what_it_believes() -> None:
+    assert repr(RecordingLag()) == "<RecordingLag unknown, 7.5% never recorded>"
