@@ -91,7 +91,7 @@ async def downloads() -> None:
 
     async def and_dies(*args: Any, **kwargs: Any) -> StoredFile:
         if END == "after the download":
-            kwargs["stored"] = lambda _: die()
+            kwargs["on_stored"] = lambda _: die()
         stored: StoredFile = await usual(*args, **kwargs)
         return stored
 
