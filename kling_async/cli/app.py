@@ -53,9 +53,8 @@ _COMMANDS = {
 for _place, (_title, _names) in enumerate(_COMMANDS.items()):
     _group = Group(_title, sort_key=_place)
     for _name in _names:
-        _module = "gallery.command" if _name == "gallery" else f"commands.{_name}"
         # By its place alone: a command and what it needs are loaded when it is called.
-        app.command(f"kling_async.cli.{_module}:{_name}", name=_name, group=_group)
+        app.command(f"kling_async.cli.commands.{_name}:{_name}", name=_name, group=_group)
 
 
 def run(arguments: Sequence[str]) -> int:
