@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,6 +75,12 @@ class _Console(Console):
             raise BrokenPipeError(errno.EPIPE, "nobody reads the output any more") from None
 
 
+@lru_cache(maxsize=1)
+def _messages(stream: TextIO) -> Console:
+    """The one console of standard error: what another wrote would tear the picture that this one draws."""
+    return _console(cast("TextIO", _Lenient(stream)))
+
+
 @frozen
 class Terminal:
     """The streams of a command. On a terminal they are in colour, unless ``NO_COLOR`` is set.
@@ -85,7 +92,7 @@ class Terminal:
     """
 
     out: Console = field(factory=lambda: _console(sys.stdout))
-    err: Console = field(factory=lambda: _console(cast("TextIO", _Lenient(sys.stderr))))
+    err: Console = field(factory=lambda: _messages(sys.stderr))
     as_json: bool = False
 
     def say(self, message: str, style: str = "") -> None:

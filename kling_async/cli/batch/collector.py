@@ -53,6 +53,7 @@ class RunSummary:
     Attributes:
         done: How many have their files on disk.
         kept: How many of those had them before.
+        elsewhere: Where one of those is, if not in the output folder.
         failed: How many will never have one.
         unfetched: How many are made, and could not be downloaded.
         stopped: How many others ended early, by the kind of error.
@@ -61,6 +62,7 @@ class RunSummary:
 
     done: int = 0
     kept: int = 0
+    elsewhere: Path | None = None
     failed: int = 0
     unfetched: int = 0
     stopped: Counter[str] = field(factory=Counter[str])

@@ -161,6 +161,8 @@ class Workshop:
         path = self.work.output / self.names.pick(name_of(job))
         file = None if record is None else file_of(record, self.work.journal.parent, self.work.output)
         known = label_of(job.tag)
+        if file is not None and not _is_in(file, self.work.output):
+            self.collector.tally.elsewhere = file
         self.items.append(RunItem(job, label or known.tag or known.output or short(job.key), path, file))
         now = asyncio.get_running_loop().time()
         if job.done() and job.state.is_terminal:
@@ -178,11 +180,16 @@ def name_of(job: Job | Record) -> str:
     return usual_name(job.request, job.key) if output is None else named(output)
 
 
+def _is_in(file: Path, folder: Path) -> bool:
+    return folder.absolute() in file.absolute().parents
+
+
 def _summary(tally: RunSummary, output: Path) -> str:
     stopped = tally.stopped.total()
     everything = tally.done + tally.failed + tally.unfetched + stopped
     parts = [f"{tally.done:,} of {count(everything, 'video')} in {output}"]
     parts += [f"{tally.kept:,} of them from before"] if tally.kept else []
+    parts += [f"some elsewhere, such as {tally.elsewhere}"] if tally.elsewhere else []
     parts += [f"{tally.failed:,} failed"] if tally.failed else []
     parts += [f"{tally.unfetched:,} not downloaded"] if tally.unfetched else []
     parts += [f"{stopped:,} not finished"] if stopped else []

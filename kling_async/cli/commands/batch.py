@@ -17,6 +17,7 @@ from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journal_summary import records_of
 from kling_async.cli.json_output import request_facts
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
+from kling_async.cli.paths import checked_folder
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
 
@@ -61,6 +62,7 @@ def batch(  # noqa: D417 - what commands share is described once, in options
         dry_run: Submit nothing: print what would be sent, under which names, and what it would cost.
     """
     terminal = Terminal(as_json=as_json)
+    checked_folder(output)
     source = Source(file)
     rows = source.rows(wishes)
     check_places(rows, output, source.name)
