@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import AsyncExitStack
-from functools import cached_property, partial
+from contextlib import AsyncExitStack, nullcontext
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from time import time as wall_clock
@@ -31,6 +31,7 @@ from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
 from kling_async.api.reprs import show
 from kling_async.api.requests import Request
 from kling_async.api.results import Video
+from kling_async.engine.as_completed import Window
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
@@ -46,6 +47,7 @@ from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+    from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -350,7 +352,7 @@ class KlingSession:
         """
         window = self._limits.max_in_flight if max_in_flight is None else max_in_flight
         check_count("max_in_flight", window)
-        return self._working().as_completed(source, self._enter, window)
+        return self._working().as_completed(source, self._enter, Window(window))
 
     def _enter(self, item: Request | Job) -> Job:
         if isinstance(item, Job):
@@ -656,6 +658,16 @@ class KlingSession:
             InvalidRequest: An argument cannot be used, or neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
         """
+        return await self._file_of(video, path, into, progress, nullcontext)
+
+    async def _file_of(
+        self,
+        video: Video | Job,
+        path: str | os.PathLike[str] | None,
+        into: str | os.PathLike[str] | None,
+        progress: Callable[[int, int | None], object] | None,
+        waiting: Callable[[], AbstractContextManager[object]],
+    ) -> Path:
         self._working()
         if not isinstance(video, Video | Job):
             raise refused("video", video, "a video or a job")
@@ -666,7 +678,7 @@ class KlingSession:
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
-        return await self._downloads.fetch(video, target, job=job, progress=progress)
+        return await self._downloads.fetch(video, target, job=job, progress=progress, waiting=waiting)
 
     def as_downloaded(
         self,
@@ -679,9 +691,10 @@ class KlingSession:
         """The jobs of a source with their files, in the order in which these are there, failures included.
 
         What `as_completed` is to jobs, this is to their files: ``Limits.max_downloads`` of them come in side by side
-        while other jobs go on. Deliveries nobody takes hold up the downloads, and so in the end the source.
-        Leaving early gives up the downloads under way, each to be gone on with later, and leaves no task behind. While
-        files cannot be written nothing is bought: what waits comes out with `StorageError`, queued as before.
+        while other jobs go on, and up to 64 that are not there yet wait beside those. Deliveries nobody takes hold up
+        the downloads, and so in the end the source. Leaving early gives up the downloads under way, each to be gone on
+        with later, and leaves no task behind. While files cannot be written nothing is bought: what waits comes out
+        with `StorageError`, queued as before.
 
         Args:
             source: As for `as_completed`.
@@ -696,20 +709,19 @@ class KlingSession:
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        from kling_async.engine.downloads import DownloadTasks  # noqa: PLC0415 - not every program has use for it
+        from kling_async.engine.downloads import AHEAD, DownloadTasks  # noqa: PLC0415 - not every program has use for it
 
         _check_place(path, into)
         check_callable("path", path, "a function that gives a job's path")
-        courier = DownloadTasks(partial(self._file_of, path, into))
-        jobs = self.as_completed(source, max_in_flight=max_in_flight)
-        begun = self._working().as_completed(jobs, courier.begin, self._limits.max_downloads)
-        return courier.hand_out(begun)
+        window = Window(self._limits.max_downloads, AHEAD)
 
-    async def _file_of(
-        self, path: Callable[[Job], str | os.PathLike[str]] | None, into: str | os.PathLike[str] | None, job: Job
-    ) -> Path:
-        job.result()
-        return await (self.download(job, into=into) if path is None else self.download(job, path(job)))
+        async def download(job: Job) -> Path:
+            job.result()
+            return await self._file_of(job, None if path is None else path(job), into, None, window.lent)
+
+        tasks = DownloadTasks(download)
+        jobs = self.as_completed(source, max_in_flight=max_in_flight)
+        return tasks.hand_out(self._working().as_completed(jobs, tasks.begin, window))
 
     @cached_property
     def _downloads(self) -> Downloads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from anyio import CancelScope
@@ -15,7 +16,7 @@ from kling_async.engine.tasks import was_asked_for
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["SourceReader", "in_completion_order"]
+__all__ = ["SourceReader", "Window", "in_completion_order"]
 
 _STRIDE = 32  # items drawn from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
@@ -49,8 +50,40 @@ async def in_completion_order(
             await pump.ended.wait()
 
 
+class Window:
+    """How many items may be between being drawn and being handed out.
+
+    A place whose item only waits may be lent to another, so that a few that wait do not hold up all others.
+
+    Args:
+        size: How many, places that are lent not counted.
+        most_lent: The most places that are lent at once.
+    """
+
+    def __init__(self, size: int, most_lent: int = 0) -> None:
+        self.changed = asyncio.Event()
+        self._size = size
+        self._most_lent = most_lent
+        self._waiting = 0
+
+    @property
+    def places(self) -> int:
+        """How many there are now."""
+        return self._size + min(self._waiting, self._most_lent)
+
+    @contextmanager
+    def lent(self) -> Generator[None]:
+        """Lend an item's place while it waits."""
+        self._waiting += 1
+        self.changed.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+
 class SourceReader(Generic[T]):
-    """Draws items from a source and begins a job or the like for each, at most ``window`` from drawn to handed out.
+    """Draws items from a source and begins a job or the like for each, as many as its window has places for.
 
     It runs in a task of its own, so that neither the source nor the consumer waits for the other, and so that the
     source is read and closed in one and the same task.
@@ -60,7 +93,7 @@ class SourceReader(Generic[T]):
         self,
         source: Iterable[Any] | AsyncIterable[Any],
         start: Callable[[Any], T],
-        max_in_flight: int,
+        window: Window,
         closed: Callable[[], Exception],
     ) -> None:
         if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
@@ -70,13 +103,12 @@ class SourceReader(Generic[T]):
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
         self._enter = start
-        self._window = max_in_flight
+        self._window = window
         self._closed = closed
         self._held = 0  # drawn, and not handed out
         self._closing = False
         self._ready: deque[T] = deque()
         self._news = asyncio.Event()
-        self._room = asyncio.Event()
         self._stopped = False
         self._scope = CancelScope(shield=True)
 
@@ -88,7 +120,7 @@ class SourceReader(Generic[T]):
             self._news.clear()
             await self._news.wait()
         self._held -= 1
-        self._room.set()
+        self._window.changed.set()
         return self._ready.popleft()
 
     def stop(self) -> None:
@@ -132,9 +164,9 @@ class SourceReader(Generic[T]):
 
     async def _has_room(self) -> bool:
         """Wait until there is; False once stopped, as what is drawn is bought."""
-        while self._held >= self._window:
-            self._room.clear()
-            await self._room.wait()
+        while self._held >= self._window.places:
+            self._window.changed.clear()
+            await self._window.changed.wait()
         return not self._stopped
 
     def _hold(self, begun: T) -> None:

@@ -17,7 +17,7 @@ from kling_async.files.download import Retries, download_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
     from random import Random
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from kling_async.files.download import Stored
     from kling_async.transport.base import Transport
 
-__all__ = ["Delivery", "DownloadTasks", "Downloads"]
+__all__ = ["AHEAD", "Delivery", "DownloadTasks", "Downloads"]
+
+AHEAD = 64
+"""How many files that are not there yet `as_downloaded` waits for, at most, without holding up others."""
 
 _logger = logging.getLogger("kling_async.download")
 
@@ -128,15 +131,27 @@ class Downloads:
         self._rng = rng
 
     async def fetch(
-        self, video: Video, path: Path, *, job: Job | None, progress: Callable[[int, int | None], object] | None
+        self,
+        video: Video,
+        path: Path,
+        *,
+        job: Job | None,
+        progress: Callable[[int, int | None], object] | None,
+        waiting: Callable[[], AbstractContextManager[object]],
     ) -> Path:
         """Fetch a video's file when its turn comes; returns its path once it is there whole.
+
+        ``waiting`` is entered while it waits for another try.
 
         Raises:
             DownloadError: It could not be had, or not be written.
             SessionClosed: The session has ended meanwhile.
         """
         begun = False
+
+        async def pause(seconds: float) -> None:
+            with waiting():
+                await self._pause(seconds)
 
         @asynccontextmanager
         async def turn() -> AsyncGenerator[None]:
@@ -148,7 +163,7 @@ class Downloads:
                 yield
 
         try:
-            await self._download(video, path, job, progress, turn)
+            await self._download(video, path, job, progress, turn, pause)
         except BaseException as error:
             told = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
             self._hold_submits(told)
@@ -174,6 +189,7 @@ class Downloads:
         job: Job | None,
         progress: Callable[[int, int | None], object] | None,
         turn: Callable[[], AbstractAsyncContextManager[None]],
+        pause: Callable[[float], Awaitable[None]],
     ) -> None:
         def record(stored: Stored) -> None:
             self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
@@ -189,7 +205,7 @@ class Downloads:
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
             progress=progress,
-            retries=Retries(self._rng, self._give_up_after, self._pause),
+            retries=Retries(self._rng, self._give_up_after, pause),
             turn=turn,
             stored=record,
         )

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import anyio
 
-from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
+from kling_async.engine.as_completed import Settling, SourceReader, Window, in_completion_order
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
 from kling_async.engine.events import EventBus
@@ -199,7 +199,7 @@ class Engine:
         self,
         source: Iterable[Any] | AsyncIterable[Any],
         enter: Callable[[Any], T],
-        window: int,
+        window: Window,
     ) -> AsyncGenerator[T, None]:
         """What is begun for each of the source's items, in the order in which it settles."""
         pump = SourceReader(source, enter, window, lambda: self.closed("the session is closed"))

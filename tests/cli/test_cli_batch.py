@@ -70,7 +70,8 @@ def test_run_again_it_buys_nothing_and_fetches_what_is_missing(kling: Kling, ven
     assert len(vendor.ledger.purchases) == len(vendor.ledger.submits) == 3
 
 
-def test_it_is_told_where_files_from_before_are(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("vendor")
+def test_it_is_told_where_files_from_before_are(kling: Kling, tmp_path: Path) -> None:
     batch = write(tmp_path, text="prompt,output\na,fox\n")
     kling("batch", batch, *QUICK)
     again = kling("batch", batch, *QUICK, "-o", "other")
