@@ -163,6 +163,8 @@ class _Download:
     """Whether the URL is a fresh one that has brought nothing yet."""
     ranges: bool = True
     """Whether the host may be asked for a part of the file."""
+    is_rest: bool = False
+    """Whether what comes is the rest of a part."""
     asked_wait: float = 0.0
     """How long the host wants not to be asked again."""
     ended_at: int | None = None
@@ -229,13 +231,17 @@ class _Download:
         if answer is Answer.MISFIT:
             self.part.start_over(None)
         elif is_part and answer in (Answer.ABSENT, Answer.NO_RANGES):
-            self.part.start_over(None)
-            self.ranges = False
+            self.ask_for_all()
         elif answer is Answer.FINAL:
             raise self.failure(told)
         else:
             raise TransportError(f"GET {bare(self.url)}: {told}")
         return False
+
+    def ask_for_all(self) -> None:
+        """Begin anew, and ask for no part any more."""
+        self.part.start_over(None)
+        self.ranges = False
 
     async def renew(self) -> bool:
         """Ask for a fresh URL, if that may help."""
@@ -247,7 +253,8 @@ class _Download:
 
     async def store(self, body: Body, response: StreamedResponse) -> bool:
         """Store what comes, and say whether the file is whole."""
-        if body.offset:
+        self.is_rest, had = body.offset > 0, self.part.size
+        if self.is_rest:
             self.part.go_on(self.mark(body))
         incoming = Incoming(body, expected_size=self.expected_size, size_cap=self.size_cap + _PIECE)
         try:
@@ -258,6 +265,8 @@ class _Download:
             raise self.failure(f"the host sent no file, but {other}", retryable=True) from None
         if not came:
             return await self.go_on(Answer.ABSENT, "the file is empty", is_part=False)
+        if self.is_rest and self.part.size == had:
+            raise self.misfit()
         await self.check_end(None if incoming.is_decoded else body.size)
         return True
 
@@ -296,6 +305,8 @@ class _Download:
         return None if body.etag is None else ResumeInfo(bare(self.url), body.etag)
 
     def check_size(self, size: int, goal: int | None) -> None:
+        if goal is not None and size > goal and self.is_rest:
+            raise self.misfit()
         if goal is not None and size > goal:
             raise self.failure(f"the host sent more than the {goal} bytes it should have")
         if size > self.size_cap:
@@ -311,6 +322,8 @@ class _Download:
         if stated is not None and size < stated:
             raise self.broke_off(stated)
         begins_well, is_whole = await self.on_disk(self.part.judge)
+        if is_whole is False and self.is_rest:
+            raise self.misfit()
         if is_whole is False and (stated is None or (expected or 0) > size):
             raise self.broke_off(expected)
         if is_whole or stated is not None or expected is None or size >= expected:
@@ -319,6 +332,11 @@ class _Download:
         if not begins_well or self.ended_at != size:
             self.ended_at = size
             raise self.broke_off(expected)
+
+    def misfit(self) -> TransportError:
+        """A rest that does not fit the part it was asked for: a host that counts wrongly is asked for the whole."""
+        self.ask_for_all()
+        return TransportError(f"GET {bare(self.url)}: the rest that came does not fit what there was")
 
     def broke_off(self, size: int | None) -> TransportError:
         whole = "" if size is None else f" of {size}"
