@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from kling_async.settings import Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.asyncio
 

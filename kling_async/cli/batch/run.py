@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field, frozen
 
-from kling_async import GatewayError, JobState, SpendLimitReached
+from kling_async import GatewayError, JobState, SpendLimitReached, SubmissionUncertain
 from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import connected, key_of
 from kling_async.cli.file_names import Names, named, short, usual_name
@@ -121,6 +121,9 @@ class BatchRun:
     def _sum_up(self, tally: RunSummary) -> None:
         for kind, number in tally.stopped.items():
             self.terminal.say(f"{count(number, 'job')} stopped early: {kind}: {tally.reasons[kind]}", "yellow")
+        if self.running.resubmit and SubmissionUncertain.__name__ in tally.stopped:
+            hint = "nothing proves what was not bought until the log shows a later submit, such as that of one more row"
+            self.terminal.say(hint, "yellow")
         if tally.unfetched:
             again = command("download", self.journal, "-o", self.output, *self.connection.words())
             self.terminal.say(
