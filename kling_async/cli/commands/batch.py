@@ -62,9 +62,9 @@ def batch(  # noqa: D417 - what commands share is described once, in options
         dry_run: Submit nothing: print what would be sent, under which names, and what it would cost.
     """
     terminal = Terminal(as_json=as_json)
-    checked_folder(output)
     source = Source(file)
     rows = source.rows(wishes)
+    checked_folder(output)
     check_places(rows, output, source.name)
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
