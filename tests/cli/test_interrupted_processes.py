@@ -56,11 +56,11 @@ def when(condition: Callable[[int], bool]) -> tuple[threading.Event, Callable[[i
     return seen, look
 
 
-def assert_complete(tmp_path: Path, sandbox: Sandbox, *, files: int = JOBS) -> None:
+def assert_complete(tmp_path: Path, sandbox: Sandbox, *, files: int = JOBS, jobs: int = JOBS) -> None:
     assert {key: len(bought) for key, bought in sandbox.ledger.by_key.items()} == dict.fromkeys(
         sandbox.ledger.by_key, 1
     )
-    assert len(sandbox.ledger.purchases) == JOBS
+    assert len(sandbox.ledger.purchases) == jobs
     videos = list((tmp_path / "out").glob("*.mp4"))
     assert [file_problem(video, None) for video in videos] == [None] * files
 
@@ -141,9 +141,11 @@ def test_what_a_killed_batch_may_have_sent_is_sent_again_only_on_request(
     unsure = JOBS - len(kling_sandbox.ledger.purchases)
     assert (again.returncode, unsure > 0) == (3, True)
     assert f"{unsure} job{'s' * (unsure > 1)} stopped early: SubmissionUncertain: " in again.stderr
+    with (tmp_path / "batch.jsonl").open("a") as rows:  # a later submit, without which the log proves nothing
+        rows.write('{"prompt": "one more"}\n')
     again = run(*batch(tmp_path, "--speed", "600", "--resubmit"), **place)
     assert again.returncode == 0, again.stderr
-    assert_complete(tmp_path, kling_sandbox)
+    assert_complete(tmp_path, kling_sandbox, files=JOBS + 1, jobs=JOBS + 1)
 
 
 def generate(tmp_path: Path) -> list[str]:
