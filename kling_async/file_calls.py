@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kling_async.api.arguments import check_callable, check_path, refused
 from kling_async.api.reprs import show
 from kling_async.api.results import Video
+from kling_async.engine.as_completed import Window
 from kling_async.engine.job import Job
 from kling_async.files.names import safe_name
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from kling_async.api.requests import Request
     from kling_async.engine.downloads import Delivery
@@ -76,6 +78,16 @@ class FileCalls(ABC):
             InvalidRequest: An argument cannot be used, or neither or both of ``path`` and ``into`` were given.
             SessionClosed: The session has not been entered, or has ended.
         """
+        return await self._download(video, path, into, progress, nullcontext)
+
+    async def _download(
+        self,
+        video: Video | Job,
+        path: str | os.PathLike[str] | None,
+        into: str | os.PathLike[str] | None,
+        progress: Callable[[int, int | None], object] | None,
+        waiting: Callable[[], AbstractContextManager[object]],
+    ) -> Path:
         engine = self._running_engine()
         if not isinstance(video, Video | Job):
             raise refused("video", video, "a video or a job")
@@ -86,7 +98,7 @@ class FileCalls(ABC):
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
-        return await engine.downloads.fetch(video, target, job=job, progress=progress)
+        return await engine.downloads.fetch(video, target, job=job, progress=progress, waiting=waiting)
 
     def as_downloaded(
         self,
@@ -98,10 +110,11 @@ class FileCalls(ABC):
     ) -> AsyncGenerator[Delivery, None]:
         """Yield the jobs of a source with their files, in the order in which these are complete, failures included.
 
-        As `as_completed`, with files: up to ``Limits.max_downloads`` of them come in at once while other jobs go on. A
-        consumer that takes no deliveries holds up the downloads, and in the end the source. Leaving early cancels the
-        downloads under way, each of which can be resumed later, and leaves no task behind. While files cannot be
-        written nothing is bought: waiting jobs come out with `StorageError`, and stay queued.
+        As `as_completed`, with files: up to ``Limits.max_downloads`` of them come in at once while other jobs go on,
+        and up to 64 that are not there yet wait beside those. A consumer that takes no deliveries holds up the
+        downloads, and in the end the source. Leaving early cancels the downloads under way, each of which can be
+        resumed later, and leaves no task behind. While files cannot be written nothing is bought: waiting jobs come
+        out with `StorageError`, and stay queued.
 
         Args:
             source: As for `as_completed`.
@@ -116,20 +129,20 @@ class FileCalls(ABC):
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        from kling_async.engine.downloads import DownloadTasks  # noqa: PLC0415 - few programs need it
+        from kling_async.engine.downloads import MAX_WAITING, DownloadTasks  # noqa: PLC0415 - few programs need it
 
         _check_place(path, into)
         check_callable("path", path, "a function that gives a job's path")
         engine = self._running_engine()
-        tasks = DownloadTasks(partial(self._file_of, path, into))
-        jobs = self.as_completed(source, max_in_flight=max_in_flight)
-        return tasks.deliveries(engine.as_completed(jobs, tasks.begin, engine.downloads.at_once))
+        window = Window(engine.downloads.at_once, MAX_WAITING)
 
-    async def _file_of(
-        self, path: Callable[[Job], str | os.PathLike[str]] | None, into: str | os.PathLike[str] | None, job: Job
-    ) -> Path:
-        job.result()
-        return await (self.download(job, into=into) if path is None else self.download(job, path(job)))
+        async def download(job: Job) -> Path:
+            job.result()
+            return await self._download(job, None if path is None else path(job), into, None, window.waiting)
+
+        tasks = DownloadTasks(download)
+        jobs = self.as_completed(source, max_in_flight=max_in_flight)
+        return tasks.deliveries(engine.as_completed(jobs, tasks.begin, window))
 
 
 def _check_place(path: object, into: object) -> None:

@@ -26,6 +26,7 @@ from kling_async.api.arguments import (
 )
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
+from kling_async.engine.as_completed import Window
 from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
@@ -335,7 +336,7 @@ class KlingSession(AccountCalls, FileCalls):
         """
         most = self._limits.max_in_flight if max_in_flight is None else max_in_flight
         check_count("max_in_flight", most)
-        return self._running_engine().as_completed(source, self._as_job, most)
+        return self._running_engine().as_completed(source, self._as_job, Window(most))
 
     def _as_job(self, item: Request | Job) -> Job:
         if isinstance(item, Job):

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,6 +75,12 @@ class _Console(Console):
             raise BrokenPipeError(errno.EPIPE, "nobody reads the output any more") from None
 
 
+@lru_cache(maxsize=1)
+def _error_console(stream: TextIO) -> Console:
+    """Return the one console of standard error: a second one would write into the first one's live display."""
+    return _console(cast("TextIO", _LossyStream(stream)))
+
+
 @frozen
 class Terminal:
     """The output streams of a command. On a terminal they are in colour, unless ``NO_COLOR`` is set.
@@ -85,7 +92,7 @@ class Terminal:
     """
 
     out: Console = field(factory=lambda: _console(sys.stdout))
-    err: Console = field(factory=lambda: _console(cast("TextIO", _LossyStream(sys.stderr))))
+    err: Console = field(factory=lambda: _error_console(sys.stderr))
     as_json: bool = False
 
     def message(self, message: str, style: str = "") -> None:

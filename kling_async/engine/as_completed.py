@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from anyio import CancelScope
@@ -15,7 +16,7 @@ from kling_async.engine.tasks import is_own_cancellation
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["SourceReader", "in_completion_order"]
+__all__ = ["SourceReader", "Window", "in_completion_order"]
 
 _STRIDE = 32  # items read from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
@@ -49,18 +50,48 @@ async def in_completion_order(
             await reader.ended.wait()
 
 
+class Window:
+    """Limits the items between being read and being handed out; some that only wait do not count.
+
+    Args:
+        size: The most items that count.
+        max_waiting: The most waiting items that do not count.
+    """
+
+    def __init__(self, size: int, max_waiting: int = 0) -> None:
+        self.changed = asyncio.Event()
+        self._size = size
+        self._max_waiting = max_waiting
+        self._waiting = 0
+
+    @property
+    def capacity(self) -> int:
+        """The most items that are allowed now."""
+        return self._size + min(self._waiting, self._max_waiting)
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Count one of its items as waiting."""
+        self._waiting += 1
+        self.changed.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+
 class SourceReader(Generic[T]):
     """Reads items from a source and starts a job or the like for each.
 
-    At most ``max_in_flight`` are between being read and being handed out. It runs in a task of its own, so that neither
-    the source nor the consumer waits for the other, and so that one task reads and closes the source.
+    Its window limits those between being read and being handed out. It runs in a task of its own, so that neither the
+    source nor the consumer waits for the other, and so that one task reads and closes the source.
     """
 
     def __init__(
         self,
         source: Iterable[Any] | AsyncIterable[Any],
         start: Callable[[Any], T],
-        max_in_flight: int,
+        window: Window,
         closed: Callable[[], Exception],
     ) -> None:
         if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
@@ -70,13 +101,12 @@ class SourceReader(Generic[T]):
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
         self._start = start
-        self._max_in_flight = max_in_flight
+        self._window = window
         self._closed = closed
         self._in_flight = 0  # read and not handed out
         self._closing = False
         self._ready: deque[T] = deque()
         self._changed = asyncio.Event()
-        self._room = asyncio.Event()
         self._stopped = False
         self._scope = CancelScope(shield=True)
 
@@ -88,7 +118,7 @@ class SourceReader(Generic[T]):
             self._changed.clear()
             await self._changed.wait()
         self._in_flight -= 1
-        self._room.set()
+        self._window.changed.set()
         return self._ready.popleft()
 
     def stop(self) -> None:
@@ -131,9 +161,9 @@ class SourceReader(Generic[T]):
 
     async def _has_room(self) -> bool:
         """Wait for room; return False once stopped, as every item that is read is bought."""
-        while self._in_flight >= self._max_in_flight:
-            self._room.clear()
-            await self._room.wait()
+        while self._in_flight >= self._window.capacity:
+            self._window.changed.clear()
+            await self._window.changed.wait()
         return not self._stopped
 
     def _track(self, begun: T) -> None:

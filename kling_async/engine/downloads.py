@@ -17,7 +17,7 @@ from kling_async.files.download import Retries, download_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
     from random import Random
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from kling_async.files.download import StoredFile
     from kling_async.transport.base import Transport
 
-__all__ = ["Delivery", "DownloadTasks", "Downloads"]
+__all__ = ["MAX_WAITING", "Delivery", "DownloadTasks", "Downloads"]
+
+MAX_WAITING = 64
+"""The most files that are not there yet for which `as_downloaded` waits without holding up others."""
 
 _logger = logging.getLogger("kling_async.download")
 
@@ -129,15 +132,27 @@ class Downloads:
         self._rng = rng
 
     async def fetch(
-        self, video: Video, path: Path, *, job: Job | None, progress: Callable[[int, int | None], object] | None
+        self,
+        video: Video,
+        path: Path,
+        *,
+        job: Job | None,
+        progress: Callable[[int, int | None], object] | None,
+        waiting: Callable[[], AbstractContextManager[object]],
     ) -> Path:
         """Download a video's file once a slot is free; return its path once it is complete.
+
+        ``waiting`` is entered while it waits for its next try.
 
         Raises:
             DownloadError: It could not be fetched or not be written.
             SessionClosed: The session has ended meanwhile.
         """
         begun = False
+
+        async def wait(seconds: float) -> None:
+            with waiting():
+                await self._wait(seconds)
 
         @asynccontextmanager
         async def slot() -> AsyncGenerator[None]:
@@ -149,7 +164,7 @@ class Downloads:
                 yield
 
         try:
-            await self._download(video, path, job, progress, slot)
+            await self._download(video, path, job, progress, slot, wait)
         except BaseException as error:
             failure = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
             self._halt_submits(failure)
@@ -175,6 +190,7 @@ class Downloads:
         job: Job | None,
         progress: Callable[[int, int | None], object] | None,
         slot: Callable[[], AbstractAsyncContextManager[None]],
+        wait: Callable[[float], Awaitable[None]],
     ) -> None:
         def record(stored: StoredFile) -> None:
             self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
@@ -190,7 +206,7 @@ class Downloads:
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,
             progress=progress,
-            retries=Retries(self._rng, self._give_up_after, self._wait),
+            retries=Retries(self._rng, self._give_up_after, wait),
             slot=slot,
             on_stored=record,
         )

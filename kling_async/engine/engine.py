@@ -12,7 +12,7 @@ from weakref import WeakSet
 import anyio
 
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
-from kling_async.engine.as_completed import Settling, SourceReader, in_completion_order
+from kling_async.engine.as_completed import Settling, SourceReader, Window, in_completion_order
 from kling_async.engine.completion_feed import LedgerReader
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
@@ -208,10 +208,10 @@ class Engine:
         self,
         source: Iterable[Any] | AsyncIterable[Any],
         start: Callable[[Any], T],
-        max_in_flight: int,
+        window: Window,
     ) -> AsyncGenerator[T, None]:
         """Start each of the source's items, and yield what `start` returns in the order in which it settles."""
-        reader = SourceReader(source, start, max_in_flight, lambda: self.closed("the session is closed"))
+        reader = SourceReader(source, start, window, lambda: self.closed("the session is closed"))
         return in_completion_order(reader, self._start_reader)
 
     def snapshot(self) -> Stats:

@@ -159,6 +159,7 @@ class _Download:
     furthest: int = 0  # the most bytes there ever were: reaching less after a new start is no progress
     is_refreshed: bool = False  # whether the URL is a fresh one that has brought nothing yet
     has_ranges: bool = True  # whether the host may be asked for a range
+    is_resumed: bool = False  # whether the body continues what the partial file has
     retry_after: float = 0.0  # seconds the host has asked to wait
     ended_at: int | None = None  # where the last body of unknown length ended, short of the announced size
 
@@ -223,13 +224,16 @@ class _Download:
         if answer is Answer.MISFIT:
             self.part.start_over(None)
         elif is_range and answer in (Answer.ABSENT, Answer.NO_RANGES):
-            self.part.start_over(None)
-            self.has_ranges = False
+            self.restart_without_ranges()
         elif answer is Answer.FINAL:
             raise self.failure(reason)
         else:
             raise TransportError(f"GET {bare(self.url)}: {reason}")
         return False
+
+    def restart_without_ranges(self) -> None:
+        self.part.start_over(None)
+        self.has_ranges = False
 
     async def refresh_url(self) -> bool:
         """Ask for a fresh URL, unless the present one is fresh; return whether there is a new one."""
@@ -241,7 +245,8 @@ class _Download:
 
     async def store(self, body: Body, response: StreamedResponse) -> bool:
         """Store the body, and return whether the file is complete."""
-        if body.offset:
+        self.is_resumed, size_before = body.offset > 0, self.part.size
+        if self.is_resumed:
             self.part.resume_as(self.resume_info(body))
         incoming = Incoming(body, expected_size=self.expected_size, size_cap=self.size_cap + _PIECE)
         try:
@@ -252,6 +257,8 @@ class _Download:
             raise self.failure(f"the host sent no file, but {other}", retryable=True) from None
         if not came:
             return await self.recover(Answer.ABSENT, "the file is empty", is_range=False)
+        if self.is_resumed and self.part.size == size_before:
+            raise self.mismatch()
         await self.check_end(None if incoming.is_decoded else body.size)
         return True
 
@@ -291,6 +298,8 @@ class _Download:
 
     def check_size(self, size: int, goal: int | None) -> None:
         if goal is not None and size > goal:
+            if self.is_resumed:
+                raise self.mismatch()
             raise self.failure(f"the host sent more than the {goal} bytes it should have")
         if size > self.size_cap:
             raise self.failure(f"the file is larger than {self.size_cap} bytes")
@@ -305,6 +314,8 @@ class _Download:
         if stated is not None and size < stated:
             raise self.broke_off(stated)
         begins_well, is_whole = await self.on_disk(self.part.inspect)
+        if is_whole is False and self.is_resumed:
+            raise self.mismatch()
         if is_whole is False and (stated is None or (expected or 0) > size):
             raise self.broke_off(expected)
         if is_whole or stated is not None or expected is None or size >= expected:
@@ -313,6 +324,11 @@ class _Download:
         if not begins_well or self.ended_at != size:
             self.ended_at = size
             raise self.broke_off(expected)
+
+    def mismatch(self) -> TransportError:
+        """Drop a partial file that the range does not continue; a host that counts wrongly is asked for the whole."""
+        self.restart_without_ranges()
+        return TransportError(f"GET {bare(self.url)}: the rest that came does not fit what there was")
 
     def broke_off(self, size: int | None) -> TransportError:
         whole = "" if size is None else f" of {size}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kling_async.api.arguments import check_path
 from kling_async.errors import ConfigurationError
 from kling_async.journal.paths import absolute, unusable_reason
 
@@ -32,11 +33,13 @@ def read_journal(path: str | os.PathLike[str]) -> JournalReader:
     """Return a reader of the journal in this file, which a session may be writing meanwhile.
 
     Raises:
+        InvalidRequest: The argument is no path.
         ConfigurationError: No journal can be there.
         JournalError: There is none, or it is unreadable: of another version, or no journal.
     """
     from kling_async.journal.sqlite.reader import JournalReader  # noqa: PLC0415 - SQLite is imported on use
 
+    check_path("path", path)
     return JournalReader(_usable(path))
 
 

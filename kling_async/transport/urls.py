@@ -21,7 +21,9 @@ def checked_base_url(base_url: str) -> str:
     base = base_url.strip()
     parts = _split(base)
     if parts is None or not is_plain(base) or "?" in base or "#" in base:
-        raise ConfigurationError("base_url takes a host and perhaps a path: no user, query, fragment or spaces")
+        # The address is not shown: it may hold a password.
+        allowed = "https://, a host and perhaps a path: no user, query, fragment or spaces"
+        raise ConfigurationError(f"base_url takes {allowed}")
     if not _is_safe(parts):
         shown = f"{parts.scheme}://{parts.hostname}"
         raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {cut(shown)}")

@@ -70,6 +70,15 @@ def test_run_again_it_buys_nothing_and_fetches_what_is_missing(kling: Kling, ven
     assert len(vendor.ledger.purchases) == len(vendor.ledger.submits) == 3
 
 
+@pytest.mark.usefixtures("vendor")
+def test_it_is_told_where_files_from_before_are(kling: Kling, tmp_path: Path) -> None:
+    batch = write(tmp_path, text="prompt,output\na,fox\n")
+    kling("batch", batch, *QUICK)
+    again = kling("batch", batch, *QUICK, "-o", "other")
+    there = os.path.join("videos", "fox.mp4")  # noqa: PTH118 - as it is shown
+    assert again.out == f"1 of 1 video in other, 1 of them from before, some elsewhere, such as {there}\n"
+
+
 def test_a_file_cut_short_is_fetched_again_beside_it(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     batch = write(tmp_path, text="prompt,output\na,fox\n")
     kling("batch", batch, *QUICK)

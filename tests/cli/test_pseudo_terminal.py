@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,24 @@ def test_a_signal_gives_the_cursor_back(terminal: tuple[int, int], tmp_path: Pat
     assert drawn.rindex(SHOW) > drawn.rindex(HIDE)
     assert "interrupted" in drawn[drawn.rindex(SHOW) :]
     assert "Traceback" not in drawn
+
+
+def test_a_warning_does_not_break_the_live_display(terminal: tuple[int, int], tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("prompt\n" + "a fox\n" * 8)
+    near, far = terminal
+    nowhere = {"AIMLAPI_BASE_URL": "http://127.0.0.1:9", "AIMLAPI_API_KEY": "k3y"}
+    drawn, reading = "", pieces(near)
+    with start("batch", str(tmp_path / "b.csv"), "-o", str(tmp_path / "out"), stderr=far, **nowhere) as process:
+        os.close(far)
+        for piece in reading:
+            drawn += piece
+            if drawn.count("warning: ") > 3:
+                break
+        process.send_signal(signal.SIGINT)
+        drawn += "".join(reading)
+        process.communicate()
+    beginnings = re.findall(r"(.)(?:\x1b\[[0-9;]*m)*warning: ", drawn, re.DOTALL)
+    assert set(beginnings) <= {"K", "\n", "\r"}  # after a line that was wiped, or on one of its own
 
 
 _IN_ITS_OWN = """

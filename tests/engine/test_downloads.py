@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from kling_async import (
     SessionClosed,
     TransportError,
 )
+from kling_async.engine.as_completed import Window
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -212,6 +213,34 @@ async def test_nobody_taking_deliveries_holds_the_source_up(tmp_path: Path) -> N
             for _ in range(20):
                 await asyncio.sleep(0)
         assert drawn <= 1 + 2 + 3 + 1  # taken, held as files, held as jobs, and handed over at this moment
+
+
+class Slow(Random):
+    """Draws long waits."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 1000 * max(a, b)
+
+
+async def test_files_that_are_not_there_yet_hold_up_no_others(tmp_path: Path) -> None:
+    vendor = FilmVendor(statuses={"g1": 404, "g2": 404, "g3": 404})
+    async with promptly(vendor, limits=limits(max_downloads=2), rng=Slow(1)) as kling:
+        async with aclosing(kling.as_downloaded(requests(9), into=tmp_path)) as deliveries:
+            stored = [(await anext(deliveries)).job.generation_id for _ in range(6)]
+        assert sorted(map(str, stored)) == ["g4", "g5", "g6", "g7", "g8", "g9"]
+        assert vendor.most <= 2
+    assert only_mine()
+
+
+async def test_as_many_waiting_items_as_allowed_do_not_count() -> None:
+    window = Window(2, max_waiting=2)
+    with ExitStack() as waiting:
+        seen = [window.capacity]
+        for _ in range(3):
+            waiting.enter_context(window.waiting())
+            seen.append(window.capacity)
+        assert seen == [2, 3, 4, 4]
+    assert window.capacity == 2
 
 
 async def test_a_session_that_closes_ends_the_iteration_and_every_download(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_fault_16_a_429_with_a_date_is_read_by_the_clock_that_wrote_it(cas
 async def test_fault_16_a_429_with_a_date_that_says_nothing_is_a_short_pause(
     case: Case, headers: dict[str, str]
 ) -> None:
-    # The pause of some milliseconds may be over when its event is made; a header that was believed would be seconds off.
+    # A pause of milliseconds may be over when its event is made; a header that was believed would be seconds off.
     assert -1 < await pause_after(case, **headers) < 1
 
 

@@ -711,3 +711,35 @@ async def test_a_file_that_comes_minutes_late_is_waited_for(status: int, tmp_pat
 
     assert (_bytes(tmp_path / "video.mp4"), refreshed) == (FILE, 1)
     assert len(server.requests) < 25
+
+
+LIES: dict[str, Callable[[bytes, int], tuple[bytes, str]]] = {
+    "it is one byte late": lambda film, at: (film[at + 1 :], f"{at}-{len(film) - 1}/{len(film)}"),
+    "it is one byte early": lambda film, at: (film[at - 1 :], f"{at}-{len(film) - 1}/{len(film)}"),
+    "the whole is called shorter": lambda film, at: (film[at : at + 1], f"{at}-{at}/{at + 1}"),
+    "nothing comes": lambda film, at: (b"", f"{at}-{len(film) - 1}/{len(film)}"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_a_rest_that_does_not_fit_is_dropped_and_the_whole_asked_for(
+    tmp_path: Path, lie: Callable[[bytes, int], tuple[bytes, str]]
+) -> None:
+    async def host(exchange: Exchange) -> None:
+        headers: dict[str, Any] = {"content_type": "video/mp4", "etag": ETAG}
+        asked = re.fullmatch(r"bytes=(\d+)-", exchange.headers.get("range", ""))
+        if asked is not None:
+            rest, stated = lie(FILM, int(asked[1]))
+            await exchange.answer(206, rest, **headers, content_range=f"bytes {stated}", content_length=str(len(rest)))
+        elif len(requests) == 1:
+            await exchange.answer(200, FILM[:5000], **headers, content_length=str(len(FILM)))
+            exchange.close()
+        else:
+            await exchange.answer(200, FILM, **headers, content_length=str(len(FILM)))
+
+    path = tmp_path / "a.mp4"
+    async with loopback(host) as server:
+        requests = server.requests
+        await _download_from(f"{server.url}/a.mp4", path)
+        assert len(requests) <= 4
+    assert path.read_bytes() == FILM

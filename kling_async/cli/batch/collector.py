@@ -53,6 +53,7 @@ class RunSummary:
     Attributes:
         done: Jobs whose files are on disk.
         kept: Those of them whose files were there before.
+        elsewhere: One of these files that is outside the output folder, if any is.
         failed: Jobs that will never have a video.
         unfetched: Jobs whose videos could not be downloaded.
         stopped: Jobs that ended early, by the class of error.
@@ -61,6 +62,7 @@ class RunSummary:
 
     done: int = 0
     kept: int = 0
+    elsewhere: Path | None = None
     failed: int = 0
     unfetched: int = 0
     stopped: Counter[str] = field(factory=Counter[str])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field, frozen
 
-from kling_async import GatewayError, JobState, SpendLimitReached
+from kling_async import GatewayError, JobState, SpendLimitReached, SubmissionUncertain
 from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import api_key, open_session
 from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
@@ -121,6 +121,9 @@ class BatchRun:
     def _sum_up(self, summary: RunSummary) -> None:
         for kind, number in summary.stopped.items():
             self.terminal.message(f"{count(number, 'job')} stopped early: {kind}: {summary.reasons[kind]}", "yellow")
+        if self.running.resubmit and SubmissionUncertain.__name__ in summary.stopped:
+            hint = "nothing proves what was not bought until the log shows a later submit, such as that of one more row"
+            self.terminal.message(hint, "yellow")
         if summary.unfetched:
             again = command("download", self.journal, "-o", self.output, *self.connection.arguments())
             self.terminal.message(
@@ -162,6 +165,8 @@ class ActiveRun:
         """
         path = self.run.output / self.names.allocate(name_of(job))
         file = None if record is None else file_of(record, self.run.journal.parent, self.run.output)
+        if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
+            self.collector.summary.elsewhere = file
         known = label_of(job.tag)
         self.items.append(RunItem(job, label or known.tag or known.output or short_key(job.key), path, file))
         now = asyncio.get_running_loop().time()
@@ -185,6 +190,7 @@ def _summary(summary: RunSummary, output: Path) -> str:
     everything = summary.done + summary.failed + summary.unfetched + stopped
     parts = [f"{summary.done:,} of {count(everything, 'video')} in {output}"]
     parts += [f"{summary.kept:,} of them from before"] if summary.kept else []
+    parts += [f"some elsewhere, such as {summary.elsewhere}"] if summary.elsewhere else []
     parts += [f"{summary.failed:,} failed"] if summary.failed else []
     parts += [f"{summary.unfetched:,} not downloaded"] if summary.unfetched else []
     parts += [f"{stopped:,} not finished"] if stopped else []
