@@ -8,8 +8,8 @@ import pytest
 from bodies import contents
 from hypothesis import given
 from hypothesis import strategies as st
+from models_table import models_table
 
-from kling_async.api.catalogue.guide import models_table
 from kling_async.api.catalogue.lookup import (
     check_body,
     find_model,
