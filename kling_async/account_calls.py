@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kling_async.engine.job import Job
     from kling_async.journal.base import Record
 
-__all__ = ["AccountCalls"]
-
 
 class AccountCalls(ABC):
     """The part of `KlingSession` that is about the account.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.engine import Engine
 
-__all__ = ["FileCalls"]
-
 
 class FileCalls(ABC):
     """The part of `KlingSession` that is about files."""

@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Journal, Record
     from kling_async.transport.base import Transport
 
-__all__ = ["KlingSession"]
-
 _logger = logging.getLogger("kling_async.session")
 
 _BASE_URL = "https://api.aimlapi.com"

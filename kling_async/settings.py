@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.schedules import PollSchedule
 
-__all__ = ["PROFILES", "Limits", "Polling", "Reconciliation", "Timeouts"]
-
 _is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
 
 

@@ -22,31 +22,6 @@ if TYPE_CHECKING:
 
     from kling_async.errors import InvalidRequest
 
-__all__ = [
-    "COUNT",
-    "DURATION",
-    "bad_setting",
-    "check_callable",
-    "check_count",
-    "check_endpoint",
-    "check_id",
-    "check_items",
-    "check_key",
-    "check_methods",
-    "check_moment",
-    "check_path",
-    "check_text",
-    "checked_api_key",
-    "deadline_seconds",
-    "is_count",
-    "is_number",
-    "is_text",
-    "names",
-    "refused",
-    "seconds",
-    "setting",
-]
-
 COUNT = "a whole number, 1 or more"
 DURATION = "seconds or a timedelta, more than 0 s"
 

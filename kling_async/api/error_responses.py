@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["EXCERPT", "describe_reason", "read_error", "read_retry_after", "without_money"]
-
 EXCERPT = 500
 """The number of characters of a text that an error shows."""
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FileType", "Format", "ending", "label", "picture_size", "recognised"]
-
 
 class FileType(Enum):
     """The types of files that the vendor takes."""

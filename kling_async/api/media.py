@@ -18,25 +18,6 @@ from attrs import frozen
 
 from kling_async.api.file_types import FileType, Format, ending, label, picture_size, recognised
 
-__all__ = [
-    "HEAD",
-    "Brief",
-    "File",
-    "FilePath",
-    "LocalFile",
-    "Media",
-    "bare_base64",
-    "brief",
-    "brief_text",
-    "file_uri",
-    "is_data_uri",
-    "is_file",
-    "is_path",
-    "media_type",
-    "path_from_uri",
-    "read_data_uri",
-]
-
 FilePath = PathLike[str]
 """A file by its path, such as a ``Path``; never a text."""
 

@@ -12,8 +12,6 @@ from kling_async.api.parsing import parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HttpRequest", "HttpResponse", "Lane"]
-
 _UNREAD = object()
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     """The bytes at an offset, at most so many; fewer at the end."""
 
-__all__ = ["Box", "boxes", "find_defect", "index", "is_whole"]
-
 _HEADER, _LONG_HEADER = 8, 16
 _TO_THE_END, _LONG = 0, 1  # what the size of a box says instead of a size
 _MOST_BOXES = 10_000  # in a row; a real file has about ten, a fragmented one a few for each second

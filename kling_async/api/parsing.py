@@ -8,20 +8,6 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeGuard
 
-__all__ = [
-    "amount",
-    "dollars",
-    "first_id",
-    "format_moment",
-    "format_usd",
-    "is_list",
-    "is_object",
-    "number",
-    "parse_json",
-    "read_moment",
-    "text",
-]
-
 _LARGEST = 1e300  # a whole number may be larger than any float
 _decode = json.JSONDecoder(strict=False).decode
 _DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no encoding takes, or one that was not read

@@ -30,29 +30,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = [
-    "CLIENT_REQUEST_ID",
-    "LEGACY",
-    "UNIVERSAL",
-    "Accepted",
-    "Blocked",
-    "Refused",
-    "SubmitAnswer",
-    "TryAgain",
-    "Uncertain",
-    "Unreached",
-    "answers",
-    "fetch_request",
-    "file_request",
-    "is_about",
-    "read_answer",
-    "read_generation",
-    "read_page",
-    "read_submit",
-    "submit_failure",
-    "submit_request",
-]
-
 UNIVERSAL = "/v2/video/generations"
 """The endpoint that serves every model ("Video Models: Generate and fetch")."""
 

@@ -6,8 +6,6 @@ from reprlib import Repr
 
 from kling_async.api.media import brief, brief_text, is_file
 
-__all__ = ["cut", "show"]
-
 _LONGEST = 400  # characters of anything
 
 

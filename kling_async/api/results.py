@@ -6,8 +6,6 @@ from enum import Enum
 
 from attrs import field, frozen
 
-__all__ = ["Generation", "GenerationStatus", "Usage", "Video"]
-
 
 class GenerationStatus(Enum):
     """The status of a generation, normalised from the vendor's several vocabularies."""

@@ -17,8 +17,6 @@ from kling_async.cli.terminal import LogLines, Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["app", "run"]
-
 _EPILOGUE = """
 Exit codes: 0 all done, 1 something failed, 2 wrong usage and nothing was done, 3 it stopped early and can go on,
 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from kling_async.cli.options import Connection
 
-__all__ = ["api_key", "has_key", "open_session"]
-
 _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 
 

@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = [
-    "VIDEO_SUFFIXES",
-    "NameAllocator",
-    "default_name",
-    "free_path",
-    "output_problem",
-    "requested_name",
-    "short_key",
-]
-
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _OF_A_ROW = re.compile(r"[0-9a-f]{32}-[0-9]+")
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})

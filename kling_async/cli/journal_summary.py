@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from kling_async import KlingError, Record
 
-__all__ = ["FailedJob", "JournalSummary", "discard_if_temporary", "file_of", "lines", "records_of", "temporary_journal"]
-
 _TEMPORARY = re.compile(r"generate-[0-9a-f]{8}\.db")
 
 

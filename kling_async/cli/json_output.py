@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from kling_async import Generation, Job, KlingError, Request, Video
 
-__all__ = ["error_json", "generation_json", "job_json", "request_json"]
-
 
 def job_json(job: Job, file: Path | None, error: KlingError | None) -> dict[str, Any]:
     """Describe a job's outcome: ``ok`` is true if there is a video, on disk where that was asked for."""

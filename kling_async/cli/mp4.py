@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["file_problem", "reader"]
-
 
 def file_problem(path: Path, expected_size: int | None) -> str | None:
     """Return what is wrong with an MP4 file, or None if it is whole.

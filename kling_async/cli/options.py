@@ -11,8 +11,6 @@ from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kling_async import ConfigurationError
 
-__all__ = ["CONNECTION", "RUNNING", "AsJson", "Connection", "Output", "Running"]
-
 _SANDBOX_SPEED = 60.0
 
 Output = Annotated[

@@ -22,17 +22,6 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "check_folder",
-    "current_folder",
-    "file_problem",
-    "make_folder",
-    "read_file",
-    "read_stdin",
-    "unusable_files",
-    "with_paths",
-]
-
 _NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # which Windows has not, nor pipes in folders
 _PROBE = 64 * 1024  # bytes
 _BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Interrupted", "announced_stop", "exit_code", "run", "termination_signals"]
-
 _T = TypeVar("_T")
 
 _EXITS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}

@@ -9,8 +9,6 @@ from attrs import frozen
 
 from kling_async.cli.text import one_line
 
-__all__ = ["Label", "label_of", "tag_of"]
-
 _TAG, _OUTPUT = "tag", "output"
 
 

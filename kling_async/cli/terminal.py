@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from typing import TextIO
 
-__all__ = ["LogLines", "Terminal"]
-
 
 def _console(stream: TextIO) -> Console:
     reconfigure = getattr(stream, "reconfigure", None)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["clock", "command", "count", "dollars", "one_line", "percentile", "reason", "short_model", "span", "table"]
-
 
 def command(*words: object, windows: bool = os.name == "nt") -> str:
     """Format a command of this program for the shell."""

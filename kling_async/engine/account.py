@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Record
     from kling_async.transport.base import Transport
 
-__all__ = ["Account"]
-
 _T = TypeVar("_T")
 
 _TRIES = 4

@@ -16,8 +16,6 @@ from kling_async.engine.tasks import is_own_cancellation
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["SourceReader", "Window", "in_completion_order"]
-
 _STRIDE = 32  # items read from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
 _END: Any = object()

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kling_async.engine.job import ActiveJob
     from kling_async.journal.base import Record
 
-__all__ = ["Budget"]
-
 _logger = logging.getLogger("kling_async.budget")
 
 _ZERO = Decimal(0)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.tracking import GenerationTracker
     from kling_async.transport.base import Transport
 
-__all__ = ["LedgerReader"]
-
 _logger = logging.getLogger("kling_async.feed")
 
 _KEPT = 10_000  # generations whose charges are remembered

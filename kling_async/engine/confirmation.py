@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kling_async.errors import APIError
     from kling_async.transport.base import Transport
 
-__all__ = ["Confirmation"]
-
 
 class Confirmation:
     """Asks for the balance when an answer says that the key is bad, the credits are out, or the address is wrong.

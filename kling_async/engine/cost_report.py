@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kling_async.api.account.billing import Transaction
     from kling_async.journal.base import JobState
 
-__all__ = ["CostReport", "JobCost", "billable", "match_charges"]
-
 _ZERO = Decimal(0)
 
 

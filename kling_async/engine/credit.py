@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.tasks import Clock
 
-__all__ = ["CreditMonitor"]
-
 _logger = logging.getLogger("kling_async.credit")
 
 _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between checks of the balance; it doubles

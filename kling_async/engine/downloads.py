@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from kling_async.files.download import StoredFile
     from kling_async.transport.base import Transport
 
-__all__ = ["MAX_WAITING", "Delivery", "DownloadTasks", "Downloads"]
-
 MAX_WAITING = 64
 """The most files that are not there yet for which `as_downloaded` waits without holding up others."""
 

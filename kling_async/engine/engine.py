@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
     from kling_async.transport.base import Transport
 
-__all__ = ["Engine"]
-
 _logger = logging.getLogger("kling_async.session")
 
 _CHUNK = 256  # jobs settled in a row before other tasks get the loop

@@ -18,24 +18,6 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
 
-__all__ = [
-    "Accepted",
-    "Completed",
-    "DownloadFailed",
-    "Downloaded",
-    "Downloading",
-    "Event",
-    "EventBus",
-    "Failed",
-    "Interrupted",
-    "Polled",
-    "Queued",
-    "Retrying",
-    "Submitted",
-    "Subscription",
-    "Throttled",
-]
-
 
 @frozen(eq=False, repr=False)
 class Event:

@@ -13,8 +13,6 @@ from kling_async.journal.base import JobState, Record
 if TYPE_CHECKING:
     from kling_async.api.requests import Request
 
-__all__ = ["check_digest", "check_key_of", "merged", "new_key", "record_of_generation", "record_of_request"]
-
 
 def new_key() -> str:
     """Return a random key."""

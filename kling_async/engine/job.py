@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from kling_async.journal.base import JobState, Record
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["ActiveJob", "ExpectedCompletion", "Job", "JobOwner", "Milestone", "active_job"]
-
 
 class Milestone(Enum):
     """The points in a job's life that can be awaited."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.tracking import DurationLearner
     from kling_async.settings import Polling
 
-__all__ = ["LearnedDurations"]
-
 _logger = logging.getLogger("kling_async.session")
 
 _SAVE_EVERY = 300.0  # seconds; what a crash loses is soon learned again

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.pacing.admission import AdmissionControl
 
-__all__ = ["RequestLimiter"]
-
 
 class RequestLimiter:
     """Spaces all requests but submits and polls; the scheduler spaces those by the same `AdmissionControl`."""

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from kling_async.settings import Polling
     from kling_async.transport.base import Transport
 
-__all__ = ["Poller"]
-
 _logger = logging.getLogger("kling_async.poll")
 
 _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job whose deadline has passed, in seconds

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.queues import PollQueue
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
-__all__ = ["Halt", "HaltSubmits", "JobQueue", "RateLimitHit", "RequestResult", "Requeue", "RetryAt"]
-
 
 _logger = logging.getLogger("kling_async.queue")
 

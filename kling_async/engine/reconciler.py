@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.absence import PostOrder
     from kling_async.settings import Reconciliation
 
-__all__ = ["Reconciler"]
-
 _logger = logging.getLogger("kling_async.reconcile")
 
 _TICK = 0.01  # seconds: a wall clock's time, counted from 1970, is not as exact as the loop's

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kling_async.engine.submitter import Submitter
     from kling_async.pacing.admission import AdmissionControl
 
-__all__ = ["Scheduler"]
-
 _logger = logging.getLogger("kling_async.scheduler")
 
 _STRIDE = 64  # decisions in a row before other tasks get the loop

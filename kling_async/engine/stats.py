@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.durations import DurationModels
 
-__all__ = ["Counters", "FeedStats", "LearnedDuration", "Stats", "snapshot"]
-
 
 @define(eq=False)
 class Counters:

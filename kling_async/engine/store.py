@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
 
-__all__ = ["JobStore"]
-
 _logger = logging.getLogger("kling_async.jobs")
 
 

@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from kling_async.settings import Timeouts
     from kling_async.transport.base import Transport
 
-__all__ = ["Submitter"]
-
 _logger = logging.getLogger("kling_async.submit")
 
 

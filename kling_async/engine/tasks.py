@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-__all__ = ["BackgroundTask", "Clock", "Wakeup", "WorkerPool", "is_own_cancellation", "sleep_until"]
-
 
 T = TypeVar("T")
 

@@ -16,8 +16,6 @@ from kling_async.transport.decoding import Decoder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["HEAD", "STRONG_ETAG", "Answer", "Body", "Incoming", "NoVideo", "is_video", "read_answer"]
-
 HEAD = 512
 """The bytes at the beginning of a file that are enough to recognise its format."""
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from kling_async.transport.base import StreamedResponse, Transport
 
-__all__ = ["Retries", "StoredFile", "download_file"]
-
 _logger = logging.getLogger("kling_async.download")
 
 _WAIT = 0.5  # seconds, as the next two

@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import Video
 
-__all__ = [
-    "LONGEST",
-    "SHORTEST_NAME_MAX",
-    "cut",
-    "folded",
-    "is_usual",
-    "joined",
-    "numbered",
-    "safe",
-    "safe_name",
-    "unusable",
-]
-
 _NAME_MAX = 255  # bytes of a name on most file systems; those that count in UTF-16 take no fewer characters
 SHORTEST_NAME_MAX = 143
 """Bytes of a name on the strictest file system in use, eCryptfs."""

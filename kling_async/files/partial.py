@@ -23,8 +23,6 @@ from kling_async.files.names import SHORTEST_NAME_MAX, folded
 if TYPE_CHECKING:
     from io import BufferedRandom
 
-__all__ = ["PartialFile", "ResumeInfo"]
-
 _INFO_SUFFIX = ".json"
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _NO_LINKS = frozenset(

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kling_async.api.messages import HttpRequest
     from kling_async.api.requests import Request
 
-__all__ = ["build_submit", "check_files", "with_absolute_paths"]
-
 _CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
 _PICTURE = 50 * 2**20  # bytes that are read at most to find an image's size; no field takes a larger one
 _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.api.results import Video
     from kling_async.errors import KlingError
 
-__all__ = ["JobState", "Journal", "Record"]
-
 
 class JobState(Enum):
     """The state of a job, which outlives the process that began it.

@@ -20,8 +20,6 @@ from kling_async.api.requests.serialize import is_mapping
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Content", "extract_media", "replace_large_media", "restore_media"]
-
 Content: TypeAlias = str | bytes
 """Media that are stored by themselves: a data URI, or a file's content."""
 

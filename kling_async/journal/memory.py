@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Record
 
-__all__ = ["MemoryJournal"]
-
 
 class MemoryJournal:
     """Records in a dictionary: as durable as the process. Another session may be opened on it after the first."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Journal
     from kling_async.journal.sqlite.reader import JournalReader
 
-__all__ = ["open_journal", "read_journal"]
-
 
 def open_journal(path: str | os.PathLike[str]) -> Journal:
     """Return the journal in this file, which is created when a session first opens it.

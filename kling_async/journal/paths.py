@@ -8,8 +8,6 @@ from stat import S_ISREG
 
 from kling_async.errors import ConfigurationError
 
-__all__ = ["absolute", "unusable_reason"]
-
 _BESIDE = ("", "-owner", "-journal", "-wal", "-shm")  # what is opened along with a journal, by us or by SQLite
 _LONGEST_PATH = 512 - len("-journal")  # bytes; as SQLite is built for all systems but Windows (MAX_PATHNAME)
 _LONGEST_NAME = 255 - len("-journal")  # bytes; likewise of the common file systems

@@ -15,8 +15,6 @@ from kling_async.journal.media import replace_large_media
 if TYPE_CHECKING:
     from kling_async.api.requests import Request
 
-__all__ = ["is_token", "read_token", "write_token"]
-
 _VERSION = 1
 
 

@@ -15,8 +15,6 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_SKEW", "USUAL_SKEW", "LoggedPost", "PostOrder", "elapsed_at_vendor", "query_spans"]
-
 USUAL_SKEW = 3600.0  # seconds that the vendor's clock and this machine's may be apart if neither is wrong
 MAX_SKEW = 86_400.0  # seconds, with a wrong time zone or day
 

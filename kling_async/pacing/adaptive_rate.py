@@ -23,8 +23,6 @@ from collections import deque
 
 from kling_async.pacing.rate_limiter import Gcra
 
-__all__ = ["AdaptiveRate"]
-
 _MOST = 50.0  # requests per second, at most, once a session without a cap was refused
 _CUT = 0.85
 _COOLDOWN = 10.0  # seconds from a cut until a request that is sent may cause another

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from random import Random
 
 
-__all__ = ["AdmissionControl"]
-
-
 class AdmissionControl:
     """Decides when the next request may go, and learns the vendor's limits from every answer. Instants are the loop's.
 

@@ -10,8 +10,6 @@ from attrs import frozen
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Backoff", "RetryQuota", "doubled", "full_jitter"]
-
 _LARGEST_EXPONENT = 1023  # 2.0 to any higher power overflows, long after every cap
 
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.poll_cost import PollCost
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["CompletionFeed"]
-
 _SHORTEST_GAP: Final = 0.4  # seconds between looks, ...
 _WORTH_GAP: Final = 2.0  # ... or so many times what a poll is worth, if that is more: 1 s in economy
 _FEWEST: Final = 4  # generations under way: for fewer, a look saves nothing

@@ -10,8 +10,6 @@ from kling_async.pacing.rate_limiter import Cooldown
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["ConcurrencyLimiter"]
-
 _SHORTEST_WAIT = 0.5  # seconds before a refused submit is followed by another
 _LONGEST_WAIT = 240.0  # seconds: probing a full account costs about 20 refusals an hour, beside thousands of polls
 _LAST_RETRY = 4.0  # seconds: a vendor may take as long to free the slot of an ended generation

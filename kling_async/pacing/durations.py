@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from kling_async.pacing.priors import PriorFamily
 
-__all__ = ["DurationModels", "GenerationKind", "Phase", "from_data", "to_data"]
-
 _MIN_GENERATIONS: Final = 10.0  # generations that an estimator must have seen for others to borrow from it
 _MAX_KINDS: Final = 500  # a resumed id may name anything as its model, and each estimator takes some kilobytes
 _SHORTEST: Final = 1e-3  # seconds; no bins are laid out for less

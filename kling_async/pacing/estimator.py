@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.hazard import AgeBins
     from kling_async.pacing.priors import PriorFamily
 
-__all__ = ["HazardEstimator"]
-
 _PRIOR_WEIGHT: Final = 30.0  # generations: the weight of the prior, ...
 _LEAST_PRIOR_WEIGHT: Final = 0.5  # ... which is at least so many ends around any bin
 _MEMORY: Final = 400.0  # generations: older ones fade

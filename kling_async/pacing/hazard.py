@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 
     from kling_async.pacing.thinning import Thinning
 
-__all__ = ["BINS", "EDGES", "FIRST", "RATIO", "WIDTHS", "AgeBins", "Hazard"]
-
 FIRST: Final = 0.01  # the end of the first bin, in typical durations
 RATIO: Final = 1.05
 BINS: Final = 176  # the last one begins at about 49 typical durations, and has no end

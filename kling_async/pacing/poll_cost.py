@@ -7,8 +7,6 @@ from typing import Final
 
 from attrs import define, field
 
-__all__ = ["PollCost"]
-
 _TRIM: Final = 0.6
 """Of the price at which the rate would go round if no hazard changed from one poll to the next.
 

@@ -25,8 +25,6 @@ from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Prior", "PriorFamily", "borrowed", "generating", "queued"]
-
 # All figures here are assumptions, until real traces exist. A lognormal is a median in typical durations, and a spread.
 # Spreads, and the prior weight of each:
 _SIGMAS: Final = {0.07: 0.8, 0.11: 1.1, 0.17: 1.6, 0.26: 1.6, 0.4: 1.0, 0.65: 0.5}

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.schedules import PollSchedule
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["DelayQueue", "PollQueue"]
-
 T = TypeVar("T")
 
 

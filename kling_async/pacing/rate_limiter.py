@@ -13,8 +13,6 @@ from kling_async.pacing.validators import count, is_rate
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Cooldown", "Gcra"]
-
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 30.0  # seconds
 _LONGEST_RETRY_AFTER = 300.0  # seconds

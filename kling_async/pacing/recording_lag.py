@@ -27,8 +27,6 @@ from kling_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LAGS", "RecordingLag"]
-
 LAGS: Final = tuple(0.25 * 2.0 ** (step / 2.0) for step in range(20))
 """The mean lags that are thought possible, in the vendor's seconds, beside that nothing comes before a poll."""
 

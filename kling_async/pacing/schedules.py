@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.thinning import Thinning
     from kling_async.pacing.tracking import GenerationTracker
 
-__all__ = ["BackoffSchedule", "FixedSchedule", "HazardSchedule", "PollSchedule"]
-
 
 class PollSchedule(Protocol):
     """Decides when a generation is due for a poll, by its tracker alone. Instants are the loop's."""

@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from kling_async.pacing.recording_lag import RecordingLag
 
-__all__ = ["Thinning"]
-
 _SHORTEST: Final = 0.1  # seconds; gaps are tabulated from here on, ...
 _STEP: Final = 1.08  # ... each so many times the one before, ...
 _GAPS: Final = 140  # ... up to 4,400 s

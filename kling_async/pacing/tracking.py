@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.pacing.durations import DurationModels
     from kling_async.pacing.estimator import HazardEstimator
 
-__all__ = ["DurationLearner", "Forecast", "GenerationTracker", "still_running"]
-
 
 _NEARLY_ALL: Final = 0.99  # of generations
 

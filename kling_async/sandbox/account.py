@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.recording import Entry
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["balance", "billing", "billing_detail", "logs", "transactions", "usage"]
-
 _ENDLESS_CREDITS = 1_000_000.0  # what the balance starts from if credits have no end, which JSON cannot say
 _LOW_BALANCE = 1_000
 _MOST_ROWS, _USUAL_ROWS = 100, 50

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.seeded import SeededRandom
 
-__all__ = ["CreditAccount", "GenerationSlots", "Run"]
-
 _QUEUE_SHARE = 0.06
 """The largest share of a generation that is spent queueing although a slot is free: the vendor's published runs say
 "queued" once in about twenty polls."""

@@ -9,8 +9,6 @@ from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["scaled_settings"]
-
 _FIRST_PER_SECOND = 10.0  # what a session begins with
 _MOST_PER_SECOND = 200.0  # what a loop that runs client and vendor at once does with ease
 _SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever the speed

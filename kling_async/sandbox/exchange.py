@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.ledger import Purchase
 
-__all__ = ["Answer", "DropConnection", "ErrorResponse", "Exchange", "gateway_page", "hang_up"]
-
 # "Request tracing": anything else is silently dropped.
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 

@@ -20,8 +20,6 @@ from kling_async.pacing.validators import non_negative_number, takes
 if TYPE_CHECKING:
     from kling_async.sandbox.seeded import SeededRandom
 
-__all__ = ["ErrorShape", "FaultInjector", "Faults", "Kind", "Trigger", "When"]
-
 Kind = Literal["submit", "poll", "account", "ledger", "file"]
 """The kinds of request: a POST that buys, a GET about a generation, any other API call, one for the ledger, a file."""
 

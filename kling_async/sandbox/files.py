@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.seeded import SeededRandom
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["FileHost", "SampleVideo", "asked_range"]
-
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 

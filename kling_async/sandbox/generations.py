@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["poll", "submit"]
-
 _LONGEST_ID = 200
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.faults import Kind
 
-__all__ = ["CallRecorder", "Charge", "FileRequest", "Poll", "Purchase", "Submit"]
-
 _Name = TypeVar("_Name", str, str | None)
 
 

@@ -11,8 +11,6 @@ from kling_async.sandbox.exchange import ErrorResponse
 if TYPE_CHECKING:
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["RequestLimits", "SlidingWindow"]
-
 
 class SlidingWindow:
     """At most so many requests in any stretch of so many seconds. Refused ones do not count."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["metrics", "price_list"]
-
 _PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
 _WINDOW = 300  # seconds
 _MOST_ALIASES = 100

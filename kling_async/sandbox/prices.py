@@ -12,8 +12,6 @@ from kling_async.api.catalogue.lookup import find_model
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CREDITS_PER_USD", "Price", "aliases", "canonical", "price_list_entry", "price_of", "video_seconds"]
-
 CREDITS_PER_USD = 100
 """A made-up rate, easy to reckon with."""
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox.server import Sandbox
 
-__all__ = ["kling_sandbox", "pytest_collection_modifyitems", "pytest_configure"]
-
 _MARKER = "kling_sandbox"
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.seeded import SeededRandom
 
-__all__ = ["BillingLedger", "Entry", "Recording"]
-
 _FOREIGN_MODEL, _FOREIGN_USD = "openai/gpt-4o", 0.01
 _MOST_FOREIGN = 20_000  # older ones are no longer shown
 

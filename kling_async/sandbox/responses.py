@@ -10,17 +10,6 @@ from kling_async.sandbox.seeded import NANOID_LENGTH
 if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
 
-__all__ = [
-    "ERROR_SHAPES",
-    "UNDOCUMENTED_STATUS",
-    "accepted",
-    "ended",
-    "error_object",
-    "initial_status",
-    "running",
-    "status_at",
-]
-
 UNDOCUMENTED_STATUS = "upscaling"
 """A status that no page documents."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.vendor import Vendor
 
-__all__ = ["make_application"]
-
 _SERVER_ERRORS = ((500, "Internal server error"), (503, "Service unavailable"))
 _LONGEST_BODY = 300 * 1024 * 1024  # files come inside of the JSON, a third longer than they are
 

@@ -6,8 +6,6 @@ from hashlib import blake2b
 from typing import Literal, get_args
 from uuid import UUID
 
-__all__ = ["ID_STYLES", "NANOID_LENGTH", "IdStyle", "SeededRandom", "make_id"]
-
 
 class SeededRandom:
     """Random numbers that depend on the seed and on their subject, and on nothing else.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import CallRecorder
     from kling_async.session import KlingSession
 
-__all__ = ["Sandbox", "SandboxThread"]
-
 
 class SandboxThread:
     """Serves a sandbox from a thread of its own, for code without an event loop, or with one not to be shared.

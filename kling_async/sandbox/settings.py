@@ -19,8 +19,6 @@ from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Settings"]
-
 _fixed = attrs.setters.frozen
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.rules import Rule
     from kling_async.api.catalogue.spec import Spec
 
-__all__ = ["Issue", "body_schema", "validate"]
-
 _WEB_OR_DATA = "^(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[Dd][Aa][Tt][Aa]:[^,]*,)"
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.settings import Settings
 
-__all__ = ["Vendor"]
-
 _T = TypeVar("_T")
 
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpRequest, HttpResponse
 
-__all__ = ["StreamedResponse", "Transport"]
-
 
 class StreamedResponse(Protocol):
     """A response whose body is read piece by piece."""

@@ -12,8 +12,6 @@ from kling_async.errors import MalformedResponse
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-__all__ = ["Decoder"]
-
 _PIECE = 256 * 1024  # the most bytes decompressed at once
 _SLICE = 16 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
-__all__ = ["HttpTransport"]
-
 _BODY_CAP = 4 * 1024 * 1024
 _HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browsers, curl and httpx take
 _HEADER_LINES = 1024  # aiohttp's own are 128, in releases that count them

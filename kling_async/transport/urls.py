@@ -9,8 +9,6 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from kling_async.api.reprs import cut
 from kling_async.errors import ConfigurationError, TransportError
 
-__all__ = ["bare", "checked_base_url", "checked_file_url", "is_plain", "unusable"]
-
 
 def checked_base_url(base_url: str) -> str:
     """Return the base URL without a trailing slash.

@@ -24,24 +24,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = [
-    "AutoTopUp",
-    "Balance",
-    "BillingDetail",
-    "Opinion",
-    "Transaction",
-    "TransactionPage",
-    "balance_request",
-    "bare_id",
-    "detail_request",
-    "read_balance",
-    "read_detail",
-    "read_statement",
-    "read_transactions",
-    "second_opinion",
-    "transactions_request",
-]
-
 _PAGE = 100  # the most entries a page may have
 
 

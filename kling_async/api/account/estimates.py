@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.model import Model
     from kling_async.api.requests import Request
 
-__all__ = ["Cost", "Estimate", "estimate"]
-
 _ZERO = Decimal(0)
 _SECONDS = frozenset({"second", "seconds", "sec", "s"})
 _PIECES = frozenset({"video", "videos", "generation", "generations", "request", "requests"})

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["LogEntry", "LogReading", "LogRows", "are_one_model", "logs_request", "read_logs"]
-
 _PAGE = 100  # the most rows a page may have
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["Metrics", "ModelMetrics", "Quantiles", "metrics_request", "read_metrics"]
-
 
 @frozen
 class Quantiles:

@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = [
-    "CatalogueChanges",
-    "LiveModel",
-    "ModelList",
-    "Pricing",
-    "UnitPrice",
-    "changes",
-    "models_request",
-    "read_models",
-    "read_pricing",
-]
-
 
 @frozen
 class UnitPrice:

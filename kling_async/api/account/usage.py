@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.messages import HttpResponse
 
-__all__ = ["AccountUsage", "check_span", "read_usage", "span_query", "usage_request"]
-
 _PERIOD = re.compile(r"[1-9][0-9]{0,5}[hd]")
 
 

@@ -23,8 +23,6 @@ from kling_async.api.catalogue.spec import (
 from kling_async.api.file_types import FileType, Format
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 
-__all__ = ["MODELS"]
-
 _MASTER_TEN: Final = 2.3  # a 10 s video of a master model ("Kling v2 Master": 5-6 min and 11-14 min)
 
 # Fields. Each name is used by several models, or says what its figures mean.

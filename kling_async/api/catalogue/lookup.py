@@ -31,19 +31,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.catalogue.spec import Spec
 
-__all__ = [
-    "check_body",
-    "check_kind",
-    "fields_of",
-    "find_model",
-    "get_model",
-    "ids_of",
-    "models",
-    "suggest",
-    "typical_seconds",
-    "typo_of",
-]
-
 _UNKNOWN_SECONDS: Final = 240.0  # the middle of what is published for 5 s of video
 _BY_ID = {model.id: model for model in sorted(MODELS, key=lambda model: model.id)}
 

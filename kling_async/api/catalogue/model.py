@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.rules import Rule
     from kling_async.api.catalogue.spec import Field
 
-__all__ = ["TEN", "Family", "Kind", "Model", "Tier", "scale"]
-
 Family = Literal["video", "turbo", "omni", "o1", "avatar"]
 """The lines of models: Kling's main one is ``video``."""
 Tier = Literal["standard", "pro", "master", "720p", "1080p"]

@@ -9,8 +9,6 @@ from kling_async.api.catalogue.spec import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SCENES_OF_ONE", "SCENES_OF_TWO", "ImagesForScene", "PromptOrScenes", "Rule", "lacks_script"]
-
 SCENES_OF_TWO = ("hug", "kiss", "heart_gesture")
 """Effects that need two images, left and right ("v1.6-pro/effects")."""
 SCENES_OF_ONE = ("squish", "expansion")

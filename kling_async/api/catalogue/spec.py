@@ -31,25 +31,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.media import FilePath
 
-__all__ = [
-    "Field",
-    "Flag",
-    "Integer",
-    "ListOf",
-    "Number",
-    "Object",
-    "OneOf",
-    "Problem",
-    "Spec",
-    "Text",
-    "Url",
-    "either",
-    "join",
-    "refusal",
-    "unknown_fields",
-    "whole",
-]
-
 
 _KEPT = 10_000  # characters of a text that a problem keeps: more than any field takes, and less than a file
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["close_names", "did_you_mean", "misspelt"]
-
 _LONGEST = 200  # of a name that is looked at
 
 

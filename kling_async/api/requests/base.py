@@ -27,8 +27,6 @@ from kling_async.api.requests.serialize import (
 )
 from kling_async.errors import InvalidRequest
 
-__all__ = ["Request"]
-
 _logger = logging.getLogger("kling_async.requests")
 
 _USUAL: Mapping[str, object] = {"endpoint": UNIVERSAL, "extra": {}, "validate": True}

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from kling_async.api.catalogue.spec import Spec
 
-__all__ = ["from_dict", "from_row", "named_parts", "to_data", "to_dict"]
-
 _ANY = "any"
 _KINDS = (*(kind.value for kind in Kind), _ANY)
 

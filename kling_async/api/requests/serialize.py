@@ -33,27 +33,6 @@ from kling_async.api.catalogue.spec import (
 from kling_async.api.media import File, Media, file_uri, is_file, media_type, path_from_uri
 from kling_async.api.reprs import show
 
-__all__ = [
-    "JSON",
-    "ShortRepr",
-    "as_texts",
-    "canonical",
-    "data_uri",
-    "field_names",
-    "given",
-    "is_json",
-    "is_mapping",
-    "plain",
-    "read_items",
-    "read_mapping",
-    "read_paths",
-    "read_value",
-    "read_whole",
-    "short_repr",
-    "structure",
-    "with_files",
-]
-
 JSON = "JSON data, without NaN, infinities or broken characters"
 """The values that ``is_json`` accepts, in words."""
 

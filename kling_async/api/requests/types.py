@@ -30,18 +30,6 @@ from kling_async.api.requests.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "Avatar",
-    "Effect",
-    "ImageToVideo",
-    "MotionControl",
-    "MultiImageToVideo",
-    "ReferenceToVideo",
-    "TextToVideo",
-    "VideoEdit",
-    "VideoReference",
-]
-
 
 @frozen(repr=False, unsafe_hash=False)
 class TextToVideo(Request):

@@ -16,22 +16,6 @@ from kling_async.api.requests.serialize import ShortRepr, read_items, read_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "AdvancedCameraControl",
-    "CameraConfig",
-    "CameraControl",
-    "DynamicMask",
-    "Element",
-    "Point",
-    "Shot",
-    "read_camera",
-    "read_elements",
-    "read_masks",
-    "read_media",
-    "read_movement",
-    "read_shots",
-]
-
 
 @frozen(repr=False)
 class AdvancedCameraControl(ShortRepr):

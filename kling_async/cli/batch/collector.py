@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["Collector", "RunItem", "RunSummary"]
-
 _AT_ONCE = 64  # downloads asked for; the session itself fetches a few at a time
 _MOST_SHOWN = 50  # failures that are printed one by one, as they happen
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from kling_async.cli.batch.rows import Row
     from kling_async.cli.options import Connection
 
-__all__ = ["Quote", "by_model", "check_output_paths", "lines", "notes", "prices", "quote", "total"]
-
 
 @frozen(eq=False)
 class Quote:

@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = [
-    "VIDEO_OPTIONS",
-    "BatchSource",
-    "InvalidBatch",
-    "Row",
-    "VideoOptions",
-    "describe",
-    "read_request",
-    "read_rows",
-]
-
 
 @Parameter(name="*", group="Video")
 @frozen(kw_only=True)

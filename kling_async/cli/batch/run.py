@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["ActiveRun", "BatchRun"]
-
 
 _ADVICE = {
     SpendLimitReached.__name__: ": with a higher --max-spend,",

@@ -15,8 +15,6 @@ from kling_async.api.reprs import cut
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["InputError", "InputRow", "read_table"]
-
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
 

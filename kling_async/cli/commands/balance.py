@@ -13,8 +13,6 @@ from kling_async.cli.text import dollars
 if TYPE_CHECKING:
     from kling_async import Balance
 
-__all__ = ["balance"]
-
 
 def balance(*, as_json: AsJson = False, connection: Connection = CONNECTION) -> None:
     """Print what is left on the account, in US dollars."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from kling_async.cli.batch.rows import Row
     from kling_async.cli.batch.run import ActiveRun
 
-__all__ = ["batch"]
-
 _CHUNK = 100  # rows submitted in a row before anything else gets its turn
 
 

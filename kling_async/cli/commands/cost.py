@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kling_async import Cost
     from kling_async.cli.batch.rows import Row
 
-__all__ = ["cost"]
-
 
 def cost(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],

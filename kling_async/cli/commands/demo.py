@@ -11,8 +11,6 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from kling_async.cli.demo.run import Demo
 from kling_async.cli.terminal import Terminal
 
-__all__ = ["demo"]
-
 
 def demo(
     *,

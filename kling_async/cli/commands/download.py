@@ -25,8 +25,6 @@ from kling_async.cli.text import command
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["download"]
-
 
 def download(
     what: Annotated[str, Parameter(allow_leading_hyphen=True)],

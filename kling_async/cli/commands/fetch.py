@@ -18,8 +18,6 @@ from kling_async.cli.text import one_line
 if TYPE_CHECKING:
     from kling_async import Generation
 
-__all__ = ["fetch"]
-
 _EXITS = {GenerationStatus.COMPLETED: Exit.OK, GenerationStatus.FAILED: Exit.FAILED}
 
 

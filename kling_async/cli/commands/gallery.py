@@ -17,8 +17,6 @@ from kling_async.cli.text import count
 if TYPE_CHECKING:
     from kling_async.cli.gallery.page import GalleryPage
 
-__all__ = ["advice", "gallery"]
-
 
 def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None) -> None:
     """Write a folder with a page to look at the videos: of a journal, with all that is known of them, or of a folder.

@@ -25,8 +25,6 @@ from kling_async.files.uploads import check_files
 if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Request
 
-__all__ = ["generate"]
-
 _OUTSTANDING = frozenset({JobState.SUBMITTING, JobState.UNCERTAIN, JobState.PENDING, JobState.COMPLETED})
 _SHORT = 8  # characters of a generation's id: enough to tell one file from another
 

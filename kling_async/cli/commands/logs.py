@@ -17,8 +17,6 @@ from kling_async.cli.text import dollars, one_line, table
 if TYPE_CHECKING:
     from kling_async import LogEntry
 
-__all__ = ["logs"]
-
 _HEAD = ("time (UTC)", "status", "cost", "model", "generation", "key")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from kling_async import CatalogueChanges, Model, ModelList
 
-__all__ = ["models"]
-
 _KINDS = tuple(Kind)
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kling_async import Record
     from kling_async.cli.batch.run import ActiveRun
 
-__all__ = ["Resumption", "resume"]
-
 
 def resume(
     journal: Path,

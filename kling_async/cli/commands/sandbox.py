@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox import CallRecorder
 
-__all__ = ["how_to_use", "read_faults", "sandbox", "serve"]
-
 _FAULTS = fields_dict(Faults)
 
 

@@ -13,8 +13,6 @@ from kling_async.cli.journal_summary import JournalSummary, lines
 from kling_async.cli.options import AsJson
 from kling_async.cli.terminal import Terminal
 
-__all__ = ["status"]
-
 _EVERY = 2.0  # seconds from one look to the next
 _SHARE = 10  # a look takes a tenth of the time at most: it holds up whoever writes the journal
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from kling_async import Request
 
-__all__ = ["PROMPTS", "prompts"]
-
 _STILLS = "https://example.com/stills"  # the sandbox checks that there is an image, and fetches none
 
 

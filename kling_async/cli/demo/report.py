@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from kling_async.sandbox import CallRecorder
 
-__all__ = ["JobResult", "Report", "lines", "problems"]
-
 
 @frozen
 class JobResult:

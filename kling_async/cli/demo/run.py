@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from kling_async.cli.terminal import Terminal
     from kling_async.sandbox.faults import Kind, Trigger
 
-__all__ = ["Demo"]
-
 _SLOTS = 16
 _INTERVAL = 2.0  # seconds between lines: a demo is short
 

@@ -12,8 +12,6 @@ from kling_async.cli.gallery.folder import PAGE, Folder
 from kling_async.cli.gallery.page import GalleryPage, render
 from kling_async.cli.gallery.texts import visible
 
-__all__ = ["Gallery", "build"]
-
 
 @frozen
 class Gallery:

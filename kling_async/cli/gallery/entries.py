@@ -15,8 +15,6 @@ from kling_async.cli.tags import label_of
 if TYPE_CHECKING:
     from kling_async import Record, Video
 
-__all__ = ["entry_of", "read_entries"]
-
 _STATES = {
     JobState.QUEUED: EntryState.QUEUED,
     JobState.SUBMITTING: EntryState.RUNNING,

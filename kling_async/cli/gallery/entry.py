@@ -12,8 +12,6 @@ from kling_async import Usage
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Entry", "EntryState", "VideoFile"]
-
 
 class EntryState(Enum):
     """The state of an entry, in the words of the page and in its order."""

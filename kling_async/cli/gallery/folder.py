@@ -21,8 +21,6 @@ from kling_async.files.names import folded, is_usual, joined, safe
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["MANIFEST", "MEDIA", "PAGE", "Folder", "manifest", "names_for", "read_manifest"]
-
 PAGE = "index.html"
 MEDIA = "media"
 MANIFEST = ".kling-gallery.json"

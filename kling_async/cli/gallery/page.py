@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from kling_async.cli.gallery.entry import Entry, VideoFile
 
-__all__ = ["GalleryPage", "describe", "price", "render", "requested"]
-
 
 @frozen
 class GalleryPage:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["as_json", "finite", "flat", "label", "size", "visible", "without_media"]
-
 _LONGEST = 20_000  # characters: several times the longest prompt a model takes
 _UNSHOWABLE = (
     {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}  # the pictures of control characters

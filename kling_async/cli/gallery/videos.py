@@ -18,8 +18,6 @@ from kling_async.cli.mp4 import reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Dimensions", "find_video_file", "list_videos", "read_dimensions", "read_video_file"]
-
 _FIXED_POINT = 65536
 _MATRIX_AND_SIZE = 44  # bytes at the end of a track's header: nine numbers, width and height
 

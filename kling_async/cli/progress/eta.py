@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from kling_async import LearnedDuration, Request
 
-__all__ = ["EtaEstimator", "RateMeter"]
-
 
 class RateMeter:
     """The rate of a count over a sliding window of seconds."""

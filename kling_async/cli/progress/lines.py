@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["LineDisplay", "render_line"]
-
 _LONGEST = 80  # characters of a reason; a warning has it in full
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import Row, Snapshot
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["LiveDisplay", "render"]
-
 _FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
 _NARROW = 64  # columns up to which there is no room for models
 _WIDE = 110  # columns from which on there is room for a whole prompt and a bar on each row

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kling_async import KlingSession, Subscription
     from kling_async.cli.terminal import Terminal
 
-__all__ = ["show_progress"]
-
 _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one go
 
 

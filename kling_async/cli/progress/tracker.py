@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from kling_async import Event, Job, Request, Stats
 
-__all__ = ["ProgressTracker", "Row", "Snapshot"]
-
 _NEWEST = 32  # jobs, those accepted last, that the estimate uses
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.sqlite.locks import Identity
 
-__all__ = ["Connection", "connect", "journal_errors", "reading", "transaction"]
-
 _BUSY_TIMEOUT = 10.0  # seconds to wait while another process has the file
 _ATTEMPTS = 500  # to read, in that time
 

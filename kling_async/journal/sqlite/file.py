@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.sqlite.connection import Connection
 
-__all__ = ["journal_mode", "owned_file"]
-
 _OLDEST = (3, 33)  # knows UPDATE … FROM
 _WAL_IS_SAFE = (3, 51, 3)  # before, a rare race of writer and checkpoint could corrupt it (SQLite, "The WAL-Reset Bug")
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Record
 
-__all__ = ["SQLiteJournal"]
-
 _T = TypeVar("_T")
 
 

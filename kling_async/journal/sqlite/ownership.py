@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.sqlite.locks import Identity
 
-__all__ = ["is_owned", "owned", "owned_name", "warn_of_network"]
-
 _logger = logging.getLogger("kling_async.journal")
 
 _SIGNED = b"process "  # how the second file begins

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import JobState, Record
 
-__all__ = ["JournalReader"]
-
 
 class JournalReader:
     """Reads a journal that a session may be writing, or that a crash left behind. It creates no file.

@@ -25,21 +25,6 @@ if TYPE_CHECKING:
     from kling_async.api.requests import Request
     from kling_async.journal.media import Content
 
-__all__ = [
-    "CHANGING",
-    "COLUMNS",
-    "Row",
-    "Value",
-    "as_column",
-    "as_text",
-    "read_error",
-    "read_row",
-    "read_video",
-    "write_error",
-    "write_row",
-    "write_video",
-]
-
 
 def write_video(video: Video) -> str:
     """Write a video as JSON."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["APPLICATION", "STEPS", "bring_up_to_date", "identify"]
-
 APPLICATION = 0x4B4C4E47
 """The application id of a journal's file, "KLNG" in ASCII."""
 

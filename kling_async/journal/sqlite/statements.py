@@ -20,19 +20,6 @@ if TYPE_CHECKING:
     from kling_async.journal.media import Content
     from kling_async.journal.sqlite.rows import Value
 
-__all__ = [
-    "by_generation",
-    "by_key",
-    "counts",
-    "generations",
-    "keys",
-    "load_learned",
-    "open_records",
-    "page",
-    "save_learned",
-    "write",
-]
-
 _PAGE = 250  # records read at once: some milliseconds' work
 
 _OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Record
 
-__all__ = ["HashedKeySet", "UnflushedRecords"]
-
 
 class HashedKeySet:
     """A set of texts that keeps only their hashes: a text is never missing, and one in 10¹⁴ others is found wrongly.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Record
     from kling_async.journal.sqlite.rows import Row
 
-__all__ = ["Batch", "Read", "Write", "WriteQueue"]
-
 _T = TypeVar("_T")
 
 _BATCH_DELAY = 0.05  # seconds for which appended records are gathered: a thousand of them share one fsync

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from kling_async.journal.sqlite.connection import Connection
     from kling_async.journal.sqlite.write_queue import Batch, Write
 
-__all__ = ["Writer"]
-
 _logger = logging.getLogger("kling_async.journal")
 
 _T = TypeVar("_T")
