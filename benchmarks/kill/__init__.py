@@ -25,6 +25,6 @@ videos; those of odd seeds have them reported (``then="report"``), and must deli
 A submit's absence from the log counts only if the log shows a later one. A restarted batch that still has jobs to
 submit provides that by itself. Where the very last submits are the uncertain ones, nothing later is in the log, and
 they are reported although they were to be sent again: rightly so, as the log might just not bear names any more. The
-round then runs the child once more with a 61st job, and again, when the log that shows that job proves the others
-absent.
+round then runs the child again with one more job, and with another one as long as something is reported: the log that
+shows the new job proves the others absent.
 """

@@ -110,10 +110,14 @@ class Round:
         )
 
     def _finish(self) -> set[str]:
-        """Run the batch to its end; returns the keys it reports. A further job helps it to prove what it must not."""
+        """Run the batch to its end; returns the keys it reports. Further jobs help it to prove what it must not.
+
+        Each run has one more: what an earlier run's job proved may have become uncertain again by another POST.
+        """
         reported, more = self._run_to_its_end(JOBS), 0
         while reported and self._then == "resubmit" and more < _MOST_RUNS:
-            reported, more = self._run_to_its_end(JOBS + 1), more + 1
+            more += 1
+            reported = self._run_to_its_end(JOBS + more)
         return reported
 
     def _run_to_its_end(self, jobs: int) -> set[str]:
