@@ -27,7 +27,6 @@ from kling_async.api.arguments import (
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.engine.as_completed import Window
-from kling_async.engine.engine import Engine
 from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, InvalidRequest, SessionClosed
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.results import Generation
     from kling_async.engine.account import Account
+    from kling_async.engine.engine import Engine
     from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal, Record
@@ -179,6 +179,8 @@ class KlingSession(AccountCalls, FileCalls):
         return engine.crash or self._runner.failure
 
     async def _run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
+
         async with AsyncExitStack() as stack:
             if self._own is not None:
                 await stack.enter_async_context(self._own)

@@ -272,6 +272,11 @@ def is_about(response: HttpResponse, generation_id: str) -> bool:
     return answered_id is not None and _same_generation(answered_id, generation_id)
 
 
+def bare_id(generation_id: str) -> str:
+    """Return the part of a generation's id by which any form of it is known: of ``UUID:model``, the first."""
+    return generation_id.partition(":")[0] or generation_id
+
+
 def _same_generation(answered: str, asked: str) -> bool:
     # An id may be "UUID" or "UUID:model"; both forms of one id name one generation.
     return answered == asked or answered.partition(":")[0] == asked or asked.partition(":")[0] == answered

@@ -6,7 +6,8 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account.billing import bare_id, read_transactions, transactions_request
+from kling_async.api.account.billing import read_transactions, transactions_request
+from kling_async.api.protocol import bare_id
 from kling_async.engine.stats import FeedStats
 from kling_async.errors import KlingError, MalformedResponse
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.api.account.billing import bare_id
 from kling_async.api.arguments import refused
 from kling_async.api.parsing import dollars, format_usd
+from kling_async.api.protocol import bare_id
 from kling_async.engine.job import Job, active_job
 from kling_async.journal.base import Record
 

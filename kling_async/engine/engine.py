@@ -12,17 +12,21 @@ from weakref import WeakSet
 import anyio
 
 from kling_async.api.protocol import UNIVERSAL, fetch_request, read_generation
+from kling_async.engine.account import Account
 from kling_async.engine.as_completed import Settling, SourceReader, Window, in_completion_order
+from kling_async.engine.budget import Budget
 from kling_async.engine.completion_feed import LedgerReader
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
+from kling_async.engine.downloads import Downloads
 from kling_async.engine.events import EventBus
+from kling_async.engine.learning import LearnedDurations
 from kling_async.engine.limiter import RequestLimiter
 from kling_async.engine.poller import Poller
 from kling_async.engine.queue import JobQueue
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.scheduler import Scheduler
-from kling_async.engine.stats import Counters
+from kling_async.engine.stats import Counters, snapshot
 from kling_async.engine.store import JobStore
 from kling_async.engine.submitter import Submitter
 from kling_async.engine.tasks import Clock
@@ -31,6 +35,7 @@ from kling_async.pacing.absence import PostOrder
 from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.backoff import Backoff
 from kling_async.pacing.queues import PollQueue
+from kling_async.pacing.tracking import DurationLearner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
@@ -39,9 +44,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from kling_async.api.results import Generation
-    from kling_async.engine.account import Account
-    from kling_async.engine.budget import Budget
-    from kling_async.engine.downloads import Downloads
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
@@ -71,10 +73,6 @@ class Engine:
         rng: Random,
         wall: Callable[[], float],
     ) -> None:
-        # Imported once a session: importing the package stays fast without them.
-        from kling_async.engine.learning import LearnedDurations  # noqa: PLC0415
-        from kling_async.pacing.tracking import DurationLearner  # noqa: PLC0415
-
         clock = Clock(asyncio.get_running_loop(), wall)
         self.events = EventBus(clock)
         self.counters = Counters()
@@ -214,8 +212,6 @@ class Engine:
 
     def snapshot(self) -> Stats:
         """Return the session's numbers as they are now."""
-        from kling_async.engine.stats import snapshot  # noqa: PLC0415 - few ask
-
         feed = None if self._ledger is None else self._ledger.stats()
         return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, feed)
 
@@ -228,8 +224,6 @@ class Engine:
     @cached_property
     def downloads(self) -> Downloads:
         """The session's downloads, made when the first is asked for."""
-        from kling_async.engine.downloads import Downloads  # noqa: PLC0415 - few programs need it
-
         return Downloads(
             self._transport,
             self.store,
@@ -246,8 +240,6 @@ class Engine:
     @cached_property
     def account(self) -> Account:
         """The calls about the account, made when the first is asked for."""
-        from kling_async.engine.account import Account  # noqa: PLC0415 - few ask
-
         return Account(
             self._transport,
             self.limiter,
@@ -260,8 +252,6 @@ class Engine:
     def _budget(self, limits: Limits) -> Budget | None:
         if limits.max_spend_usd is None:
             return None
-        from kling_async.engine.budget import Budget  # noqa: PLC0415 - few have one
-
         return Budget(
             limits.max_spend_usd,
             allow_unpriced=limits.allow_unpriced,

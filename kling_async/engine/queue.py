@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async.api.account.billing import bare_id
+from kling_async.api.protocol import bare_id
 from kling_async.engine.tasks import Wakeup
 from kling_async.errors import (
     AuthenticationError,
@@ -104,7 +104,9 @@ class JobQueue:
         self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0
         self._polls_in_a_row = 0
-        self._generations: dict[str, ActiveJob] = {}  # jobs at the vendor, by the bare ids of their generations
+        # Jobs at the vendor, by the hashes of their generations' bare ids: the ids as keys would be copies of 85 bytes.
+        # Of two with one hash, the feed finds the later; the other is polled as if there were no feed.
+        self._generations: dict[int, ActiveJob] = {}
         self._halted: Halt | None = None
         self._stopped: deque[ActiveJob] = deque()  # jobs to settle because of the halt
 
@@ -135,7 +137,7 @@ class JobQueue:
             # What another process asked may have made the vendor record a charge.
             active.tracker.unanswered = active.taken_over
             if active.record.generation_id is not None:
-                self._generations[bare_id(active.record.generation_id)] = active
+                self._generations[_bare_hash(active)] = active
             self._polls.put(active.tracker, active)
             self.changed.wake()
         elif active.failures:
@@ -163,20 +165,21 @@ class JobQueue:
         self._retrying.discard(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
-            if active.record.generation_id is not None:
-                self._generations.pop(bare_id(active.record.generation_id), None)
+            if self._generations.get(place := _bare_hash(active)) is active:
+                del self._generations[place]
         self.changed.wake()
 
     # What the ledger shows
 
     def find(self, generation_id: str) -> ActiveJob | None:
         """The job at the vendor whose generation has this bare id, if there is one."""
-        return self._generations.get(generation_id)
+        active = self._generations.get(hash(generation_id))
+        return active if active is not None and bare_id(active.record.generation_id or "") == generation_id else None
 
     def show(self, generation_id: str) -> None:
         """Poll this generation before all others: the ledger shows that it has completed."""
-        active = self._generations[generation_id]
-        if active.tracker is not None:
+        active = self.find(generation_id)
+        if active is not None and active.tracker is not None:
             self._polls.show(active.tracker, active)
 
     @property
@@ -318,6 +321,10 @@ class JobQueue:
 
     def __repr__(self) -> str:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
+
+
+def _bare_hash(active: ActiveJob) -> int:
+    return hash(bare_id(active.record.generation_id or ""))
 
 
 def _halted_states(error: Halt) -> tuple[JobState, ...]:

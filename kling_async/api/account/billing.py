@@ -207,11 +207,6 @@ def transactions_request(
     return HttpRequest("GET", f"/v2/billing/transactions?{asked}")
 
 
-def bare_id(generation_id: str) -> str:
-    """Return the part of a generation's id by which any form of it is known: of ``UUID:model``, the first."""
-    return generation_id.partition(":")[0] or generation_id
-
-
 def read_transactions(response: HttpResponse) -> TransactionPage:
     """Read a page; rows that are no objects are left out.
 
