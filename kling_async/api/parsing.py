@@ -48,8 +48,8 @@ def text(value: object) -> str | None:
 def first_id(*values: object) -> str | None:
     """Return the first value that is an id: a text that fits into a URL, or a whole number as such a text."""
     for value in values:
-        name = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
-        if name is not None and not name.isspace() and (name.isascii() or _DAMAGE.search(name) is None):
+        name = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(name, str) and name.strip() and (name.isascii() or _DAMAGE.search(name) is None):
             return name
     return None
 

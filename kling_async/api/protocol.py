@@ -204,7 +204,8 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     if response.status in _ABOUT_ONE:
         _check_subject(response, _stated(response) or generation_id, generation_id)
     answer = read_answer(response)
-    _check_subject(response, _named(answer) or _stated(response), generation_id)
+    if answer.get("id") != generation_id:
+        _check_subject(response, _named(answer) or _stated(response), generation_id)
     raw = answer.get("status")
     if not isinstance(raw, str):
         raise _malformed(response, "the answer has no status")
@@ -263,7 +264,9 @@ def answers(response: HttpResponse, request: HttpRequest) -> bool:
 def is_about(response: HttpResponse, generation_id: str) -> bool:
     """Return whether a success is known to be about this generation; an error need not be about any."""
     stated = _stated(response)
-    if not _is_success(response.status) or (stated is not None and _same_generation(stated, generation_id)):
+    if stated == generation_id or not _is_success(response.status):
+        return True
+    if stated is not None and _same_generation(stated, generation_id):
         return True
     try:
         answered_id = _named(_read_object(response))

@@ -277,8 +277,8 @@ class PollQueue(Generic[T]):
 
 def _drop_stale(heap: list[tuple[float, int, GenerationTracker, T]]) -> bool:
     """Drop stale entries from the top, at most 64; returns whether any entry is left."""
-    for _ in range(_MAX_STALE):
-        if not heap or heap[0][2].entry == heap[0][1]:
-            break
+    left = _MAX_STALE
+    while heap and heap[0][2].entry != heap[0][1] and left:
         heappop(heap)
+        left -= 1
     return bool(heap)

@@ -305,9 +305,13 @@ class _Request(aiohttp.ClientRequest):
     """A request that is not sent on a connection with unread bytes, which aiohttp would take for its response."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if conn.protocol is None or conn.protocol.should_close:
+        protocol = conn.protocol
+        if protocol is None or protocol.should_close:
             raise _SpokeFirstError
-        return await super().send(conn)
+        response = await super().send(conn)
+        if isinstance(response, _Response):
+            response.used = protocol
+        return response
 
 
 class _SpokeFirstError(aiohttp.ServerDisconnectedError):
@@ -318,10 +322,6 @@ class _Response(aiohttp.ClientResponse):
     """A response that still knows its connection after the last byte, when aiohttp has returned it to the pool."""
 
     used: ResponseHandler | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self.used = connection.protocol
-        return await super().start(connection)
 
 
 def _drop_connection(response: aiohttp.ClientResponse) -> None:
@@ -440,11 +440,13 @@ def _payload(body: bytes) -> bytes | BytesIO:
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
-    encoding = ",".join(response.headers.getall(CONTENT_ENCODING, ()))
+    encoding, content = ",".join(response.headers.getall(CONTENT_ENCODING, ())), response.content
+    if not encoding and content.is_eof() and content.total_bytes <= cap:  # as of nearly every poll: it came at once
+        return content.read_nowait()
     decoder = Decoder(encoding, cap=cap, status=response.status)
     pieces: list[bytes] = []
-    while not response.content.at_eof():
-        pieces += decoder.feed(await response.content.readany())
+    while not content.at_eof():
+        pieces += decoder.feed(await content.readany())
     decoder.finish()
     return b"".join(pieces)
 

@@ -252,7 +252,7 @@ def test_a_status_of_a_given_up_wait_or_an_unknown_one_is_uncertain_in_any_envel
 @given(
     st.integers(0, 999),
     st.sampled_from(NOT_THE_VENDORS) | st.binary(max_size=50),
-    st.sampled_from([{}, {"x_inference_id": "g"}, {"location": "https://a.example"}]),
+    st.sampled_from([{}, {"x_inference_id": ID}, {"location": "https://a.example"}]),
 )
 def test_no_status_or_header_makes_an_answer_without_the_envelope_a_refusal(
     status: int, body: object, headers: dict[str, str]
