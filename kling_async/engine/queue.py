@@ -104,9 +104,8 @@ class JobQueue:
         self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0
         self._polls_in_a_row = 0
-        # Jobs at the vendor, by the hashes of their generations' bare ids: the ids as keys would be copies of 85 bytes.
-        # Of two with one hash, the feed finds the later; the other is polled as if there were no feed.
-        self._generations: dict[int, ActiveJob] = {}
+        self._generations: dict[str, ActiveJob] = {}  # jobs at the vendor, by generation id
+        self._endings: set[str] = set()  # of those ids, beyond their bare parts: one for each model
         self._halted: Halt | None = None
         self._stopped: deque[ActiveJob] = deque()  # jobs to settle because of the halt
 
@@ -136,8 +135,9 @@ class JobQueue:
                 active.tracker.forced_at = due
             # What another process asked may have made the vendor record a charge.
             active.tracker.unanswered = active.taken_over
-            if active.record.generation_id is not None:
-                self._generations[_bare_hash(active)] = active
+            if (generation_id := active.record.generation_id) is not None:
+                self._generations[generation_id] = active
+                self._endings.add(generation_id[len(bare_id(generation_id)) :])
             self._polls.put(active.tracker, active)
             self.changed.wake()
         elif active.failures:
@@ -165,16 +165,15 @@ class JobQueue:
         self._retrying.discard(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
-            if self._generations.get(place := _bare_hash(active)) is active:
-                del self._generations[place]
+            self._generations.pop(active.record.generation_id or "", None)
         self.changed.wake()
 
     # What the ledger shows
 
     def find(self, generation_id: str) -> ActiveJob | None:
         """The job at the vendor whose generation has this bare id, if there is one."""
-        active = self._generations.get(hash(generation_id))
-        return active if active is not None and bare_id(active.record.generation_id or "") == generation_id else None
+        found = (self._generations.get(generation_id + ending) for ending in self._endings)
+        return next(filter(None, found), None)
 
     def show(self, generation_id: str) -> None:
         """Poll this generation before all others: the ledger shows that it has completed."""
@@ -321,10 +320,6 @@ class JobQueue:
 
     def __repr__(self) -> str:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
-
-
-def _bare_hash(active: ActiveJob) -> int:
-    return hash(bare_id(active.record.generation_id or ""))
 
 
 def _halted_states(error: Halt) -> tuple[JobState, ...]:
