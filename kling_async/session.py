@@ -40,8 +40,9 @@ from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
     from datetime import timedelta
+    from ssl import SSLContext
     from types import TracebackType
 
     from kling_async.api.results import Generation
@@ -86,14 +87,27 @@ class KlingSession(AccountCalls, FileCalls):
         reconciliation: The treatment of jobs whose submit may or may not have been accepted.
         hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
             they are submitted.
-        transport: A transport to send with, instead of HTTP; the session does not close it, and needs no key with it.
+        transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
+            leaves what follows here to it.
+        proxy: The URL of the proxy for all requests, ``http://`` or ``https://``, as
+            ``http://user:password@proxy.example.com:3128``. By default the environment's.
+        trust_env: Whether to use the proxies that the environment names (``HTTPS_PROXY``, ``ALL_PROXY``, but not for
+            the hosts in ``NO_PROXY`` nor for this machine), and to check that ``SSL_CERT_FILE`` can be used, which
+            OpenSSL reads in any case.
+        ssl: The path of a PEM file with the CAs to trust, and no others, or an ``ssl.SSLContext``. By default the
+            system's, and those in ``SSL_CERT_FILE``.
+        headers: Additional headers of requests to the API. Files' hosts do not get them, and a header that the library
+            sets itself, such as ``Authorization``, is refused.
+        user_agent: The value of ``User-Agent``; by default this library and its version.
+        allow_http: Whether ``base_url`` may be ``http://`` on another machine, such as a sandbox in another container,
+            and its files, too. **The key is then sent in plain text.**
         rng: The source of jitter; pass a seeded one to make a run repeatable. Keys and names never come from it.
 
     Raises:
         ConfigurationError: There is no API key, or a setting cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the key by name, each with a default
         self,
         api_key: str | None = None,
         *,
@@ -105,6 +119,12 @@ class KlingSession(AccountCalls, FileCalls):
         reconciliation: Reconciliation | None = None,
         hold: bool = False,
         transport: Transport | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl: SSLContext | str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
+        allow_http: bool = False,
         rng: Random | None = None,
     ) -> None:
         self._limits = setting("limits", limits, Limits)
@@ -119,7 +139,17 @@ class KlingSession(AccountCalls, FileCalls):
         self._base_url = _base(base_url)
         self._own: HttpTransport | None = None
         if transport is None:
-            transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
+            transport = self._own = HttpTransport(
+                _key(api_key),
+                base_url=self._base_url,
+                timeouts=self._timeouts,
+                proxy=proxy,
+                trust_env=trust_env,
+                ssl=ssl,
+                headers=headers,
+                user_agent=user_agent,
+                allow_http=allow_http,
+            )
         check_methods(
             "transport", transport, ("send", "stream"), "None or a Transport, with the methods send and stream"
         )
