@@ -29,10 +29,8 @@ _TOO_MANY = 429
 # 501 means an unknown method, 511 comes from a network in between (RFC 9110, RFC 6585); neither comes from a
 # vendor that failed.
 _SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
-_HINTS = {
-    **dict.fromkeys([*range(300, 400), 404, 405, 421], "; is the base URL right?"),  # said where the API is not
-    407: "; the proxy wants a user name and a password, as in http://user:password@proxy.example.com:3128",
-}
+_ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
+_PROXY_WANTS_LOGIN = 407
 
 
 def read_error(response: HttpResponse) -> APIError:
@@ -83,8 +81,10 @@ def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) 
     said = describe_reason(_page_text(body) if isinstance(body, str) else body)
     message = (
         f"{response.status}: a gateway or another server answered, not the vendor's API{leads} ({_cut(said, _LINE)})"
-        f"{_HINTS.get(response.status, '')}"
+        f"{'; is the base URL right?' if response.status in _ELSEWHERE else ''}"
     )
+    if response.status == _PROXY_WANTS_LOGIN:
+        message = "407: the proxy wants a user name and a password, as in http://user:password@proxy.example.com:3128"
     return GatewayError(message, location=location, **details)
 
 

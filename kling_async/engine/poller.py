@@ -10,9 +10,8 @@ from attrs import evolve
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
-from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt
+from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
 from kling_async.errors import (
-    AuthenticationError,
     BadRequest,
     DeadlineExceeded,
     GenerationFailed,
@@ -143,7 +142,7 @@ class Poller:
                 return self._expire(active, "and every later poll was refused", error)
             return RateLimitHit(error)
         active.polls += 1
-        if isinstance(error, AuthenticationError):
+        if stops_all(error):
             if await self._confirmation.confirms(error):
                 return HaltSubmits(error)
             if active.settled:

@@ -228,7 +228,7 @@ class JobStore:
             self.enqueue(active, active.due)
 
     def halt(self, error: Halt) -> None:
-        """Stop submits, or under a bad key all requests; the jobs concerned settle with copies of this error."""
+        """Stop submits, or all requests where nothing can pass; the jobs concerned settle with copies of this error."""
         self._queue.halt(error, self.active_jobs)
 
     @property
