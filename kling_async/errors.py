@@ -18,7 +18,7 @@
     │   ├── RateLimited            429                                   retryable
     │   ├── ServerError            5xx                                   retryable
     │   └── GatewayError           any other status that is not the vendor's own word: the address is wrong,
-    │                              or a gateway answers                  retryable
+    │                              or a gateway answers      retryable, but not a proxy's 407
     ├── GenerationFailed           the vendor could not make the video
     ├── SpendLimitReached          the session's own limit on spending keeps a job from being submitted
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)

@@ -31,6 +31,7 @@ _TOO_MANY = 429
 _SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
 _ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
 _PROXY_WANTS_LOGIN = 407
+_WANTS_LOGIN = "407: the proxy wants a user name and a password, as in http://user:password@proxy.example.com:3128"
 
 
 def read_error(response: HttpResponse) -> APIError:
@@ -83,9 +84,10 @@ def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) 
         f"{response.status}: a gateway or another server answered, not the vendor's API{leads} ({_cut(said, _LINE)})"
         f"{'; is the base URL right?' if response.status in _ELSEWHERE else ''}"
     )
-    if response.status == _PROXY_WANTS_LOGIN:
-        message = "407: the proxy wants a user name and a password, as in http://user:password@proxy.example.com:3128"
-    return GatewayError(message, location=location, **details)
+    wants_login = response.status == _PROXY_WANTS_LOGIN
+    error = GatewayError(_WANTS_LOGIN if wants_login else message, location=location, **details)
+    error.retryable = not wants_login
+    return error
 
 
 def _target(location: str) -> str | None:

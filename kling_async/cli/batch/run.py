@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ADVICE = {
     SpendLimitReached.__name__: ": with a higher --max-spend,",
-    GatewayError.__name__: ": once the vendor is reached, or with another --base-url,",
+    GatewayError.__name__: ": once the vendor is reached, or with another --base-url or --proxy,",
 }
 
 
