@@ -260,11 +260,15 @@ class GenerationFailed(KlingError):
 
     Attributes:
         reason: The vendor's error object as it came, whatever its shape.
+        moderated: Whether it says that the content was refused, so that another try would be, too.
+        charged: Whether the vendor says that it was charged all the same.
     """
 
-    def __init__(self, message: str, *, reason: object = None) -> None:
+    def __init__(self, message: str, *, reason: object = None, moderated: bool = False, charged: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.moderated = moderated
+        self.charged = charged
 
 
 class SpendLimitReached(KlingError):

@@ -8,7 +8,7 @@ import os
 from contextlib import AsyncExitStack
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
@@ -36,7 +36,7 @@ from kling_async.journal.base import JobState
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal
 from kling_async.journal.token import is_token, read_token
-from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class KlingSession(AccountCalls, FileCalls):
         polling: The times of polls.
         timeouts: Limits on durations.
         reconciliation: The treatment of jobs whose submit may or may not have been accepted.
+        retry: Whether failed generations, which are not charged, are bought again, and how often. By default never.
         hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
             they are submitted.
         transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
@@ -117,6 +118,7 @@ class KlingSession(AccountCalls, FileCalls):
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
         reconciliation: Reconciliation | None = None,
+        retry: Retry | None = None,
         hold: bool = False,
         transport: Transport | None = None,
         proxy: str | None = None,
@@ -131,6 +133,7 @@ class KlingSession(AccountCalls, FileCalls):
         self._polling = setting("polling", polling, Polling)
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
+        self._retry = setting("retry", retry, Retry)
         if not isinstance(hold, bool):
             raise bad_setting("hold", hold, "True or False")
         self._hold = hold
@@ -221,6 +224,7 @@ class KlingSession(AccountCalls, FileCalls):
                 polling=self._polling,
                 timeouts=self._timeouts,
                 reconciliation=self._reconciliation,
+                retry=self._retry,
                 hold=self._hold,
                 rng=self._rng,
                 wall=wall_clock,
@@ -258,6 +262,7 @@ class KlingSession(AccountCalls, FileCalls):
         tag: object = None,
         key: str | None = None,
         deadline: float | timedelta | None = None,
+        retry_failed: bool | Literal["all"] = False,
     ) -> Job:
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
 
@@ -272,6 +277,9 @@ class KlingSession(AccountCalls, FileCalls):
                 once. Without a durable journal, this holds within this session.
             deadline: The time to wait for the video, from now, in seconds or as a ``timedelta``, including the time in
                 the queue. ``Timeouts.generation`` holds as well.
+            retry_failed: Whether a key whose generation has failed, uncharged, is bought again, once with each call;
+                otherwise its failure is its outcome. Not one whose content was refused, and no refused submit, unless
+                this is ``"all"``.
 
         Raises:
             InvalidRequest: The request, the key or the deadline cannot be used, the key stands for another request, or
@@ -285,9 +293,11 @@ class KlingSession(AccountCalls, FileCalls):
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
         check_key(key)
+        if not isinstance(retry_failed, bool) and retry_failed != "all":
+            raise refused("retry_failed", retry_failed, 'True, False or "all"')
         request = with_absolute_paths(request)
         limit, digest = deadline_seconds(deadline), request.digest()
-        if key is not None and (job := engine.store.find_key(key, digest)) is not None:
+        if key is not None and (job := engine.store.find_key(key, digest, retry_failed)) is not None:
             return job
         if self._is_unsent(key):  # a job that was sent does not need its files any more
             check_files(request)
@@ -295,7 +305,7 @@ class KlingSession(AccountCalls, FileCalls):
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
-        return record is None or record.state is JobState.QUEUED
+        return record is None or record.state is JobState.QUEUED or record.state.is_terminal
 
     def resume(
         self,

@@ -155,6 +155,14 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if seconds > 0 else None
 
 
+_OF_CONTENT = ("moderat", "polic", "sensitive", "nsfw", "prohibit", "inappropriate", "violat", "safety", "risk control")
+
+
+def is_moderation(reason: object) -> bool:
+    """Return whether an error object speaks of refused content; the vendor documents no code for that."""
+    return _says(describe_reason(reason), _OF_CONTENT)
+
+
 def describe_reason(reason: object, depth: int = _DEPTH) -> str:
     """Return a readable sentence for an error object of any shape."""
     if not reason:
