@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -114,6 +114,9 @@ class Running:
     resubmit: bool = False
     """Send once more what was sent without an answer, as in a crash, and is in the vendor's log not even an hour later;
     by default that is left as uncertain, since it may have been bought."""
+
+    retry_failed: Annotated[bool | Literal["all"], Parameter(metavar="[=all]", show_choices=False)] = False
+    """Make again what has failed, which was not charged; with =all also what failed or was refused for its content."""
 
     def limits(self) -> dict[str, Any]:
         """Return the settings of ``Limits`` that were given."""

@@ -127,6 +127,11 @@ class BatchRun:
             self.terminal.message(
                 f"{count(summary.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
             )
+        if summary.retriable and not summary.stopped:
+            again = f"{self.again} --retry-failed"
+            self.terminal.message(
+                f"{summary.retriable:,} that failed were not charged; make them again with: {again}", "yellow"
+            )
         if summary.stopped:
             advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")
             self.terminal.message(self._how_to_go_on(f"what is left is saved{advice}"), "yellow")
