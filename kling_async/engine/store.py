@@ -358,11 +358,21 @@ class JobStore:
                 self.update(active, state, **changes)
             self.halt(error)
 
-    def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
-        """Record the path, bytes and SHA-256 of a video's file, if the video is a job's."""
+    async def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
+        """Record durably the path, bytes and SHA-256 of a video's file, if the video is a job's.
+
+        Raises:
+            JournalError: It is not recorded yet.
+        """
         record = self._journal.find(generation_id) if generation_id else None
         if record is not None:
             self._journal.append(evolve(record, file=path, file_size=size, file_digest=digest))
+            await self._journal.flush()
+
+    def stored_file(self, generation_id: str) -> tuple[int | None, str | None]:
+        """Return the bytes and the SHA-256 of a video's file as recorded."""
+        record = self._journal.find(generation_id) if generation_id else None
+        return (None, None) if record is None else (record.file_size, record.file_digest)
 
     # Settling
 

@@ -95,7 +95,7 @@ class Record:
         polls: The number of polls that were answered.
         video: The outcome, if it completed.
         error: The outcome, if it failed or was rejected.
-        file: The path of its latest download.
+        file: The path of its latest download, recorded just before the file has its name.
         file_size: The size of that file, in bytes.
         file_digest: SHA-256 of that file, in hexadecimal.
     """
