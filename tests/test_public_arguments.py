@@ -77,6 +77,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         "polling": ("fast", LONG, {}, 0, Limits()),
         "timeouts": (5, 5.0, timedelta(5), {}, HUGE),
         "reconciliation": ("resubmit", {}, 5, False),
+        "retry": (2, {}, "all", Limits(), True),
         "hold": ("yes", 0, None, LONG),
         "proxy": (5, b"http://a", "", "proxy.example.com:3128", "socks5://a:1", LONG, ["http://a"]),
         "trust_env": ("yes", 0, None, LONG),

@@ -465,3 +465,16 @@ def test_without_room_for_files_it_stops_buying_and_says_how_to_go_on(
     monkeypatch.setattr(PartialFile, "append", usual)
     assert kling("batch", batch, *QUICK).code == 0
     assert (len(files(tmp_path / "videos")), len(vendor.ledger.purchases)) == (12, 12)
+
+
+def test_a_journal_of_a_sandbox_that_is_gone_is_refused_at_once(kling: Kling, tmp_path: Path) -> None:
+    batch = write(tmp_path, text="prompt\na\nb\n")
+    done = kling("batch", batch, "--sandbox", "--speed", "2000")
+    assert (done.code, done.out) == (0, "2 of 2 videos in videos\n")
+    again = kling("batch", batch, "--sandbox", "--speed", "2000")
+    assert (again.code, again.out) == (0, "2 of 2 videos in videos, 2 of them from before\n")
+    next((tmp_path / "videos").glob("a-*")).unlink()
+    for command in (["batch", batch], ["resume", "batch.sandbox.db"], ["download", "batch.sandbox.db"]):
+        lost = kling(*command, "--sandbox", "--speed", "2000")
+        assert (lost.code, lost.out) == (2, "")
+        assert "journal batch.sandbox.db: the sandbox of 1 job in it is gone, with all that was in it" in lost.err

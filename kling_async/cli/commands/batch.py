@@ -14,7 +14,7 @@ from kling_async.cli.batch.quote import check_output_paths, lines, notes, prices
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.journal_summary import records_of
+from kling_async.cli.journal_summary import check_sandbox, records_of
 from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.paths import check_folder
@@ -68,11 +68,14 @@ def batch(
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
         return _dry_run(rows, journal, connection, terminal)
+    records = records_of(journal)
+    if connection.sandbox:
+        check_sandbox(journal, records.values(), output)
     again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
     batch_run = BatchRun(
         journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
     )
-    return _Batch(rows, records_of(journal), journal, terminal).run(batch_run)
+    return _Batch(rows, records, journal, terminal).run(batch_run)
 
 
 @frozen(eq=False)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kling_async import ConfigurationError, InvalidRequest, JobState
 from kling_async.cli.batch.run import BatchRun
-from kling_async.cli.journal_summary import file_of, records_of
+from kling_async.cli.journal_summary import check_sandbox, file_of, records_of
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
@@ -67,6 +67,8 @@ class Resumption:
         if not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
             raise ConfigurationError(f"journal {batch_run.journal}: there is no such file")
         every = records_of(batch_run.journal)
+        if batch_run.connection.sandbox:
+            check_sandbox(batch_run.journal, every.values(), batch_run.output)
         left_out = {JobState.ABANDONED} if with_open else set(JobState) - {JobState.COMPLETED}
         return cls(batch_run, {key: record for key, record in every.items() if record.state not in left_out})
 
