@@ -25,6 +25,7 @@ from kling_async import (
     Limits,
     Polling,
     Reconciliation,
+    Retry,
     TextToVideo,
     Timeouts,
     Usage,
@@ -103,6 +104,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         "tag": ANY,
         "key": KEYS,
         "deadline": DEADLINES,
+        "retry_failed": (5, 0, None, "yes", LONG),
     },
     "resume": {
         "generation_id": IDS,
@@ -179,6 +181,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
         Timeouts,
         dict.fromkeys(attrs.fields_dict(Timeouts), (0, -1, None, "5", math.nan, math.inf, True, LONG, HUGE)),
     ),
+    (Retry, {"failed": (-1, 2.5, "2", True, math.inf, None, HUGE)}),
     (
         Reconciliation,
         {

@@ -68,7 +68,7 @@ class Poller:
         self._polling = polling
         self._learner = learner
         self._backoff = backoff
-        self._retry = retry
+        self._most_again = retry.failed  # generations bought for one job after its first
         self._ledger = ledger  # told of every end; None without a completion feed
         self._rng = rng
         self._now = store.clock.now
@@ -129,7 +129,7 @@ class Poller:
             moderated=is_moderation(generation.reason),
             charged=generation.is_charged or bool(self._charges(generation.id)),
         )
-        spare = self._retry.failed - len(active.record.former_generation_ids)
+        spare = self._most_again - len(active.record.former_generation_ids)
         if spare > 0 and active.record.request is not None and not (error.moderated or error.charged):
             with suppress(JournalError):  # what cannot be recorded is not bought
                 return await self._buy_again(active, error)

@@ -124,7 +124,7 @@ async def test_the_environment_can_be_left_alone(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
     async with api(tmp_path) as server:
         assert transport(server, tmp_path, trust_env=False)._proxies.find(at(server)) is None
-        assert HttpTransport(KEY, base_url=at(server), trust_env=False)
+        HttpTransport(KEY, base_url=at(server), trust_env=False)
 
 
 async def test_a_given_proxy_is_asked_in_plain_text_only_on_this_machine_or_by_choice() -> None:
@@ -135,7 +135,7 @@ async def test_a_given_proxy_is_asked_in_plain_text_only_on_this_machine_or_by_c
     for base_url in ("http://127.0.0.1:9", "http://localhost"):
         with pytest.raises(ConfigurationError, match=r"proxy.*plain text.*allow_http"):
             HttpTransport(KEY, base_url=base_url, proxy="http://proxy.example.com:3128")
-        assert HttpTransport(KEY, base_url=base_url, proxy="http://proxy.example.com:3128", allow_http=True)
+        HttpTransport(KEY, base_url=base_url, proxy="http://proxy.example.com:3128", allow_http=True)
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "http_proxy"])
@@ -221,7 +221,8 @@ async def test_a_ca_of_ones_own_is_trusted(tmp_path: Path, monkeypatch: pytest.M
     path = write_ca(tmp_path)
     if way == "SSL_CERT_FILE":
         monkeypatch.setenv(way, str(path))
-    given = {"path": path, "text": str(path), "context": ssl.create_default_context(cafile=path)}.get(way)
+    context = ssl.create_default_context(cafile=path)
+    given: Any = {"path": path, "text": str(path), "context": context}.get(way)
     async with api(tmp_path) as server, HttpTransport(KEY, base_url=server.url, ssl=given) as sender:
         assert (await sender.send(SUBMIT)).status == 200
         assert await read_file(sender, f"{server.url}/a.mp4") == 200
