@@ -61,7 +61,7 @@ from kling_async.journal.base import JobState, Journal, Record
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import read_journal
 from kling_async.session import KlingSession
-from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.base import StreamedResponse, Transport
 
 if _typing.TYPE_CHECKING:
@@ -179,6 +179,7 @@ __all__ = [
     "ReferenceToVideo",
     "Request",
     "RequestTimeout",
+    "Retry",
     "Retrying",
     "ServerError",
     "SessionClosed",

@@ -18,7 +18,7 @@
     │   ├── RateLimited            429                                   retryable
     │   ├── ServerError            5xx                                   retryable
     │   └── GatewayError           any other status that is not the vendor's own word: the address is wrong,
-    │                              or a gateway answers                  retryable
+    │                              or a gateway answers      retryable, but not a proxy's 407
     ├── GenerationFailed           the vendor could not make the video
     ├── SpendLimitReached          the session's own limit on spending keeps a job from being submitted
     ├── DeadlineExceeded           this side stopped waiting (also a TimeoutError)
@@ -260,11 +260,15 @@ class GenerationFailed(KlingError):
 
     Attributes:
         reason: The vendor's error object as it came, whatever its shape.
+        moderated: Whether it says that the content was refused, so that another try would be, too.
+        charged: Whether the vendor says that it was charged all the same.
     """
 
-    def __init__(self, message: str, *, reason: object = None) -> None:
+    def __init__(self, message: str, *, reason: object = None, moderated: bool = False, charged: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
+        self.moderated = moderated
+        self.charged = charged
 
 
 class SpendLimitReached(KlingError):

@@ -95,7 +95,7 @@ class FileCalls(ABC):
         check_callable("progress", progress, "a function of the bytes there are and the size, or None")
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
-        target = Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
+        target = _target(video, path, into)
         return await engine.downloads.fetch(video, target, job=job, progress=progress, waiting=waiting)
 
     def as_downloaded(
@@ -108,7 +108,8 @@ class FileCalls(ABC):
     ) -> AsyncGenerator[Delivery, None]:
         """Yield the jobs of a source with their files, in the order in which these are complete, failures included.
 
-        As `as_completed`, with files: up to ``Limits.max_downloads`` of them come in at once while other jobs go on,
+        As `as_completed`, with files, which are not fetched again if they are there with the size and SHA-256 that the
+        journal has: up to ``Limits.max_downloads`` of them come in at once while other jobs go on,
         and up to 64 that are not there yet wait beside those. A consumer that takes no deliveries holds up the
         downloads, and in the end the source. Leaving early cancels the downloads under way, each of which can be
         resumed later, and leaves no task behind. While files cannot be written nothing is bought: waiting jobs come
@@ -135,12 +136,22 @@ class FileCalls(ABC):
         window = Window(engine.downloads.at_once, MAX_WAITING)
 
         async def download(job: Job) -> Path:
-            job.result()
-            return await self._download(job, None if path is None else path(job), into, None, window.waiting)
+            video = job.result()
+            named = None if path is None else path(job)
+            if path is not None:
+                check_path("path", named)
+            target = _target(video, named, into)
+            if await engine.downloads.is_there(video, target):
+                return target
+            return await self._download(job, named, into, None, window.waiting)
 
         tasks = DownloadTasks(download)
         jobs = self.as_completed(source, max_in_flight=max_in_flight)
         return tasks.deliveries(engine.as_completed(jobs, tasks.begin, window))
+
+
+def _target(video: Video, path: str | os.PathLike[str] | None, into: str | os.PathLike[str] | None) -> Path:
+    return Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
 
 
 def _check_place(path: object, into: object) -> None:

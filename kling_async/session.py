@@ -8,7 +8,7 @@ import os
 from contextlib import AsyncExitStack
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
@@ -36,12 +36,13 @@ from kling_async.journal.base import JobState
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal
 from kling_async.journal.token import is_token, read_token
-from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
     from datetime import timedelta
+    from ssl import SSLContext
     from types import TracebackType
 
     from kling_async.api.results import Generation
@@ -84,16 +85,30 @@ class KlingSession(AccountCalls, FileCalls):
         polling: The times of polls.
         timeouts: Limits on durations.
         reconciliation: The treatment of jobs whose submit may or may not have been accepted.
+        retry: Whether failed generations, which are not charged, are bought again, and how often. By default never.
         hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
             they are submitted.
-        transport: A transport to send with, instead of HTTP; the session does not close it, and needs no key with it.
+        transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
+            leaves what follows here to it.
+        proxy: The URL of the proxy for all requests, ``http://`` or ``https://``, as
+            ``http://user:password@proxy.example.com:3128``. By default the environment's.
+        trust_env: Whether to use the proxies that the environment names (``HTTPS_PROXY``, ``ALL_PROXY``, but not for
+            the hosts in ``NO_PROXY`` nor for this machine), and to check that ``SSL_CERT_FILE`` can be used, which
+            OpenSSL reads in any case.
+        ssl: The path of a PEM file with the CAs to trust, and no others, or an ``ssl.SSLContext``. By default the
+            system's, and those in ``SSL_CERT_FILE``.
+        headers: Additional headers of requests to the API. Files' hosts do not get them, and a header that the library
+            sets itself, such as ``Authorization``, is refused.
+        user_agent: The value of ``User-Agent``; by default this library and its version.
+        allow_http: Whether ``base_url`` may be ``http://`` on another machine, such as a sandbox in another container,
+            and its files, too. **The key is then sent in plain text.**
         rng: The source of jitter; pass a seeded one to make a run repeatable. Keys and names never come from it.
 
     Raises:
         ConfigurationError: There is no API key, or a setting cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the key by name, each with a default
         self,
         api_key: str | None = None,
         *,
@@ -103,14 +118,22 @@ class KlingSession(AccountCalls, FileCalls):
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
         reconciliation: Reconciliation | None = None,
+        retry: Retry | None = None,
         hold: bool = False,
         transport: Transport | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl: SSLContext | str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
+        allow_http: bool = False,
         rng: Random | None = None,
     ) -> None:
         self._limits = setting("limits", limits, Limits)
         self._polling = setting("polling", polling, Polling)
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
+        self._retry = setting("retry", retry, Retry)
         if not isinstance(hold, bool):
             raise bad_setting("hold", hold, "True or False")
         self._hold = hold
@@ -119,7 +142,17 @@ class KlingSession(AccountCalls, FileCalls):
         self._base_url = _base(base_url)
         self._own: HttpTransport | None = None
         if transport is None:
-            transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
+            transport = self._own = HttpTransport(
+                _key(api_key),
+                base_url=self._base_url,
+                timeouts=self._timeouts,
+                proxy=proxy,
+                trust_env=trust_env,
+                ssl=ssl,
+                headers=headers,
+                user_agent=user_agent,
+                allow_http=allow_http,
+            )
         check_methods(
             "transport", transport, ("send", "stream"), "None or a Transport, with the methods send and stream"
         )
@@ -191,6 +224,7 @@ class KlingSession(AccountCalls, FileCalls):
                 polling=self._polling,
                 timeouts=self._timeouts,
                 reconciliation=self._reconciliation,
+                retry=self._retry,
                 hold=self._hold,
                 rng=self._rng,
                 wall=wall_clock,
@@ -228,6 +262,7 @@ class KlingSession(AccountCalls, FileCalls):
         tag: object = None,
         key: str | None = None,
         deadline: float | timedelta | None = None,
+        retry_failed: bool | Literal["all"] = False,
     ) -> Job:
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
 
@@ -242,6 +277,9 @@ class KlingSession(AccountCalls, FileCalls):
                 once. Without a durable journal, this holds within this session.
             deadline: The time to wait for the video, from now, in seconds or as a ``timedelta``, including the time in
                 the queue. ``Timeouts.generation`` holds as well.
+            retry_failed: Whether a key whose generation has failed, uncharged, is bought again, once with each call;
+                otherwise its failure is its outcome. Not one whose content was refused, and no refused submit, unless
+                this is ``"all"``.
 
         Raises:
             InvalidRequest: The request, the key or the deadline cannot be used, the key stands for another request, or
@@ -255,9 +293,11 @@ class KlingSession(AccountCalls, FileCalls):
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
         check_key(key)
+        if not isinstance(retry_failed, bool) and retry_failed != "all":
+            raise refused("retry_failed", retry_failed, 'True, False or "all"')
         request = with_absolute_paths(request)
         limit, digest = deadline_seconds(deadline), request.digest()
-        if key is not None and (job := engine.store.find_key(key, digest)) is not None:
+        if key is not None and (job := engine.store.find_key(key, digest, retry_failed)) is not None:
             return job
         if self._is_unsent(key):  # a job that was sent does not need its files any more
             check_files(request)
@@ -265,7 +305,7 @@ class KlingSession(AccountCalls, FileCalls):
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
-        return record is None or record.state is JobState.QUEUED
+        return record is None or record.state is JobState.QUEUED or record.state.is_terminal
 
     def resume(
         self,

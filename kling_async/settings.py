@@ -271,6 +271,21 @@ class Timeouts:
     close: float = field(default=10.0, converter=seconds, validator=positive_duration)
 
 
+@frozen(kw_only=True)
+class Retry:
+    """Buying again what failed. The vendor does not charge failed generations ("Errors and status codes").
+
+    Attributes:
+        failed: How many more generations are bought for a job after its first one has failed, in all sessions of its
+            journal together. 0. Not if its content was refused, nor if the vendor says that the failure was charged.
+
+    Raises:
+        ConfigurationError: A value is not usable; names the field, the value and what is allowed.
+    """
+
+    failed: int = field(default=0, validator=times)
+
+
 _AT_LEAST = 3600.0  # the account's log lags, and may show a generation only once that has ended
 _MEDIANS = 4.0  # typical durations after which even a slow generation has ended
 _SOONEST = 5.0  # seconds; requests take real time at any scale

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, assert_never, assert_type
 
 import anyio
@@ -95,6 +96,7 @@ from kling_async import (
     ReferenceToVideo,
     Request,
     RequestTimeout,
+    Retry,
     Retrying,
     ServerError,
     SessionClosed,
@@ -428,7 +430,11 @@ def journals(record: Record) -> None:
     assert_type(journal.get("row-1"), Record | None)
     assert_type(record.error, KlingError | None)
     assert_type(list(read_journal("batch.db").records()), list[Record])
-    KlingSession("a-key", journal=Path("batch.db"), hold=True)
+    kling = KlingSession("a-key", journal=Path("batch.db"), hold=True, retry=Retry(failed=2))
+    assert_type(kling.submit(TextToVideo("a fox"), key="fox", retry_failed="all"), Job)
+    assert_type(kling.submit(TextToVideo("a fox"), key="fox", retry_failed=True), Job)
+    KlingSession(proxy="http://proxy.example.com:3128", ssl=Path("ca.pem"), headers={"X-Team": "films"}, user_agent="a")
+    KlingSession(ssl=SSLContext(), trust_env=False, allow_http=True)
 
 
 async def account(kling: KlingSession, job: Job) -> None:

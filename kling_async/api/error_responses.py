@@ -30,6 +30,8 @@ _TOO_MANY = 429
 # vendor that failed.
 _SERVER_ERRORS = frozenset(range(500, 600)) - {501, 511}
 _ELSEWHERE = frozenset({*range(300, 400), 404, 405, 421})  # said where the API is not
+_PROXY_WANTS_LOGIN = 407
+_WANTS_LOGIN = "407: the proxy wants a user name and a password, as in http://user:password@proxy.example.com:3128"
 
 
 def read_error(response: HttpResponse) -> APIError:
@@ -82,7 +84,10 @@ def _gateways(body: object, response: HttpResponse, details: Mapping[str, Any]) 
         f"{response.status}: a gateway or another server answered, not the vendor's API{leads} ({_cut(said, _LINE)})"
         f"{'; is the base URL right?' if response.status in _ELSEWHERE else ''}"
     )
-    return GatewayError(message, location=location, **details)
+    wants_login = response.status == _PROXY_WANTS_LOGIN
+    error = GatewayError(_WANTS_LOGIN if wants_login else message, location=location, **details)
+    error.retryable = not wants_login
+    return error
 
 
 def _target(location: str) -> str | None:
@@ -148,6 +153,14 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return seconds if seconds > 0 else None
+
+
+_OF_CONTENT = ("moderat", "polic", "sensitive", "nsfw", "prohibit", "inappropriate", "violat", "safety", "risk control")
+
+
+def is_moderation(reason: object) -> bool:
+    """Return whether an error object speaks of refused content; the vendor documents no code for that."""
+    return _says(describe_reason(reason), _OF_CONTENT)
 
 
 def describe_reason(reason: object, depth: int = _DEPTH) -> str:

@@ -214,7 +214,10 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
         return Generation(generation_id, status, raw, video=_read_video(answer, response, generation_id))
     if status is GenerationStatus.FAILED:
         reason = answer.get("error")
-        return Generation(generation_id, status, raw, failure=describe_reason(reason), reason=reason)
+        usage = _read_usage(answer, response)
+        is_charged = bool(usage.credits_used or usage.usd_spent)
+        failure = describe_reason(reason)
+        return Generation(generation_id, status, raw, failure=failure, reason=reason, is_charged=is_charged)
     return Generation(generation_id, status, raw)
 
 

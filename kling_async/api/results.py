@@ -64,6 +64,7 @@ class Generation:
         video: The video; only with ``COMPLETED``, and None even then if the vendor gave no url.
         failure: A readable reason; only with ``FAILED``.
         reason: The vendor's error object as it came, whatever its shape.
+        is_charged: Whether a failed one states a cost all the same.
     """
 
     id: str
@@ -72,3 +73,4 @@ class Generation:
     video: Video | None = None
     failure: str | None = None
     reason: object = None
+    is_charged: bool = False

@@ -81,7 +81,9 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
         _load_all()
     try:
         _check(arguments)
-        result = app(arguments, exit_on_error=False, result_action="return_value")
+        # Without its value it is a flag; cyclopts would take the next word for its value.
+        words = ["--retry-failed=true" if word == "--retry-failed" else word for word in arguments]
+        result = app(words, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
     except InvalidBatch as bad:

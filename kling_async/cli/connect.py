@@ -54,7 +54,7 @@ async def open_session(
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key = sandbox.url, sandbox.api_key
         settings = scaled(connection.effective_speed, limits or {}, "resubmit" if resubmit else "report")
-        session = KlingSession(key, base_url=url, journal=journal, hold=hold, **settings)
+        session = KlingSession(key, base_url=url, journal=journal, hold=hold, **connection.network(), **settings)
         yield await stack.enter_async_context(session)
 
 

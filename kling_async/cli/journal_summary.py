@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kling_async import JobState, read_journal
+from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.cli.file_names import short_key
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import label_of
@@ -48,6 +48,26 @@ def records_of(journal: Path) -> dict[str, Record]:
     if not os.path.exists(journal) or not journal.stat().st_size:  # noqa: PTH110 - Path's raises for some names
         return {}
     return {record.key: record for record in read_journal(journal).records()}
+
+
+def check_sandbox(journal: Path, records: Iterable[Record], output: Path) -> None:
+    """Refuse a journal with jobs of a sandbox that has ended with the command that had started it.
+
+    Raises:
+        ConfigurationError: Some of them are not done, or their files are not there.
+    """
+    lost = sum(_was_lost(record, journal.parent, output) for record in records)
+    if lost:
+        raise ConfigurationError(
+            f"journal {journal}: the sandbox of {count(lost, 'job')} in it is gone, with all that was in it: delete the"
+            " journal to begin anew"
+        )
+
+
+def _was_lost(record: Record, *folders: Path) -> bool:
+    if record.state is JobState.COMPLETED:
+        return file_of(record, *folders) is None
+    return record.state not in (JobState.QUEUED, JobState.FAILED, JobState.REJECTED, JobState.ABANDONED)
 
 
 def file_of(record: Record, *folders: Path) -> Path | None:

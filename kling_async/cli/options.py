@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -12,6 +12,7 @@ from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 from kling_async import ConfigurationError
 
 _SANDBOX_SPEED = 60.0
+_NETWORK = Parameter(group="Network")
 
 Output = Annotated[
     Path, Parameter(name=("--output", "-o"), help="The folder for the videos. Nothing in it is replaced.")
@@ -30,11 +31,26 @@ class Connection:
     sandbox: bool = False
     """Try it without a key or a bill: with a stand-in for the vendor, which starts and ends with this command."""
     base_url: str | None = None
-    """Where the API is, such as a proxy; by default what is in AIMLAPI_BASE_URL, or else the vendor's address."""
+    """Where the API is, such as a gateway before it; by default what is in AIMLAPI_BASE_URL, or else the vendor's."""
     key_file: Path | None = None
     """A file with the API key in it; by default the key is in the environment, in AIMLAPI_API_KEY."""
     speed: PositiveFloat | None = None
     """How many times as fast as the vendor's a sandbox's time passes; 60 with --sandbox, else 1, as at the vendor."""
+
+    proxy: Annotated[str | None, _NETWORK] = None
+    """The proxy to go by, such as http://proxy.example.com:3128; by default what is in HTTPS_PROXY, but not for hosts
+    in NO_PROXY. One with a password, http://user:password@proxy.example.com:3128, goes into HTTPS_PROXY."""
+    ca_file: Annotated[Path | None, _NETWORK] = None
+    """A PEM file with the CAs to trust, and no others; by default the system's, and those in SSL_CERT_FILE."""
+    header: Annotated[tuple[str, ...], _NETWORK, Parameter(negative="", metavar='"NAME: VALUE"')] = ()
+    """A header to send to the API as well; may be given several times."""
+    user_agent: Annotated[str | None, _NETWORK] = None
+    """What to call this client in requests, instead of its own name and version."""
+    allow_http: Annotated[bool, _NETWORK] = False
+    """Let the base URL be http:// on another machine, such as a sandbox in another container. The key can be read on
+    the way."""
+    no_trust_env: Annotated[bool, _NETWORK] = False
+    """Do without the proxies that the environment names."""
 
     @property
     def effective_speed(self) -> float:
@@ -47,12 +63,36 @@ class Connection:
         Raises:
             ConfigurationError: They do not.
         """
-        if self.sandbox and (self.base_url is not None or self.key_file is not None):
-            raise ConfigurationError("--sandbox has its own address and key: leave out --base-url and --key-file")
+        if self.sandbox and self != Connection(sandbox=True, speed=self.speed):
+            raise ConfigurationError("--sandbox is within this command: leave out all other options about the vendor")
+        if "@" in (self.proxy or ""):
+            raise ConfigurationError("--proxy takes no password, as everybody can see options: put it into HTTPS_PROXY")
+
+    def network(self) -> dict[str, Any]:
+        """Return the parameters of ``KlingSession`` about the way to the vendor.
+
+        Raises:
+            ConfigurationError: A header is not one.
+        """
+        parts = [one.partition(":") for one in self.header]
+        if not all(colon for _, colon, _ in parts):
+            raise ConfigurationError('--header takes "NAME: VALUE"')
+        return {
+            "proxy": self.proxy,
+            "ssl": self.ca_file,
+            "headers": {name.strip(): value.strip() for name, _, value in parts},
+            "user_agent": self.user_agent,
+            "allow_http": self.allow_http,
+            "trust_env": not (self.no_trust_env or self.sandbox),
+        }
 
     def arguments(self) -> list[str]:
         """Return the options as command-line arguments."""
-        return _as_arguments(base_url=self.base_url, key_file=self.key_file, speed=self.speed)
+        valued = {"base_url": self.base_url, "key_file": self.key_file, "speed": self.speed, "proxy": self.proxy}
+        given = _as_arguments(**valued, ca_file=self.ca_file, user_agent=self.user_agent)
+        flags = {"--allow-http": self.allow_http, "--no-trust-env": self.no_trust_env}
+        headers = [word for one in self.header for word in ("--header", one)]
+        return given + headers + [flag for flag, is_given in flags.items() if is_given]
 
 
 CONNECTION = Connection()
@@ -74,6 +114,9 @@ class Running:
     resubmit: bool = False
     """Send once more what was sent without an answer, as in a crash, and is in the vendor's log not even an hour later;
     by default that is left as uncertain, since it may have been bought."""
+
+    retry_failed: Annotated[bool | Literal["all"], Parameter(metavar="[=all]", show_choices=False)] = False
+    """Make again what has failed, which was not charged; with =all also what failed or was refused for its content."""
 
     def limits(self) -> dict[str, Any]:
         """Return the settings of ``Limits`` that were given."""

@@ -122,10 +122,11 @@ class Terminal:
 
 
 class LogLines(logging.Handler):
-    """Prints the library's warnings, one line each."""
+    """Prints the library's warnings, one line each, but not that submits halt: progress and summary tell that."""
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
+        self.addFilter(lambda record: record.name != "kling_async.queue")
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:

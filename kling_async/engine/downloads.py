@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 from attrs import frozen
 
 from kling_async.engine import events
-from kling_async.errors import DownloadError, KlingError, MalformedResponse, StorageError
+from kling_async.errors import DownloadError, JournalError, KlingError, MalformedResponse, StorageError
 from kling_async.files.download import Retries, download_file
+from kling_async.files.partial import has_content
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -190,8 +192,11 @@ class Downloads:
         slot: Callable[[], AbstractAsyncContextManager[None]],
         wait: Callable[[float], Awaitable[None]],
     ) -> None:
-        def record(stored: StoredFile) -> None:
-            self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
+        async def record(stored: StoredFile) -> None:
+            with suppress(JournalError):  # the file is worth more than its record
+                await self._store.downloaded(video.generation_id, str(path), stored.size, stored.digest)
+
+        def count(stored: StoredFile) -> None:
             self._counters.downloaded += 1
             self._counters.downloaded_bytes += stored.size
             self._emit(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
@@ -206,8 +211,14 @@ class Downloads:
             progress=progress,
             retries=Retries(self._rng, self._give_up_after, wait),
             slot=slot,
-            on_stored=record,
+            on_complete=record,
+            on_stored=count,
         )
+
+    async def is_there(self, video: Video, path: Path) -> bool:
+        """Return whether a video's file was stored before, and is still what was written."""
+        size, digest = self._store.stored_file(video.generation_id)
+        return size is not None and await to_thread.run_sync(has_content, path, size, digest or "")
 
     async def _fresh_url(self, generation_id: str) -> str:
         generation = await self._fetch(generation_id)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
-    from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+    from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.session")
@@ -69,6 +69,7 @@ class Engine:
         polling: Polling,
         timeouts: Timeouts,
         reconciliation: Reconciliation,
+        retry: Retry,
         hold: bool,
         rng: Random,
         wall: Callable[[], float],
@@ -107,7 +108,9 @@ class Engine:
             self.store,
             self.queue,
             self._submitter,
-            Poller(transport, self.store, confirmation, polling, self.learner, backoff, ledger=ledger, rng=rng),
+            Poller(
+                transport, self.store, confirmation, polling, self.learner, backoff, retry=retry, ledger=ledger, rng=rng
+            ),
             self.admission,
             self.counters,
             ledger=ledger,

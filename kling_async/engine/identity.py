@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
 
-from kling_async.errors import InvalidRequest
+from kling_async.errors import GenerationFailed, InvalidRequest
 from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
@@ -42,6 +42,34 @@ def record_of_generation(generation_id: str, *, endpoint: str, key: str | None, 
         queued_at=now,
         accepted_at=now,
     )
+
+
+def may_retry(record: Record, which: bool | Literal["all"]) -> bool:  # noqa: FBT001 - as for `submit`
+    """Return whether a job that ended uncharged, without a video, is to be bought again.
+
+    True: if its generation failed for another reason than its content. ``"all"``: also for that, and if it was refused.
+    """
+    if record.request is None or not which:
+        return False
+    if which == "all":
+        return record.state in (JobState.FAILED, JobState.REJECTED)
+    error = record.error
+    return isinstance(error, GenerationFailed) and not (error.moderated or error.charged)
+
+
+def without_generation(record: Record) -> dict[str, Any]:
+    """Return the changes of a record whose generation has failed, so that another can be bought."""
+    former = (record.generation_id,) if record.generation_id else ()
+    return {
+        "generation_id": None,
+        "accepted_at": None,
+        "former_generation_ids": (*record.former_generation_ids, *former),
+    }
+
+
+def queued_again(record: Record) -> Record:
+    """Return the record of a job that ended without a video and is to be bought again."""
+    return evolve(record, state=JobState.QUEUED, error=None, settled_at=None, **without_generation(record))
 
 
 def check_digest(record: Record, digest: bytes) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from kling_async.api.error_responses import is_moderation
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
-from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt
+from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
 from kling_async.errors import (
-    AuthenticationError,
     BadRequest,
     DeadlineExceeded,
     GenerationFailed,
+    JournalError,
     KlingError,
     MalformedResponse,
     NotFound,
@@ -24,8 +26,10 @@ from kling_async.errors import (
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
+    from kling_async.api.account.billing import Transaction
     from kling_async.api.results import Generation, Video
     from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.confirmation import Confirmation
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from kling_async.engine.store import JobStore
     from kling_async.pacing.backoff import Backoff
     from kling_async.pacing.tracking import DurationLearner
-    from kling_async.settings import Polling
+    from kling_async.settings import Polling, Retry
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.poll")
@@ -54,6 +58,7 @@ class Poller:
         learner: DurationLearner,
         backoff: Backoff,
         *,
+        retry: Retry,
         ledger: LedgerReader | None,
         rng: Random,
     ) -> None:
@@ -63,6 +68,7 @@ class Poller:
         self._polling = polling
         self._learner = learner
         self._backoff = backoff
+        self._most_again = retry.failed  # generations bought for one job after its first
         self._ledger = ledger  # told of every end; None without a completion feed
         self._rng = rng
         self._now = store.clock.now
@@ -116,14 +122,33 @@ class Poller:
     async def _ended(self, active: ActiveJob, generation: Generation) -> RequestResult:
         if generation.video is not None:
             await self._store.finish(active, JobState.COMPLETED, video=self._with_charge(generation.video))
-        else:
-            failure = GenerationFailed(f"generation failed: {generation.failure}", reason=generation.reason)
-            await self._store.finish(active, JobState.FAILED, error=failure)
+            return None
+        error = GenerationFailed(
+            f"generation failed: {generation.failure}",
+            reason=generation.reason,
+            moderated=is_moderation(generation.reason),
+            charged=generation.is_charged or bool(self._charges(generation.id)),
+        )
+        spare = self._most_again - len(active.record.former_generation_ids)
+        if spare > 0 and active.record.request is not None and not (error.moderated or error.charged):
+            with suppress(JournalError):  # what cannot be recorded is not bought
+                return await self._buy_again(active, error)
+        await self._store.finish(active, JobState.FAILED, error=error)
         return None
+
+    async def _buy_again(self, active: ActiveJob, error: GenerationFailed) -> RequestResult:
+        await self._store.buy_again(active)
+        retry_at = self._now() + self._backoff.wait(len(active.record.former_generation_ids) - 1)
+        _logger.warning("job %s is bought again, as its %s", active.record.key, error)
+        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        return RetryAt(retry_at)
+
+    def _charges(self, generation_id: str) -> Sequence[Transaction]:
+        return () if self._ledger is None else self._ledger.charges(generation_id)
 
     def _with_charge(self, video: Video) -> Video:
         """Add what the ledger was seen to have charged, where the answer does not say what it cost."""
-        charges = () if self._ledger is None else self._ledger.charges(video.generation_id)
+        charges = self._charges(video.generation_id)
         if not charges or video.usage.usd_spent is not None:
             return video
         dollars = [float(charge.usd) for charge in charges if charge.usd is not None]
@@ -143,7 +168,7 @@ class Poller:
                 return self._expire(active, "and every later poll was refused", error)
             return RateLimitHit(error)
         active.polls += 1
-        if isinstance(error, AuthenticationError):
+        if stops_all(error):
             if await self._confirmation.confirms(error):
                 return HaltSubmits(error)
             if active.settled:

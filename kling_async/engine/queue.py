@@ -6,7 +6,7 @@ import logging
 import math
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from attrs import frozen
 
@@ -62,13 +62,15 @@ class RateLimitHit:
 
 @frozen(eq=False)
 class HaltSubmits:
-    """Submits cannot go on; under a bad key, nor can any other request."""
+    """Submits cannot go on; under a bad key, or without a proxy's login, nor can any other request."""
 
     error: Halt
 
 
 RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
 """None: nothing is left to do, as the job has settled or is in the queue."""
+
+_PROXY_WANTS_LOGIN = 407
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
 # And the other way round while the ledger has shown ends that no poll has seen yet: each job takes one submit and one
@@ -217,8 +219,8 @@ class JobQueue:
         return self._halted
 
     def halt(self, error: Halt, jobs_in: Callable[..., list[ActiveJob]]) -> None:
-        """Stop submits, or under a bad key all requests; ``jobs_in`` returns the open jobs in some states."""
-        if isinstance(self._halted, AuthenticationError) and not isinstance(error, AuthenticationError):
+        """Stop submits, or all requests where `stops_all`; ``jobs_in`` returns the open jobs in some states."""
+        if self._halted is not None and stops_all(self._halted) and not stops_all(error):
             return  # the present halt stops more
         if self._halted is None or _halted_states(self._halted) != _halted_states(error):
             _logger.error("submits cannot go on: %s", error)
@@ -322,8 +324,15 @@ class JobQueue:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
 
 
+def stops_all(error: object) -> TypeGuard[AuthenticationError | GatewayError]:
+    """Return whether no request can pass: under a bad key, or by a proxy that wants a login (407)."""
+    return isinstance(error, AuthenticationError) or (
+        isinstance(error, GatewayError) and error.status == _PROXY_WANTS_LOGIN
+    )
+
+
 def _halted_states(error: Halt) -> tuple[JobState, ...]:
     """Return the states of the jobs that this error stops; those being submitted are handled with their answers."""
-    if isinstance(error, AuthenticationError):
+    if stops_all(error):
         return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
     return (JobState.QUEUED,)

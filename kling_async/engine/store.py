@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
 
@@ -14,10 +14,13 @@ from kling_async.engine import events
 from kling_async.engine.identity import (
     check_digest,
     check_key_of,
+    may_retry,
     merged,
     new_key,
+    queued_again,
     record_of_generation,
     record_of_request,
+    without_generation,
 )
 from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
 from kling_async.engine.queue import HaltSubmits, RetryAt
@@ -70,8 +73,8 @@ class JobStore:
 
     # Identity
 
-    def find_key(self, key: str, digest: bytes) -> Job | None:
-        """Return the job under this key, open or with its recorded outcome; None if there is none.
+    def find_key(self, key: str, digest: bytes, retry_failed: bool | Literal["all"] = False) -> Job | None:  # noqa: FBT001, FBT002 - as for `submit`
+        """Return the job under this key, open or with its recorded outcome; None if there is none, or one to retry.
 
         Raises:
             InvalidRequest: The key stands for another request.
@@ -80,7 +83,9 @@ class JobStore:
         if record is None:
             return None
         check_digest(record, digest)
-        return self.open.get(key) or (self._settled_job(record) if record.state.is_terminal else None)
+        if key in self.open or not record.state.is_terminal or may_retry(record, retry_failed):
+            return self.open.get(key)
+        return self._settled_job(record)
 
     def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
         """Return the job of this generation, open or with its recorded outcome; None if there is none.
@@ -95,10 +100,12 @@ class JobStore:
         return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
 
     def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
-        """Take on a request that is to be bought, or one whose last job settled before its generation's life ended."""
+        """Take on a request that is to be bought, if need be again, or whose last job settled too early."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
+        elif record.state.is_terminal:
+            record = queued_again(record)
         active = self._continue(record, deadline)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
@@ -231,7 +238,7 @@ class JobStore:
             self.enqueue(active, active.due)
 
     def halt(self, error: Halt) -> None:
-        """Stop submits, or under a bad key all requests; the jobs concerned settle with copies of this error."""
+        """Stop submits, or all requests where nothing can pass; the jobs concerned settle with copies of this error."""
         self._queue.halt(error, self.active_jobs)
 
     @property
@@ -316,6 +323,19 @@ class JobStore:
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
         self.enqueue(active)
 
+    async def buy_again(self, active: ActiveJob) -> None:
+        """Record that a job is queued again, as its generation has failed; its deadline is the caller's again.
+
+        Raises:
+            JournalError: It could not be recorded; the job is as it was.
+        """
+        self._queue.discard(active)
+        await self.commit(active, JobState.QUEUED, **without_generation(active.record))
+        active.clear_failures()
+        active.tracker, active.taken_over, active.accepted_at = None, False, math.inf
+        deadline = active.record.deadline
+        active.deadline = math.inf if deadline is None else self.clock.to_instant(deadline)
+
     async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it, even if it could not be recorded."""
         error: KlingError | None = outcome.get("error")
@@ -341,11 +361,21 @@ class JobStore:
                 self.update(active, state, **changes)
             self.halt(error)
 
-    def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
-        """Record the path, bytes and SHA-256 of a video's file, if the video is a job's."""
+    async def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
+        """Record durably the path, bytes and SHA-256 of a video's file, if the video is a job's.
+
+        Raises:
+            JournalError: It is not recorded yet.
+        """
         record = self._journal.find(generation_id) if generation_id else None
         if record is not None:
             self._journal.append(evolve(record, file=path, file_size=size, file_digest=digest))
+            await self._journal.flush()
+
+    def stored_file(self, generation_id: str) -> tuple[int | None, str | None]:
+        """Return the bytes and the SHA-256 of a video's file as recorded."""
+        record = self._journal.find(generation_id) if generation_id else None
+        return (None, None) if record is None else (record.file_size, record.file_digest)
 
     # Settling
 

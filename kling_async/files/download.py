@@ -81,7 +81,7 @@ class Retries:
         return min(max(usual, min(asked, _LONGEST_RETRY_AFTER)), left)
 
 
-async def download_file(
+async def download_file(  # noqa: PLR0913 - by keyword, and most with defaults
     transport: Transport,
     url: str,
     path: Path,
@@ -92,6 +92,7 @@ async def download_file(
     retries: Retries,
     slot: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     size_cap: int = _SIZE_CAP,
+    on_complete: Callable[[StoredFile], Awaitable[object]] | None = None,
     on_stored: Callable[[StoredFile], object] = lambda _: None,
 ) -> StoredFile:
     """Download a file; only once it is complete on disk does it have its name.
@@ -118,6 +119,7 @@ async def download_file(
         retries: Decides when to try again, and for how long.
         slot: Entered for each try, so that other downloads have the slot while this one waits.
         size_cap: The most bytes a file may have. 8 GiB: hundreds of times the largest video.
+        on_complete: Awaited once the file is complete, before it has its name: a crash leaves no file that is unknown.
         on_stored: Called as soon as the file has its name, even if this is cancelled just then.
 
     Returns:
@@ -131,7 +133,10 @@ async def download_file(
     download = _Download(transport, url, path, expected_size, refresh, progress, retries, slot, size_cap)
     part = download.part
     try:
-        await download.run()
+        await download.fetch_all()
+        if on_complete is not None:
+            await on_complete(StoredFile(path, part.size, part.digest))
+        await download.on_disk(part.finish)
     finally:
         part.close()
         if part.is_in_place:
@@ -164,10 +169,9 @@ class _Download:
     def __attrs_post_init__(self) -> None:
         self.part = PartialFile(self.path)
 
-    async def run(self) -> None:
+    async def fetch_all(self) -> None:
         while not await self.attempt():
             pass
-        await self.on_disk(self.part.finish)
 
     async def attempt(self) -> bool:
         """Try once, and return whether the file is complete."""

@@ -243,6 +243,17 @@ class PartialFile:
                     self.path.unlink(missing_ok=True)
 
 
+def has_content(path: Path, size: int, digest: str) -> bool:
+    """Return whether there is a file of this size and SHA-256."""
+    try:
+        if not path.is_file() or path.stat().st_size != size:  # which a pipe is not, and would never end
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    except (OSError, ValueError):  # a name that no file can have is a ValueError
+        return False
+
+
 def _hidden(name: str) -> str:
     """Return the partial file's name: made of the file's name, or of its digest if that would be too long."""
     part = f".{name}.part"

@@ -24,10 +24,12 @@ class JobState(Enum):
 
         QUEUED → SUBMITTING → PENDING → COMPLETED | FAILED
         QUEUED → PENDING                        (its caller knows that it was bought already)
+        PENDING → QUEUED                        (its generation failed, uncharged, and `Retry` buys another)
                  SUBMITTING → REJECTED
                  SUBMITTING → UNCERTAIN → PENDING
                  SUBMITTING → QUEUED            (provably nothing was bought)
         any but a terminal one → ABANDONED
+        FAILED | REJECTED → QUEUED              (only by ``submit(retry_failed=...)``)
     """
 
     QUEUED = "queued"
@@ -63,7 +65,7 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
         {JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN, JobState.REJECTED, JobState.ABANDONED}
     ),
     JobState.UNCERTAIN: frozenset({JobState.PENDING, JobState.FAILED, JobState.QUEUED, JobState.ABANDONED}),
-    JobState.PENDING: frozenset({JobState.COMPLETED, JobState.FAILED, JobState.ABANDONED}),
+    JobState.PENDING: frozenset({JobState.COMPLETED, JobState.FAILED, JobState.QUEUED, JobState.ABANDONED}),
     **dict.fromkeys(_TERMINAL, frozenset[JobState]()),
 }
 
@@ -83,6 +85,7 @@ class Record:
         client_request_id: The ``X-Client-Request-Id`` of the last of them.
         former_request_ids: Those of earlier, uncertain ones, from before the caller had the job sent again.
         generation_id: The vendor's id, once known.
+        former_generation_ids: Those of earlier generations, which failed before it was bought again.
         queued_at: Wall-clock time of the first ``submit``, in seconds since the epoch, as are the others.
         submitted_at: The time the last POST was begun.
         accepted_at: The time the vendor accepted it.
@@ -92,7 +95,7 @@ class Record:
         polls: The number of polls that were answered.
         video: The outcome, if it completed.
         error: The outcome, if it failed or was rejected.
-        file: The path of its latest download.
+        file: The path of its latest download, recorded just before the file has its name.
         file_size: The size of that file, in bytes.
         file_digest: SHA-256 of that file, in hexadecimal.
     """
@@ -107,6 +110,7 @@ class Record:
     client_request_id: str | None = None
     former_request_ids: tuple[str, ...] = ()
     generation_id: str | None = None
+    former_generation_ids: tuple[str, ...] = ()
     queued_at: float = 0.0
     submitted_at: float | None = None
     accepted_at: float | None = None

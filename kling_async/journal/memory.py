@@ -31,8 +31,8 @@ class MemoryJournal:
 
     def find(self, generation_id: str) -> Record | None:
         """Return the newest record of this generation."""
-        key = self._key_of.get(generation_id)
-        return None if key is None else self._by_key[key]
+        record = self._by_key.get(self._key_of.get(generation_id, ""))
+        return record if record is not None and record.generation_id == generation_id else None
 
     async def history(self) -> AsyncIterator[Record]:
         """Yield the newest record of every key, in the order they were queued."""

@@ -115,7 +115,7 @@ class Sandbox(Settings):
         from kling_async.sandbox.client import scaled_settings  # noqa: PLC0415
         from kling_async.session import KlingSession  # noqa: PLC0415
 
-        here: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url}
+        here: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, "trust_env": False, "allow_http": True}
         return KlingSession(**(here | scaled_settings(self.speed, {}) | settings))
 
     async def __aenter__(self) -> Self:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
+import ssl as tls
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from inspect import signature
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_ENCODING, LOCATION
 from attrs import frozen
 from yarl import URL
 
-from kling_async.api.arguments import checked_api_key
+from kling_async.api.arguments import bad_setting, checked_api_key
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import answers
 from kling_async.errors import (
@@ -30,9 +28,11 @@ from kling_async.errors import (
 )
 from kling_async.settings import Timeouts
 from kling_async.transport.decoding import Decoder
-from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_plain, unusable
+from kling_async.transport.options import Proxies, check_value, checked_headers, checked_ssl
+from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_loopback, is_plain, unusable
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from types import SimpleNamespace, TracebackType
 
@@ -46,6 +46,7 @@ _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
 _FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
+_PROXY_WANTS_LOGIN = 407
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # in which JSON may come, too
@@ -65,12 +66,11 @@ class HttpTransport:
 
     Args:
         api_key: Sent to ``base_url`` and nowhere else; never shown.
-        base_url: The URL of the vendor's API, or of a proxy in front of it: https, or http on this machine. Its path
+        base_url: The URL of the vendor's API, or of a gateway in front of it: https, or http on this machine. Its path
             is put before every target.
         timeouts: The limits on exchanges; ``Timeouts()`` by default.
-        trust_env: Whether to use the proxies the environment names (``HTTPS_PROXY``, ``NO_PROXY`` and so on).
-            Passwords are not read from ``.netrc``, as aiohttp's option of this name would.
-        user_agent: The value of ``User-Agent``; by default this library and its version.
+        proxy, trust_env, ssl, headers, user_agent, allow_http: As for `KlingSession`. Passwords are not read from
+            ``.netrc``, as aiohttp's option ``trust_env`` would.
         body_cap: The most bytes an API's answer may have, before and after decompression. 4 MiB: a full page of the
             account's log is a tenth of that.
 
@@ -84,24 +84,39 @@ class HttpTransport:
         *,
         base_url: str,
         timeouts: Timeouts | None = None,
-        trust_env: bool = False,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl: tls.SSLContext | str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
+        allow_http: bool = False,
         body_cap: int = _BODY_CAP,
     ) -> None:
+        for name, value in (("trust_env", trust_env), ("allow_http", allow_http)):
+            if not isinstance(value, bool):
+                raise bad_setting(name, value, "True or False")
         self._key = checked_api_key(api_key)
-        self._credentials = {"Authorization": f"Bearer {self._key}"}
+        # Not a session's headers, which aiohttp passes on to the proxy, and not for files.
+        self._headers = {**checked_headers(headers), "Authorization": f"Bearer {self._key}"}
         self._secret = self._key.encode()
         self._escaped = re.compile(
             b"".join(rb"\\?(?:%b|u00(?i:%02x))" % (re.escape(bytes((code,))), code) for code in self._secret)
         )
-        self._base = checked_base_url(base_url)
+        self._base = checked_base_url(base_url, allow_http=allow_http)
         root = URL(self._base, encoded=True)
         self._scheme, self._authority, self._prefix = root.scheme, root.raw_authority, root.raw_path.rstrip("/")
+        self._plain_host = root.host if allow_http else None
         self._timeouts = Timeouts() if timeouts is None else timeouts
-        self._trust_env = trust_env
+        self._ssl = checked_ssl(ssl, trust_env=trust_env)
         self._agent = _default_user_agent() if user_agent is None else user_agent
+        check_value("user_agent", self._agent)
         self._cap = body_cap
-        self._proxy = self._proxy_for(self._base)
+        self._proxies = Proxies.of(proxy, trust_env=trust_env)
+        self._proxy = self._proxies.find(self._base)
+        if self._proxy and root.scheme == "http" and not (allow_http or is_loopback(self._proxy.host or "")):
+            raise ConfigurationError(
+                "proxy would get the key in plain text, as base_url is http; allow_http=True allows it"
+            )
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
         self._closing: AsyncExitStack | None = None
 
@@ -157,7 +172,7 @@ class HttpTransport:
                 request.method,
                 url,
                 data=_payload(request.body) if request.body else request.body,
-                headers={**request.headers, **self._credentials} if request.headers else self._credentials,
+                headers={**request.headers, **self._headers} if request.headers else self._headers,
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=progress,
@@ -169,6 +184,8 @@ class HttpTransport:
                 if response.connection is not None:  # it was not read to its end
                     response.close()
         except _CLIENT_ERRORS as error:
+            if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_WANTS_LOGIN:
+                return HttpResponse(error.status, {}, b"")  # an answer, as over plain http, and not the vendor's
             failure = _failure(error, self._shown(request.method, str(url)), sent=progress.sent)
         else:
             answer = self._redacted(response.status, response.headers, body)
@@ -210,7 +227,7 @@ class HttpTransport:
     async def _follow(self, request: HttpRequest) -> tuple[aiohttp.ClientResponse, str]:
         if request.lane is not Lane.FILE:
             raise unusable(f"{self._shown(request.method, request.target)}: only files are streamed")
-        url = checked_file_url(request.target)
+        url = checked_file_url(request.target, plain_host=self._plain_host)
         headers = {name: value for name, value in request.headers.items() if name.lower() in _FILE_HEADERS}
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._get_file(url, headers)
@@ -218,7 +235,7 @@ class HttpTransport:
             if response.status not in _REDIRECTS or location is None:
                 return response, url
             response.close()
-            url = checked_file_url(location, base=url)
+            url = checked_file_url(location, url, self._plain_host)
         raise unusable(f"{self._shown('GET', request.target)}: more than {_MAX_REDIRECTS} redirects")
 
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
@@ -227,7 +244,7 @@ class HttpTransport:
                 URL(url, encoded=True),
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxy_for(url),
+                proxy=self._proxies.find(url),
             )
         except _CLIENT_ERRORS as error:
             failure = _failure(error, self._shown("GET", url), sent=True)
@@ -242,9 +259,8 @@ class HttpTransport:
     def _session(self, lane: Lane) -> aiohttp.ClientSession:
         """Make a lane's session. The engine limits the connections, as aiohttp counts queueing as part of a timeout."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=lane is Lane.SUBMIT),
+            connector=aiohttp.TCPConnector(ssl=self._ssl, limit=0, force_close=lane is Lane.SUBMIT),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # The key is not among these: aiohttp passes a session's headers on to the proxy.
             headers={
                 "User-Agent": self._agent,
                 **({} if lane is Lane.FILE else {"Accept": "application/json"}),
@@ -289,13 +305,6 @@ class HttpTransport:
             query_string=query,
             encoded=True,
         )
-
-    def _proxy_for(self, url: str) -> str | None:
-        # aiohttp's own trust_env would also send the credentials in .netrc, instead of the key and to files' hosts.
-        parts = urlsplit(url)
-        if not self._trust_env or proxy_bypass(parts.hostname or ""):
-            return None
-        return getproxies().get(parts.scheme)
 
     def _shown(self, method: str, url: str) -> str:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
@@ -395,6 +404,8 @@ def _trace() -> aiohttp.TraceConfig:
 def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
     """Translate an error of aiohttp's or the system's; of its text, only parts that cannot hold a secret are kept."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_WANTS_LOGIN:
+            return unusable(f"{place}: the proxy wants a user name and a password (407)")
         return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=_is_tls(error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{place}: no connection in time", sent=False)
@@ -410,7 +421,7 @@ def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
 
 def _is_tls(error: Exception) -> bool:
     """Return whether TLS itself failed, other than by a connection that broke off during the handshake."""
-    broke_off = isinstance(error.__cause__, ssl.SSLEOFError)
+    broke_off = isinstance(error.__cause__, tls.SSLEOFError)
     return isinstance(error, aiohttp.ClientSSLError) and not broke_off
 
 
@@ -418,8 +429,9 @@ def _connect_reason(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProx
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the host's certificate was refused: {error.certificate_error}"
-    return str(error.os_error)
+        return f"the certificate of {error.host} was refused: {error.certificate_error}"
+    where = f"the proxy {error.host}:{error.port}: " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+    return f"{where}{error.os_error}"
 
 
 def _describe(error: Exception) -> str:

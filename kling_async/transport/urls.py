@@ -10,8 +10,8 @@ from kling_async.api.reprs import cut
 from kling_async.errors import ConfigurationError, TransportError
 
 
-def checked_base_url(base_url: str) -> str:
-    """Return the base URL without a trailing slash.
+def checked_base_url(base_url: str, *, allow_http: bool = False) -> str:
+    """Return the base URL without a trailing slash; with ``allow_http`` it may be http for any host.
 
     Raises:
         ConfigurationError: It cannot be used.
@@ -22,14 +22,19 @@ def checked_base_url(base_url: str) -> str:
         # The address is not shown: it may hold a password.
         allowed = "https://, a host and perhaps a path: no user, query, fragment or spaces"
         raise ConfigurationError(f"base_url takes {allowed}")
-    if not _is_safe(parts):
-        shown = f"{parts.scheme}://{parts.hostname}"
-        raise ConfigurationError(f"base_url takes https, or http for this machine alone, not {cut(shown)}")
+    if not _is_safe(parts, parts.hostname if allow_http else None):
+        shown = cut(f"{parts.scheme}://{parts.hostname}")
+        allowed = (
+            "https, or http for this machine alone (for any with allow_http=True, which shows the key to the network)"
+        )
+        raise ConfigurationError(f"base_url takes {allowed}, not {shown}")
     return base.rstrip("/")
 
 
-def checked_file_url(url: str, base: str = "") -> str:
+def checked_file_url(url: str, base: str = "", plain_host: str | None = None) -> str:
     """Return a file's URL as it is sent: escapes as they came, and characters that no URL may have escaped.
+
+    It is https, or http for this machine and for ``plain_host``.
 
     Raises:
         TransportError: It cannot be used.
@@ -38,7 +43,7 @@ def checked_file_url(url: str, base: str = "") -> str:
     parts = _split(whole)
     if parts is None:
         raise unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
-    if not _is_safe(parts):
+    if not _is_safe(parts, plain_host):
         raise unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
     return whole
 
@@ -67,11 +72,13 @@ def _split(url: str) -> SplitResult | None:
     return parts if usable else None
 
 
-def _is_safe(parts: SplitResult) -> bool:
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+def _is_safe(parts: SplitResult, plain_host: str | None) -> bool:
+    host = parts.hostname or ""
+    return parts.scheme == "https" or (parts.scheme == "http" and (host == plain_host or is_loopback(host)))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

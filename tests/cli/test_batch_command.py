@@ -226,10 +226,11 @@ def test_a_wrong_address_rejects_no_row_and_the_right_one_buys_each_once(
     lost = kling("batch", batch, *QUICK, *spending, "--base-url", address)
     assert (lost.code, lost.out) == (3, "0 of 20 videos in videos, 20 not finished\n")
     told = [line for line in lost.err.splitlines() if line.startswith(("error:", "20 jobs", "line "))]
-    assert told[0].startswith("error: submits cannot go on: 404: a gateway or another server answered")
-    assert told[1].startswith("20 jobs stopped early: GatewayError: 404: a gateway or another server answered")
-    assert len(told) == 2
-    assert "once the vendor is reached, or with another --base-url, go on with: kling-async resume" in lost.err
+    assert told[0].startswith("20 jobs stopped early: GatewayError: 404: a gateway or another server answered")
+    assert len(told) == 1
+    assert (
+        "once the vendor is reached, or with another --base-url or --proxy, go on with: kling-async resume" in lost.err
+    )
     assert {record.state.value for record in read_journal(tmp_path / "batch.db").records()} == {"queued"}
     assert kling("batch", batch, *QUICK, *spending).out == "20 of 20 videos in videos\n"
     assert len(vendor.ledger.purchases) == 20
@@ -464,3 +465,16 @@ def test_without_room_for_files_it_stops_buying_and_says_how_to_go_on(
     monkeypatch.setattr(PartialFile, "append", usual)
     assert kling("batch", batch, *QUICK).code == 0
     assert (len(files(tmp_path / "videos")), len(vendor.ledger.purchases)) == (12, 12)
+
+
+def test_a_journal_of_a_sandbox_that_is_gone_is_refused_at_once(kling: Kling, tmp_path: Path) -> None:
+    batch = write(tmp_path, text="prompt\na\nb\n")
+    done = kling("batch", batch, "--sandbox", "--speed", "2000")
+    assert (done.code, done.out) == (0, "2 of 2 videos in videos\n")
+    again = kling("batch", batch, "--sandbox", "--speed", "2000")
+    assert (again.code, again.out) == (0, "2 of 2 videos in videos, 2 of them from before\n")
+    next((tmp_path / "videos").glob("a-*")).unlink()
+    for command in (["batch", batch], ["resume", "batch.sandbox.db"], ["download", "batch.sandbox.db"]):
+        lost = kling(*command, "--sandbox", "--speed", "2000")
+        assert (lost.code, lost.out) == (2, "")
+        assert "journal batch.sandbox.db: the sandbox of 1 job in it is gone, with all that was in it" in lost.err

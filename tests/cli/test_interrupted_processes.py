@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from child_process import COMMAND, TIMEOUT, environment, interrupt, run, start
+from child_process import COMMAND, TIMEOUT, environment, interrupt, run, run_child, start
 
 from kling_async import JobState, read_journal
 from kling_async.cli.mp4 import file_problem
@@ -124,6 +124,41 @@ def test_a_batch_that_was_killed_buys_nothing_twice(
     again = run(*batch(tmp_path, "--speed", "60"), **place)
     assert again.returncode == 0, again.stderr
     assert_complete(tmp_path, kling_sandbox)
+
+
+DIES_AT_FILE = """
+import os, signal, sys
+from itertools import count
+from kling_async.cli import main
+from kling_async.files.partial import PartialFile
+usual, numbers = PartialFile.finish, count(1)
+def finish(self):
+    number = next(numbers)  # of several threads
+    if number == 3 and sys.argv[1] == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    usual(self)
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+PartialFile.finish = finish
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("then", ["batch", "resume"])
+@pytest.mark.kling_sandbox(speed=600)
+def test_a_kill_as_a_file_gets_its_name_leaves_no_second_copy(
+    kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, when: str, then: str
+) -> None:
+    quick = ("--speed", "600")
+    killed = run_child([sys.executable, "-c", DIES_AT_FILE, when, *batch(tmp_path, *quick)], **place)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    others = ["resume", str(tmp_path / "batch.db"), "-o", str(tmp_path / "out"), *quick]
+    done = run(*(others if then == "resume" else batch(tmp_path, *quick)), **place)
+    assert done.returncode == 0, done.stderr
+    assert_complete(tmp_path, kling_sandbox)
+    hidden = [path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".mp4"]
+    assert hidden == []
 
 
 @pytest.mark.kling_sandbox(speed=600)

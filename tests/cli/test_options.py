@@ -28,7 +28,43 @@ def test_options_can_be_typed_again() -> None:
     assert Connection(base_url="http://a", key_file=Path("k"), speed=60.0).arguments() == [
         *("--base-url", "http://a", "--key-file", "k", "--speed", "60")
     ]
+    network = Connection(
+        proxy="http://p:1",
+        ca_file=Path("ca.pem"),
+        header=("A: b", "C: d"),
+        user_agent="me",
+        allow_http=True,
+        no_trust_env=True,
+    )
+    assert network.arguments() == [
+        *("--proxy", "http://p:1", "--ca-file", "ca.pem", "--user-agent", "me", "--header", "A: b", "--header", "C: d"),
+        *("--allow-http", "--no-trust-env"),
+    ]
     assert Running().arguments() == Connection().arguments() == []
+
+
+def test_the_way_to_the_vendor_is_a_sessions_to_judge() -> None:
+    network = Connection(
+        proxy="http://p:1", ca_file=Path("ca.pem"), header=("A: b:c", "D:e"), no_trust_env=True
+    ).network()
+    assert network == {
+        "proxy": "http://p:1",
+        "ssl": Path("ca.pem"),
+        "headers": {"A": "b:c", "D": "e"},
+        "user_agent": None,
+        "allow_http": False,
+        "trust_env": False,
+    }
+    assert Connection().network()["trust_env"]
+    assert not Connection(sandbox=True).network()["trust_env"]
+    with pytest.raises(ConfigurationError, match="--header takes"):
+        Connection(header=("A",)).network()
+
+
+def test_a_proxys_password_is_no_option() -> None:
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
+        Connection(proxy="http://ann:s3cret@p:1").check()
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +74,7 @@ def test_a_sandbox_is_quick_unless_told_otherwise(connection: Connection, speed:
     assert connection.effective_speed == speed
 
 
-@pytest.mark.parametrize("other", [{"base_url": "http://a"}, {"key_file": Path("k")}])
+@pytest.mark.parametrize("other", [{"base_url": "http://a"}, {"key_file": Path("k")}, {"proxy": "http://p"}])
 def test_a_sandbox_has_an_address_and_a_key_of_its_own(other: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
         Connection(sandbox=True, **other).check()  # type: ignore[arg-type]

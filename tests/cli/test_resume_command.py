@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_async import ImageToVideo, Polling, TextToVideo
+from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,32 @@ async def test_resume_goes_on_with_everything_that_is_open_or_missing(
     assert "0 videos to come of 3 in jobs.db" in again.err
     assert [one["ok"] for one in again.json_lines] == [True] * 3
     assert len(vendor.ledger.purchases) == 3
+
+
+async def test_resume_tells_what_has_failed_and_makes_it_again_on_demand(
+    kling: Kling, vendor: Sandbox, tmp_path: Path
+) -> None:
+    vendor.faults = Faults(error_outcome={2, 4, 5})
+    (tmp_path / "rows.csv").write_text("prompt,tag\na,one\nb,two\nc,three\n", encoding="ascii")
+    first = await in_thread(kling, "batch", "rows.csv", *QUICK)
+    assert (first.code, first.out) == (1, "2 of 3 videos in videos, 1 failed\n")
+    assert "1 that failed were not charged; make them again with: kling-async resume rows.db" in first.err
+
+    told = await in_thread(kling, "resume", "rows.db", *QUICK)
+    assert (told.code, told.out) == (1, "2 of 3 videos in videos, 2 of them from before, 1 failed\n")
+    assert "0 videos to come of 3 in rows.db" in told.err
+    assert told.err.count("generation failed") == 1
+    assert len(vendor.ledger.purchases) == 3
+
+    for command in ("resume", "batch"):  # the second and the third attempt
+        name = "rows.db" if command == "resume" else "rows.csv"
+        again = await in_thread(kling, command, "--retry-failed", name, *QUICK)
+        assert (again.code, again.out) == (1, "2 of 3 videos in videos, 2 of them from before, 1 failed\n")
+    assert "1 of them have failed, and are made again" in again.err
+    assert "2 of them are in the journal already, and are not bought again" in again.err
+    done = await in_thread(kling, "resume", "rows.db", "--retry-failed=all", *QUICK)
+    assert (done.code, done.out) == (0, "3 of 3 videos in videos, 2 of them from before\n")
+    assert len(vendor.ledger.purchases) == 6
 
 
 async def test_download_fetches_what_is_made_and_buys_nothing(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:

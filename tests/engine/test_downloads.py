@@ -177,6 +177,33 @@ async def test_what_the_source_raises_comes_after_every_file(tmp_path: Path) -> 
     assert sum(delivery.path is not None for delivery in seen) == 3
 
 
+@pytest.mark.parametrize("change", ["none", "content", "size", "gone"])
+async def test_a_file_that_is_there_as_recorded_is_not_fetched_again(tmp_path: Path, change: str) -> None:
+    vendor = FilmVendor()
+    for run in range(2):
+        fetched = 0
+
+        async def count() -> None:
+            nonlocal fetched
+            fetched += 1
+
+        vendor.on_file = count
+        async with promptly(vendor, journal=tmp_path / "jobs.db", limits=limits()) as kling:
+            jobs = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(3)]
+            deliveries = await all_of(kling.as_downloaded(jobs, into=tmp_path / "out"))
+            assert sorted(contents(tmp_path / "out")) == [FILE + b"!!"] * 3
+            assert {delivery.path for delivery in deliveries} == set(files(tmp_path / "out"))
+            assert fetched == (3 if run == 0 else 0 if change == "none" else 1)
+            assert kling.stats().downloaded == fetched
+        one = files(tmp_path / "out")[0]
+        if change == "content":
+            one.write_bytes(b"X" + one.read_bytes()[1:])
+        elif change == "size":
+            one.write_bytes(b"")
+        elif change == "gone":
+            one.unlink()
+
+
 async def test_leaving_early_gives_up_what_is_coming_in_and_leaves_no_task_behind(tmp_path: Path) -> None:
     vendor = FilmVendor(on_file=lambda: asyncio.Event().wait())
     async with promptly(vendor, limits=limits(max_downloads=2)) as kling:

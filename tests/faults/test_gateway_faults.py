@@ -21,6 +21,7 @@ from fault_vendor import (
     stated,
     tells_how_far_it_is,
 )
+from proxied import connect_proxy
 from scripted import prompt
 
 from kling_async import (
@@ -28,6 +29,7 @@ from kling_async import (
     BadRequest,
     GatewayError,
     JobState,
+    KlingSession,
     NotFound,
     OutOfCredits,
     PermissionDenied,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio
 
-MISDIRECTED = [301, 302, 307, 308, 404, 405, 407, 421]
+MISDIRECTED = [301, 302, 307, 308, 404, 405, 421]
 BLOCKED = [400, 401, 402, 403, 406, 409, 413, 422, 451, 501]
 UNKNOWN = [101, 408, 425, 444, 499]
 UNCONFIRMED = {
@@ -363,3 +365,20 @@ async def test_asked_once_a_gateways_answer_is_told_for_what_it_is(case: Case) -
         with pytest.raises(GatewayError, match="Bad gateway") as caught:
             await kling.fetch("g-1")
         assert (caught.value.status, caught.value.retryable) == (404, True)
+
+
+# A proxy on the way
+
+
+async def test_a_proxy_that_wants_a_login_halts_every_job_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with (
+        connect_proxy(status=407) as proxy,
+        KlingSession("key", base_url="https://api.kling.test", proxy=proxy.url) as kling,
+    ):
+        jobs = [*batch(kling), kling.resume("g-1")]
+        assert set(await settled(jobs)) == {(JobState.QUEUED, GatewayError), (JobState.PENDING, GatewayError)}
+        assert "the proxy wants a user name and a password" in (kling.stats().halted or "")
+        with pytest.raises(GatewayError, match="407"):
+            await kling.fetch("g-1")
+    assert len(proxy.heads) < 25
+    assert [record.getMessage()[:22] for record in caplog.records] == ["submits cannot go on: "]

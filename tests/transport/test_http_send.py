@@ -436,35 +436,6 @@ async def test_cancelling_a_request_closes_its_connection_and_harms_no_other() -
     assert (answer.status, server.requests[1].connection) == (200, 2)
 
 
-async def test_a_proxy_of_the_environment_is_used_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def say_ok(exchange: Exchange) -> None:
-        await exchange.answer()
-
-    async with loopback(say_ok) as proxy, loopback(say_ok) as server:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "")
-        for trust_env in (False, True):
-            async with HttpTransport(KEY, base_url=server.url, trust_env=trust_env) as transport:
-                await transport.send(POLL)
-
-    assert (len(server.requests), [exchange.target for exchange in proxy.requests]) == (1, [server.url + POLL.target])
-
-
-async def test_a_host_the_environment_exempts_from_its_proxy_is_reached_directly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def say_ok(exchange: Exchange) -> None:
-        await exchange.answer()
-
-    async with loopback(say_ok) as proxy, loopback(say_ok) as server:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        async with HttpTransport(KEY, base_url=server.url, trust_env=True) as transport:
-            await transport.send(POLL)
-
-    assert (len(server.requests), len(proxy.requests)) == (1, 0)
-
-
 async def test_a_netrc_neither_replaces_the_key_nor_follows_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from kling_async import KlingError
+from kling_async import GenerationFailed, KlingError
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.file_names import free_path
 from kling_async.cli.json_output import error_json, job_json
@@ -53,6 +53,7 @@ class RunSummary:
         kept: Those of them whose files were there before.
         elsewhere: One of these files that is outside the output folder, if any is.
         failed: Jobs that will never have a video.
+        retriable: Those of them that failed uncharged, for another reason than their content.
         unfetched: Jobs whose videos could not be downloaded.
         stopped: Jobs that ended early, by the class of error.
         reasons: The message of the first error of each class.
@@ -62,6 +63,7 @@ class RunSummary:
     kept: int = 0
     elsewhere: Path | None = None
     failed: int = 0
+    retriable: int = 0
     unfetched: int = 0
     stopped: Counter[str] = field(factory=Counter[str])
     reasons: dict[str, str] = field(factory=dict[str, str])
@@ -131,6 +133,7 @@ class Collector:
     def _failed(self, item: RunItem, error: KlingError) -> None:
         if item.job.state.is_terminal:
             self.summary.failed += 1
+            self.summary.retriable += isinstance(error, GenerationFailed) and not (error.moderated or error.charged)
             self._report_failure(item.label, error)
         else:
             self.summary.stop(error)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _ADVICE = {
     SpendLimitReached.__name__: ": with a higher --max-spend,",
-    GatewayError.__name__: ": once the vendor is reached, or with another --base-url,",
+    GatewayError.__name__: ": once the vendor is reached, or with another --base-url or --proxy,",
 }
 
 
@@ -126,6 +126,11 @@ class BatchRun:
             again = command("download", self.journal, "-o", self.output, *self.connection.arguments())
             self.terminal.message(
                 f"{count(summary.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
+            )
+        if summary.retriable and not summary.stopped:
+            again = f"{self.again} --retry-failed"
+            self.terminal.message(
+                f"{summary.retriable:,} that failed were not charged; make them again with: {again}", "yellow"
             )
         if summary.stopped:
             advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")

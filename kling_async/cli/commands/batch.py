@@ -14,17 +14,18 @@ from kling_async.cli.batch.quote import check_output_paths, lines, notes, prices
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.journal_summary import records_of
+from kling_async.cli.journal_summary import check_sandbox, records_of
 from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.paths import check_folder
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
+from kling_async.engine.identity import may_retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kling_async import Job, KlingSession, Record
+    from kling_async import Job, Record
     from kling_async.cli.batch.rows import Row
     from kling_async.cli.batch.run import ActiveRun
 
@@ -67,11 +68,14 @@ def batch(
     journal = journal or source.journal(sandbox=connection.sandbox)
     if dry_run:
         return _dry_run(rows, journal, connection, terminal)
+    records = records_of(journal)
+    if connection.sandbox:
+        check_sandbox(journal, records.values(), output)
     again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
     batch_run = BatchRun(
         journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
     )
-    return _Batch(rows, records_of(journal), journal, terminal).run(batch_run)
+    return _Batch(rows, records, journal, terminal).run(batch_run)
 
 
 @frozen(eq=False)
@@ -85,11 +89,16 @@ class _Batch:
 
     def run(self, batch_run: BatchRun) -> Exit:
         keys = {row.key for row in self.rows}
-        known = sum(row.key in self.records for row in self.rows)
+        which = batch_run.running.retry_failed
+        known = [self.records[row.key] for row in self.rows if row.key in self.records]
+        retried = sum(may_retry(record, which) for record in known)
         others = sum(not record.state.is_terminal and key not in keys for key, record in self.records.items())
         self.terminal.message(f"{count(len(self.rows), 'row')}; the journal is {self.journal}")
-        if known:
-            self.terminal.message(f"{known:,} of them are in the journal already, and are not bought again")
+        if len(known) > retried:
+            kept = len(known) - retried
+            self.terminal.message(f"{kept:,} of them are in the journal already, and are not bought again")
+        if retried:
+            self.terminal.message(f"{retried:,} of them have failed, and are made again")
         if others:
             self.terminal.message(f"{count(others, 'job')} that an earlier run left open in the journal also go on")
         return batch_run.run(len(self.rows) + others, self._add_jobs)
@@ -109,17 +118,18 @@ class _Batch:
         if row.tag is not None:
             label = f"{label} ({row.tag})"
         try:
-            job = self._job(row, record, active.kling)
+            job = self._job(row, record, active)
         except InvalidRequest as error:
             facts = {"key": row.key, "tag": row.tag, "output": row.output, **request_json(row.request)}
             active.collector.refuse(label, facts, error)
             return
         active.add(job, record, label=label)
 
-    def _job(self, row: Row, record: Record | None, kling: KlingSession) -> Job:
+    def _job(self, row: Row, record: Record | None, active: ActiveRun) -> Job:
         # What is recorded under the key counts: its paths may lead elsewhere since the folder was moved.
         request = row.request if record is None or record.request is None else record.request
-        return kling.submit(request, tag=row.job_tag, key=row.key)
+        retry_failed = active.run.running.retry_failed
+        return active.kling.submit(request, tag=row.job_tag, key=row.key, retry_failed=retry_failed)
 
 
 def _dry_run(rows: Sequence[Row], journal: Path, connection: Connection, terminal: Terminal) -> Exit:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async import ConfigurationError, JobState
+from kling_async import ConfigurationError, InvalidRequest, JobState
 from kling_async.cli.batch.run import BatchRun
-from kling_async.cli.journal_summary import file_of, records_of
+from kling_async.cli.journal_summary import check_sandbox, file_of, records_of
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
+from kling_async.engine.identity import may_retry
 
 if TYPE_CHECKING:
-    from kling_async import Record
+    from kling_async import Job, KlingSession, Record
     from kling_async.cli.batch.run import ActiveRun
 
 
@@ -30,6 +31,8 @@ def resume(
     connection: Connection = CONNECTION,
 ) -> int:
     """Go on with what a journal has left open: submit what waits, follow what runs, and download what is missing.
+
+    What has failed is told, and made again with --retry-failed.
 
     Args:
         journal: The journal of a batch, or of a program of yours.
@@ -55,7 +58,7 @@ class Resumption:
 
         Args:
             batch_run: The run it is for.
-            with_open: Whether to include open jobs, beside completed ones whose files may be missing.
+            with_open: Whether to include open and failed jobs, beside completed ones whose files may be missing.
 
         Raises:
             ConfigurationError: There is no such journal.
@@ -64,16 +67,14 @@ class Resumption:
         if not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
             raise ConfigurationError(f"journal {batch_run.journal}: there is no such file")
         every = records_of(batch_run.journal)
-        chosen = {
-            key: record
-            for key, record in every.items()
-            if (with_open and not record.state.is_terminal) or (record.state is JobState.COMPLETED and record.video)
-        }
-        return cls(batch_run, chosen)
+        if batch_run.connection.sandbox:
+            check_sandbox(batch_run.journal, every.values(), batch_run.output)
+        left_out = {JobState.ABANDONED} if with_open else set(JobState) - {JobState.COMPLETED}
+        return cls(batch_run, {key: record for key, record in every.items() if record.state not in left_out})
 
     def run(self) -> int:
         """Run the chosen jobs."""
-        to_do = [record for record in self.records.values() if not self._has_file(record)]
+        to_do = [record for record in self.records.values() if not (self._has_file(record) or self._has_failed(record))]
         said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {self.batch_run.journal}"
         self.batch_run.terminal.message(said)
         return self.batch_run.run(len(self.records), self._add_jobs)
@@ -81,11 +82,23 @@ class Resumption:
     def _has_file(self, record: Record) -> bool:
         return file_of(record, self.batch_run.journal.parent, self.batch_run.output) is not None
 
+    def _has_failed(self, record: Record) -> bool:
+        retried = may_retry(record, self.batch_run.running.retry_failed)
+        return record.state in (JobState.FAILED, JobState.REJECTED) and not retried
+
     async def _add_jobs(self, active: ActiveRun) -> None:
         waiting = {job.key: job for job in active.kling.pending}
         for key, record in self.records.items():
-            job = waiting.get(key)
-            if job is None and record.generation_id is not None:
-                job = active.kling.resume(record.generation_id)
-            if job is not None:
-                active.add(job, record)
+            try:
+                job = waiting.get(key) or self._job(active.kling, record)
+            except InvalidRequest as error:  # as of a file that is not there any more
+                active.collector.refuse(key, {"key": key}, error)
+            else:
+                if job is not None:
+                    active.add(job, record)
+
+    def _job(self, kling: KlingSession, record: Record) -> Job | None:
+        retry_failed = self.batch_run.running.retry_failed
+        if may_retry(record, retry_failed) and record.request is not None:
+            return kling.submit(record.request, key=record.key, retry_failed=retry_failed)
+        return kling.find(record.key)

@@ -16,6 +16,7 @@ from kling_async.cli.signals import run
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 from kling_async.sandbox import Faults, Sandbox
+from kling_async.transport.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,7 @@ def _takings(ledger: CallRecorder) -> str:
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:
     """Return lines that set the environment variables, and a complete program that uses them."""
     setting = '$env:{}="{}"' if windows else "export {}={}"
+    more = "" if is_loopback(sandbox.host) else ", allow_http=True"
     return [
         setting.format("AIMLAPI_BASE_URL", sandbox.url),
         setting.format("AIMLAPI_API_KEY", sandbox.api_key),
@@ -83,7 +85,7 @@ def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str
         "",
         "async def main():",
         f"    polling = Polling(scale={sandbox.speed:g})  # it is {sandbox.speed:g} times as fast as the vendor",
-        "    async with KlingSession(polling=polling) as kling:",
+        f"    async with KlingSession(polling=polling{more}) as kling:",
         '        video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))',
         '        print(await kling.download(video, into="videos"))',
         "",

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kling_async.cli.progress.lines import LineDisplay
 from kling_async.cli.progress.live import LiveDisplay
 from kling_async.cli.progress.tracker import ProgressTracker
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from kling_async import KlingSession, Subscription
+    from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
 _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one go
@@ -38,19 +41,19 @@ async def show_progress(
     tracker = ProgressTracker(total, started=loop.time(), time_scale=time_scale)
     display = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
 
-    def show() -> None:
-        display.show(tracker.snapshot(kling.stats(), loop.time(), rows=display.rows))
+    def snapshot() -> Snapshot:
+        return tracker.snapshot(kling.stats(), loop.time(), rows=display.rows)
 
     async def redraw() -> None:
         while True:
-            show()
+            display.show(snapshot())
             await asyncio.sleep(display.interval)
 
     with display:
         async with _alongside(_follow(kling.subscribe(buffer=_BUFFER), tracker)), _alongside(redraw()):
             yield tracker
             await asyncio.sleep(0)  # the last events are delivered only now
-            show()
+            display.show(evolve(snapshot(), halted=None, left=None))  # the summary says why submits have halted
 
 
 async def _follow(events: Subscription, tracker: ProgressTracker) -> None:

@@ -280,6 +280,7 @@ _CHANGING: dict[str, _Column] = {
     "client_request_id": _TEXT.or_none,
     "former_request_ids": _Column(str, _write_texts, _read_texts),
     "generation_id": _TEXT.or_none,
+    "former_generation_ids": _Column(str, _write_texts, _read_texts),
     "submitted_at": _INSTANT.or_none,
     "accepted_at": _INSTANT.or_none,
     "deadline": _INSTANT.or_none,

@@ -58,8 +58,8 @@ class UnflushedRecords:
 
     def find(self, generation_id: str) -> Record | None:
         """Return the newest record of this generation."""
-        key = self._key_of.get(generation_id)
-        return None if key is None else self.get(key)
+        record = self.get(self._key_of.get(generation_id, ""))
+        return record if record is not None and record.generation_id == generation_id else None
 
     def load(self, record: Record) -> Record:
         """Take a record from the file; returns the newest of its job."""
@@ -90,6 +90,9 @@ class UnflushedRecords:
         entry = self._entries.get(record.key)
         if entry is None:
             entry = self._entries[record.key] = _Entry(record, number, None)
+        former = entry.record.generation_id
+        if former not in (None, record.generation_id):  # it failed, and the job is bought again
+            self._key_of.pop(former, None)
         entry.record, entry.number = record, number
         if record.generation_id is not None:
             self._key_of[record.generation_id] = record.key
