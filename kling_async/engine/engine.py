@@ -23,6 +23,7 @@ from kling_async.engine.events import EventBus
 from kling_async.engine.learning import LearnedDurations
 from kling_async.engine.limiter import RequestLimiter
 from kling_async.engine.poller import Poller
+from kling_async.engine.published import PublishedDurations
 from kling_async.engine.queue import JobQueue
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.scheduler import Scheduler
@@ -92,6 +93,9 @@ class Engine:
         self.learned = LearnedDurations(self.learner, journal, polling, feed)
         polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost, feed), cost, feed)
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        self._published: PublishedDurations | None = None
+        if polling.reads_metrics:
+            self._published = PublishedDurations(self.learner, transport, self.limiter, self.queue, scale=polling.scale)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
         self.store = JobStore(journal, self.queue, self.events, clock, feed, generation_timeout=timeouts.generation)
@@ -165,6 +169,8 @@ class Engine:
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
                 group.start_soon(self._credit.run, name="kling_async credit monitor")
                 group.start_soon(self.learned.run, name="kling_async learned durations")
+                if self._published is not None:
+                    group.start_soon(self._published.run, name="kling_async published durations")
                 ready()
                 try:
                     await stop.wait()
