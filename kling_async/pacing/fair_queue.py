@@ -1,0 +1,182 @@
+"""A fair queue: items wait in lines, one for each priority, group and model, and the lines take turns.
+
+A hierarchical round robin: the groups of one priority take turns, and within a group its models, so that neither many
+items nor many models get a group more than its share. The highest priority goes first, but ages: one that has not been
+served for ten minutes counts as one higher, after twenty as two, so that each is served from time to time. Within a
+line, the lowest order goes first, then who came first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from heapq import heappop, heappush, heapreplace
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+T = TypeVar("T")
+
+AGEING: Final = 600.0
+"""The seconds without being served that make up for one priority, and those by which a failure puts an item back.
+
+A batch beside interactive work of one priority more so gets one place in ten minutes, if there is no room for both.
+"""
+
+
+class Line(NamedTuple):
+    """What the items of one line have in common."""
+
+    priority: int
+    group: str | None
+    model: str
+
+
+class _Waiting(Generic[T]):
+    """The items of one line. It is in its group's ring, or parked."""
+
+    __slots__ = ("items", "line", "woken_by")
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.items: list[tuple[float, int, T]] = []  # a heap
+        self.woken_by: Hashable = None
+
+
+class _Level(Generic[T]):
+    """The groups of one priority that have lines in their rings, each with its ring; the next one first."""
+
+    __slots__ = ("groups", "head_start")
+
+    def __init__(self, priority: int) -> None:
+        self.groups: OrderedDict[str | None, deque[_Waiting[T]]] = OrderedDict()
+        self.head_start = AGEING * priority
+
+
+class FairQueue(Generic[T]):
+    """Items in lines that take turns. Putting and taking cost O(log n), whatever the number of lines; instants are given.
+
+    Args:
+        closed: Returns why a line must not be served now: the instant from which it may be, or what is to be given to
+            `wake` once it may; None if nothing is in its way. Such a line leaves its ring, and returns to its end.
+    """
+
+    __slots__ = ("_closed", "_count", "_levels", "_lines", "_order", "_parked", "_sequence", "_timers")
+
+    def __init__(self, closed: Callable[[Line, float], Hashable]) -> None:
+        self._closed = closed
+        self._lines: dict[Line, _Waiting[T]] = {}  # those that have items
+        self._levels: dict[int, _Level[T]] = {}  # those with a line in a ring
+        self._order: list[tuple[float, int, _Level[T]]] = []  # a heap of these, by when each was served, less its start
+        self._timers: list[tuple[float, int, _Waiting[T]]] = []  # a heap of lines parked until an instant
+        self._parked: dict[Hashable, deque[_Waiting[T]]] = {}  # lines parked until they are woken
+        self._sequence = 0  # breaks ties, first in first out
+        self._count = 0
+
+    def put(self, line: Line, item: T, order: float, now: float) -> None:
+        """Add an item to its line, behind those of a lower or the same order."""
+        waiting = self._lines.get(line)
+        if waiting is None:
+            waiting = self._lines[line] = _Waiting(line)
+            self._enter(waiting, now)
+        self._sequence += 1
+        heappush(waiting.items, (order, self._sequence, item))
+        self._count += 1
+
+    def take(self, now: float) -> T | None:
+        """Remove and return the item whose turn it is; None if no line may be served now."""
+        while self._timers and self._timers[0][0] <= now:
+            self._enter(heappop(self._timers)[2], now)
+        while self._order:
+            level = self._order[0][2]
+            group, ring = next(iter(level.groups.items()))
+            waiting = ring.popleft()
+            obstacle = self._closed(waiting.line, now)
+            if obstacle is None:
+                item = heappop(waiting.items)[2]
+                self._served(level, group, waiting, now)
+                return item
+            if not ring:
+                self._leave(level, group, waiting.line.priority)
+            self._park(waiting, obstacle, now)
+        return None
+
+    def wake(self, obstacle: Hashable, now: float, *, every: bool = False) -> None:
+        """Let one line, or every line, return to its ring that was parked because of this.
+
+        One that then is parked for something else wakes the next.
+        """
+        parked = self._parked.get(obstacle)
+        while parked:
+            waiting = parked.popleft()
+            waiting.woken_by = obstacle
+            self._enter(waiting, now)
+            if not parked:
+                del self._parked[obstacle]
+            if not every:
+                return
+
+    def next_at(self) -> float:
+        """Return the instant at which `take` may next return an item; it may be past, and infinity."""
+        if self._order:
+            return -math.inf
+        return self._timers[0][0] if self._timers else math.inf
+
+    @property
+    def lines(self) -> Iterable[Line]:
+        """The lines in which any item waits."""
+        return self._lines.keys()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<FairQueue of {self._count} in {len(self._lines)} lines>"
+
+    def _enter(self, waiting: _Waiting[T], now: float) -> None:
+        priority, group, _ = waiting.line
+        level = self._levels.get(priority)
+        if level is None:
+            level = self._levels[priority] = _Level(priority)
+            self._sequence += 1
+            heappush(self._order, (now - level.head_start, self._sequence, level))
+        ring = level.groups.get(group)
+        if ring is None:
+            level.groups[group] = deque((waiting,))
+        else:
+            ring.append(waiting)
+
+    def _served(self, level: _Level[T], group: str | None, waiting: _Waiting[T], now: float) -> None:
+        """Put a line, its group and its priority at the ends of their rings, as far as anything is left in them."""
+        self._count -= 1
+        waiting.woken_by = None
+        ring = level.groups[group]
+        if waiting.items:
+            ring.append(waiting)
+        else:
+            del self._lines[waiting.line]
+        if not ring:
+            self._leave(level, group, waiting.line.priority)
+        else:
+            level.groups.move_to_end(group)
+        if level.groups:
+            self._sequence += 1
+            heapreplace(self._order, (now - level.head_start, self._sequence, level))
+
+    def _leave(self, level: _Level[T], group: str | None, priority: int) -> None:
+        """Take a group with an empty ring out of the level that is first."""
+        del level.groups[group]
+        if not level.groups:
+            del self._levels[priority]
+            heappop(self._order)
+
+    def _park(self, waiting: _Waiting[T], obstacle: Hashable, now: float) -> None:
+        woken_by, waiting.woken_by = waiting.woken_by, None
+        if isinstance(obstacle, float):
+            self._sequence += 1
+            heappush(self._timers, (obstacle, self._sequence, waiting))
+        else:
+            self._parked.setdefault(obstacle, deque()).append(waiting)
+        if woken_by not in (None, obstacle):
+            self.wake(woken_by, now)
