@@ -110,6 +110,7 @@ class Engine:
             Poller(transport, self.store, confirmation, polling, self.learner, backoff, ledger=ledger, rng=rng),
             self.admission,
             self.counters,
+            backoff,
             ledger=ledger,
             max_polls=limits.max_polls,
             review_every=polling.review_every,

@@ -14,6 +14,7 @@ from attrs import define, frozen
 from kling_async.api.arguments import refused
 from kling_async.errors import SubmissionUncertain
 from kling_async.journal.token import write_token
+from kling_async.pacing.fair_queue import Line
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -46,16 +47,17 @@ class ActiveJob:
     begun_at: float = -math.inf  # when its last POST was begun, if by this process
     accepted_at: float = math.inf
     deadline: float = math.inf  # the first poll begun at or after this is the last
-    due: float = -math.inf  # when it was last due to be submitted
     tracker: GenerationTracker | None = None  # once it is polled
     last_status: str | None = None  # as the vendor spelled it
     polls: int = 0
-    failures: int = 0  # requests in a row without an outcome
-    failing_since: float | None = None  # when those began
+    failures: int = 0  # requests in a row that were refused (429) or had no outcome
+    failing_since: float | None = None  # when those without an outcome began
+    refused_at: float | None = None  # when the newest of them was refused
     missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
     uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
     reserved: bool = False  # its cost is set aside, so a spend limit does not stop it any more
     taken_over: bool = False  # another process may have asked about its generation
+    in_flight: bool = False  # counted as such
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
@@ -71,6 +73,11 @@ class ActiveJob:
         """The length of the video in seconds, if it was asked for."""
         request = self.record.request
         return None if request is None else request.duration_seconds
+
+    @property
+    def line(self) -> Line:
+        """The line in which its requests wait."""
+        return Line(self.record.priority, self.record.group, self.model)
 
     def uncertain_error(self) -> SubmissionUncertain:
         """Return the error of a job that may have been bought: what is known, and how to find out by hand."""
@@ -108,17 +115,22 @@ class ActiveJob:
                 waiter.set_result(None)
 
     def count_failure(self, now: float) -> int:
-        """Count a request without an outcome, and return how many came before it in a row."""
+        """Count a request without an outcome, and return how many failed before it in a row."""
         if self.failing_since is None:
             self.failing_since = now
+        self.failures += 1
+        return self.failures - 1
+
+    def count_refusal(self, now: float) -> int:
+        """Count a request that was refused (429), and return how many failed before it in a row."""
+        self.refused_at = now
         self.failures += 1
         return self.failures - 1
 
     def clear_failures(self) -> None:
         """Reset the counts of requests without an outcome."""
         self.failures = 0
-        self.failing_since = None
-        self.missing_since = None
+        self.failing_since = self.refused_at = self.missing_since = None
 
     def failing_for(self, now: float) -> float:
         """Return the seconds for which requests have had no outcome."""

@@ -204,8 +204,8 @@ class JobStore:
 
     # Queueing and halts
 
-    def enqueue(self, active: ActiveJob, due: float | None = None) -> None:
-        """Put a job into the queue for its next request, due now or at an instant; settle it if submits have halted."""
+    def enqueue(self, active: ActiveJob, retry_at: float | None = None) -> None:
+        """Put a job into the queue for its next request, or for the same again; settle it if submits have halted."""
         if active.settled:
             return
         if active.record.state is JobState.SUBMITTING:  # its session or process ended before its POST did
@@ -216,7 +216,10 @@ class JobStore:
                 return
         if active.record.state is JobState.UNCERTAIN:
             self.release_slot(active)
-        self._queue.put(active, self.clock.now() if due is None else due)
+        if retry_at is None:
+            self._queue.put(active, self.clock.now())
+        else:
+            self._queue.put_retry(active, retry_at)
 
     def apply(self, active: ActiveJob, result: RequestResult) -> None:
         """Put a job back into the queue, and halt submits, as a request's result says."""
@@ -225,7 +228,7 @@ class JobStore:
         if isinstance(result, RetryAt):
             self.enqueue(active, result.at)
         elif result is not None:
-            self.enqueue(active, active.due)
+            self.enqueue(active)
 
     def halt(self, error: Halt) -> None:
         """Stop submits, or under a bad key all requests; the jobs concerned settle with copies of this error."""
@@ -307,7 +310,7 @@ class JobStore:
             self._journal.append(active.record)
             return
         active.accepted_at = accepted_at
-        active.begun_at = active.due = -math.inf  # not needed any more, and many jobs are pending for long
+        active.begun_at = -math.inf  # not needed any more, and many jobs are pending for long
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
@@ -419,6 +422,7 @@ class JobStore:
         over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
         if over_at <= self.clock.now():
             self._overdue.add(active)
+            self._queue.release_slot(active)
         else:
             self._queue.recheck_at(active, over_at)
 

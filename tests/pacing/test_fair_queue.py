@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from kling_async.pacing.fair_queue import AGEING, FairQueue, Line
+from kling_async.pacing.fair_queue import AGEING, FairQueue, Line, Obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Iterable
 
 LINES = [Line(priority, group, model) for priority in (0, 1, 5) for group in (None, "a", "b") for model in ("x", "y")]
 lines = st.sampled_from(LINES)
@@ -112,10 +112,10 @@ class Waiting(RuleBasedStateMachine):
         self.full: set[str] = set()  # models at their limit
         self.passed_over: Counter[Line] = Counter()  # how often others of its priority went while it could have gone
 
-    def closed(self, line: Line, now: float) -> Hashable:
+    def closed(self, line: Line, now: float) -> Obstacle | None:
         if self.until.get(line, 0.0) > now:
-            return self.until[line]
-        return line.model if line.model in self.full else None
+            return Obstacle(line, self.until[line])
+        return Obstacle(line.model) if line.model in self.full else None
 
     def is_open(self, line: Line) -> bool:
         return self.closed(line, self.now) is None
@@ -135,6 +135,11 @@ class Waiting(RuleBasedStateMachine):
         self.until[line] = self.now + wait
         self.passed_over[line] = 0
 
+    @rule(line=lines)
+    def pass_early(self, line: Line) -> None:
+        self.until.pop(line, None)
+        self.queue.wake(line, every=True)
+
     @rule(model=st.sampled_from("xy"))
     def reach_the_limit(self, model: str) -> None:
         self.full.add(model)
@@ -146,7 +151,7 @@ class Waiting(RuleBasedStateMachine):
     def free_a_slot(self, model: str, *, every: bool) -> None:
         self.full.discard(model)
         for _ in range(1 if every else len(LINES)):
-            self.queue.wake(model, self.now, every=every)
+            self.queue.wake(model, every=every)
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -163,14 +168,16 @@ class Waiting(RuleBasedStateMachine):
             if line.priority == item[0].priority:
                 self.passed_over[line] += 1
         self.passed_over[item[0]] = 0
-        assert max(self.passed_over.values()) <= 6 * 2  # a full turn of the groups and models, and one in which it entered
+        assert (
+            max(self.passed_over.values()) <= 6 * 2
+        )  # a full turn of the groups and models, and one in which it entered
 
     def teardown(self) -> None:
         """Whatever still waits comes out in the end."""
         self.now += 1000.0
         self.full.clear()
         for model in "xy":
-            self.queue.wake(model, self.now, every=True)
+            self.queue.wake(model, every=True)
         assert len(self.queue) == len(self.waiting)
         for _ in range(len(self.waiting)):
             assert self.queue.next_at() <= self.now
@@ -184,15 +191,15 @@ TestWaiting.settings = settings(max_examples=100, stateful_step_count=60, deadli
 
 def test_a_line_that_is_woken_and_cannot_go_wakes_the_next() -> None:
     """The place that has become free must not be lost on one that something else holds up."""
-    obstacles: dict[Line, Hashable] = {}
+    obstacles: dict[Line, Obstacle] = {}
     queue: FairQueue[tuple[Line, int]] = FairQueue(lambda line, _: obstacles.get(line))
     first, second = Line(0, "a", "m"), Line(0, "b", "m")
     backlog(queue, [first, second], 1)
-    obstacles.update({first: "model", second: "model"})
+    obstacles.update({first: Obstacle("model"), second: Obstacle("model")})
     assert queue.take(0.0) is None
-    obstacles.update({first: "group"})
+    obstacles.update({first: Obstacle("group")})
     del obstacles[second]
-    queue.wake("model", 0.0)
+    queue.wake("model")
     assert taken(queue, 1) == [second]
     assert queue.next_at() == math.inf
 
