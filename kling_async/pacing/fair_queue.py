@@ -65,8 +65,8 @@ class FairQueue(Generic[T]):
     """Items in lines that take turns. Putting and taking cost O(log n), whatever the number of lines.
 
     Args:
-        obstacle: Returns what is in a line's way now, or None, and then it is served. A line with an obstacle leaves its
-            ring, and returns to its end at the obstacle's instant or when it is woken.
+        obstacle: Returns what is in a line's way now, or None, and then it is served. A line with an obstacle leaves
+            its ring, and returns to its end at the obstacle's instant or when it is woken.
     """
 
     __slots__ = ("_count", "_levels", "_lines", "_now", "_obstacle", "_order", "_parked", "_seq", "_timers", "_waits")

@@ -86,10 +86,10 @@ def test_a_poll_of_the_same_model_does_not_decide_where_there_are_others() -> No
     refused.poll_refused(1.0, sent_at=0.9, retry_after=20.0, model="m")
     refused.take_poll(1.1)
     refused.poll_refused(1.2, sent_at=1.1, retry_after=20.0, model="m")
-    assert refused.request_at(1.3) == 1.3
-    refused.take_poll(1.3)
-    refused.poll_refused(1.4, sent_at=1.3, retry_after=20.0, model="another")
-    assert refused.request_at(1.5) >= 21.2
+    assert refused.request_at(1.4) == 1.4
+    refused.take_poll(1.4)
+    refused.poll_refused(1.5, sent_at=1.4, retry_after=20.0, model="another")
+    assert refused.request_at(2.0) >= 21.2
 
 
 def test_a_job_that_is_refused_again_while_others_pass_slows_nobody() -> None:

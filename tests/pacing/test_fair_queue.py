@@ -100,7 +100,7 @@ def test_a_priority_that_is_not_served_ages_and_is_served_once_for_each_ten_minu
 
 
 class Waiting(RuleBasedStateMachine):
-    """Nothing is lost or served twice, no closed line is served, and no open one waits for more than the others' turns."""
+    """Nothing is lost or served twice; no closed line is served, and no open one waits for more than others' turns."""
 
     def __init__(self) -> None:
         super().__init__()
