@@ -83,6 +83,8 @@ class Engine:
             burst=limits.burst,
             max_in_flight=limits.max_in_flight,
             max_submits=limits.max_submits,
+            per_group=limits.per_group,
+            per_model=limits.per_model,
         )
         self.limiter = RequestLimiter(self.admission, self.counters, clock)
         self.learner = DurationLearner(polling.duration_models())

@@ -208,6 +208,16 @@ class Job:
         return self._active.record.tag
 
     @property
+    def priority(self) -> int:
+        """The priority it was submitted with."""
+        return self._active.record.priority
+
+    @property
+    def group(self) -> str | None:
+        """The group it was submitted for."""
+        return self._active.record.group
+
+    @property
     def request(self) -> Request | None:
         """The request; None for a generation that was resumed by its id."""
         return self._active.record.request

@@ -91,12 +91,22 @@ class JobStore:
         check_key_of(record, key)
         return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
 
-    def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
+    def create(
+        self,
+        request: Request,
+        *,
+        digest: bytes,
+        key: str | None,
+        tag: object,
+        deadline: float | None,
+        priority: int,
+        group: str | None,
+    ) -> Job:
         """Take on a request that is to be bought, or one whose last job settled before its generation's life ended."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
-        active = self._continue(record, deadline)
+        active = self._continue(evolve(record, priority=priority, group=group), deadline)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
         self.enqueue(active)
