@@ -56,9 +56,7 @@ _is_per_group = takes(
     lambda value: _are_counts(value, is_group),
     f"None, {COUNT}, or a mapping of groups (None, or texts) to such numbers",
 )
-_is_per_model = takes(
-    lambda value: _are_counts(value, is_text), f"None, {COUNT}, or a mapping of models' ids to such numbers"
-)
+_is_per_model = takes(lambda value: _are_counts(value, is_text), f"None, {COUNT}, or a mapping of models' ids to such")
 _is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
 
 
