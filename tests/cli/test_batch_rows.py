@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from samples import png
 
 from kling_async import Kind, to_dict
+from kling_async.api.reprs import show
 from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
 from kling_async.cli.file_names import output_problem
 
@@ -107,7 +108,7 @@ def test_a_priority_or_group_that_cannot_be_used_is_told_with_its_column() -> No
         "batch, line 2, column 2: priority is 'high'; allowed: a whole number from -1000 to 1000",
         "batch, line 3, column 2: priority is '1.5'; allowed: a whole number from -1000 to 1000",
         "batch, line 4, column 2: priority is 2000; allowed: a whole number from -1000 to 1000",
-        f"batch, line 4, column 3: group is '{'x' * 201}'; allowed: None, or a text of 1 to 200 characters",
+        f"batch, line 4, column 3: group is {show('x' * 201)}; allowed: None, or a text of 1 to 200 characters",
         "Nothing was submitted.",
     ]
 
