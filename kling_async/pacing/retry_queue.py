@@ -17,14 +17,15 @@ _MAX_MOVED: Final = 64  # that have become due, in one step: no step is long
 class RetryQueue(Generic[T]):
     """Items that wait for the instants of their retries, and then for their turns under a quota for all and one a line.
 
-    Lines take turns as in a `FairQueue`. In a line those go first that have failed less often, by ten minutes for each
-    failure. Costs are those of a `FairQueue`.
+    A first retry goes when it is due: many that are sick must not hold up those that had one hiccup. For further ones
+    lines take turns as in a `FairQueue`, and in a line those go first that have failed less often, by ten minutes for
+    each failure. Costs are those of a `FairQueue`.
     """
 
     __slots__ = ("_due", "_most_quotas", "_quota", "_quotas", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: DelayQueue[tuple[Line, T, float]] = DelayQueue()
+        self._waiting: DelayQueue[tuple[Line, T, float | None]] = DelayQueue()
         self._due: FairQueue[T] = FairQueue(self._take_quotas)
         self._quota = RetryQuota()
         self._quotas: dict[Line, RetryQuota] = {}  # those that may not be full
@@ -32,7 +33,7 @@ class RetryQueue(Generic[T]):
 
     def put(self, line: Line, item: T, due: float, failures: int) -> None:
         """Keep an item that has failed so often in a row until it is due, and its turn has come."""
-        self._waiting.put(due, (line, item, due + AGEING * failures))
+        self._waiting.put(due, (line, item, due + AGEING * failures if failures > 1 else None))
 
     def next_at(self, now: float) -> float:
         """Return the instant at which `take` may next return an item; it may be past, and infinity."""
@@ -48,6 +49,8 @@ class RetryQueue(Generic[T]):
             if entry is None:
                 return self._take_due(now)
             line, item, order = entry
+            if order is None:
+                return item
             self._due.put(line, item, order, now)
         return None
 

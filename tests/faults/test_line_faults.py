@@ -69,7 +69,8 @@ async def test_one_generation_whose_polls_are_refused_holds_up_no_other(case: Ca
     case.vendor.polls[EVERY] = for_generations({"g-1"}, stated(429, "Too Many Requests", retry_after="200"))
     async with case, case.session() as kling:
         jobs = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(30)]
-        ill = next(job for job in jobs if await job.accepted() == "g-1")
+        ids = await asyncio.gather(*(job.accepted() for job in jobs))
+        ill = jobs[ids.index("g-1")]
         async with asyncio.timeout(5):
             await asyncio.gather(*(job for job in jobs if job is not ill))
         assert (ill.done(), ill.state) == (False, JobState.PENDING)
