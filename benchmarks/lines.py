@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
+from random import Random
 from statistics import median
 from time import process_time
 from typing import TYPE_CHECKING
 
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
+from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.fair_queue import FairQueue, Line
-from kling_async.pacing.in_flight import InFlight
 from kling_async.pacing.queues import DelayQueue
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def measure(size: Size) -> list[Figure]:
         cost = median(turn[place] for turn in turns)
         ratio = median(turn[place] / turn[0] for turn in turns)
         raw = {"plain_us": plain, "ratio": ratio, "rounds": size.rounds}
-        name = f"CPU per submit's decision, {lines:,} line{'s' if lines > 1 else ''} ({ratio:.2f} × without lines)"
+        name = f"CPU per submit's decision, {lines:,} line{'s' if lines > 1 else ''} ({ratio:.2f} times without lines)"
         figures.append(Figure(name, cost, _TARGET, "µs", raw))
     return figures
 
@@ -43,8 +44,7 @@ def _turn(decisions: int) -> list[float]:
     delays: DelayQueue[int] = DelayQueue()
     costs = [_timed(lambda number, now: delays.put(now, number), delays.take_due, decisions)]
     for lines in _LINES:
-        flying = InFlight()
-        queue: FairQueue[int] = FairQueue(lambda line, _now, flying=flying: flying.obstacle(line))
+        queue: FairQueue[int] = FairQueue(AdmissionControl(Random(1)).obstacle)  # noqa: S311 - nothing is drawn
         names = [Line(0, f"group {number % max(1, lines // 10)}", f"model {number}") for number in range(lines)]
 
         def put(number: int, now: float, queue: FairQueue[int] = queue, names: list[Line] = names) -> None:

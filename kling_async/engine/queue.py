@@ -158,7 +158,7 @@ class JobQueue:
             self._leave_flight(active)
         elif due <= active.deadline:
             self._expect_deadline(active)
-        elif active.refused_at is None:  # a poll due at the deadline bypasses the quotas
+        elif active.trouble.refused_at is None:  # a poll due at the deadline bypasses the quotas
             self._force_poll(active, due)
             return
         self._retrying.add(active)

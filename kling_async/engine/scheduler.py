@@ -263,7 +263,7 @@ class Scheduler:
         self._store.apply(active, result)
 
     def _poll_refused(self, active: ActiveJob, hit: RateLimitHit, now: float, begun: float) -> RetryAt:
-        retry_after, last = hit.error.retry_after, active.refused_at
+        retry_after, last = hit.error.retry_after, active.trouble.refused_at
         until = self._admission.poll_refused(now, begun, retry_after, model=active.model, last=last)
         retry_at = now + self._backoff.wait_refused(active.count_refusal(now), retry_after)
         self._throttled(active, hit, max(until, retry_at), submit=False)
