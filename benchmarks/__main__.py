@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
-from benchmarks import cpu, decision, downloads, imports, journal, memory, stall
+from benchmarks import cpu, decision, downloads, imports, journal, lines, memory, stall
 from benchmarks.command import parser_for
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_markdown, as_table, summary
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MEASUREMENTS: dict[str, Callable[[Size], list[Figure]]] = {
     "cpu": cpu.measure,
     "decision": decision.measure,
+    "lines": lines.measure,
     "memory": memory.measure,
     "stall": stall.measure,
     "import": imports.measure,

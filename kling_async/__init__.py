@@ -13,6 +13,7 @@ from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.api.requests.codec import from_dict, to_dict
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
+from kling_async.engine.as_completed import Submission
 from kling_async.engine.events import (
     Accepted,
     Completed,
@@ -188,6 +189,7 @@ __all__ = [
     "Stats",
     "StorageError",
     "StreamedResponse",
+    "Submission",
     "SubmissionUncertain",
     "Submitted",
     "Subscription",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kling_async.api.requests import Request
+    from kling_async.engine.as_completed import Submission
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.engine import Engine
 
@@ -39,7 +40,7 @@ class FileCalls(ABC):
     @abstractmethod
     def as_completed(
         self,
-        source: Iterable[Request | Job] | AsyncIterable[Request | Job],
+        source: Iterable[Request | Submission | Job] | AsyncIterable[Request | Submission | Job],
         *,
         max_in_flight: int | None = None,
     ) -> AsyncGenerator[Job, None]:
@@ -100,7 +101,7 @@ class FileCalls(ABC):
 
     def as_downloaded(
         self,
-        source: Iterable[Request | Job] | AsyncIterable[Request | Job],
+        source: Iterable[Request | Submission | Job] | AsyncIterable[Request | Submission | Job],
         *,
         path: Callable[[Job], str | os.PathLike[str]] | None = None,
         into: str | os.PathLike[str] | None = None,

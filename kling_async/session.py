@@ -10,6 +10,8 @@ from random import Random
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from attrs import asdict
+
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
     bad_setting,
@@ -17,6 +19,7 @@ from kling_async.api.arguments import (
     check_endpoint,
     check_id,
     check_key,
+    check_line,
     check_methods,
     check_text,
     checked_api_key,
@@ -26,7 +29,7 @@ from kling_async.api.arguments import (
 )
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
-from kling_async.engine.as_completed import Window
+from kling_async.engine.as_completed import Submission, Window
 from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, InvalidRequest, SessionClosed
@@ -262,9 +265,14 @@ class KlingSession(AccountCalls, FileCalls):
         tag: object = None,
         key: str | None = None,
         deadline: float | timedelta | None = None,
+        priority: int = 0,
+        group: str | None = None,
         retry_failed: bool | Literal["all"] = False,
     ) -> Job:
         """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
+
+        Submits wait in lines, one for each priority, group and model. The highest priority goes first; groups of one
+        priority take turns, and within a group its models; in a line, who came first goes first.
 
         Args:
             request: The request. The beginnings of files given by path are checked now; the files are read when their
@@ -277,13 +285,16 @@ class KlingSession(AccountCalls, FileCalls):
                 once. Without a durable journal, this holds within this session.
             deadline: The time to wait for the video, from now, in seconds or as a ``timedelta``, including the time in
                 the queue. ``Timeouts.generation`` holds as well.
+            priority: A whole number from -1000 to 1000. A priority that was not served for 10 min counts as one higher,
+                after 20 min as two, and so on, so that no job waits for ever. Polls have none.
+            group: On whose behalf it is, such as a user; jobs without one are a group of their own.
             retry_failed: Whether a key whose generation has failed, uncharged, is bought again, once with each call;
                 otherwise its failure is its outcome. Not one whose content was refused, and no refused submit, unless
                 this is ``"all"``.
 
         Raises:
-            InvalidRequest: The request, the key or the deadline cannot be used, the key stands for another request, or
-                the journal cannot keep the tag.
+            InvalidRequest: An argument cannot be used, the key stands for another request, or the journal cannot keep
+                the tag.
             JournalError: The journal cannot be read.
             SessionClosed: The session has not been entered, or has ended.
             ConfigurationError: Called from another thread or event loop than the session's.
@@ -293,6 +304,7 @@ class KlingSession(AccountCalls, FileCalls):
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
         check_key(key)
+        check_line(priority, group)
         if not isinstance(retry_failed, bool) and retry_failed != "all":
             raise refused("retry_failed", retry_failed, 'True, False or "all"')
         request = with_absolute_paths(request)
@@ -301,7 +313,9 @@ class KlingSession(AccountCalls, FileCalls):
             return job
         if self._is_unsent(key):  # a job that was sent does not need its files any more
             check_files(request)
-        return engine.store.create(request, digest=digest, key=key, tag=tag, deadline=limit)
+        return engine.store.create(
+            request, digest=digest, key=key, tag=tag, deadline=limit, priority=priority, group=group
+        )
 
     def _is_unsent(self, key: str | None) -> bool:
         record = None if key is None else self._journal.get(key)
@@ -354,11 +368,11 @@ class KlingSession(AccountCalls, FileCalls):
 
     def as_completed(
         self,
-        source: Iterable[Request | Job] | AsyncIterable[Request | Job],
+        source: Iterable[Request | Submission | Job] | AsyncIterable[Request | Submission | Job],
         *,
         max_in_flight: int | None = None,
     ) -> AsyncGenerator[Job, None]:
-        """Yield the jobs of a source of requests and jobs, in the order in which they settle, failures included.
+        """Yield the jobs of a source of requests, submissions and jobs as they settle, failures included.
 
         The source is read only so far ahead, so it may be endless, and is closed however the iteration ends. Requests
         are submitted as they are read; an invalid one comes out as a job that has settled with its error. Leaving early
@@ -378,15 +392,16 @@ class KlingSession(AccountCalls, FileCalls):
         check_count("max_in_flight", most)
         return self._running_engine().as_completed(source, self._as_job, Window(most))
 
-    def _as_job(self, item: Request | Job) -> Job:
+    def _as_job(self, item: Request | Submission | Job) -> Job:
         if isinstance(item, Job):
             return item
-        if not isinstance(item, Request):
-            raise refused("source", item, "only requests and jobs in it")
+        given = item if isinstance(item, Submission) else Submission(item)
+        if not isinstance(given.request, Request):
+            raise refused("source", item, "only requests, submissions of them and jobs in it")
         try:
-            return self.submit(item)
+            return self.submit(**asdict(given, recurse=False))
         except InvalidRequest as error:
-            return self._running_engine().store.invalid(item, None, error)
+            return self._running_engine().store.invalid(given.request, given.tag, error)
 
     async def drain(self) -> None:
         """Wait until no job is open, including those submitted meanwhile."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.api.arguments import is_number
+from kling_async.api.arguments import COUNT, is_count, is_group, is_number, is_text
 from kling_async.api.catalogue.lookup import typical_seconds
 from kling_async.pacing.poll_cost import PollCost
 from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
@@ -38,6 +39,24 @@ if TYPE_CHECKING:
     from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.schedules import PollSchedule
 
+
+def _kept(limits: Any) -> Any:  # noqa: ANN401 - anything else is left for the validator
+    """Copy a mapping, which its owner may change."""
+    return MappingProxyType(dict(limits)) if isinstance(limits, Mapping) else limits
+
+
+def _are_counts(value: object, is_name: Callable[[object], bool]) -> bool:
+    if isinstance(value, Mapping):
+        counts = cast("Mapping[object, object]", value).items()
+        return all(is_name(name) and is_count(most) for name, most in counts)
+    return value is None or is_count(value)
+
+
+_is_per_group = takes(
+    lambda value: _are_counts(value, is_group),
+    f"None, {COUNT}, or a mapping of groups (None, or texts) to such numbers",
+)
+_is_per_model = takes(lambda value: _are_counts(value, is_text), f"None, {COUNT}, or a mapping of models' ids to such")
 _is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
 
 
@@ -55,6 +74,9 @@ class Limits:
         max_in_flight: Generations bought and not yet finished; also the default of ``as_completed``. A submit whose
             outcome is unknown counts for as long as its generation could be running.
             1000: the whole of most batches, and a bound on what a mistake can cost.
+        per_group: The same of each group, as a number for all or as a mapping of those groups that have a limit; None
+            stands for jobs without a group. A group at its limit holds up no other. None: no limit.
+        per_model: The same of each model, by the vendor's ids.
         max_submits: POSTs under way at once, each on a connection of its own. 16: at 10 per second this binds only
             once each takes over 1.6 s, and it bounds how many jobs a crash leaves uncertain.
         max_polls: GETs under way at once, over kept-alive connections. 64: at 10 per second this binds only once
@@ -74,6 +96,8 @@ class Limits:
     submits_per_second: float = field(default=math.inf, validator=is_rate)
     burst: int = field(default=5, validator=count)
     max_in_flight: int = field(default=1000, validator=count)
+    per_group: int | Mapping[str | None, int] | None = field(default=None, converter=_kept, validator=_is_per_group)
+    per_model: int | Mapping[str, int] | None = field(default=None, converter=_kept, validator=_is_per_model)
     max_submits: int = field(default=16, validator=count)
     max_polls: int = field(default=64, validator=count)
     max_downloads: int = field(default=4, validator=count)

@@ -105,6 +105,8 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         "key": KEYS,
         "deadline": DEADLINES,
         "retry_failed": (5, 0, None, "yes", LONG),
+        "priority": (1.0, "1", None, True, 1001, -1001, HUGE, math.nan),
+        "group": (5, "", " ", b"a", "\ud800", LONG),
     },
     "resume": {
         "generation_id": IDS,
@@ -161,6 +163,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
         | dict.fromkeys(
             ("requests_per_second", "submits_per_second"), (0, -1, "5", math.nan, -math.inf, True, LONG, HUGE)
         )
+        | dict.fromkeys(("per_group", "per_model"), (0, 1.5, "5", True, {"a": 0}, {"": 5}, {5: 5}, {"a": None}, LONG))
         | {"max_spend_usd": (-1, "5", math.nan, math.inf, True, HUGE), "allow_unpriced": (1, "no", None, LONG)},
     ),
     (

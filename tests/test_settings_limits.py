@@ -18,6 +18,14 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (limits.max_submits, limits.max_polls, limits.max_downloads) == (16, 64, 4)
 
 
+def test_a_limit_of_each_group_is_kept_as_it_was_given() -> None:
+    given: dict[str | None, int] = {"ann": 2, None: 1}
+    limits = Limits(per_group=given, per_model=3)
+    given["ann"] = 100
+    assert (limits.per_group, limits.per_model) == ({"ann": 2, None: 1}, 3)
+    assert (Limits().per_group, Limits().per_model) == (None, None)
+
+
 @pytest.mark.parametrize("rate", [0.001, 1, 2.5, math.inf])
 def test_a_rate_may_be_slow_whole_or_infinite(rate: float) -> None:
     assert Limits(requests_per_second=rate).requests_per_second == rate

@@ -105,6 +105,7 @@ from kling_async import (
     Stats,
     StorageError,
     StreamedResponse,
+    Submission,
     SubmissionUncertain,
     Submitted,
     Subscription,
@@ -156,7 +157,7 @@ async def sessions(journal: Journal, transport: Transport) -> None:
             "key",
             base_url="https://proxy.example/kling",
             journal=journal,
-            limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, max_polls=8),
+            limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, per_group=5),
             polling=Polling(profile="fast", max_gap=timedelta(minutes=1), jitter=0.1, min_gap=1),
             timeouts=Timeouts(connect=5, submit=timedelta(minutes=1), generation=timedelta(hours=2), close=1.5),
             reconciliation=Reconciliation(after=timedelta(hours=2), then="resubmit", max_resubmits=2, scale=1),
@@ -171,6 +172,7 @@ async def sessions(journal: Journal, transport: Transport) -> None:
 
 async def one(kling: KlingSession) -> None:
     job = kling.submit(TextToVideo("a raccoon"), tag="row 1", key="row-1", deadline=timedelta(minutes=30))
+    assert_type(kling.submit(TextToVideo("a raccoon"), priority=2, group="ann"), Job)
     assert_type(job, Job)
     assert_type(await job, Video)
     assert_type(await job.settled(), Job)
@@ -241,6 +243,10 @@ async def many(kling: KlingSession) -> None:
         assert_type(job, Job)
     async for job in kling.as_completed([kling.submit(TextToVideo("a fox")), TextToVideo("a bear")]):
         assert_type(job, Job)
+    async for job in kling.as_completed([Submission(TextToVideo("a fox"), key="k", tag=1, group="ann", priority=1)]):
+        assert_type((job.group, job.priority), tuple[str | None, int])
+    async for delivery in kling.as_downloaded([Submission(TextToVideo("a fox"), deadline=60.0)], into="out"):
+        assert_type(delivery, Delivery)
     async for job in kling.as_completed([TextToVideo("a bear")]):
         assert_type(job, Job)
     assert_type(kling.pending, tuple[Job, ...])
@@ -476,7 +482,8 @@ async def costs(kling: KlingSession, pricing: Pricing) -> None:
     assert_type(cost.usd, Decimal)
     assert_type(cost.estimates[0].usd, Decimal | None)
     assert_type(pricing.rates, tuple[UnitPrice, ...])
-    KlingSession("key", limits=Limits(max_spend_usd=25, allow_unpriced=True))
+    KlingSession("key", limits=Limits(max_spend_usd=25, allow_unpriced=True, max_polls=8))
+    KlingSession("key", limits=Limits(per_group={"ann": 5, None: 2}, per_model={"klingai/video-o1-image-to-video": 3}))
 
 
 def overspent(error: SpendLimitReached) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kling_async.errors import InvalidRequest
 
 COUNT = "a whole number, 1 or more"
+PRIORITY = "a whole number from -1000 to 1000"
+GROUP = "None, or a text of 1 to 200 characters"
 DURATION = "seconds or a timedelta, more than 0 s"
 
 _T = TypeVar("_T")
@@ -79,6 +81,24 @@ def check_key(key: object) -> None:
     """Refuse a key that an ``X-Client-Request-Id``, of which it becomes a part, cannot hold ("Request tracing")."""
     if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
         raise refused("key", key, "1 to 110 characters of A-Z a-z 0-9 . _ : -")
+
+
+def check_line(priority: object, group: object) -> None:
+    """Refuse a priority or a group that cannot be used."""
+    if not is_priority(priority):
+        raise refused("priority", priority, PRIORITY)
+    if not is_group(group):
+        raise refused("group", group, GROUP)
+
+
+def is_priority(value: object) -> TypeGuard[int]:
+    """Return whether it is a whole number from -1000 to 1000."""
+    return isinstance(value, int) and not isinstance(value, bool) and -1000 <= value <= 1000  # noqa: PLR2004 - as told
+
+
+def is_group(value: object) -> TypeGuard[str | None]:
+    """Return whether it is None, or a text of up to 200 characters."""
+    return value is None or (is_text(value) and len(value) <= 200)  # noqa: PLR2004 - as told
 
 
 def check_id(generation_id: object) -> None:

@@ -16,7 +16,7 @@ from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.cli.file_names import short_key
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import label_of
-from kling_async.cli.text import clock, count, dollars, reason
+from kling_async.cli.text import clock, count, dollars, one_line, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -87,6 +87,7 @@ def _is_whole(path: Path, size: int | None) -> bool:
 
 
 _MOST_SHOWN = 20
+_GROUPS = 5  # of the queued jobs, those with most of them
 
 
 @frozen
@@ -121,6 +122,7 @@ class JournalSummary:
         usd: The cost of completed jobs in US dollars, as far as the vendor said.
         oldest_pending: The job that is at the vendor for the longest time, or None.
         failures: Failed and rejected jobs, in queueing order.
+        queued: The number of queued jobs of each group.
     """
 
     counts: Counter[JobState]
@@ -128,22 +130,25 @@ class JournalSummary:
     usd: float
     oldest_pending: Record | None
     failures: tuple[FailedJob, ...]
+    queued: Counter[str | None]
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> JournalSummary:
         """Summarise records."""
         counts, downloaded, usd = Counter[JobState](), 0, 0.0
+        queued = Counter[str | None]()
         oldest: Record | None = None
         failures: list[FailedJob] = []
         for record in records:
             counts[record.state] += 1
             downloaded += record.state is JobState.COMPLETED and record.file is not None
             usd += 0.0 if record.video is None else record.video.usage.usd_spent or 0.0
+            queued[record.group] += record.state is JobState.QUEUED
             if record.state is JobState.PENDING and (oldest is None or _since(record) < _since(oldest)):
                 oldest = record
             if record.state in (JobState.FAILED, JobState.REJECTED):
                 failures.append(_failed_job(record))
-        return cls(counts, downloaded, usd, oldest, tuple(failures))
+        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued)
 
     @property
     def open(self) -> int:
@@ -157,6 +162,7 @@ class JournalSummary:
             "jobs": self.counts.total(),
             "open": self.open,
             **{state.value: self.counts[state] for state in JobState},
+            "queued_by_group": [{"group": group, "jobs": number} for group, number in self.queued.most_common()],
             "downloaded": self.downloaded,
             "usd": self.usd,
             "oldest_pending": None
@@ -189,6 +195,12 @@ def lines(summary: JournalSummary, now: float) -> Iterator[str]:
 
 
 def _more(summary: JournalSummary, state: JobState) -> str:
+    if state is JobState.QUEUED and summary.queued.keys() - {None}:
+        groups = [
+            f"{one_line(group or 'no group')}: {number:,}" for group, number in summary.queued.most_common(_GROUPS)
+        ]
+        rest = [f"and {count(len(summary.queued) - _GROUPS, 'more group')}"] if len(summary.queued) > _GROUPS else []
+        return f"  ({', '.join(groups + rest)})"
     if state is not JobState.COMPLETED:
         return ""
     spent = f", {dollars(summary.usd)} spent" if summary.usd else ""

@@ -85,6 +85,8 @@ class Engine:
             burst=limits.burst,
             max_in_flight=limits.max_in_flight,
             max_submits=limits.max_submits,
+            per_group=limits.per_group,
+            per_model=limits.per_model,
         )
         self.limiter = RequestLimiter(self.admission, self.counters, clock)
         self.learner = DurationLearner(polling.duration_models())
@@ -117,6 +119,7 @@ class Engine:
             ),
             self.admission,
             self.counters,
+            backoff,
             ledger=ledger,
             max_polls=limits.max_polls,
             review_every=polling.review_every,

@@ -9,11 +9,12 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from kling_async.api.arguments import refused
 from kling_async.errors import SubmissionUncertain
 from kling_async.journal.token import write_token
+from kling_async.pacing.fair_queue import Line
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -35,6 +36,16 @@ class Milestone(Enum):
 
 
 @define(eq=False, weakref_slot=False)
+class Trouble:
+    """What few jobs have: the instants of requests in a row that failed, and the cause of their uncertainty."""
+
+    failing_since: float | None = None  # when those without an outcome began
+    refused_at: float | None = None  # when the newest of them was refused (429)
+    missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
+    uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
+
+
+@define(eq=False, weakref_slot=False)
 class ActiveJob:
     """One job's state in this session. Instants are the loop's time, in seconds.
 
@@ -46,16 +57,14 @@ class ActiveJob:
     begun_at: float = -math.inf  # when its last POST was begun, if by this process
     accepted_at: float = math.inf
     deadline: float = math.inf  # the first poll begun at or after this is the last
-    due: float = -math.inf  # when it was last due to be submitted
     tracker: GenerationTracker | None = None  # once it is polled
     last_status: str | None = None  # as the vendor spelled it
     polls: int = 0
-    failures: int = 0  # requests in a row without an outcome
-    failing_since: float | None = None  # when those began
-    missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
-    uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
+    failures: int = 0  # requests in a row that were refused (429) or had no outcome
+    _trouble: Trouble | None = field(default=None, init=False)
     reserved: bool = False  # its cost is set aside, so a spend limit does not stop it any more
     taken_over: bool = False  # another process may have asked about its generation
+    in_flight: bool = False  # counted as such
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
@@ -72,9 +81,21 @@ class ActiveJob:
         request = self.record.request
         return None if request is None else request.duration_seconds
 
+    @property
+    def trouble(self) -> Trouble:
+        """Its trouble; made when it is first asked for, as few have any."""
+        if self._trouble is None:
+            self._trouble = Trouble()
+        return self._trouble
+
+    @property
+    def line(self) -> Line:
+        """The line in which its requests wait."""
+        return Line(self.record.priority, self.record.group, self.model)
+
     def uncertain_error(self) -> SubmissionUncertain:
         """Return the error of a job that may have been bought: what is known, and how to find out by hand."""
-        key, name, cause = self.record.key, self.record.client_request_id, self.uncertain_cause
+        key, name, cause = self.record.key, self.record.client_request_id, self.trouble.uncertain_cause
         named = f"client_request_id {name}" if name else f"a client_request_id that begins with {key}:"
         error = SubmissionUncertain(
             f"job {key} may have been bought: {cause or 'its submit was begun, and no answer is known'}. It is not "
@@ -108,29 +129,33 @@ class ActiveJob:
                 waiter.set_result(None)
 
     def count_failure(self, now: float) -> int:
-        """Count a request without an outcome, and return how many came before it in a row."""
-        if self.failing_since is None:
-            self.failing_since = now
+        """Count a request without an outcome, and return how many failed before it in a row."""
+        if self.trouble.failing_since is None:
+            self.trouble.failing_since = now
+        self.failures += 1
+        return self.failures - 1
+
+    def count_refusal(self, now: float) -> int:
+        """Count a request that was refused (429), and return how many failed before it in a row."""
+        self.trouble.refused_at = now
         self.failures += 1
         return self.failures - 1
 
     def clear_failures(self) -> None:
         """Reset the counts of requests without an outcome."""
         self.failures = 0
-        self.failing_since = None
-        self.missing_since = None
+        self._trouble = None
 
     def failing_for(self, now: float) -> float:
         """Return the seconds for which requests have had no outcome."""
-        return 0.0 if self.failing_since is None else now - self.failing_since
+        since = self.trouble.failing_since
+        return 0.0 if since is None else now - since
 
     def missing_for(self, now: float, *, missing: bool) -> float:
         """Return the seconds for which all answers, this one included, have said that there is nothing."""
-        if not missing:
-            self.missing_since = None
-        elif self.missing_since is None:
-            self.missing_since = now
-        return 0.0 if self.missing_since is None else now - self.missing_since
+        since = self.trouble.missing_since
+        self.trouble.missing_since = None if not missing else now if since is None else since
+        return 0.0 if since is None or not missing else now - since
 
 
 @frozen
@@ -194,6 +219,16 @@ class Job:
     def tag(self) -> object:
         """The caller's own label, as given."""
         return self._active.record.tag
+
+    @property
+    def priority(self) -> int:
+        """The priority it was submitted with."""
+        return self._active.record.priority
+
+    @property
+    def group(self) -> str | None:
+        """The group it was submitted for."""
+        return self._active.record.group
 
     @property
     def request(self) -> Request | None:

@@ -92,7 +92,7 @@ class Poller:
             active.tracker.unanswered = True
             message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
             return self._retry(active, MalformedResponse(message), begun, missing=True)
-        if active.failing_since is not None:
+        if active.failures:
             active.clear_failures()
         running = generation.status.is_running
         if running:

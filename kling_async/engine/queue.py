@@ -23,7 +23,10 @@ from kling_async.errors import (
     StorageError,
 )
 from kling_async.journal.base import JobState
+from kling_async.pacing.fair_queue import AGEING, FairQueue
+from kling_async.pacing.in_flight import limits_on
 from kling_async.pacing.queues import DelayQueue
+from kling_async.pacing.retry_queue import RetryQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +106,8 @@ class JobQueue:
         self._polls = polls
         self._admission = admission
         self._learner = learner
-        self._submits: DelayQueue[ActiveJob] = DelayQueue()
-        self._retries: DelayQueue[ActiveJob] = DelayQueue()  # of polls that failed
+        self._submits: FairQueue[ActiveJob] = FairQueue(admission.obstacle)
+        self._retries: RetryQueue[ActiveJob] = RetryQueue()  # of submits and polls
         self._retrying: set[ActiveJob] = set()  # jobs whose entry in _retries is valid
         self._deadlines: DelayQueue[ActiveJob] = DelayQueue()  # of jobs that no poll is scheduled for
         self._submits_in_a_row = 0
@@ -116,62 +119,116 @@ class JobQueue:
 
     # Adding
 
-    def put(self, active: ActiveJob, due: float) -> None:
-        """Add a job for the next request of its state; ``due`` is the instant of a submit or a retry, not of a poll."""
+    def put(self, active: ActiveJob, now: float) -> None:
+        """Add a job for the next request of its state."""
         state = active.record.state
         if state is JobState.PENDING:
-            self._put_poll(active, due)
-            return
-        if state is JobState.UNCERTAIN:
+            self._polls.put(active.tracker or self._begin_polling(active, now), active)
+        elif state is JobState.QUEUED:
+            self._leave_flight(active)
+            if active.begun_at == -math.inf:  # only once, not after each refusal
+                self._expect_deadline(active)
+            self._put_submit(active, now)
+        else:
+            self._enter_flight(active)
             self.uncertain.append(active)
             self.uncertain_added.wake()
             self._expect_deadline(active)
-        else:
-            if active.due == -math.inf:  # only once, not with every retry
-                self._expect_deadline(active)
-            active.due = due
-            self._submits.put(due, active)
+            self.changed.wake()
+
+    def _put_submit(self, active: ActiveJob, now: float) -> None:
+        line = active.line
+        if self._admission.breakers.suspect not in (None, line.model):
+            self._admission.try_others(now)
+        self._submits.put(line, active, now + AGEING * active.failures, now)
         self.changed.wake()
 
-    def _put_poll(self, active: ActiveJob, due: float) -> None:
-        if active.tracker is None:
-            active.tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
-            if active.record.request is None:  # resumed by its id alone: ask at once whether there is such a generation
-                active.tracker.forced_at = due
-            # What another process asked may have made the vendor record a charge.
-            active.tracker.unanswered = active.taken_over
-            if (generation_id := active.record.generation_id) is not None:
-                self._generations[generation_id] = active
-                self._endings.add(generation_id[len(bare_id(generation_id)) :])
-            self._polls.put(active.tracker, active)
-            self.changed.wake()
-            self.accepted.set()
-        elif active.failures:
-            self._put_retry(active, active.tracker, due)
+    def _begin_polling(self, active: ActiveJob, now: float) -> GenerationTracker:
+        self._enter_flight(active)
+        tracker = self._learner.track(active.model, active.duration, active.accepted_at, active.deadline)
+        if active.record.request is None:  # resumed by its id alone: ask at once whether there is such a generation
+            tracker.forced_at = now
+        # What another process asked may have made the vendor record a charge.
+        tracker.unanswered = active.taken_over
+        if (generation_id := active.record.generation_id) is not None:
+            self._generations[generation_id] = active
+            self._endings.add(generation_id[len(bare_id(generation_id)) :])
+        active.tracker = tracker
+        self.changed.wake()
+        self.accepted.set()
+        return tracker
+
+    def put_retry(self, active: ActiveJob, due: float) -> None:
+        """Add a job whose last request failed, for the same again: due at that instant, and in its turn."""
+        if active.record.state is not JobState.PENDING:
+            self._leave_flight(active)
+        elif due <= active.deadline:
             self._expect_deadline(active)
-        else:
+        elif active.trouble.refused_at is None:  # a poll due at the deadline bypasses the quotas
+            self._force_poll(active, due)
+            return
+        self._retrying.add(active)
+        self._retries.put(active.line, active, due, active.failures)
+        self.changed.wake()
+
+    def _force_poll(self, active: ActiveJob, at: float) -> None:
+        if active.tracker is not None:
+            active.tracker.forced_at = at
             self._polls.put(active.tracker, active)
 
-    def _put_retry(self, active: ActiveJob, tracker: GenerationTracker, due: float) -> None:
-        tracker.forced_at = due
-        if due >= active.deadline:  # a poll due at the deadline bypasses the retry quota
-            self._polls.put(tracker, active)
+    def retry_at(self, now: float) -> float:
+        """Return the instant at which `release_retry` is to be called; infinity without any retries."""
+        return self._retries.next_at(now) if self._retrying else math.inf
+
+    def release_retry(self, now: float) -> None:
+        """Put the job whose retry's turn has come among the others: no retry goes before what was due earlier."""
+        active = self._retries.take(now)
+        if active is None or active not in self._retrying:
+            return
+        self._retrying.discard(active)
+        if active.record.state is JobState.QUEUED:
+            self._put_submit(active, now)
         else:
-            self._retrying.add(active)
-            self._retries.put(due, active)
+            self._force_poll(active, now)
 
     def poll_at_deadline(self, active: ActiveJob, now: float) -> None:
         """Move a job whose deadline has passed from the retries to its last poll."""
-        if active in self._retrying and active.tracker is not None:
+        if active in self._retrying:
             self._retrying.discard(active)
-            self._put_retry(active, active.tracker, max(now, active.deadline))
+            self._force_poll(active, max(now, active.deadline))
 
     def discard(self, active: ActiveJob) -> None:
         """Drop a job that has settled, and wake the scheduler: another job may take its slot."""
         self._retrying.discard(active)
+        self._leave_flight(active)
         if active.tracker is not None:
             self._polls.drop(active.tracker)
             self._generations.pop(active.record.generation_id or "", None)
+        self.changed.wake()
+
+    # In flight
+
+    def _enter_flight(self, active: ActiveJob) -> None:
+        if not active.in_flight:
+            active.in_flight = True
+            self._admission.in_flight.add(active.line)
+
+    def _leave_flight(self, active: ActiveJob) -> None:
+        """Let other jobs of its group and model have its place."""
+        if active.in_flight:
+            active.in_flight = False
+            self._admission.in_flight.remove(active.line)
+            self._admission.breakers.freed(active.model)
+            self._submits.wake(active.model)
+            self._wake_limited(active)
+
+    def _wake_limited(self, active: ActiveJob) -> None:
+        for limit in limits_on(active.line):
+            self._submits.wake(limit)
+
+    def release_slot(self, active: ActiveJob) -> None:
+        """Stop counting a job as in flight whose generation would have ended."""
+        self._leave_flight(active)
         self.changed.wake()
 
     # What the ledger shows
@@ -261,15 +318,13 @@ class JobQueue:
         """True while any submit waits."""
         return bool(self._submits)
 
-    def submit_at(self, now: float) -> float:
-        """Return the instant from which the next submit may go, retry quota included; infinity if none waits."""
-        due = self._submits.next_due
-        return max(due, self._admission.retry_at(now)) if due < math.inf and self._submits.first.failures else due
+    def submit_at(self) -> float:
+        """Return the instant from which the next submit may go; infinity if none may for now."""
+        return self._submits.next_at()
 
-    def poll_at(self, now: float) -> float:
+    def poll_at(self) -> float:
         """Return the earliest instant at which a job may be worth a poll."""
-        at = self._polls.next_at()
-        return min(at, self._retry_at(now)) if self._retrying else at
+        return self._polls.next_at()
 
     def submit_goes_first(self, *, polls_due: bool) -> bool:
         """Return whether the next request is a submit, given that one is due and polls may be as well."""
@@ -278,20 +333,38 @@ class JobQueue:
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
     def take_submit(self, now: float) -> ActiveJob | None:
-        """Take the next job to submit; None if it has settled or is not queued any more."""
-        active = self._submits.take_due(now)
-        if active is None or active.settled or active.record.state is not JobState.QUEUED:
+        """Take the job that is to be submitted; None if it has settled or is not queued any more, or none may go."""
+        active = self._submits.take(now)
+        if active is None:
+            return None
+        if active.settled or active.record.state is not JobState.QUEUED:
+            # Its line may have left its ring for the place that this one does not need.
+            self._wake_limited(active)
             return None
         self._submits_in_a_row += 1
         self._polls_in_a_row = 0
-        if active.failures:
-            self._admission.take_retry(now)
+        self._admission.breakers.begun(active.line, now)
+        self._enter_flight(active)
         return active
+
+    def submit_ended(self, active: ActiveJob, begun: float) -> None:
+        """Let the lines go on that waited for the outcome of this submit."""
+        self._admission.breakers.ended(active.line, begun)
+        for cause in (active.line, active.model):
+            self._submits.wake(cause, every=True)
+
+    def others_wait(self, model: str) -> bool:
+        """Return whether a submit of another model waits."""
+        return any(line.model != model for line in self._submits.lines)
+
+    def passed(self, active: ActiveJob, now: float) -> None:
+        """Count a request that the vendor answered: retries may follow it."""
+        if self._retries.is_in_use:
+            self._retries.succeeded(active.line, now)
 
     def take_poll(self, now: float) -> ActiveJob | None:
         """Take the job whose poll is worth most now; None if there is none or it has settled."""
-        is_retry = self._retrying and self._retry_at(now) <= now and not self._polls.has_shown
-        active = self._take_retry(now) if is_retry else self._polls.take(now)
+        active = self._polls.take(now)
         if active is None or active.settled:
             return None
         self._submits_in_a_row = 0
@@ -304,25 +377,13 @@ class JobQueue:
 
     @property
     def polls(self) -> int:
-        """The number of jobs that wait for a poll."""
-        return len(self._polls) + len(self._retrying)
+        """The number of jobs that wait until they are due for a poll."""
+        return len(self._polls)
 
     def take_uncertain(self) -> list[ActiveJob]:
         """Take all jobs that have become uncertain since the last call."""
         taken, self.uncertain = self.uncertain, []
         return taken
-
-    def _retry_at(self, now: float) -> float:
-        due = self._retries.next_due
-        return due if due == math.inf else max(due, self._admission.retry_at(now))
-
-    def _take_retry(self, now: float) -> ActiveJob | None:
-        active = self._retries.take_due(now)
-        if active is None or active not in self._retrying:
-            return None
-        self._retrying.discard(active)
-        self._admission.take_retry(now)
-        return active
 
     def __repr__(self) -> str:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from kling_async.engine import events
-from kling_async.engine.queue import RateLimitHit, RetryAt
+from kling_async.engine.queue import RateLimitHit, Requeue, RetryAt
 from kling_async.engine.tasks import WorkerPool, is_own_cancellation
 from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kling_async.engine.store import JobStore
     from kling_async.engine.submitter import Submitter
     from kling_async.pacing.admission import AdmissionControl
+    from kling_async.pacing.backoff import Backoff
 
 _logger = logging.getLogger("kling_async.scheduler")
 
@@ -50,6 +51,7 @@ class Scheduler:
         poller: Poller,
         admission: AdmissionControl,
         counters: Counters,
+        backoff: Backoff,
         *,
         ledger: LedgerReader | None,
         max_polls: int,
@@ -61,6 +63,7 @@ class Scheduler:
         self._poller = poller
         self._admission = admission
         self._counters = counters
+        self._backoff = backoff  # of requests that were refused (429)
         self._max_polls = max_polls
         self._review_every = review_every  # seconds from one review of all waiting polls to the next
         self._ledger = ledger  # None without a completion feed
@@ -77,15 +80,18 @@ class Scheduler:
         pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._next_poll)
         now, decisions = self._now(), 0
         while True:
-            start_at = self._next_start(now)
+            start_at, retry_at = self._next_start(now), self._queue.retry_at(now)
             if self._queue.has_stopped:
                 self._store.settle_if_halted(self._queue.take_stopped())
             elif self._queue.next_deadline <= now:
                 self._expire(self._queue.take_expired(now), now)
+            elif retry_at <= now:
+                self._queue.release_retry(now)
             elif start_at <= now:
                 self._start(now, pool, polls, submits)
             elif self._next_review > now:
-                now = await self._queue.changed.sleep_until(min(start_at, self._queue.next_deadline, self._next_review))
+                wake_at = min(start_at, retry_at, self._queue.next_deadline, self._next_review)
+                now = await self._queue.changed.sleep_until(wake_at)
                 continue
             decisions += 1
             if self._next_review <= now:
@@ -97,7 +103,7 @@ class Scheduler:
 
     def _next_start(self, now: float) -> float:
         """Return the earliest instant at which some request may be started, as far as is known now."""
-        return self._admitted_at(min(self._submit_at(now), self._poll_at(now), self._look_at), now)
+        return self._admitted_at(min(self._submit_at(now), self._poll_at(), self._look_at), now)
 
     def _admitted_at(self, wanted: float, now: float) -> float:
         """Return the earliest instant at which a request may be started that is wanted from that instant on."""
@@ -113,12 +119,12 @@ class Scheduler:
         if not self._queue.has_submits:  # the usual case, checked before every poll
             return math.inf
         return max(
-            self._queue.submit_at(now),
+            self._queue.submit_at(),
             self._admission.submit_at(now, self._store.in_flight, self._submitting, self._posting),
         )
 
-    def _poll_at(self, now: float) -> float:
-        return math.inf if self._polling >= self._max_polls else self._queue.poll_at(now)
+    def _poll_at(self) -> float:
+        return math.inf if self._polling >= self._max_polls else self._queue.poll_at()
 
     @property
     def _look_at(self) -> float:
@@ -130,7 +136,7 @@ class Scheduler:
             self._ledger.begin(now)
             polls.start_soon(self._ledger.look, name="kling_async look at the ledger")
             return
-        submit_due, polls_due = self._submit_at(now) <= now, self._poll_at(now) <= now
+        submit_due, polls_due = self._submit_at(now) <= now, self._poll_at() <= now
         if submit_due and self._queue.submit_goes_first(polls_due=polls_due):
             if (active := self._queue.take_submit(now)) is not None:
                 self._admission.take_submit(now)
@@ -143,17 +149,18 @@ class Scheduler:
     def _take_poll(self, now: float) -> ActiveJob | None:
         active = self._queue.take_poll(now)
         if active is not None:
-            self._admission.take(now)
+            self._admission.take_poll(now)
             self._polling += 1
         return active
 
     def _next_poll(self) -> ActiveJob | None:
         """Return the next poll for a worker that has become free; None if the coroutine has to decide."""
         now = self._now()
-        if not self._queue.has_submits and not self._queue.has_stopped:
-            start_at = self._admitted_at(self._poll_at(now), now)
+        retry_at = self._queue.retry_at(now)
+        if not self._queue.has_submits and not self._queue.has_stopped and retry_at > now:
+            start_at = self._admitted_at(self._poll_at(), now)
             if start_at > now:
-                self._queue.changed.wake_by(start_at)
+                self._queue.changed.wake_by(min(start_at, retry_at))
                 return None
             if self._look_at > now and (poll := self._take_poll(now)) is not None:
                 return poll
@@ -196,12 +203,13 @@ class Scheduler:
 
     async def _submit(self, active: ActiveJob) -> None:
         self._store.settle_if_halted(active)  # submits may have been stopped since this one was started
+        begun = self._now()
         if active.settled:
             self._submitting -= 1
             self._posting -= 1
+            self._queue.submit_ended(active, begun)
             return
         self._counters.submits += 1
-        begun = self._now()
         try:
             result = await self._submitter.conclude(active, await self._post(active))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see _fail
@@ -211,11 +219,24 @@ class Scheduler:
             self._queue.changed.wake()
         now, running = self._now(), self._store.in_flight
         if isinstance(result, RateLimitHit):
-            until = self._admission.submit_refused(now, begun, running, result.error.retry_after)
-            self._throttled(active, result, until, submit=True)
+            result = self._submit_refused(active, result, now, begun)
+        elif isinstance(result, RetryAt):
+            self._admission.breakers.failed(active.line, now, begun)
         elif active.record.state is JobState.PENDING:
-            self._admission.submit_passed(now, begun, running)
+            self._admission.submit_passed(now, begun, running, active.line)
+            self._queue.passed(active, now)
+        self._queue.submit_ended(active, begun)
         self._store.apply(active, result)
+
+    def _submit_refused(self, active: ActiveJob, hit: RateLimitHit, now: float, begun: float) -> RequestResult:
+        """Return when the job is tried again: in its turn if the account's limit was met, else on its own account."""
+        retry_after, others = hit.error.retry_after, self._queue.others_wait(active.model)
+        until, is_accounts = self._admission.submit_refused(
+            now, begun, self._store.in_flight, retry_after, active.line, others=others
+        )
+        self._throttled(active, hit, until, submit=True)
+        failures = active.count_refusal(now)
+        return Requeue.ON if is_accounts else RetryAt(now + self._backoff.wait_refused(failures, retry_after))
 
     async def _post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
@@ -235,11 +256,18 @@ class Scheduler:
             self._polling -= 1
         now = self._now()
         if isinstance(result, RateLimitHit):
-            until = self._admission.poll_refused(now, begun, result.error.retry_after)
-            self._throttled(active, result, until, submit=False)
+            result = self._poll_refused(active, result, now, begun)
         elif not isinstance(result, RetryAt):
             self._admission.poll_passed(now, begun)
+            self._queue.passed(active, now)
         self._store.apply(active, result)
+
+    def _poll_refused(self, active: ActiveJob, hit: RateLimitHit, now: float, begun: float) -> RetryAt:
+        retry_after, last = hit.error.retry_after, active.trouble.refused_at
+        until = self._admission.poll_refused(now, begun, retry_after, model=active.model, last=last)
+        retry_at = now + self._backoff.wait_refused(active.count_refusal(now), retry_after)
+        self._throttled(active, hit, max(until, retry_at), submit=False)
+        return RetryAt(min(retry_at, active.deadline) if now < active.deadline else retry_at)
 
     def _fail(self, active: ActiveJob, cause: BaseException) -> RequestResult:
         """Settle a job whose handling has raised; no other job is concerned."""

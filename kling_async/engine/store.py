@@ -99,14 +99,24 @@ class JobStore:
         check_key_of(record, key)
         return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
 
-    def create(self, request: Request, *, digest: bytes, key: str | None, tag: object, deadline: float | None) -> Job:
+    def create(
+        self,
+        request: Request,
+        *,
+        digest: bytes,
+        key: str | None,
+        tag: object,
+        deadline: float | None,
+        priority: int,
+        group: str | None,
+    ) -> Job:
         """Take on a request that is to be bought, if need be again, or whose last job settled too early."""
         record = self._journal.get(key) if key is not None else None
         if record is None:
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         elif record.state.is_terminal:
             record = queued_again(record)
-        active = self._continue(record, deadline)
+        active = self._continue(evolve(record, priority=priority, group=group), deadline)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
         self.enqueue(active)
@@ -214,8 +224,8 @@ class JobStore:
 
     # Queueing and halts
 
-    def enqueue(self, active: ActiveJob, due: float | None = None) -> None:
-        """Put a job into the queue for its next request, due now or at an instant; settle it if submits have halted."""
+    def enqueue(self, active: ActiveJob, retry_at: float | None = None) -> None:
+        """Put a job into the queue for its next request, or for the same again; settle it if submits have halted."""
         if active.settled:
             return
         if active.record.state is JobState.SUBMITTING:  # its session or process ended before its POST did
@@ -226,7 +236,10 @@ class JobStore:
                 return
         if active.record.state is JobState.UNCERTAIN:
             self.release_slot(active)
-        self._queue.put(active, self.clock.now() if due is None else due)
+        if retry_at is None:
+            self._queue.put(active, self.clock.now())
+        else:
+            self._queue.put_retry(active, retry_at)
 
     def apply(self, active: ActiveJob, result: RequestResult) -> None:
         """Put a job back into the queue, and halt submits, as a request's result says."""
@@ -235,7 +248,7 @@ class JobStore:
         if isinstance(result, RetryAt):
             self.enqueue(active, result.at)
         elif result is not None:
-            self.enqueue(active, active.due)
+            self.enqueue(active)
 
     def halt(self, error: Halt) -> None:
         """Stop submits, or all requests where nothing can pass; the jobs concerned settle with copies of this error."""
@@ -317,7 +330,7 @@ class JobStore:
             self._journal.append(active.record)
             return
         active.accepted_at = accepted_at
-        active.begun_at = active.due = -math.inf  # not needed any more, and many jobs are pending for long
+        active.begun_at = -math.inf  # not needed any more, and many jobs are pending for long
         active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
@@ -454,6 +467,7 @@ class JobStore:
         over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
         if over_at <= self.clock.now():
             self._overdue.add(active)
+            self._queue.release_slot(active)
         else:
             self._queue.recheck_at(active, over_at)
 

@@ -271,4 +271,4 @@ class Submitter:
 
     def _set_cause(self, active: ActiveJob, error: KlingError) -> None:
         _logger.warning("job %s may have been bought, and is searched for in the log: %s", active.record.key, error)
-        active.uncertain_cause = error
+        active.trouble.uncertain_cause = error

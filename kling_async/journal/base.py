@@ -80,6 +80,8 @@ class Record:
         request: The request; None for a generation that was resumed by its id.
         digest: SHA-256 of the canonical wire body, by which a repeated key is told from a misused one.
         tag: The caller's own label.
+        priority: The priority of its line.
+        group: The group of its line.
         endpoint: The path it is submitted to and polled at.
         attempts: The number of POSTs that were begun for it.
         client_request_id: The ``X-Client-Request-Id`` of the last of them.
@@ -105,6 +107,8 @@ class Record:
     request: Request | None = None
     digest: bytes = b""
     tag: object = None
+    priority: int = 0
+    group: str | None = None
     endpoint: str = UNIVERSAL
     attempts: int = 0
     client_request_id: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from kling_async.api.arguments import is_priority
 from kling_async.api.catalogue.spec import Problem, refusal
 from kling_async.api.parsing import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
@@ -34,6 +35,8 @@ def write_token(record: Record) -> str:
         "kling_async": _VERSION,
         "key": record.key,
         "endpoint": record.endpoint,
+        "priority": record.priority or None,
+        "group": record.group,
         "request": request,
         "digest": record.digest.hex() if cut else None,
         "client_request_id": record.client_request_id,
@@ -65,6 +68,8 @@ def read_token(token: str) -> Record:
         request=request,
         digest=_read_digest(token, parts, request),
         endpoint=text(parts.get("endpoint")) or UNIVERSAL,
+        priority=parts.get("priority", 0) if is_priority(parts.get("priority")) else 0,
+        group=text(parts.get("group")),
         client_request_id=text(parts.get("client_request_id")),
         generation_id=generation_id,
         queued_at=amount(parts.get("queued_at")) or 0.0,

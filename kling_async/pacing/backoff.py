@@ -10,6 +10,9 @@ from attrs import frozen
 if TYPE_CHECKING:
     from random import Random
 
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds for which a ``Retry-After`` is obeyed at most."""
+
 _LARGEST_EXPONENT = 1023  # 2.0 to any higher power overflows, long after every cap
 
 
@@ -44,9 +47,15 @@ class Backoff:
         """Draw the wait in seconds that follows a failure after so many others in a row."""
         return full_jitter(failures, base=self.base, cap=self.cap, rng=self.rng)
 
+    def wait_refused(self, failures: int, retry_after: float | None) -> float:
+        """Draw the same after a refusal (429), at least half of the whole and what the vendor asks for, up to 300 s."""
+        whole = doubled(failures, base=self.base, cap=self.cap)
+        asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER) * self.rng.uniform(1.0, 1.05)
+        return max(whole * self.rng.uniform(0.5, 1.0), asked)
+
 
 class RetryQuota:
-    """A token bucket of retries, shared by a session's jobs: a retry takes one, a success gives one back.
+    """A token bucket of retries, shared by a session's or a line's jobs: a retry takes one, a success gives one back.
 
     ``capacity`` retries may go at once, and ``per_second`` after that. In an outage a session so sends ``per_second``
     requests a second, however many jobs wait; after it each success lets another retry follow, so that all have gone
@@ -94,6 +103,10 @@ class RetryQuota:
         if now > self._at:
             self._left, self._at = self._available(now), now
         self._left = min(self._capacity, self._left + 1.0)
+
+    def is_full(self, now: float) -> bool:
+        """Return whether it is as at the beginning."""
+        return now >= self._at and self._available(now) >= self._capacity
 
     def _available(self, now: float) -> float:
         if self._left >= self._capacity:  # from the start, also

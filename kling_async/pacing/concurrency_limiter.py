@@ -135,7 +135,12 @@ class ConcurrencyLimiter:
         self._probe_at = -math.inf
         self._probe_wait = max(self._probe_wait / 2, _SHORTEST_WAIT)
         if self._passed >= _OPEN_AFTER:
-            self._level, self._passed, self._probe_wait = None, 0, _SHORTEST_WAIT
+            self.reset()
+
+    def reset(self) -> None:
+        """Open again: there is no limit as far as is known."""
+        self._level, self._passed, self._probe_wait = None, 0, _SHORTEST_WAIT
+        self._cooldown = Cooldown()
 
     @property
     def _polls_pass(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, fields, setters
 
-from kling_async.pacing.backoff import doubled
+from kling_async.pacing.backoff import LONGEST_RETRY_AFTER, doubled
 from kling_async.pacing.validators import count, is_rate
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 30.0  # seconds
-_LONGEST_RETRY_AFTER = 300.0  # seconds
 
 
 @define(on_setattr=setters.NO_OP)  # its counters change with every request
@@ -70,11 +69,12 @@ class Cooldown:
     Attributes:
         until: No request should go before this instant; minus infinity when none was ever refused.
         streak: The number of refusals in a row, each of a request sent after the pause before it began.
+        began: When the newest pause began; answers to requests sent by then change nothing.
     """
 
     until: float = field(default=-math.inf, init=False)
     streak: int = field(default=0, init=False)
-    _began: float = field(default=-math.inf, init=False)  # answers to requests sent by then change nothing
+    began: float = field(default=-math.inf, init=False)
     _asked: float = field(default=-math.inf, init=False)  # the end of the wait that the vendor itself asked for
 
     def refused(self, now: float, sent_at: float, retry_after: float | None, rng: Random) -> None:
@@ -84,20 +84,20 @@ class Cooldown:
         return together. Without one the pause is 0.5 s, doubled with each refusal in a row up to 30 s, times a
         random 0.5 to 1. Refusals of requests that were sent before the pause began count as one with its first.
         """
-        fresh = sent_at > self._began
+        fresh = sent_at > self.began
         if retry_after is not None and retry_after > 0:
-            self._asked = max(self._asked, now + min(retry_after, _LONGEST_RETRY_AFTER) * rng.uniform(1.0, 1.05))
+            self._asked = max(self._asked, now + min(retry_after, LONGEST_RETRY_AFTER) * rng.uniform(1.0, 1.05))
             self._hold(self._asked)
         elif fresh:
             whole = doubled(self.streak, base=_FIRST_PAUSE, cap=_LONGEST_PAUSE)
             self._hold(now + whole * rng.uniform(0.5, 1.0))
         if fresh:
             self.streak += 1
-            self._began = now
+            self.began = now
 
     def accepted(self, sent_at: float) -> None:
         """Count a request sent at ``sent_at`` that passed: it ends the streak if sent after the last pause began."""
-        if sent_at > self._began:
+        if sent_at > self.began:
             self.streak = 0
 
     def _hold(self, until: float) -> None:

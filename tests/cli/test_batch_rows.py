@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from samples import png
 
 from kling_async import Kind, to_dict
+from kling_async.api.reprs import show
 from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
 from kling_async.cli.file_names import output_problem
 
@@ -94,6 +95,22 @@ def test_errors_beyond_what_anybody_reads_are_counted() -> None:
 @pytest.mark.parametrize("text", ["", "\n \n", "prompt,tag\n", "prompt\n\n"])
 def test_a_batch_without_rows_is_none(text: str) -> None:
     assert errors_of(text)[0] == "batch: there are no rows in it"
+
+
+def test_a_row_has_a_priority_and_a_group() -> None:
+    one, other = read({"prompt": "a", "priority": 2, "group": "ann"}, {"prompt": "b", "priority": "-1", "group": 7})
+    assert [(row.priority, row.group) for row in (one, other)] == [(2, "ann"), (-1, "7")]
+    assert one.key == read({"prompt": "a"})[0].key
+
+
+def test_a_priority_or_group_that_cannot_be_used_is_told_with_its_column() -> None:
+    assert errors_of(f"prompt,priority,group\na,high,\nb,1.5,\nc,2000,{'x' * 201}") == [
+        "batch, line 2, column 2: priority is 'high'; allowed: a whole number from -1000 to 1000",
+        "batch, line 3, column 2: priority is '1.5'; allowed: a whole number from -1000 to 1000",
+        "batch, line 4, column 2: priority is 2000; allowed: a whole number from -1000 to 1000",
+        f"batch, line 4, column 3: group is {show('x' * 201)}; allowed: None, or a text of 1 to 200 characters",
+        "Nothing was submitted.",
+    ]
 
 
 def test_a_tag_may_be_a_number_but_no_object() -> None:

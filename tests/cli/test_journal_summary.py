@@ -61,6 +61,14 @@ def test_a_summary_is_also_data() -> None:
     ]
 
 
+def test_queued_jobs_are_told_by_their_groups() -> None:
+    groups = ["ann", "ann", "bob", None, "c\nd", "e", "f"]
+    summary = JournalSummary.of([Record(str(n), JobState.QUEUED, group=group) for n, group in enumerate(groups)])
+    said = list(lines(summary, 0.0))
+    assert said[1] == "  queued            7  (ann: 2, bob: 1, no group: 1, c d: 1, e: 1, and 1 more group)"
+    assert summary.to_json(0.0)["queued_by_group"][:2] == [{"group": "ann", "jobs": 2}, {"group": "bob", "jobs": 1}]
+
+
 def test_an_empty_journal_stands_somewhere_too() -> None:
     empty = JournalSummary.of([])
     assert list(lines(empty, 0.0)) == ["0 jobs, 0 open"]

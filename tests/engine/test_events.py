@@ -158,7 +158,8 @@ async def test_a_submit_and_a_poll_that_are_tried_again() -> None:
     first, second = (event for event in happened if isinstance(event, Retrying))
     assert first.error is refused
     assert "broken" in str(second.error)
-    assert (first.retry_at, second.retry_at) == (happened[3].at, happened[6].at)
+    assert first.retry_at <= happened[3].at <= 0.5  # its line waits as well
+    assert second.retry_at == happened[6].at
 
 
 @virtual

@@ -45,16 +45,43 @@ def active(state: JobState = JobState.PENDING, *, deadline: float = math.inf) ->
 
 
 def retry(waiting: JobQueue, failed: ActiveJob, due: float) -> None:
+    failed.failures += 1
+    waiting.put_retry(failed, due)
+
+
+def again(waiting: JobQueue, failed: ActiveJob, due: float) -> None:
+    """Have it fail for the second time in a row: first retries take nothing from the quotas."""
     failed.failures = 1
-    waiting.put(failed, due)
+    retry(waiting, failed, due)
 
 
-def test_submits_come_out_in_the_order_they_are_due() -> None:
-    waiting, late, early = queue(), active(JobState.QUEUED), active(JobState.QUEUED)
-    waiting.put(late, 2.0)
+def polled(waiting: JobQueue, now: float) -> ActiveJob | None:
+    """What is asked about next, once all retries whose turn it is are among the others."""
+    while waiting.retry_at(now) <= now:
+        waiting.release_retry(now)
+    return waiting.take_poll(now)
+
+
+def test_submits_come_out_in_the_order_they_came() -> None:
+    waiting, early, late = queue(), active(JobState.QUEUED), active(JobState.QUEUED)
     waiting.put(early, 1.0)
-    assert waiting.submit_at(0.0) == 1.0
+    waiting.put(late, 2.0)
+    assert waiting.submit_at() <= 2.0
     assert [waiting.take_submit(3.0), waiting.take_submit(3.0), waiting.take_submit(3.0)] == [early, late, None]
+
+
+def test_a_new_job_waits_for_no_retries_and_a_first_retry_for_no_hundredth() -> None:
+    waiting = queue()
+    hundredths = [active(JobState.QUEUED) for _ in range(199)]
+    for each in hundredths:
+        each.failures = 99
+        retry(waiting, each, 1.0)
+    first, new = active(JobState.QUEUED), active(JobState.QUEUED)
+    retry(waiting, first, 2.0)
+    while waiting.retry_at(2.0) <= 2.0:
+        waiting.release_retry(2.0)
+    waiting.put(new, 3.0)
+    assert [waiting.take_submit(3.0) for _ in range(3)][:2] == [new, first]
 
 
 def test_what_is_not_to_be_submitted_any_more_just_leaves() -> None:
@@ -82,7 +109,7 @@ def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> N
 def test_a_poll_waits_for_its_course() -> None:
     waiting, one = queue(), active()
     waiting.put(one, 0.0)
-    assert waiting.poll_at(0.0) == 10.0
+    assert waiting.poll_at() == 10.0
     assert waiting.take_poll(9.9) is None
     assert waiting.take_poll(10.0) is one
 
@@ -90,34 +117,68 @@ def test_a_poll_waits_for_its_course() -> None:
 def test_a_retry_waits_for_its_instant_and_for_its_turn_among_retries() -> None:
     waiting = queue()
     for _ in range(51):  # one more than go at once
-        retry(waiting, active(), 5.0)
-    assert waiting.poll_at(0.0) == 5.0
-    assert sum(waiting.take_poll(5.0) is not None for _ in range(60)) == 50
-    assert waiting.poll_at(5.0) == 6.0
-    assert waiting.take_poll(6.0) is not None
+        again(waiting, active(), 5.0)
+    assert (waiting.retry_at(0.0), polled(waiting, 4.9)) == (5.0, None)
+    assert sum(polled(waiting, 5.0) is not None for _ in range(60)) == 50
+    assert waiting.retry_at(5.0) == 6.0
+    assert polled(waiting, 6.0) is not None
+
+
+def test_polls_that_are_retries_go_behind_those_that_were_due_before() -> None:
+    waiting, failed = queue(), [active() for _ in range(20)]
+    for each in failed:
+        retry(waiting, each, 11.0)
+    due = [active() for _ in range(5)]
+    for each in due:
+        waiting.put(each, 0.0)
+    assert [polled(waiting, 11.0) for _ in range(5)] == due
+
+
+def test_two_hundred_sick_generations_hold_up_no_others_after_one_failure_each() -> None:
+    waiting, sick = queue(), [active() for _ in range(200)]
+    for each in sick:
+        each.failures = 3
+        retry(waiting, each, 1.0)
+    for _ in range(60):
+        polled(waiting, 1.0)
+    healthy = [active() for _ in range(5)]
+    for each in healthy:
+        retry(waiting, each, 2.0)
+    found = [polled(waiting, 2.0 + step) for step in range(6)]
+    assert set(healthy) <= set(found)
+
+
+def test_each_line_has_a_quota_of_retries_of_its_own() -> None:
+    waiting, other = queue(), active()
+    for _ in range(200):
+        again(waiting, active(), 1.0)
+    while polled(waiting, 1.0) is not None:
+        """One line uses up what there is."""
+    other.record = evolve(other.record, group="another")
+    again(waiting, other, 1.5)
+    assert other in [polled(waiting, 2.0), polled(waiting, 3.0)]
 
 
 def test_the_last_poll_waits_for_no_other_retry() -> None:
     waiting = queue()
     for _ in range(60):
-        retry(waiting, active(), 5.0)
+        again(waiting, active(), 5.0)
     last, hurried = active(deadline=5.0), active(deadline=7.0)
-    retry(waiting, last, 5.0)
+    retry(waiting, last, 5.1)
     retry(waiting, hurried, 6.0)
-    taken = [waiting.take_poll(5.0) for _ in range(51)]
+    taken = [polled(waiting, 5.1) for _ in range(51)]
     assert last in taken
     waiting.poll_at_deadline(hurried, 7.0)
-    assert hurried in [waiting.take_poll(7.0) for _ in range(3)]
+    assert hurried in [polled(waiting, 7.0) for _ in range(3)]
 
 
 def test_what_is_dropped_is_not_asked_about() -> None:
     waiting, one, other = queue(), active(), active()
     waiting.put(one, 0.0)
     retry(waiting, other, 1.0)
-    assert waiting.polls == 2
     waiting.discard(one)
     waiting.discard(other)
-    assert (waiting.polls, waiting.take_poll(100.0), waiting.take_poll(100.0)) == (0, None, None)
+    assert (waiting.polls, polled(waiting, 100.0), polled(waiting, 100.0)) == (0, None, None)
 
 
 class Polls(RuleBasedStateMachine):
@@ -143,7 +204,7 @@ class Polls(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        taken = self.queue.take_poll(self.now)
+        taken = polled(self.queue, self.now)
         if taken is not None:
             assert self.waiting.pop(taken) <= self.now
             self.asked.append(taken)
@@ -176,7 +237,7 @@ class Polls(RuleBasedStateMachine):
 
     @invariant()
     def counts_what_waits(self) -> None:
-        assert self.queue.polls == len(self.waiting)
+        assert self.queue.polls <= len(self.waiting)
 
     def teardown(self) -> None:
         """Whatever still waits comes out in the end, each once."""

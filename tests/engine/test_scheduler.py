@@ -153,7 +153,7 @@ async def test_jobs_are_submitted_in_the_order_they_came() -> None:
 
 
 @virtual
-async def test_polls_wait_out_a_refusal_and_the_refused_one_goes_first() -> None:
+async def test_a_refused_poll_waits_and_the_others_go_on_once_one_of_them_has_passed() -> None:
     refused = envelope(429, "Too many requests", retry_after="20")
     vendor = ScriptedVendor(takes=100, on_poll=lambda which, n: refused if (which, n) == ("g1", 1) else None)
     async with session(vendor, polling=STEADY, limits=Limits(requests_per_second=1, burst=1)) as kling:
@@ -162,10 +162,21 @@ async def test_polls_wait_out_a_refusal_and_the_refused_one_goes_first() -> None
         assert kling.stats().throttled == 1
         assert jobs[0].polls == 1  # the refusal told nothing
     polls = [(at, which) for at, what, which in vendor.log if what == "poll"]
-    assert polls[0] == (240.0, "g1")
-    assert polls[1][1] == "g1"
-    assert 260.0 <= polls[1][0] <= 261.0
-    assert [which for _, which in polls] == ["g1", "g1", "g2", "g3"]
+    assert [which for _, which in polls] == ["g1", "g2", "g3", "g1"]
+    assert polls[2][0] < 245.0
+    assert 260.0 <= polls[3][0] <= 261.0
+
+
+@virtual
+async def test_everything_waits_out_a_refusal_that_another_poll_meets_as_well() -> None:
+    refused = envelope(429, "Too many requests", retry_after="20")
+    vendor = ScriptedVendor(takes=100, on_poll=lambda which, n: refused if n == 1 and which != "g3" else None)
+    async with session(vendor, polling=STEADY, limits=Limits(requests_per_second=1, burst=1)) as kling:
+        await asyncio.gather(*(kling.submit(prompt(model=MODEL)) for _ in range(3)))
+    polls = [(at, which) for at, what, which in vendor.log if what == "poll"]
+    assert [which for _, which in polls[:3]] == ["g1", "g2", "g3"]
+    assert polls[1][0] < 245.0
+    assert polls[2][0] >= 260.0
 
 
 @virtual

@@ -24,6 +24,7 @@ GENERATION = "ce81dc29:kling-video/v2.1/master/text-to-video"
 def job(key: str = "a", state: JobState = JobState.QUEUED, **changes: Any) -> Record:
     """A record with a request."""
     given: dict[str, Any] = {"request": REQUEST, "digest": REQUEST.digest(), "tag": {"row": 1}, "queued_at": 1.5}
+    given |= {"priority": -3, "group": "ann"}
     return Record(key, state, **(given | changes))
 
 

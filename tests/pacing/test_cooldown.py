@@ -127,4 +127,4 @@ def test_a_request_that_passes_does_not_cut_a_pause_short() -> None:
 def test_a_cooldown_shows_its_live_state() -> None:
     cooldown = Cooldown()
     cooldown.refused(10.0, 9.0, None, Random(0))
-    assert repr(cooldown) == f"Cooldown(until={cooldown.until}, streak=1, _began=10.0, _asked=-inf)"
+    assert repr(cooldown) == f"Cooldown(until={cooldown.until}, streak=1, began=10.0, _asked=-inf)"

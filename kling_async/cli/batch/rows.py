@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, from_row, to_dict
+from kling_async.api.arguments import GROUP, PRIORITY, is_group, is_priority
 from kling_async.api.reprs import cut, show
 from kling_async.cli.batch.table import InputError, InputRow, read_table
 from kling_async.cli.file_names import output_problem
@@ -137,6 +139,8 @@ class Row:
         request: The request.
         tag: The caller's label.
         output: The name for its file, if it has one.
+        priority: The priority of its line.
+        group: The group of its line.
     """
 
     line: int
@@ -144,6 +148,8 @@ class Row:
     request: Request
     tag: str | None = None
     output: str | None = None
+    priority: int = 0
+    group: str | None = None
 
     @property
     def job_tag(self) -> object:
@@ -212,10 +218,13 @@ class _Reader:
         gone = dict(unusable_files(paths))
         self.errors += [row.error(name, f"{cut(name)}: {reason}") for name, reason in gone.items()]
         tag, output = self._text(row, "tag", values), self._output(row, values)
+        priority, group = self._priority(row, values), self._text(row, "group", values)
+        if not is_group(group):
+            self.errors.append(row.error("group", f"group is {show(group)}; allowed: {GROUP}"))
         request = self._request(row, values, gone)
         if request is None or len(self.errors) > before:
             return None
-        return Row(row.line, self._key(request), request, tag, output)
+        return Row(row.line, self._key(request), request, tag, output, priority, group)
 
     def _completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in values.items() if not _is_blank(value)}
@@ -230,6 +239,15 @@ class _Reader:
             return str(value)
         self.errors.append(row.error(name, f"{name} is {show(value)}; allowed: text"))
         return None
+
+    def _priority(self, row: InputRow, values: dict[str, Any]) -> int:
+        value = values.pop("priority", 0)
+        with suppress(ValueError):
+            value = int(value) if isinstance(value, str) else value
+        if is_priority(value):
+            return value
+        self.errors.append(row.error("priority", f"priority is {show(value)}; allowed: {PRIORITY}"))
+        return 0
 
     def _output(self, row: InputRow, values: dict[str, Any]) -> str | None:
         output: str | None = values.pop("output", None)

@@ -47,9 +47,10 @@ def batch(
     """Make a video for every row of a file, many at once, and download them.
 
     A row is a JSON object on a line of its own, or a row of a CSV file whose first row names the columns. The columns
-    are the model's fields, such as prompt, duration and image_url, and beside them: model; tag, a label of yours; and
-    output, the name for the video's file. What a row leaves out is taken from the options. Files in a row are paths,
-    relative to the folder of the batch, or URLs. Two equal rows are two videos.
+    are the model's fields, such as prompt, duration and image_url, and beside them: model; tag, a label of yours;
+    output, the name for the video's file; priority, a whole number, the highest first; and group, such as a customer:
+    groups take turns. What a row leaves out is taken from the options. Files in a row are paths, relative to the folder
+    of the batch, or URLs. Two equal rows are two videos.
 
     All rows are checked before anything is submitted. What happens is kept in the journal: run the same command again
     after Ctrl-C or a crash, or with rows added, and nothing is bought twice, only what is missing is made and fetched.
@@ -128,8 +129,14 @@ class _Batch:
     def _job(self, row: Row, record: Record | None, active: ActiveRun) -> Job:
         # What is recorded under the key counts: its paths may lead elsewhere since the folder was moved.
         request = row.request if record is None or record.request is None else record.request
-        retry_failed = active.run.running.retry_failed
-        return active.kling.submit(request, tag=row.job_tag, key=row.key, retry_failed=retry_failed)
+        return active.kling.submit(
+            request,
+            tag=row.job_tag,
+            key=row.key,
+            priority=row.priority,
+            group=row.group,
+            retry_failed=active.run.running.retry_failed,
+        )
 
 
 def _dry_run(rows: Sequence[Row], journal: Path, connection: Connection, terminal: Terminal) -> Exit:

@@ -130,6 +130,8 @@ def _same_job(record: Record, before: Record) -> bool:
     return (
         record.request is before.request
         and record.tag is before.tag
+        and record.priority == before.priority
+        and record.group == before.group
         and record.digest == before.digest
         and record.endpoint == before.endpoint
         and record.queued_at == before.queued_at
@@ -271,6 +273,8 @@ _FIXED: dict[str, _Column] = {
     "key": _TEXT,
     "digest": _Column(bytes),
     "tag": _JSON.or_none,
+    "priority": _WHOLE,
+    "group": _TEXT.or_none,
     "endpoint": _TEXT,
     "queued_at": _INSTANT,
 }

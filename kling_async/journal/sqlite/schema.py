@@ -50,6 +50,10 @@ STEPS: Sequence[Sequence[str]] = (
     ),
     ("CREATE TABLE learned (number INTEGER PRIMARY KEY CHECK (number = 1), content TEXT NOT NULL)",),  # JSON
     ("ALTER TABLE jobs ADD COLUMN former_generation_ids TEXT NOT NULL DEFAULT '[]'",),  # JSON
+    (
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+        'ALTER TABLE jobs ADD COLUMN "group" TEXT',
+    ),
 )
 """The statements that make each version of the one before, from an empty file. Steps are added, never changed."""
 

@@ -25,14 +25,15 @@ _PAGE = 250  # records read at once: some milliseconds' work
 _OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
 
 # Only names of columns are put into statements, never values.
-_SELECT = f"SELECT {', '.join(COLUMNS)}, number FROM jobs"  # noqa: S608 - names of columns alone
+_COLUMNS = tuple(f'"{name}"' for name in COLUMNS)  # one of them is a word of SQL
+_SELECT = f"SELECT {', '.join(_COLUMNS)}, number FROM jobs"  # noqa: S608 - names of columns alone
 _BATCH_SIZES = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows in a statement; SQLite limits its parameters
 _MAX_BATCH = _BATCH_SIZES[-1]
 
 
 def _insert(rows: int) -> str:
-    names, values = ", ".join(COLUMNS), _values(len(COLUMNS), rows)
-    excluded = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
+    names, values = ", ".join(_COLUMNS), _values(len(COLUMNS), rows)
+    excluded = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
     return f"INSERT INTO jobs ({names}) VALUES {values} ON CONFLICT (key) DO UPDATE SET {excluded}"  # noqa: S608 - names of columns alone
 
 
