@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from ssl import SSLContext
+from ssl import create_default_context
 from typing import TYPE_CHECKING, Any, assert_never, assert_type
 
 import anyio
@@ -440,7 +440,7 @@ def journals(record: Record) -> None:
     assert_type(kling.submit(TextToVideo("a fox"), key="fox", retry_failed="all"), Job)
     assert_type(kling.submit(TextToVideo("a fox"), key="fox", retry_failed=True), Job)
     KlingSession(proxy="http://proxy.example.com:3128", ssl=Path("ca.pem"), headers={"X-Team": "films"}, user_agent="a")
-    KlingSession(ssl=SSLContext(), trust_env=False, allow_http=True)
+    KlingSession(ssl=create_default_context(), trust_env=False, allow_http=True)
 
 
 async def account(kling: KlingSession, job: Job) -> None:
