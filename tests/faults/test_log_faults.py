@@ -255,6 +255,9 @@ async def test_fault_08_the_first_page_shown_again_in_place_of_the_last_proves_n
     """Only what a page says of its place heeds the offset, and so nothing is said to follow."""
 
     async def heeds_no_offset(vendor: FaultVendor, exchange: Exchange) -> None:
+        if len(vendor.sales) < 2:  # alone, the first sale's row would be the first page's
+            await page(502)(vendor, exchange)
+            return
         offset = int(parse_qs(urlsplit(exchange.target).query)["offset"][0])
         rows = vendor.rows()
         said = {"offset": offset, "limit": 1, "total": len(rows), "has_more": offset + 1 < len(rows)}

@@ -177,7 +177,7 @@ class ProgressTracker:
         )
 
     def _counts(self, stats: Stats) -> Iterator[tuple[str, int]]:
-        yield "to come", self._total - stats.open - stats.settled - self._settled_before
+        yield "to come", max(0, self._total - stats.open - stats.settled - self._settled_before)
         yield "queued", stats.queued
         yield "submitting", stats.submitting
         yield "uncertain", stats.uncertain
