@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from attrs import field, frozen
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 def _kept(limits: Any) -> Any:  # noqa: ANN401 - anything else is left for the validator
     """Copy a mapping, which its owner may change."""
-    return MappingProxyType(dict(limits)) if isinstance(limits, Mapping) else limits
+    return dict(cast("Mapping[object, object]", limits)) if isinstance(limits, Mapping) else limits
 
 
 def _are_counts(value: object, is_name: Callable[[object], bool]) -> bool:

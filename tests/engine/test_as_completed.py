@@ -367,7 +367,7 @@ async def test_what_a_plain_source_raises_comes_last() -> None:
 async def test_an_item_that_is_no_request_comes_out_as_an_error_after_the_jobs_before_it(item: Any) -> None:
     came = []
     async with session(ScriptedVendor()) as kling:
-        with pytest.raises(InvalidRequest, match="requests and jobs"):
+        with pytest.raises(InvalidRequest, match="only requests, submissions of them and jobs"):
             async for job in kling.as_completed([prompt(), item, prompt()]):
                 came.append(job.generation_id)
 
