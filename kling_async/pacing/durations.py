@@ -15,15 +15,19 @@ from kling_async.errors import ConfigurationError
 from kling_async.pacing import priors
 from kling_async.pacing.estimator import HazardEstimator
 from kling_async.pacing.hazard import BINS, FIRST, RATIO, AgeBins
+from kling_async.pacing.percentiles import believable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kling_async.api.account.metrics import Metrics
+    from kling_async.pacing.percentiles import Percentiles
     from kling_async.pacing.priors import PriorFamily
 
 _MIN_GENERATIONS: Final = 10.0  # generations that an estimator must have seen for others to borrow from it
 _MAX_KINDS: Final = 500  # a resumed id may name anything as its model, and each estimator takes some kilobytes
 _SHORTEST: Final = 1e-3  # seconds; no bins are laid out for less
+_LENGTHS: Final = (5, 10)  # seconds of video, where there are several
 
 
 class Phase(Enum):
@@ -58,15 +62,17 @@ class DurationModels:
 
     A new kind begins with the hazard learned for the same model at another duration; for a model that is not in the
     catalogue, with that of the kind of which most was seen; otherwise with the catalogue's figures. Hazards are
-    borrowed in proportion to typical durations.
+    borrowed in proportion to typical durations. What the vendor publishes of a model changes how likely each of the
+    hazards is that its kinds may have, and nothing of what was seen.
     """
 
-    __slots__ = ("_estimators", "_scale")
+    __slots__ = ("_estimators", "_published", "_scale")
 
     def __init__(self, scale: float = 1.0) -> None:
         """Begin with no kinds. ``scale`` is how many times as fast as the vendor a stand-in is; 1 for the vendor."""
         self._scale = scale
         self._estimators: dict[GenerationKind, HazardEstimator] = {}
+        self._published: Mapping[str, Percentiles] = {}  # by model
 
     def estimator(self, kind: GenerationKind) -> HazardEstimator:
         """Return the estimator of this kind, always the same. Beyond 500 kinds, those of unknown models share one."""
@@ -91,15 +97,28 @@ class DurationModels:
         """Replace the estimator of this kind by an earlier one."""
         self._estimators[kind] = estimator
 
+    def publish(self, metrics: Metrics) -> None:
+        """Take what the vendor publishes now of models' durations, instead of what it did before."""
+        self._published = dict(_believable(metrics))
+        for kind, estimator in self:
+            if kind.phase is Phase.GENERATING:
+                borrowed = estimator.prior.borrowed_rates
+                prior = self.own_prior(kind) if borrowed is None else self.borrowed_prior(kind, borrowed)
+                estimator.expect(prior)
+
     def own_prior(self, kind: GenerationKind) -> PriorFamily:
         """Return the prior of a kind by itself, with nothing borrowed."""
         if kind.phase is Phase.QUEUED:
             return priors.queued()
-        return priors.generating(known=find_model(kind.model) is not None)
+        return self._given(kind, priors.generating(known=find_model(kind.model) is not None))
 
     def borrowed_prior(self, kind: GenerationKind, rates: Sequence[float]) -> PriorFamily:
         """Return the prior of a kind that borrows these hazards, per typical duration, from another."""
-        return priors.borrowed(rates, known=find_model(kind.model) is not None)
+        return self._given(kind, priors.borrowed(rates, known=find_model(kind.model) is not None))
+
+    def _given(self, kind: GenerationKind, prior: PriorFamily) -> PriorFamily:
+        published = self._published.get(kind.model) if kind.phase is Phase.GENERATING else None
+        return prior if published is None else prior.given(published)
 
     def __iter__(self) -> Iterator[tuple[GenerationKind, HazardEstimator]]:
         """Iterate over every kind asked about, and its estimator, in the order they came."""
@@ -123,6 +142,19 @@ class DurationModels:
         if not same and find_model(kind.model) is None:
             same = [estimator for _, estimator in seen]
         return max(same, key=lambda estimator: estimator.generations, default=None)
+
+
+def _believable(metrics: Metrics) -> Iterator[tuple[str, Percentiles]]:
+    for entry in metrics.models:
+        typical = [typical_seconds(entry.model, length) for length in _lengths(entry.model)]
+        if entry.duration_ms is not None and (found := believable(entry.duration_ms, typical)) is not None:
+            yield entry.model, found
+
+
+def _lengths(model: str) -> Sequence[int | None]:
+    """Return the lengths of video, in seconds, that what is published of a model is most likely about."""
+    known = find_model(model)
+    return (None,) if known is not None and "duration" not in known.fields else _LENGTHS
 
 
 _VERSION: Final = 1

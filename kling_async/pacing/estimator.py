@@ -132,6 +132,11 @@ class HazardEstimator:
         self._fold()
         return list(self._events), list(self._exposure)
 
+    def expect(self, prior: PriorFamily) -> None:
+        """Replace the prior by another; what was seen stays."""
+        self.prior = prior
+        self.rebuild()
+
     def rebuild(self, *, refit: bool = True) -> None:
         """Compute the hazard from all observations so far, and let old ones fade."""
         self._fold()

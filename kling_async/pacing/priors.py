@@ -15,7 +15,9 @@ come at are assumed; their share is learned, by a gamma prior.
 from __future__ import annotations
 
 import math
-from functools import cache
+from bisect import bisect_right
+from copy import copy
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, Final
@@ -24,6 +26,8 @@ from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from kling_async.pacing.percentiles import Percentiles
 
 # All figures here are assumptions, until real traces exist. A lognormal is a median in typical durations, and a spread.
 # Spreads, and the prior weight of each:
@@ -119,6 +123,13 @@ class Prior:
         """Return the share that reaches each bin, if shifted by so many."""
         return self._survival[_MAX_SHIFT - shift :][:BINS]
 
+    def survival_at(self, age: float, shift: int) -> float:
+        """Return the share that reaches this age, in typical durations, if shifted by so many bins."""
+        age /= math.pow(RATIO, shift)
+        number = bisect_right(EDGES, age) - 1
+        place = _MAX_SHIFT + number
+        return self._survival[place] * math.exp(-self._rates[place] * (age - EDGES[number]))
+
     def density(self, shift: int) -> list[float]:
         """Return the share that ends in each bin, if shifted by so many; per duration that is typical then."""
         return self._density[_MAX_SHIFT - shift :][:BINS]
@@ -133,6 +144,8 @@ class PriorFamily:
     """
 
     __slots__ = ("_early_density", "_early_fractions", "_early_share", "_members", "borrowed_rates", "rates")
+
+    _members: Sequence[tuple[float, Prior, int]]  # the logarithm of the weight, the prior, by how many bins it is shifted
 
     def __init__(
         self,
@@ -151,19 +164,36 @@ class PriorFamily:
         """
         self.borrowed_rates = borrowed_rates
         shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1, _STEP) if log_sigma else (0,)
-        self._members = [
-            (math.log(weight) - _log_penalty(shift, log_sigma), prior, shift)
-            for weight, prior in priors
-            for shift in shifts
-        ]
         self._early_share = early_share
         self._early_density = early_density
+        self._weigh(
+            [
+                (math.log(weight) - _log_penalty(shift, log_sigma), prior, shift)
+                for weight, prior in priors
+                for shift in shifts
+            ]
+        )
+
+    def _weigh(self, members: Sequence[tuple[float, Prior, int]]) -> None:
+        """Take these members, and compute what is expected of them before anything was seen."""
+        self._members = members
         usual = self._mean_rates(_NO_COUNTS, _NO_COUNTS)
         self._early_fractions = [
-            early_share * failing / (early_share * failing + rate)
-            for failing, rate in zip(early_density, usual, strict=True)
+            self._early_share * failing / (self._early_share * failing + rate)
+            for failing, rate in zip(self._early_density, usual, strict=True)
         ]
         self.rates = self.posterior(_NO_COUNTS, _NO_COUNTS)
+
+    def given(self, published: Percentiles) -> PriorFamily:
+        """Return the family with its members weighed by how likely they make these percentiles."""
+        family = copy(self)
+        family._weigh(  # noqa: SLF001 - of its own kind
+            [
+                (log_weight + math.log(published.likelihood(partial(prior.survival_at, shift=shift))), prior, shift)
+                for log_weight, prior, shift in self._members
+            ]
+        )
+        return family
 
     def posterior(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
         """Return the expected hazards, given the events and the exposure in each bin.
