@@ -98,7 +98,7 @@ def _is_poll_schedule(value: object) -> bool:
 
 
 _is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
-_is_feed = takes(lambda value: value == "auto" or value is False, '"auto" or False')
+_is_auto = takes(lambda value: value == "auto" or value is False, '"auto" or False')
 _is_schedule = takes(_is_poll_schedule, "None or a schedule, as Polling.fixed makes")
 
 
@@ -142,6 +142,9 @@ class Polling:
         feed: ``"auto"`` reads the account's ledger as well, which may show a charge before any poll has shown that the
             generation has completed: now and then until it is known whether it does, within 0.5 % of the requests;
             often once it does, and then single generations are polled less. False: never, as with a ``schedule``.
+        metrics: ``"auto"`` reads the percentiles of models' durations that the vendor publishes, once the first
+            generation is accepted and then at most once an hour, to begin with better expectations. False: never, as
+            with a ``schedule``; a test with a transport of its own then sees only the requests of its jobs.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -160,7 +163,8 @@ class Polling:
     scale: float = field(default=1.0, validator=positive_number)
     learned: Mapping[str, Any] | None = field(default=None, repr=False, validator=_was_learned)
     schedule: PollSchedule | None = field(default=None, validator=_is_schedule)
-    feed: Literal["auto", False] = field(default="auto", validator=_is_feed)
+    feed: Literal["auto", False] = field(default="auto", validator=_is_auto)
+    metrics: Literal["auto", False] = field(default="auto", validator=_is_auto)
 
     @classmethod
     def fixed(
@@ -217,6 +221,11 @@ class Polling:
         from kling_async.pacing.completion_feed import CompletionFeed  # noqa: PLC0415 - once a session
 
         return CompletionFeed(cost, requests, lag=self.recording_lag(self.learned), scale=self.scale)
+
+    @property
+    def reads_metrics(self) -> bool:
+        """Whether the vendor's published durations are asked for."""
+        return self.metrics is not False and self.schedule is None
 
     def recording_lag(self, learned: object) -> RecordingLag | None:
         """What an earlier session's `learned` says of the ledger; None if it had no completion feed.

@@ -91,6 +91,11 @@ class Engine:
         self.learned = LearnedDurations(self.learner, journal, polling, feed)
         polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost, feed), cost, feed)
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        self._published: PublishedDurations | None = None
+        if polling.reads_metrics:
+            self._published = PublishedDurations(
+                self.learner, transport, self.limiter, self.queue, scale=polling.scale
+            )
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
         self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
@@ -162,6 +167,8 @@ class Engine:
                 group.start_soon(self._reconciler.run, name="kling_async reconciler")
                 group.start_soon(self._credit.run, name="kling_async credit monitor")
                 group.start_soon(self.learned.run, name="kling_async learned durations")
+                if self._published is not None:
+                    group.start_soon(self._published.run, name="kling_async published durations")
                 ready()
                 try:
                     await stop.wait()

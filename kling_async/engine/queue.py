@@ -86,6 +86,7 @@ class JobQueue:
         uncertain: Jobs that may have been bought, for the reconciler to take.
         uncertain_added: Wakes the reconciler.
         halts: Wakes the credit monitor.
+        accepted: Wakes `PublishedDurations`.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class JobQueue:
         self.uncertain: list[ActiveJob] = []
         self.uncertain_added = Wakeup(clock)
         self.halts = Wakeup(clock)
+        self.accepted = Wakeup(clock)
         self._polls = polls
         self._admission = admission
         self._learner = learner
@@ -140,6 +142,7 @@ class JobQueue:
                 self._endings.add(generation_id[len(bare_id(generation_id)) :])
             self._polls.put(active.tracker, active)
             self.changed.wake()
+            self.accepted.wake()
         elif active.failures:
             self._put_retry(active, active.tracker, due)
             self._expect_deadline(active)

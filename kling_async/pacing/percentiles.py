@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -20,10 +19,12 @@ if TYPE_CHECKING:
     from kling_async.api.account.metrics import Quantiles
 
 _BETWEEN: Final = (0.5, 0.25, 0.15, 0.1)  # the shares up to p50, between the percentiles, and beyond p90
-_WEIGHT: Final = 20.0  # generations they are worth for a model of one length, ...
-_MIXED_WEIGHT: Final = 8.0  # ... and for one of several, whose shares nobody publishes
+# The generations they are worth, and the likelihood of what does not fit at all, beside that of what fits exactly: for
+# a model of one length, and for one of several. As nobody publishes the shares of lengths, twice the durations of some
+# mixture look much like those of another, so that these must fit better, and say less.
+_WEIGHT, _DOUBT = 20.0, 0.02
+_MIXED_WEIGHT, _MIXED_DOUBT = 80.0, 0.1
 _MIXES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of the longer of two lengths
-_DOUBT: Final = 0.02  # of the likelihood of what fits exactly: that of what does not fit at all
 _LEAST_SHARE: Final = 1e-3  # between two percentiles, as members of a family are not that exact
 _SHORTEST, _LONGEST = 0.2, 5.0  # of the typical duration: what is beyond does not time generations
 
@@ -41,12 +42,13 @@ class Percentiles:
     def likelihood(self, survival: Callable[[float], float]) -> float:
         """Return the likelihood of durations of which ``survival`` is the share beyond so many typical ones.
 
-        It is relative to that of durations with exactly these percentiles, and never less than 0.02.
+        It is relative to that of durations with exactly these percentiles, in whatever shares of lengths fit best, and
+        never less than 0.02.
         """
         beyond = [[survival(age) for age in ages] for ages in self.ages]
-        weight = _WEIGHT if len(self.ages) == 1 else _MIXED_WEIGHT
-        likely = fmean(math.exp(weight * _log_likelihood(mixed)) for mixed in _mixtures(beyond))
-        return _DOUBT + (1.0 - _DOUBT) * likely
+        weight, doubt = (_WEIGHT, _DOUBT) if len(self.ages) == 1 else (_MIXED_WEIGHT, _MIXED_DOUBT)
+        best = max(_log_likelihood(mixed) for mixed in _mixtures(beyond))
+        return doubt + (1.0 - doubt) * math.exp(weight * best)
 
 
 def believable(published: Quantiles, typical: Sequence[float]) -> Percentiles | None:
@@ -55,11 +57,9 @@ def believable(published: Quantiles, typical: Sequence[float]) -> Percentiles | 
     ``typical`` are the usual seconds by length, one or two. They can if all lie between a fifth of the least of those
     and five times the greatest, each no less than the one before.
     """
-    found = [each for each in (published.p50, published.p75, published.p90) if each is not None]
-    seconds = [each / 1000.0 for each in found]
-    if len(seconds) < len(_BETWEEN) - 1 or seconds != sorted(seconds):
-        return None
-    if seconds[0] < _SHORTEST * min(typical) or seconds[-1] > _LONGEST * max(typical):
+    seconds = [math.nan if each is None else each / 1000.0 for each in (published.p50, published.p75, published.p90)]
+    least, greatest = _SHORTEST * min(typical), _LONGEST * max(typical)
+    if not least <= seconds[0] <= seconds[1] <= seconds[2] <= greatest:  # nor if one is NaN
         return None
     p50, p75, p90 = seconds
     return Percentiles(tuple((p50 / each, p75 / each, p90 / each) for each in typical))

@@ -68,10 +68,17 @@ def test_they_are_in_typical_durations_of_each_length() -> None:
 
 
 @given(amounts, amounts, amounts)
-def test_whatever_is_published_hazards_stay_hazards(p50: float | None, p75: float | None, p90: float | None) -> None:
+def test_whatever_is_published_its_likelihood_is_one(p50: float | None, p75: float | None, p90: float | None) -> None:
     found = believable(Quantiles(p50, p75, p90), [220.0, 506.0])
     if found is not None:
-        assert all(0.0 < rate < math.inf for rate in priors.generating(known=True).given(found).rates)
+        assert 0.02 <= found.likelihood(lambda age: math.exp(-age)) <= 1.0
+
+
+@pytest.mark.parametrize("given_", [Quantiles(220e3, 220e3, 220e3), Quantiles(44e3, 44e3, 1100e3)])
+def test_whatever_is_believed_hazards_stay_hazards(given_: Quantiles) -> None:
+    found = believable(given_, [220.0])
+    assert found is not None
+    assert all(0.0 < rate < math.inf for rate in priors.generating(known=True).given(found).rates)
 
 
 # How likely they are
@@ -93,7 +100,9 @@ def test_of_two_lengths_any_mixture_may_be_meant() -> None:
     short, long = ({1.0: 0.5, 1.2: 0.25, 1.4: 0.1}, {0.5: 0.5, 0.6: 0.25, 0.7: 0.1})
     nothing = dict.fromkeys((1.0, 1.2, 1.4, 0.5, 0.6, 0.7), 1.0)
     for known in (short, long):
-        assert both.likelihood((nothing | known).__getitem__) > 0.2
+        assert both.likelihood((nothing | known).__getitem__) == pytest.approx(1.0)
+    halves = {age: 0.5 * share for age, share in (short | long).items()}
+    assert both.likelihood(halves.__getitem__) < 0.2
 
 
 # What a family makes of them
