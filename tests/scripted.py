@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from kling_async import HttpRequest, HttpResponse, KlingSession, Lane, Limits, Polling, TextToVideo
 
@@ -66,6 +66,8 @@ class ScriptedVendor:
     on_balance: Callable[[], HttpResponse] = lambda: answer(200, {"current_balance": 0, "currency": "USD"})
     rows: list[dict[str, Any]] = field(factory=list)  # the account's log, newest first
     models: list[dict[str, Any]] = field(factory=list)  # the live list
+    on_metrics: Callable[[], Answer] | None = None  # what models take; None: a session is not to ask
+    metrics: list[float] = field(factory=list)  # when it was asked for that
     looks: list[float] = field(factory=list)
     names: list[str] = field(factory=list)  # what each POST was sent under
 
@@ -79,6 +81,8 @@ class ScriptedVendor:
                 return self.on_balance()
             if request.target.startswith("/v2/billing/transactions?"):
                 return await self._read_ledger(request)
+            if request.target.startswith("/models/metrics"):
+                return self._measure()
             if request.target.startswith("/v1/models"):
                 return answer(200, {"data": self.models})
             return await (self._look(request) if "/v2/logs?" in request.target else self._poll(request))
@@ -125,6 +129,11 @@ class ScriptedVendor:
         """Nobody is charged for anything."""
         return answer(200, {"data": [], "pagination": {"next_cursor": None, "has_more": False}})
 
+    def _measure(self) -> HttpResponse:
+        assert self.on_metrics is not None
+        self.metrics.append(round(asyncio.get_running_loop().time(), 6))
+        return played(self.on_metrics())
+
     async def _take(self, extra: float) -> None:
         if self.latency + extra:
             await asyncio.sleep(self.latency + extra)
@@ -151,6 +160,8 @@ def session(vendor: Transport, **settings: Any) -> KlingSession:
     """A session on a scripted vendor, seeded, with a rate that does not bind unless the test says so."""
     settings.setdefault("limits", Limits(requests_per_second=1000, burst=1000))
     settings.setdefault("rng", random.Random(1))
+    if getattr(vendor, "on_metrics", None) is None and isinstance(polling := settings.get("polling", Polling()), Polling):
+        settings["polling"] = evolve(polling, metrics=False)
     return KlingSession(transport=vendor, **settings)
 
 

@@ -23,6 +23,7 @@ from kling_async.engine.events import EventBus
 from kling_async.engine.learning import LearnedDurations
 from kling_async.engine.limiter import RequestLimiter
 from kling_async.engine.poller import Poller
+from kling_async.engine.published import PublishedDurations
 from kling_async.engine.queue import JobQueue
 from kling_async.engine.reconciler import Reconciler
 from kling_async.engine.scheduler import Scheduler

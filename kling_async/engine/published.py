@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from typing import TYPE_CHECKING, Final
 
 from kling_async.api.account.metrics import metrics_request, read_metrics
@@ -46,12 +45,13 @@ class PublishedDurations:
     async def run(self) -> None:
         """Ask whenever it is time, until cancelled."""
         while True:
-            await self._queue.accepted.sleep_until(math.inf)
+            await self._queue.accepted.wait()
             try:
                 await self._ask()
             except Exception as error:  # noqa: BLE001 - nothing depends on it, so even a mistake must not end the session
                 _logger.debug("durations go by what is known already, as none could be read: %s", error)
             await asyncio.sleep(self._every)
+            self._queue.accepted.clear()
 
     async def _ask(self) -> None:
         """Ask about every model that may come, as later ones would otherwise wait for an hour."""

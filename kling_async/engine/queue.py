@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -86,7 +87,7 @@ class JobQueue:
         uncertain: Jobs that may have been bought, for the reconciler to take.
         uncertain_added: Wakes the reconciler.
         halts: Wakes the credit monitor.
-        accepted: Wakes `PublishedDurations`.
+        accepted: Set when a generation has been accepted, for `PublishedDurations`.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class JobQueue:
         self.uncertain: list[ActiveJob] = []
         self.uncertain_added = Wakeup(clock)
         self.halts = Wakeup(clock)
-        self.accepted = Wakeup(clock)
+        self.accepted = asyncio.Event()
         self._polls = polls
         self._admission = admission
         self._learner = learner
@@ -142,7 +143,7 @@ class JobQueue:
                 self._endings.add(generation_id[len(bare_id(generation_id)) :])
             self._polls.put(active.tracker, active)
             self.changed.wake()
-            self.accepted.wake()
+            self.accepted.set()
         elif active.failures:
             self._put_retry(active, active.tracker, due)
             self._expect_deadline(active)

@@ -58,25 +58,29 @@ def _model(model: str, included: frozenset[str]) -> dict[str, Any]:
 
 
 def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
-    """Serve the quantiles of each model's durations, in the vendor's time, not divided by the speed."""
+    """Serve the quantiles of each model's durations, in the vendor's time, not divided by the speed.
+
+    They are those of videos of the usual length, times `Settings.published`.
+    """
     query = exchange.request.query
     wanted = query.getall("aliases", ())
     if not query.keys() <= {"aliases"} or len(wanted) > _MOST_ALIASES:
         raise ErrorResponse(
             400, f"Query validation error: only aliases may be given, and at most {_MOST_ALIASES} of them"
         )
+    times = vendor.settings.published
     served = [model for model in wanted if vendor.serves(model)] if wanted else [model.id for model in models()]
     return Answer.json(
         {
             "window_seconds": _WINDOW,
             "generated_at": vendor.timestamp(),
-            "models": [_model_metrics(vendor, model) for model in served],
+            "models": [] if times is None else [_model_metrics(vendor, model, times) for model in served],
         }
     )
 
 
-def _model_metrics(vendor: Vendor, model: str) -> Mapping[str, Any]:
-    median, sigma = typical_seconds(canonical(model), None), vendor.settings.sigma
+def _model_metrics(vendor: Vendor, model: str, times: float) -> Mapping[str, Any]:
+    median, sigma = times * typical_seconds(canonical(model), None), vendor.settings.sigma
     spread = {
         name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _PERCENTILES.items()
     }
