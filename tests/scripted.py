@@ -160,7 +160,9 @@ def session(vendor: Transport, **settings: Any) -> KlingSession:
     """A session on a scripted vendor, seeded, with a rate that does not bind unless the test says so."""
     settings.setdefault("limits", Limits(requests_per_second=1000, burst=1000))
     settings.setdefault("rng", random.Random(1))
-    if getattr(vendor, "on_metrics", None) is None and isinstance(polling := settings.get("polling", Polling()), Polling):
+    if getattr(vendor, "on_metrics", None) is None and isinstance(
+        polling := settings.get("polling", Polling()), Polling
+    ):
         settings["polling"] = evolve(polling, metrics=False)
     return KlingSession(transport=vendor, **settings)
 

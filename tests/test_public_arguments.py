@@ -156,6 +156,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "learned": (5, LONG, {}, {"version": LONG}, {"version": 1, "grid": LONG}),
             "schedule": (5, "fixed", LONG),
             "feed": (True, None, "on", 0, LONG),
+            "metrics": (True, None, "on", 0, LONG),
         },
     ),
     (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks import policy
 from benchmarks.command import read, show
 from benchmarks.policy.feed import play_feed
+from benchmarks.policy.published import play_published
 from benchmarks.policy.report import Report
 from benchmarks.policy.scenarios import play_batches, play_drift, play_queue, play_steady
 from benchmarks.policy.single import play_singles
@@ -32,6 +33,7 @@ def main() -> None:
 def play(size: Size) -> Report:
     """Everything."""
     rows, curves = play_singles(size)
+    rows += play_published(size)
     _say("single generations are played")
     rows += play_batches(size)
     _say("batches are played")

@@ -13,10 +13,21 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 
-__all__ = ["Distribution", "Exponential", "Lognormal", "even", "quantile", "trace"]
+__all__ = [
+    "Delayed",
+    "Distribution",
+    "Exponential",
+    "Lognormal",
+    "Mixture",
+    "Weibull",
+    "even",
+    "quantile",
+    "trace",
+]
 
 _STEPS: Final = 40  # of the tail's factor, where it is integrated over
 _HALVINGS: Final = 40
+_LONGEST: Final = 1e5  # seconds
 
 
 class Distribution(Protocol):
@@ -99,9 +110,72 @@ class Exponential:
         return math.exp(-max(0.0, age) / self.mean)
 
 
+@frozen
+class Mixture:
+    """Several in shares: back ends of different speed, or videos of different length."""
+
+    parts: tuple[tuple[float, Distribution], ...]
+
+    @property
+    def median(self) -> float:
+        """Half take longer than this."""
+        return quantile(self, 0.5)
+
+    def draw(self, rng: Random) -> float:
+        """One generation's duration."""
+        [law] = rng.choices([law for _, law in self.parts], [share for share, _ in self.parts])
+        return law.draw(rng)
+
+    def survival(self, age: float) -> float:
+        """The share that takes longer than this."""
+        return sum(share * law.survival(age) for share, law in self.parts)
+
+
+@frozen
+class Weibull:
+    """Weibull: the hazard rises as a power of the age."""
+
+    scale: float
+    shape: float
+
+    @property
+    def median(self) -> float:
+        """Half take longer than this."""
+        return self.scale * math.pow(math.log(2.0), 1.0 / self.shape)
+
+    def draw(self, rng: Random) -> float:
+        """One generation's duration."""
+        return rng.weibullvariate(self.scale, self.shape)
+
+    def survival(self, age: float) -> float:
+        """The share that takes longer than this."""
+        return math.exp(-math.pow(max(0.0, age) / self.scale, self.shape))
+
+
+@frozen
+class Delayed:
+    """Never sooner than a certain time, and exponential from there."""
+
+    least: float
+    mean: float
+
+    @property
+    def median(self) -> float:
+        """Half take longer than this."""
+        return self.least + self.mean * math.log(2.0)
+
+    def draw(self, rng: Random) -> float:
+        """One generation's duration."""
+        return self.least + rng.expovariate(1.0 / self.mean)
+
+    def survival(self, age: float) -> float:
+        """The share that takes longer than this."""
+        return math.exp(-max(0.0, age - self.least) / self.mean)
+
+
 def quantile(law: Distribution, share: float) -> float:
     """The age by which this share has ended."""
-    low, high = 0.0, 100.0 * law.median
+    low, high = 0.0, _LONGEST
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
         low, high = (low, middle) if 1.0 - law.survival(middle) >= share else (middle, high)

@@ -38,7 +38,7 @@ class Workload:
     Attributes:
         laws: What they take, by that length.
         wrong: How many times the real median the catalogue has.
-        published: The seconds that the vendor publishes as its p50, p75 and p90, of all lengths together; None: nothing.
+        published: The p50, p75 and p90 that the vendor publishes, in seconds, of all lengths together; None: nothing.
     """
 
     laws: Mapping[int, Distribution]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from benchmarks.policy.durations import Exponential, Lognormal, even
+from benchmarks.policy.durations import Delayed, Exponential, Lognormal, Mixture, Weibull, even
 from benchmarks.policy.exact import Outcome, Survival, mean, optimum, outcome
 from benchmarks.policy.learned import MODEL, Workload
 from benchmarks.policy.policies import RUNWAY, ours, rivals
@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLD",
+    "COMPARED",
     "FIVE",
     "MAIN",
     "OPTIMUM",
     "TEN",
+    "TWO",
+    "TWO_ENDS",
     "THIRTY",
     "WARMED",
     "WIDE",
     "WIDER",
     "best_curve",
+    "first_thirty",
     "frontier",
     "in_turn",
     "late_at",
@@ -126,6 +130,10 @@ MAIN: Final = "5 s video"
 
 WIDER: Final = "wide: spread 0.35, some fail early"
 
+TWO_ENDS: Final = "two back ends, of 150 s and 420 s"
+
+TWO: Final = Mixture(((0.5, Lognormal(150.0, slow=0.0)), (0.5, Lognormal(420.0, slow=0.0))))
+
 _WORKLOADS: Final = {
     MAIN: (Workload({5: FIVE}), 5),
     "10 s video": (Workload({10: TEN}), 10),
@@ -134,6 +142,9 @@ _WORKLOADS: Final = {
     "catalogue says 0.6 of the truth": (Workload({5: FIVE}, wrong=0.6), 5),
     "catalogue says 1.5 of the truth": (Workload({5: FIVE}, wrong=1.5), 5),
     "flat hazard": (Workload({5: Exponential(367.0)}), 5),
+    "Weibull of shape 3": (Workload({5: Weibull(330.0, 3.0)}), 5),
+    TWO_ENDS: (Workload({5: TWO}), 5),
+    "180 s and an exponential of 120 s": (Workload({5: Delayed(180.0, 120.0)}), 5),
 }
 
 OPTIMUM: Final = "optimum"
@@ -147,6 +158,8 @@ THIRTY: Final = "learned, after 30"
 WARMED: Final = "learned, after 500"
 
 _FIRST_JOBS: Final = 30
+
+COMPARED: Final = (8.0, 10.0, 12.0, 15.0, 20.0)  # requests a generation
 
 
 def play_singles(size: Size) -> tuple[list[Row], list[Curve]]:
@@ -185,7 +198,7 @@ def _curves(workload: Workload, length: int, size: Size) -> dict[str, list[Outco
     for name, jobs in ((COLD, 0), (THIRTY, _FIRST_JOBS), (WARMED, 500)):
         learners = {seed: workload.learner(jobs, seed) for seed in size.seen[: None if jobs else 1]}
         found[name] = frontier(_ours(policy, learners, length, survival) for policy in ours(size.prices))
-    found[FIRST] = frontier(_first(policy, workload, length, size) for policy in ours(size.prices))
+    found[FIRST] = first_thirty(workload, length, size)
     learner = workload.learner()
     unlucky: dict[str, list[Outcome]] = {}
     for policy in rivals(law, size.intervals, typical=law.median * workload.wrong):
@@ -196,6 +209,11 @@ def _curves(workload: Workload, length: int, size: Size) -> dict[str, list[Outco
 def _ours(policy: Policy, learners: Mapping[int, DurationLearner], length: int, survival: Survival) -> Outcome:
     """The mean over sessions that have seen other generations each."""
     return mean([play(policy, learner, length, survival, seed) for seed, learner in learners.items()])
+
+
+def first_thirty(workload: Workload, length: int, size: Size) -> list[Outcome]:
+    """The outcomes of a session's first thirty generations, at all prices."""
+    return frontier(_first(policy, workload, length, size) for policy in ours(size.prices))
 
 
 def _first(policy: Policy, workload: Workload, length: int, size: Size) -> Outcome:

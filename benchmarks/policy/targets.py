@@ -9,7 +9,19 @@ from benchmarks.policy.exact import least_product
 from benchmarks.policy.policies import FIXED
 from benchmarks.policy.report import Target
 from benchmarks.policy.scenarios import COLD_START, SESSION, steady_title, title
-from benchmarks.policy.single import COLD, FIVE, MAIN, OPTIMUM, THIRTY, WARMED, WIDE, WIDER, requests_at, value_at
+from benchmarks.policy.single import (
+    COLD,
+    COMPARED,
+    FIVE,
+    MAIN,
+    OPTIMUM,
+    THIRTY,
+    WARMED,
+    WIDE,
+    WIDER,
+    requests_at,
+    value_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +33,6 @@ __all__ = ["targets"]
 
 _SAMPLE_DELAY: Final = 5.0  # seconds: that of the vendor's own samples, which ask every ten
 _OF_THE_LOOP: Final = 0.36
-_COMPARED: Final = (8.0, 10.0, 12.0, 15.0, 20.0)  # requests a generation
 
 
 def targets(rows: Sequence[Row], curves: Sequence[Curve]) -> list[Target]:
@@ -42,7 +53,7 @@ def _shares(scenario: str, curves: dict[str, Sequence[Outcome]]) -> Iterable[Tar
     for policy, wanted in ((WARMED, 0.95), (THIRTY, 0.88)):
         shares = [
             best / ours
-            for each in _COMPARED
+            for each in COMPARED
             if (best := value_at(each, curves[OPTIMUM])) and (ours := value_at(each, curves[policy]))
         ]
         if shares:

@@ -94,9 +94,7 @@ class Engine:
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
         self._published: PublishedDurations | None = None
         if polling.reads_metrics:
-            self._published = PublishedDurations(
-                self.learner, transport, self.limiter, self.queue, scale=polling.scale
-            )
+            self._published = PublishedDurations(self.learner, transport, self.limiter, self.queue, scale=polling.scale)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
         self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)

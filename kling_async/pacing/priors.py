@@ -145,7 +145,9 @@ class PriorFamily:
 
     __slots__ = ("_early_density", "_early_fractions", "_early_share", "_members", "borrowed_rates", "rates")
 
-    _members: Sequence[tuple[float, Prior, int]]  # the logarithm of the weight, the prior, by how many bins it is shifted
+    _members: Sequence[
+        tuple[float, Prior, int]
+    ]  # the logarithm of the weight, the prior, by how many bins it is shifted
 
     def __init__(
         self,

@@ -68,9 +68,8 @@ class Settings:
         credits: The account's credits, where 100 are 1 USD; None for no limit. Live.
         faults: The faults that strike. Live.
         recording: When the ledger shows charges. Live; what was sold before keeps its time.
-        published: What the published percentiles of durations are, as a multiple of what generations take: at 2 they are
-            wrong by as much, at 0.005 about what a submit alone takes. None: no model has completed anything lately.
-            Live.
+        published: How many times what generations take the published percentiles of durations are: 2 is wrong by as
+            much, and 0.005 about what a submit alone takes. None: no model has completed anything lately. Live.
         requests_per_second: API requests in a real second before 429; None for any number. Live.
         max_concurrent: Unfinished generations before a submit gets 429; None for any number. Live.
         retry_after: The ``Retry-After`` of a 429: seconds (rounded up), or the header's text as it stands. None, the

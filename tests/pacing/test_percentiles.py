@@ -12,7 +12,6 @@ from kling_async.pacing import priors
 from kling_async.pacing.durations import DurationModels, GenerationKind, Phase
 from kling_async.pacing.hazard import BINS, AgeBins, Hazard
 from kling_async.pacing.percentiles import Percentiles, believable
-from kling_async.pacing.priors import PriorFamily
 
 MODEL = "klingai/v2.1-master-text-to-video"  # usually takes 220 s for 5 s of video
 ONE_LENGTH = "klingai/avatar-pro"  # usually takes 90 s
@@ -135,7 +134,7 @@ def test_what_was_borrowed_is_weighed_and_still_known() -> None:
     rates = priors.generating(known=True).rates
     found = believable(quantiles(1.4, 0.2), [1.0])
     assert found is not None
-    family: PriorFamily = priors.borrowed(rates, known=True).given(found)
+    family = priors.borrowed(rates, known=True).given(found)
     assert Hazard(AgeBins(1.0), family.rates).median > 1.1
     assert family.borrowed_rates is rates
 

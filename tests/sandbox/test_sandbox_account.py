@@ -197,6 +197,13 @@ async def test_the_metrics_are_quantiles_of_the_vendors_time() -> None:
         assert len((await api.call("GET", "/models/metrics")).json["models"]) == 44
 
 
+@pytest.mark.parametrize(("times", "p50"), [(2.0, [440_000]), (0.005, [1100]), (None, [])])
+async def test_the_metrics_may_be_wrong_those_of_the_submit_or_absent(times: float | None, p50: list[float]) -> None:
+    async with visit(published=times) as api:
+        found = (await api.call("GET", f"/models/metrics?aliases={MODEL}")).json["models"]
+        assert [entry["metrics"]["duration_ms"]["p50"] for entry in found] == p50
+
+
 @pytest.mark.parametrize("query", ["models=x", "&".join(f"aliases={n}" for n in range(101))])
 async def test_metrics_take_nothing_but_a_hundred_aliases(query: str) -> None:
     async with visit() as api:
