@@ -180,6 +180,7 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
         | {
             "seed": (1.5, "1", None, LONG),
             "slots": COUNTS,
+            "published": (0, -1, "2", math.nan, math.inf, True, LONG),
             "sigma": (-1, "0", None, LONG),
             "faults": (5, {}, None, LONG),
             "recording": (5, {}, None, LONG),
