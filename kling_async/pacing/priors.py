@@ -128,11 +128,13 @@ class Prior:
         self._survival = _padded([max(_LEAST_SHARE, math.exp(-each)) for each in cumulative])
         self._density = list(map(mul, self._survival, self._rates))
 
-    def log_likelihood(self, shift: int, events: Sequence[float], exposure: Sequence[float]) -> float:
-        """Return the log-likelihood of events and exposure in each bin, if shifted by so many bins."""
+    def log_likelihood(self, shift: int, events: Sequence[float], exposure: Sequence[float], first: int = 0) -> float:
+        """Return the log-likelihood of exposure by bin, and events from bin ``first`` on, if shifted by so many."""
         start = _MAX_SHIFT - shift
-        ended: float = sum(map(mul, events, self._log_rates[start:])) - sum(events) * shift * math.log(RATIO)
-        lived: float = sum(map(mul, exposure, self._rates[start:])) / math.pow(RATIO, shift)
+        log_rates = self._log_rates[start + first : start + first + len(events)]
+        rates = self._rates[start : start + len(exposure)]
+        ended: float = sum(map(mul, events, log_rates)) - sum(events) * shift * math.log(RATIO)
+        lived: float = sum(map(mul, exposure, rates)) / math.pow(RATIO, shift)
         return ended - lived
 
     def survival(self, shift: int) -> list[float]:
@@ -230,8 +232,9 @@ class PriorFamily:
     def _mean_rates(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
         """Return the mean hazards of the members, without early failures."""
         events, exposure = _without_trailing_zeros(events), _without_trailing_zeros(exposure)
+        first = next((number for number, each in enumerate(events) if each), 0)
         log_weights = [
-            log_weight + _LIKELIHOOD_POWER * prior.log_likelihood(shift, events, exposure)
+            log_weight + _LIKELIHOOD_POWER * prior.log_likelihood(shift, events[first:], exposure, first)
             for log_weight, prior, shift in self._members
         ]
         most = max(log_weights)
