@@ -35,6 +35,9 @@ _SIGMAS: Final = {0.07: 0.8, 0.11: 1.1, 0.17: 1.6, 0.26: 1.6, 0.4: 1.0, 0.65: 0.
 _LOG_SIGMA: Final = 0.2  # the spread of a model's median around its typical duration; ...
 _UNKNOWN_LOG_SIGMA: Final = 0.5  # ... of a model that is not in the catalogue
 _TAIL: Final = (0.12, 1.7, 0.6)  # share, median and spread of the slow ones
+# Or half come from each of two back ends, one so many times as slow; their spread, share of slow ones, and weight:
+_TWO_ENDS: Final = (2.0, 3.0)
+_ENDS_SIGMA, _ENDS_TAIL, _ENDS_WEIGHT = 0.2, 0.06, 0.05
 _EARLY_SHARE: Final = 0.015  # of generations that fail early
 _EARLY: Final = (0.05, 1.0)  # median and spread of when they do
 _QUEUED: Final = (1.0, 0.5, 1.2)  # share, median and spread of the wait in a queue: wide, as nothing is known
@@ -47,7 +50,7 @@ _BOUNDS: Final = (*EDGES, EDGES[-1] * RATIO)
 def generating(*, known: bool) -> PriorFamily:
     """Return the prior of the time from start to end; wider for a model that is not in the catalogue."""
     return PriorFamily(
-        _lognormals(),
+        (*_lognormals(), *_two_ends()),
         _LOG_SIGMA if known else _UNKNOWN_LOG_SIGMA,
         early_share=_EARLY_SHARE,
         early_density=_density(*_EARLY),
@@ -69,6 +72,19 @@ def borrowed(rates: Sequence[float], *, known: bool) -> PriorFamily:
 def _lognormals() -> tuple[tuple[float, Prior], ...]:
     usual = 1.0 - _TAIL[0]
     return tuple((weight, Prior(_mixture((usual, 1.0, sigma), _TAIL))) for sigma, weight in _SIGMAS.items())
+
+
+@cache
+def _two_ends() -> tuple[tuple[float, Prior], ...]:
+    share, (_, *slow) = (1.0 - _ENDS_TAIL) / 2.0, _TAIL
+    medians = ((1.0 / math.sqrt(apart), math.sqrt(apart)) for apart in _TWO_ENDS)
+    return tuple(
+        (
+            _ENDS_WEIGHT,
+            Prior(_mixture(*((share, median, _ENDS_SIGMA) for median in pair), (_ENDS_TAIL, slow[0], slow[1]))),
+        )
+        for pair in medians
+    )
 
 
 def _density(median: float, sigma: float) -> list[float]:
@@ -112,11 +128,13 @@ class Prior:
         self._survival = _padded([max(_LEAST_SHARE, math.exp(-each)) for each in cumulative])
         self._density = list(map(mul, self._survival, self._rates))
 
-    def log_likelihood(self, shift: int, events: Sequence[float], exposure: Sequence[float]) -> float:
-        """Return the log-likelihood of events and exposure in each bin, if shifted by so many bins."""
+    def log_likelihood(self, shift: int, events: Sequence[float], exposure: Sequence[float], first: int = 0) -> float:
+        """Return the log-likelihood of exposure by bin, and events from bin ``first`` on, if shifted by so many."""
         start = _MAX_SHIFT - shift
-        ended: float = sum(map(mul, events, self._log_rates[start:])) - sum(events) * shift * math.log(RATIO)
-        lived: float = sum(map(mul, exposure, self._rates[start:])) / math.pow(RATIO, shift)
+        log_rates = self._log_rates[start + first : start + first + len(events)]
+        rates = self._rates[start : start + len(exposure)]
+        ended: float = sum(map(mul, events, log_rates)) - sum(events) * shift * math.log(RATIO)
+        lived: float = sum(map(mul, exposure, rates)) / math.pow(RATIO, shift)
         return ended - lived
 
     def survival(self, shift: int) -> list[float]:
@@ -214,8 +232,9 @@ class PriorFamily:
     def _mean_rates(self, events: Sequence[float], exposure: Sequence[float]) -> list[float]:
         """Return the mean hazards of the members, without early failures."""
         events, exposure = _without_trailing_zeros(events), _without_trailing_zeros(exposure)
+        first = next((number for number, each in enumerate(events) if each), 0)
         log_weights = [
-            log_weight + _LIKELIHOOD_POWER * prior.log_likelihood(shift, events, exposure)
+            log_weight + _LIKELIHOOD_POWER * prior.log_likelihood(shift, events[first:], exposure, first)
             for log_weight, prior, shift in self._members
         ]
         most = max(log_weights)

@@ -19,6 +19,7 @@ from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_USUAL: float | None = 1.0
 _fixed = attrs.setters.frozen
 
 
@@ -98,7 +99,7 @@ class Settings:
     credits: float | None = field(default=None, validator=if_given(non_negative_number))
     faults: Faults = field(factory=Faults, validator=_faults)
     recording: Recording = field(factory=Recording, validator=_recording)
-    published: float | None = field(default=1.0, validator=if_given(positive_number))
+    published: float | None = field(default=_USUAL, validator=if_given(positive_number))
     requests_per_second: float | None = field(default=None, validator=if_given(positive_number))
     max_concurrent: int | None = field(default=None, validator=if_given(times))
     retry_after: float | str | None = field(default=None, validator=if_given(_wait))

@@ -139,3 +139,10 @@ def test_early_failures_do_not_make_a_kind_seem_quicker() -> None:
     without, with_some = (hazard(believed().posterior(*seen_of(each))) for each in (usual, [0.03, 0.05, 0.08, *usual]))
     assert with_some.quantile(0.6, 0.5) == pytest.approx(without.quantile(0.6, 0.5), rel=0.03)
     assert with_some.survival(0.2) < 0.96 < without.survival(0.2)
+
+
+@pytest.mark.parametrize("slow", [2.0, 2.8])
+def test_thirty_ends_tell_two_back_ends_apart(slow: float) -> None:
+    learned = hazard(believed().posterior(*seen_of([*drawn(0.6, 0.15, 15), *drawn(0.6 * slow, 0.15, 15)])))
+    between = learned.survival(0.6 * slow**0.4) - learned.survival(0.6 * slow**0.6)
+    assert between < 0.08
