@@ -29,15 +29,15 @@ class Write:
 
     Attributes:
         number: Its number in the order of all writes.
-        record: The record; None for a flush, which only waits for the writes before it.
-        row: The record as a row.
+        record: The record; None for what is no record, or for a flush, which only waits for the writes before it.
+        work: The record as a row, or a function of the connection that writes something else; None for a flush.
         waiter: Gets None once it is written, or the reason why it was not; such a write is then given up. A write
             without a waiter is tried again until it is written.
     """
 
     number: int
     record: Record | None
-    row: Row | None
+    work: Row | Callable[[sqlite3.Connection], object] | None
     waiter: asyncio.Future[str | None] | None
 
 
