@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from attrs import define, evolve, field
 
 from kling_async.errors import JournalError
-from kling_async.journal.base import JobState
+from kling_async.journal.base import Choices, JobState
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.shared import LEASE, Choices, Entry, Instruction, LateAnswer, Lease, News, Token, late_answer
+from kling_async.journal.shared import LEASE, Entry, Instruction, LateAnswer, Lease, News, Token, late_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Sequence
@@ -38,6 +38,7 @@ class Database:
     delay: float = 0.0
     away: bool = False
     count: int = 0
+    kept: list[Instruction | LateAnswer] = field(factory=list)
 
     def next(self) -> int:
         self.count += 1
@@ -54,14 +55,15 @@ class Database:
         row = self.rows.get(record.key)
         number = self.next()
         if row is None:
-            self.rows[record.key] = Row(Entry(record), number, number)
+            self.rows[record.key] = Row(Entry(record, change=number), number, number)
         else:
-            row.entry, row.change = evolve(row.entry, record=record, parked=None), number
+            row.entry, row.change = evolve(row.entry, record=record, parked=None, change=number), number
 
     def park(self, key: str, error: KlingError) -> None:
         row = self.rows[key]
         if not row.entry.record.state.is_terminal:
-            row.entry, row.change = evolve(row.entry, parked=error), self.next()
+            number = self.next()
+            row.entry, row.change = evolve(row.entry, parked=error, change=number), number
 
     def settle(self, item: Instruction | LateAnswer) -> None:
         self.instructions = [one for one in self.instructions if one.number != item.number]
@@ -87,7 +89,8 @@ class SharedMemory:
     def now(self) -> float:
         return asyncio.get_running_loop().time() + self.skew
 
-    async def open(self) -> None:
+    async def open(self, on_change: Callable[[], object] = lambda: None) -> None:
+        self._on_change = on_change
         self._place = self.database.count
 
     async def close(self) -> None:
@@ -127,12 +130,14 @@ class SharedMemory:
         known = self.database.rows.get(record.key)
         if known is None:
             number = self.database.next()
-            self.database.rows[record.key] = Row(Entry(record, choices=choices), number, number)
+            self.database.rows[record.key] = Row(Entry(record, choices=choices, change=number), number, number)
+            self._on_change()
         else:
             asyncio.get_running_loop().call_soon(on_known, known.entry)
 
     def instruct(self, instruction: Instruction) -> None:
         self.database.instructions.append(evolve(instruction, number=self.database.next()))
+        self._on_change()
 
     async def flush(self) -> None:
         await asyncio.sleep(0)
@@ -215,8 +220,14 @@ class MemoryTerm(MemoryJournal):
     def park(self, record: Record, error: KlingError) -> None:
         self._put(None, lambda: self.database.park(record.key, error))
 
-    def settle(self, item: Instruction | LateAnswer) -> None:
+    def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
+        if keep:
+            self._put(None, lambda: self.database.kept.append(item))
         self._put(None, lambda: self.database.settle(item))
+
+    async def parked(self) -> Sequence[Record]:
+        entries = [row.entry for row in self.database.rows.values()]
+        return [one.record for one in entries if one.record.state is JobState.QUEUED and one.parked is not None]
 
     def choices(self, key: str) -> Choices:
         row = self.database.rows.get(key)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import field, frozen
 
-from kling_async.journal.base import JobState, Journal, Record
+from kling_async.journal.base import Choices, JobState, Journal, Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
@@ -76,19 +76,6 @@ MOST_CRASHES = 3
 
 
 @frozen
-class Choices:
-    """What the caller chose for one job, whoever leads. By default an uncertain job is never sent again.
-
-    Attributes:
-        resubmits: How often it may be sent again once the log proves that it was not bought.
-        after: The seconds after which the log may prove it; None for what the model's durations suggest.
-    """
-
-    resubmits: int = 0
-    after: float | None = None
-
-
-@frozen
 class Entry:
     """A job as the shared journal has it.
 
@@ -96,11 +83,13 @@ class Entry:
         record: Its record.
         parked: Why nobody works on it, though its generation's life goes on; None if somebody does, or it has ended.
         choices: What its caller chose.
+        change: Grows with every change of any job.
     """
 
     record: Record
     parked: KlingError | None = None
-    choices: Choices = Choices()
+    choices: Choices = field(factory=Choices)
+    change: int = field(default=0, eq=False)
 
 
 Kind = Literal["abandon", "watch", "attach", "downloaded", "resume submissions"]
@@ -191,8 +180,16 @@ class TermJournal(Journal, Protocol):
         """Keep a job from being worked on, by whoever leads, and tell its watchers why; written like an append."""
         ...
 
-    def settle(self, item: Instruction | LateAnswer) -> None:
-        """Drop what was acted on; written after everything that was appended before."""
+    def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
+        """Drop what was acted on, or keep it for people alone; written after everything that was appended before."""
+        ...
+
+    async def parked(self) -> Sequence[Record]:
+        """Return the queued jobs that are parked.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
         ...
 
     def choices(self, key: str) -> Choices:
@@ -212,8 +209,8 @@ class SharedJournal(Protocol):
         """Return the time by the clock that all members share."""
         ...
 
-    async def open(self) -> None:
-        """Join.
+    async def open(self, on_change: Callable[[], object] = ...) -> None:
+        """Join; ``on_change`` is called on the loop after this member or its term has written, or the journal says so.
 
         Raises:
             JournalError: It cannot be used, or a session that shares it with nobody owns it.

@@ -12,8 +12,8 @@ from records import GENERATION, history, job
 from shared_memory import Database
 
 from kling_async.errors import DeadlineExceeded
-from kling_async.journal.base import JobState
-from kling_async.journal.shared import Choices, Entry, Instruction, LateAnswer
+from kling_async.journal.base import Choices, JobState
+from kling_async.journal.shared import Entry, Instruction, LateAnswer
 from kling_async.journal.sqlite.shared import SharedSQLite
 
 if TYPE_CHECKING:

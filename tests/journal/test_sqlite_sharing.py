@@ -13,7 +13,7 @@ from children import told
 from records import job
 
 from kling_async.errors import JournalError
-from kling_async.journal.shared import Choices
+from kling_async.journal.base import Choices
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.journal.sqlite.shared import SharedSQLite

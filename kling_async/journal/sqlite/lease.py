@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import asdict
 
 from kling_async.errors import JournalError
-from kling_async.journal.shared import Choices, Entry, Fenced, Instruction, LateAnswer, Lease, Token
+from kling_async.journal.base import Choices
+from kling_async.journal.shared import Entry, Fenced, Instruction, LateAnswer, Lease, Token
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.rows import COLUMNS, as_column, as_text, read_error, write_error
 from kling_async.journal.sqlite.schema import STEPS, version_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Sequence
 
     from kling_async.errors import KlingError
+    from kling_async.journal.base import Record
     from kling_async.journal.sqlite.rows import Row, Value
 
 _PAGE = 250  # rows read at once: some milliseconds' work
@@ -48,7 +50,11 @@ _TABLES = (
     """,
     """
     CREATE TABLE IF NOT EXISTS late_answers (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, name TEXT NOT NULL, generation_id TEXT
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        generation_id TEXT,
+        kept INTEGER NOT NULL DEFAULT 0  -- 1 for one that was acted on, which people should know of
     )
     """,
 )
@@ -212,12 +218,13 @@ def _write_choices(choices: Choices) -> str | None:
 def _entries(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> list[Entry]:
     found: list[Entry] = []
     for row, record in zip(rows, records_of(connection, rows), strict=True):
-        parked, choices = row[len(COLUMNS) : len(COLUMNS) + 2]
+        parked, choices, _, change = row[len(COLUMNS) :]
         found.append(
             Entry(
                 record,
                 read_error(str(parked)) if parked is not None and not record.state.is_terminal else None,
                 Choices(**json.loads(str(choices))) if choices is not None else Choices(),
+                int(str(change)),
             )
         )
     return found
@@ -243,6 +250,13 @@ def led(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
     """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job."""
     rows = _select(connection, f"state IN ({OPEN}) AND parked IS NULL")
     return _entries(connection, rows), newest_job(connection)
+
+
+def parked(connection: sqlite3.Connection) -> list[Record]:
+    """Return the queued jobs that are parked."""
+    return [
+        entry.record for entry in _entries(connection, _select(connection, "state = 'queued' AND parked IS NOT NULL"))
+    ]
 
 
 def newest_job(connection: sqlite3.Connection) -> int:
@@ -314,7 +328,7 @@ def add_late(connection: sqlite3.Connection, late: LateAnswer) -> None:
 def late_answers(connection: sqlite3.Connection) -> list[LateAnswer]:
     """Return the oldest late answers."""
     rows = connection.execute(
-        f"SELECT key, name, generation_id, number FROM late_answers ORDER BY number LIMIT {_PAGE}"  # noqa: S608 - a constant
+        f"SELECT key, name, generation_id, number FROM late_answers WHERE NOT kept ORDER BY number LIMIT {_PAGE}"  # noqa: S608 - a constant
     )
     return [
         LateAnswer(as_text(key), name, None if found is None else as_text(found), number)
@@ -322,7 +336,7 @@ def late_answers(connection: sqlite3.Connection) -> list[LateAnswer]:
     ]
 
 
-def settle(connection: sqlite3.Connection, item: Instruction | LateAnswer) -> None:
-    """Drop what was acted on."""
-    table = "instructions" if isinstance(item, Instruction) else "late_answers"
-    connection.execute(f"DELETE FROM {table} WHERE number = ?", (item.number,))  # noqa: S608 - a constant
+def settle(connection: sqlite3.Connection, item: Instruction | LateAnswer, *, keep: bool) -> None:
+    """Drop what was acted on, or keep a late answer for people alone."""
+    what = "DELETE FROM instructions" if isinstance(item, Instruction) else "DELETE FROM late_answers"
+    connection.execute(f"{'UPDATE late_answers SET kept = 1' if keep else what} WHERE number = ?", (item.number,))  # noqa: S608 - constants

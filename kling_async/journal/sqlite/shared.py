@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Callable, Container, Sequence
 
-    from kling_async.journal.base import Record
-    from kling_async.journal.shared import Choices, Entry, Instruction, Lease, Token
+    from kling_async.journal.base import Choices, Record
+    from kling_async.journal.shared import Entry, Instruction, Lease, Token
     from kling_async.journal.sqlite.connection import Connection
 
 _T = TypeVar("_T")
@@ -74,10 +74,12 @@ class SharedSQLite:
         self._writer: Writer | None = None
         self._numbers = count(1)
         self._place: lease.Place = (0, 0)
+        self._on_change: Callable[[], object] = lambda: None
         self._version = -1  # of the file's data, as it was last read
 
-    async def open(self) -> None:
-        """Join."""
+    async def open(self, on_change: Callable[[], object] = lambda: None) -> None:
+        """Join; ``on_change`` is called on the loop after this member or its term has written."""
+        self._on_change = on_change
         if self._writer is not None:
             raise JournalError(f"journal {self.path}: it is open already")
         writer = _MemberWriter(self.path, asyncio.get_running_loop(), self._on_written, shared_file)
@@ -137,7 +139,7 @@ class SharedSQLite:
 
     def term(self, token: Token, on_fenced: Callable[[], object]) -> SQLiteTerm:
         """Return the journal to lead with, which has a connection of its own."""
-        return SQLiteTerm(self.path, token, on_fenced)
+        return SQLiteTerm(self.path, token, on_fenced, self._on_change)
 
     # Jobs
 
@@ -166,6 +168,7 @@ class SharedSQLite:
                 write.waiter.set_result(reason)
             if isinstance(write.work, _Insert) and write.work.known is not None and reason is None:
                 write.work.on_known(write.work.known)
+        self._on_change()
 
     async def changes(self, wanted: Container[str]) -> Sequence[Entry]:
         """Return the wanted jobs that have changed since the last call; a look costs next to nothing if none has."""

@@ -7,8 +7,8 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from kling_async.journal.base import JobState
-from kling_async.journal.shared import Choices, Fenced, News, late_answer
+from kling_async.journal.base import Choices, JobState
+from kling_async.journal.shared import Fenced, News, late_answer
 from kling_async.journal.sqlite import lease, statements
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.file import shared_file
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 class SQLiteTerm(SQLiteJournal):
     """The journal of the one that leads; see `TermJournal`. What cannot be written is tried again."""
 
-    def __init__(self, path: Path, token: Token, on_fenced: Callable[[], object]) -> None:
+    def __init__(
+        self, path: Path, token: Token, on_fenced: Callable[[], object], on_change: Callable[[], object]
+    ) -> None:
         super().__init__(path)
+        self._on_change = on_change
         self._token = token
         self._on_fenced = on_fenced
         self._term_writer: _TermWriter | None = None
@@ -86,13 +89,21 @@ class SQLiteTerm(SQLiteJournal):
         """Keep a job from being worked on."""
         self._put(partial(lease.park, key=record.key, error=error))
 
-    def settle(self, item: Instruction | LateAnswer) -> None:
-        """Drop what was acted on."""
-        self._put(partial(lease.settle, item=item))
+    def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
+        """Drop what was acted on, or keep it for people alone."""
+        self._put(partial(lease.settle, item=item, keep=keep))
+
+    async def parked(self) -> Sequence[Record]:
+        """Return the queued jobs that are parked."""
+        return await self._ask(lease.parked)
 
     def choices(self, key: str) -> Choices:
         """Return what the caller chose for an open job."""
         return self._choices.get(key, Choices())
+
+    def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
+        super()._on_written(writes, reason)
+        self._on_change()
 
     async def save_learned(self, text: str) -> None:
         """Save a text in place of the one before; not once the term is over."""
