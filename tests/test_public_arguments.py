@@ -78,6 +78,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         "timeouts": (5, 5.0, timedelta(5), {}, HUGE),
         "reconciliation": ("resubmit", {}, 5, False),
         "hold": ("yes", 0, None, LONG),
+        "shared": ("yes", 0, None, True),  # True without a file to share
         "transport": (object(), 5, LONG, "https"),
         "rng": (5, 0.0, "seed", {}),
     },

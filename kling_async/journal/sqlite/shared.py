@@ -80,6 +80,8 @@ class SharedSQLite:
     async def open(self, on_change: Callable[[], object] = lambda: None) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written."""
         self._on_change = on_change
+        self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
+        self._soon.set_result(None)
         if self._writer is not None:
             raise JournalError(f"journal {self.path}: it is open already")
         writer = _MemberWriter(self.path, asyncio.get_running_loop(), self._on_written, shared_file)
@@ -153,6 +155,9 @@ class SharedSQLite:
 
     def _put(self, work: Callable[[sqlite3.Connection], object]) -> None:
         self._opened().put(Write(next(self._numbers), None, work, None))
+        if self._soon.done():  # unlike a record that is appended, somebody waits for it
+            self._soon = asyncio.get_running_loop().create_future()
+            self._opened().put(Write(next(self._numbers), None, None, self._soon))
 
     async def flush(self) -> None:
         """Return once a crash cannot lose anything inserted or instructed until now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
@@ -18,7 +19,6 @@ from kling_async.journal.sqlite.write_queue import Write
 from kling_async.journal.sqlite.writer import Writer
 
 if TYPE_CHECKING:
-    import asyncio
     import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -112,6 +112,7 @@ class SQLiteTerm(SQLiteJournal):
 
     def _put(self, work: Callable[[sqlite3.Connection], object]) -> None:
         self._opened().put(Write(next(self._numbers), None, work, None))
+        self._opened().put(Write(next(self._numbers), None, None, asyncio.get_running_loop().create_future()))  # soon
 
 
 class _TermWriter(Writer):
