@@ -176,11 +176,11 @@ async def shares() -> None:
         shared=True,
         hold=TOLD.get("hold", False),
         polling=Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05),
-        timeouts=Timeouts(close=TOLD.get("close", 1)),
+        timeouts=Timeouts(close=TOLD.get("close", 1), submit=TOLD.get("submit", 60)),
         limits=Limits(requests_per_second=1000, burst=1000),
         reconciliation=settings.Reconciliation(after=TOLD.get("after", 0.2)),
     ) as kling:
-        while TOLD.get("leads") and not kling.is_leader:
+        while TOLD.get("leads") and not kling.is_leader:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         say(joined=True)
         jobs = [kling.submit(TextToVideo("a raccoon"), key=key) for key in TOLD.get("keys", ())]

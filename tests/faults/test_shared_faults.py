@@ -73,7 +73,7 @@ async def test_a_leader_that_is_stopped_amid_a_post_is_replaced_and_its_late_ans
             while not case.vendor.sales:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
             child.process.send_signal(signal.SIGCONT)
-            while next(read_journal(case.path).records()).generation_id is None:
+            while next(read_journal(case.path).records()).generation_id is None:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.02)
             again = kling.submit(prompt(), key="k")
             assert (await again).generation_id == "g-1"
@@ -127,18 +127,23 @@ async def test_members_that_are_killed_and_stopped_again_and_again_buy_every_key
     for number in range(1, 60, 7):
         case.vendor.submits[number] = sold(is_silent)
     case.vendor.takes = 5
-    async with case, AsyncExitStack() as stack, member(case) as kling:
-        for _ in range(4):
-            told = {"lease": LEASE, "keys": rng.sample(keys, 20), "stays": True, "after": 60}
-            children = [await stack.enter_async_context(case.child("shares", **told)) for _ in range(2)]
+    told: dict[str, Any] = {"lease": LEASE, "stays": True, "after": 60, "submit": 0.5}
+    loop = asyncio.get_running_loop()
+    async with case, AsyncExitStack() as stack, member(case, hold=True) as kling:
+        for _ in range(3):
+            children = [
+                await stack.enter_async_context(case.child("shares", keys=rng.sample(keys, 20), **told))
+                for _ in range(2)
+            ]
             for child in children:
                 await child.listen()
-            await asyncio.sleep(rng.random())
+            await asyncio.sleep(0.1 + rng.random())
             for child in children:
                 child.process.send_signal(how)
                 if how is signal.SIGSTOP:
-                    asyncio.get_running_loop().call_later(1.5 * LEASE, child.process.send_signal, signal.SIGCONT)
+                    loop.call_later(1.5 * LEASE, child.process.send_signal, signal.SIGCONT)
         jobs = [kling.submit(prompt("a raccoon"), key=key) for key in keys]
+        await stack.enter_async_context(case.child("shares", **told))
         for job in jobs:
             await job.settled()
         assert {job.state for job in jobs} == {JobState.COMPLETED}
