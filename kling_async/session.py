@@ -102,7 +102,7 @@ class KlingSession(AccountCalls, FileCalls):
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        journal: Journal | str | os.PathLike[str] | None = None,
+        journal: Journal | SharedJournal | str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
@@ -474,16 +474,16 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
+def _journal(journal: Journal | SharedJournal | str | os.PathLike[str] | None) -> Journal:
     if journal is None:
         return MemoryJournal()
     if isinstance(journal, str | os.PathLike):
         return open_journal(journal)
     check_methods("journal", journal, ("open", "get", "commit", "close"), "None, the path of a file, or a Journal")
-    return journal
+    return cast("Journal", journal)
 
 
-def _shared(journal: object) -> SharedJournal:
+def _shared(journal: Journal | SharedJournal | str | os.PathLike[str] | None) -> SharedJournal:
     if isinstance(journal, str | os.PathLike):
         return open_shared(journal, boot_clock)
     check_methods("journal", journal, ("open", "take", "term", "close"), "with shared=True, the path of a file")
