@@ -186,8 +186,6 @@ class KlingSession(AccountCalls, FileCalls):
         return engine.crash or self._runner.failure
 
     async def _run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
-
         async with AsyncExitStack() as stack:
             if self._own is not None:
                 await stack.enter_async_context(self._own)
@@ -210,6 +208,8 @@ class KlingSession(AccountCalls, FileCalls):
             "wall": wall_clock,
         }
         if self._shared is None:
+            from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
+
             return Engine(self._transport, self._journal, **settings)
         from kling_async.engine.member import MemberEngine  # noqa: PLC0415 - few share
 

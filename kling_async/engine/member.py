@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
-    from kling_async.settings import Limits, Polling, Reconciliation, Timeouts
+    from kling_async.settings import Reconciliation, Timeouts
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.shared")
@@ -56,29 +56,20 @@ class MemberEngine(Engine):
         transport: Transport,
         shared: SharedJournal,
         *,
-        limits: Limits,
-        polling: Polling,
-        timeouts: Timeouts,
         reconciliation: Reconciliation,
         hold: bool,
-        **others: Any,  # noqa: ANN401 - the engine's own
+        **settings: Any,  # noqa: ANN401 - the engine's other ones
     ) -> None:
         self._shared = shared
         self._choices = choices_of(reconciliation)
-        self._member_journal = _JournalOfMember(shared, self._wake)
-        # What the leader does with a job is its own caller's choice, not the leader's.
-        usual = evolve(reconciliation, then="report", after=None)
-        settings: dict[str, Any] = {"limits": limits, "polling": polling, "timeouts": timeouts, "hold": False, **others}
-        super().__init__(
-            transport, cast("Journal", self._member_journal), reconciliation=reconciliation, **settings | {"hold": hold}
-        )
+        journal = cast("Journal", _JournalOfMember(shared, self._wake))
+        super().__init__(transport, journal, reconciliation=reconciliation, hold=hold, **settings)
         self._changed = Wakeup(self.store.clock)
-        lead = partial(self._make_leading, transport, settings | {"reconciliation": usual})
+        # What whoever leads does with a job is that job's caller's choice.
+        usual = evolve(reconciliation, then="report", after=None)
+        lead = partial(_make_leading, transport, reconciliation=usual, hold=False, **settings)
         self._leadership = Leadership(shared, lead, self._prove_key, self._tell_change, may_lead=not hold)
         self._was_leading = False
-
-    def _make_leading(self, transport: Transport, settings: dict[str, Any], term: Term) -> LeadingEngine:
-        return LeadingEngine(transport, term.journal, term=term, **settings)
 
     def _make_store(self, journal: Journal, clock: Clock, timeouts: Timeouts, term: object) -> MemberStore:
         del term
@@ -176,3 +167,7 @@ class MemberEngine(Engine):
             return
         for active in self.store.active_jobs():
             self.store.settle(active, copied(error))
+
+
+def _make_leading(transport: Transport, term: Term, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
+    return LeadingEngine(transport, term.journal, term=term, **settings)
