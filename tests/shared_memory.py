@@ -38,6 +38,7 @@ class Database:
     delay: float = 0.0
     away: bool = False
     count: int = 0
+    limits: dict[int, float | None] = field(factory=dict)
     kept: list[Instruction | LateAnswer] = field(factory=list)
 
     def next(self) -> int:
@@ -89,16 +90,18 @@ class SharedMemory:
     def now(self) -> float:
         return asyncio.get_running_loop().time() + self.skew
 
-    async def open(self, on_change: Callable[[], object] = lambda: None) -> None:
+    async def open(self, on_change: Callable[[], object] = lambda: None, *, spend_limit: float | None = None) -> None:
         self._on_change = on_change
+        self.database.limits[id(self)] = spend_limit
         self._place = self.database.count
 
     async def close(self) -> None:
-        pass
+        self.database.limits.pop(id(self), None)
 
     async def lease(self) -> Lease:
         self.database.check()
-        return self.database.lease
+        limits = [limit for limit in self.database.limits.values() if limit is not None]
+        return evolve(self.database.lease, members=len(self.database.limits), spend_limit=min(limits, default=None))
 
     async def take(self) -> Token | None:
         self.database.check()

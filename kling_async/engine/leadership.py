@@ -42,7 +42,8 @@ _CHUNK = 256  # jobs opened in a row before other tasks get the loop
 class Term:
     """One taking of the lease, from then to its loss."""
 
-    def __init__(self, shared: SharedJournal, token: Token, begun: float) -> None:
+    def __init__(self, shared: SharedJournal, token: Token, begun: float, spend_limit: float | None) -> None:
+        self.spend_limit = spend_limit  # the strictest of all members
         self._shared = shared
         self._token = token
         self.number = token.term
@@ -81,6 +82,7 @@ class Term:
             sent_at = self._shared.now()
             try:
                 is_held = await self._shared.renew(self._token)
+                limit = (await self._shared.lease()).spend_limit
             except JournalError as error:
                 _logger.warning("the lease could not be renewed: %s", error)
                 if self._is_safe():
@@ -91,6 +93,9 @@ class Term:
                 self.end()
                 return
             self._held_until = sent_at + self._shared.lease_length
+            if limit != self.spend_limit and not self.over.is_set():
+                _logger.warning("another spend limit holds from now on: %s", limit)
+                self.end()  # the next term, which begins soon, has it
 
     async def release(self, *, crashed: bool) -> None:
         """Let another member lead at once."""
@@ -227,7 +232,7 @@ class Leadership:
             begun = self._shared.now()
             token = await self._shared.take()
             if token is not None:
-                await self._serve(Term(self._shared, token, begun))
+                await self._serve(Term(self._shared, token, begun, lease.spend_limit))
 
     async def _serve(self, term: Term) -> None:
         self._term, engine = term, self._lead(term)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
-    from kling_async.settings import Reconciliation, Timeouts
+    from kling_async.settings import Limits, Reconciliation, Timeouts
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.shared")
@@ -35,14 +35,15 @@ _HOPELESS_AFTER = 2  # lengths of the lease without a leader, after which a memb
 class _JournalOfMember:
     """The few calls of a `Journal` that an engine makes which does not act."""
 
-    def __init__(self, shared: SharedJournal, on_change: Callable[[], object]) -> None:
+    def __init__(self, shared: SharedJournal, on_change: Callable[[], object], spend_limit: float | None) -> None:
         self._shared = shared
+        self._spend_limit = spend_limit
         self._on_change = on_change
         self.close = shared.close
         self.history = shared.history
 
     async def open(self) -> None:
-        await self._shared.open(self._on_change)
+        await self._shared.open(self._on_change, spend_limit=self._spend_limit)
 
     async def load_learned(self) -> None:
         """Load nothing: who leads loads it."""
@@ -56,18 +57,19 @@ class MemberEngine(Engine):
         transport: Transport,
         shared: SharedJournal,
         *,
+        limits: Limits,
         reconciliation: Reconciliation,
         hold: bool,
         **settings: Any,  # noqa: ANN401 - the engine's other ones
     ) -> None:
         self._shared = shared
         self._choices = choices_of(reconciliation)
-        journal = cast("Journal", _JournalOfMember(shared, self._wake))
-        super().__init__(transport, journal, reconciliation=reconciliation, hold=hold, **settings)
+        journal = cast("Journal", _JournalOfMember(shared, self._wake, limits.max_spend_usd))
+        super().__init__(transport, journal, limits=limits, reconciliation=reconciliation, hold=hold, **settings)
         self._changed = Wakeup(self.store.clock)
         # What whoever leads does with a job is that job's caller's choice.
         usual = evolve(reconciliation, then="report", after=None)
-        lead = partial(_make_leading, transport, reconciliation=usual, hold=False, **settings)
+        lead = partial(_make_leading, transport, limits=limits, reconciliation=usual, hold=False, **settings)
         self._leadership = Leadership(shared, lead, self._prove_key, self._tell_change, may_lead=not hold)
         self._was_leading = False
 
@@ -169,5 +171,6 @@ class MemberEngine(Engine):
             self.store.settle(active, copied(error))
 
 
-def _make_leading(transport: Transport, term: Term, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
-    return LeadingEngine(transport, term.journal, term=term, **settings)
+def _make_leading(transport: Transport, term: Term, *, limits: Limits, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
+    limits = evolve(limits, max_spend_usd=term.spend_limit)
+    return LeadingEngine(transport, term.journal, term=term, limits=limits, **settings)

@@ -52,6 +52,7 @@ class Lease:
         length: Seconds for which it is held from then on.
         crashes: How many leaders in a row gave it up because their scheduler crashed.
         members: How many members were there lately.
+        spend_limit: The strictest spend limit of those, in US dollars; None if none has any.
     """
 
     token: Token
@@ -61,6 +62,7 @@ class Lease:
     length: float = LEASE
     crashes: int = 0
     members: int = 0
+    spend_limit: float | None = None
 
     def is_held(self, now: float) -> bool:
         """Return whether somebody leads. A renewal yet to come is of a clock that has begun anew with its machine."""
@@ -209,8 +211,10 @@ class SharedJournal(Protocol):
         """Return the time by the clock that all members share."""
         ...
 
-    async def open(self, on_change: Callable[[], object] = ...) -> None:
+    async def open(self, on_change: Callable[[], object] = ..., *, spend_limit: float | None = None) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written, or the journal says so.
+
+        The strictest spend limit of all members holds for the account.
 
         Raises:
             JournalError: It cannot be used, or a session that shares it with nobody owns it.

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from account_vendor import priced
 from scripted import ScriptedVendor, answer, envelope, prompt, session
 from shared_memory import Database
 from virtual import virtual
@@ -18,6 +19,7 @@ from kling_async import (
     JobAbandoned,
     JobState,
     KlingSession,
+    Limits,
     Polling,
     Reconciliation,
     RequestTimeout,
@@ -242,6 +244,22 @@ async def test_what_a_job_may_do_is_its_callers_choice_and_not_the_leaders() -> 
                 await theirs
             await mine
     assert [name.rpartition(":")[0] for name in vendor.names] == ["a", "b", "c", "a"]
+
+
+@virtual
+async def test_the_strictest_spend_limit_of_all_members_holds_whoever_leads() -> None:
+    vendor, database = ScriptedVendor(models=[priced(price=0.2)]), Database()
+    async with member(database, vendor) as first:
+        await until(lambda: first.is_leader)
+        limits = Limits(requests_per_second=1000, burst=1000, max_spend_usd=2.5)
+        async with member(database, vendor, hold=True, limits=limits) as second:
+            await asyncio.sleep(20)
+            assert first.is_leader
+            jobs = [first.submit(prompt(f"{n}", duration=5)) for n in range(3)]
+            settled = [await job.settled() for job in jobs]
+            assert [type(job.exception()).__name__ for job in settled].count("SpendLimitReached") == 1
+            assert not second.is_leader
+    assert vendor.submits == 2
 
 
 @virtual

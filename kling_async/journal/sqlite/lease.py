@@ -42,7 +42,7 @@ _TABLES = (
     )
     """,
     "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0)",
-    "CREATE TABLE IF NOT EXISTS members (name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS members (name TEXT PRIMARY KEY, owner TEXT, seen REAL NOT NULL, limit_usd REAL)",
     """
     CREATE TABLE IF NOT EXISTS instructions (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL, data TEXT NOT NULL
@@ -104,9 +104,10 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
     """
     if version_of(connection) > len(STEPS):
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
-    columns = "term, holder, owner, since, renewed, length, crashes, (SELECT count(*) FROM members WHERE seen > ?)"
-    (row,) = connection.execute(f"SELECT {columns} FROM lease", (now - _MEMBER_LIVES,)).fetchall()  # noqa: S608 - names of columns alone
-    return Lease(Token(*row[:2]), *row[2:])
+    living = "SELECT count(*), min(limit_usd) FROM members WHERE seen BETWEEN ? AND ?"
+    members, spend_limit = connection.execute(living, (now - _MEMBER_LIVES, now)).fetchone()
+    row = connection.execute("SELECT term, holder, owner, since, renewed, length, crashes FROM lease").fetchone()
+    return Lease(Token(*row[:2]), *row[2:], members=members, spend_limit=spend_limit)
 
 
 def take(connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float) -> Token | None:
@@ -163,9 +164,9 @@ def fenced(connection: sqlite3.Connection, token: Token) -> Generator[None]:
 # Members
 
 
-def see_member(connection: sqlite3.Connection, name: str, owner: str, now: float) -> None:
-    """Take note that a member lives."""
-    connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", (name, owner, now))
+def see_member(connection: sqlite3.Connection, name: str, owner: str, now: float, limit: float | None) -> None:
+    """Take note that a member lives, and of its spend limit."""
+    connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", (name, owner, now, limit))
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: float) -> bool:

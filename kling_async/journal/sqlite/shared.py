@@ -75,11 +75,12 @@ class SharedSQLite:
         self._numbers = count(1)
         self._place: lease.Place = (0, 0)
         self._on_change: Callable[[], object] = lambda: None
+        self._spend_limit: float | None = None
         self._version = -1  # of the file's data, as it was last read
 
-    async def open(self, on_change: Callable[[], object] = lambda: None) -> None:
+    async def open(self, on_change: Callable[[], object] = lambda: None, *, spend_limit: float | None = None) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written."""
-        self._on_change = on_change
+        self._on_change, self._spend_limit = on_change, spend_limit
         self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
         self._soon.set_result(None)
         if self._writer is not None:
@@ -89,7 +90,7 @@ class SharedSQLite:
         try:
             await writer.start()
             self._place = await self._ask(lease.last_place)
-            await self._ask(partial(lease.see_member, name=self._name, owner=self._owner, now=self.now()))
+            await self._ask(lambda connection: self._see_member(connection, self.now()))
         except BaseException:
             self._writer = None
             await writer.stop()
@@ -110,6 +111,9 @@ class SharedSQLite:
         if lost is not None:
             raise JournalError(lost)
 
+    def _see_member(self, connection: sqlite3.Connection, now: float) -> None:
+        lease.see_member(connection, self._name, self._owner, now, self._spend_limit)
+
     # The lease
 
     async def lease(self) -> Lease:
@@ -119,7 +123,7 @@ class SharedSQLite:
         def read(connection: sqlite3.Connection) -> Lease:
             found = lease.read_lease(connection, now)
             if lease.is_due(connection, self._name, now):
-                lease.see_member(connection, self._name, self._owner, now)
+                self._see_member(connection, now)
             return found
 
         return await self._ask(read)
