@@ -185,6 +185,7 @@ class MemoryTerm(MemoryJournal):
         self._writes: list[tuple[Record | None, Callable[[], object], asyncio.Future[None] | None]] = []
         self._writing: asyncio.Task[None] | None = None
         self._seen: set[str] = set()
+        self._closing = False
 
     async def load_open(self) -> Sequence[Record]:
         for row in self.database.rows.values():
@@ -237,6 +238,7 @@ class MemoryTerm(MemoryJournal):
         return Choices() if row is None else row.entry.choices
 
     async def close(self) -> None:
+        self._closing = True
         if self._writing is not None:
             await self._writing
 
@@ -250,9 +252,11 @@ class MemoryTerm(MemoryJournal):
     async def _write(self) -> None:
         while self._writes:
             await asyncio.sleep(self.database.delay)
-            if self.database.away:
+            if self.database.away and not self._closing:
                 await asyncio.sleep(0.1)
                 continue
+            if self.database.away:
+                break
             writes, self._writes = self._writes, []
             if self.database.lease.token != self._token and not self.is_fenced:
                 self.is_fenced = True

@@ -106,8 +106,11 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
     living = "SELECT count(*), min(limit_usd) FROM members WHERE seen BETWEEN ? AND ?"
     members, spend_limit = connection.execute(living, (now - _MEMBER_LIVES, now)).fetchone()
-    row = connection.execute("SELECT term, holder, owner, since, renewed, length, crashes FROM lease").fetchone()
-    return Lease(Token(*row[:2]), *row[2:], members=members, spend_limit=spend_limit)
+    columns = "term, holder, owner, since, renewed, length, crashes"
+    (term, holder, owner, since, renewed, length, crashes) = connection.execute(
+        f"SELECT {columns} FROM lease"
+    ).fetchone()  # noqa: S608 - names of columns alone
+    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, spend_limit)
 
 
 def take(connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float) -> Token | None:
