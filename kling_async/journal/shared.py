@@ -157,6 +157,23 @@ class News:
     late: Sequence[LateAnswer] = ()
 
 
+@frozen
+class Sharing:
+    """How a journal is shared at one moment, for people.
+
+    Attributes:
+        lease: Who leads.
+        parked: How many open jobs nobody works on, though their generations' lives go on.
+        waiting: How many instructions and late answers whoever leads has not acted on.
+        second_purchases: What was bought a second time for its job.
+    """
+
+    lease: Lease
+    parked: int
+    waiting: int
+    second_purchases: Sequence[LateAnswer]
+
+
 class TermJournal(Journal, Protocol):
     """The journal of the one that leads, from taking the lease to losing it.
 

@@ -10,7 +10,7 @@ from attrs import asdict
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import Choices
-from kling_async.journal.shared import Entry, Fenced, Instruction, LateAnswer, Lease, Token
+from kling_async.journal.shared import Entry, Fenced, Instruction, LateAnswer, Lease, Sharing, Token
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.rows import COLUMNS, as_column, as_text, read_error, write_error
 from kling_async.journal.sqlite.schema import STEPS, version_of
@@ -106,10 +106,9 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
     living = "SELECT count(*), min(limit_usd) FROM members WHERE seen BETWEEN ? AND ?"
     members, spend_limit = connection.execute(living, (now - _MEMBER_LIVES, now)).fetchone()
-    columns = "term, holder, owner, since, renewed, length, crashes"
-    (term, holder, owner, since, renewed, length, crashes) = connection.execute(
-        f"SELECT {columns} FROM lease"
-    ).fetchone()  # noqa: S608 - names of columns alone
+    term, holder, owner, since, renewed, length, crashes = connection.execute(
+        "SELECT term, holder, owner, since, renewed, length, crashes FROM lease"
+    ).fetchone()
     return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, spend_limit)
 
 
@@ -329,15 +328,27 @@ def add_late(connection: sqlite3.Connection, late: LateAnswer) -> None:
     connection.execute("INSERT INTO late_answers (key, name, generation_id) VALUES (?, ?, ?)", given)
 
 
-def late_answers(connection: sqlite3.Connection) -> list[LateAnswer]:
-    """Return the oldest late answers."""
+def late_answers(connection: sqlite3.Connection, *, kept: bool = False) -> list[LateAnswer]:
+    """Return the oldest late answers that were not acted on, or those that are kept for people."""
     rows = connection.execute(
-        f"SELECT key, name, generation_id, number FROM late_answers WHERE NOT kept ORDER BY number LIMIT {_PAGE}"  # noqa: S608 - a constant
+        "SELECT key, name, generation_id, number FROM late_answers WHERE kept = ? ORDER BY number LIMIT ?",
+        (kept, _PAGE),
     )
     return [
         LateAnswer(as_text(key), name, None if found is None else as_text(found), number)
         for key, name, found, number in rows
     ]
+
+
+def sharing(connection: sqlite3.Connection, now: float) -> Sharing | None:
+    """Return how a file is shared; None if it never was."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone() is None:
+        return None
+    parked = f"SELECT count(*) FROM jobs WHERE state IN ({OPEN}) AND parked IS NOT NULL"  # noqa: S608 - a constant
+    waiting = "SELECT count(*) FROM late_answers WHERE NOT kept"
+    undone = f"(SELECT count(*) FROM instructions) + ({waiting})"  # noqa: S608 - a constant
+    parked_now, waiting_now = connection.execute(f"SELECT ({parked}), {undone}").fetchone()
+    return Sharing(read_lease(connection, now), parked_now, waiting_now, late_answers(connection, kept=True))
 
 
 def settle(connection: sqlite3.Connection, item: Instruction | LateAnswer, *, keep: bool) -> None:
