@@ -79,7 +79,7 @@ class Term:
         """Renew the lease until it is lost, or until cancelled; without success it ends before the lease does."""
         while True:
             await asyncio.sleep(self._shared.lease_length / 3 if self._is_safe() else 0)
-            sent_at = self._shared.now()
+            sent_at, limit = self._shared.now(), self.spend_limit
             try:
                 is_held = await self._shared.renew(self._token)
                 limit = (await self._shared.lease()).spend_limit

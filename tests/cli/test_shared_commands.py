@@ -41,8 +41,10 @@ def test_who_leads_and_what_nobody_works_on_is_told() -> None:
 
 
 def test_a_worker_goes_on_with_the_jobs_of_a_session_that_never_leads(
-    kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIMLAPI_API_KEY", kling_sandbox.api_key)
+    monkeypatch.setenv("AIMLAPI_BASE_URL", kling_sandbox.url)
     path = tmp_path / "batch.db"
     program = [sys.executable, "-m", "kling_async", "worker", str(path), "--speed", f"{kling_sandbox.speed:g}"]
     worker = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)  # noqa: S603 - this project's own command
