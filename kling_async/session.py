@@ -120,10 +120,11 @@ class KlingSession(AccountCalls, FileCalls):
             if not isinstance(flag, bool):
                 raise bad_setting(name, flag, "True or False")
         self._hold = hold
-        self._shared = _shared(journal) if shared else None
         self._journal = MemoryJournal() if shared else _journal(journal)
         self._rng = setting("rng", rng, Random)
         self._base_url = _base(base_url)
+        account = self._base_url if transport is None else None
+        self._shared = _shared(journal, account) if shared else None
         self._own: HttpTransport | None = None
         if transport is None:
             transport = self._own = HttpTransport(_key(api_key), base_url=self._base_url, timeouts=self._timeouts)
@@ -483,9 +484,9 @@ def _journal(journal: Journal | SharedJournal | str | os.PathLike[str] | None) -
     return cast("Journal", journal)
 
 
-def _shared(journal: Journal | SharedJournal | str | os.PathLike[str] | None) -> SharedJournal:
+def _shared(journal: Journal | SharedJournal | str | os.PathLike[str] | None, account: str | None) -> SharedJournal:
     if isinstance(journal, str | os.PathLike):
-        return open_shared(journal, boot_clock)
+        return open_shared(journal, boot_clock, account)
     check_methods("journal", journal, ("open", "take", "term", "close"), "with shared=True, the path of a file")
     return cast("SharedJournal", journal)
 

@@ -29,15 +29,15 @@ def open_journal(path: str | os.PathLike[str]) -> Journal:
     return SQLiteJournal(_usable(path))
 
 
-def open_shared(path: str | os.PathLike[str], now: Callable[[], float]) -> SharedJournal:
-    """Return the journal in this file, to be shared with other sessions; ``now`` is the clock that all of them share.
+def open_shared(path: str | os.PathLike[str], now: Callable[[], float], account: str | None = None) -> SharedJournal:
+    """Return the journal in this file, to be shared with other sessions; see `SharedSQLite`.
 
     Raises:
         ConfigurationError: No journal can be there.
     """
     from kling_async.journal.sqlite.shared import SharedSQLite  # noqa: PLC0415 - SQLite is imported on use
 
-    return SharedSQLite(_usable(path), now=now)
+    return SharedSQLite(_usable(path), now=now, account=account)
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:

@@ -14,6 +14,7 @@ from shared_memory import Database
 from kling_async.errors import DeadlineExceeded
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.shared import Entry, Instruction, LateAnswer
+from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.shared import SharedSQLite
 
 if TYPE_CHECKING:
@@ -82,9 +83,12 @@ def sqlite(folder: Path, clock: Clock) -> Callable[[], SharedJournal]:
     return lambda: SharedSQLite(folder / "batch.db", now=clock, length=LENGTH)
 
 
-@pytest_asyncio.fixture(params=[in_memory, sqlite], ids=["memory", "sqlite"])
-async def members(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Members]:
-    clock = Clock()
+@pytest_asyncio.fixture(params=[in_memory, sqlite, sqlite], ids=["memory", "TRUNCATE", "WAL"])
+async def members(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Members]:
+    clock, mode = Clock(), request.node.callspec.id.partition("-")[0]
+    monkeypatch.setattr(file, "journal_mode", lambda _: mode)
     members = Members(request.param(tmp_path, clock), clock)
     yield members
     await members.close()

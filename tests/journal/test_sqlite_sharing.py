@@ -105,6 +105,22 @@ async def test_an_owner_has_the_lease_of_a_file_that_was_shared(path: Path) -> N
     await shared.close()
 
 
+async def test_members_of_different_accounts_refuse_each_other(path: Path) -> None:
+    first = SharedSQLite(path, now=time, account="https://one.example")
+    await first.open()
+    with pytest.raises(
+        JournalError, match=r"shares it with https://one.example, and this session would with https://o"
+    ):
+        await SharedSQLite(path, now=time, account="https://other.example").open()
+    same = SharedSQLite(path, now=time, account="https://one.example")
+    await same.open()
+    await same.close()
+    await first.close()
+    other = SharedSQLite(path, now=time, account="https://other.example")
+    await other.open()
+    await other.close()
+
+
 async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) -> None:
     shared = member(path)
     await shared.open()

@@ -42,7 +42,11 @@ _TABLES = (
     )
     """,
     "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0)",
-    "CREATE TABLE IF NOT EXISTS members (name TEXT PRIMARY KEY, owner TEXT, seen REAL NOT NULL, limit_usd REAL)",
+    """
+    CREATE TABLE IF NOT EXISTS members (
+        name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL, limit_usd REAL, account TEXT
+    )
+    """,
     """
     CREATE TABLE IF NOT EXISTS instructions (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL, data TEXT NOT NULL
@@ -166,9 +170,20 @@ def fenced(connection: sqlite3.Connection, token: Token) -> Generator[None]:
 # Members
 
 
-def see_member(connection: sqlite3.Connection, name: str, owner: str, now: float, limit: float | None) -> None:
-    """Take note that a member lives, and of its spend limit."""
-    connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", (name, owner, now, limit))
+def see_member(
+    connection: sqlite3.Connection, name: str, owner: str, now: float, limit: float | None, account: str | None
+) -> None:
+    """Take note that a member lives, of its spend limit, and of the account that it uses, if that is known.
+
+    Raises:
+        JournalError: Another one that lives uses another account.
+    """
+    others = "SELECT owner, account FROM members WHERE account <> ? AND name <> ? AND seen BETWEEN ? AND ?"
+    with transaction(connection):
+        other = connection.execute(others, (account, name, now - _MEMBER_LIVES, now)).fetchone()
+        if other is not None:
+            raise JournalError(f"{other[0]} shares it with {other[1]}, and this session would with {account}")
+        connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", (name, owner, now, limit, account))
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: float) -> bool:

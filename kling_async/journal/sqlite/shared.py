@@ -60,15 +60,24 @@ class SharedSQLite:
         path: The file; it is made if there is none.
         now: The clock that all processes of the machine share, and that goes on while it sleeps.
         length: The seconds for which a leader may act without renewing its lease.
+        account: What tells the account apart, such as the API's URL; all members have to have the same.
 
     Raises:
         ConfigurationError: No file has such a path.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, now: Callable[[], float], length: float = LEASE) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        now: Callable[[], float],
+        length: float = LEASE,
+        account: str | None = None,
+    ) -> None:
         self.path = absolute(path)
         self.now = now
         self.lease_length = length
+        self._account = account
         self._name = secrets.token_hex(8)
         self._owner = f"process {os.getpid()} on {platform.node()}"
         self._writer: Writer | None = None
@@ -112,7 +121,7 @@ class SharedSQLite:
             raise JournalError(lost)
 
     def _see_member(self, connection: sqlite3.Connection, now: float) -> None:
-        lease.see_member(connection, self._name, self._owner, now, self._spend_limit)
+        lease.see_member(connection, self._name, self._owner, now, self._spend_limit, self._account)
 
     # The lease
 
