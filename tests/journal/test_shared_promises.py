@@ -322,6 +322,19 @@ async def test_a_parked_job_is_told_to_its_watchers_and_opened_by_nobody_until_i
     assert entry == Entry(job("a", deadline=5.0))
 
 
+async def test_what_the_caller_of_a_parked_job_chose_is_known_to_the_next_term(members: Members) -> None:
+    member = await members.join()
+    await inserted(member, job("a"), choices=Choices(resubmits=3))
+    token, term = await members.lead(member)
+    (record,) = await term.load_open()
+    term.park(record, DeadlineExceeded("too late"))
+    await term.flush()
+    await member.release(token)
+    _, next_term = await members.lead(member)
+    assert await next_term.load_open() == []
+    assert next_term.choices("a") == Choices(resubmits=3)
+
+
 async def test_what_has_ended_is_not_parked(members: Members) -> None:
     member = await members.join()
     await inserted(member, job("a"))

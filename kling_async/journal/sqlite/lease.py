@@ -277,6 +277,12 @@ def parked(connection: sqlite3.Connection) -> list[Record]:
     ]
 
 
+def all_choices(connection: sqlite3.Connection) -> dict[str, Choices]:
+    """Return what the callers of open jobs chose, parked ones included, where it is not the usual."""
+    statement = f"SELECT key, choices FROM jobs WHERE state IN ({OPEN}) AND choices IS NOT NULL"  # noqa: S608 - a constant
+    return {as_text(key): Choices(**json.loads(choices)) for key, choices in connection.execute(statement)}
+
+
 def newest_job(connection: sqlite3.Connection) -> int:
     """Return the number of the job that was inserted last; 0 without any."""
     (number,) = connection.execute("SELECT max(number) FROM jobs").fetchone()

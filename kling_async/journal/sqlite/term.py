@@ -55,6 +55,7 @@ class SQLiteTerm(SQLiteJournal):
 
     async def load_open(self) -> Sequence[Record]:
         """Return the open jobs that are not parked, in the order they were queued."""
+        self._choices = await self._ask(lease.all_choices)
         entries, self._last_job = await self._ask(lease.led)
         return [self._take(entry) for entry in entries]
 
