@@ -36,6 +36,7 @@ class Database:
     instructions: list[Instruction] = field(factory=list)
     late: list[LateAnswer] = field(factory=list)
     delay: float = 0.0
+    renewal: float = 0.0  # what renewing the lease takes, in seconds
     away: bool = False
     count: int = 0
     limits: dict[int, float | None] = field(factory=dict)
@@ -113,6 +114,7 @@ class SharedMemory:
         return token
 
     async def renew(self, token: Token) -> bool:
+        await asyncio.sleep(self.database.renewal)
         self.database.check()
         if self.database.lease.token != token:
             return False

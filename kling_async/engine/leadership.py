@@ -57,8 +57,13 @@ class Term:
         self.over.set()
 
     def may_post(self) -> bool:
-        """Return whether a third of the lease is left, as far as is known, so that a POST may be begun."""
-        return not self.over.is_set() and not self.journal.is_fenced and self._is_safe()
+        """Return whether a third of the lease is left, as far as is known, so that a POST may be begun.
+
+        Once it is not, the term is over, even if the lease could still be renewed: the next one has what was not begun.
+        """
+        if self.journal.is_fenced or not self._is_safe():
+            self.end()
+        return not self.over.is_set()
 
     def _is_safe(self) -> bool:
         return self._shared.now() < self._held_until - self._shared.lease_length / 3

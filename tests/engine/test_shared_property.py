@@ -68,7 +68,7 @@ class Shared(RuleBasedStateMachine):
         super().__init__()
         self.loop = VirtualLoop()
         asyncio.set_event_loop(self.loop)
-        logging.getLogger("kling_async").setLevel(logging.CRITICAL)
+        logging.getLogger("kling_async").setLevel(logging.CRITICAL)  # it would tell of thousands of faults
         self.vendor = Vendor(takes=30.0)
         self.database = Database()
         self.members: list[KlingSession | None] = [None, None]
@@ -171,6 +171,7 @@ class Shared(RuleBasedStateMachine):
         assert not tasks, tasks
         self.loop.close()
         asyncio.set_event_loop(None)
+        logging.getLogger("kling_async").setLevel(logging.NOTSET)
 
 
 TestShared = Shared.TestCase

@@ -130,6 +130,20 @@ async def test_a_leader_that_cannot_renew_stops_in_time_and_nothing_is_posted_tw
 
 
 @virtual
+async def test_a_job_whose_submit_was_put_off_as_the_lease_ran_out_is_submitted_by_the_next_term() -> None:
+    vendor, database = ScriptedVendor(), Database(renewal=4.5)
+    async with member(database, vendor) as kling:
+        await until(lambda: kling.is_leader)
+        await asyncio.sleep(7)  # a third of the lease is left, and its renewal is under way
+        job = kling.submit(prompt(), key="k")
+        await asyncio.sleep(0.5)
+        assert vendor.submits == 0
+        database.renewal = 0.0
+        await job
+    assert vendor.submits == 1
+
+
+@virtual
 async def test_a_follower_abandons_by_asking() -> None:
     vendor, database = ScriptedVendor(takes=math.inf), Database()
     async with member(database, vendor) as first:
