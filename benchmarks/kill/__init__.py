@@ -20,8 +20,8 @@ and not as the one's before. *gateway*: HTML pages of a gateway, 502, 404 and 40
 and 502 after. *log*: pages of the log that are lost, empty or cut short. *reader*: the child opens, copies and closes
 its own journal, while another child tries to have it.
 
-With ``--members``, so many children share the journal (``shared=True``) with a lease of half a second, and are killed one
-after another, so that each of them may lead in turn; the last one is alone. They have the troubles *gateway* and *log*.
+With ``--members``, so many children share the journal (``shared=True``) with a lease of half a second, and are killed
+one after another, so that each may lead in turn; the last one is alone. They have the troubles *gateway* and *log*.
 
 Rounds of even seeds have jobs sent again whose submit left no trace (``then="resubmit"``), and must deliver all 60
 videos; those of odd seeds have them reported (``then="report"``), and must deliver or report each.

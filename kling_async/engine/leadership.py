@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from kling_async.journal.base import Choices, Record
-    from kling_async.journal.shared import Instruction, LateAnswer, SharedJournal, TermJournal, Token
+    from kling_async.journal.shared import Instruction, LateAnswer, News, SharedJournal, TermJournal, Token
 
 _logger = logging.getLogger("kling_async.shared")
 
@@ -114,6 +114,7 @@ class LeadingEngine(Engine):
     def __init__(self, *args: Any, term: Term, **settings: Any) -> None:  # noqa: ANN401 - the engine's own
         super().__init__(*args, term=term, **settings)
         self._term = term
+        self._acting = asyncio.Lock()
         self.news = Wakeup(self.store.clock)  # wakes the look for what members have left
         self._done: deque[Instruction | LateAnswer] = deque(maxlen=_REMEMBERED)
         for _ in range(self._limits.burst):  # the leader before may just have used what the account allows at once
@@ -142,8 +143,10 @@ class LeadingEngine(Engine):
         await self._act_on_news()
 
     async def _act_on_news(self) -> None:
-        journal = self._term.journal
-        news = await journal.news()
+        async with self._acting:  # what two looks see at once is to be acted on by one of them
+            await self._act_on(await self._term.journal.news())
+
+    async def _act_on(self, news: News) -> None:
         for entry in news.entries:
             if entry.record.key not in self.store.open:
                 self.store.reopen(entry.record, hold=False)

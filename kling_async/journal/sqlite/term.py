@@ -107,9 +107,8 @@ class SQLiteTerm(SQLiteJournal):
         self._on_change()
 
     async def save_learned(self, text: str) -> None:
-        """Save a text in place of the one before; not once the term is over."""
+        """Save a text in place of the one before, soon: the end of a term does not wait for it."""
         self._put(partial(statements.save_learned, text=text))
-        await self.flush()
 
     def _put(self, work: Callable[[sqlite3.Connection], object]) -> None:
         self._opened().put(Write(next(self._numbers), None, work, None))
