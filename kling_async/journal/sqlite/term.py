@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from kling_async.journal.sqlite.connection import Connection
 
 
+_CHUNK = 256  # jobs taken over in a row before other tasks get the loop
+
+
 class SQLiteTerm(SQLiteJournal):
     """The journal of the one that leads; see `TermJournal`. What cannot be written is tried again."""
 
@@ -57,12 +60,18 @@ class SQLiteTerm(SQLiteJournal):
         """Return the open jobs that are not parked, in the order they were queued."""
         self._choices = await self._ask(lease.all_choices)
         entries, self._last_job = await self._ask(lease.led)
-        return [self._take(entry) for entry in entries]
+        records: list[Record] = []
+        for entry in entries:
+            records.append(self._take(entry))
+            if len(records) % _CHUNK == 0:
+                await asyncio.sleep(0)
+        return records
 
     def _take(self, entry: Entry) -> Record:
         if entry.choices != Choices():
             self._choices[entry.record.key] = entry.choices
-        self._keys.add(entry.record.key)
+        if entry.record.key not in self._keys:
+            self._keys.add(entry.record.key)
         return self._unflushed.load(entry.record)
 
     async def news(self) -> News:
