@@ -121,6 +121,23 @@ async def test_members_of_different_accounts_refuse_each_other(path: Path) -> No
     await other.close()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell")  # noqa: PTH110 - shorter
+async def test_a_term_leaves_no_descriptor_open(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    counts: list[int] = []
+    for _ in range(4):
+        token = await shared.take()
+        assert token is not None
+        term = shared.term(token, print)
+        await term.open()
+        await term.close()
+        await shared.release(token)
+        counts.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - names are enough
+    assert counts[0] == counts[-1]
+    await shared.close()
+
+
 async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) -> None:
     shared = member(path)
     await shared.open()

@@ -79,6 +79,18 @@ def shared_file(path: Path) -> Generator[Connection]:
                     _leave_wal(connection)
 
 
+@contextmanager
+def joined_file(path: Path) -> Generator[Connection]:
+    """Open another connection that writes within the block, to a file that this process shares already.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+    with journal_errors(path), closing(connect(path, "rw")) as connection:
+        _configure(connection)
+        yield connection
+
+
 def _ensure_file(path: Path) -> None:
     """Create the file if there is none, unless no journal can be there."""
     reason = unusable_reason(path)

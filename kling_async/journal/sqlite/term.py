@@ -12,7 +12,7 @@ from kling_async.journal.base import Choices, JobState
 from kling_async.journal.shared import Fenced, News, late_answer
 from kling_async.journal.sqlite import lease, statements
 from kling_async.journal.sqlite.connection import transaction
-from kling_async.journal.sqlite.file import shared_file
+from kling_async.journal.sqlite.file import joined_file
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.rows import Row
 from kling_async.journal.sqlite.write_queue import Write
@@ -135,7 +135,7 @@ class _TermWriter(Writer):
         token: Token,
         on_fenced: Callable[[], object],
     ) -> None:
-        super().__init__(path, loop, on_written, shared_file)
+        super().__init__(path, loop, on_written, joined_file)
         self._token = token
         self._on_fenced = on_fenced
         self.is_fenced = False
