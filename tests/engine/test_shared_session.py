@@ -18,6 +18,7 @@ from kling_async import (
     InvalidRequest,
     JobAbandoned,
     JobState,
+    KlingError,
     KlingSession,
     Limits,
     Polling,
@@ -26,6 +27,7 @@ from kling_async import (
     SessionClosed,
     SubmissionUncertain,
 )
+from kling_async.engine.scheduler import Scheduler
 from kling_async.journal.shared import LateAnswer, Token
 
 if TYPE_CHECKING:
@@ -304,3 +306,27 @@ async def test_an_answer_that_comes_late_and_says_no_has_the_job_submitted_again
             assert (await job).generation_id == "g2"
     assert vendor.submits == 2
     assert answer is not None
+
+
+@virtual
+async def test_a_scheduler_that_crashes_resigns_and_three_of_them_let_nobody_lead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def crash(*_: Any) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Scheduler, "run", crash)
+    vendor, database = ScriptedVendor(), Database()
+    async with member(database, vendor) as first, member(database, vendor) as second, member(database, vendor) as third:
+        jobs = [kling.submit(prompt(), key="k") for kling in (first, second, third)]
+        for job in jobs:
+            with pytest.raises(KlingError, match="its scheduler crashed: RuntimeError"):
+                await job
+        assert database.lease.crashes == 3
+        monkeypatch.undo()
+        async with member(database, vendor) as fourth:
+            await asyncio.sleep(60)
+            assert not fourth.is_leader
+            await fourth._shared.release(database.lease.token)  # type: ignore[union-attr] # it has one
+            assert (await fourth.submit(prompt(), key="k")).generation_id == "g1"
+    assert vendor.submits == 1
