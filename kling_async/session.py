@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import AsyncExitStack
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from attrs import asdict
 
@@ -35,9 +36,8 @@ from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, InvalidRequest, SessionClosed
 from kling_async.file_calls import FileCalls
 from kling_async.files.uploads import check_files, with_absolute_paths
-from kling_async.journal.base import JobState
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.open import open_journal
+from kling_async.journal.open import open_journal, open_shared
 from kling_async.journal.token import is_token, read_token
 from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.http import HttpTransport
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal, Record
+    from kling_async.journal.shared import SharedJournal
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.session")
@@ -90,7 +91,11 @@ class KlingSession(AccountCalls, FileCalls):
         reconciliation: The treatment of jobs whose submit may or may not have been accepted.
         retry: Whether failed generations, which are not charged, are bought again, and how often. By default never.
         hold: Whether jobs that an earlier session left queued in the journal wait for `resume_submissions`; by default
-            they are submitted.
+            they are submitted. With ``shared``, True keeps this session from leading: others do.
+        shared: Whether the journal's file is shared with other sessions on this machine, of any processes, that are
+            made like this. One of them at a time *leads*: it sends the requests of all. If it ends, is killed or
+            stops, another goes on within seconds. ``pending`` has this session's own jobs. Neither ``retry`` nor
+            ``submit(retry_failed=)`` can be used with it yet.
         transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
             leaves what follows here to it.
         proxy: The URL of the proxy for all requests, ``http://`` or ``https://``, as
@@ -116,13 +121,14 @@ class KlingSession(AccountCalls, FileCalls):
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        journal: Journal | str | os.PathLike[str] | None = None,
+        journal: Journal | SharedJournal | str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
         polling: Polling | None = None,
         timeouts: Timeouts | None = None,
         reconciliation: Reconciliation | None = None,
         retry: Retry | None = None,
         hold: bool = False,
+        shared: bool = False,
         transport: Transport | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
@@ -137,12 +143,17 @@ class KlingSession(AccountCalls, FileCalls):
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
         self._retry = setting("retry", retry, Retry)
-        if not isinstance(hold, bool):
-            raise bad_setting("hold", hold, "True or False")
+        for name, flag in (("hold", hold), ("shared", shared)):
+            if not isinstance(flag, bool):
+                raise bad_setting(name, flag, "True or False")
+        if shared and self._retry.failed:
+            raise bad_setting("retry", self._retry, "Retry(), on a shared journal")
         self._hold = hold
-        self._journal = _journal(journal)
+        self._journal = MemoryJournal() if shared else _journal(journal)
         self._rng = setting("rng", rng, Random)
         self._base_url = _base(base_url)
+        account = self._base_url if transport is None else None
+        self._shared = _shared(journal, account) if shared else None
         self._own: HttpTransport | None = None
         if transport is None:
             transport = self._own = HttpTransport(
@@ -215,29 +226,35 @@ class KlingSession(AccountCalls, FileCalls):
         return engine.crash or self._runner.failure
 
     async def _run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
-
         async with AsyncExitStack() as stack:
             if self._own is not None:
                 await stack.enter_async_context(self._own)
-            engine = Engine(
-                self._transport,
-                self._journal,
-                limits=self._limits,
-                polling=self._polling,
-                timeouts=self._timeouts,
-                reconciliation=self._reconciliation,
-                retry=self._retry,
-                hold=self._hold,
-                rng=self._rng,
-                wall=wall_clock,
-            )
+            engine = self._make_engine()
 
             def opened() -> None:
                 self._engine = engine
                 ready()
 
             await engine.run(opened, stop)
+
+    def _make_engine(self) -> Engine:
+        settings: dict[str, Any] = {
+            "limits": self._limits,
+            "polling": self._polling,
+            "timeouts": self._timeouts,
+            "reconciliation": self._reconciliation,
+            "retry": self._retry,
+            "hold": self._hold,
+            "rng": self._rng,
+            "wall": wall_clock,
+        }
+        if self._shared is None:
+            from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
+
+            return Engine(self._transport, self._journal, **settings)
+        from kling_async.engine.member import MemberEngine  # noqa: PLC0415 - few share
+
+        return MemberEngine(self._transport, self._shared, **settings)
 
     def _running_engine(self) -> Engine:
         engine = self._entered_engine()
@@ -307,19 +324,17 @@ class KlingSession(AccountCalls, FileCalls):
         check_line(priority, group)
         if not isinstance(retry_failed, bool) and retry_failed != "all":
             raise refused("retry_failed", retry_failed, 'True, False or "all"')
+        if retry_failed and self._shared is not None:
+            raise refused("retry_failed", retry_failed, "False, on a shared journal")
         request = with_absolute_paths(request)
         limit, digest = deadline_seconds(deadline), request.digest()
         if key is not None and (job := engine.store.find_key(key, digest, retry_failed)) is not None:
             return job
-        if self._is_unsent(key):  # a job that was sent does not need its files any more
+        if engine.store.is_unsent(key):  # a job that was sent does not need its files any more
             check_files(request)
         return engine.store.create(
             request, digest=digest, key=key, tag=tag, deadline=limit, priority=priority, group=group
         )
-
-    def _is_unsent(self, key: str | None) -> bool:
-        record = None if key is None else self._journal.get(key)
-        return record is None or record.state is JobState.QUEUED or record.state.is_terminal
 
     def resume(
         self,
@@ -421,7 +436,7 @@ class KlingSession(AccountCalls, FileCalls):
             JournalError: From the iteration: it cannot be read.
         """
         self._running_engine()
-        return self._journal.history()
+        return (self._shared or self._journal).history()
 
     def find(self, key: str) -> Job | None:
         """Return the job of a key, open or with its recorded outcome.
@@ -437,8 +452,7 @@ class KlingSession(AccountCalls, FileCalls):
         engine = self._running_engine()
         check_text("key", key, "the key of a job")
         check_key(key)
-        record = engine.store.recorded(key)
-        return None if record is None else engine.store.find_key(key, record.digest)
+        return engine.store.find(key)
 
     def resume_submissions(self) -> None:
         """End a halt of submits, as after buying credits, and submit jobs on hold.
@@ -474,6 +488,11 @@ class KlingSession(AccountCalls, FileCalls):
             SessionClosed: The session has not been entered.
         """
         return self._entered_engine().snapshot()
+
+    @property
+    def is_leader(self) -> bool:
+        """True while this session sends requests: always, unless it shares its journal and another one leads."""
+        return self._engine is not None and self._engine.is_leader
 
     def learned(self) -> dict[str, Any]:
         """Return the durations this session has learned, as data for ``json.dumps``.
@@ -516,13 +535,29 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _journal(journal: Journal | str | os.PathLike[str] | None) -> Journal:
+def _journal(journal: Journal | SharedJournal | str | os.PathLike[str] | None) -> Journal:
     if journal is None:
         return MemoryJournal()
     if isinstance(journal, str | os.PathLike):
         return open_journal(journal)
     check_methods("journal", journal, ("open", "get", "commit", "close"), "None, the path of a file, or a Journal")
-    return journal
+    return cast("Journal", journal)
+
+
+def _shared(journal: Journal | SharedJournal | str | os.PathLike[str] | None, account: str | None) -> SharedJournal:
+    if isinstance(journal, str | os.PathLike):
+        return open_shared(journal, boot_clock, account)
+    check_methods("journal", journal, ("open", "take", "term", "close"), "with shared=True, the path of a file")
+    return cast("SharedJournal", journal)
+
+
+def boot_clock() -> float:
+    """Return the seconds since the machine was started, the same in all processes, its sleep included.
+
+    Where the system has no such clock it is the wall clock, which may be set; that costs at most a change of leader.
+    """
+    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.time() if boot is None else time.clock_gettime(boot)
 
 
 def _base(base_url: object) -> str:

@@ -96,6 +96,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
         ),
         "user_agent": (5, "", " ", b"a", "a\nb", "é", LONG + "\n"),
         "allow_http": ("yes", 0, None, LONG),
+        "shared": ("yes", 0, None, True),  # True without a file to share
         "transport": (object(), 5, LONG, "https"),
         "rng": (5, 0.0, "seed", {}),
     },

@@ -5,6 +5,7 @@ From a checkout, with the package installed::
     python -m benchmarks.kill                           # 200 rounds: some minutes
     python -m benchmarks.kill --rounds 10 --troubles    # with kills alone, as the tests do
     python -m benchmarks.kill --troubles suspend log    # with some of the troubles below
+    python -m benchmarks.kill --members 3               # three children at a time, which share the journal
 
 In a round a child process runs 60 jobs on one journal against a sandbox of this process, whose ledger thus outlives the
 child. The sandbox drops the connection after one submit in ten was accepted, answers one request in twenty with an
@@ -18,6 +19,9 @@ hours while the child's monotonic clock stands still. *skew*: each child's wall 
 and not as the one's before. *gateway*: HTML pages of a gateway, 502, 404 and 403, before the vendor has seen a request,
 and 502 after. *log*: pages of the log that are lost, empty or cut short. *reader*: the child opens, copies and closes
 its own journal, while another child tries to have it.
+
+With ``--members``, so many children share the journal (``shared=True``) with a lease of half a second, and are killed
+one after another, so that each may lead in turn; the last one is alone. They have the troubles *gateway* and *log*.
 
 Rounds of even seeds have jobs sent again whose submit left no trace (``then="resubmit"``), and must deliver all 60
 videos; those of odd seeds have them reported (``then="report"``), and must deliver or report each.

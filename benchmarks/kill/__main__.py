@@ -25,7 +25,7 @@ def main() -> None:
     results: list[RoundResult] = []
     seeds = range(wanted.first, wanted.first + wanted.rounds)
     with ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
-        for result in pool.map(partial(play, troubles=wanted.troubles), seeds):
+        for result in pool.map(partial(play, troubles=wanted.troubles, members=wanted.members), seeds):
             results.append(result)
             sys.stderr.write("." if result.good else f"\n{result}\n")
             sys.stderr.flush()
@@ -41,6 +41,7 @@ class _Arguments(Namespace):
     first: int
     at_once: int
     troubles: list[Trouble]
+    members: int
 
 
 def _arguments() -> _Arguments:
@@ -50,6 +51,7 @@ def _arguments() -> _Arguments:
     parser.add_argument("--at-once", type=int, default=4, metavar="ROUNDS", help="how many are played at once (4)")
     beside = "what a round has beside its kills (all)"
     parser.add_argument("--troubles", nargs="*", choices=TROUBLES, default=list(TROUBLES), help=beside)
+    parser.add_argument("--members", type=int, default=0, help="how many share the journal (0: one owns it)")
     return parser.parse_args(namespace=_Arguments())
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.kill.constants import AFTER, JOBS, REFUSED, RESTART, SPEED, STARTED, key_of
+from benchmarks.kill.constants import AFTER, JOBS, LEASE, REFUSED, RESTART, SPEED, STARTED, key_of
 from kling_async import (
     JobState,
     JournalError,
@@ -29,6 +29,7 @@ from kling_async import (
     TextToVideo,
     session,
 )
+from kling_async.journal.sqlite.shared import SharedSQLite
 from kling_async.pacing import rate_limiter as rate
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def main() -> None:
     _shift_clock(Path(folder) / "clock", int(jobs), troubles)
     _print(STARTED)
     try:
-        is_done = asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then), is_read="reader" in troubles))
+        is_done = asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then), troubles))
     except JournalError as error:
         sys.exit(REFUSED if "in use" in str(error) else str(error))
     sys.exit(0 if is_done else RESTART)
@@ -78,16 +79,18 @@ def _copy(folder: Path) -> None:
             file.read_bytes()
 
 
-async def _batch(folder: Path, jobs: int, then: Then, *, is_read: bool) -> bool:
+async def _batch(folder: Path, jobs: int, then: Then, troubles: list[str]) -> bool:
     """Make it; returns whether every job came to its end."""
+    path = folder / "batch.db"
     async with KlingSession(
-        journal=folder / "batch.db",
+        journal=SharedSQLite(path, now=session.boot_clock, length=LEASE) if "members" in troubles else path,
+        shared="members" in troubles,
         limits=Limits(requests_per_second=300, burst=20),
         polling=Polling(scale=SPEED, retry_base=0.02, retry_cap=0.2),
         # Any job may be hit by every kill.
         reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5, scale=SPEED),
     ) as kling:
-        reading = asyncio.create_task(_read_own(folder)) if is_read else None
+        reading = asyncio.create_task(_read_own(folder)) if "reader" in troubles else None
         ends = await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))
         if reading is not None:
             reading.cancel()

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-__all__ = ["AFTER", "JOBS", "REFUSED", "RESTART", "SPEED", "STARTED", "TROUBLES", "Then", "Trouble", "key_of"]
+__all__ = [
+    "AFTER",
+    "JOBS",
+    "LEASE",
+    "OF_MEMBERS",
+    "REFUSED",
+    "RESTART",
+    "SPEED",
+    "STARTED",
+    "TROUBLES",
+    "Then",
+    "Trouble",
+    "key_of",
+]
 
 Then: TypeAlias = Literal["report", "resubmit"]
 
-Trouble: TypeAlias = Literal["suspend", "skew", "gateway", "log", "reader"]
+Trouble: TypeAlias = Literal["suspend", "skew", "gateway", "log", "reader", "members"]
 
 TROUBLES: tuple[Trouble, ...] = ("suspend", "skew", "gateway", "log", "reader")
-"""What a round can have beside its kills, see the package."""
+"""What a round can have beside its kills, see the package; with ``members``, several children share the journal."""
+
+OF_MEMBERS: tuple[Trouble, ...] = ("gateway", "log")
+"""Those that a round with members can have: they share a machine, and so its clock."""
+
+LEASE = 0.5
+"""Seconds for which a member leads without renewing."""
 
 RESTART = 3
 """The exit code of a child that was stopped, and has to be run again."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from benchmarks.kill.checks import check_round
-from benchmarks.kill.constants import JOBS, REFUSED, RESTART, SPEED, STARTED
+from benchmarks.kill.constants import JOBS, LEASE, OF_MEMBERS, REFUSED, RESTART, SPEED, STARTED
 from benchmarks.kill.faults import faulty_sandbox
 from kling_async import JobState, read_journal
 from kling_async.sandbox import Faults, SandboxThread
@@ -40,16 +40,19 @@ _MOST_STOPS = 30  # of the child that is to come to its end
 _MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
 
 
-def play(seed: int, troubles: Collection[Trouble] = ()) -> RoundResult:
+def play(seed: int, troubles: Collection[Trouble] = (), members: int = 0) -> RoundResult:
     """Play a round to its end; its files are removed if all is well, and kept in the temporary folder if not.
 
     Args:
         seed: Which round.
         troubles: What it has beside its kills.
+        members: How many children share the journal, and are killed one after another; 0 for one that owns it.
 
     Raises:
         RuntimeError: A child failed by itself, or did not end; the message holds the end of what it said.
     """
+    if members:
+        troubles = [*(trouble for trouble in troubles if trouble in OF_MEMBERS), "members"]
     folder = Path(mkdtemp(prefix=f"kill-{seed}-"))
     # Ends of generations are not spread as far as usually, so that AFTER need not be long to be long enough.
     vendor = faulty_sandbox(
@@ -65,7 +68,7 @@ def play(seed: int, troubles: Collection[Trouble] = ()) -> RoundResult:
     rng = Random(seed)  # noqa: S311 - a plan that can be repeated
     lifetimes = [rng.expovariate(1 / _MEAN_LIFETIME) for _ in range(rng.randint(1, _MOST_KILLS))]
     with SandboxThread(vendor) as sandbox:
-        result = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles).play(lifetimes)
+        result = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles, members).play(lifetimes)
     if result.good:
         shutil.rmtree(folder)
     return result
@@ -80,12 +83,14 @@ class Round:
         folder: An empty one, for the batch's journal and files.
         then: What becomes of submits that left no trace.
         troubles: What the children have to live with.
+        members: How many children share the journal; 0 for one that owns it.
     """
 
     _sandbox: Sandbox
     _folder: Path
     _then: Then
     _troubles: Collection[Trouble] = ()
+    _members: int = 0
     _runs: int = field(default=0, init=False)
     _kills: int = field(default=0, init=False)
     _uncertain: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
@@ -139,9 +144,11 @@ class Round:
         Where it reads its own journal, another is started beside it, which is to be refused as long as it lives.
         """
         with ExitStack() as children:
-            both = [children.enter_context(self._child(JOBS)) for _ in range(1 + ("reader" in self._troubles))]
+            count = self._members or 1 + ("reader" in self._troubles)
+            both = [children.enter_context(self._child(JOBS)) for _ in range(count)]
             until = monotonic() + lifetime
             for child in both:
+                until += LEASE if self._members else 0.0  # each may lead for a while
                 try:
                     child.wait(max(0.0, until - monotonic()))
                 except subprocess.TimeoutExpired:

@@ -45,6 +45,7 @@ _HELP = ("--help", "-h")
 _COMMANDS = {
     "Make videos": ("generate", "batch", "resume"),
     "Look after them": ("status", "fetch", "download", "gallery"),
+    "Share a journal": ("worker", "leader"),
     "Know before you pay": ("models", "balance", "cost", "logs"),
     "Try it out": ("demo", "sandbox"),
 }

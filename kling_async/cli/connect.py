@@ -31,6 +31,7 @@ async def open_session(
     *,
     journal: Path | None = None,
     hold: bool = False,
+    shared: bool = False,
     limits: Mapping[str, Any] | None = None,
     resubmit: bool = False,
 ) -> AsyncGenerator[KlingSession]:
@@ -39,7 +40,8 @@ async def open_session(
     Args:
         connection: The vendor's address and the key.
         journal: The journal's file, if there is to be one.
-        hold: Whether queued jobs stay in the journal.
+        hold: Whether queued jobs stay in the journal, or, if it is shared, the session never leads.
+        shared: Whether the journal is shared with other sessions of this machine.
         limits: Settings of ``Limits``.
         resubmit: Whether uncertain submits that never show in the log are sent again (``Reconciliation(then=...)``).
 
@@ -54,7 +56,9 @@ async def open_session(
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key = sandbox.url, sandbox.api_key
         settings = scaled(connection.effective_speed, limits or {}, "resubmit" if resubmit else "report")
-        session = KlingSession(key, base_url=url, journal=journal, hold=hold, **connection.network(), **settings)
+        session = KlingSession(
+            key, base_url=url, journal=journal, hold=hold, shared=shared, **connection.network(), **settings
+        )
         yield await stack.enter_async_context(session)
 
 

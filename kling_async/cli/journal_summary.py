@@ -17,11 +17,13 @@ from kling_async.cli.file_names import short_key
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import label_of
 from kling_async.cli.text import clock, count, dollars, one_line, reason
+from kling_async.journal.shared import MOST_CRASHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kling_async import KlingError, Record
+    from kling_async.journal.shared import Sharing
 
 _TEMPORARY = re.compile(r"generate-[0-9a-f]{8}\.db")
 
@@ -123,6 +125,7 @@ class JournalSummary:
         oldest_pending: The job that is at the vendor for the longest time, or None.
         failures: Failed and rejected jobs, in queueing order.
         queued: The number of queued jobs of each group.
+        sharing: How sessions share it, line by line; empty if they do not.
     """
 
     counts: Counter[JobState]
@@ -131,10 +134,11 @@ class JournalSummary:
     oldest_pending: Record | None
     failures: tuple[FailedJob, ...]
     queued: Counter[str | None]
+    sharing: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> JournalSummary:
-        """Summarise records."""
+    def of(cls, records: Iterable[Record], sharing: Iterable[str] = ()) -> JournalSummary:
+        """Summarise records, and lines about how they are shared."""
         counts, downloaded, usd = Counter[JobState](), 0, 0.0
         queued = Counter[str | None]()
         oldest: Record | None = None
@@ -148,7 +152,7 @@ class JournalSummary:
                 oldest = record
             if record.state in (JobState.FAILED, JobState.REJECTED):
                 failures.append(_failed_job(record))
-        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued)
+        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, tuple(sharing))
 
     @property
     def open(self) -> int:
@@ -174,6 +178,7 @@ class JournalSummary:
                 "seconds": max(0.0, now - _since(oldest)),
             },
             "failures": [failed.to_json() for failed in self.failures],
+            **({"sharing": list(self.sharing)} if self.sharing else {}),
         }
 
 
@@ -183,6 +188,7 @@ def lines(summary: JournalSummary, now: float) -> Iterator[str]:
     for state in JobState:
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
+    yield from summary.sharing
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
@@ -192,6 +198,26 @@ def lines(summary: JournalSummary, now: float) -> Iterator[str]:
         yield f"{failed.state.value}: {failed.label}: {why}"
     if len(summary.failures) > _MOST_SHOWN:
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
+
+
+def shared_lines(sharing: Sharing | None, now: float) -> Iterator[str]:
+    """Say who leads, and what nobody works on; ``now`` is by the clock that members share."""
+    if sharing is None:
+        return
+    lease = sharing.lease
+    if lease.is_held(now):
+        led = f"{lease.owner} leads, for {clock(now - lease.since)}"
+    elif lease.crashes >= MOST_CRASHES:
+        led = f"nobody leads: {lease.crashes} leaders crashed in a row; kling-async leader JOURNAL --release"
+    else:
+        led = "nobody leads"
+    yield f"shared: {led}; {count(lease.members, 'member')}"
+    if sharing.parked:
+        yield f"{count(sharing.parked, 'job')} that nobody works on: submit them again, under their keys"
+    if sharing.waiting:
+        yield f"{sharing.waiting:,} instructions and late answers that nobody has acted on yet"
+    for late in sharing.second_purchases[:_MOST_SHOWN]:
+        yield f"bought a second time: {short_key(late.key)}, as {late.generation_id}"
 
 
 def _more(summary: JournalSummary, state: JobState) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import anyio
@@ -32,6 +32,7 @@ from kling_async.engine.store import JobStore
 from kling_async.engine.submitter import Submitter
 from kling_async.engine.tasks import Clock
 from kling_async.errors import SessionClosed
+from kling_async.journal.base import Choices
 from kling_async.pacing.absence import PostOrder
 from kling_async.pacing.admission import AdmissionControl
 from kling_async.pacing.backoff import Backoff
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
     from kling_async.api.results import Generation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.stats import Stats
-    from kling_async.journal.base import Journal
+    from kling_async.errors import KlingError
+    from kling_async.journal.base import Journal, Record
+    from kling_async.pacing.completion_feed import CompletionFeed
     from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
     from kling_async.transport.base import Transport
 
@@ -58,10 +61,32 @@ _CHUNK = 256  # jobs settled in a row before other tasks get the loop
 T = TypeVar("T", bound=Settling)
 
 
+class Term(Protocol):
+    """What an engine needs to know that acts only for as long as its session leads."""
+
+    def may_post(self) -> bool:
+        """Return whether a POST may be begun now."""
+        ...
+
+    def park(self, record: Record, error: KlingError) -> None:
+        """Keep a job from being worked on that has settled before its generation's life has ended."""
+        ...
+
+    def choices(self, key: str) -> Choices:
+        """Return what the caller chose for a job."""
+        ...
+
+
+def choices_of(reconciliation: Reconciliation) -> Choices:
+    """Return what a session's settings choose for each of its jobs."""
+    resubmits = reconciliation.max_resubmits if reconciliation.then == "resubmit" else 0
+    return Choices(resubmits, reconciliation.after)
+
+
 class Engine:
     """Builds the parts, and runs them in one task until told to stop, or until the scheduler crashes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a session's settings, by name
         self,
         transport: Transport,
         journal: Journal,
@@ -74,6 +99,7 @@ class Engine:
         hold: bool,
         rng: Random,
         wall: Callable[[], float],
+        term: Term | None = None,
     ) -> None:
         clock = Clock(asyncio.get_running_loop(), wall)
         self.events = EventBus(clock)
@@ -100,7 +126,7 @@ class Engine:
             self._published = PublishedDurations(self.learner, transport, self.limiter, self.queue, scale=polling.scale)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
-        self.store = JobStore(journal, self.queue, self.events, clock, feed, generation_timeout=timeouts.generation)
+        self.store = self._make_store(journal, clock, feed, timeouts, term)
         self._transport = transport
         self._rng = rng
         self._journal = journal
@@ -108,7 +134,14 @@ class Engine:
         backoff = Backoff(base=polling.retry_base, cap=polling.retry_cap, rng=rng)
         order = PostOrder()
         self._submitter = Submitter(
-            transport, self.store, backoff, confirmation, timeouts, order=order, budget=self._budget(limits)
+            transport,
+            self.store,
+            backoff,
+            confirmation,
+            timeouts,
+            order=order,
+            budget=self._budget(limits),
+            leads=None if term is None else term.may_post,
         )
         self._scheduler = Scheduler(
             self.store,
@@ -124,8 +157,16 @@ class Engine:
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
+        chosen = choices_of(reconciliation)
         self._reconciler = Reconciler(
-            lambda: self.account, confirmation, self.store, self.queue, reconciliation, order=order
+            lambda: self.account,
+            confirmation,
+            self.store,
+            self.queue,
+            reconciliation,
+            order=order,
+            choices=(lambda _: chosen) if term is None else term.choices,
+            before_resubmit=None if term is None else self._before_resubmit,
         )
         self._credit = CreditMonitor(confirmation, self.queue, clock)
         self.crash: Exception | None = None
@@ -136,6 +177,17 @@ class Engine:
         self._hold = hold
         self._group: TaskGroup | None = None  # tasks that end as soon as the session does
         self._readers: WeakSet[SourceReader[Any]] = WeakSet()
+
+    def _make_store(
+        self, journal: Journal, clock: Clock, feed: CompletionFeed | None, timeouts: Timeouts, term: Term | None
+    ) -> JobStore:
+        park = None if term is None else term.park
+        return JobStore(
+            journal, self.queue, self.events, clock, feed, generation_timeout=timeouts.generation, park=park
+        )
+
+    async def _before_resubmit(self) -> None:
+        """Learn what others may know of a POST whose outcome is unknown here."""
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until ``stop`` is set; then let POSTs under way finish for ``Timeouts.close``, and settle open jobs."""
@@ -168,12 +220,7 @@ class Engine:
         async with anyio.create_task_group() as submits:
             async with anyio.create_task_group() as group:
                 self._group = group
-                group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
-                group.start_soon(self._reconciler.run, name="kling_async reconciler")
-                group.start_soon(self._credit.run, name="kling_async credit monitor")
-                group.start_soon(self.learned.run, name="kling_async learned durations")
-                if self._published is not None:
-                    group.start_soon(self._published.run, name="kling_async published durations")
+                self._start_acting(group, submits, stop)
                 ready()
                 try:
                     await stop.wait()
@@ -181,6 +228,14 @@ class Engine:
                     self.close()
                 group.cancel_scope.cancel()
             submits.cancel_scope.deadline = anyio.current_time() + self._timeouts.close
+
+    def _start_acting(self, group: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
+        group.start_soon(self._schedule, group, submits, stop, name="kling_async scheduler")
+        group.start_soon(self._reconciler.run, name="kling_async reconciler")
+        group.start_soon(self._credit.run, name="kling_async credit monitor")
+        group.start_soon(self.learned.run, name="kling_async learned durations")
+        if self._published is not None:
+            group.start_soon(self._published.run, name="kling_async published durations")
 
     async def _schedule(self, polls: TaskGroup, submits: TaskGroup, stop: asyncio.Event) -> None:
         try:
@@ -221,6 +276,11 @@ class Engine:
         """Start each of the source's items, and yield what `start` returns in the order in which it settles."""
         reader = SourceReader(source, start, window, lambda: self.closed("the session is closed"))
         return in_completion_order(reader, self._start_reader)
+
+    @property
+    def is_leader(self) -> bool:
+        """True: nobody else acts on this journal."""
+        return True
 
     def snapshot(self) -> Stats:
         """Return the session's numbers as they are now."""

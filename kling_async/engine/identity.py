@@ -79,7 +79,7 @@ def check_digest(record: Record, digest: bytes) -> None:
         InvalidRequest: The record has another digest.
     """
     if record.digest != digest:
-        raise _key_conflict(record.key)
+        raise key_conflict(record.key)
 
 
 def check_key_of(record: Record, key: str | None) -> None:
@@ -108,17 +108,18 @@ def merged(known: Record | None, record: Record, *, tag: object, now: float) -> 
     if record.generation_id is None or known.generation_id is not None:
         same = known.generation_id == record.generation_id if record.generation_id else known.digest == record.digest
         if not same:
-            raise _key_conflict(record.key)
+            raise key_conflict(record.key)
         return known
     same = record.digest == known.digest
     takes_it = known.state is JobState.UNCERTAIN and (same or not record.digest)
     if not takes_it and not (known.state is JobState.QUEUED and same):
-        raise _key_conflict(record.key)
+        raise key_conflict(record.key)
     accepted_at = record.accepted_at or now
     return evolve(known, state=JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
 
 
-def _key_conflict(key: str) -> InvalidRequest:
+def key_conflict(key: str) -> InvalidRequest:
+    """Return the error for a key that stands for another request."""
     allowed = "a new key, or the same request again"
     message = f"key {key!r} already stands for another request; allowed: {allowed}"
     return InvalidRequest(message, field="key", value=key, allowed=allowed)

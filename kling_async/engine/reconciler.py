@@ -21,13 +21,14 @@ from kling_async.journal.base import JobState
 from kling_async.pacing.absence import MAX_SKEW, USUAL_SKEW, LoggedPost, elapsed_at_vendor, query_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from kling_async.engine.account import Account
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
+    from kling_async.journal.base import Choices
     from kling_async.pacing.absence import PostOrder
     from kling_async.settings import Reconciliation
 
@@ -133,6 +134,8 @@ class Reconciler:
         settings: Reconciliation,
         *,
         order: PostOrder,
+        choices: Callable[[str], Choices],
+        before_resubmit: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._account = account
         self._confirmation = confirmation
@@ -140,6 +143,8 @@ class Reconciler:
         self._queue = queue
         self._settings = settings
         self._order = order
+        self._choices = choices  # by key: what the caller chose
+        self._before_resubmit = before_resubmit  # something else may tell by then what became of it
         self._clock = store.clock
         self._gap = settings.first_gap
         self._search_at = math.inf
@@ -186,7 +191,8 @@ class Reconciler:
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
     def _give_up_after(self, job: _UncertainJob) -> float:
-        return self._settings.give_up_after(job.active.model, job.active.duration)
+        chosen = self._choices(job.active.record.key).after
+        return self._settings.give_up_after(job.active.model, job.active.duration) if chosen is None else chosen
 
     def _age_by_wall(self, job: _UncertainJob, wall: float) -> float:
         submitted_at = job.active.record.submitted_at
@@ -346,8 +352,8 @@ class Reconciler:
 
     def _may_resubmit(self, job: _UncertainJob) -> bool:
         """Return whether it may be submitted again once it is proven that it was not accepted."""
-        record, settings = job.active.record, self._settings
-        chosen = settings.then == "resubmit" and len(record.former_request_ids) < settings.max_resubmits
+        record = job.active.record
+        chosen = len(record.former_request_ids) < self._choices(record.key).resubmits
         # A job posted elsewhere, and known here by its token alone, is never posted here.
         return chosen and record.attempts > 0
 
@@ -355,6 +361,10 @@ class Reconciler:
         if not (proven and self._may_resubmit(job)):
             self._report(job)
             return
+        if self._before_resubmit is not None:
+            await self._before_resubmit()
+            if not job.is_open:
+                return
         active, record = job.active, job.active.record
         self._uncertain.pop(record.key, None)
         _logger.warning("job %s is not in the account's log, and is submitted again", record.key)

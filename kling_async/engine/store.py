@@ -56,6 +56,7 @@ class JobStore:
         feed: CompletionFeed | None = None,
         *,
         generation_timeout: float,
+        park: Callable[[Record, KlingError], object] | None = None,
     ) -> None:
         self.clock = clock
         self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
@@ -67,6 +68,7 @@ class JobStore:
         self._queue = queue
         self._feed = feed  # None without a completion feed
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
+        self._park = park  # told of each job that settles before its generation's life has ended; None for nobody
         self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
         self._idle = asyncio.Event()  # set while nothing is open
         self._idle.set()
@@ -116,7 +118,7 @@ class JobStore:
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         elif record.state.is_terminal:
             record = queued_again(record)
-        active = self._continue(evolve(record, priority=priority, group=group), deadline)
+        active = self.watch(evolve(record, priority=priority, group=group), deadline)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
         self.enqueue(active)
@@ -151,7 +153,7 @@ class JobStore:
             active = active_job(self.open[record.key])
             self._attach_generation(active, record)
         else:
-            active = self._continue(record, deadline)
+            active = self.watch(record, deadline)
         job = self.open[record.key]
         self.enqueue(active)  # which may settle it
         return job
@@ -179,14 +181,27 @@ class JobStore:
         else:
             self.enqueue(active)
 
+    def find(self, key: str) -> Job | None:
+        """Return the job under this key, open or with its recorded outcome; None if there is none."""
+        record = self.recorded(key)
+        return None if record is None else self.find_key(key, record.digest)
+
+    def is_unsent(self, key: str | None) -> bool:
+        """Return whether the job under this key, or one without a key, is still to be sent, with its files."""
+        record = None if key is None else self._journal.get(key)
+        return record is None or record.state is JobState.QUEUED or record.state.is_terminal
+
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """Return a job that has settled with this error, for a request that cannot be submitted; it is not recorded."""
         job = self._settled_job(Record(new_key(), JobState.REJECTED, request, tag=tag, error=error))
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
-    def _continue(self, record: Record, deadline: float | None) -> ActiveJob:
-        """Watch a job from now on, until the caller's deadline or a full ``Timeouts.generation`` from now."""
+    def watch(self, record: Record, deadline: float | None) -> ActiveJob:
+        """Watch a job from now on, until the caller's deadline or a full ``Timeouts.generation`` from now.
+
+        It is not in the queue yet. ``deadline`` is in seconds from now.
+        """
         now = self.clock.now()
         record = evolve(record, deadline=None if deadline is None else self.clock.wall() + deadline)
         self._journal.append(record)
@@ -208,6 +223,26 @@ class JobStore:
         self.open_by_state[record.state] += 1
         self._idle.clear()
         return active
+
+    def extend(self, active: ActiveJob, deadline: float | None) -> None:
+        """Watch an open job until a later deadline, in seconds from now; an earlier one changes nothing."""
+        now, until = self.clock.now(), math.inf if deadline is None else self.clock.now() + deadline
+        if active.record.generation_id is not None:
+            until = min(until, now + self._generation_timeout)
+        if until <= active.deadline:
+            return
+        active.deadline = until
+        active.record = evolve(active.record, deadline=None if deadline is None else self.clock.wall() + deadline)
+        self._journal.append(active.record)
+        if active.tracker is not None:
+            active.tracker.latest = until
+        elif until < math.inf:
+            self._queue.recheck_at(active, until)
+
+    def note_purchase(self, record: Record, generation_id: str) -> None:
+        """Record what an abandoned job has bought all the same."""
+        accepted_at = record.submitted_at or self.clock.wall()
+        self._journal.append(evolve(record, generation_id=generation_id, accepted_at=accepted_at))
 
     def begun_at(self, active: ActiveJob) -> float:
         """Return the instant a job's last POST was begun, estimated by the wall clock if another process began it."""
@@ -401,6 +436,8 @@ class JobStore:
         active.settled = True
         self._overdue.discard(active)
         record = active.record
+        if error is not None and self._park is not None and not record.state.is_terminal:
+            self._park(record, error)
         self.open_by_state[record.state] -= 1
         self.settled_by_state[record.state] += 1
         self._emit_settled(active, error)

@@ -35,6 +35,8 @@ from kling_async.files.uploads import build_submit
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kling_async.api.messages import HttpRequest
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
@@ -64,6 +66,7 @@ class Submitter:
         *,
         order: PostOrder,
         budget: Budget | None,
+        leads: Callable[[], bool] | None = None,
     ) -> None:
         self._transport = transport
         self._store = store
@@ -74,11 +77,16 @@ class Submitter:
         self._budget = budget  # None without a spend limit
         self._clock = store.clock
         self._blocks_in_a_row = 0  # POSTs refused by a gateway in a row, though the vendor can be reached
-        self._stopped = False
+        self._leads = leads or (lambda: True)  # asked right before a POST; once it says no, none is begun any more
+        self._has_ended = False
 
     def stop(self) -> None:
         """Begin no more POSTs, as the session ends."""
-        self._stopped = True
+        self._has_ended = True
+
+    @property
+    def _stopped(self) -> bool:
+        return self._has_ended or not self._leads()
 
     async def post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         """Send a queued job's POST, once; return its answer, or why nothing was sent, for `conclude`.
@@ -95,7 +103,7 @@ class Submitter:
         except InvalidRequest as error:  # of a file; once that is usable, the same key can be submitted again
             self._store.settle(active, error)
             return None
-        if active.settled or self._stopped:
+        if active.settled or self._stopped or active.record.state is not JobState.QUEUED:
             return None
         try:
             if not await self._begin(active, client_request_id):
@@ -160,7 +168,8 @@ class Submitter:
             # The record may have been written, but nothing was sent.
             self._store.restore(active)
             raise
-        if active.settled or self._stopped:  # while it was being recorded
+        # Meanwhile it may have settled, been found to be bought already, or not be this session's any more to submit.
+        if active.settled or self._stopped or active.record.state is not JobState.SUBMITTING:
             if active.record.state is JobState.SUBMITTING:
                 self._store.update(active, JobState.QUEUED)
             return False

@@ -129,6 +129,19 @@ class Record:
     file_digest: str | None = None
 
 
+@frozen
+class Choices:
+    """What the caller chose for one job, whoever leads. By default an uncertain job is never sent again.
+
+    Attributes:
+        resubmits: How often it may be sent again once the log proves that it was not bought.
+        after: The seconds after which the log may prove it; None for what the model's durations suggest.
+    """
+
+    resubmits: int = 0
+    after: float | None = None
+
+
 class Journal(Protocol):
     """The storage of records. One record per key, one key per generation id; the newest record counts.
 

@@ -10,9 +10,11 @@ from kling_async.journal.paths import absolute, unusable_reason
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from pathlib import Path
 
     from kling_async.journal.base import Journal
+    from kling_async.journal.shared import SharedJournal
     from kling_async.journal.sqlite.reader import JournalReader
 
 
@@ -25,6 +27,17 @@ def open_journal(path: str | os.PathLike[str]) -> Journal:
     from kling_async.journal.sqlite.journal import SQLiteJournal  # noqa: PLC0415 - SQLite is imported on use
 
     return SQLiteJournal(_usable(path))
+
+
+def open_shared(path: str | os.PathLike[str], now: Callable[[], float], account: str | None = None) -> SharedJournal:
+    """Return the journal in this file, to be shared with other sessions; see `SharedSQLite`.
+
+    Raises:
+        ConfigurationError: No journal can be there.
+    """
+    from kling_async.journal.sqlite.shared import SharedSQLite  # noqa: PLC0415 - SQLite is imported on use
+
+    return SharedSQLite(_usable(path), now=now, account=account)
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:

@@ -95,6 +95,8 @@ class Journal:
         Journal.looks += 1
         yield Record("a", JobState.PENDING if Journal.looks == 1 else JobState.COMPLETED, queued_at=1.0)
 
+    def sharing(self, _now: float) -> None: ...
+
     looks = 0
 
 

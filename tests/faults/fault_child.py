@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts, settings
 from kling_async.engine import downloads as downloads_module
 from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.journal.sqlite.term import SQLiteTerm
+from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from kling_async import Record
     from kling_async.files.download import StoredFile
+    from kling_async.journal.shared import Token
 
 TOLD: dict[str, Any] = json.loads(sys.argv[1])
 END: str = TOLD["end"]
@@ -142,6 +146,49 @@ async def buys() -> None:
             say(bought=[await job.accepted() for job in jobs])
     except KlingError as error:
         say(error=type(error).__name__, text=str(error))
+
+
+class StoppedTerm(SQLiteTerm):
+    """A leader's journal that stops its process right after a submit is recorded, once."""
+
+    async def commit(self, record: Record) -> None:
+        await super().commit(record)
+        if END == "stop after submitting" and record.state is JobState.SUBMITTING:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Sharing(SharedSQLite):
+    """A member whose lease is short."""
+
+    def __init__(self) -> None:
+        super().__init__(TOLD["journal"], now=boot_clock, length=TOLD["lease"])
+
+    def term(self, token: Token, on_fenced: Callable[[], object]) -> SQLiteTerm:
+        return StoppedTerm(self.path, token, on_fenced, self._on_change)
+
+
+async def shares() -> None:
+    """Be one of several members, which submits its keys and tells how they end."""
+    settings._FIRST_GAP = 0.02
+    async with KlingSession(
+        base_url=TOLD["url"],
+        journal=Sharing(),
+        shared=True,
+        hold=TOLD.get("hold", False),
+        polling=Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05),
+        timeouts=Timeouts(close=TOLD.get("close", 1), submit=TOLD.get("submit", 60)),
+        limits=Limits(requests_per_second=1000, burst=1000),
+        reconciliation=settings.Reconciliation(after=TOLD.get("after", 0.2)),
+    ) as kling:
+        while TOLD.get("leads") and not kling.is_leader:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        say(joined=True)
+        jobs = [kling.submit(TextToVideo("a raccoon"), key=key) for key in TOLD.get("keys", ())]
+        for job in jobs:
+            await job.settled()
+        say(ended={job.key: job.generation_id or type(job.exception()).__name__ for job in jobs})
+        if TOLD.get("stays"):
+            await asyncio.Event().wait()
 
 
 async def fills() -> None:

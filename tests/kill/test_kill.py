@@ -56,6 +56,13 @@ def test_what_is_not_delivered_is_reported_by_its_key(results: list[RoundResult]
         assert result.whole + len(result.reported) == JOBS
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file cannot be shared there")
+def test_members_that_are_killed_one_after_another_keep_every_promise() -> None:
+    results = [play(seed, TROUBLES, members=3) for seed in range(4)]
+    assert [result for result in results if not result.good] == []
+    assert sum(result.kills for result in results) >= 4
+
+
 def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) -> None:
     faults = Faults(drop_before={"submit": set(range(JOBS - 4, JOBS + 1))})
     with SandboxThread(Sandbox(speed=SPEED, sigma=0, faults=faults)) as sandbox:

@@ -9,9 +9,10 @@ from rich.live import Live
 from rich.text import Text
 
 from kling_async import read_journal
-from kling_async.cli.journal_summary import JournalSummary, lines
+from kling_async.cli.journal_summary import JournalSummary, lines, shared_lines
 from kling_async.cli.options import AsJson
 from kling_async.cli.terminal import Terminal
+from kling_async.session import boot_clock
 
 _EVERY = 2.0  # seconds from one look to the next
 _SHARE = 10  # a look takes a tenth of the time at most: it holds up whoever writes the journal
@@ -36,7 +37,8 @@ def status(journal: Path, /, *, watch: bool = False, as_json: AsJson = False) ->
 
 
 def _look(journal: Path) -> JournalSummary:
-    return JournalSummary.of(read_journal(journal).records())
+    reader = read_journal(journal)
+    return JournalSummary.of(reader.records(), shared_lines(reader.sharing(boot_clock()), boot_clock()))
 
 
 def _tell(summary: JournalSummary, terminal: Terminal) -> None:

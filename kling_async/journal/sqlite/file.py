@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.paths import unusable_reason
 from kling_async.journal.sqlite.connection import connect, journal_errors, reading
-from kling_async.journal.sqlite.ownership import owned, owned_name, warn_of_network
+from kling_async.journal.sqlite.lease import prepare, take_from_members
+from kling_async.journal.sqlite.ownership import owned, owned_name, refuse_network, shared_name, warn_of_network
 from kling_async.journal.sqlite.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
@@ -43,10 +45,50 @@ def owned_file(path: Path) -> Generator[Connection]:
             warn_of_network(path, file)
             _configure(connection)
             bring_up_to_date(connection, path)
+            take_from_members(connection)
             try:
                 yield connection
             finally:
                 _leave_wal(connection)
+
+
+@contextmanager
+def shared_file(path: Path) -> Generator[Connection]:
+    """Share a journal within the block, created or upgraded as needed; yields a connection that writes.
+
+    Whether it is corrupt is checked only while nobody leads: that reads the whole file, and holds up all who write.
+
+    Raises:
+        JournalError: As for `owned_file`; or the system has no locks that can be shared.
+    """
+    if sys.platform == "win32":
+        raise JournalError(f"journal {path}: it cannot be shared on Windows, which has no locks that can be")
+    with journal_errors(path):
+        _ensure_file(path)
+        with shared_name(path):
+            with reading(path, as_owner=True) as connection:
+                identify(connection, path)
+            refuse_network(path)
+            with closing(connect(path, "rw")) as connection:
+                _configure(connection)
+                bring_up_to_date(connection, path)
+                prepare(connection)
+                try:
+                    yield connection
+                finally:
+                    _leave_wal(connection)
+
+
+@contextmanager
+def joined_file(path: Path) -> Generator[Connection]:
+    """Open another connection that writes within the block, to a file that this process shares already.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+    with journal_errors(path), closing(connect(path, "rw")) as connection:
+        _configure(connection)
+        yield connection
 
 
 def _ensure_file(path: Path) -> None:

@@ -75,7 +75,7 @@ class SQLiteJournal:
         """
         if self._writer is not None:
             raise JournalError(f"journal {self.path}: it is open already")
-        writer = self._writer = Writer(self.path, asyncio.get_running_loop(), self._on_written)
+        writer = self._writer = self._make_writer(asyncio.get_running_loop())
         try:
             await writer.start()
             self._keys = await wrap_future(writer.ask(statements.keys))
@@ -85,6 +85,9 @@ class SQLiteJournal:
             await writer.stop()
             raise
         self._unflushed, self._lost_reason = UnflushedRecords(), None
+
+    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
+        return Writer(self.path, loop, self._on_written)
 
     async def load_open(self) -> Sequence[Record]:
         """Return every record that is not terminal, in the order they were queued."""

@@ -103,8 +103,9 @@ _START = 0x4000_0000 + 512
 if sys.platform == "win32":
     import msvcrt
 
-    def lock(descriptor: int) -> bool:
-        """Take the lock unless it is taken; returns whether it was."""
+    def lock(descriptor: int, *, shared: bool = False) -> bool:
+        """Take the lock unless it is taken; returns whether it was. None can be shared here."""
+        del shared
         os.lseek(descriptor, _START, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -135,10 +136,10 @@ else:
         _FLOCK = struct.Struct("hhqqi4x")
         _FIELDS = ("type", "whence", "start", "length", "pid")
 
-    def lock(descriptor: int) -> bool:
-        """Take the lock unless it is taken; returns whether it was."""
+    def lock(descriptor: int, *, shared: bool = False) -> bool:
+        """Take the lock, or share it with others that do, unless it is taken; returns whether it was."""
         try:
-            _set(descriptor, fcntl.F_WRLCK)
+            _set(descriptor, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
         except (BlockingIOError, PermissionError):
             return False
         return True
@@ -156,6 +157,12 @@ else:
         found = dict(zip(_FIELDS, _FLOCK.unpack(answer), strict=True))
         return found["length"] if found["type"] != fcntl.F_UNLCK and found["start"] == _START else None
 
+    _FLOCK_KINDS = {
+        fcntl.F_UNLCK: fcntl.LOCK_UN,
+        fcntl.F_RDLCK: fcntl.LOCK_SH,
+        fcntl.F_WRLCK: fcntl.LOCK_EX,
+    }
+
     def _set(descriptor: int, kind: int) -> None:
         try:
             fcntl.fcntl(descriptor, _SET, _range(kind))
@@ -163,7 +170,7 @@ else:
             if error.errno != errno.EINVAL or sys.platform != "linux":
                 raise
             # Kernels in a sandbox, as gVisor's, may know only these; Linux keeps them apart from SQLite's.
-            fcntl.flock(descriptor, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, _FLOCK_KINDS[kind] | fcntl.LOCK_NB)
 
     def _range(kind: int) -> bytes:
         # Such locks have no process id in the kernel's books. Their length is told, so that is the id.

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
@@ -30,6 +31,7 @@ _logger = logging.getLogger("kling_async.journal")
 _SIGNED = b"process "  # how the second file begins
 _ONCE_SIGNED = b"CREATE TABLE owner (signature TEXT"  # what was in it when it was one of SQLite's
 _LONGEST = 4096  # bytes that are looked at
+_LOOKS, _LOOK_GAP = 20, 0.05  # at whether the file is owned, and the seconds between them
 _MOUNTS = Path("/proc/self/mountinfo")
 _REMOTE = frozenset({"9p", "afs", "ceph", "cifs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "virtiofs"})
 
@@ -54,13 +56,39 @@ def owned_name(path: Path) -> Generator[None]:
         JournalError: Another session owns it, or the file for signatures is something else's.
         OSError: That file cannot be opened, or locked.
     """
-    side = _owner_file(path)
-    with _locked(side, os.O_CREAT, partial(_in_use, path)) as descriptor:
-        found = os.read(descriptor, _LONGEST)
-        if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:
-            raise JournalError(f"journal {side}: the file is something else's, and the journal needs its name")
+    with _locked(_owner_file(path), os.O_CREAT, partial(_in_use_or_shared, path)) as descriptor:
+        _check_signed(path, descriptor)
         _sign(descriptor)
         yield
+
+
+@contextmanager
+def shared_name(path: Path) -> Generator[None]:
+    """Share the journal's name with other members within the block, so that nobody owns it.
+
+    The journal's own file is not locked: a member's locks in it are SQLite's, and the process would lose them by
+    closing any other descriptor of it.
+
+    Raises:
+        JournalError: A session owns it, or the file for signatures is something else's.
+        OSError: That file cannot be opened, or locked.
+    """
+    with _locked(_owner_file(path), os.O_CREAT, partial(_in_use, path), shared=True) as descriptor:
+        _check_signed(path, descriptor)
+        for tries_left in reversed(range(_LOOKS)):  # by another name; what seems to own it may just be looking, too
+            if not is_owned(path):
+                break
+            if not tries_left:
+                raise _in_use(path, descriptor)
+            Event().wait(_LOOK_GAP)
+        yield
+
+
+def _check_signed(path: Path, descriptor: int) -> None:
+    found = os.read(descriptor, _LONGEST)
+    if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:
+        side = _owner_file(path)
+        raise JournalError(f"journal {side}: the file is something else's, and the journal needs its name")
 
 
 def is_owned(path: Path) -> bool:
@@ -77,10 +105,10 @@ def is_owned(path: Path) -> bool:
 
 
 @contextmanager
-def _locked(path: Path, flags: int, refusal: Callable[[int], Exception]) -> Generator[int]:
+def _locked(path: Path, flags: int, refusal: Callable[[int], Exception], *, shared: bool = False) -> Generator[int]:
     descriptor = open_descriptor(path, flags)
     try:
-        if not lock(descriptor):
+        if not lock(descriptor, shared=shared):
             raise refusal(descriptor)
         try:
             yield descriptor
@@ -92,6 +120,13 @@ def _locked(path: Path, flags: int, refusal: Callable[[int], Exception]) -> Gene
 
 def _owner_file(path: Path) -> Path:
     return path.with_name(f"{path.name}-owner")
+
+
+def _in_use_or_shared(path: Path, descriptor: int) -> JournalError:
+    if not lock(descriptor, shared=True):
+        return _in_use(path, descriptor)
+    unlock(descriptor)
+    return JournalError(f"journal {path}: it is shared by other sessions; open it with shared=True, as they do")
 
 
 def _in_use(path: Path, descriptor: int) -> JournalError:
@@ -124,6 +159,17 @@ def warn_of_network(path: Path, file: Identity) -> None:
     kind = _kind_of_file_system(file[0])
     if kind in _REMOTE:
         _logger.warning("journal %s: it is on %s, so other machines may not see that it is in use", path, kind)
+
+
+def refuse_network(path: Path) -> None:
+    """Refuse to share a file whose system other machines may share, where locks may not be seen.
+
+    Raises:
+        JournalError: It is such a system.
+    """
+    kind = _kind_of_file_system(identity_of(path)[0])
+    if kind in _REMOTE:
+        raise JournalError(f"journal {path}: it is on {kind}, and only a file of one machine can be shared")
 
 
 def _kind_of_file_system(device: int) -> str | None:

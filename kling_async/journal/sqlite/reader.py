@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute, unusable_reason
-from kling_async.journal.sqlite import statements
+from kling_async.journal.sqlite import lease, statements
 from kling_async.journal.sqlite.connection import journal_errors, reading
 from kling_async.journal.sqlite.schema import STEPS, identify
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from kling_async.journal.base import JobState, Record
+    from kling_async.journal.shared import Sharing
 
 
 class JournalReader:
@@ -60,6 +61,15 @@ class JournalReader:
         """
         with self._connection() as connection:
             return statements.counts(connection)
+
+    def sharing(self, now: float) -> Sharing | None:
+        """Return how sessions share it, by the clock that they share; None if they never did.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        with self._connection() as connection:
+            return lease.sharing(connection, now)
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:

@@ -65,7 +65,7 @@ def identify(connection: sqlite3.Connection, path: Path, steps: Sequence[Sequenc
         JournalError: It is of a newer version, or the file of something else.
     """
     application = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
+    version = version_of(connection)
     if application == APPLICATION and 0 < version <= len(steps):
         return version
     if application == APPLICATION:
@@ -87,6 +87,11 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path, steps: Sequence
         if version < len(steps):
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of a file, whatever it is."""
+    return _pragma(connection, "user_version")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 _PAGE = 250  # records read at once: some milliseconds' work
 
-_OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
+OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
 
 # Only names of columns are put into statements, never values.
-_COLUMNS = tuple(f'"{name}"' for name in COLUMNS)  # one of them is a word of SQL
-_SELECT = f"SELECT {', '.join(_COLUMNS)}, number FROM jobs"  # noqa: S608 - names of columns alone
+NAMES = tuple(f'"{name}"' for name in COLUMNS)  # one of them is a word of SQL
+_SELECT = f"SELECT {', '.join(NAMES)}, number FROM jobs"  # noqa: S608 - names of columns alone
 _BATCH_SIZES = (1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows in a statement; SQLite limits its parameters
 _MAX_BATCH = _BATCH_SIZES[-1]
 
 
 def _insert(rows: int) -> str:
-    names, values = ", ".join(_COLUMNS), _values(len(COLUMNS), rows)
-    excluded = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
+    names, values = ", ".join(NAMES), _values(len(COLUMNS), rows)
+    excluded = ", ".join(f"{name} = excluded.{name}" for name in NAMES)
     return f"INSERT INTO jobs ({names}) VALUES {values} ON CONFLICT (key) DO UPDATE SET {excluded}"  # noqa: S608 - names of columns alone
 
 
@@ -62,8 +62,9 @@ def write(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     new = [(*row.fixed, *row.changing) for row in jobs if row.fixed is not None]
     known = [(row.key, *row.changing) for row in jobs if row.fixed is None]
     statements = [*_batches(_INSERTS, new), *_batches(_UPDATES, known)]
-    with transaction(connection) if media or len(statements) > 1 else nullcontext():
-        _insert_media(connection, media)
+    is_one = connection.in_transaction or not (media or len(statements) > 1)
+    with nullcontext() if is_one else transaction(connection):
+        insert_media(connection, media)
         for statement, values in statements:
             connection.execute(statement, values)
 
@@ -89,7 +90,8 @@ def _batches(statements: Mapping[int, str], rows: Sequence[Sequence[Value]]) -> 
         yield statements[size], list(chain(*run, *[run[-1]] * (size - len(run))))
 
 
-def _insert_media(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
+def insert_media(connection: sqlite3.Connection, media: Mapping[str, Content]) -> None:
+    """Store media by their digests, unless they are."""
     for digest, content in media.items():
         # Looked for first: handing over megabytes to have them ignored takes as long as storing them.
         if connection.execute("SELECT 1 FROM media WHERE digest = ?", (digest,)).fetchone() is None:
@@ -104,26 +106,26 @@ def by_key(connection: sqlite3.Connection, key: str) -> Record | None:
         JournalError: It is damaged. All functions that read records raise this.
     """
     rows = connection.execute(f"{_SELECT} WHERE key = ?", (as_column(key),)).fetchall()
-    return next(_records(connection, rows), None)
+    return next(records_of(connection, rows), None)
 
 
 def by_generation(connection: sqlite3.Connection, generation_id: str) -> Record | None:
     """Return the newest record of this generation."""
     condition = "WHERE generation_id = ? ORDER BY number DESC LIMIT 1"
     rows = connection.execute(f"{_SELECT} {condition}", (as_column(generation_id),)).fetchall()
-    return next(_records(connection, rows), None)
+    return next(records_of(connection, rows), None)
 
 
 def open_records(connection: sqlite3.Connection) -> list[Record]:
     """Return the records that are not terminal, in the order in which they were queued."""
-    rows = connection.execute(f"{_SELECT} WHERE state IN ({_OPEN}) ORDER BY number").fetchall()
-    return list(_records(connection, rows))
+    rows = connection.execute(f"{_SELECT} WHERE state IN ({OPEN}) ORDER BY number").fetchall()
+    return list(records_of(connection, rows))
 
 
 def page(connection: sqlite3.Connection, after: int) -> tuple[list[Record], int]:
     """Return up to 250 records after this place in the order, and the last one's place; none at the end."""
     rows = connection.execute(f"{_SELECT} WHERE number > ? ORDER BY number LIMIT {_PAGE}", (after,)).fetchall()
-    return list(_records(connection, rows)), (rows[-1][-1] if rows else after)
+    return list(records_of(connection, rows)), (rows[-1][-1] if rows else after)
 
 
 def counts(connection: sqlite3.Connection) -> Counter[JobState]:
@@ -159,7 +161,8 @@ def save_learned(connection: sqlite3.Connection, text: str) -> None:
     connection.execute("INSERT OR REPLACE INTO learned (number, content) VALUES (1, ?)", (text,))
 
 
-def _records(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> Iterator[Record]:
+def records_of(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> Iterator[Record]:
+    """Read rows as records; columns after ``COLUMNS`` are ignored."""
     media: dict[str, Content] = {}  # records that share media share the object, too
 
     def fetch(digest: str) -> Content:
@@ -170,4 +173,4 @@ def _records(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -
             media[digest] = row[0]
         return media[digest]
 
-    return (read_row(row[:-1], fetch) for row in rows)
+    return (read_row(row[: len(COLUMNS)], fetch) for row in rows)

@@ -22,6 +22,8 @@ _T = TypeVar("_T")
 
 _BATCH_DELAY = 0.05  # seconds for which appended records are gathered: a thousand of them share one fsync
 
+_MOST_PUT_OFF = 4  # takings for reads alone, after which writes wait no longer: reads may come more often than it lasts
+
 
 @frozen(eq=False)
 class Write:
@@ -29,15 +31,15 @@ class Write:
 
     Attributes:
         number: Its number in the order of all writes.
-        record: The record; None for a flush, which only waits for the writes before it.
-        row: The record as a row.
+        record: The record; None for what is no record, or for a flush, which only waits for the writes before it.
+        work: The record as a row, or a function of the connection that writes something else; None for a flush.
         waiter: Gets None once it is written, or the reason why it was not; such a write is then given up. A write
             without a waiter is tried again until it is written.
     """
 
     number: int
     record: Record | None
-    row: Row | None
+    work: Row | Callable[[sqlite3.Connection], object] | None
     waiter: asyncio.Future[str | None] | None
 
 
@@ -67,6 +69,7 @@ class WriteQueue:
         self._writes: list[Write] = []
         self._awaited = 0  # writes with a waiter
         self._flush_requested = False  # the writes are to be taken now
+        self._put_off = 0  # how many takings for reads alone have begun the delay of the writes anew
         self._closed = False
 
     def put(self, write: Write) -> bool:
@@ -115,9 +118,11 @@ class WriteQueue:
         with self._condition:
             self._condition.wait_for(lambda: self._writes or self._reads or self._closed)
             is_woken = self._condition.wait_for(self._is_urgent, _BATCH_DELAY)
+            self._put_off = self._put_off + 1 if self._writes else 0
             batch = Batch(self._reads, [], self._closed)
             self._reads = []
-            if self._flush_requested or self._closed or not is_woken:
+            if self._flush_requested or self._closed or not is_woken or self._put_off > _MOST_PUT_OFF:
+                self._put_off = 0
                 batch.writes.extend(self._writes)
                 self._writes.clear()
                 self._awaited, self._flush_requested = 0, False

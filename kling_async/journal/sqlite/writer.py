@@ -18,12 +18,14 @@ from kling_async.errors import JournalError
 from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
+from kling_async.journal.sqlite.rows import Row
 from kling_async.journal.sqlite.write_queue import Read, WriteQueue
 
 if TYPE_CHECKING:
     import sqlite3
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from kling_async.journal.sqlite.connection import Connection
@@ -51,10 +53,12 @@ class Writer:
         path: Path,
         loop: AbstractEventLoop,
         on_written: Callable[[Sequence[Write], str | None], None],
+        opened: Callable[[Path], AbstractContextManager[Connection]] = owned_file,
     ) -> None:
         self._path = path
         self._loop = loop
         self._on_written = on_written  # called on the loop, once a transaction, with the reason of a failure
+        self._open_file = opened
         self._queue = WriteQueue()
         self._retained: list[Write] = []  # what could not be written yet
         self._failure: str | None = None  # why it could not
@@ -135,7 +139,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            with owned_file(self._path) as connection:
+            with self._open_file(self._path) as connection:
                 self._opened.set_result(None)
                 while self._run_batch(connection):
                     pass
@@ -199,7 +203,7 @@ class Writer:
         self._failure = reason
 
     def _commit(self, writes: list[Write], connection: Connection) -> None:
-        rows = [write.row for write in writes if write.row is not None]
+        rows = [write.work for write in writes if isinstance(write.work, Row)]
         if rows:
             connection.check_unmoved()
             statements.write(connection, rows)

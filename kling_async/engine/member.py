@@ -1,0 +1,180 @@
+"""Runs a session on a shared journal: it watches its jobs always, and acts for all members while it leads."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+from attrs import evolve
+
+from kling_async.api.account.billing import balance_request, read_balance
+from kling_async.engine.engine import Engine, choices_of
+from kling_async.engine.leadership import IDLE_LOOK_EVERY, LOOK_EVERY, Leadership, LeadingEngine, Term
+from kling_async.engine.member_store import MemberStore
+from kling_async.engine.tasks import Wakeup
+from kling_async.errors import AuthenticationError, JournalError, KlingError, copied
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from kling_async.engine.stats import Stats
+    from kling_async.engine.tasks import Clock
+    from kling_async.journal.base import Journal
+    from kling_async.journal.shared import SharedJournal
+    from kling_async.pacing.completion_feed import CompletionFeed
+    from kling_async.settings import Limits, Reconciliation, Timeouts
+    from kling_async.transport.base import Transport
+
+_logger = logging.getLogger("kling_async.shared")
+
+_HOPELESS_AFTER = 2  # lengths of the lease without a leader, after which a member that must not lead gives up
+
+
+class _JournalOfMember:
+    """The few calls of a `Journal` that an engine makes which does not act."""
+
+    def __init__(self, shared: SharedJournal, on_change: Callable[[], object], spend_limit: float | None) -> None:
+        self._shared = shared
+        self._spend_limit = spend_limit
+        self._on_change = on_change
+        self.close = shared.close
+        self.history = shared.history
+
+    async def open(self) -> None:
+        await self._shared.open(self._on_change, spend_limit=self._spend_limit)
+
+    async def load_learned(self) -> None:
+        """Load nothing: who leads loads it."""
+
+
+class MemberEngine(Engine):
+    """Watches this session's jobs, and stands for leader unless ``hold`` says that it submits nothing by itself."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        shared: SharedJournal,
+        *,
+        limits: Limits,
+        reconciliation: Reconciliation,
+        hold: bool,
+        **settings: Any,  # noqa: ANN401 - the engine's other ones
+    ) -> None:
+        self._shared = shared
+        self._choices = choices_of(reconciliation)
+        journal = cast("Journal", _JournalOfMember(shared, self._wake, limits.max_spend_usd))
+        super().__init__(transport, journal, limits=limits, reconciliation=reconciliation, hold=hold, **settings)
+        self._changed = Wakeup(self.store.clock)
+        # What whoever leads does with a job is that job's caller's choice.
+        usual = evolve(reconciliation, then="report", after=None)
+        lead = partial(_make_leading, transport, limits=limits, reconciliation=usual, hold=False, **settings)
+        self._leadership = Leadership(shared, lead, self._prove_key, self._tell_change, may_lead=not hold)
+        self._was_leading = False
+
+    def _make_store(
+        self, journal: Journal, clock: Clock, feed: CompletionFeed | None, timeouts: Timeouts, term: object
+    ) -> MemberStore:
+        del term
+        return MemberStore(
+            self._shared,
+            self._choices,
+            self._shared.lease_length,
+            journal,
+            self.queue,
+            self.events,
+            clock,
+            feed,
+            generation_timeout=timeouts.generation,
+        )
+
+    def _wake(self) -> None:
+        """Look for changes at once, as this process has written."""
+        self._changed.wake()
+        if self._leadership.engine is not None:
+            self._leadership.engine.news.wake()
+
+    # Leading
+
+    @property
+    def is_leader(self) -> bool:
+        """True while this session acts for all members."""
+        return self._leadership.engine is not None
+
+    def _tell_change(self) -> None:
+        if self.is_leader is not self._was_leading:
+            self._was_leading = self.is_leader
+            _logger.info("this session %s", "leads" if self.is_leader else "does not lead any more")
+
+    async def _prove_key(self) -> KlingError | None:
+        """Ask for the balance once; return the error if the key is refused."""
+        await self.limiter.acquire()
+        try:
+            read_balance(await self._transport.send(balance_request()))
+        except AuthenticationError as error:
+            return error
+        except KlingError as error:
+            _logger.info("the balance cannot be had: %s", error)
+        return None
+
+    def snapshot(self) -> Stats:
+        """Return the numbers of the whole account while this session leads, and its own otherwise."""
+        return super().snapshot() if self._leadership.engine is None else self._leadership.engine.snapshot()
+
+    # Running
+
+    async def _reopen(self) -> None:
+        """Continue nothing: each member watches its own jobs."""
+
+    async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        async with anyio.create_task_group() as group:
+            self._group = group
+            group.start_soon(self._watch, name="kling_async watch")
+            group.start_soon(self._expire, name="kling_async deadlines")
+            group.start_soon(self._leadership.run, name="kling_async leadership")
+            ready()
+            try:
+                await stop.wait()
+            finally:
+                self.close()
+            await self._leadership.end()
+            group.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            now = self.store.clock.now()
+            await self._changed.sleep_until(now + (LOOK_EVERY if self.store.open else IDLE_LOOK_EVERY))
+            try:
+                for entry in await self._shared.changes(self.store.open):
+                    self.member_store.observe(entry)
+            except JournalError as error:
+                _logger.debug("the shared journal cannot be read: %s", error)
+            self._give_up_if_hopeless()
+
+    async def _expire(self) -> None:
+        while True:
+            now = await self.queue.changed.sleep_until(self.queue.next_deadline)
+            while self.queue.next_deadline <= now:
+                active = self.queue.take_expired(now)
+                if active is not None:
+                    self.member_store.expire(active, now)
+
+    @property
+    def member_store(self) -> MemberStore:
+        """The store, as what it is here."""
+        return cast("MemberStore", self.store)
+
+    def _give_up_if_hopeless(self) -> None:
+        """Settle this session's jobs if it must not lead any more, and nobody else does."""
+        error, free_for = self._leadership.resigned, self._shared.now() - self._leadership.free_since
+        if error is None or free_for < _HOPELESS_AFTER * self._shared.lease_length:
+            return
+        for active in self.store.active_jobs():
+            self.store.settle(active, copied(error))
+
+
+def _make_leading(transport: Transport, term: Term, *, limits: Limits, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
+    limits = evolve(limits, max_spend_usd=term.spend_limit)
+    return LeadingEngine(transport, term.journal, term=term, limits=limits, **settings)

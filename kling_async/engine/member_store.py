@@ -1,0 +1,226 @@
+"""The jobs of a session on a shared journal: it asks for them, and watches them change, whoever leads."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from kling_async.engine import events
+from kling_async.engine.identity import check_digest, check_key_of, key_conflict, merged, record_of_request
+from kling_async.engine.job import ActiveJob, Milestone, active_job
+from kling_async.engine.store import JobStore
+from kling_async.errors import DeadlineExceeded, JobAbandoned
+from kling_async.journal.base import JobState
+from kling_async.journal.shared import Instruction
+from kling_async.journal.token import write_token
+
+if TYPE_CHECKING:
+    from kling_async.api.requests import Request
+    from kling_async.engine.job import Job
+    from kling_async.engine.queue import Halt
+    from kling_async.errors import KlingError
+    from kling_async.journal.base import Choices, Record
+    from kling_async.journal.shared import Entry, Kind, SharedJournal
+
+_logger = logging.getLogger("kling_async.shared")
+
+
+class MemberStore(JobStore):
+    """The jobs that this session has asked for, as their records change.
+
+    A member writes a job's record only by inserting it. All else it asks of whoever leads: so its jobs settle by what
+    their records say, and at their own deadlines.
+    """
+
+    def __init__(self, shared: SharedJournal, choices: Choices, grace: float, *store: Any, **others: Any) -> None:  # noqa: ANN401 - the store's own
+        super().__init__(*store, **others)
+        self._shared = shared
+        self._choices = choices  # of this session's callers
+        self._grace = grace  # seconds after a deadline for which whoever leads is waited for
+        self._stale: dict[str, int] = {}  # jobs to be unparked: until a later change than this one, parking is old news
+
+    # Identity
+
+    def find_key(self, key: str, digest: bytes, retry_failed: object = False) -> Job | None:  # noqa: FBT002 - as in any store
+        """Return the open job under this key; others are met when the job is inserted."""
+        del retry_failed
+        job = self.open.get(key)
+        if job is not None:
+            check_digest(active_job(job).record, digest)
+        return job
+
+    def find(self, key: str) -> Job | None:
+        """Return the job under this key, open or with its outcome, and watch it; None if there is none."""
+        return self.open.get(key) or self._of_entry(self._shared.get(key))
+
+    def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
+        """Return the job of this generation likewise."""
+        entry = self._shared.find(generation_id)
+        if entry is not None:
+            check_key_of(entry.record, key)
+        return self._of_entry(entry)
+
+    def _of_entry(self, entry: Entry | None) -> Job | None:
+        if entry is None or entry.parked is not None:
+            return None
+        record = entry.record
+        if record.state.is_terminal:
+            return self._settled_job(record)
+        if record.key not in self.open:
+            self._register(record)
+            self._shared.look(record.key, self.observe)  # it may have changed before it was watched
+        return self.open[record.key]
+
+    def create(
+        self,
+        request: Request,
+        *,
+        digest: bytes,
+        key: str | None,
+        tag: object,
+        deadline: float | None,
+        priority: int,
+        group: str | None,
+    ) -> Job:
+        """Insert a request to be bought, unless its key has a job: then watch that one."""
+        record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
+        record = evolve(record, deadline=self._wall(deadline), priority=priority, group=group)
+        self._shared.insert(record, self._choices, self._meet)
+        active = self._watch(record, deadline)
+        job = self.open[record.key]
+        self.emit(active, events.Queued)
+        return job
+
+    def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
+        """Ask for a generation that was bought elsewhere to be watched."""
+        entry = (self._shared.find(record.generation_id) if record.generation_id else None) or self._shared.get(
+            record.key
+        )
+        record = merged(None if entry is None else entry.record, record, tag=tag, now=self.clock.wall())
+        if record.state.is_terminal:
+            return self._settled_job(record)
+        if record.key not in self.open:
+            self._watch(record, deadline)
+        self._stale[record.key] = 0 if entry is None else entry.change
+        self._ask("attach", record.key, token=write_token(record), tag=tag, deadline=self._wall(deadline))
+        return self.open[record.key]
+
+    def _watch(self, record: Record, deadline: float | None) -> ActiveJob:
+        active = self._register(record)
+        if deadline is not None:
+            active.deadline = self.clock.now() + deadline
+            self._queue.recheck_at(active, active.deadline)
+            self._queue.changed.wake()
+        return active
+
+    def _wall(self, deadline: float | None) -> float | None:
+        return None if deadline is None else self.clock.wall() + deadline
+
+    def _ask(self, kind: Kind, key: str = "", **data: object) -> None:
+        self._shared.instruct(Instruction(kind, key, data))
+
+    # Changes
+
+    def _meet(self, entry: Entry) -> None:
+        """Go on with the job that a key had already, and have it watched until this caller's deadline, too."""
+        job = self.open.get(entry.record.key)
+        if job is None:
+            return
+        active = active_job(job)
+        if not entry.record.state.is_terminal and entry.record.digest == active.record.digest:
+            self._stale[entry.record.key] = entry.change
+            wanted = math.inf if active.record.deadline is None else active.record.deadline
+            if entry.parked is not None or (entry.record.deadline is not None and entry.record.deadline < wanted):
+                self._ask("watch", entry.record.key, deadline=active.record.deadline)
+        self.observe(entry)
+
+    def observe(self, entry: Entry) -> None:
+        """Take over what a job's record says now."""
+        job = self.open.get(entry.record.key)
+        if job is None:
+            return
+        active, record = active_job(job), entry.record
+        if active.record.digest and record.digest and record.digest != active.record.digest:
+            self.settle(active, key_conflict(record.key))
+            return
+        before = active.record
+        self._set_record(active, record)
+        active.polls, active.last_status = record.polls, record.last_status
+        if record.attempts > before.attempts:
+            self.emit(active, lambda at, job: events.Submitted(at, job, record.attempts))
+        if record.generation_id is not None and before.generation_id is None:
+            self._show_accepted(active, record.generation_id)
+        if record.state.is_terminal:
+            self.settle(active, record.error)
+        elif entry.parked is not None and entry.change > self._stale.get(record.key, -1):
+            self.settle(active, entry.parked)
+
+    def _show_accepted(self, active: ActiveJob, generation_id: str) -> None:
+        active.reach(Milestone.ACCEPTED)
+        self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
+
+    def settle(self, active: ActiveJob, error: KlingError | None) -> None:
+        """Settle a job here; its record is left as it is."""
+        self._stale.pop(active.record.key, None)
+        super().settle(active, error)
+
+    def expire(self, active: ActiveJob, now: float) -> None:
+        """Settle a job whose deadline here has passed, once whoever leads has had time to do so by its last poll."""
+        if active.settled:
+            return
+        theirs = active.record.deadline
+        is_theirs = theirs is not None and self.clock.to_instant(theirs) <= active.deadline + 1.0
+        due = active.deadline + (self._grace if is_theirs else 0.0)
+        if now < due:
+            self._queue.recheck_at(active, due)
+            return
+        self.settle(
+            active, DeadlineExceeded(f"job {active.record.key} was not done by its deadline; it can be resumed")
+        )
+
+    # What whoever leads is asked for
+
+    def abandon(self, job: Job) -> None:
+        """Stop watching a job for good."""
+        active = active_job(job)
+        if active.settled:
+            return
+        message = f"job {job.key} was abandoned; if it was submitted, its charge stands"
+        error = self._add_context(active, JobAbandoned(message))
+        self._ask("abandon", job.key)
+        self._set_record(active, evolve(active.record, state=JobState.ABANDONED, error=error))
+        self.settle(active, error)
+
+    def resume_submissions(self) -> None:
+        """Have a halt ended, and what it parked submitted."""
+        self._ask("resume submissions")
+
+    async def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:
+        """Have the path, bytes and SHA-256 of a video's file recorded; return once that cannot be forgotten."""
+        self._ask("downloaded", generation_id=generation_id, path=path, size=size, digest=digest)
+        await self.flush()
+
+    def stored_file(self, generation_id: str) -> tuple[int | None, str | None]:
+        """Return the bytes and the SHA-256 of a video's file as recorded."""
+        entry = self._shared.find(generation_id) if generation_id else None
+        return (None, None) if entry is None else (entry.record.file_size, entry.record.file_digest)
+
+    def halt(self, error: Halt) -> None:
+        """Halt nothing: what stops this session stops nobody else."""
+        _logger.warning("%s", error)
+
+    def is_unsent(self, key: str | None) -> bool:
+        """Return True: whether a job was sent is known once it is inserted."""
+        return key not in self.open
+
+    def recorded(self, key: str) -> Record | None:
+        """Return the record under this key."""
+        entry = self._shared.get(key)
+        return None if entry is None else entry.record
+
+    async def flush(self) -> None:
+        """Wait until everything asked for so far is durable."""
+        await self._shared.flush()

@@ -1,0 +1,101 @@
+"""Acts on what members have left for the one that leads: instructions, and answers that came too late to be written."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from kling_async.engine.job import active_job
+from kling_async.journal.base import JobState
+from kling_async.journal.token import read_token
+
+if TYPE_CHECKING:
+    from kling_async.engine.store import JobStore
+    from kling_async.journal.base import Record
+    from kling_async.journal.shared import Instruction, LateAnswer, TermJournal
+
+_logger = logging.getLogger("kling_async.shared")
+
+
+async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruction) -> None:
+    """Do what a member asks for.
+
+    Raises:
+        KlingError: It cannot be done.
+    """
+    data, record = instruction.data, store.recorded(instruction.key)
+    match instruction.kind:
+        case "abandon" if record is not None:
+            _abandon(store, record)
+        case "watch" if record is not None:
+            _watch(store, record, data["deadline"])
+        case "attach":
+            store.attach(read_token(data["token"]), tag=data["tag"], deadline=_left(store, data["deadline"]))
+        case "downloaded":
+            await store.downloaded(data["generation_id"], data["path"], data["size"], data["digest"])
+        case "resume submissions":
+            store.resume_submissions()
+            for record in await journal.parked():
+                if record.deadline is None or record.deadline > store.clock.wall():
+                    _watch(store, record, record.deadline)
+        case _:
+            _logger.warning("there is no job %r to %s", instruction.key, instruction.kind)
+
+
+def _left(store: JobStore, deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - store.clock.wall()
+
+
+def _abandon(store: JobStore, record: Record) -> None:
+    if record.state.is_terminal:
+        return
+    if record.key not in store.open:
+        store.watch(record, None)
+    store.abandon(store.open[record.key])
+
+
+def _watch(store: JobStore, record: Record, deadline: float | None) -> None:
+    if record.key in store.open:
+        store.extend(active_job(store.open[record.key]), _left(store, deadline))
+    elif not record.state.is_terminal:
+        store.enqueue(store.watch(record, _left(store, deadline)))
+
+
+def act_on_late(store: JobStore, late: LateAnswer) -> bool | None:
+    """Act on a late answer: go on with what it bought, or submit again what bought nothing.
+
+    Returns:
+        True once that is done, False if it has to wait, and None if it is a second purchase for its job.
+    """
+    record = store.recorded(late.key)
+    if late.generation_id is None:
+        _requeue(store, late, record)
+        return True
+    if store.has_generation(late.generation_id):
+        return True
+    if record is not None and record.state is JobState.SUBMITTING:  # it is being sent again, by its caller's choice
+        return False
+    if record is not None and record.generation_id is None:
+        if record.state is JobState.ABANDONED:
+            store.note_purchase(record, late.generation_id)
+            return True
+        if not record.state.is_terminal:
+            bought = evolve(
+                record, state=JobState.PENDING, generation_id=late.generation_id, accepted_at=record.submitted_at
+            )
+            store.attach(bought, tag=record.tag, deadline=_left(store, record.deadline))
+            return True
+    _logger.error("job %s was bought a second time, as generation %s under %s", late.key, late.generation_id, late.name)
+    return None
+
+
+def _requeue(store: JobStore, late: LateAnswer, record: Record | None) -> None:
+    job = store.open.get(late.key)
+    if job is None or record is None or record.client_request_id != late.name:
+        return
+    active = active_job(job)
+    if active.record.state is JobState.UNCERTAIN:
+        store.update(active, JobState.QUEUED)
+        store.enqueue(active)

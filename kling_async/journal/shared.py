@@ -1,0 +1,320 @@
+"""The protocol of a journal that many sessions share: members, the one that leads, and what they tell each other.
+
+Every session on a shared journal is a *member*. One of them *leads*: it alone sends the account's requests, for as long
+as it renews its *lease*. A leader is known by its *token*, new at every taking; each of its writes names the token, and
+one that names another token than the lease has now changes nothing. All others insert jobs, leave instructions for
+whoever leads, and watch records change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from attrs import field, frozen
+
+from kling_async.journal.base import Choices, JobState, Journal, Record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+
+    from kling_async.errors import KlingError
+
+LEASE = 10.0
+"""Seconds for which a leader may act without renewing its lease, by default."""
+
+
+class Fenced(Exception):
+    """The lease has another token by now: nothing was written, and nothing will be."""
+
+
+@frozen
+class Token:
+    """The right to lead, from one taking of the lease to the next.
+
+    Attributes:
+        term: Counts the takings. It alone repeats where a database comes back from a copy.
+        holder: Random.
+    """
+
+    term: int
+    holder: str
+
+
+@frozen
+class Lease:
+    """Who leads, as the journal has it.
+
+    Attributes:
+        token: Of the last taking.
+        owner: Who took it, for people: process and host.
+        since: When, by the members' common clock.
+        renewed: When it was last renewed.
+        length: Seconds for which it is held from then on.
+        crashes: How many leaders in a row gave it up because their scheduler crashed.
+        members: How many members were there lately.
+        spend_limit: The strictest spend limit of those, in US dollars; None if none has any.
+    """
+
+    token: Token
+    owner: str = ""
+    since: float = 0.0
+    renewed: float = 0.0
+    length: float = LEASE
+    crashes: int = 0
+    members: int = 0
+    spend_limit: float | None = None
+
+    def is_held(self, now: float) -> bool:
+        """Return whether somebody leads. A renewal yet to come is of a clock that has begun anew with its machine."""
+        return bool(self.token.holder) and self.renewed <= now < self.renewed + self.length
+
+    def may_be_taken(self, now: float) -> bool:
+        """Return whether a member may lead now."""
+        return not self.is_held(now) and self.crashes < MOST_CRASHES
+
+
+MOST_CRASHES = 3
+"""Leaders that may crash in a row before nobody leads until somebody releases the lease."""
+
+
+@frozen
+class Entry:
+    """A job as the shared journal has it.
+
+    Attributes:
+        record: Its record.
+        parked: Why nobody works on it, though its generation's life goes on; None if somebody does, or it has ended.
+        choices: What its caller chose.
+        change: Grows with every change of any job.
+    """
+
+    record: Record
+    parked: KlingError | None = None
+    choices: Choices = field(factory=Choices)
+    change: int = field(default=0, eq=False)
+
+
+Kind = Literal["abandon", "watch", "attach", "downloaded", "resume submissions"]
+
+
+@frozen
+class Instruction:
+    """What a member wants of whoever leads. To carry one out twice is the same as once.
+
+    Attributes:
+        kind: ``abandon`` a job; ``watch`` one on, parked or not, until a new deadline; ``attach`` a generation that was
+            bought elsewhere; take note that a file was ``downloaded``; or ``resume submissions`` after a halt.
+        key: The job's key; empty for all jobs.
+        data: More about it, as JSON.
+        number: Its place in the journal.
+    """
+
+    kind: Kind
+    key: str = ""
+    data: Mapping[str, Any] = field(factory=dict[str, Any])
+    number: int = 0
+
+
+@frozen
+class LateAnswer:
+    """What became of a POST whose sender did not lead any more when it got to know.
+
+    Attributes:
+        key: The job's key.
+        name: The client request id of the POST.
+        generation_id: What it bought; None if it is proven that it bought nothing.
+        number: Its place in the journal.
+    """
+
+    key: str
+    name: str
+    generation_id: str | None
+    number: int = 0
+
+
+def late_answer(record: Record) -> LateAnswer | None:
+    """Return what a record that could not be written says about its last POST; None if it says nothing."""
+    name = record.client_request_id
+    if name is None or (record.generation_id is None and record.state not in (JobState.QUEUED, JobState.REJECTED)):
+        return None
+    if record.generation_id is None and name in record.former_request_ids:  # queued again by choice, not by proof
+        return None
+    return LateAnswer(record.key, name, record.generation_id)
+
+
+@frozen
+class News:
+    """What members have left for the one that leads.
+
+    Attributes:
+        entries: Jobs inserted since it last looked.
+        instructions: Those not carried out yet, oldest first.
+        late: Late answers not acted on yet, oldest first.
+    """
+
+    entries: Sequence[Entry] = ()
+    instructions: Sequence[Instruction] = ()
+    late: Sequence[LateAnswer] = ()
+
+
+@frozen
+class Sharing:
+    """How a journal is shared at one moment, for people.
+
+    Attributes:
+        lease: Who leads.
+        parked: How many open jobs nobody works on, though their generations' lives go on.
+        waiting: How many instructions and late answers whoever leads has not acted on.
+        second_purchases: What was bought a second time for its job.
+    """
+
+    lease: Lease
+    parked: int
+    waiting: int
+    second_purchases: Sequence[LateAnswer]
+
+
+class TermJournal(Journal, Protocol):
+    """The journal of the one that leads, from taking the lease to losing it.
+
+    Once another member has taken the lease, nothing that is appended or committed here changes a record; what it says
+    about a POST is kept as a `LateAnswer`. Jobs that are parked are not among those of ``load_open``; to write a job's
+    record unparks it.
+    """
+
+    @property
+    def is_fenced(self) -> bool:
+        """True once another member has taken the lease, as far as is known here."""
+        ...
+
+    async def news(self) -> News:
+        """Return what is new for the one that leads; jobs are returned once, the rest until `settle`.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        ...
+
+    def park(self, record: Record, error: KlingError) -> None:
+        """Keep a job from being worked on, by whoever leads, and tell its watchers why; written like an append."""
+        ...
+
+    def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
+        """Drop what was acted on, or keep it for people alone; written after everything that was appended before."""
+        ...
+
+    async def parked(self) -> Sequence[Record]:
+        """Return the queued jobs that are parked.
+
+        Raises:
+            JournalError: They cannot be read.
+        """
+        ...
+
+    def choices(self, key: str) -> Choices:
+        """Return what the caller chose for an open job."""
+        ...
+
+
+class SharedJournal(Protocol):
+    """One member's journal. ``now()`` is the clock that all members share, and leases are judged by."""
+
+    @property
+    def lease_length(self) -> float:
+        """Seconds for which a leader may act without renewing."""
+        ...
+
+    def now(self) -> float:
+        """Return the time by the clock that all members share."""
+        ...
+
+    async def open(self, on_change: Callable[[], object] = ..., *, spend_limit: float | None = None) -> None:
+        """Join; ``on_change`` is called on the loop after this member or its term has written, or the journal says so.
+
+        The strictest spend limit of all members holds for the account.
+
+        Raises:
+            JournalError: It cannot be used, or a session that shares it with nobody owns it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write what was inserted and instructed, and leave."""
+        ...
+
+    # The lease
+
+    async def lease(self) -> Lease:
+        """Return who leads, and take note that this member lives.
+
+        Raises:
+            JournalError: It cannot be read, or is of a newer version by now. So for all of these.
+        """
+        ...
+
+    async def take(self) -> Token | None:
+        """Take the lease if it is free; None if it is not."""
+        ...
+
+    async def renew(self, token: Token) -> bool:
+        """Renew the lease from now on; False if another token has it."""
+        ...
+
+    async def release(self, token: Token, *, crashed: bool = False) -> None:
+        """Let another member take the lease at once, if this token still has it."""
+        ...
+
+    def term(self, token: Token, on_fenced: Callable[[], object]) -> TermJournal:
+        """Return the journal to lead with under this token."""
+        ...
+
+    # Jobs
+
+    def insert(self, record: Record, choices: Choices, on_known: Callable[[Entry], object]) -> None:
+        """Insert a queued job soon, unless its key has a job; then ``on_known`` gets that one.
+
+        Raises:
+            InvalidRequest: It holds something that this journal cannot keep.
+            JournalError: The journal is not open.
+        """
+        ...
+
+    def instruct(self, instruction: Instruction) -> None:
+        """Leave an instruction for whoever leads, soon, and after everything inserted before."""
+        ...
+
+    async def flush(self) -> None:
+        """Return once a crash cannot lose anything inserted or instructed until now.
+
+        Raises:
+            JournalError: Something could not be written; it is tried again.
+        """
+        ...
+
+    async def changes(self, wanted: Container[str]) -> Sequence[Entry]:
+        """Return the jobs under wanted keys that have changed since the last call, or since joining, oldest first.
+
+        Raises:
+            JournalError: They cannot be read; the next call returns them.
+        """
+        ...
+
+    def look(self, key: str, on_found: Callable[[Entry], object]) -> None:
+        """Look a job up soon."""
+        ...
+
+    def get(self, key: str) -> Entry | None:
+        """Return the job under this key at once, blocking the loop for a moment.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        ...
+
+    def find(self, generation_id: str) -> Entry | None:
+        """Return the job of this generation at once, likewise."""
+        ...
+
+    def history(self) -> AsyncIterator[Record]:
+        """Yield the record of every key, in the order they were queued."""
+        ...

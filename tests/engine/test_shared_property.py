@@ -1,0 +1,180 @@
+"""Members, database and vendor as a state machine: whatever befalls them, nothing is lost or bought twice.
+
+Hypothesis chooses what happens next; between two steps virtual time passes, in which the real engines act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+from attrs import define, field
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from scripted import ScriptedVendor, envelope, prompt, session
+from shared_memory import Database
+from virtual import VirtualLoop
+
+from kling_async import Job, JobState, KlingSession, Polling, Reconciliation, RequestTimeout
+from kling_async.journal.shared import Token
+
+KEYS = st.sampled_from(["a", "b", "c"])
+WHO = st.integers(0, 1)
+MODEL = "klingai/v2.1-master-text-to-video"
+
+
+@define
+class Vendor(ScriptedVendor):
+    """Keeps books of what it sold, and shows all of it in its log."""
+
+    fate: str = "answers"  # of the next POST
+    bought: dict[str, list[str]] = field(factory=dict)  # by key: the names
+    hold: float = 0.0  # seconds for which the next answer to a POST is delayed
+
+    async def _submit(self) -> Any:
+        fate, self.fate = self.fate, "answers"
+        hold, self.hold = self.hold, 0.0
+        name, number = self.names[-1], len(self.names)
+        if fate == "refuses":
+            await asyncio.sleep(hold)
+            return envelope(503, "busy")
+        if fate != "is lost before":
+            self._sell(name, f"g{number}")
+        await asyncio.sleep(hold)
+        if fate != "answers":
+            raise RequestTimeout("lost")
+        self.submits = number - 1
+        self.done_at[f"g{number}"] = 0.0
+        return await self._accept(number)
+
+    async def _accept(self, number: int) -> Any:
+        from scripted import answer  # noqa: PLC0415 - beside its use
+
+        return answer(200, {"id": f"g{number}", "status": "queued"})
+
+    def _sell(self, name: str, generation_id: str) -> None:
+        self.bought.setdefault(name.rpartition(":")[0], []).append(name)
+        row = {"status": "succeeded", "inference_id": generation_id, "client_request_id": name, "model": MODEL}
+        self.rows.insert(0, row | {"created": "2027-01-15T08:00:00+00:00"})
+
+
+class Shared(RuleBasedStateMachine):
+    """Two members that come, go, stop and lose their lease."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = VirtualLoop()
+        asyncio.set_event_loop(self.loop)
+        logging.getLogger("kling_async").setLevel(logging.CRITICAL)  # it would tell of thousands of faults
+        self.vendor = Vendor(takes=30.0)
+        self.database = Database()
+        self.members: list[KlingSession | None] = [None, None]
+        self.jobs: list[Job] = []
+
+    def run(self, what: Any) -> Any:
+        return self.loop.run_until_complete(what)
+
+    @initialize()
+    def begin(self) -> None:
+        self.join(0)
+        self.join(1)
+
+    def _member(self) -> KlingSession:
+        return session(
+            self.vendor,
+            journal=self.database.member(),
+            shared=True,
+            polling=Polling.fixed(5, first=5),
+            reconciliation=Reconciliation(after=30, scale=10),
+            rng=random.Random(1),
+        )
+
+    @rule(who=WHO)
+    def join(self, who: int) -> None:
+        if self.members[who] is None:
+            self.members[who] = self.run(self._member().__aenter__())
+
+    @rule(who=WHO)
+    def leave(self, who: int) -> None:
+        kling, self.members[who] = self.members[who], None
+        if kling is not None:
+            self.run(kling.aclose())
+
+    @rule(who=WHO, key=KEYS)
+    def submit(self, who: int, key: str) -> None:
+        kling = self.members[who]
+        if kling is not None:
+            self.jobs.append(self.run(self._submit(kling, key)))
+
+    async def _submit(self, kling: KlingSession, key: str) -> Job:
+        return kling.submit(prompt(key), key=key)
+
+    @rule(who=WHO, key=KEYS)
+    def abandon(self, who: int, key: str) -> None:
+        for job in self.members[who].pending if self.members[who] else ():  # type: ignore[union-attr] # asked for above
+            if job.key == key:
+                self.run(self._abandon(job))
+
+    async def _abandon(self, job: Job) -> None:
+        job.abandon()
+
+    @rule(fate=st.sampled_from(["refuses", "is lost before", "is lost after"]), hold=st.sampled_from([0.0, 5.0, 25.0]))
+    def let_the_next_post_fail(self, fate: str, hold: float) -> None:
+        self.vendor.fate, self.vendor.hold = fate, hold
+
+    @rule(hold=st.sampled_from([1.0, 9.0, 30.0]))
+    def hold_the_next_answer(self, hold: float) -> None:
+        self.vendor.hold = hold
+
+    @rule()
+    def steal_the_lease(self) -> None:
+        """As after a stop: the lease is free, and who had it does not know."""
+        lease = self.database.lease
+        self.database.lease = type(lease)(Token(lease.token.term, ""))
+
+    @rule(away=st.booleans())
+    def lose_or_find_the_database(self, *, away: bool) -> None:
+        self.database.away = away
+
+    @rule(delay=st.sampled_from([0.0, 0.5, 4.0]))
+    def slow_the_database(self, delay: float) -> None:
+        self.database.delay = delay
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 12.0, 60.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    @invariant()
+    def nothing_is_bought_twice(self) -> None:
+        assert all(len(names) == 1 for names in self.vendor.bought.values()), self.vendor.bought
+
+    def teardown(self) -> None:
+        """In the end all is well again: every waiter settles, and no id that the vendor gave is unrecorded."""
+        self.database.away, self.database.delay = False, 0.0
+        self.vendor.fate, self.vendor.hold = "answers", 0.0
+        self.join(0)
+        self.run(asyncio.sleep(70))
+        for who in (0, 1):
+            self.leave(who)
+        self.run(asyncio.sleep(1))
+        self.nothing_is_bought_twice()
+        assert all(job.done() for job in self.jobs), self.jobs
+        records = {record.key: record for record in self.database.records}
+        for key in self.vendor.bought:
+            record = records[key]
+            assert record.generation_id is not None or record.state is JobState.ABANDONED, record
+        assert self.database.late == []
+        tasks = asyncio.all_tasks(self.loop)
+        assert not tasks, tasks
+        self.loop.close()
+        asyncio.set_event_loop(None)
+        logging.getLogger("kling_async").setLevel(logging.NOTSET)
+
+
+TestShared = Shared.TestCase
+TestShared.settings = settings(
+    max_examples=50, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,153 @@
+"""A file is shared, or it has one owner: each refuses the other, in both orders, by any name of the file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from time import time
+from typing import TYPE_CHECKING
+
+import pytest
+from children import told
+from records import job
+
+from kling_async.errors import JournalError
+from kling_async.journal.base import Choices
+from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.shared import SharedSQLite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio
+
+
+def member(path: Path) -> SharedSQLite:
+    return SharedSQLite(path, now=time)
+
+
+async def test_an_owner_refuses_members_and_names_itself(path: Path) -> None:
+    owner = SQLiteJournal(path)
+    await owner.open()
+    with pytest.raises(JournalError, match=rf"in use by process {os.getpid()} "):
+        await member(path).open()
+    await owner.close()
+    late = member(path)
+    await late.open()
+    await late.close()
+
+
+async def test_members_refuse_an_owner_and_say_how_to_join_them(path: Path, mode: str) -> None:
+    first, second = member(path), member(path)
+    await first.open()
+    await second.open()
+    for leaver in (first, second):
+        with pytest.raises(JournalError, match="shared by other sessions; open it with shared=True"):
+            await SQLiteJournal(path).open()
+        await leaver.close()
+    owner = SQLiteJournal(path)
+    await owner.open()
+    await owner.close()
+    assert mode
+
+
+async def test_members_refuse_an_owner_in_another_process(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    assert "shared by other sessions" in told("attempt", path)
+    assert JournalReader(path).counts().total() == 0
+    path.with_name("batch.db-owner").read_bytes()
+    assert "shared by other sessions" in told("attempt", path)
+    await shared.close()
+    assert told("attempt", path) == "owned"
+
+
+async def test_an_owner_under_another_name_is_refused_while_somebody_leads_and_the_other_way_round(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    assert await shared.take() is not None
+    link = path.with_name("link.db")
+    os.link(path, link)
+    with pytest.raises(JournalError, match="shared by other sessions"):
+        await SQLiteJournal(link).open()
+    await shared.close()
+    link.unlink()
+    owner = SQLiteJournal(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE lease SET holder = ''")
+        connection.commit()
+    await owner.open()
+    os.link(path, link)
+    with pytest.raises(JournalError, match="in use by"):
+        await member(link).open()
+    await owner.close()
+
+
+async def test_an_owner_has_the_lease_of_a_file_that_was_shared(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    token = await shared.take()
+    assert token is not None
+    await shared.release(token)
+    await shared.close()
+    owner = SQLiteJournal(path)
+    await owner.open()
+    await owner.commit(job("a"))
+    await owner.close()
+    await shared.open()
+    lease = await shared.lease()
+    assert lease.token.term > token.term
+    entry = shared.get("a")
+    assert entry is not None
+    assert entry.record == job("a")
+    await shared.close()
+
+
+async def test_members_of_different_accounts_refuse_each_other(path: Path) -> None:
+    first = SharedSQLite(path, now=time, account="https://one.example")
+    await first.open()
+    with pytest.raises(
+        JournalError, match=r"shares it with https://one.example, and this session would with https://o"
+    ):
+        await SharedSQLite(path, now=time, account="https://other.example").open()
+    same = SharedSQLite(path, now=time, account="https://one.example")
+    await same.open()
+    await same.close()
+    await first.close()
+    other = SharedSQLite(path, now=time, account="https://other.example")
+    await other.open()
+    await other.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not tell")  # noqa: PTH110 - shorter
+async def test_a_term_leaves_no_descriptor_open(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    counts: list[int] = []
+    for _ in range(4):
+        token = await shared.take()
+        assert token is not None
+        term = shared.term(token, print)
+        await term.open()
+        await term.close()
+        await shared.release(token)
+        counts.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - names are enough
+    assert counts[0] == counts[-1]
+    await shared.close()
+
+
+async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) -> None:
+    shared = member(path)
+    await shared.open()
+    shared.insert(job("a"), Choices(), print)
+    await shared.flush()
+    assert JournalReader(path).counts().total() == 1
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert "locked" in told("write", path)
+        assert JournalReader(path).counts().total() == 1
+        assert "locked" in told("write", path)
+        writer.execute("ROLLBACK")
+    await shared.close()
