@@ -62,7 +62,7 @@ async def test_a_life_that_goes_well() -> None:
         job = kling.submit(prompt(model=MODEL))
         video = await job
 
-    about: Any = pytest.approx(358.8, abs=0.1)
+    about: Any = pytest.approx(359.3, abs=0.1)
     assert await told(events) == [
         Queued(0.0, job),
         Submitted(0.0, job, attempt=1),
