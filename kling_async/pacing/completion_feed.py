@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from kling_async.pacing.tracking import GenerationTracker
 
 _SHORTEST_GAP: Final = 0.4  # seconds between looks, ...
-_WORTH_GAP: Final = 2.0  # ... or so many times what a poll is worth, if that is more: 1 s in economy
+_WORTH_GAP: Final = 2.0  # ... or so many times what a poll is worth, if that is more: 1 s in economy, ...
+_MANY: Final = 10.0  # ... unless that is more than it takes for so many ends to be shown
 _FEWEST: Final = 4  # generations under way: for fewer, a look saves nothing
 _SOMETHING: Final = 0.5  # ends that should be there to be seen for a look to be worth its while before the ledger leads
 _EARLY: Final = 0.02  # the share of a kind until which an end is likely to be a failure, which has no charge
@@ -84,7 +85,7 @@ class CompletionFeed:
         self._acted_on = (False, False)  # what was known of the lag when the last round began
         self._thinning: Thinning | None = None  # as of then; None while the ledger does not lead
         self._still_runs = math.inf  # so long before a look, what it does not show was running
-        self._gap = self._shortest_gap
+        self._gap = _SHORTEST_GAP / scale
         self._counted, self._unseen, self._shown, self._saved = 0, 0.0, 0.0, 0.0
         self._looked_at = -math.inf  # when the last look that was answered was begun
         self._look_begun: float | None = None  # when the one under way was
@@ -142,7 +143,7 @@ class CompletionFeed:
         ``scale`` is how many wait for each that was looked at.
         """
         shown = self._shown * scale
-        self._gap = max(self._shortest_gap, self._price.now / math.sqrt(shown)) if shown > 0.0 else math.inf
+        self._gap = self._gap_for(shown) if shown > 0.0 else math.inf
         cost = self._price.now**2 / 2.0 / self._gap
         is_worth_it = self._saved * scale > cost and self._counted * scale >= _FEWEST
         self._lead(leading=is_worth_it and now >= self._off_until)
@@ -174,9 +175,10 @@ class CompletionFeed:
     def _standing(self) -> tuple[bool, bool]:
         return self.lag.leads, self.lag.is_trusted
 
-    @property
-    def _shortest_gap(self) -> float:
-        return max(_SHORTEST_GAP / self._scale, _WORTH_GAP * self._price.least**2 / 2.0)
+    def _gap_for(self, shown: float) -> float:
+        """Between looks that show so many ends per second."""
+        worth = min(_WORTH_GAP * self._price.least**2 / 2.0, _MANY / shown)
+        return max(_SHORTEST_GAP / self._scale, worth, self._price.now / math.sqrt(shown))
 
     # Looks
 
@@ -230,7 +232,7 @@ class CompletionFeed:
         if tracker is None:
             if generation_id in self._awaited:
                 del self._awaited[generation_id]
-                self.lag.ended(recorded=True)
+                self.lag.ended(self._look_begun, recorded=True)
             else:
                 self._foreign += 1
             return False
@@ -240,7 +242,7 @@ class CompletionFeed:
             self.told_first += 1
             self._fruitless = 0
             self.lag.shown_first(self._looked_at - tracker.seen, self._look_begun - tracker.seen)
-            self.lag.ended(recorded=True)
+            self.lag.ended(self._look_begun, recorded=True)
         tracker.shown = self._look_begun
         return True
 
@@ -286,7 +288,7 @@ class CompletionFeed:
             if at > until:
                 return
             del self._awaited[generation_id]
-            self.lag.ended(recorded=False)
+            self.lag.ended(until, recorded=False)
 
     def __repr__(self) -> str:
         return f"<CompletionFeed {'leading' if self.leading else 'not leading'}, {self.lag}>"
