@@ -241,6 +241,7 @@ class CompletionFeed:
         if tracker.entry is not None and not tracker.unanswered:  # no poll can have made the vendor record it
             self.told_first += 1
             self._fruitless = 0
+            self._explore_after = self._requests() + _EXPLORING
             self.lag.shown_first(self._looked_at - tracker.seen, self._look_begun - tracker.seen)
             self.lag.ended(self._look_begun, recorded=True)
         tracker.shown = self._look_begun

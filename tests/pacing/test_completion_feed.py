@@ -29,7 +29,7 @@ def proven() -> RecordingLag:
     lag = RecordingLag()
     for number in range(200):
         lag.shown_first(number % 4, number % 4 + 0.5)
-        lag.ended(recorded=True)
+        lag.ended(number * 0.5, recorded=True)
     return lag
 
 
@@ -111,6 +111,18 @@ def test_looks_that_show_nothing_get_ever_rarer() -> None:
     assert costs == sorted(costs)
     assert costs[0] == 0
     assert sum(costs) > 5 * 200
+
+
+def test_after_a_look_that_shows_something_first_the_next_is_as_near_as_ever() -> None:
+    session = Session(10)
+    for number in range(4):
+        session.requests += 10_000
+        session.round(10.0 + number)
+        session.look(10.0 + number, ["g1"] if number == 3 else [])
+    session.requests += 200 - 4 * 9  # those that nine under way still take count as well
+    session.courses.pop("g1")
+    session.round(20.0)
+    assert session.feed.next_look_at == 20.0
 
 
 def test_a_poll_that_finds_an_end_is_followed_by_a_look_as_soon_as_that_is_affordable() -> None:
@@ -220,6 +232,12 @@ def test_looks_come_as_often_as_they_are_worth_and_polls_are_thinned() -> None:
     assert gap(session.courses["g0"], session.feed) == usual
 
 
+@pytest.mark.parametrize(("ends_a_second", "gap"), [(2.0, 1.0), (10.0, 1.0), (20.0, 0.5), (100.0, 0.4)])
+def test_the_more_a_look_shows_the_sooner_it_may_come(ends_a_second: float, gap: float) -> None:
+    assert CompletionFeed(PollCost(1.0), lambda: 0)._gap_for(ends_a_second) == pytest.approx(gap)
+    assert CompletionFeed(PollCost(0.5), lambda: 0)._gap_for(ends_a_second) >= 0.35 / math.sqrt(ends_a_second)
+
+
 def test_fewer_under_way_are_looked_for_more_rarely() -> None:
     session = Session(10, lag=proven())
     session.round(20.0)
@@ -254,7 +272,7 @@ def test_what_looks_and_their_finds_take_is_not_there_for_polls() -> None:
     assert thinning is not None
     finds = 500 * RATE * thinning.shown[thinning.place(1.0 / math.sqrt(RATE))]
     assert session.feed.end_round(20.0, 100.0) == pytest.approx(100.0 - finds - 1.0)
-    assert session.feed.end_round(20.0, 100.0, scale=2.0) == pytest.approx(100.0 - 2.0 * finds - 1.0)
+    assert session.feed.end_round(20.0, 100.0, scale=2.0) == pytest.approx(100.0 - 2.0 * finds - 2.0 * finds / 10.0)
     assert session.feed.end_round(20.0, 5.0) == 0.5
     assert session.feed.end_round(20.0, math.inf) == math.inf
 
