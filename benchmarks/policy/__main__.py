@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from benchmarks import policy
 from benchmarks.command import read, show
-from benchmarks.policy.feed import play_feed
 from benchmarks.policy.report import Report
 from benchmarks.policy.scenarios import play_batches, play_drift, play_queue, play_steady
 from benchmarks.policy.single import play_singles
@@ -37,8 +36,6 @@ def play(size: Size) -> Report:
     _say("batches are played")
     rows += [*play_steady(size), *play_queue(size)]
     _say("streams are played")
-    rows += play_feed(size)
-    _say("the completion feed is played")
     more_rows, more_curves = play_drift(size)
     rows, curves = rows + more_rows, curves + more_curves
     return Report(rows, curves, targets(rows, curves))

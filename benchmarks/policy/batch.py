@@ -22,7 +22,7 @@ from kling_async.pacing.schedules import HazardSchedule
 
 if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
-    from benchmarks.policy.ledger import Ledger
+    from benchmarks.policy.feed.ledger import Ledger
     from benchmarks.policy.policies import Policy
     from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker

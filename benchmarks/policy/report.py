@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.policy.exact import Outcome
 
-__all__ = ["Curve", "Report", "Row", "Target"]
+__all__ = ["Curve", "Report", "Row", "Target", "table", "verdict"]
 
 _ROW = ("scenario", "policy", "setting", "requests a job", "mean delay s", "p99 s", "share of the optimum")
 _TARGET = ("target", "figure", "wanted", "")
@@ -73,10 +73,10 @@ class Report:
     def as_markdown(self) -> str:
         """Two tables: the targets, and a line a row."""
         targets = [
-            (each.name, f"{each.figure:.3f}", f"{'≤' if each.most else '≥'} {each.wanted:g}", _verdict(each))
+            (each.name, f"{each.figure:.3f}", f"{'≤' if each.most else '≥'} {each.wanted:g}", verdict(each))
             for each in self.targets
         ]
-        return _table([_TARGET, *targets]) + "\n" + _table([_ROW, *map(_cells, self.rows)])
+        return table([_TARGET, *targets]) + "\n" + table([_ROW, *map(_cells, self.rows)])
 
     def as_data(self) -> dict[str, object]:
         """The same for ``json.dumps``, and the curves."""
@@ -87,13 +87,15 @@ class Report:
         }
 
 
-def _verdict(target: Target) -> str:
+def verdict(target: Target) -> str:
+    """Whether it is met, in a word."""
     if target.met:
         return "met"
     return "**missed**" if target.within_reach else "out of anybody's reach"
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown, with the first line as its head."""
     head, *rest = lines
     return "".join(f"| {' | '.join(line)} |\n" for line in [head, ("---",) * len(head), *rest])
 

@@ -31,6 +31,7 @@ __all__ = [
     "DRIFT",
     "QUEUE",
     "SESSION",
+    "Batch",
     "play_batches",
     "play_drift",
     "play_queue",

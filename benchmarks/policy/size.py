@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -37,7 +36,6 @@ class Size:
         stream_jobs: How many are measured there.
         queued: How many come at once to a vendor with fifty slots.
         drifting: How many come in the day on which durations grow.
-        feeds: At which batches the completion feed is played: generations, and requests per second.
         sessions: Which of the batches are played in whole sessions as well: generations, and requests per second.
     """
 
@@ -61,7 +59,6 @@ class Size:
     stream_jobs: int = 3000
     queued: int = 400
     drifting: int = 1500
-    feeds: Sequence[tuple[int, float]] = ((500, math.inf), (1000, 10.0))
     sessions: Sequence[tuple[int, float]] = ((100, 10.0), (1000, 10.0), (10_000, 10.0), (10_000, 50.0))
 
     @property
@@ -90,6 +87,5 @@ QUICK: Final = Size(
     stream_jobs=300,
     queued=80,
     drifting=60,
-    feeds=((60, math.inf),),
     sessions=((60, 2.0),),
 )

@@ -13,9 +13,9 @@ from benchmarks.policy.batch import Generation, Vendor, run
 from benchmarks.policy.bound import Group, bound
 from benchmarks.policy.durations import Exponential, Lognormal, even, quantile, trace
 from benchmarks.policy.exact import Outcome, Survival, least_product, optimum, outcome
-from benchmarks.policy.feed import Cell, play_cell
+from benchmarks.policy.feed.ledger import LEDGERS, Ledger, Recording
+from benchmarks.policy.feed.play import Cell, play_cell
 from benchmarks.policy.learned import Workload
-from benchmarks.policy.ledger import LEDGERS, Ledger, Recording
 from benchmarks.policy.policies import Policy, ours, rivals
 from benchmarks.policy.report import Report, Row, Target
 from benchmarks.policy.session import run_session
@@ -227,15 +227,13 @@ def test_a_ledger_is_paged_newest_first_and_records_as_it_is_told_to() -> None:
 @pytest.mark.parametrize("name", LEDGERS)
 def test_no_vendor_makes_the_feed_harmful(name: str) -> None:
     cell = Cell(150, "economy")
-    off, on = (
-        [play_cell(cell, recording, seed).cost("economy") for seed in range(4)] for recording in (None, LEDGERS[name])
-    )
+    off, on = ([play_cell(cell, ledger, seed).cost("economy") for seed in range(4)] for ledger in (None, name))
     assert fmean(on) < 1.06 * fmean(off)  # four runs of 150 are off by some 2 %
 
 
 def test_the_feed_saves_half_of_everything_where_the_ledger_leads() -> None:
     cell = Cell(300, "economy", warm=True)
-    off, on = play_cell(cell, None, 1), play_cell(cell, LEDGERS["lag 2 s"], 1)
+    off, on = play_cell(cell, None, 1), play_cell(cell, "lag 2 s", 1)
     assert on.cost("economy") < 0.6 * off.cost("economy")
     assert on.told > 0.8
 

@@ -86,7 +86,7 @@ def test_where_it_does_not_nothing_is_lost_by_finding_that_out(recorded: Any) ->
         vendor = LedgerVendor(recorded=recorded)
         stats = await run(vendor)
         # By what a poll is worth. A look shifts every poll after it, and with 150 delays that alone makes some
-        # percent; benchmarks/policy/feed.py has the seeds to tell one or two.
+        # percent; benchmarks/policy/feed has the seeds to tell one or two.
         assert 0.5 * requests(stats) / JOBS + vendor.delay() < 1.1 * (0.5 * usual / JOBS + late)
 
     played()

@@ -1,0 +1,126 @@
+"""Plays one cell: so many generations at once, with a vendor's ledger or without."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from random import Random
+from statistics import fmean
+from typing import TYPE_CHECKING, Final
+
+from attrs import astuple, frozen
+
+from benchmarks.policy.batch import Desk, Generation, Vendor, play
+from benchmarks.policy.durations import even
+from benchmarks.policy.feed.ledger import LEDGERS, Ledger
+from benchmarks.policy.learned import Workload
+from benchmarks.policy.policies import ours
+from benchmarks.policy.single import FIVE
+from kling_async.pacing.recording_lag import RecordingLag
+from kling_async.settings import PROFILES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kling_async.pacing.tracking import DurationLearner
+
+__all__ = ["Cell", "Figures", "mean", "play_cell"]
+
+_FAILING: Final = 0.02  # the share of generations
+_SEEN: Final = 500  # generations that a warm session has seen
+_TOGETHER: Final = 50  # generations at least that a run is the mean of: of fewer at once, many sessions play in turn
+
+
+@frozen
+class Cell:
+    """What is played: so many at once, at a profile, under a rate, on a session that is warm or not."""
+
+    jobs: int
+    profile: str
+    rate: float = math.inf
+    warm: bool = False
+
+    def sessions(self, seed: int) -> Iterator[list[Generation]]:
+        """Their generations: with no luck in their durations but in their order, and in which fail."""
+        rng = Random(seed)  # noqa: S311 - to be drawn again
+        count = max(1, _TOGETHER // self.jobs) * self.jobs
+        durations = even(FIVE, count)
+        rng.shuffle(durations)
+        failing = set(rng.sample(range(count), round(_FAILING * count)))
+        found = [Generation(0.0, 5, each, fails=number in failing) for number, each in enumerate(durations)]
+        return (found[start : start + self.jobs] for start in range(0, count, self.jobs))
+
+    def __str__(self) -> str:
+        rate = "" if self.rate == math.inf else f" under {self.rate:g}/s"
+        return f"{self.jobs:,}{rate}, {self.profile}, {'warm' if self.warm else 'cold'}"
+
+
+@frozen
+class Figures:
+    """The result of a run.
+
+    Attributes:
+        requests: Submits, polls and looks, by generation.
+        completed: Mean delay of those that completed, in seconds.
+        delay: That of all.
+        p99: What ninety-nine in a hundred of all are noticed by.
+        looks: Pages of the ledger, by generation.
+        told: The share that the ledger showed first.
+    """
+
+    requests: float
+    completed: float
+    delay: float
+    p99: float
+    looks: float
+    told: float
+
+    def cost(self, profile: str) -> float:
+        """What is to be as little as possible: delay, and requests at their worth."""
+        return PROFILES[profile] * self.requests + self.delay
+
+
+def mean(figures: Sequence[Figures]) -> Figures:
+    """The means of all."""
+    return Figures(*(fmean(values) for values in zip(*map(astuple, figures), strict=True)))
+
+
+def play_cell(cell: Cell, ledger: str | None, seed: int) -> Figures:
+    """One run; without the name of a ledger, with the feed off."""
+    learner = Workload({5: FIVE}).learner()
+    lag = _warmed(cell.profile, ledger, learner, seed) if cell.warm else None
+    desks: list[Desk] = []
+    for number, generations in enumerate(cell.sessions(seed)):
+        desk = _desk(cell, ledger, deepcopy(learner), 1000 * seed + number, deepcopy(lag))
+        play(desk, generations, cell.rate)
+        desks.append(desk)
+    return _figures(desks)
+
+
+def _warmed(profile: str, ledger: str | None, learner: DurationLearner, seed: int) -> RecordingLag | None:
+    """Let a session see five hundred before; what it then knows of the ledger."""
+    before = Cell(_SEEN, profile)
+    desk = _desk(before, ledger, learner, seed + 1, None)
+    play(desk, next(before.sessions(seed + 1)), before.rate)
+    return None if desk.feed is None else RecordingLag.from_data(desk.feed.lag.as_data())
+
+
+def _desk(cell: Cell, ledger: str | None, learner: DurationLearner, seed: int, lag: RecordingLag | None) -> Desk:
+    [policy] = ours([PROFILES[cell.profile]])
+    recorded = None if ledger is None else Ledger(LEDGERS[ledger], seed)
+    return Desk(policy, learner, Vendor(), cell.rate, seed, ledger=recorded, lag=lag)
+
+
+def _figures(desks: Sequence[Desk]) -> Figures:
+    results = [result for desk in desks for result in desk.results]
+    delays = sorted(delay for _, delay, _ in results)
+    looks = sum(desk.looks for desk in desks)
+    told = sum(desk.feed.told_first for desk in desks if desk.feed is not None)
+    return Figures(
+        requests=1.0 + (sum(polls for polls, _, _ in results) + looks) / len(results),
+        completed=fmean(delay for _, delay, generation in results if not generation.fails),
+        delay=fmean(delays),
+        p99=delays[math.ceil(0.99 * len(results)) - 1],
+        looks=looks / len(results),
+        told=told / len(results),
+    )
