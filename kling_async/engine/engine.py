@@ -93,7 +93,7 @@ class Engine:
         self.queue = JobQueue(polls, self.admission, self.learner, clock)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
-        self.store = JobStore(journal, self.queue, self.events, clock, generation_timeout=timeouts.generation)
+        self.store = JobStore(journal, self.queue, self.events, clock, feed, generation_timeout=timeouts.generation)
         self._transport = transport
         self._rng = rng
         self._journal = journal

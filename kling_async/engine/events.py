@@ -117,10 +117,14 @@ class Completed(Event):
     Attributes:
         video: It.
         shown_by_ledger: Whether the account's ledger had shown its charge, so that it was polled for that.
+        ledger_lag: How many seconds after an end the ledger shows its charge on average; None while it does not lead.
+        told_first: How many completions it has shown before any poll did, this one included.
     """
 
     video: Video
     shown_by_ledger: bool = False
+    ledger_lag: float | None = None
+    told_first: int = 0
 
 
 @frozen(eq=False, repr=False)

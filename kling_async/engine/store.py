@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import Journal
+    from kling_async.pacing.completion_feed import CompletionFeed
 
 _logger = logging.getLogger("kling_async.jobs")
 
@@ -49,6 +50,7 @@ class JobStore:
         queue: JobQueue,
         bus: events.EventBus,
         clock: Clock,
+        feed: CompletionFeed | None = None,
         *,
         generation_timeout: float,
     ) -> None:
@@ -60,6 +62,7 @@ class JobStore:
         self._journal = journal
         self._bus = bus
         self._queue = queue
+        self._feed = feed  # None without a completion feed
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
         self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
         self._idle = asyncio.Event()  # set while nothing is open
@@ -368,7 +371,9 @@ class JobStore:
         state, video = active.record.state, active.record.video
         if error is None and video is not None:
             shown = active.tracker is not None and active.tracker.shown is not None
-            self.emit(active, lambda at, job: events.Completed(at, job, video, shown))
+            feed = self._feed
+            lag, told = (None, 0) if feed is None else (feed.lag.mean, feed.told_first)
+            self.emit(active, lambda at, job: events.Completed(at, job, video, shown, lag, told))
         elif error is not None:
             kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
             self.emit(active, lambda at, job: kind(at, job, error))

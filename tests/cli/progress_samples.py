@@ -76,7 +76,7 @@ def snapshot(**known: Any) -> Snapshot:
         "throttled": 3,
         "paused_for": 0.0,
         "spent": 0.0,
-        "told_first": 0,
+        "ledger": "",
         "halted": None,
         "rows": (),
         "more": 0,

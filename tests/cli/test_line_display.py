@@ -29,7 +29,9 @@ def test_a_line_says_what_is_spent_so_far() -> None:
 
 
 def test_a_line_says_what_the_ledger_told_of_first() -> None:
-    assert "; 1,234 told by the ledger; " in render_line(snapshot(told_first=1234))
+    assert "; 1,234 told by the ledger, 2.1 s late; " in render_line(
+        snapshot(ledger="1,234 told by the ledger, 2.1 s late")
+    )
 
 
 def test_a_long_reason_is_cut() -> None:

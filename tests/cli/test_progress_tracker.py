@@ -13,6 +13,7 @@ from kling_async import (
     Downloaded,
     Event,
     Failed,
+    FeedStats,
     GenerationFailed,
     Interrupted,
     Job,
@@ -238,3 +239,14 @@ def test_what_the_session_has_learned_is_gone_by() -> None:
     assert after is not None
     assert unlearned is not None
     assert after > 2 * unlearned
+
+
+def test_what_the_ledger_told_of_is_said_with_its_lag_while_it_leads() -> None:
+    feed = FeedStats(leads=True, lag=2.06, told_first=1234, unrecorded=0.02, pages=50)
+    for changed, said in (
+        (feed, "1,234 told by the ledger, 2.1 s late"),
+        (evolve(feed, leads=False, lag=None), "1,234 told by the ledger"),
+        (evolve(feed, told_first=0), ""),
+        (None, ""),
+    ):
+        assert tracker_after().snapshot(evolve(stats(), feed=changed), 200.0).ledger == said

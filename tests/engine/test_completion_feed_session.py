@@ -196,10 +196,14 @@ async def test_a_completion_says_whether_the_ledger_had_shown_it() -> None:
         said = kling.subscribe(buffer=100_000)
         await asyncio.gather(*(kling.submit(prompt(str(n), **KIND)) for n in range(JOBS)))
         feed = kling.stats().feed
-    shown = [event.shown_by_ledger async for event in said if isinstance(event, Completed)]
+    done = [event async for event in said if isinstance(event, Completed)]
+    shown = [event.shown_by_ledger for event in done]
     assert len(shown) == JOBS
     assert feed is not None
     assert shown.count(True) >= feed.told_first > 0
+    assert (done[0].ledger_lag, done[-1].ledger_lag) == (None, pytest.approx(feed.lag, rel=0.2))
+    assert [event.told_first for event in done] == sorted(event.told_first for event in done)
+    assert done[-1].told_first == feed.told_first
 
 
 @virtual

@@ -50,8 +50,8 @@ def render_line(snapshot: Snapshot) -> str:
     counts = ", ".join(f"{number:,} {stage}" for stage, number in snapshot.counts)
     sent = f"{count(snapshot.requests, 'request')}, {snapshot.per_second:.1f}/s, {snapshot.throttled:,} refused (429)"
     parts = [f"{clock(snapshot.elapsed)}  {snapshot.finished:,} of {snapshot.total:,}", counts, sent]
-    if snapshot.told_first:
-        parts.append(f"{snapshot.told_first:,} told by the ledger")
+    if snapshot.ledger:
+        parts.append(snapshot.ledger)
     if snapshot.spent:
         parts.append(f"{dollars(snapshot.spent)} spent")
     if snapshot.halted is not None:

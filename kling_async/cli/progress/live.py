@@ -96,8 +96,8 @@ def _stages(snapshot: Snapshot) -> Text:
 def _rates(snapshot: Snapshot) -> Text:
     words = [(count(snapshot.requests, "request"), "dim"), (f"{snapshot.per_second:.1f}/s", "dim")]
     words.append((f"{snapshot.throttled:,} refused (429)", "yellow" if snapshot.throttled else "dim"))
-    if snapshot.told_first:
-        words.append((f"{snapshot.told_first:,} told by the ledger", "dim"))
+    if snapshot.ledger:
+        words.append((snapshot.ledger, "dim"))
     if snapshot.spent:
         words.append((f"{dollars(snapshot.spent)} spent", ""))
     if snapshot.paused_for > 0:

@@ -59,7 +59,7 @@ class Snapshot:
         throttled: Requests that got 429.
         paused_for: Seconds for which all requests are paused.
         spent: Cost of this run's videos in US dollars, as far as the vendor has said.
-        told_first: Completions that the account's ledger showed before any poll did.
+        ledger: What the account's ledger told before any poll did, and how late; empty without anything.
         halted: Why submits have stopped, or None.
         rows: The oldest jobs under way, up to the number asked for.
         more: The number of other jobs under way.
@@ -75,7 +75,7 @@ class Snapshot:
     throttled: int
     paused_for: float
     spent: float
-    told_first: int
+    ledger: str
     halted: str | None
     rows: tuple[Row, ...]
     more: int
@@ -170,7 +170,7 @@ class ProgressTracker:
             throttled=stats.throttled,
             paused_for=stats.paused_for,
             spent=self._spent,
-            told_first=0 if stats.feed is None else stats.feed.told_first,
+            ledger=_ledger(stats),
             halted=stats.halted,
             rows=shown,
             more=max(0, stats.pending + len(self._downloading) - len(shown)),
@@ -210,6 +210,13 @@ class ProgressTracker:
 
 def _looks(stats: Stats) -> int:
     return 0 if stats.feed is None else stats.feed.pages
+
+
+def _ledger(stats: Stats) -> str:
+    if stats.feed is None or not stats.feed.told_first:
+        return ""
+    told = f"{stats.feed.told_first:,} told by the ledger"
+    return told if stats.feed.lag is None else f"{told}, {stats.feed.lag:.1f} s late"
 
 
 def _name(job: Job) -> str:
