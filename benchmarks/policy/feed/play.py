@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from functools import cache
 from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
@@ -44,7 +45,7 @@ class Cell:
         """Their generations: with no luck in their durations but in their order, and in which fail."""
         rng = Random(seed)  # noqa: S311 - to be drawn again
         count = max(1, _TOGETHER // self.jobs) * self.jobs
-        durations = even(FIVE, count)
+        durations = list(_even(count))
         rng.shuffle(durations)
         failing = set(rng.sample(range(count), round(_FAILING * count)))
         found = [Generation(0.0, 5, each, fails=number in failing) for number, each in enumerate(durations)]
@@ -53,6 +54,11 @@ class Cell:
     def __str__(self) -> str:
         rate = "" if self.rate == math.inf else f" under {self.rate:g}/s"
         return f"{self.jobs:,}{rate}, {self.profile}, {'warm' if self.warm else 'cold'}"
+
+
+@cache
+def _even(count: int) -> tuple[float, ...]:
+    return tuple(even(FIVE, count))
 
 
 @frozen
