@@ -15,6 +15,7 @@ from kling_async.pacing.poll_cost import PollCost
 from kling_async.pacing.queues import PollQueue
 from kling_async.pacing.recording_lag import RecordingLag
 from kling_async.pacing.schedules import HazardSchedule
+from kling_async.pacing.tracking import still_running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +124,27 @@ def test_after_a_look_that_shows_something_first_the_next_is_as_near_as_ever() -
     session.courses.pop("g1")
     session.round(20.0)
     assert session.feed.next_look_at == 20.0
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 400), st.floats(0.1, 60.0), st.booleans()), max_size=30),
+    jobs=st.integers(4, 50),
+)
+def test_looks_that_show_nothing_first_are_within_one_in_two_hundred_requests(
+    steps: list[tuple[int, float, bool]], jobs: int
+) -> None:
+    session, now, looks = Session(jobs, requests=jobs), 0.0, 0
+    for requests, wait, is_poll in steps:
+        now, session.requests = now + wait, session.requests + requests
+        if is_poll and len(session.courses) > 1:
+            session.polled(now, next(iter(session.courses)))
+        session.round(now)
+        while session.feed.next_look_at <= now:
+            session.requests += 1
+            session.look(now, ["foreign"])
+            looks += 1
+        to_come = 4 * jobs  # so many more each is certain to take
+        assert looks <= 1 + (session.requests + to_come) / 200.0
 
 
 def test_a_poll_that_finds_an_end_is_followed_by_a_look_as_soon_as_that_is_affordable() -> None:
@@ -298,6 +320,35 @@ def test_an_end_that_is_shown_is_learned_where_the_look_was() -> None:
     session.learner.ended(tracker, 80.0)
     ends = tracker.run_estimator.seen()[0]
     assert ends[tracker.run_estimator.bins.bin(49.0)] > 0.9
+
+
+@given(
+    steps=st.lists(st.tuples(st.booleans(), st.floats(0.1, 60.0)), min_size=1, max_size=8), shown=st.booleans()
+)
+def test_exposure_that_looks_teach_is_counted_once_and_taken_back_when_a_poll_finds_an_end(
+    steps: list[tuple[bool, float]], *, shown: bool
+) -> None:
+    looked, polled = (learner(RATE) for _ in range(2))
+    one, other = (each.track(MODEL, 5, 0.0) for each in (looked, polled))
+    now = 0.0
+    for is_poll, wait in steps:
+        now += wait
+        if is_poll:
+            looked.running(one, now, GenerationStatus.GENERATING, Random(1))
+            polled.running(other, now, GenerationStatus.GENERATING, Random(1))
+        else:
+            still_running(one, now - 1.0)
+        assert sum(one.run_estimator.seen()[1]) == pytest.approx(max(one.seen, one.lived))
+        assert one.lived <= max(now, 0.0)
+    if not shown:
+        looked.ended(one, now + 1.0)
+        polled.ended(other, now + 1.0)
+        assert one.run_estimator.seen()[1] == pytest.approx(other.run_estimator.seen()[1], abs=1e-6)
+        return
+    one.shown = now
+    before = sum(one.run_estimator.seen()[1])
+    looked.ended(one, now + 30.0)
+    assert sum(one.run_estimator.seen()[1]) - before <= now - max(one.seen, one.lived) + 1e-6
 
 
 # Pages
