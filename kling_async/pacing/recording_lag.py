@@ -38,7 +38,7 @@ _MEMORY_OF_SHARES: Final = 3600.0  # seconds
 _AVERAGED: Final = (
     20.0  # observations whose beliefs are averaged: one surprise, or many at once, are not acted on alone
 )
-_TRUSTED: Final = 10.0  # observations, older ones counting less, that the belief is acted on after
+_TRUSTED: Final = 7.0  # observations, older ones counting less, that the belief is acted on after
 _LEADS: Final = 2.5  # times that the ledger was first, older ones counting less: three, and a few misses since
 _ENDS_BEFORE: Final = 20.0  # generations that the share without a charge is based on at first, ...
 _MISSED_BEFORE: Final = 1.5  # ... and how many of them had none

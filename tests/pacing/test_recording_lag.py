@@ -42,9 +42,9 @@ def test_nothing_is_believed_before_anything_was_seen() -> None:
     assert lag.unrecorded == pytest.approx(0.075)
 
 
-def test_three_leads_are_a_lead_and_ten_observations_are_trusted() -> None:
+def test_three_leads_are_a_lead_and_seven_observations_are_trusted() -> None:
     lag = RecordingLag()
-    for number in range(1, 11):
+    for number in range(1, 8):
         assert lag.leads is (number > 3)
         assert not lag.is_trusted
         lag.shown_first(1.0, 2.0)
