@@ -17,7 +17,9 @@ figures.
 
 The conditions: ``plain``; ``lost``, where the first submit of 2 % of the jobs is accepted and then the connection is
 closed without an answer; ``limited``, where requests beyond 5 a second are refused (429) without a word on when to come
-back. For the last two, as many jobs as the largest size.
+back; ``led``, where the account's ledger shows charges 2 s after the end on average, which this library alone looks
+into, so that the others are not run again (in the other conditions the ledger is empty). For the last three, as many
+jobs as the largest size.
 
 The clock: clients sleep for real seconds, and a generation takes minutes. So while a request is under way the client's
 clock runs as usual, and when all sleep it jumps to the next timer; the vendor reads the same clock. A client that is

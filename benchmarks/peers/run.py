@@ -29,8 +29,14 @@ _ROOT = Path(__file__).parents[2]
 _REASON = 300  # characters of an error
 _KEPT = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "TEMP", "LANG")  # no keys, proxies or habits of the caller's
 
-CONDITIONS: Mapping[str, Mapping[str, float]] = {"plain": {}, "lost": {"lost": 0.02}, "limited": {"rate": 5.0}}
-"""What the vendor is like: well; losing 2 % of its answers to submits; refusing what exceeds 5 requests a second."""
+CONDITIONS: Mapping[str, Mapping[str, float]] = {
+    "plain": {},
+    "lost": {"lost": 0.02},
+    "limited": {"rate": 5.0},
+    "led": {"lag": 2.0},
+}
+"""What the vendor is like: well; losing 2 % of its answers to submits; refusing what exceeds 5 requests a second;
+showing charges some 2 seconds after the end, asked or not."""
 
 
 @frozen(kw_only=True)

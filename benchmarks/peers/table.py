@@ -35,6 +35,7 @@ def as_markdown(figures: Figures, settings: Sequence[Setting]) -> str:
         f"of {most}: delivered / twice / lost",
         "2 % of answers lost: POSTs per job, delivered / twice / lost, mean delay",
         "limit of 5/s: delivered / twice / lost, mean delay, refused",
+        "ledger 2 s behind the end: requests per job, mean and p99 delay",
     )
     rows = [header, ("---",) * 2 + ("---:",) * (len(header) - 2)]
     rows += [_row(figures, setting, sizes) for setting in settings if _was_run(figures, setting)]
@@ -59,6 +60,7 @@ def _row(figures: Figures, setting: Setting, sizes: Sequence[int]) -> tuple[str,
         _fate(plain[-1]),
         _lost(figures.of(setting.name, "lost", most)),
         _limited(figures.of(setting.name, "limited", most)),
+        _led(figures.of(setting.name, "led", most)) if setting.client == "kling" else "does not read it",
     )
 
 
@@ -82,6 +84,12 @@ def _limited(outcome: Outcome | str | None) -> str:
     if not isinstance(outcome, Outcome):
         return _NONE
     return f"{_fate(outcome)}, {_seconds(outcome.mean_delay_s)}, {100 * outcome.refused_share:.3g} %"
+
+
+def _led(outcome: Outcome | str | None) -> str:
+    if not isinstance(outcome, Outcome):
+        return _NONE
+    return f"{_number(outcome.requests_per_job)}, {_seconds(outcome.mean_delay_s)}, {_seconds(outcome.p99_delay_s)}"
 
 
 def _seconds(value: float | None) -> str:

@@ -474,3 +474,20 @@ def test_a_lost_answer_is_found_lost_or_paid_twice(
 
     assert (outcome["delivered"], outcome["twice"], outcome["lost"]) == (delivered, twice, lost)
     assert outcome["posts_per_job"] == pytest.approx(1.0 + twice / 6)
+
+
+def test_the_ledger_shows_charges_page_by_page_some_time_after_the_end() -> None:
+    vendor = Vendor(150, lag=2.0)
+    for number in range(150):
+        vendor.ask("POST", "/v2/video/generations", PROMPT.replace("take 0", f"take {number}"))
+    look = "/v2/billing/transactions?direction=CHARGE&type=MODEL_USAGE&limit=100"
+    assert vendor.ask("GET", look).body == {"data": [], "pagination": {"next_cursor": None, "has_more": False}}
+    vendor.finish()
+    vendor.now += 60.0
+    first = vendor.ask("GET", look).body
+    last = vendor.ask("GET", f"{look}&cursor={first['pagination']['next_cursor']}").body
+    shown = [row["reference_id"] for row in first["data"] + last["data"]]
+    assert (len(first["data"]), len(shown)) == (100, 150)
+    assert set(shown) == set(vendor.ledger.purchases)
+    assert last["pagination"] == {"next_cursor": None, "has_more": False}
+    assert Vendor().ask("GET", look).body["data"] == []

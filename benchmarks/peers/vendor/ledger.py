@@ -53,6 +53,7 @@ class Ledger:
     posts: int = 0
     refused: int = 0
     _durations: list[float] = field(init=False)
+    _lags: list[float] = field(init=False)  # in means, exponential
     _unanswered: set[int] = field(init=False)  # jobs whose next answer to a submit is lost
     _tokens: float = field(default=_BURST, init=False)
     _counted_at: float = field(init=False)
@@ -60,6 +61,8 @@ class Ledger:
     def __attrs_post_init__(self) -> None:
         settings = self.settings
         self._durations = durations(settings.jobs, settings.seed, settings.median)
+        late = Random(f"lag {settings.seed}")  # noqa: S311 - repeatable on purpose
+        self._lags = [late.expovariate(1.0) for _ in range(settings.jobs)]
         lost = max(1, round(settings.jobs * settings.lost)) if settings.lost else 0
         rng = Random(f"lost {settings.seed}")  # noqa: S311 - repeatable on purpose
         self._unanswered = set(rng.sample(range(settings.jobs), lost))
@@ -100,6 +103,14 @@ class Ledger:
         self._unanswered.discard(purchase.job)
         return lost
 
+    def charged(self) -> list[Purchase]:
+        """What AI/ML API's ledger shows by now, newest first."""
+        lag, now = self.settings.lag, self.now()
+        if lag is None:
+            return []
+        shown = ((each.completes_at + lag * self._lags[each.job], each) for each in self.purchases.values())
+        return [each for at, each in sorted(shown, key=lambda one: one[0], reverse=True) if at <= now]
+
     def as_data(self) -> dict[str, Any]:
         """The ledger as plain JSON data."""
         return {
@@ -121,6 +132,7 @@ class VendorSettings:
         lost: The share of jobs whose first submit is accepted and never answered.
         rate: The requests a second above which it says "too many" (429), without a word on when to come back; None for
             no limit.
+        lag: How many seconds after a generation's end, on average, AI/ML API's ledger shows its charge; None for never.
     """
 
     jobs: int
@@ -128,6 +140,7 @@ class VendorSettings:
     median: float
     lost: float = 0.0
     rate: float | None = None
+    lag: float | None = None
 
 
 _SIGMA = 0.35

@@ -88,9 +88,22 @@ class Service:
         pages = {"limit": limit, "offset": offset, "total": len(rows), "has_more": more}
         return Answer({"data": rows[offset : offset + limit], "pagination": pages})
 
-    def transactions(self, _request: Request) -> Reply:
-        """An empty ledger: nobody is told of any end but by asking about it, as peers do."""
-        return Answer({"data": [], "pagination": {"next_cursor": None, "has_more": False}})
+    def transactions(self, request: Request) -> Reply:
+        """A page of the ledger, newest first; empty unless `VendorSettings.lag` says otherwise, as peers do not ask."""
+        query = parse_qs(urlsplit(request.target).query)
+        limit, charged = int(query["limit"][0]), self.ledger.charged()
+        rest = int(query["cursor"][0]) if "cursor" in query else len(charged)  # counted from the oldest
+        page = charged[len(charged) - rest :][:limit]
+        rest -= len(page)
+        return Answer(
+            {
+                "data": [
+                    {"direction": "CHARGE", "type": "MODEL_USAGE", "reference_id": each.id, "model": each.model}
+                    for each in page
+                ],
+                "pagination": {"next_cursor": str(rest) if rest else None, "has_more": rest > 0},
+            }
+        )
 
     def _row(self, purchase: Purchase) -> dict[str, Any] | None:
         now = self.ledger.now()
