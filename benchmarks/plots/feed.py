@@ -62,7 +62,7 @@ def _trade(axes: Axes, report: Report, cells: Sequence[Cell]) -> None:
             without.requests, without.delay, "s", color=_OFF, markersize=5, fillstyle="full" if cell.warm else "none"
         )
         if cell.warm and cell.profile == "economy":
-            for ledger, each in zip(lags, found, strict=True):
+            for ledger, each in zip(lags[:3], found, strict=False):
                 label(axes, ledger, (each.requests, each.delay), OURS, (-6.0, -11.0))
         if cell.warm:
             label(axes, f"off, {cell.profile}", (without.requests, without.delay), _OFF, (7.0, 1.0))
@@ -109,4 +109,4 @@ def _harm(axes: Axes, report: Report, cells: Sequence[Cell]) -> None:
     axes.grid(visible=False, axis="y")
     axes.set_xlim(_LEFTMOST - 1.5, 6.0)
     axes.set_title("requests at their worth + delay, beside off")
-    axes.set_xlabel(f"%, a point a batch; {_LEFTMOST:g} or better at the left edge; dotted: 2 % worse")
+    axes.set_xlabel(f"%, a point a batch ({_LEFTMOST:g}: or better); dotted: 2 % worse")

@@ -13,8 +13,6 @@ from benchmarks.policy.batch import Generation, Vendor, run
 from benchmarks.policy.bound import Group, bound
 from benchmarks.policy.durations import Exponential, Lognormal, even, quantile, trace
 from benchmarks.policy.exact import Outcome, Survival, least_product, optimum, outcome
-from benchmarks.policy.feed.ledger import LEDGERS, Ledger, Recording
-from benchmarks.policy.feed.play import Cell, play_cell
 from benchmarks.policy.learned import Workload
 from benchmarks.policy.policies import Policy, ours, rivals
 from benchmarks.policy.report import Report, Row, Target
@@ -25,7 +23,6 @@ from kling_async.pacing.schedules import FixedSchedule
 
 FIVE = Lognormal(330.0)
 WORLD = Workload({5: FIVE})
-POLLED = Recording(polled=True)
 TEN_SECONDS = Policy("", "", lambda _: FixedSchedule(interval=10.0))
 
 
@@ -201,41 +198,6 @@ def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, s
 def test_no_bound_is_made_up_where_nobody_may_ask() -> None:
     with pytest.raises(ValueError, match="no polls"):
         bound([Group(FIVE, 0.0, 1.0)], lambda _: 0.0, step=10.0)
-
-
-def test_a_ledger_is_paged_newest_first_and_records_as_it_is_told_to() -> None:
-    plain, minutely, late = (Ledger(recording, 1) for recording in (Recording(), Recording(batch=60.0), POLLED))
-    for ledger in (plain, minutely, late):
-        for number in range(150):
-            ledger.charge(f"g{number}", float(number))
-    [(first, first_is_last), (second, second_is_last)] = plain.pages(119.5)
-    assert first is not None
-    assert (first[0], len(first), second, first_is_last, second_is_last) == (
-        "g119",
-        100,
-        [f"g{number}" for number in range(19, -1, -1)],
-        False,
-        True,
-    )
-    assert [len(ids or []) for ids, _ in minutely.pages(119.5)] == [61]
-    assert [ids for ids, _ in late.pages(1e6)] == [[]]
-    late.told("g7", 20.0)
-    assert [ids for ids, _ in late.pages(1e6)] == [["g7"]]
-    assert list(Ledger(Recording(refused=True), 1).pages(0.0)) == [(None, True)]
-
-
-@pytest.mark.parametrize("name", LEDGERS)
-def test_no_vendor_makes_the_feed_harmful(name: str) -> None:
-    cell = Cell(150, "economy")
-    off, on = ([play_cell(cell, ledger, seed).cost("economy") for seed in range(4)] for ledger in (None, name))
-    assert fmean(on) < 1.06 * fmean(off)  # four runs of 150 are off by some 2 %
-
-
-def test_the_feed_saves_half_of_everything_where_the_ledger_leads() -> None:
-    cell = Cell(300, "economy", warm=True)
-    off, on = play_cell(cell, None, 1), play_cell(cell, "lag 2 s", 1)
-    assert on.cost("economy") < 0.6 * off.cost("economy")
-    assert on.told > 0.8
 
 
 def test_a_report_says_which_targets_are_met() -> None:

@@ -322,9 +322,7 @@ def test_an_end_that_is_shown_is_learned_where_the_look_was() -> None:
     assert ends[tracker.run_estimator.bins.bin(49.0)] > 0.9
 
 
-@given(
-    steps=st.lists(st.tuples(st.booleans(), st.floats(0.1, 60.0)), min_size=1, max_size=8), shown=st.booleans()
-)
+@given(steps=st.lists(st.tuples(st.booleans(), st.floats(0.1, 60.0)), min_size=1, max_size=8), shown=st.booleans())
 def test_exposure_that_looks_teach_is_counted_once_and_taken_back_when_a_poll_finds_an_end(
     steps: list[tuple[bool, float]], *, shown: bool
 ) -> None:
