@@ -54,19 +54,6 @@ class RecordingLag:
             they count as if they never got one.
     """
 
-    __slots__ = (
-        "_averaged",
-        "_ended_at",
-        "_ends",
-        "_leads",
-        "_missed",
-        "_observed",
-        "_scale",
-        "_weights",
-        "awaited",
-        "means",
-    )
-
     def __init__(self, scale: float = 1.0) -> None:
         """``scale`` is how many times as fast as the vendor a stand-in is."""
         self._scale = scale
