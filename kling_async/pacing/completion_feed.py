@@ -232,7 +232,7 @@ class CompletionFeed:
         if tracker is None:
             if generation_id in self._awaited:
                 del self._awaited[generation_id]
-                self.lag.ended(self._look_begun, recorded=True)
+                self.lag.ended(recorded=True)
             else:
                 self._foreign += 1
             return False
@@ -243,7 +243,7 @@ class CompletionFeed:
             self._fruitless = 0
             self._explore_after = self._requests() + _EXPLORING
             self.lag.shown_first(self._looked_at - tracker.seen, self._look_begun - tracker.seen)
-            self.lag.ended(self._look_begun, recorded=True)
+            self.lag.ended(recorded=True)
         tracker.shown = self._look_begun
         return True
 
@@ -289,7 +289,7 @@ class CompletionFeed:
             if at > until:
                 return
             del self._awaited[generation_id]
-            self.lag.ended(until, recorded=False)
+            self.lag.ended(recorded=False)
 
     def __repr__(self) -> str:
         return f"<CompletionFeed {'leading' if self.leading else 'not leading'}, {self.lag}>"

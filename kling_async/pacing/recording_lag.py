@@ -32,9 +32,7 @@ LAGS: Final = tuple(0.25 * 2.0 ** (step / 2.0) for step in range(20))
 
 _NEVER: Final = 0.5  # how likely it is, before anything was observed, that the ledger never leads
 _FORGETTING: Final = 0.002  # by each observation
-_FORGETTING_SHARES: Final = 0.001  # by each end: a share so small takes hundreds to tell, and hardly changes; ...
-# ... but no faster than by time: what is not recorded is found late, so of the last ends found there are too many.
-_MEMORY_OF_SHARES: Final = 3600.0  # seconds
+_FORGETTING_SHARES: Final = 0.001  # by each end: a share so small takes hundreds to tell, and hardly changes
 _AVERAGED: Final = (
     20.0  # observations whose beliefs are averaged: one surprise, or many at once, are not acted on alone
 )
@@ -54,6 +52,8 @@ class RecordingLag:
             they count as if they never got one.
     """
 
+    __slots__ = ("_averaged", "_ends", "_leads", "_missed", "_observed", "_scale", "_weights", "awaited", "means")
+
     def __init__(self, scale: float = 1.0) -> None:
         """``scale`` is how many times as fast as the vendor a stand-in is."""
         self._scale = scale
@@ -62,7 +62,6 @@ class RecordingLag:
         self._averaged = _prior()  # the mean of those after the last few
         self._observed = self._leads = 0.0
         self._ends = self._missed = 0.0
-        self._ended_at: float | None = None  # when `ended` was last told of one
         self.awaited = 0
 
     @property
@@ -108,11 +107,9 @@ class RecordingLag:
             q = self.unrecorded
             self._observe([q + (1.0 - q) * (1.0 - _recorded(lag, looked) / gap) for lag in self.means], 1.0)
 
-    def ended(self, at: float, *, recorded: bool) -> None:
+    def ended(self, *, recorded: bool) -> None:
         """A generation ended, and its charge is recorded; or it is not, and is awaited no more."""
-        passed = 0.0 if self._ended_at is None else max(0.0, at - self._ended_at)
-        self._ended_at = at
-        kept = 1.0 - min(_FORGETTING_SHARES, passed * self._scale / _MEMORY_OF_SHARES)
+        kept = 1.0 - _FORGETTING_SHARES
         self._ends = self._ends * kept + 1.0
         self._missed = self._missed * kept + (not recorded)
 

@@ -30,7 +30,7 @@ def proven() -> dict[str, Any]:
     lag = RecordingLag()
     for number in range(200):
         lag.shown_first(number % 4, number % 4 + 0.5)
-        lag.ended(0.0, recorded=True)
+        lag.ended(recorded=True)
     return to_data(DurationModels()) | {"ledger": lag.as_data()}
 
 
