@@ -382,7 +382,11 @@ class JobStore:
         active.clear_failures()
         active.tracker, active.taken_over, active.accepted_at = None, False, math.inf
         deadline = active.record.deadline
-        active.deadline = math.inf if deadline is None else self.clock.to_instant(deadline)
+        if deadline is None:
+            active.deadline = math.inf
+        else:
+            active.deadline = self.clock.to_instant(deadline)
+            self._queue.recheck_at(active, active.deadline)
 
     async def finish(self, active: ActiveJob, state: JobState, **outcome: Any) -> None:  # noqa: ANN401 - the record's own fields
         """Record the end of a generation's life, and settle the job with it, even if it could not be recorded."""

@@ -120,6 +120,8 @@ class FaultVendor:
             return "look", self.looks, shows_the_log
         if exchange.target.startswith("/v2/billing"):
             return self._route_billing(exchange)
+        if exchange.target.startswith("/models/metrics"):
+            return "metrics", {}, stated(404, "no metrics here")
         if exchange.target.startswith("/v1/models"):
             return "models", {}, says(200, {"data": self.models})
         if exchange.target.startswith("/files/"):

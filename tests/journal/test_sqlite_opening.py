@@ -64,7 +64,7 @@ def make_a_strange_application(path: Path) -> None:
 
 UNSUITABLE: dict[str, Callable[[Path], None]] = {
     "file is not a database": make_text,
-    "it is of version 99, and this version of kling_async knows them only up to 3; a newer one wrote it": make_newer,
+    "it is of version 99, and this version of kling_async knows them only up to 4; a newer one wrote it": make_newer,
     "it is of version 0": make_unversioned,
     "the file is the database of something else": make_something_else,
     "the file is the database of something else$": make_a_strange_application,
@@ -354,7 +354,7 @@ def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pyt
     with closing(connect(path, "rwc")) as connection:
         bring_up_to_date(connection, path, STEPS)
     monkeypatch.setattr("kling_async.journal.sqlite.reader.STEPS", (*STEPS, ()))
-    with pytest.raises(JournalError, match="of version 3 until a session opens it"):
+    with pytest.raises(JournalError, match="of version 4 until a session opens it"):
         JournalReader(path)
     assert schema.STEPS is STEPS
 
