@@ -100,6 +100,8 @@ def _harm(axes: Axes, report: Report, cells: Sequence[Cell]) -> None:
     ledgers = list(dict.fromkeys(ledger for _, ledger in report.played if ledger != OFF))[::-1]
     for place, ledger in enumerate(ledgers):
         for number, cell in enumerate(cells):
+            if (cell, ledger) not in report.played:
+                continue
             worse = max(_LEFTMOST, 100.0 * report.harm(cell, ledger).mean)
             colour = _OFF if worse > 100.0 * MOST_HARM else OURS if cell.warm else PALE
             axes.plot(worse, place + 0.5 * (number / len(cells) - 0.5), "o", color=colour, markersize=3.5)
