@@ -73,7 +73,8 @@ def run_session(models: DurationModels, durations: Sequence[float], rate: float,
 async def _batch(vendor: _Vendor, models: DurationModels, rate: float, profile: str, seed: int) -> None:
     count = len(vendor.polls)
     limits = Limits(requests_per_second=rate, burst=1, max_in_flight=count)
-    polling = Polling(profile=profile, learned=_learned(models), feed=False)  # one by one, as the others do
+    # One by one, and from what is given alone, as the others do.
+    polling = Polling(profile=profile, learned=_learned(models), feed=False, metrics=False)
     async with KlingSession(transport=vendor, limits=limits, polling=polling, rng=Random(seed)) as kling:  # noqa: S311
         jobs = [kling.submit(TextToVideo(f"take {number}", model=MODEL, duration=5)) for number in range(count)]
         for job in jobs:

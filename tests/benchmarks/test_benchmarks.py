@@ -29,7 +29,7 @@ def test_every_figure_is_in_the_table_and_in_the_data(quick: tuple[str, dict[str
     table, data = quick
 
     assert data["quick"]
-    assert len(data["figures"]) == 16
+    assert len(data["figures"]) == 19
     for each in data["figures"]:
         assert each["name"] in table
         assert each["value"] > 0
