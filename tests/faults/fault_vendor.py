@@ -120,13 +120,16 @@ class FaultVendor:
             return "look", self.looks, shows_the_log
         if exchange.target.startswith("/v2/billing"):
             return self._route_billing(exchange)
-        if exchange.target.startswith("/models/metrics"):
-            return "metrics", {}, stated(404, "no metrics here")
-        if exchange.target.startswith("/v1/models"):
-            return "models", {}, says(200, {"data": self.models})
+        if "/models" in exchange.target.partition("?")[0]:
+            return self._route_models(exchange)
         if exchange.target.startswith("/files/"):
             return "file", self.files, serves_the_film
         return "poll", self.polls, tells_how_far_it_is
+
+    def _route_models(self, exchange: Exchange) -> tuple[str, dict[int, Act], Act]:
+        if exchange.target.startswith("/models/metrics"):
+            return "metrics", {}, stated(404, "no metrics here")
+        return "models", {}, says(200, {"data": self.models})
 
     def _route_billing(self, exchange: Exchange) -> tuple[str, dict[int, Act], Act]:
         if exchange.target == "/v2/billing":
