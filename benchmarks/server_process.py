@@ -50,6 +50,6 @@ def _outlive_nobody() -> None:
 
 
 def _main(serve: Callable[[Connection, _Served], None], port: Connection, served: _Served) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one also ends it
     end_with_parent()
     serve(port, served)

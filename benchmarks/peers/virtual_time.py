@@ -31,7 +31,7 @@ class SharedClock:
     purpose, so that the client need not wait for those at the pace of real time.
 
     Args:
-        path: A file, empty at first. Whoever comes first makes it.
+        path: A file, empty at first. The process that comes first makes it.
     """
 
     def __init__(self, path: Path) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.tracking import DurationLearner, GenerationTracker
 
-__all__ = ["Desk", "Generation", "Vendor", "play", "run"]
+__all__ = ["Generation", "SimulatedSession", "Vendor", "play", "run"]
 
 _REVIEW_EVERY: Final = 15.0  # seconds
 _SUBMITS_PER_POLL: Final = 4  # while polls are due, as the scheduler has it
@@ -82,7 +82,7 @@ class _Open:
     generation: Generation
 
 
-class Desk:
+class SimulatedSession:
     """One session's requests.
 
     Attributes:
@@ -213,13 +213,13 @@ def run(
     Raises:
         AssertionError: Something was lost on the way.
     """
-    desk = Desk(policy, learner, vendor or Vendor(), rate, seed)
-    play(desk, generations, rate, until=until)
-    return outcome([(polls, delay) for polls, delay, _ in desk.results])
+    session = SimulatedSession(policy, learner, vendor or Vendor(), rate, seed)
+    play(session, generations, rate, until=until)
+    return outcome([(polls, delay) for polls, delay, _ in session.results])
 
 
-def play(desk: Desk, generations: list[Generation], rate: float, *, until: float = math.inf) -> None:
-    """The same, with any desk.
+def play(session: SimulatedSession, generations: list[Generation], rate: float, *, until: float = math.inf) -> None:
+    """The same, with a session of any kind.
 
     Raises:
         AssertionError: Something was lost on the way.
@@ -227,21 +227,21 @@ def play(desk: Desk, generations: list[Generation], rate: float, *, until: float
     left = generations[::-1]
     now = free_at = 0.0
     in_a_row = 0
-    while left or len(desk.poll_queue):
+    while left or len(session.poll_queue):
         submit_at = left[-1].at if left else math.inf
-        now = max(free_at, min(submit_at, desk.next_at()))
+        now = max(free_at, min(submit_at, session.next_at()))
         if now >= until:
             break
-        desk.review(now)
-        polls_first = desk.is_urgent or (desk.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL)
+        session.review(now)
+        polls_first = session.is_urgent or (session.next_at() <= now and in_a_row >= _SUBMITS_PER_POLL)
         if submit_at <= now and not polls_first:
-            desk.begin(left.pop(), now)
+            session.begin(left.pop(), now)
             in_a_row += 1
-        elif desk.poll(now):
+        elif session.poll(now):
             in_a_row = 0
         else:
             continue
         free_at = now + 1.0 / rate
-    desk.give_up(min(now, until))
-    if until == math.inf and len(desk.results) != sum(each.counts for each in generations):
-        raise AssertionError(f"of {len(generations)} generations {len(desk.results)} were noticed")
+    session.give_up(min(now, until))
+    if until == math.inf and len(session.results) != sum(each.counts for each in generations):
+        raise AssertionError(f"of {len(generations)} generations {len(session.results)} were noticed")

@@ -68,7 +68,7 @@ class MemberEngine(Engine):
         journal = cast("Journal", _JournalOfMember(shared, self._wake, limits.max_spend_usd))
         super().__init__(transport, journal, limits=limits, reconciliation=reconciliation, hold=hold, **settings)
         self._changed = Wakeup(self.store.clock)
-        # What whoever leads does with a job is that job's caller's choice.
+        # What the leader does with a job is that job's caller's choice.
         usual = evolve(reconciliation, then="report", after=None)
         lead = partial(_make_leading, transport, limits=limits, reconciliation=usual, hold=False, **settings)
         self._leadership = Leadership(shared, lead, self._prove_key, self._tell_change, may_lead=not hold)

@@ -1,4 +1,4 @@
-"""The jobs of a session on a shared journal: it asks for them, and watches them change, whoever leads."""
+"""The jobs of a session on a shared journal: it asks for them, and watches them change, whichever session leads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger("kling_async.shared")
 class MemberStore(JobStore):
     """The jobs that this session has asked for, as their records change.
 
-    A member writes a job's record only by inserting it. All else it asks of whoever leads: so its jobs settle by what
+    A member writes a job's record only by inserting it. All else it asks of the leader: so its jobs settle by what
     their records say, and at their own deadlines.
     """
 
@@ -39,7 +39,7 @@ class MemberStore(JobStore):
         super().__init__(*store, **others)
         self._shared = shared
         self._choices = choices  # of this session's callers
-        self._grace = grace  # seconds after a deadline for which whoever leads is waited for
+        self._grace = grace  # seconds after a deadline for which the leader is waited for
         self._stale: dict[str, int] = {}  # jobs to be unparked: until a later change than this one, parking is old news
 
     # Identity
@@ -168,7 +168,7 @@ class MemberStore(JobStore):
         super().settle(active, error)
 
     def expire(self, active: ActiveJob, now: float) -> None:
-        """Settle a job whose deadline here has passed, once whoever leads has had time to do so by its last poll."""
+        """Settle a job whose deadline here has passed, once the leader has had time to do so by its last poll."""
         if active.settled:
             return
         theirs = active.record.deadline
@@ -181,7 +181,7 @@ class MemberStore(JobStore):
             active, DeadlineExceeded(f"job {active.record.key} was not done by its deadline; it can be resumed")
         )
 
-    # What whoever leads is asked for
+    # What the leader is asked for
 
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good."""

@@ -131,7 +131,7 @@ class Record:
 
 @frozen
 class Choices:
-    """What the caller chose for one job, whoever leads. By default an uncertain job is never sent again.
+    """What the caller chose for one job; any leader keeps to it. By default an uncertain job is never sent again.
 
     Attributes:
         resubmits: How often it may be sent again once the log proves that it was not bought.

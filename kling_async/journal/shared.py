@@ -3,7 +3,7 @@
 Every session on a shared journal is a *member*. One of them *leads*: it alone sends the account's requests, for as long
 as it renews its *lease*. A leader is known by its *token*, new at every taking; each of its writes names the token, and
 one that names another token than the lease has now changes nothing. All others insert jobs, leave instructions for
-whoever leads, and watch records change.
+the leader, and watch records change.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ Kind = Literal["abandon", "watch", "attach", "downloaded", "resume submissions"]
 
 @frozen
 class Instruction:
-    """What a member wants of whoever leads. To carry one out twice is the same as once.
+    """What a member wants of the leader. To carry one out twice is the same as once.
 
     Attributes:
         kind: ``abandon`` a job; ``watch`` one on, parked or not, until a new deadline; ``attach`` a generation that was
@@ -164,7 +164,7 @@ class Sharing:
     Attributes:
         lease: Who leads.
         parked: How many open jobs nobody works on, though their generations' lives go on.
-        waiting: How many instructions and late answers whoever leads has not acted on.
+        waiting: How many instructions and late answers the leader has not acted on.
         second_purchases: What was bought a second time for its job.
     """
 
@@ -196,7 +196,7 @@ class TermJournal(Journal, Protocol):
         ...
 
     def park(self, record: Record, error: KlingError) -> None:
-        """Keep a job from being worked on, by whoever leads, and tell its watchers why; written like an append."""
+        """Keep a job from being worked on by any leader, and tell its watchers why; written like an append."""
         ...
 
     def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
@@ -280,7 +280,7 @@ class SharedJournal(Protocol):
         ...
 
     def instruct(self, instruction: Instruction) -> None:
-        """Leave an instruction for whoever leads, soon, and after everything inserted before."""
+        """Leave an instruction for the leader, soon, and after everything inserted before."""
         ...
 
     async def flush(self) -> None:

@@ -68,7 +68,7 @@ class CompletionFeed:
     """
 
     def __init__(
-        self, price: PollCost, requests: Callable[[], int], *, lag: RecordingLag | None = None, scale: float = 1.0
+        self, cost: PollCost, requests: Callable[[], int], *, lag: RecordingLag | None = None, scale: float = 1.0
     ) -> None:
         """``requests`` is how many the session has made so far; ``lag`` what an earlier one has learned.
 
@@ -79,7 +79,7 @@ class CompletionFeed:
         self.wants_round = False
         self.leading = False
         self.goes_on = False
-        self._price = price
+        self._cost = cost
         self._requests = requests
         self._scale = scale
         self._acted_on = (False, False)  # what was known of the lag when the last round began
@@ -131,7 +131,7 @@ class CompletionFeed:
                 self._unseen -= math.expm1(hazard.cumulative_hazard(tracker.seen - tracker.since) - strain)
             return
         root = hazard.sqrt_hazard(age)
-        place = self._thinning.place(self._price.now / root)
+        place = self._thinning.place(self._cost.now / root)
         self._shown += root * root * self._thinning.shown[place]
         self._saved += root * root * self._thinning.savings[place]
         if self.leading and self._acted_on[1] and not tracker.plain:
@@ -144,7 +144,7 @@ class CompletionFeed:
         """
         shown = self._shown * scale
         self._gap = self._gap_for(shown) if shown > 0.0 else math.inf
-        cost = self._price.now**2 / 2.0 / self._gap
+        cost = self._cost.now**2 / 2.0 / self._gap
         is_worth_it = self._saved * scale > cost and self._counted * scale >= _FEWEST
         self._lead(leading=is_worth_it and now >= self._off_until)
         if not self.leading:
@@ -177,8 +177,8 @@ class CompletionFeed:
 
     def _gap_for(self, shown: float) -> float:
         """Between looks that show so many ends per second."""
-        worth = min(_WORTH_GAP * self._price.least**2 / 2.0, _MANY / shown)
-        return max(_SHORTEST_GAP / self._scale, worth, self._price.now / math.sqrt(shown))
+        worth = min(_WORTH_GAP * self._cost.least**2 / 2.0, _MANY / shown)
+        return max(_SHORTEST_GAP / self._scale, worth, self._cost.now / math.sqrt(shown))
 
     # Looks
 

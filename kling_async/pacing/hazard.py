@@ -21,12 +21,12 @@ density is taken. That is least where
 
 so the next poll comes when the odds that the generation has ended since the last one have grown to a value that the
 hazard sets. The second term makes that right to the second order for a constant hazard, with polls as discrete as they
-are. No plan need be worked out: a price w and an age give the next age. On made-up durations this costs within half a
+are. No plan need be worked out: a cost w and an age give the next age. On made-up durations this costs within half a
 percent of the dynamic programme's plan, from 5 polls a generation to 50. To ask whenever the warped clock, the integral
 of sqrt(h), has advanced by w is the same for small w, but brings up to 7 % more delay for the same polls where the
 hazard turns quickly, as after early failures.
 
-*Where many generations share* R polls per second, the same argument with R as a bound gives all of them one price,
+*Where many generations share* R polls per second, the same argument with R as a bound gives all of them one cost,
 w = sum of sqrt(h) over all that are pending / R, if polls are dense (`kling_async.pacing.queues` says what if not).
 
 *What can be gained* follows from the first formula: polls times delay come to at least (integral of sqrt(-S' S))^2 / 2,
@@ -92,7 +92,7 @@ class AgeBins:
         return bisect_right(self.edges, age) - 1
 
 
-_PRICES: Final = 4  # that what follows is remembered for: the least and the present one, thinned and not
+_COSTS: Final = 4  # that what follows is remembered for: the least and the present one, thinned and not
 
 
 class Hazard:
@@ -116,7 +116,7 @@ class Hazard:
         self._thinned: dict[tuple[Thinning, float], list[float]] = {}
 
     def sqrt_hazard(self, age: float) -> float:
-        """Return the polls per second that a generation of this age is worth at a price of 1."""
+        """Return the polls per second that a generation of this age is worth at a cost of 1."""
         return self._roots[bisect_right(self._edges, age) - 1]
 
     def cumulative_hazard(self, age: float) -> float:
@@ -137,47 +137,47 @@ class Hazard:
         """Return the age by which this share (at least 0, less than 1) has ended of those that have reached ``age``."""
         return max(age, self.age(self.cumulative_hazard(age) - math.log1p(-share)))
 
-    def first_poll(self, price: float, thinning: Thinning | None = None) -> float:
-        """Return the age of the first poll, at this price (more than 0)."""
-        key = price if thinning is None else (thinning, price)
+    def first_poll(self, cost: float, thinning: Thinning | None = None) -> float:
+        """Return the age of the first poll, at this cost (more than 0)."""
+        key = cost if thinning is None else (thinning, cost)
         if key not in self._first:
-            if len(self._first) >= _PRICES:
+            if len(self._first) >= _COSTS:
                 self._first.clear()
-            self._first[key] = self.next_poll(0.0, price, self.thinned(thinning, price))
+            self._first[key] = self.next_poll(0.0, cost, self.thinned(thinning, cost))
         return self._first[key]
 
-    def thinned(self, thinning: Thinning | None, price: float) -> list[float]:
-        """Return the roots of the hazards, bin by bin, each times the factor by which gaps at this price grow there."""
+    def thinned(self, thinning: Thinning | None, cost: float) -> list[float]:
+        """Return the roots of the hazards, bin by bin, each times the factor by which gaps at this cost grow there."""
         if thinning is None:
             return self._roots
-        key = thinning, price
+        key = thinning, cost
         if key not in self._thinned:
-            if len(self._thinned) >= _PRICES:
+            if len(self._thinned) >= _COSTS:
                 self._thinned.clear()
-            self._thinned[key] = [root * thinning.stretch(price / root) for root in self._roots]
+            self._thinned[key] = [root * thinning.stretch(cost / root) for root in self._roots]
         return self._thinned[key]
 
-    def next_poll(self, age: float, price: float, roots: list[float] | None = None) -> float:
-        """Return the age of the next poll, after one at this age, at this price (more than 0).
+    def next_poll(self, age: float, cost: float, roots: list[float] | None = None) -> float:
+        """Return the age of the next poll, after one at this age, at this cost (more than 0).
 
         ``roots`` are what `thinned` returned, if polls are thinned.
         """
         roots = roots or self._roots
-        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, price, roots)
+        place, cumulative, piece = self._enough(age, 0.0, bisect_right(self._edges, age) - 1, cost, roots)
         # Past a hump of the hazard, one poll at the next rise may serve for both, unless it keeps those that have
         # ended waiting for longer than a poll is worth.
-        worth = price * roots[piece] / self._roots[piece]
+        worth = cost * roots[piece] / self._roots[piece]
         latest = place + worth * worth / 2.0 / math.expm1(cumulative)
         if piece + 1 == len(self._edges) or self._edges[piece + 1] >= latest:
             return place
-        later = self._past_rise(place, cumulative, piece, price, roots, latest)
+        later = self._past_rise(place, cumulative, piece, cost, roots, latest)
         return later if later <= latest else place
 
     def _enough(
-        self, place: float, cumulative: float, piece: int, price: float, roots: list[float]
+        self, place: float, cumulative: float, piece: int, cost: float, roots: list[float]
     ) -> tuple[float, float, int]:
         """Return the first age from here on where the cumulative hazard since the last poll is what a poll needs."""
-        while cumulative < (needed := _needed(price * roots[piece])):
+        while cumulative < (needed := _needed(cost * roots[piece])):
             reached = place + (needed - cumulative) / self.rates[piece]
             if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
                 return reached, needed, piece
@@ -186,14 +186,14 @@ class Hazard:
         return place, cumulative, piece
 
     def _past_rise(
-        self, place: float, cumulative: float, piece: int, price: float, roots: list[float], latest: float
+        self, place: float, cumulative: float, piece: int, cost: float, roots: list[float], latest: float
     ) -> float:
         """Return the next such age after a rise of the hazard has made a poll need more; infinity if too late."""
         while piece + 1 < len(self._edges) and self._edges[piece + 1] < latest:
             cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-            if cumulative < _needed(price * roots[piece]):
-                return self._enough(place, cumulative, piece, price, roots)[0]
+            if cumulative < _needed(cost * roots[piece]):
+                return self._enough(place, cumulative, piece, cost, roots)[0]
         return math.inf
 
 

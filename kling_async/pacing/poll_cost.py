@@ -8,16 +8,16 @@ from typing import Final
 from attrs import define, field
 
 _TRIM: Final = 0.6
-"""Of the price at which the rate would go round if no hazard changed from one poll to the next.
+"""Of the cost at which the rate would go round if no hazard changed from one poll to the next.
 
-Where polls are scarce it does change. At less than that price, those come sooner who were not asked about for longest:
+Where polls are scarce it does change. At less than that cost, those come sooner who were not asked about for longest:
 of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
 """
 
 
 @define
 class PollCost:
-    """The price of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
+    """The cost of a poll as `kling_async.pacing.hazard` has it, w: the root of twice the seconds it is worth.
 
     Attributes:
         least: While polls are not short; more than 0.
@@ -32,19 +32,19 @@ class PollCost:
 
     @classmethod
     def of(cls, seconds: float) -> PollCost:
-        """The price of polls that are each worth so many seconds of delay, more than 0."""
+        """The cost of polls that are each worth so many seconds of delay, more than 0."""
         return cls(math.sqrt(2.0 * seconds))
 
     def spread(self, demand: float, rate: float) -> None:
         """Spread ``rate`` polls per second (more than 0; infinity: no limit) over all that are pending.
 
-        ``demand`` is how many they should have at a price of 1: the sum of the roots of their hazards.
+        ``demand`` is how many they should have at a cost of 1: the sum of the roots of their hazards.
         """
         self.now = max(self.least, _TRIM * demand / rate)
 
     @property
     def is_short(self) -> bool:
-        """Whether there are fewer polls than are worth their price."""
+        """Whether there are fewer polls than are worth their cost."""
         return self.now > self.least
 
     @property

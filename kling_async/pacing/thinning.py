@@ -10,7 +10,7 @@ least where
 
 which is the usual c = h x^2 / 2 (`kling_async.pacing.hazard`) but for a factor: polls for what is never shown go on as
 if only that share ended, and polls for what is shown save no more than the rest of the lag. With z = sqrt(2 c / h) the
-gap without a ledger, it is x = z / sqrt(phi), as if a poll's price w = sqrt(2 c) were w / sqrt(phi). phi depends on z
+gap without a ledger, it is x = z / sqrt(phi), as if a poll's cost w = sqrt(2 c) were w / sqrt(phi). phi depends on z
 alone; it is 1 where the lag is long beside z, and never less than q, so polls never stop.
 """
 

@@ -34,7 +34,7 @@ async def _serve(settings: VendorSettings, shared: SharedClock) -> None:
 
 def main() -> None:
     """Serve by the settings given as JSON, at the clock in a file."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this also ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one also ends it
     settings, clock = sys.argv[1:]
     asyncio.run(_serve(VendorSettings(**json.loads(settings)), SharedClock(Path(clock))))
 

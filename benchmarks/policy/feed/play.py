@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import astuple, frozen
 
-from benchmarks.policy.batch import Desk, Generation, Vendor, play
+from benchmarks.policy.batch import Generation, SimulatedSession, Vendor, play
 from benchmarks.policy.durations import even
 from benchmarks.policy.feed.ledger import LEDGERS, Ledger
 from benchmarks.policy.learned import Workload
@@ -95,33 +95,35 @@ def play_cell(cell: Cell, ledger: str | None, seed: int) -> Figures:
     """One run; without the name of a ledger, with the feed off."""
     learner = Workload({5: FIVE}).learner()
     lag = _warmed(cell.profile, ledger, learner, seed) if cell.warm else None
-    desks: list[Desk] = []
+    desks: list[SimulatedSession] = []
     for number, generations in enumerate(cell.sessions(seed)):
-        desk = _desk(cell, ledger, deepcopy(learner), 1000 * seed + number, deepcopy(lag))
-        play(desk, generations, cell.rate)
-        desks.append(desk)
+        simulated = _desk(cell, ledger, deepcopy(learner), 1000 * seed + number, deepcopy(lag))
+        play(simulated, generations, cell.rate)
+        desks.append(simulated)
     return _figures(desks)
 
 
 def _warmed(profile: str, ledger: str | None, learner: DurationLearner, seed: int) -> RecordingLag | None:
     """Let a session see five hundred before; what it then knows of the ledger."""
     before = Cell(_SEEN, profile)
-    desk = _desk(before, ledger, learner, seed + 1, None)
-    play(desk, next(before.sessions(seed + 1)), before.rate)
-    return None if desk.feed is None else RecordingLag.from_data(desk.feed.lag.as_data())
+    simulated = _desk(before, ledger, learner, seed + 1, None)
+    play(simulated, next(before.sessions(seed + 1)), before.rate)
+    return None if simulated.feed is None else RecordingLag.from_data(simulated.feed.lag.as_data())
 
 
-def _desk(cell: Cell, ledger: str | None, learner: DurationLearner, seed: int, lag: RecordingLag | None) -> Desk:
+def _desk(
+    cell: Cell, ledger: str | None, learner: DurationLearner, seed: int, lag: RecordingLag | None
+) -> SimulatedSession:
     [policy] = ours([PROFILES[cell.profile]])
     recorded = None if ledger is None else Ledger(LEDGERS[ledger], seed)
-    return Desk(policy, learner, Vendor(), cell.rate, seed, ledger=recorded, lag=lag)
+    return SimulatedSession(policy, learner, Vendor(), cell.rate, seed, ledger=recorded, lag=lag)
 
 
-def _figures(desks: Sequence[Desk]) -> Figures:
-    results = [result for desk in desks for result in desk.results]
+def _figures(desks: Sequence[SimulatedSession]) -> Figures:
+    results = [result for simulated in desks for result in simulated.results]
     delays = sorted(delay for _, delay, _ in results)
-    looks = sum(desk.looks for desk in desks)
-    told = sum(desk.feed.told_first for desk in desks if desk.feed is not None)
+    looks = sum(simulated.looks for simulated in desks)
+    told = sum(simulated.feed.told_first for simulated in desks if simulated.feed is not None)
     return Figures(
         requests=1.0 + (sum(polls for polls, _, _ in results) + looks) / len(results),
         completed=fmean(delay for _, delay, generation in results if not generation.fails),

@@ -60,7 +60,7 @@ class Harm:
 
 
 def one_by_one() -> list[Outcome]:
-    """The least delay there can be for whoever asks one by one, by polls: without a limit, all durations known."""
+    """The least delay there can be of asking one by one, by polls: without a limit, all durations known."""
     return best_curve(FIVE, _PRICES, Survival(FIVE))
 
 
@@ -95,7 +95,7 @@ class Report:
         return Harm.of(self.played[cell, ledger], self.played[cell, OFF])
 
     def least(self, cell: Cell, requests: float) -> float | None:
-        """The least delay for whoever asks one by one, with so many requests by generation, submits among them."""
+        """The least delay of asking one by one, with so many requests by generation, submits among them."""
         alone = value_at(requests - 1.0, self.curve)
         if cell.rate == math.inf:
             return alone

@@ -15,7 +15,7 @@ from kling_async.cli.terminal import Terminal
 from kling_async.session import boot_clock
 
 _EVERY = 2.0  # seconds from one look to the next
-_SHARE = 10  # a look takes a tenth of the time at most: it holds up whoever writes the journal
+_SHARE = 10  # a look takes a tenth of the time at most: it holds up the process that writes the journal
 
 
 def status(journal: Path, /, *, watch: bool = False, as_json: AsJson = False) -> None:
