@@ -1,4 +1,4 @@
-"""The session, the library's facade: its life, and the calls about jobs."""
+"""The session, the library's facade: its settings, its life, its events and its numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
-
-from attrs import asdict
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
@@ -19,32 +17,22 @@ from kling_async.api.arguments import (
     check_count,
     check_endpoint,
     check_id,
-    check_key,
-    check_line,
     check_methods,
-    check_text,
     checked_api_key,
-    deadline_seconds,
-    refused,
     setting,
 )
 from kling_async.api.protocol import UNIVERSAL
-from kling_async.api.requests import Request
-from kling_async.engine.as_completed import Submission, Window
-from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
-from kling_async.errors import ConfigurationError, InvalidRequest, SessionClosed
+from kling_async.errors import ConfigurationError, SessionClosed
 from kling_async.file_calls import FileCalls
-from kling_async.files.uploads import check_files, with_absolute_paths
+from kling_async.job_calls import JobCalls
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import open_journal, open_shared
-from kling_async.journal.token import is_token, read_token
 from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-    from datetime import timedelta
+    from collections.abc import Callable, Mapping
     from ssl import SSLContext
     from types import TracebackType
 
@@ -53,7 +41,7 @@ if TYPE_CHECKING:
     from kling_async.engine.engine import Engine
     from kling_async.engine.events import Subscription
     from kling_async.engine.stats import Stats
-    from kling_async.journal.base import Journal, Record
+    from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
     from kling_async.transport.base import Transport
 
@@ -64,7 +52,7 @@ _KEY_VARIABLES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 _BASE_VARIABLE = "AIMLAPI_BASE_URL"
 
 
-class KlingSession(AccountCalls, FileCalls):
+class KlingSession(AccountCalls, JobCalls, FileCalls):
     """Runs any number of generations at once, under one account's limits.
 
     ::
@@ -272,197 +260,6 @@ class KlingSession(AccountCalls, FileCalls):
     @property
     def _account(self) -> Account:
         return self._running_engine().account
-
-    # Jobs
-
-    def submit(
-        self,
-        request: Request,
-        *,
-        tag: object = None,
-        key: str | None = None,
-        deadline: float | timedelta | None = None,
-        priority: int = 0,
-        group: str | None = None,
-        retry_failed: bool | Literal["all"] = False,
-    ) -> Job:
-        """Queue a request, and return its job at once. Nothing is sent unless the request is valid.
-
-        Submits wait in lines, one for each priority, group and model. The highest priority goes first; groups of one
-        priority take turns, and within a group its models; in a line, who came first goes first.
-
-        Args:
-            request: The request. The beginnings of files given by path are checked now; the files are read when their
-                job is submitted. A key's request is compared by files' absolute paths, and by given bytes' contents
-                (hashing them takes a millisecond for every megabyte or two). A file that cannot be sent by then settles
-                the job with `InvalidRequest`; nothing is bought, and the job stays queued under its key.
-            tag: A label of the caller's own, available as ``job.tag``.
-            key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
-                with the same request is the same job: nothing is bought again, and its state or outcome is there at
-                once. Without a durable journal, this holds within this session.
-            deadline: The time to wait for the video, from now, in seconds or as a ``timedelta``, including the time in
-                the queue. ``Timeouts.generation`` holds as well.
-            priority: A whole number from -1000 to 1000. A priority that was not served for 10 min counts as one higher,
-                after 20 min as two, and so on, so that no job waits for ever. Polls have none.
-            group: On whose behalf it is, such as a user; jobs without one are a group of their own.
-            retry_failed: Whether a key whose generation has failed, uncharged, is bought again, once with each call;
-                otherwise its failure is its outcome. Not one whose content was refused, and no refused submit, unless
-                this is ``"all"``.
-
-        Raises:
-            InvalidRequest: An argument cannot be used, the key stands for another request, or the journal cannot keep
-                the tag.
-            JournalError: The journal cannot be read.
-            SessionClosed: The session has not been entered, or has ended.
-            ConfigurationError: Called from another thread or event loop than the session's.
-        """
-        engine = self._running_engine()
-        if not isinstance(request, Request):
-            raise refused("request", request, "a request, such as TextToVideo(...)")
-        request.check()
-        check_key(key)
-        check_line(priority, group)
-        if not isinstance(retry_failed, bool) and retry_failed != "all":
-            raise refused("retry_failed", retry_failed, 'True, False or "all"')
-        if retry_failed and self._shared is not None:
-            raise refused("retry_failed", retry_failed, "False, on a shared journal")
-        request = with_absolute_paths(request)
-        limit, digest = deadline_seconds(deadline), request.digest()
-        if key is not None and (job := engine.store.find_key(key, digest, retry_failed)) is not None:
-            return job
-        if engine.store.is_unsent(key):  # a job that was sent does not need its files any more
-            check_files(request)
-        return engine.store.create(
-            request, digest=digest, key=key, tag=tag, deadline=limit, priority=priority, group=group
-        )
-
-    def resume(
-        self,
-        generation_id: str,
-        *,
-        tag: object = None,
-        key: str | None = None,
-        deadline: float | timedelta | None = None,
-        endpoint: str = UNIVERSAL,
-    ) -> Job:
-        """Watch a generation that was bought already, by any program, and return its job at once.
-
-        Args:
-            generation_id: The vendor's id, or a token from `Job.token`. If this session or its journal knows the job,
-                that job is returned, with its outcome if it has one. The job of a token without an id is searched for
-                in the account's log, and never submitted.
-            tag: As for `submit`.
-            key: As for `submit`; a token brings its own. If the key's job may have been bought and has no id, as after
-                `SubmissionUncertain`, it continues with this generation.
-            deadline: As for `submit`; ``Timeouts.generation`` counts from now.
-            endpoint: The endpoint it was submitted to, universal or legacy.
-
-        Raises:
-            InvalidRequest: An argument cannot be used, the key stands for something else, or the generation is another
-                key's.
-            SessionClosed: The session has not been entered, or has ended.
-            ConfigurationError: Called from another thread or event loop than the session's.
-        """
-        engine = self._running_engine()
-        check_id(generation_id)
-        check_endpoint(endpoint)
-        check_key(key)
-        limit = deadline_seconds(deadline)
-        if is_token(generation_id):
-            return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        return engine.store.find_or_attach(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
-
-    def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
-        record = read_token(token)
-        check_key(record.key)
-        if record.generation_id is None:
-            job = engine.store.find_key(record.key, record.digest)
-        else:
-            job = engine.store.find_generation(record.generation_id, record.key)
-        return job or engine.store.attach(record, tag=tag, deadline=deadline)
-
-    def as_completed(
-        self,
-        source: Iterable[Request | Submission | Job] | AsyncIterable[Request | Submission | Job],
-        *,
-        max_in_flight: int | None = None,
-    ) -> AsyncGenerator[Job, None]:
-        """Yield the jobs of a source of requests, submissions and jobs as they settle, failures included.
-
-        The source is read only so far ahead, so it may be endless, and is closed however the iteration ends. Requests
-        are submitted as they are read; an invalid one comes out as a job that has settled with its error. Leaving early
-        leaves no task behind; jobs that were begun go on, and are in `pending`.
-
-        Args:
-            source: An iterable or an async iterable.
-            max_in_flight: The most jobs between being read and being handed out, 1 or more. By default
-                ``Limits.max_in_flight``.
-
-        Raises:
-            Exception: The source's own error, after every job read before it has been handed out.
-            InvalidRequest: An argument cannot be used, or the source gave something else than requests and jobs.
-            SessionClosed: The session has not been entered, or has ended.
-        """
-        most = self._limits.max_in_flight if max_in_flight is None else max_in_flight
-        check_count("max_in_flight", most)
-        return self._running_engine().as_completed(source, self._as_job, Window(most))
-
-    def _as_job(self, item: Request | Submission | Job) -> Job:
-        if isinstance(item, Job):
-            return item
-        given = item if isinstance(item, Submission) else Submission(item)
-        if not isinstance(given.request, Request):
-            raise refused("source", item, "only requests, submissions of them and jobs in it")
-        try:
-            return self.submit(**asdict(given, recurse=False))
-        except InvalidRequest as error:
-            return self._running_engine().store.invalid(given.request, given.tag, error)
-
-    async def drain(self) -> None:
-        """Wait until no job is open, including those submitted meanwhile."""
-        if self._engine is not None:
-            await self._engine.store.idle()
-
-    @property
-    def pending(self) -> tuple[Job, ...]:
-        """The jobs that have not settled, in the order they came."""
-        return () if self._engine is None else tuple(self._engine.store.open.values())
-
-    def history(self) -> AsyncIterator[Record]:
-        """Yield the journal's record of every job, finished ones included, in the order they were queued.
-
-        Raises:
-            SessionClosed: The session has not been entered, or has ended.
-            JournalError: From the iteration: it cannot be read.
-        """
-        self._running_engine()
-        return (self._shared or self._journal).history()
-
-    def find(self, key: str) -> Job | None:
-        """Return the job of a key, open or with its recorded outcome.
-
-        None if the key is not known, or if its job has settled here although its generation's life goes on, as after
-        `DeadlineExceeded`; submitting the key again continues it.
-
-        Raises:
-            InvalidRequest: There can be no such key.
-            JournalError: The journal cannot be read.
-            SessionClosed: The session has not been entered, or has ended.
-        """
-        engine = self._running_engine()
-        check_text("key", key, "the key of a job")
-        check_key(key)
-        return engine.store.find(key)
-
-    def resume_submissions(self) -> None:
-        """End a halt of submits, as after buying credits, and submit jobs on hold.
-
-        Jobs that have settled because of the halt stay settled; submit them again, under their keys.
-
-        Raises:
-            SessionClosed: The session has not been entered, or has ended.
-        """
-        self._running_engine().store.resume_submissions()
 
     # One generation, and the session's numbers
 
