@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import sqlite3
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,25 @@ async def leader(case: Case, stack: AsyncExitStack, **told: Any) -> Child:
     return child
 
 
+async def stop(child: Child, case: Case) -> None:
+    """Stop a process between its transactions; amid one it would hold up all members until it goes on."""
+    child.process.send_signal(signal.SIGSTOP)
+    while not await asyncio.to_thread(is_unlocked, case):
+        child.process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.01)
+        child.process.send_signal(signal.SIGSTOP)
+
+
+def is_unlocked(case: Case) -> bool:
+    with closing(sqlite3.connect(case.path, timeout=0.3, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 async def leads(kling: Watched) -> None:
     while not kling.is_leader:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.01)
@@ -65,7 +85,7 @@ async def test_a_leader_that_is_stopped_amid_a_post_is_replaced_and_its_late_ans
         async with member(case) as kling:
             job = kling.submit(prompt(), key="k")
             await case.vendor.arrival("submit")
-            child.process.send_signal(signal.SIGSTOP)
+            await stop(child, case)
             with pytest.raises(SubmissionUncertain):
                 await job
             assert kling.is_leader
