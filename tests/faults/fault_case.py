@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kling_async import Job
 
 _PROGRAM = Path(__file__).with_name("fault_child.py")
-_TIMEOUT = 30  # seconds: nothing hangs
+_TIMEOUT = 50  # seconds: nothing hangs
 QUICK: dict[str, Any] = {
     "interval": 0.01,
     "min_gap": 0.01,
