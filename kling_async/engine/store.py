@@ -1,11 +1,10 @@
-"""The session's jobs: their records, the changes of their states, and how they settle."""
+"""The session's jobs and their records: which job a key stands for, and the changes of states."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
@@ -22,7 +21,8 @@ from kling_async.engine.identity import (
     record_of_request,
     without_generation,
 )
-from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
+from kling_async.engine.job import Milestone, active_job
+from kling_async.engine.open_jobs import OpenJobs
 from kling_async.engine.queue import HaltSubmits, RetryAt
 from kling_async.errors import JobAbandoned, JournalError, copied
 from kling_async.journal.base import JobState, Record
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.api.requests import Request
+    from kling_async.engine.job import ActiveJob, Job
     from kling_async.engine.queue import Halt, JobQueue, RequestResult
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kling_async.jobs")
 
 
-class JobStore:
-    """Holds every open job by its key; the one place where records change.
+class JobStore(OpenJobs):
+    """The one place where records change.
 
     A record changes in the journal first and here second, as its `JobState` allows; a terminal one never changes again.
     Each change of state puts the job into the queue or takes it out.
@@ -58,20 +59,10 @@ class JobStore:
         generation_timeout: float,
         park: Callable[[Record, KlingError], object] | None = None,
     ) -> None:
-        self.clock = clock
-        self.open: dict[str, Job] = {}  # unsettled jobs by key, in the order they came
-        self.open_by_state: Counter[JobState] = Counter()
-        self.settled_by_state: Counter[JobState] = Counter()  # by the state each had when it settled
-        self._overdue: set[ActiveJob] = set()  # uncertain jobs whose generations, if there are any, should have ended
+        super().__init__(queue, bus, clock, feed, park)
         self._journal = journal
-        self._bus = bus
-        self._queue = queue
-        self._feed = feed  # None without a completion feed
         self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
-        self._park = park  # told of each job that settles before its generation's life has ended; None for nobody
         self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
-        self._idle = asyncio.Event()  # set while nothing is open
-        self._idle.set()
 
     # Identity
 
@@ -211,19 +202,6 @@ class JobStore:
             active.deadline = min(active.deadline, now + self._generation_timeout)
         return active
 
-    def _register(self, record: Record) -> ActiveJob:
-        active = _make_active(record)
-        now = self.clock.now()
-        if record.generation_id is not None:
-            active.taken_over = True
-            active.accepted_at = (
-                now if record.accepted_at is None else min(now, self.clock.to_instant(record.accepted_at))
-            )
-        self.open[record.key] = Job(active, self)
-        self.open_by_state[record.state] += 1
-        self._idle.clear()
-        return active
-
     def extend(self, active: ActiveJob, deadline: float | None) -> None:
         """Watch an open job until a later deadline, in seconds from now; an earlier one changes nothing."""
         now, until = self.clock.now(), math.inf if deadline is None else self.clock.now() + deadline
@@ -250,12 +228,6 @@ class JobStore:
             return active.begun_at
         submitted_at = active.record.submitted_at
         return self.clock.now() if submitted_at is None else min(self.clock.now(), self.clock.to_instant(submitted_at))
-
-    def _settled_job(self, record: Record) -> Job:
-        active = _make_active(record)
-        active.settled = True
-        active.error = record.error
-        return Job(active, self)
 
     # Queueing and halts
 
@@ -342,13 +314,6 @@ class JobStore:
             raise AssertionError(f"job {active.record.key} cannot go from {before.value} to {state.value}")
         return evolve(active.record, state=state, polls=active.polls, last_status=active.last_status, **changes)
 
-    def _set_record(self, active: ActiveJob, record: Record) -> None:
-        if not active.settled:
-            self.open_by_state[active.record.state] -= 1
-            self.open_by_state[record.state] += 1
-        self._overdue.discard(active)
-        active.record = record
-
     async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
         """Record the generation a job has bought; with ``late``, as bought when its POST was begun.
 
@@ -429,43 +394,6 @@ class JobStore:
         record = self._journal.find(generation_id) if generation_id else None
         return (None, None) if record is None else (record.file_size, record.file_digest)
 
-    # Settling
-
-    def settle(self, active: ActiveJob, error: KlingError | None) -> None:
-        """Settle a job with its video or with this error, and wake its waiters; a second call does nothing."""
-        if active.settled:
-            return
-        if error is not None:
-            active.error = self._add_context(active, error)
-        active.settled = True
-        self._overdue.discard(active)
-        record = active.record
-        if error is not None and self._park is not None and not record.state.is_terminal:
-            self._park(record, error)
-        self.open_by_state[record.state] -= 1
-        self.settled_by_state[record.state] += 1
-        self._emit_settled(active, error)
-        del self.open[record.key]
-        active.reach(Milestone.SETTLED)
-        self._queue.discard(active)
-        if not self.open:
-            self._idle.set()
-
-    def _emit_settled(self, active: ActiveJob, error: KlingError | None) -> None:
-        state, video = active.record.state, active.record.video
-        if error is None and video is not None:
-            shown = active.tracker is not None and active.tracker.shown is not None
-            feed = self._feed
-            lag, told = (None, 0) if feed is None else (feed.lag.mean, feed.told_first)
-            self.emit(active, lambda at, job: events.Completed(at, job, video, shown, lag, told))
-        elif error is not None:
-            kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
-            self.emit(active, lambda at, job: kind(at, job, error))
-
-    def active_jobs(self, *states: JobState) -> list[ActiveJob]:
-        """Return the open jobs in one of these states, or all of them if none is given."""
-        return [active for active in map(active_job, self.open.values()) if not states or active.record.state in states]
-
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good; a POST under way goes on, so that a generation it buys is recorded."""
         active = active_job(job)
@@ -477,15 +405,6 @@ class JobStore:
         self.update(active, JobState.ABANDONED, settled_at=self.clock.wall(), error=error)
         self.settle(active, error)
 
-    def _add_context(self, active: ActiveJob, error: KlingError) -> KlingError:
-        record = active.record
-        return error.about(
-            key=record.key,
-            generation_id=record.generation_id,
-            last_status=active.last_status,
-            polls=active.polls,
-        )
-
     # Asking
 
     def recorded(self, key: str) -> Record | None:
@@ -495,11 +414,6 @@ class JobStore:
     def has_generation(self, generation_id: str) -> bool:
         """Return whether a job has this generation already."""
         return self._journal.find(generation_id) is not None
-
-    @property
-    def in_flight(self) -> int:
-        """The number of generations of open jobs that are running, or may be."""
-        return self.open_by_state[JobState.PENDING] + self.open_by_state[JobState.UNCERTAIN] - len(self._overdue)
 
     def release_slot(self, active: ActiveJob) -> None:
         """Stop counting an uncertain job as in flight once its generation would have ended."""
@@ -512,40 +426,6 @@ class JobStore:
         else:
             self._queue.recheck_at(active, over_at)
 
-    def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
-        """Return when a generation is expected to be done; None unless it is being polled."""
-        if active.tracker is None or active.settled:
-            return None
-        forecast = active.tracker.forecast(self.clock.now())
-        return ExpectedCompletion(self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late))
-
-    async def idle(self) -> None:
-        """Wait until no job is open."""
-        while self.open:
-            await self._idle.wait()
-
     async def flush(self) -> None:
         """Wait until everything recorded so far is durable."""
         await self._journal.flush()
-
-    @property
-    def has_subscribers(self) -> bool:
-        """True once there was a subscriber to events."""
-        return self._bus.has_subscribers
-
-    def emit(self, active: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
-        """Emit an event about an open job, made only if there are subscribers."""
-        if self.has_subscribers and (job := self.open.get(active.record.key)) is not None:
-            self._bus.emit(lambda at: make(at, job))
-
-    @property
-    def summary(self) -> str:
-        """The number of open jobs in each state as a text, such as ``2 queued, 1 pending``; ``idle`` without any."""
-        return ", ".join(f"{count} {state.value}" for state, count in self.open_by_state.items() if count) or "idle"
-
-    def __repr__(self) -> str:
-        return f"<JobStore {self.summary}>"
-
-
-def _make_active(record: Record) -> ActiveJob:
-    return ActiveJob(record, polls=record.polls, last_status=record.last_status)
