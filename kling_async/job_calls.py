@@ -20,9 +20,10 @@ from kling_async.api.arguments import (
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.engine.as_completed import Submission, Window
+from kling_async.engine.identity import record_of_generation
 from kling_async.engine.job import Job
 from kling_async.errors import InvalidRequest
-from kling_async.files.uploads import check_files, with_absolute_paths
+from kling_async.files.uploads import with_absolute_paths
 from kling_async.journal.token import is_token, read_token
 
 if TYPE_CHECKING:
@@ -104,13 +105,15 @@ class JobCalls(ABC):
         if retry_failed and self._shared is not None:
             raise refused("retry_failed", retry_failed, "False, on a shared journal")
         request = with_absolute_paths(request)
-        limit, digest = deadline_seconds(deadline), request.digest()
-        if key is not None and (job := engine.store.find_key(key, digest, retry_failed)) is not None:
-            return job
-        if engine.store.is_unsent(key):  # a job that was sent does not need its files any more
-            check_files(request)
-        return engine.store.create(
-            request, digest=digest, key=key, tag=tag, deadline=limit, priority=priority, group=group
+        return engine.store.submit(
+            request,
+            deadline=deadline_seconds(deadline),
+            digest=request.digest(),
+            key=key,
+            tag=tag,
+            priority=priority,
+            group=group,
+            retry_failed=retry_failed,
         )
 
     def resume(
@@ -146,17 +149,11 @@ class JobCalls(ABC):
         check_key(key)
         limit = deadline_seconds(deadline)
         if is_token(generation_id):
-            return self._resume_token(engine, generation_id, tag=tag, deadline=limit)
-        return engine.store.find_or_attach(generation_id, endpoint=endpoint, key=key, tag=tag, deadline=limit)
-
-    def _resume_token(self, engine: Engine, token: str, *, tag: object, deadline: float | None) -> Job:
-        record = read_token(token)
-        check_key(record.key)
-        if record.generation_id is None:
-            job = engine.store.find_key(record.key, record.digest)
+            record = read_token(generation_id)
+            check_key(key := record.key)
         else:
-            job = engine.store.find_generation(record.generation_id, record.key)
-        return job or engine.store.attach(record, tag=tag, deadline=deadline)
+            record = record_of_generation(generation_id, endpoint=endpoint, key=key, now=engine.store.clock.wall())
+        return engine.store.resume(record, key=key, tag=tag, deadline=limit)
 
     def as_completed(
         self,

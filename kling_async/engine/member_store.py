@@ -13,6 +13,7 @@ from kling_async.engine.identity import check_digest, check_key_of, key_conflict
 from kling_async.engine.job import ActiveJob, Milestone, active_job
 from kling_async.engine.store import JobStore
 from kling_async.errors import DeadlineExceeded, JobAbandoned
+from kling_async.files.uploads import check_files
 from kling_async.journal.base import JobState
 from kling_async.journal.shared import Instruction
 from kling_async.journal.token import write_token
@@ -44,24 +45,23 @@ class MemberStore(JobStore):
 
     # Identity
 
-    def find_key(self, key: str, digest: bytes, retry_failed: object = False) -> Job | None:  # noqa: FBT002 - as in any store
-        """Return the open job under this key; others are met when the job is inserted."""
-        del retry_failed
-        job = self.open.get(key)
-        if job is not None:
-            check_digest(active_job(job).record, digest)
-        return job
-
     def find(self, key: str) -> Job | None:
         """Return the job under this key, open or with its outcome, and watch it; None if there is none."""
         return self.open.get(key) or self._of_entry(self._shared.get(key))
 
-    def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
-        """Return the job of this generation likewise."""
-        entry = self._shared.find(generation_id)
+    def _find_begun(self, record: Record, key: str | None) -> Job | None:
+        if record.generation_id is None:
+            return self._open_under(record.key, record.digest)
+        entry = self._shared.find(record.generation_id)
         if entry is not None:
             check_key_of(entry.record, key)
         return self._of_entry(entry)
+
+    def _open_under(self, key: str, digest: bytes) -> Job | None:
+        job = self.open.get(key)
+        if job is not None:
+            check_digest(active_job(job).record, digest)
+        return job
 
     def _of_entry(self, entry: Entry | None) -> Job | None:
         if entry is None or entry.parked is not None:
@@ -74,7 +74,7 @@ class MemberStore(JobStore):
             self._shared.look(record.key, self.observe)  # it may have changed before it was watched
         return self.open[record.key]
 
-    def create(
+    def submit(
         self,
         request: Request,
         *,
@@ -84,15 +84,21 @@ class MemberStore(JobStore):
         deadline: float | None,
         priority: int,
         group: str | None,
+        retry_failed: object,
     ) -> Job:
-        """Insert a request to be bought, unless its key has a job: then watch that one."""
+        """Return the open job under this key, or insert a request to be bought, unless its key has a job: watch that.
+
+        The files of what may have to be sent are checked: whether it was sent is known once it is inserted.
+        """
+        del retry_failed
+        if key is not None and (job := self._open_under(key, digest)) is not None:
+            return job
+        check_files(request)
         record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         record = evolve(record, deadline=self._wall(deadline), priority=priority, group=group)
         self._shared.insert(record, self._choices, self._meet)
-        active = self._watch(record, deadline)
-        job = self.open[record.key]
-        self.emit(active, events.Queued)
-        return job
+        self.emit(self._watch(record, deadline), events.Queued)
+        return self.open[record.key]
 
     def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
         """Ask for a generation that was bought elsewhere to be watched."""
@@ -211,10 +217,6 @@ class MemberStore(JobStore):
     def halt(self, error: Halt) -> None:
         """Halt nothing: what stops this session stops nobody else."""
         _logger.warning("%s", error)
-
-    def is_unsent(self, key: str | None) -> bool:
-        """Return True: whether a job was sent is known once it is inserted."""
-        return key not in self.open
 
     def recorded(self, key: str) -> Record | None:
         """Return the record under this key."""

@@ -17,7 +17,6 @@ from kling_async.engine.identity import (
     merged,
     new_key,
     queued_again,
-    record_of_generation,
     record_of_request,
     without_generation,
 )
@@ -25,6 +24,7 @@ from kling_async.engine.job import Milestone, active_job
 from kling_async.engine.open_jobs import OpenJobs
 from kling_async.engine.queue import HaltSubmits, RetryAt
 from kling_async.errors import JobAbandoned, JournalError, copied
+from kling_async.files.uploads import check_files
 from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
@@ -66,33 +66,7 @@ class JobStore(OpenJobs):
 
     # Identity
 
-    def find_key(self, key: str, digest: bytes, retry_failed: bool | Literal["all"] = False) -> Job | None:  # noqa: FBT001, FBT002 - as for `submit`
-        """Return the job under this key, open or with its recorded outcome; None if there is none, or one to retry.
-
-        Raises:
-            InvalidRequest: The key stands for another request.
-        """
-        record = self._journal.get(key)
-        if record is None:
-            return None
-        check_digest(record, digest)
-        if key in self.open or not record.state.is_terminal or may_retry(record, retry_failed):
-            return self.open.get(key)
-        return self._settled_job(record)
-
-    def find_generation(self, generation_id: str, key: str | None = None) -> Job | None:
-        """Return the job of this generation, open or with its recorded outcome; None if there is none.
-
-        Raises:
-            InvalidRequest: It is not the job of this key.
-        """
-        record = self._journal.find(generation_id)
-        if record is None:
-            return None
-        check_key_of(record, key)
-        return self.open.get(record.key) or (self._settled_job(record) if record.state.is_terminal else None)
-
-    def create(
+    def submit(
         self,
         request: Request,
         *,
@@ -102,9 +76,20 @@ class JobStore(OpenJobs):
         deadline: float | None,
         priority: int,
         group: str | None,
+        retry_failed: bool | Literal["all"],
     ) -> Job:
-        """Take on a request that is to be bought, if need be again, or whose last job settled too early."""
+        """Return the job under this key, or take on a request that is to be bought, if need be again.
+
+        The files of a request that is still to be sent are checked.
+
+        Raises:
+            InvalidRequest: The key stands for another request, or a file cannot be sent.
+        """
         record = self._journal.get(key) if key is not None else None
+        if record is not None and (job := self._known(record, digest, retry_failed)) is not None:
+            return job
+        if record is None or record.state is JobState.QUEUED or record.state.is_terminal:
+            check_files(request)
         if record is None:
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         elif record.state.is_terminal:
@@ -115,19 +100,34 @@ class JobStore(OpenJobs):
         self.enqueue(active)
         return job
 
-    def find_or_attach(
-        self, generation_id: str, *, endpoint: str, key: str | None, tag: object, deadline: float | None
-    ) -> Job:
-        """Return the job of this generation, or take it on as one that was bought already, by any program.
+    def _known(self, record: Record, digest: bytes, retry_failed: bool | Literal["all"] = False) -> Job | None:  # noqa: FBT001, FBT002 - as for `submit`
+        """Return this record's job, open or with its recorded outcome; None if it has neither, or is one to retry."""
+        check_digest(record, digest)
+        if record.key in self.open or not record.state.is_terminal or may_retry(record, retry_failed):
+            return self.open.get(record.key)
+        return self._settled_job(record)
+
+    def find(self, key: str) -> Job | None:
+        """Return the job under this key, open or with its recorded outcome; None if there is none."""
+        record = self._journal.get(key)
+        return None if record is None else self._known(record, record.digest)
+
+    def resume(self, record: Record, *, key: str | None, tag: object, deadline: float | None) -> Job:
+        """Return the job of a token or a generation, or take it on as one that was begun already, by any program.
 
         Raises:
-            InvalidRequest: It is not the job of this key, or the key stands for something else.
+            InvalidRequest: It is not the job of ``key``, or that stands for something else.
         """
-        job = self.find_generation(generation_id, key)
-        if job is not None:
-            return job
-        record = record_of_generation(generation_id, endpoint=endpoint, key=key, now=self.clock.wall())
-        return self.attach(record, tag=tag, deadline=deadline)
+        return self._find_begun(record, key) or self.attach(record, tag=tag, deadline=deadline)
+
+    def _find_begun(self, record: Record, key: str | None) -> Job | None:
+        if record.generation_id is None:
+            known = self._journal.get(record.key)
+        elif (known := self._journal.find(record.generation_id)) is not None:
+            check_key_of(known, key)
+        if known is None:
+            return None
+        return self._known(known, known.digest if record.generation_id else record.digest)
 
     def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
         """Take on a job that was begun elsewhere, or whose generation was found by other means.
@@ -171,16 +171,6 @@ class JobStore(OpenJobs):
             self._on_hold.append(active)
         else:
             self.enqueue(active)
-
-    def find(self, key: str) -> Job | None:
-        """Return the job under this key, open or with its recorded outcome; None if there is none."""
-        record = self.recorded(key)
-        return None if record is None else self.find_key(key, record.digest)
-
-    def is_unsent(self, key: str | None) -> bool:
-        """Return whether the job under this key, or one without a key, is still to be sent, with its files."""
-        record = None if key is None else self._journal.get(key)
-        return record is None or record.state is JobState.QUEUED or record.state.is_terminal
 
     def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
         """Return a job that has settled with this error, for a request that cannot be submitted; it is not recorded."""
