@@ -17,7 +17,7 @@ from kling_async.api.requests import ImageToVideo, Request
 from kling_async.api.requests.serialize import data_uri
 from kling_async.errors import InvalidRequest, JournalError
 from kling_async.journal.media import extract_media, replace_large_media, restore_media
-from kling_async.journal.sqlite.rows import read_row, write_row
+from kling_async.journal.sql.rows import read_row, write_row
 from kling_async.journal.token import read_token, write_token
 
 if TYPE_CHECKING:

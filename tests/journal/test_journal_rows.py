@@ -17,7 +17,7 @@ from kling_async.api.results import Usage, Video
 from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError
 from kling_async.journal.base import JobState, Record
 from kling_async.journal.media import extract_media, restore_media
-from kling_async.journal.sqlite.rows import (
+from kling_async.journal.sql.rows import (
     COLUMNS,
     Row,
     read_error,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kling_async.journal.sqlite.write_queue import Write
+    from kling_async.journal.sql.write_queue import Write
 
 pytestmark = pytest.mark.asyncio
 

@@ -13,8 +13,8 @@ from records import job
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.journal.base import JobState
+from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sqlite import statements
-from kling_async.journal.sqlite.rows import write_row
 from kling_async.journal.sqlite.schema import bring_up_to_date
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from records import GENERATION, job
 
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite.unflushed import HashedKeySet, UnflushedRecords
+from kling_async.journal.sql.unflushed import HashedKeySet, UnflushedRecords
 
 DONE = job(state=JobState.COMPLETED, generation_id=GENERATION)
 

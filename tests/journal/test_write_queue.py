@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from kling_async.errors import JournalError
-from kling_async.journal.sqlite.write_queue import Batch, Read, Write, WriteQueue
+from kling_async.journal.sql.write_queue import Batch, Read, Write, WriteQueue
 
 
 def appended(number: int) -> Write:

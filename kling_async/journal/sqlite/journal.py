@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute
+from kling_async.journal.sql.rows import write_row
+from kling_async.journal.sql.unflushed import HashedKeySet, UnflushedRecords
+from kling_async.journal.sql.write_queue import Write
+from kling_async.journal.sql.writer import Writer
 from kling_async.journal.sqlite import statements
-from kling_async.journal.sqlite.rows import write_row
-from kling_async.journal.sqlite.unflushed import HashedKeySet, UnflushedRecords
-from kling_async.journal.sqlite.write_queue import Write
-from kling_async.journal.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     import os

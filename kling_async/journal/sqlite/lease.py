@@ -11,8 +11,8 @@ from attrs import asdict
 from kling_async.errors import JournalError
 from kling_async.journal.base import Choices
 from kling_async.journal.shared import Entry, Fenced, Instruction, LateAnswer, Lease, Sharing, Token
+from kling_async.journal.sql.rows import COLUMNS, as_column, as_text, read_error, write_error
 from kling_async.journal.sqlite.connection import transaction
-from kling_async.journal.sqlite.rows import COLUMNS, as_column, as_text, read_error, write_error
 from kling_async.journal.sqlite.schema import STEPS, version_of
 from kling_async.journal.sqlite.statements import NAMES, OPEN, insert_media, records_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
-    from kling_async.journal.sqlite.rows import Row, Value
+    from kling_async.journal.sql.rows import Row, Value
 
 _PAGE = 250  # rows read at once: some milliseconds' work
 _MEMBER_LIVES = 60.0  # seconds after it was seen last for which a member is counted

@@ -17,13 +17,13 @@ from attrs import define
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute
 from kling_async.journal.shared import LEASE
+from kling_async.journal.sql.rows import Row, as_column, write_row
+from kling_async.journal.sql.write_queue import Write
+from kling_async.journal.sql.writer import Writer
 from kling_async.journal.sqlite import lease, statements
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.file import shared_file
-from kling_async.journal.sqlite.rows import Row, as_column, write_row
 from kling_async.journal.sqlite.term import SQLiteTerm
-from kling_async.journal.sqlite.write_queue import Write
-from kling_async.journal.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import JobState, Record
+from kling_async.journal.sql.rows import CHANGING, COLUMNS, Row, as_column, as_text, read_row
+from kling_async.journal.sql.unflushed import HashedKeySet
 from kling_async.journal.sqlite.connection import transaction
-from kling_async.journal.sqlite.rows import CHANGING, COLUMNS, Row, as_column, as_text, read_row
-from kling_async.journal.sqlite.unflushed import HashedKeySet
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from kling_async.journal.media import Content
-    from kling_async.journal.sqlite.rows import Value
+    from kling_async.journal.sql.rows import Value
 
 _PAGE = 250  # records read at once: some milliseconds' work
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.shared import Fenced, News, late_answer
+from kling_async.journal.sql.rows import Row
+from kling_async.journal.sql.write_queue import Write
+from kling_async.journal.sql.writer import Writer
 from kling_async.journal.sqlite import lease, statements
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.file import joined_file
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.rows import Row
-from kling_async.journal.sqlite.write_queue import Write
-from kling_async.journal.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3

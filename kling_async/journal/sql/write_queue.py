@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kling_async.journal.base import Record
-    from kling_async.journal.sqlite.rows import Row
+    from kling_async.journal.sql.rows import Row
 
 _T = TypeVar("_T")
 

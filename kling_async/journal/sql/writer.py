@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyio import CancelScope
 
 from kling_async.errors import JournalError
+from kling_async.journal.sql.rows import Row
+from kling_async.journal.sql.write_queue import Read, WriteQueue
 from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
-from kling_async.journal.sqlite.rows import Row
-from kling_async.journal.sqlite.write_queue import Read, WriteQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from kling_async.journal.sql.write_queue import Batch, Write
     from kling_async.journal.sqlite.connection import Connection
-    from kling_async.journal.sqlite.write_queue import Batch, Write
 
 _logger = logging.getLogger("kling_async.journal")
 
