@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bodies import contents
 from hypothesis import given
 from hypothesis import strategies as st
-from models_table import models_table
 
+from docs.models import PAGE, models_page, models_table
 from kling_async.api.catalogue.lookup import (
     check_body,
     find_model,
@@ -369,10 +368,8 @@ def test_the_table_for_readers_has_every_model_once_and_marks_what_is_required()
     assert "prompt, multi_prompt (1 to 6), duration 3 to 15 s, aspect_ratio | 2:40 |" in table
 
 
-def test_the_readmes_table_of_models_is_todays() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- models -->")[2].partition("<!-- /models -->")[0].strip()
-    assert shown in ("", models_table())
+def test_the_page_of_models_is_todays() -> None:
+    assert PAGE.read_text(encoding="utf-8") == models_page(), "write it anew: python -m docs.models"
 
 
 def test_an_id_unlike_any_has_no_suggestion() -> None:

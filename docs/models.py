@@ -1,7 +1,8 @@
-"""The catalogue as tables in Markdown, for the README."""
+"""Write the page of models, a part of the catalogue's folder: ``python -m docs.models``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import fields_dict
@@ -15,9 +16,25 @@ if TYPE_CHECKING:
     from kling_async.api.catalogue.model import Model
     from kling_async.api.catalogue.spec import Field
 
-__all__ = ["models_table"]
+PAGE = Path(__file__).parents[1] / "kling_async" / "api" / "catalogue" / "MODELS.md"
+
+_INTRODUCTION = """\
+<!-- Written by `python -m docs.models`; change `data.py` instead. -->
+
+# Models
+
+What each model takes, required fields in bold, and how long a 5-second video usually takes to generate, from the
+vendor's published runs, in minutes and seconds. `kling_async.models()` has all this as data, `kling-async models ID`
+explains one model's fields, and `await kling.catalogue_changes()` says what is new at the vendor. A model that is not
+here passes through, with a warning.
+"""
 
 _HEAD = ("| Model | What it takes | Usual time |", "|---|---|---|")
+
+
+def models_page() -> str:
+    """Return the page, as it is to be beside the catalogue."""
+    return f"{_INTRODUCTION}\n{models_table()}\n"
 
 
 def models_table() -> str:
@@ -34,7 +51,7 @@ def _section(kind: Kind) -> str:
     default = fields_dict(cls)["model"].default
     known = sorted(models(kind), key=lambda model: (model.id != default, model.family == "o1", model.version, model.id))
     rows = [_row(model, is_default=model.id == default) for model in known]
-    return "\n".join([f"#### `{cls.__name__}`: {kind.value}", "", *_HEAD, *rows])
+    return "\n".join([f"## `{cls.__name__}`: {kind.value}", "", *_HEAD, *rows])
 
 
 def _row(model: Model, *, is_default: bool) -> str:
@@ -62,3 +79,7 @@ def _range(part: Field) -> str:
 def _minutes(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(models_page(), encoding="utf-8", newline="\n")

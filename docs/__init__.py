@@ -1,0 +1,1 @@
+"""Pages made from the code: the models, and the API reference."""
