@@ -102,8 +102,6 @@ class JobCalls(ABC):
         check_line(priority, group)
         if not isinstance(retry_failed, bool) and retry_failed != "all":
             raise refused("retry_failed", retry_failed, 'True, False or "all"')
-        if retry_failed and self._shared is not None:
-            raise refused("retry_failed", retry_failed, "False, on a shared journal")
         request = with_absolute_paths(request)
         return engine.store.submit(
             request,

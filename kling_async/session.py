@@ -82,8 +82,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             they are submitted. With ``shared``, True keeps this session from leading: others do.
         shared: Whether the journal's file is shared with other sessions on this machine, of any processes, that are
             made like this. One of them at a time *leads*: it sends the requests of all. If it ends, is killed or
-            stops, another goes on within seconds. ``pending`` has this session's own jobs. Neither ``retry`` nor
-            ``submit(retry_failed=)`` can be used with it yet.
+            stops, another goes on within seconds. ``pending`` has this session's own jobs, and what its settings say
+            of a job's fate (``reconciliation``, ``retry``, ``Timeouts.generation`` and ``.submission``) holds for
+            those, whichever leads. Of ``limits`` on rates, on generations at once and on spending the strictest that
+            any session sets holds for all.
         transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
             leaves what follows here to it.
         proxy: The URL of the proxy for all requests, ``http://`` or ``https://``, as
@@ -134,8 +136,6 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         for name, flag in (("hold", hold), ("shared", shared)):
             if not isinstance(flag, bool):
                 raise bad_setting(name, flag, "True or False")
-        if shared and self._retry.failed:
-            raise bad_setting("retry", self._retry, "Retry(), on a shared journal")
         self._hold = hold
         self._journal = MemoryJournal() if shared else _journal(journal)
         self._rng = setting("rng", rng, Random)
@@ -280,6 +280,9 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
 
     def stats(self) -> Stats:
         """Return the numbers of the session: its jobs by state, its requests, its rate.
+
+        On a shared journal they are those of the account, as the session that leads has counted them since it began,
+        and some seconds old in the others; files are this session's own.
 
         Raises:
             SessionClosed: The session has not been entered.

@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from kling_async.errors import JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.shared import LEASE, Entry, Instruction, LateAnswer, Lease, News, Token, late_answer
+from kling_async.journal.shared import LEASE, Entry, Instruction, LateAnswer, Lease, Member, News, Token, late_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Sequence
@@ -39,7 +39,7 @@ class Database:
     renewal: float = 0.0  # what renewing the lease takes, in seconds
     away: bool = False
     count: int = 0
-    limits: dict[int, float | None] = field(factory=dict)
+    limits: dict[int, str] = field(factory=dict)
     kept: list[Instruction | LateAnswer] = field(factory=list)
 
     def next(self) -> int:
@@ -75,6 +75,10 @@ class Database:
         return copy.deepcopy(self)
 
     @property
+    def owners(self) -> list[str]:
+        return [f"member {number}" for number in self.limits]
+
+    @property
     def records(self) -> list[Record]:
         return [row.entry.record for row in self.rows.values()]
 
@@ -91,9 +95,9 @@ class SharedMemory:
     def now(self) -> float:
         return asyncio.get_running_loop().time() + self.skew
 
-    async def open(self, on_change: Callable[[], object] = lambda: None, *, spend_limit: float | None = None) -> None:
+    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
         self._on_change = on_change
-        self.database.limits[id(self)] = spend_limit
+        self.database.limits[id(self)] = limits
         self._place = self.database.count
 
     async def close(self) -> None:
@@ -101,8 +105,8 @@ class SharedMemory:
 
     async def lease(self) -> Lease:
         self.database.check()
-        limits = [limit for limit in self.database.limits.values() if limit is not None]
-        return evolve(self.database.lease, members=len(self.database.limits), spend_limit=min(limits, default=None))
+        members = [Member(*said) for said in zip(self.database.owners, self.database.limits.values(), strict=True)]
+        return evolve(self.database.lease, members=members)
 
     async def take(self) -> Token | None:
         self.database.check()
@@ -110,15 +114,15 @@ class SharedMemory:
         if not lease.may_be_taken(now):
             return None
         token = Token(lease.token.term + 1, f"{id(self)}-{self.database.next()}")
-        self.database.lease = evolve(lease, token=token, since=now, renewed=now, length=self.lease_length)
+        self.database.lease = evolve(lease, token=token, since=now, renewed=now, length=self.lease_length, stats="")
         return token
 
-    async def renew(self, token: Token) -> bool:
+    async def renew(self, token: Token, stats: str = "") -> bool:
         await asyncio.sleep(self.database.renewal)
         self.database.check()
         if self.database.lease.token != token:
             return False
-        self.database.lease = evolve(self.database.lease, renewed=self.now())
+        self.database.lease = evolve(self.database.lease, renewed=self.now(), stats=stats)
         return True
 
     async def release(self, token: Token, *, crashed: bool = False) -> None:
@@ -153,7 +157,8 @@ class SharedMemory:
             (row for row in self.database.rows.values() if row.change > self._place), key=lambda row: row.change
         )
         self._place = max([self._place, *(row.change for row in rows)])
-        return [row.entry for row in rows if row.entry.record.key in wanted]
+        entries = [row.entry for row in rows if row.entry.record.key in wanted]
+        return [evolve(entry, record=evolve(entry.record, request=None)) for entry in entries]
 
     def look(self, key: str, on_found: Callable[[Entry], object]) -> None:
         if key in self.database.rows:

@@ -211,7 +211,7 @@ def shared_lines(sharing: Sharing | None, now: float) -> Iterator[str]:
         led = f"nobody leads: {lease.crashes} leaders crashed in a row; kling-async leader JOURNAL --release"
     else:
         led = "nobody leads"
-    yield f"shared: {led}; {count(lease.members, 'member')}"
+    yield f"shared: {led}; {count(len(lease.members), 'member')}"
     if sharing.parked:
         yield f"{count(sharing.parked, 'job')} that nobody works on: submit them again, under their keys"
     if sharing.waiting:

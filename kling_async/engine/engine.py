@@ -77,10 +77,10 @@ class Term(Protocol):
         ...
 
 
-def choices_of(reconciliation: Reconciliation) -> Choices:
+def choices_of(reconciliation: Reconciliation, retry: Retry, timeouts: Timeouts) -> Choices:
     """Return what a session's settings choose for each of its jobs."""
     resubmits = reconciliation.max_resubmits if reconciliation.then == "resubmit" else 0
-    return Choices(resubmits, reconciliation.after)
+    return Choices(resubmits, reconciliation.after, retry.failed, timeouts.generation, timeouts.submission)
 
 
 class Engine:
@@ -102,6 +102,8 @@ class Engine:
         term: Term | None = None,
     ) -> None:
         clock = Clock(asyncio.get_running_loop(), wall)
+        chosen = choices_of(reconciliation, retry, timeouts)
+        choices = (lambda _: chosen) if term is None else term.choices
         self.events = EventBus(clock)
         self.counters = Counters()
         self.admission = AdmissionControl(
@@ -126,7 +128,7 @@ class Engine:
             self._published = PublishedDurations(self.learner, transport, self.limiter, self.queue, scale=polling.scale)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
-        self.store = self._make_store(journal, clock, feed, timeouts, term)
+        self.store = self._make_store(journal, clock, feed, choices, term)
         self._transport = transport
         self._rng = rng
         self._journal = journal
@@ -138,7 +140,7 @@ class Engine:
             self.store,
             backoff,
             confirmation,
-            timeouts,
+            choices,
             order=order,
             budget=self._budget(limits),
             leads=None if term is None else term.may_post,
@@ -148,7 +150,7 @@ class Engine:
             self.queue,
             self._submitter,
             Poller(
-                transport, self.store, confirmation, polling, self.learner, backoff, retry=retry, ledger=ledger, rng=rng
+                transport, self.store, confirmation, polling, self.learner, backoff, choices, ledger=ledger, rng=rng
             ),
             self.admission,
             self.counters,
@@ -157,7 +159,6 @@ class Engine:
             max_polls=limits.max_polls,
             review_every=polling.review_every,
         )
-        chosen = choices_of(reconciliation)
         self._reconciler = Reconciler(
             lambda: self.account,
             confirmation,
@@ -165,7 +166,7 @@ class Engine:
             self.queue,
             reconciliation,
             order=order,
-            choices=(lambda _: chosen) if term is None else term.choices,
+            choices=choices,
             before_resubmit=None if term is None else self._before_resubmit,
         )
         self._credit = CreditMonitor(confirmation, self.queue, clock)
@@ -179,12 +180,15 @@ class Engine:
         self._readers: WeakSet[SourceReader[Any]] = WeakSet()
 
     def _make_store(
-        self, journal: Journal, clock: Clock, feed: CompletionFeed | None, timeouts: Timeouts, term: Term | None
+        self,
+        journal: Journal,
+        clock: Clock,
+        feed: CompletionFeed | None,
+        choices: Callable[[str], Choices],
+        term: Term | None,
     ) -> JobStore:
         park = None if term is None else term.park
-        return JobStore(
-            journal, self.queue, self.events, clock, feed, generation_timeout=timeouts.generation, park=park
-        )
+        return JobStore(journal, self.queue, self.events, clock, feed, choices=choices, park=park)
 
     async def _before_resubmit(self) -> None:
         """Learn what others may know of a POST whose outcome is unknown here."""

@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from kling_async.engine.account_wide import brought, write_stats
 from kling_async.engine.engine import Engine
 from kling_async.engine.news import act_on_late, carry_out
 from kling_async.engine.tasks import Wakeup
 from kling_async.errors import AuthenticationError, JournalError, KlingError, SessionClosed
+from kling_async.journal.shared import Lease, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
     from anyio.abc import TaskGroup
 
+    from kling_async.engine.stats import Stats
     from kling_async.journal.base import Choices, Record
-    from kling_async.journal.shared import Instruction, LateAnswer, News, SharedJournal, TermJournal, Token
+    from kling_async.journal.shared import Instruction, LateAnswer, Member, News, SharedJournal, TermJournal
+    from kling_async.settings import Limits
 
 _logger = logging.getLogger("kling_async.shared")
 
@@ -42,8 +46,8 @@ _CHUNK = 256  # jobs opened in a row before other tasks get the loop
 class Term:
     """One taking of the lease, from then to its loss."""
 
-    def __init__(self, shared: SharedJournal, token: Token, begun: float, spend_limit: float | None) -> None:
-        self.spend_limit = spend_limit  # the strictest of all members
+    def __init__(self, shared: SharedJournal, token: Token, begun: float, limits: Limits) -> None:
+        self.limits = limits  # the strictest of all members'
         self._shared = shared
         self._token = token
         self.number = token.term
@@ -80,14 +84,14 @@ class Term:
         """Return what the caller chose for a job."""
         return self.journal.choices(key)
 
-    async def hold(self) -> None:
+    async def hold(self, stats: Callable[[], Stats], limits: Callable[[Sequence[Member]], Limits]) -> None:
         """Renew the lease until it is lost, or until cancelled; without success it ends before the lease does."""
         while True:
             await asyncio.sleep(self._shared.lease_length / 3 if self._is_safe() else 0)
-            sent_at, limit = self._shared.now(), self.spend_limit
+            sent_at, wanted = self._shared.now(), self.limits
             try:
-                is_held = await self._shared.renew(self._token)
-                limit = (await self._shared.lease()).spend_limit
+                is_held = await self._shared.renew(self._token, write_stats(stats()))
+                wanted = limits((await self._shared.lease()).members)
             except JournalError as error:
                 _logger.warning("the lease could not be renewed: %s", error)
                 if self._is_safe():
@@ -98,8 +102,8 @@ class Term:
                 self.end()
                 return
             self._held_until = sent_at + self._shared.lease_length
-            if limit != self.spend_limit and not self.over.is_set():
-                _logger.warning("another spend limit holds from now on: %s", limit)
+            if wanted != self.limits and not self.over.is_set():
+                _logger.warning("other limits hold for the account from now on: %s", brought(wanted))
                 self.end()  # the next term, which begins soon, has it
 
     async def release(self, *, crashed: bool) -> None:
@@ -181,6 +185,7 @@ class Leadership:
 
     Attributes:
         engine: The engine that acts while this member leads; None while it does not.
+        lease: Who leads, as it was last read, or as it was before this member began to.
         resigned: Why this member does not lead any more: its key is refused, or its scheduler crashed.
         free_since: Since when nobody is known to lead, by the members' clock; infinity while somebody does.
     """
@@ -192,12 +197,14 @@ class Leadership:
         prove: Callable[[], Awaitable[KlingError | None]],
         on_change: Callable[[], object],
         *,
+        limits: Callable[[Sequence[Member]], Limits],
         may_lead: bool,
     ) -> None:
         self._shared = shared
         self._lead = lead
         self._prove = prove  # asks whether this member's key works; returns why it does not
         self._on_change = on_change  # called when this member begins or ceases to lead
+        self._limits = limits  # of the account, given what its members bring
         self._may_lead = may_lead
         self._is_proven = False
         self._ended = asyncio.Event()
@@ -205,6 +212,7 @@ class Leadership:
         self._term: Term | None = None
         self._trouble = ""
         self.engine: LeadingEngine | None = None
+        self.lease = Lease(Token(0, ""))
         self.resigned: KlingError | None = None
         self.free_since = math.inf
 
@@ -230,6 +238,7 @@ class Leadership:
 
     async def _stand(self) -> None:
         lease, now = await self._shared.lease(), self._shared.now()
+        self.lease = lease
         self.free_since = math.inf if lease.is_held(now) else min(self.free_since, now)
         if not self._may_lead or self.resigned is not None or not lease.may_be_taken(now):
             return
@@ -240,14 +249,14 @@ class Leadership:
             begun = self._shared.now()
             token = await self._shared.take()
             if token is not None:
-                await self._serve(Term(self._shared, token, begun, lease.spend_limit))
+                await self._serve(Term(self._shared, token, begun, self._limits(lease.members)))
 
     async def _serve(self, term: Term) -> None:
         self._term, engine = term, self._lead(term)
         _logger.info("this session leads, for term %d", term.number)
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(term.hold, name="kling_async lease")
+                group.start_soon(term.hold, engine.snapshot, self._limits, name="kling_async lease")
                 await self._act(engine, term)
                 group.cancel_scope.cancel()
         finally:

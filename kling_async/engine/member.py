@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-from attrs import evolve
 
 from kling_async.api.account.billing import balance_request, read_balance
-from kling_async.engine.engine import Engine, choices_of
+from kling_async.engine.account_wide import read_stats, stricter, strictest, with_files, write_limits
+from kling_async.engine.engine import Engine
 from kling_async.engine.leadership import IDLE_LOOK_EVERY, LOOK_EVERY, Leadership, LeadingEngine, Term
 from kling_async.engine.member_store import MemberStore
 from kling_async.engine.tasks import Wakeup
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from kling_async.engine.stats import Stats
     from kling_async.engine.tasks import Clock
-    from kling_async.journal.base import Journal
+    from kling_async.journal.base import Choices, Journal
     from kling_async.journal.shared import SharedJournal
     from kling_async.pacing.completion_feed import CompletionFeed
-    from kling_async.settings import Limits, Reconciliation, Timeouts
+    from kling_async.settings import Limits
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.shared")
@@ -36,15 +36,17 @@ _HOPELESS_AFTER = 2  # lengths of the lease without a leader, after which a memb
 class _JournalOfMember:
     """The few calls of a `Journal` that an engine makes which does not act."""
 
-    def __init__(self, shared: SharedJournal, on_change: Callable[[], object], spend_limit: float | None) -> None:
+    def __init__(self, shared: SharedJournal, on_change: Callable[[], object], limits: Limits) -> None:
         self._shared = shared
-        self._spend_limit = spend_limit
+        self._limits = limits
         self._on_change = on_change
         self.close = shared.close
         self.history = shared.history
 
     async def open(self) -> None:
-        await self._shared.open(self._on_change, spend_limit=self._spend_limit)
+        await self._shared.open(self._on_change, limits=write_limits(self._limits))
+        for said in stricter(self._limits, (await self._shared.lease()).members):
+            _logger.warning("%s", said)
 
     async def load_learned(self) -> None:
         """Load nothing: who leads loads it."""
@@ -59,36 +61,33 @@ class MemberEngine(Engine):
         shared: SharedJournal,
         *,
         limits: Limits,
-        reconciliation: Reconciliation,
         hold: bool,
         **settings: Any,  # noqa: ANN401 - the engine's other ones
     ) -> None:
         self._shared = shared
-        self._choices = choices_of(reconciliation)
-        journal = cast("Journal", _JournalOfMember(shared, self._wake, limits.max_spend_usd))
-        super().__init__(transport, journal, limits=limits, reconciliation=reconciliation, hold=hold, **settings)
+        journal = cast("Journal", _JournalOfMember(shared, self._wake, limits))
+        super().__init__(transport, journal, limits=limits, hold=hold, **settings)
         self._changed = Wakeup(self.store.clock)
-        # What the leader does with a job is that job's caller's choice.
-        usual = evolve(reconciliation, then="report", after=None)
-        lead = partial(_make_leading, transport, limits=limits, reconciliation=usual, hold=False, **settings)
-        self._leadership = Leadership(shared, lead, self._prove_key, self._tell_change, may_lead=not hold)
+        self._leadership = Leadership(
+            shared,
+            partial(_make_leading, transport, **settings),
+            self._prove_key,
+            self._tell_change,
+            limits=partial(strictest, limits),
+            may_lead=not hold,
+        )
         self._was_leading = False
 
     def _make_store(
-        self, journal: Journal, clock: Clock, feed: CompletionFeed | None, timeouts: Timeouts, term: object
+        self,
+        journal: Journal,
+        clock: Clock,
+        feed: CompletionFeed | None,
+        choices: Callable[[str], Choices],
+        term: object,
     ) -> MemberStore:
         del term
-        return MemberStore(
-            self._shared,
-            self._choices,
-            self._shared.lease_length,
-            journal,
-            self.queue,
-            self.events,
-            clock,
-            feed,
-            generation_timeout=timeouts.generation,
-        )
+        return MemberStore(self._shared, journal, self.queue, self.events, clock, feed, choices=choices)
 
     def _wake(self) -> None:
         """Look for changes at once, as this process has written."""
@@ -120,8 +119,9 @@ class MemberEngine(Engine):
         return None
 
     def snapshot(self) -> Stats:
-        """Return the numbers of the whole account while this session leads, and its own otherwise."""
-        return super().snapshot() if self._leadership.engine is None else self._leadership.engine.snapshot()
+        """Return the numbers of the whole account, some seconds old if another one leads; its own if nobody has yet."""
+        engine, own = self._leadership.engine, super().snapshot()
+        return read_stats(self._leadership.lease.stats, own) if engine is None else with_files(engine.snapshot(), own)
 
     # Running
 
@@ -175,6 +175,5 @@ class MemberEngine(Engine):
             self.store.settle(active, copied(error))
 
 
-def _make_leading(transport: Transport, term: Term, *, limits: Limits, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
-    limits = evolve(limits, max_spend_usd=term.spend_limit)
-    return LeadingEngine(transport, term.journal, term=term, limits=limits, **settings)
+def _make_leading(transport: Transport, term: Term, **settings: Any) -> LeadingEngine:  # noqa: ANN401 - the engine's own
+    return LeadingEngine(transport, term.journal, term=term, limits=term.limits, hold=False, **settings)

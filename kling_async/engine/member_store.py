@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
 
 from kling_async.engine import events
-from kling_async.engine.identity import check_digest, check_key_of, key_conflict, merged, record_of_request
+from kling_async.engine.identity import (
+    check_digest,
+    check_key_of,
+    key_conflict,
+    may_retry,
+    merged,
+    record_of_request,
+)
 from kling_async.engine.job import ActiveJob, Milestone, active_job
 from kling_async.engine.store import JobStore
 from kling_async.errors import DeadlineExceeded, JobAbandoned
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
     from kling_async.engine.job import Job
     from kling_async.engine.queue import Halt
     from kling_async.errors import KlingError
-    from kling_async.journal.base import Choices, Record
+    from kling_async.journal.base import Record
     from kling_async.journal.shared import Entry, Kind, SharedJournal
 
 _logger = logging.getLogger("kling_async.shared")
@@ -36,12 +43,12 @@ class MemberStore(JobStore):
     their records say, and at their own deadlines.
     """
 
-    def __init__(self, shared: SharedJournal, choices: Choices, grace: float, *store: Any, **others: Any) -> None:  # noqa: ANN401 - the store's own
+    def __init__(self, shared: SharedJournal, *store: Any, **others: Any) -> None:  # noqa: ANN401 - the store's own
         super().__init__(*store, **others)
         self._shared = shared
-        self._choices = choices  # of this session's callers
-        self._grace = grace  # seconds after a deadline for which the leader is waited for
-        self._stale: dict[str, int] = {}  # jobs to be unparked: until a later change than this one, parking is old news
+        self._grace = shared.lease_length  # seconds after a deadline for which the leader is waited for
+        self._stale: dict[str, int] = {}  # jobs to go on: what is not newer than this change does not settle them
+        self._retried: dict[str, bool | Literal["all"]] = {}  # those to be bought again if they have failed
 
     # Identity
 
@@ -84,19 +91,21 @@ class MemberStore(JobStore):
         deadline: float | None,
         priority: int,
         group: str | None,
-        retry_failed: object,
+        retry_failed: bool | Literal["all"],
     ) -> Job:
         """Return the open job under this key, or insert a request to be bought, unless its key has a job: watch that.
 
-        The files of what may have to be sent are checked: whether it was sent is known once it is inserted.
+        With ``retry_failed``, one that has failed is bought again. The files of what may have to be sent are checked:
+        whether it was sent is known once it is inserted.
         """
-        del retry_failed
         if key is not None and (job := self._open_under(key, digest)) is not None:
             return job
         check_files(request)
         record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         record = evolve(record, deadline=self._wall(deadline), priority=priority, group=group)
-        self._shared.insert(record, self._choices, self._meet)
+        if retry_failed:
+            self._retried[record.key] = retry_failed
+        self._shared.insert(record, self._choices(record.key), self._meet)
         self.emit(self._watch(record, deadline), events.Queued)
         return self.open[record.key]
 
@@ -135,13 +144,21 @@ class MemberStore(JobStore):
         job = self.open.get(entry.record.key)
         if job is None:
             return
-        active = active_job(job)
-        if not entry.record.state.is_terminal and entry.record.digest == active.record.digest:
-            self._stale[entry.record.key] = entry.change
-            wanted = math.inf if active.record.deadline is None else active.record.deadline
-            if entry.parked is not None or (entry.record.deadline is not None and entry.record.deadline < wanted):
-                self._ask("watch", entry.record.key, deadline=active.record.deadline)
+        active, record = active_job(job), entry.record
+        if record.digest == active.record.digest:
+            self._go_on(entry, active.record.deadline)
         self.observe(entry)
+
+    def _go_on(self, entry: Entry, deadline: float | None) -> None:
+        record, which = entry.record, self._retried.pop(entry.record.key, False)
+        if may_retry(record, which):
+            self._stale[record.key] = entry.change
+            self._ask("retry", record.key, which=which, settled_at=record.settled_at, deadline=deadline)
+        elif not record.state.is_terminal:
+            self._stale[record.key] = entry.change
+            wanted = math.inf if deadline is None else deadline
+            if entry.parked is not None or (record.deadline is not None and record.deadline < wanted):
+                self._ask("watch", record.key, deadline=deadline)
 
     def observe(self, entry: Entry) -> None:
         """Take over what a job's record says now."""
@@ -152,8 +169,11 @@ class MemberStore(JobStore):
         if active.record.digest and record.digest and record.digest != active.record.digest:
             self.settle(active, key_conflict(record.key))
             return
+        is_news = entry.change > self._stale.get(record.key, -1)
+        if record.state.is_terminal and not is_news:
+            return
         before = active.record
-        self._set_record(active, record)
+        self._set_record(active, evolve(record, request=record.request or before.request))
         active.polls, active.last_status = record.polls, record.last_status
         if record.attempts > before.attempts:
             self.emit(active, lambda at, job: events.Submitted(at, job, record.attempts))
@@ -161,7 +181,7 @@ class MemberStore(JobStore):
             self._show_accepted(active, record.generation_id)
         if record.state.is_terminal:
             self.settle(active, record.error)
-        elif entry.parked is not None and entry.change > self._stale.get(record.key, -1):
+        elif entry.parked is not None and is_news:
             self.settle(active, entry.parked)
 
     def _show_accepted(self, active: ActiveJob, generation_id: str) -> None:
@@ -171,6 +191,7 @@ class MemberStore(JobStore):
     def settle(self, active: ActiveJob, error: KlingError | None) -> None:
         """Settle a job here; its record is left as it is."""
         self._stale.pop(active.record.key, None)
+        self._retried.pop(active.record.key, None)
         super().settle(active, error)
 
     def expire(self, active: ActiveJob, now: float) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from kling_async.engine.identity import may_retry, queued_again
 from kling_async.engine.job import active_job
 from kling_async.journal.base import JobState
 from kling_async.journal.token import read_token
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kling_async.engine.store import JobStore
     from kling_async.journal.base import Record
     from kling_async.journal.shared import Instruction, LateAnswer, TermJournal
@@ -31,6 +34,8 @@ async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruct
             _abandon(store, record)
         case "watch" if record is not None:
             _watch(store, record, data["deadline"])
+        case "retry" if record is not None:
+            _retry(store, record, data)
         case "attach":
             store.attach(read_token(data["token"]), tag=data["tag"], deadline=_left(store, data["deadline"]))
         case "downloaded":
@@ -61,6 +66,14 @@ def _watch(store: JobStore, record: Record, deadline: float | None) -> None:
         store.extend(active_job(store.open[record.key]), _left(store, deadline))
     elif not record.state.is_terminal:
         store.enqueue(store.watch(record, _left(store, deadline)))
+
+
+def _retry(store: JobStore, record: Record, data: Mapping[str, Any]) -> None:
+    """Buy a job again for the failure that a member has seen; one that somebody has retried since is watched on."""
+    if not record.state.is_terminal:
+        _watch(store, record, data["deadline"])
+    elif record.settled_at == data["settled_at"] and may_retry(record, data["which"]):
+        store.enqueue(store.watch(queued_again(record), _left(store, data["deadline"])))
 
 
 def act_on_late(store: JobStore, late: LateAnswer) -> bool | None:

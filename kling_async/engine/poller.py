@@ -26,7 +26,7 @@ from kling_async.errors import (
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from kling_async.api.account.billing import Transaction
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.queue import RequestResult
     from kling_async.engine.store import JobStore
+    from kling_async.journal.base import Choices
     from kling_async.pacing.backoff import Backoff
     from kling_async.pacing.tracking import DurationLearner
-    from kling_async.settings import Polling, Retry
+    from kling_async.settings import Polling
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.poll")
@@ -57,8 +58,8 @@ class Poller:
         polling: Polling,
         learner: DurationLearner,
         backoff: Backoff,
+        choices: Callable[[str], Choices],
         *,
-        retry: Retry,
         ledger: LedgerReader | None,
         rng: Random,
     ) -> None:
@@ -68,7 +69,7 @@ class Poller:
         self._polling = polling
         self._learner = learner
         self._backoff = backoff
-        self._most_again = retry.failed  # generations bought for one job after its first
+        self._choices = choices  # by key: what the caller chose
         self._ledger = ledger  # told of every end; None without a completion feed
         self._rng = rng
         self._now = store.clock.now
@@ -129,7 +130,7 @@ class Poller:
             moderated=is_moderation(generation.reason),
             charged=generation.is_charged or bool(self._charges(generation.id)),
         )
-        spare = self._most_again - len(active.record.former_generation_ids)
+        spare = self._choices(active.record.key).retries - len(active.record.former_generation_ids)
         if spare > 0 and active.record.request is not None and not (error.moderated or error.charged):
             with suppress(JournalError):  # what cannot be recorded is not bought
                 return await self._buy_again(active, error)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kling_async.engine.queue import Halt, JobQueue, RequestResult
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
-    from kling_async.journal.base import Journal
+    from kling_async.journal.base import Choices, Journal
     from kling_async.pacing.completion_feed import CompletionFeed
 
 _logger = logging.getLogger("kling_async.jobs")
@@ -56,12 +56,12 @@ class JobStore(OpenJobs):
         clock: Clock,
         feed: CompletionFeed | None = None,
         *,
-        generation_timeout: float,
+        choices: Callable[[str], Choices],
         park: Callable[[Record, KlingError], object] | None = None,
     ) -> None:
         super().__init__(queue, bus, clock, feed, park)
         self._journal = journal
-        self._generation_timeout = generation_timeout  # how long a generation is watched, in seconds
+        self._choices = choices  # by key: what the caller chose
         self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
 
     # Identity
@@ -154,7 +154,7 @@ class JobStore(OpenJobs):
         self.update(active, JobState.PENDING, generation_id=record.generation_id, accepted_at=accepted_at)
         active.accepted_at = min(self.clock.now(), self.clock.to_instant(accepted_at))
         active.taken_over = True
-        active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
+        active.deadline = min(active.deadline, self.clock.now() + self._patience(active.record))
         active.reach(Milestone.ACCEPTED)
 
     def reopen(self, record: Record, *, hold: bool) -> None:
@@ -166,7 +166,7 @@ class JobStore(OpenJobs):
         if record.deadline is not None:
             active.deadline = self.clock.to_instant(record.deadline)
         if record.generation_id is not None:
-            active.deadline = min(active.deadline, active.accepted_at + self._generation_timeout)
+            active.deadline = min(active.deadline, active.accepted_at + self._patience(record))
         if hold and record.state is JobState.QUEUED:
             self._on_hold.append(active)
         else:
@@ -189,14 +189,14 @@ class JobStore(OpenJobs):
         active = self._register(record)
         active.deadline = math.inf if deadline is None else now + deadline
         if record.generation_id is not None:
-            active.deadline = min(active.deadline, now + self._generation_timeout)
+            active.deadline = min(active.deadline, now + self._patience(record))
         return active
 
     def extend(self, active: ActiveJob, deadline: float | None) -> None:
         """Watch an open job until a later deadline, in seconds from now; an earlier one changes nothing."""
         now, until = self.clock.now(), math.inf if deadline is None else self.clock.now() + deadline
         if active.record.generation_id is not None:
-            until = min(until, now + self._generation_timeout)
+            until = min(until, now + self._patience(active.record))
         if until <= active.deadline:
             return
         active.deadline = until
@@ -206,6 +206,10 @@ class JobStore(OpenJobs):
             active.tracker.latest = until
         elif until < math.inf:
             self._queue.recheck_at(active, until)
+
+    def _patience(self, record: Record) -> float:
+        """Return for how many seconds the caller has a generation watched."""
+        return self._choices(record.key).generation
 
     def note_purchase(self, record: Record, generation_id: str) -> None:
         """Record what an abandoned job has bought all the same."""
@@ -321,7 +325,7 @@ class JobStore(OpenJobs):
             return
         active.accepted_at = accepted_at
         active.begun_at = -math.inf  # not needed any more, and many jobs are pending for long
-        active.deadline = min(active.deadline, self.clock.now() + self._generation_timeout)
+        active.deadline = min(active.deadline, self.clock.now() + self._patience(active.record))
         active.reach(Milestone.ACCEPTED)
         self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
         self.enqueue(active)
@@ -409,7 +413,7 @@ class JobStore(OpenJobs):
         """Stop counting an uncertain job as in flight once its generation would have ended."""
         if active.record.state is not JobState.UNCERTAIN:
             return
-        over_at = self.begun_at(active) + min(self._generation_timeout, self._queue.longest(active))
+        over_at = self.begun_at(active) + min(self._patience(active.record), self._queue.longest(active))
         if over_at <= self.clock.now():
             self._overdue.add(active)
             self._queue.release_slot(active)

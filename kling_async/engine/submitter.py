@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from kling_async.engine.queue import RequestResult
     from kling_async.engine.store import JobStore
     from kling_async.errors import APIError, KlingError
+    from kling_async.journal.base import Choices
     from kling_async.pacing.absence import PostOrder
     from kling_async.pacing.backoff import Backoff
-    from kling_async.settings import Timeouts
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.submit")
@@ -62,7 +62,7 @@ class Submitter:
         store: JobStore,
         backoff: Backoff,
         confirmation: Confirmation,
-        timeouts: Timeouts,
+        choices: Callable[[str], Choices],
         *,
         order: PostOrder,
         budget: Budget | None,
@@ -72,7 +72,7 @@ class Submitter:
         self._store = store
         self._backoff = backoff
         self._confirmation = confirmation
-        self._timeouts = timeouts
+        self._choices = choices  # by key: what the caller chose
         self._order = order
         self._budget = budget  # None without a spend limit
         self._clock = store.clock
@@ -202,7 +202,7 @@ class Submitter:
             return RateLimitHit(error)
         now = self._clock.now()
         failures = active.count_failure(now)
-        if active.failing_for(now) >= self._timeouts.submission:
+        if active.failing_for(now) >= self._choices(active.record.key).submission:
             self._store.settle(active, error)
             return None
         retry_at = now + self._backoff.wait(failures)

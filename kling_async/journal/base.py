@@ -131,15 +131,21 @@ class Record:
 
 @frozen
 class Choices:
-    """What the caller chose for one job; any leader keeps to it. By default an uncertain job is never sent again.
+    """What the caller chose for one job; whoever acts for it keeps to it. The defaults are those of the settings.
 
     Attributes:
         resubmits: How often it may be sent again once the log proves that it was not bought.
         after: The seconds after which the log may prove it; None for what the model's durations suggest.
+        retries: How many more generations are bought after its first one has failed, uncharged.
+        generation: The seconds for which its generation is watched, from acceptance.
+        submission: The seconds for which its submit is tried again while nothing is bought.
     """
 
     resubmits: int = 0
     after: float | None = None
+    retries: int = 0
+    generation: float = 3600.0
+    submission: float = 900.0
 
 
 class Journal(Protocol):

@@ -8,9 +8,10 @@ the leader, and watch records change.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from kling_async.journal.base import Choices, JobState, Journal, Record
 
@@ -41,6 +42,19 @@ class Token:
 
 
 @frozen
+class Member:
+    """A session on the journal, as the others see it.
+
+    Attributes:
+        owner: For people: process and host.
+        limits: What it brings for the account, as a text that only members read.
+    """
+
+    owner: str
+    limits: str = ""
+
+
+@frozen
 class Lease:
     """Who leads, as the journal has it.
 
@@ -51,8 +65,8 @@ class Lease:
         renewed: When it was last renewed.
         length: Seconds for which it is held from then on.
         crashes: How many leaders in a row gave it up because their scheduler crashed.
-        members: How many members were there lately.
-        spend_limit: The strictest spend limit of those, in US dollars; None if none has any.
+        members: Those who were there lately.
+        stats: The numbers of the whole account when it was last renewed, as a text that only members read.
     """
 
     token: Token
@@ -61,8 +75,8 @@ class Lease:
     renewed: float = 0.0
     length: float = LEASE
     crashes: int = 0
-    members: int = 0
-    spend_limit: float | None = None
+    members: Sequence[Member] = ()
+    stats: str = ""
 
     def is_held(self, now: float) -> bool:
         """Return whether somebody leads. A renewal yet to come is of a clock that has begun anew with its machine."""
@@ -94,7 +108,18 @@ class Entry:
     change: int = field(default=0, eq=False)
 
 
-Kind = Literal["abandon", "watch", "attach", "downloaded", "resume submissions"]
+def write_choices(choices: Choices) -> str | None:
+    """Write what a caller chose as a text; None for the usual."""
+    return None if choices == Choices() else json.dumps(asdict(choices))
+
+
+def read_choices(text: str | None) -> Choices:
+    """Read what `write_choices` wrote, without what a later version may have added."""
+    chosen = json.loads(text) if text else {}
+    return Choices(**{name: chosen[name] for name in asdict(Choices()) if name in chosen})
+
+
+Kind = Literal["abandon", "watch", "attach", "retry", "downloaded", "resume submissions"]
 
 
 @frozen
@@ -103,7 +128,8 @@ class Instruction:
 
     Attributes:
         kind: ``abandon`` a job; ``watch`` one on, parked or not, until a new deadline; ``attach`` a generation that was
-            bought elsewhere; take note that a file was ``downloaded``; or ``resume submissions`` after a halt.
+            bought elsewhere; ``retry`` a job that ended without a video; take note that a file was ``downloaded``; or
+            ``resume submissions`` after a halt.
         key: The job's key; empty for all jobs.
         data: More about it, as JSON.
         number: Its place in the journal.
@@ -228,10 +254,10 @@ class SharedJournal(Protocol):
         """Return the time by the clock that all members share."""
         ...
 
-    async def open(self, on_change: Callable[[], object] = ..., *, spend_limit: float | None = None) -> None:
+    async def open(self, on_change: Callable[[], object] = ..., *, limits: str = "") -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written, or the journal says so.
 
-        The strictest spend limit of all members holds for the account.
+        ``limits`` is what this member brings for the account.
 
         Raises:
             JournalError: It cannot be used, or a session that shares it with nobody owns it.
@@ -256,8 +282,8 @@ class SharedJournal(Protocol):
         """Take the lease if it is free; None if it is not."""
         ...
 
-    async def renew(self, token: Token) -> bool:
-        """Renew the lease from now on; False if another token has it."""
+    async def renew(self, token: Token, stats: str = "") -> bool:
+        """Renew the lease from now on, with the account's numbers; False if another token has it."""
         ...
 
     async def release(self, token: Token, *, crashed: bool = False) -> None:
@@ -293,6 +319,8 @@ class SharedJournal(Protocol):
 
     async def changes(self, wanted: Container[str]) -> Sequence[Entry]:
         """Return the jobs under wanted keys that have changed since the last call, or since joining, oldest first.
+
+        Their records come without their requests, which never change.
 
         Raises:
             JournalError: They cannot be read; the next call returns them.

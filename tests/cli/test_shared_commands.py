@@ -12,7 +12,7 @@ import pytest
 from in_process import call
 
 from kling_async import KlingSession, TextToVideo
-from kling_async.journal.shared import LateAnswer, Lease, Sharing, Token
+from kling_async.journal.shared import LateAnswer, Lease, Member, Sharing, Token
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a file cannot b
 
 
 def test_who_leads_and_what_nobody_works_on_is_told() -> None:
-    lease = Lease(Token(7, "x"), "process 1 on here", since=10.0, renewed=95.0, length=10.0, members=3)
+    lease = Lease(Token(7, "x"), "process 1 on here", since=10.0, renewed=95.0, length=10.0, members=[Member("x")] * 3)
     late = (LateAnswer("row-1", "row-1:x", "g9"),)
     assert list(shared_lines(Sharing(lease, 2, 1, late), 100.0)) == [
         "shared: process 1 on here leads, for 1:30; 3 members",

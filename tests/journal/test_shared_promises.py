@@ -46,9 +46,9 @@ class Members:
         self._clock = clock
         self._open: list[SharedJournal | TermJournal] = []
 
-    async def join(self) -> SharedJournal:
+    async def join(self, limits: str = "") -> SharedJournal:
         member = self._make()
-        await member.open()
+        await member.open(limits=limits)
         self._open.append(member)
         return member
 
@@ -157,6 +157,22 @@ async def test_nobody_leads_after_three_crashes_in_a_row(members: Members) -> No
     assert await member.take() is None
 
 
+async def test_the_lease_tells_who_is_there_with_which_limits_and_the_numbers_of_the_one_that_leads(
+    members: Members,
+) -> None:
+    first, second = await members.join(limits="strict"), await members.join()
+    assert sorted(member.limits for member in (await second.lease()).members) == ["", "strict"]
+    token = await first.take()
+    assert token is not None
+    assert await first.renew(token, "7 jobs")
+    assert (await second.lease()).stats == "7 jobs"
+    await first.release(token)
+    assert await second.take() is not None
+    assert (await first.lease()).stats == ""
+    await first.close()
+    assert [member.limits for member in (await second.lease()).members] == [""]
+
+
 # Jobs
 
 
@@ -201,6 +217,7 @@ async def test_members_see_changes_of_the_keys_they_want_once_and_in_their_order
         await term.commit(job(key, JobState.SUBMITTING))
     seen = [(entry.record.key, entry.record.state) for entry in await second.changes({"3", "5"})]
     assert seen == [("5", JobState.SUBMITTING), ("3", JobState.SUBMITTING)]
+    assert first.get("3") == Entry(job("3", JobState.SUBMITTING))
     assert await second.changes({"3", "4", "5"}) == []
 
 
@@ -319,7 +336,7 @@ async def test_a_parked_job_is_told_to_its_watchers_and_opened_by_nobody_until_i
     next_term.append(job("a", deadline=5.0))
     await next_term.flush()
     (entry,) = await first.changes({"a"})
-    assert entry == Entry(job("a", deadline=5.0))
+    assert entry == Entry(job("a", deadline=5.0, request=None))
 
 
 async def test_what_the_caller_of_a_parked_job_chose_is_known_to_the_next_term(members: Members) -> None:

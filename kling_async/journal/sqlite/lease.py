@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from attrs import asdict
+from typing import TYPE_CHECKING, cast
 
 from kling_async.errors import JournalError
-from kling_async.journal.base import Choices
-from kling_async.journal.shared import Entry, Fenced, Instruction, LateAnswer, Lease, Sharing, Token
+from kling_async.journal.shared import (
+    Entry,
+    Fenced,
+    Instruction,
+    LateAnswer,
+    Lease,
+    Member,
+    Sharing,
+    Token,
+    read_choices,
+    write_choices,
+)
 from kling_async.journal.sql.rows import COLUMNS, as_column, as_text, read_error, write_error
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.schema import STEPS, version_of
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Sequence
 
     from kling_async.errors import KlingError
-    from kling_async.journal.base import Record
+    from kling_async.journal.base import Choices, Record
     from kling_async.journal.sql.rows import Row, Value
 
 _PAGE = 250  # rows read at once: some milliseconds' work
@@ -38,13 +46,14 @@ _TABLES = (
         renewed REAL NOT NULL,
         length REAL NOT NULL,    -- seconds
         day REAL NOT NULL,       -- when it was renewed by SQLite's clock, for sessions that do not share
-        crashes INTEGER NOT NULL
+        crashes INTEGER NOT NULL,
+        stats TEXT NOT NULL
     )
     """,
-    "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0)",
+    "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0, '')",
     """
     CREATE TABLE IF NOT EXISTS members (
-        name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL, limit_usd REAL, account TEXT
+        name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL, limits TEXT NOT NULL, account TEXT
     )
     """,
     """
@@ -67,7 +76,9 @@ _COLUMNS = (
     "parked TEXT",  # JSON
     "choices TEXT",  # JSON
 )
-_ENTRY = f"SELECT {', '.join(NAMES)}, parked, choices, number, change FROM jobs"  # noqa: S608 - names of columns alone
+_MORE = "parked, choices, number, change FROM jobs"
+_ENTRY = f"SELECT {', '.join(NAMES)}, {_MORE}"
+_CHANGED = f"SELECT NULL, {', '.join(NAMES[1:])}, {_MORE}"  # without the first, the request
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -108,12 +119,12 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
     """
     if version_of(connection) > len(STEPS):
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
-    living = "SELECT count(*), min(limit_usd) FROM members WHERE seen BETWEEN ? AND ?"
-    members, spend_limit = connection.execute(living, (now - _MEMBER_LIVES, now)).fetchone()
-    term, holder, owner, since, renewed, length, crashes = connection.execute(
-        "SELECT term, holder, owner, since, renewed, length, crashes FROM lease"
+    living = "SELECT owner, limits FROM members WHERE seen BETWEEN ? AND ?"
+    members = [Member(owner, limits) for owner, limits in connection.execute(living, (now - _MEMBER_LIVES, now))]
+    term, holder, owner, since, renewed, length, crashes, stats = connection.execute(
+        "SELECT term, holder, owner, since, renewed, length, crashes, stats FROM lease"
     ).fetchone()
-    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, spend_limit)
+    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, stats)
 
 
 def take(connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float) -> Token | None:
@@ -127,18 +138,19 @@ def take(connection: sqlite3.Connection, holder: str, owner: str, now: float, le
         token = Token(lease.token.term + 1, holder)
         connection.execute(
             "UPDATE lease SET term = ?, holder = ?, owner = ?, since = ?, renewed = ?, length = ?,"
-            " day = julianday('now')",
+            " day = julianday('now'), stats = ''",
             (token.term, token.holder, owner, now, now, length),
         )
         return token
 
 
-def renew(connection: sqlite3.Connection, token: Token, now: float) -> bool:
-    """Renew the lease, if this token has it; a term without a crash for so long ends a row of crashes."""
+def renew(connection: sqlite3.Connection, token: Token, now: float, stats: str) -> bool:
+    """Renew the lease, if this token has it."""
     with transaction(connection):
         found = connection.execute(
-            "UPDATE lease SET renewed = max(renewed, ?), day = julianday('now') WHERE term = ? AND holder = ?",
-            (now, token.term, token.holder),
+            "UPDATE lease SET renewed = max(renewed, ?), day = julianday('now'), stats = ?"
+            " WHERE term = ? AND holder = ?",
+            (now, stats, token.term, token.holder),
         )
         return found.rowcount == 1
 
@@ -171,9 +183,9 @@ def fenced(connection: sqlite3.Connection, token: Token) -> Generator[None]:
 
 
 def see_member(
-    connection: sqlite3.Connection, name: str, owner: str, now: float, limit: float | None, account: str | None
+    connection: sqlite3.Connection, name: str, owner: str, now: float, limits: str, account: str | None
 ) -> None:
-    """Take note that a member lives, of its spend limit, and of the account that it uses, if that is known.
+    """Take note that a member lives, of its limits, and of the account that it uses, if that is known.
 
     Raises:
         JournalError: Another one that lives uses another account.
@@ -183,7 +195,7 @@ def see_member(
         other = connection.execute(others, (account, name, now - _MEMBER_LIVES, now)).fetchone()
         if other is not None:
             raise JournalError(f"{other[0]} shares it with {other[1]}, and this session would with {account}")
-        connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", (name, owner, now, limit, account))
+        connection.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", (name, owner, now, limits, account))
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: float) -> bool:
@@ -203,7 +215,7 @@ def drop_member(connection: sqlite3.Connection, name: str) -> None:
 def insert(connection: sqlite3.Connection, row: Row, choices: Choices) -> Entry | None:
     """Insert a job unless its key has one; return that one. To be called within a transaction."""
     assert row.fixed is not None  # noqa: S101 - nothing was written of it before
-    given = (*row.fixed, *row.changing, _write_choices(choices), next_change(connection))
+    given = (*row.fixed, *row.changing, write_choices(choices), next_change(connection))
     names, values = ", ".join((*NAMES, "choices", "change")), ", ".join("?" * len(given))
     statement = f"INSERT INTO jobs ({names}) VALUES ({values}) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - names of columns alone
     if connection.execute(statement, given).rowcount == 1:
@@ -229,10 +241,6 @@ def park(connection: sqlite3.Connection, key: str, error: KlingError) -> None:
     connection.execute(f"UPDATE jobs SET change = ?, parked = ? WHERE key = ? AND state IN ({OPEN})", given)  # noqa: S608 - a constant
 
 
-def _write_choices(choices: Choices) -> str | None:
-    return None if choices == Choices() else json.dumps(asdict(choices))
-
-
 def _entries(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> list[Entry]:
     found: list[Entry] = []
     for row, record in zip(rows, records_of(connection, rows), strict=True):
@@ -241,7 +249,7 @@ def _entries(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -
             Entry(
                 record,
                 read_error(str(parked)) if parked is not None and not record.state.is_terminal else None,
-                Choices(**json.loads(str(choices))) if choices is not None else Choices(),
+                read_choices(cast("str | None", choices)),
                 int(str(change)),
             )
         )
@@ -258,10 +266,8 @@ def by_generation(connection: sqlite3.Connection, generation_id: str) -> Entry |
     return next(iter(_entries(connection, _select(connection, "generation_id = ?", as_column(generation_id)))), None)
 
 
-def _select(
-    connection: sqlite3.Connection, condition: str, *given: object, order: str = "number"
-) -> list[Sequence[object]]:
-    return connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY {order}", given).fetchall()
+def _select(connection: sqlite3.Connection, condition: str, *given: object) -> list[Sequence[object]]:
+    return connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchall()
 
 
 def led(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
@@ -280,7 +286,7 @@ def parked(connection: sqlite3.Connection) -> list[Record]:
 def all_choices(connection: sqlite3.Connection) -> dict[str, Choices]:
     """Return what the callers of open jobs chose, parked ones included, where it is not the usual."""
     statement = f"SELECT key, choices FROM jobs WHERE state IN ({OPEN}) AND choices IS NOT NULL"  # noqa: S608 - a constant
-    return {as_text(key): Choices(**json.loads(choices)) for key, choices in connection.execute(statement)}
+    return {as_text(key): read_choices(choices) for key, choices in connection.execute(statement)}
 
 
 def newest_job(connection: sqlite3.Connection) -> int:
@@ -321,7 +327,8 @@ def changes(connection: sqlite3.Connection, place: Place, wanted: Container[str]
         numbers = [number for _, number, key in page if as_text(key) in wanted]
         if numbers:
             chosen = f"number IN ({', '.join('?' * len(numbers))})"
-            found += _entries(connection, _select(connection, chosen, *numbers, order="change, number"))
+            rows = connection.execute(f"{_CHANGED} WHERE {chosen} ORDER BY change, number", numbers).fetchall()
+            found += _entries(connection, rows)
         if page:
             place = page[-1][:2]
         if len(page) < _PAGE:

@@ -84,12 +84,12 @@ class SharedSQLite:
         self._numbers = count(1)
         self._place: lease.Place = (0, 0)
         self._on_change: Callable[[], object] = lambda: None
-        self._spend_limit: float | None = None
+        self._limits = ""
         self._version = -1  # of the file's data, as it was last read
 
-    async def open(self, on_change: Callable[[], object] = lambda: None, *, spend_limit: float | None = None) -> None:
+    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written."""
-        self._on_change, self._spend_limit = on_change, spend_limit
+        self._on_change, self._limits = on_change, limits
         self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
         self._soon.set_result(None)
         if self._writer is not None:
@@ -121,7 +121,7 @@ class SharedSQLite:
             raise JournalError(lost)
 
     def _see_member(self, connection: sqlite3.Connection, now: float) -> None:
-        lease.see_member(connection, self._name, self._owner, now, self._spend_limit, self._account)
+        lease.see_member(connection, self._name, self._owner, now, self._limits, self._account)
 
     # The lease
 
@@ -144,9 +144,9 @@ class SharedSQLite:
             lambda connection: lease.take(connection, holder, self._owner, self.now(), self.lease_length)
         )
 
-    async def renew(self, token: Token) -> bool:
+    async def renew(self, token: Token, stats: str = "") -> bool:
         """Renew the lease from now on."""
-        return await self._ask(partial(lease.renew, token=token, now=self.now()))
+        return await self._ask(partial(lease.renew, token=token, now=self.now(), stats=stats))
 
     async def release(self, token: Token, *, crashed: bool = False) -> None:
         """Let another member take the lease."""

@@ -1,0 +1,99 @@
+"""What holds for the account whichever member leads: the strictest limits of all, and the numbers of the one that does.
+
+Both travel as texts, which the shared journal keeps without reading them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import asdict, evolve
+
+from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
+from kling_async.settings import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kling_async.journal.shared import Member
+
+_SHARED = ("requests_per_second", "submits_per_second", "max_in_flight", "per_group", "per_model", "max_spend_usd")
+_USUAL = Limits()
+
+Brought = Mapping[str, Any]
+"""The limits that a member sets for the account, by their names; what is as usual is not set."""
+
+
+def brought(limits: Limits) -> Brought:
+    """Return what a session's settings set for the account."""
+    given = asdict(limits, recurse=False)
+    found = {name: given[name] for name in _SHARED if given[name] != getattr(_USUAL, name)}
+    return found | ({"allow_unpriced": limits.allow_unpriced} if limits.max_spend_usd is not None else {})
+
+
+def write_limits(limits: Limits) -> str:
+    """Write them as a text. Members of a mapping are pairs, as a group may be None."""
+    pairs = {name: list(value.items()) if _is_mapping(value) else value for name, value in brought(limits).items()}
+    return json.dumps(pairs)
+
+
+def _read(text: str) -> Brought:
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return {name: dict(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def strictest(own: Limits, members: Iterable[Member]) -> Limits:
+    """Return a session's limits, those that hold for the account being the strictest that any member sets."""
+    said = [brought(own), *(_read(member.limits) for member in members)]
+    wanted = {name: [limits[name] for limits in said if name in limits] for name in (*_SHARED, "allow_unpriced")}
+    return evolve(own, **{name: _strictest(values) for name, values in wanted.items() if values})
+
+
+def _strictest(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a mapping of numbers, or a flag
+    mappings = [cast("Mapping[Any, int]", value) for value in values if _is_mapping(value)]
+    numbers = [value for value in values if not _is_mapping(value)]
+    if not mappings:
+        return min(numbers)
+    if numbers:  # a limit for each, and others for some: no setting says both, so the smallest of all is for each
+        return min(*numbers, *(most for mapping in mappings for most in mapping.values()))
+    names = {name: None for mapping in mappings for name in mapping}
+    return {name: min(mapping[name] for mapping in mappings if name in mapping) for name in names}
+
+
+def stricter(own: Limits, members: Sequence[Member]) -> Iterator[str]:
+    """Say which limits of a session do not hold as it sets them, because of which other member."""
+    whole = strictest(own, members)
+    for name in (*_SHARED, "allow_unpriced"):
+        if getattr(whole, name) == getattr(own, name):
+            continue
+        mine = brought(own).get(name)
+        others = {member.owner for member in members if _read(member.limits).get(name, mine) != mine}
+        whose = ", ".join(sorted(others)) or "another member"
+        yield f"{name} is {getattr(whole, name)} for the account, by {whose}, and not {getattr(own, name)}"
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def write_stats(stats: Stats) -> str:
+    """Write the numbers of the one that leads as a text."""
+    return json.dumps(asdict(stats))
+
+
+def read_stats(text: str, own: Stats) -> Stats:
+    """Return the account's numbers, with a member's own about files; its own ones where there are no others."""
+    try:
+        data: dict[str, Any] = json.loads(text)
+        learned = tuple(LearnedDuration(**kind) for kind in data["learned"])
+        feed = None if data["feed"] is None else FeedStats(**data["feed"])
+        return with_files(Stats(**data | {"learned": learned, "feed": feed}), own)
+    except (ValueError, TypeError, KeyError):  # nobody has led yet, or a member of another version does
+        return own
+
+
+def with_files(stats: Stats, own: Stats) -> Stats:
+    """Return the account's numbers with those about files of the member that asks: each fetches its own."""
+    return evolve(stats, downloading=own.downloading, downloaded=own.downloaded, downloaded_bytes=own.downloaded_bytes)
