@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,8 +46,9 @@ class _JournalOfMember:
 
     async def open(self) -> None:
         await self._shared.open(self._on_change, limits=write_limits(self._limits))
-        for said in stricter(self._limits, (await self._shared.lease()).members):
-            _logger.warning("%s", said)
+        with suppress(JournalError):  # what holds is told, too, whenever it changes
+            for said in stricter(self._limits, (await self._shared.lease()).members):
+                _logger.warning("%s", said)
 
     async def load_learned(self) -> None:
         """Load nothing: who leads loads it."""

@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from kling_async import Job
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # either ends it at once on Windows
 _PROGRAM = Path(__file__).with_name("fault_child.py")
 _TIMEOUT = 50  # seconds: nothing hangs
 QUICK: dict[str, Any] = {
@@ -86,6 +88,11 @@ class Child:
         assert line, f"it has ended without a word: {await self.end()} {self.log}"
         self.said.append(json.loads(line))
         return self.said[-1]
+
+    def signal(self, number: int) -> None:
+        """Signal it, if it still lives. Not as asyncio does, which may take its end from the loop's watcher."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
 
     async def end(self) -> int:
         """Wait for its end; returns its exit code."""
@@ -149,7 +156,7 @@ class Case:
             yield child
         finally:
             if process.returncode is None:
-                process.kill()
+                child.signal(KILL)
             await child.end()
             self.texts += [child.log, json.dumps(child.said)]
 

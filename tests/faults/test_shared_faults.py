@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fault_case import KILL
 from fault_vendor import held, is_silent, sells, sold
 from scripted import prompt
 
@@ -42,11 +43,11 @@ async def leader(case: Case, stack: AsyncExitStack, **told: Any) -> Child:
 
 async def stop(child: Child, case: Case) -> None:
     """Stop a process between its transactions; amid one it would hold up all members until it goes on."""
-    child.process.send_signal(signal.SIGSTOP)
+    child.signal(signal.SIGSTOP)
     while not await asyncio.to_thread(is_unlocked, case):
-        child.process.send_signal(signal.SIGCONT)
+        child.signal(signal.SIGCONT)
         await asyncio.sleep(0.01)
-        child.process.send_signal(signal.SIGSTOP)
+        child.signal(signal.SIGSTOP)
 
 
 def is_unlocked(case: Case) -> bool:
@@ -71,7 +72,7 @@ async def test_a_leader_that_is_killed_amid_a_post_is_replaced_and_what_it_bough
         async with member(case) as kling:
             job = kling.submit(prompt(), key="k")
             await case.vendor.arrival("submit")
-            child.process.kill()
+            child.signal(KILL)
             assert (await job).generation_id == "g-1"
             assert kling.is_leader
     assert len(case.vendor.posts) == 1
@@ -92,7 +93,7 @@ async def test_a_leader_that_is_stopped_amid_a_post_is_replaced_and_its_late_ans
             go_on.set()
             while not case.vendor.sales:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
-            child.process.send_signal(signal.SIGCONT)
+            child.signal(signal.SIGCONT)
             while next(read_journal(case.path).records()).generation_id is None:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.02)
             again = kling.submit(prompt(), key="k")
@@ -108,7 +109,7 @@ async def test_a_leader_that_is_stopped_before_its_post_does_not_send_it_later(c
             job = kling.submit(prompt(), key="k")
             await leads(kling)
             assert case.vendor.posts == []
-            child.process.send_signal(signal.SIGCONT)
+            child.signal(signal.SIGCONT)
             assert (await job).generation_id == "g-1"
             assert kling.is_leader
     assert len(case.vendor.posts) == 1
@@ -122,7 +123,7 @@ async def test_a_follower_that_is_killed_takes_no_job_with_it(case: Case) -> Non
         async with case.child("shares", lease=LEASE, keys=["k"], hold=True) as child:
             assert await child.listen() == {"joined": True}
             await case.vendor.arrival("submit")
-            child.process.kill()
+            child.signal(KILL)
         go_on.set()
         assert (await kling.submit(prompt(), key="k")).generation_id == "g-1"
     assert len(case.vendor.posts) == 1
@@ -159,9 +160,9 @@ async def test_members_that_are_killed_and_stopped_again_and_again_buy_every_key
                 await child.listen()
             await asyncio.sleep(0.1 + rng.random())
             for child in children:
-                child.process.send_signal(how)
+                child.signal(how)
                 if how is signal.SIGSTOP:
-                    loop.call_later(1.5 * LEASE, child.process.send_signal, signal.SIGCONT)
+                    loop.call_later(1.5 * LEASE, child.signal, signal.SIGCONT)
         jobs = [kling.submit(prompt("a raccoon"), key=key) for key in keys]
         await stack.enter_async_context(case.child("shares", **told))
         for job in jobs:
