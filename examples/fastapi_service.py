@@ -96,15 +96,14 @@ def application(session: KlingSession) -> FastAPI:
         return Told.of(job)
 
     @app.get("/videos/{token}/events", response_class=EventSourceResponse)  # noqa: FAST003 - its dependency takes it
-    async def follow(job: JobOfToken, kling: Kling) -> AsyncIterator[ServerSentEvent]:
+    async def follow(job: JobOfToken) -> AsyncIterator[ServerSentEvent]:
         """Tell how far a job is, now and at every step until it has settled."""
-        events = kling.subscribe()  # before the first look, so that nothing falls in between
-        settled = job.done()
+        events = job.events()  # before the first look, so that nothing falls in between
         yield step(job)
-        while not settled and (event := await anext(events, None)) is not None:
-            settled = job.done()
-            if settled or event.job is job:
-                yield step(job)
+        async for _ in events:
+            yield step(job)
+            if job.done():
+                return
 
     return app
 

@@ -5,10 +5,10 @@ Run it with an AI/ML API key in AIMLAPI_API_KEY.
 
 import asyncio
 
-from kling_async import Completed, Failed, KlingSession, Polled, Subscription, TextToVideo, Throttled
+from kling_async import Completed, Event, Failed, KlingSession, Polled, Subscription, TextToVideo, Throttled
 
 
-async def follow(events: Subscription) -> None:
+async def follow(events: Subscription[Event]) -> None:
     """Print what matters, until the session closes."""
     async for event in events:
         match event:

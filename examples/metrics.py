@@ -40,7 +40,7 @@ class Metrics:
         self._slots = [0] * (len(BOUNDS) + 1)
         self._seconds = 0.0
 
-    async def follow(self, events: Subscription) -> None:
+    async def follow(self, events: Subscription[Event]) -> None:
         """Count until the session closes."""
         async for event in events:
             self.count(event)

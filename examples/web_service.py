@@ -32,15 +32,14 @@ def described(job: Job) -> dict[str, Any]:
     return told
 
 
-async def steps(kling: KlingSession, job: Job) -> AsyncIterator[str]:
+async def steps(job: Job) -> AsyncIterator[str]:
     """Server-sent events: how far a job is now, and at every step until it has settled."""
-    events = kling.subscribe()  # before the first look, so that nothing falls in between
-    settled = job.done()
+    events = job.events()  # before the first look, so that nothing falls in between
     yield sse(job)
-    while not settled and (event := await anext(events, None)) is not None:
-        settled = job.done()
-        if settled or event.job is job:
-            yield sse(job)
+    async for _ in events:
+        yield sse(job)
+        if job.done():
+            return
 
 
 def sse(job: Job) -> str:
@@ -79,7 +78,7 @@ async def follow(request: web.Request) -> web.StreamResponse:
     job = asked_for(request)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
-    async for step in steps(request.app[KLING], job):
+    async for step in steps(job):
         await response.write(step.encode())
     return response
 

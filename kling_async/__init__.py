@@ -14,23 +14,22 @@ from kling_async.api.requests import Request
 from kling_async.api.requests.codec import from_dict, to_dict
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.engine.as_completed import Submission
+from kling_async.engine.event_bus import Event, Subscription
 from kling_async.engine.events import (
     Accepted,
     Completed,
     Downloaded,
     DownloadFailed,
     Downloading,
-    Event,
     Failed,
     Interrupted,
     Polled,
     Queued,
     Retrying,
     Submitted,
-    Subscription,
     Throttled,
 )
-from kling_async.engine.job import Job
+from kling_async.engine.job import Job, JobEvent
 from kling_async.errors import (
     APIError,
     AuthenticationError,
@@ -147,6 +146,7 @@ __all__ = [
     "Job",
     "JobAbandoned",
     "JobCost",
+    "JobEvent",
     "JobState",
     "Journal",
     "JournalError",

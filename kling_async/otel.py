@@ -61,6 +61,7 @@ from kling_async import (
     Downloading,
     Failed,
     Interrupted,
+    JobEvent,
     Polled,
     Retrying,
     Submitted,
@@ -84,7 +85,7 @@ _OPERATION = "generate_content"
 _PER_SECOND = 1_000_000_000  # nanoseconds
 
 
-async def trace(events: Subscription, *, tracer_provider: TracerProvider | None = None) -> None:
+async def trace(events: Subscription[Event], *, tracer_provider: TracerProvider | None = None) -> None:
     """Make spans of the events, until the session closes.
 
     Run it as a task of its own; cancelling it ends the spans that are open. Each span ends even if events were missed,
@@ -135,8 +136,10 @@ class _Spans:
                 self._end(self._span_of(job, at), job, at)
             case Failed(job=job, error=error) | Interrupted(job=job, error=error):
                 self._end(self._span_of(job, at), job, at, error)
+            case JobEvent(job=job):
+                _add_event(self._span_of(job, at), event, at)
             case _:
-                _add_event(self._span_of(event.job, at), event, at)
+                pass
 
     def end_settled(self, now: float) -> None:
         """End the spans of jobs whose last event was missed."""

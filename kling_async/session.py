@@ -9,7 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from random import Random
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
@@ -19,9 +19,11 @@ from kling_async.api.arguments import (
     check_id,
     check_methods,
     checked_api_key,
+    refused,
     setting,
 )
 from kling_async.api.protocol import UNIVERSAL
+from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, SessionClosed
 from kling_async.file_calls import FileCalls
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from kling_async.api.results import Generation
     from kling_async.engine.account import Account
     from kling_async.engine.engine import Engine
-    from kling_async.engine.events import Subscription
+    from kling_async.engine.event_bus import Event, Subscription
+    from kling_async.engine.job import JobEvent
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
@@ -304,19 +307,27 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         """
         return self._entered_engine().learned.to_data()
 
-    def subscribe(self, *, buffer: int = 1000) -> Subscription:
+    @overload
+    def subscribe(self, *, buffer: int = 1000) -> Subscription[Event]: ...
+    @overload
+    def subscribe(self, *, job: Job, buffer: int = 1000) -> Subscription[JobEvent]: ...
+    def subscribe(self, *, job: Job | None = None, buffer: int = 1000) -> Subscription[Event]:
         """Return an async iterator over the events from now on, until the session ends.
 
         Args:
+            job: The only job whose events are wanted, downloads included; by default all events. Nobody pays for
+                others' jobs. `Job.events` ends once its job has settled.
             buffer: The most events kept for a reader that is behind, 1 or more. When it is full, the oldest is dropped
                 and counted in ``missed``.
 
         Raises:
-            InvalidRequest: ``buffer`` cannot be used.
+            InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
         check_count("buffer", buffer)
-        return self._running_engine().events.subscribe(buffer)
+        if not (job is None or isinstance(job, Job)):
+            raise refused("job", job, "None or a job")
+        return self._running_engine().events.subscribe(buffer, None if job is None else job.key)
 
     def __repr__(self) -> str:
         if self._engine is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from kling_async import KlingSession
+    from kling_async import Job, KlingSession
 
 pytestmark = pytest.mark.asyncio
 
@@ -239,12 +240,12 @@ async def test_a_span_whose_end_was_missed_ends_with_the_next_event(traced: Trac
         events = kling.subscribe(buffer=1)
         job, other = kling.submit(TextToVideo("a fox")), kling.submit(TextToVideo("a bear"))
         await asyncio.gather(job.accepted(), other.accepted())
-        events.push(Accepted(events_at(), job, "g1"))
+        events.push(accepted(job))
         tracing = asyncio.create_task(trace(events, tracer_provider=traced.provider))
         while " 0 buffered" not in repr(events):  # noqa: ASYNC110 - being read raises no event
             await asyncio.sleep(0)
         job.abandon()  # what tells of this is pushed out of the buffer at once
-        events.push(Accepted(events_at(), other, "g2"))
+        events.push(accepted(other))
         while not traced.jobs:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
         (span,) = traced.jobs
@@ -255,8 +256,8 @@ async def test_a_span_whose_end_was_missed_ends_with_the_next_event(traced: Trac
     assert attributes_of(span)["error.type"] == "JobAbandoned"
 
 
-def events_at() -> float:
-    return asyncio.get_running_loop().time()
+def accepted(job: Job) -> Accepted:
+    return Accepted(asyncio.get_running_loop().time(), job, time=datetime.now(UTC))
 
 
 async def test_a_cancelled_tracing_ends_what_is_open(traced: Traced) -> None:

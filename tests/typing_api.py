@@ -63,6 +63,7 @@ from kling_async import (
     Job,
     JobAbandoned,
     JobCost,
+    JobEvent,
     JobState,
     Journal,
     JournalError,
@@ -281,14 +282,22 @@ def take_progress(so_far: int, whole: int | None) -> None:
     """A callback that returns nothing."""
 
 
-async def watching(kling: KlingSession) -> None:
+async def watching(kling: KlingSession, job: Job) -> None:
     subscription = kling.subscribe(buffer=100)
-    assert_type(subscription, Subscription)
+    assert_type(subscription, Subscription[Event])
     async for event in subscription:
         assert_type(event, Event)
-        assert_type(event.job, Job)
+        assert_type((event.at, event.time), tuple[float, datetime])
+        assert_type(event.to_dict(), dict[str, Any])
         assert_type(told(event), str)
     assert_type(subscription.missed, int)
+    watched: Subscription[Event] = kling.subscribe(job=job)
+    assert_type(watched.close(), None)
+    assert_type(kling.subscribe(job=job, buffer=10), Subscription[JobEvent])
+    async for about_it in job.events():
+        assert_type(about_it, JobEvent)
+        assert_type((about_it.job, about_it.key, about_it.state), tuple[Job, str, JobState])
+        assert_type((about_it.tag, about_it.generation_id), tuple[object, str | None])
     stats = kling.stats()
     assert_type(stats, Stats)
     assert_type(stats.feed, FeedStats | None)

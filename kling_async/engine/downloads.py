@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from kling_async.api.results import Generation, Video
-    from kling_async.engine.job import Job
+    from kling_async.engine.event_bus import EventBus
+    from kling_async.engine.job import Job, JobEvent
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
     from kling_async.files.download import StoredFile
@@ -109,7 +110,7 @@ class Downloads:
         self,
         transport: Transport,
         store: JobStore,
-        bus: events.EventBus,
+        bus: EventBus,
         counters: Counters,
         closing: asyncio.Event,
         *,
@@ -159,7 +160,7 @@ class Downloads:
             nonlocal begun
             async with self._slot():
                 if not begun:
-                    self._emit(job, lambda at, job: events.Downloading(at, job, path))
+                    self._emit(job, events.Downloading, path=path)
                 begun = True
                 yield
 
@@ -169,7 +170,7 @@ class Downloads:
             failure = error if isinstance(error, KlingError) else DownloadError(f"{path}: the download was given up")
             self._halt_submits(failure)
             if begun:
-                self._emit(job, lambda at, job: events.DownloadFailed(at, job, path, failure))
+                self._emit(job, events.DownloadFailed, path=path, error=failure)
             raise
         return path
 
@@ -199,7 +200,7 @@ class Downloads:
         def count(stored: StoredFile) -> None:
             self._counters.downloaded += 1
             self._counters.downloaded_bytes += stored.size
-            self._emit(job, lambda at, job: events.Downloaded(at, job, path, stored.size))
+            self._emit(job, events.Downloaded, path=path, size=stored.size)
             self._resume_submits()
 
         await download_file(
@@ -241,6 +242,6 @@ class Downloads:
             await self._closing.wait()
         self._check_open()
 
-    def _emit(self, job: Job | None, make: Callable[[float, Job], events.Event]) -> None:
+    def _emit(self, job: Job | None, kind: type[JobEvent], **values: object) -> None:
         if job is not None:
-            self._bus.emit(lambda at: make(at, job))
+            self._bus.emit(kind, job.key, job=job, **values)

@@ -19,7 +19,7 @@ from kling_async.engine.completion_feed import LedgerReader
 from kling_async.engine.confirmation import Confirmation
 from kling_async.engine.credit import CreditMonitor
 from kling_async.engine.downloads import Downloads
-from kling_async.engine.events import EventBus
+from kling_async.engine.event_bus import EventBus
 from kling_async.engine.learning import LearnedDurations
 from kling_async.engine.limiter import RequestLimiter
 from kling_async.engine.poller import Poller

@@ -7,11 +7,12 @@ import math
 from datetime import UTC, datetime
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from kling_async.api.arguments import refused
+from kling_async.engine.event_bus import Event
 from kling_async.errors import SubmissionUncertain
 from kling_async.journal.token import write_token
 from kling_async.pacing.fair_queue import Line
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
+    from kling_async.engine.event_bus import Subscription
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import JobState, Record
@@ -187,9 +189,37 @@ class JobOwner(Protocol):
         """Return when a generation is expected to be done."""
         ...
 
+    def follow(self, job: Job) -> Subscription[JobEvent]:
+        """Return a subscription to a job's events until it settles."""
+        ...
+
     async def flush(self) -> None:
         """Wait until everything recorded so far is durable."""
         ...
+
+
+def value_of(name: str) -> Any:  # noqa: ANN401 - a default, as attrs takes it
+    """Return a default: what an event's job has under this name when the event is made."""
+    return Factory(lambda event: getattr(event.job, name), takes_self=True)
+
+
+@frozen(eq=False, repr=False)
+class JobEvent(Event):
+    """An event in a job's life. What is said of the job here is as it was then; ``job`` itself goes on.
+
+    Attributes:
+        job: The job it happened to.
+        key: Its key.
+        tag: The caller's label.
+        state: The state of its generation's life.
+        generation_id: The vendor's id; None until the submit is accepted.
+    """
+
+    job: Job
+    key: str = field(default=value_of("key"), kw_only=True)
+    tag: object = field(default=value_of("tag"), kw_only=True)
+    state: JobState = field(default=value_of("state"), kw_only=True)
+    generation_id: str | None = field(default=value_of("generation_id"), kw_only=True)
 
 
 class Job:
@@ -327,6 +357,15 @@ class Job:
         """
         await self._owner.flush()
         return self
+
+    def events(self) -> Subscription[JobEvent]:
+        """Return an async iterator over its events from now on, until it has settled.
+
+        The last one is `Completed`, `Failed` or `Interrupted`; there is none if it has settled already. Nobody pays for
+        other jobs' events. ``session.subscribe(job=job)`` tells of its download as well, and has a ``buffer``, which is
+        1,000 events here.
+        """
+        return self._owner.follow(self)
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Have ``callback(job)`` called by the loop soon after the job has settled; at once if it has already.

@@ -176,17 +176,14 @@ class MemberStore(JobStore):
         self._set_record(active, evolve(record, request=record.request or before.request))
         active.polls, active.last_status = record.polls, record.last_status
         if record.attempts > before.attempts:
-            self.emit(active, lambda at, job: events.Submitted(at, job, record.attempts))
+            self.emit(active, events.Submitted, attempt=record.attempts, state=JobState.SUBMITTING)
         if record.generation_id is not None and before.generation_id is None:
-            self._show_accepted(active, record.generation_id)
+            active.reach(Milestone.ACCEPTED)
+            self.emit(active, events.Accepted, state=JobState.PENDING)
         if record.state.is_terminal:
             self.settle(active, record.error)
         elif entry.parked is not None and is_news:
             self.settle(active, entry.parked)
-
-    def _show_accepted(self, active: ActiveJob, generation_id: str) -> None:
-        active.reach(Milestone.ACCEPTED)
-        self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
 
     def settle(self, active: ActiveJob, error: KlingError | None) -> None:
         """Settle a job here; its record is left as it is."""

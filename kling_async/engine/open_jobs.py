@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kling_async.engine import events
 from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
@@ -14,11 +14,15 @@ from kling_async.journal.base import JobState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kling_async.engine.event_bus import EventBus, Subscription
+    from kling_async.engine.job import JobEvent
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
     from kling_async.pacing.completion_feed import CompletionFeed
+
+_EVENTS_KEPT = 1000  # for one who follows a job and falls behind
 
 
 class OpenJobs(ABC):
@@ -34,7 +38,7 @@ class OpenJobs(ABC):
     def __init__(
         self,
         queue: JobQueue,
-        bus: events.EventBus,
+        bus: EventBus,
         clock: Clock,
         feed: CompletionFeed | None,
         park: Callable[[Record, KlingError], object] | None,
@@ -105,15 +109,15 @@ class OpenJobs(ABC):
             self._idle.set()
 
     def _emit_settled(self, active: ActiveJob, error: KlingError | None) -> None:
-        state, video = active.record.state, active.record.video
-        if error is None and video is not None:
+        record, feed = active.record, self._feed
+        if error is not None:
+            is_failure = record.state in (JobState.FAILED, JobState.REJECTED)
+            self.emit(active, events.Failed if is_failure else events.Interrupted, error=error)
+        elif self.is_watched(active):
             shown = active.tracker is not None and active.tracker.shown is not None
-            feed = self._feed
             lag, told = (None, 0) if feed is None else (feed.lag.mean, feed.told_first)
-            self.emit(active, lambda at, job: events.Completed(at, job, video, shown, lag, told))
-        elif error is not None:
-            kind = events.Failed if state in (JobState.FAILED, JobState.REJECTED) else events.Interrupted
-            self.emit(active, lambda at, job: kind(at, job, error))
+            video = record.video
+            self.emit(active, events.Completed, video=video, shown_by_ledger=shown, ledger_lag=lag, told_first=told)
 
     def _add_context(self, active: ActiveJob, error: KlingError) -> KlingError:
         record = active.record
@@ -146,15 +150,22 @@ class OpenJobs(ABC):
         forecast = active.tracker.forecast(self.clock.now())
         return ExpectedCompletion(self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late))
 
-    @property
-    def has_subscribers(self) -> bool:
-        """True once there was a subscriber to events."""
-        return self._bus.has_subscribers
+    def follow(self, job: Job) -> Subscription[JobEvent]:
+        """Return a subscription to a job's events until it settles."""
+        subscription = self._bus.subscribe(_EVENTS_KEPT, job.key, events.SETTLING)
+        if job.done():
+            subscription.close()
+        return subscription
 
-    def emit(self, active: ActiveJob, make: Callable[[float, Job], events.Event]) -> None:
-        """Emit an event about an open job, made only if there are subscribers."""
-        if self.has_subscribers and (job := self.open.get(active.record.key)) is not None:
-            self._bus.emit(lambda at: make(at, job))
+    def is_watched(self, active: ActiveJob) -> bool:
+        """Return whether somebody gets this job's events."""
+        return self._bus.is_watched(active.record.key)
+
+    def emit(self, active: ActiveJob, kind: type[JobEvent], **values: Any) -> None:  # noqa: ANN401 - the event's own
+        """Emit an event about an open job, made only if somebody gets it."""
+        key = active.record.key
+        if self._bus.is_watched(key) and (job := self.open.get(key)) is not None:
+            self._bus.emit(kind, key, job=job, **values)
 
     @property
     def summary(self) -> str:

@@ -102,7 +102,7 @@ class Poller:
             if self._ledger is not None:
                 self._ledger.ended(active, begun, completed=generation.video is not None)
             self._learner.ended(active.tracker, begun)
-        if self._store.has_subscribers:
+        if self._store.is_watched(active):
             self._emit_polled(active, generation)
         return self._running(active, generation, begun) if running else await self._ended(active, generation)
 
@@ -111,7 +111,7 @@ class Poller:
         if active.tracker is not None and generation.status.is_running:
             forecast = active.tracker.forecast(self._now())
         expected_at = None if forecast is None else forecast.median
-        self._store.emit(active, lambda at, job: events.Polled(at, job, generation.status, active.polls, expected_at))
+        self._store.emit(active, events.Polled, status=generation.status, polls=active.polls, expected_at=expected_at)
 
     def _running(self, active: ActiveJob, generation: Generation, begun: float) -> RequestResult:
         if generation.status is GenerationStatus.UNKNOWN:
@@ -141,7 +141,7 @@ class Poller:
         await self._store.buy_again(active)
         retry_at = self._now() + self._backoff.wait(len(active.record.former_generation_ids) - 1)
         _logger.warning("job %s is bought again, as its %s", active.record.key, error)
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 
     def _charges(self, generation_id: str) -> Sequence[Transaction]:
@@ -193,7 +193,7 @@ class Poller:
         # The last poll must come after the deadline, and comes right at it.
         retry_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
         _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 
     def _expire(self, active: ActiveJob, why: str, cause: KlingError | None) -> RequestResult:

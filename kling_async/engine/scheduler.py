@@ -282,4 +282,4 @@ class Scheduler:
     def _throttled(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
         self._counters.throttled += 1
         _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", result.error)
-        self._store.emit(active, lambda at, job: events.Throttled(at, job, submit, until))
+        self._store.emit(active, events.Throttled, is_submit=submit, until=until)

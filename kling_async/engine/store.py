@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.api.requests import Request
+    from kling_async.engine.event_bus import EventBus
     from kling_async.engine.job import ActiveJob, Job
     from kling_async.engine.queue import Halt, JobQueue, RequestResult
     from kling_async.engine.tasks import Clock
@@ -52,7 +53,7 @@ class JobStore(OpenJobs):
         self,
         journal: Journal,
         queue: JobQueue,
-        bus: events.EventBus,
+        bus: EventBus,
         clock: Clock,
         feed: CompletionFeed | None = None,
         *,
@@ -327,7 +328,7 @@ class JobStore(OpenJobs):
         active.begun_at = -math.inf  # not needed any more, and many jobs are pending for long
         active.deadline = min(active.deadline, self.clock.now() + self._patience(active.record))
         active.reach(Milestone.ACCEPTED)
-        self.emit(active, lambda at, job: events.Accepted(at, job, generation_id))
+        self.emit(active, events.Accepted)
         self.enqueue(active)
 
     async def buy_again(self, active: ActiveJob) -> None:

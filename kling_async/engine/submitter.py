@@ -173,7 +173,7 @@ class Submitter:
             if active.record.state is JobState.SUBMITTING:
                 self._store.update(active, JobState.QUEUED)
             return False
-        self._store.emit(active, lambda at, job: events.Submitted(at, job, attempt))
+        self._store.emit(active, events.Submitted, attempt=attempt)
         return True
 
     async def _post(self, active: ActiveJob, message: HttpRequest) -> SubmitAnswer:
@@ -212,7 +212,7 @@ class Submitter:
             active.record.key,
             error,
         )
-        self._store.emit(active, lambda at, job: events.Retrying(at, job, error, retry_at))
+        self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 
     async def _refused(self, active: ActiveJob, error: KlingError) -> RequestResult:

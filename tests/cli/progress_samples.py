@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 
-from kling_async import Job, Stats, TextToVideo
+from kling_async import Job, JobState, Stats, TextToVideo
 from kling_async.cli.progress.tracker import Row, Snapshot
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class _StandIn:
     last_status: str | None = None
     generation_id: str | None = None
     key: str = "some-key"
+    state: JobState = JobState.PENDING
     polls: int = 0
     settled: bool = False
     error: KlingError | None = None

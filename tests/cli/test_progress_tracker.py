@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from attrs import evolve
@@ -17,6 +18,7 @@ from kling_async import (
     GenerationFailed,
     Interrupted,
     Job,
+    JobState,
     LearnedDuration,
     Request,
     SessionClosed,
@@ -26,7 +28,14 @@ from kling_async import (
 )
 from kling_async.cli.progress.tracker import ProgressTracker
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 VIDEO = Video("https://cdn.example/film.mp4")
+
+
+def new(kind: Callable[..., Event], *values: Any) -> Event:
+    return kind(*values, time=datetime.now(UTC))
 
 
 def tracker_after(*events: Event, total: int = 24, downloads: bool = True) -> ProgressTracker:
@@ -41,14 +50,14 @@ def names(tracker: ProgressTracker, **numbers: int) -> list[str]:
 
 
 def test_jobs_at_the_vendor_are_shown_oldest_first() -> None:
-    tracker = tracker_after(Accepted(110.0, job(tag="a"), "g1"), Accepted(120.0, job(tag="b"), "g2"))
+    tracker = tracker_after(new(Accepted, 110.0, job(tag="a")), new(Accepted, 120.0, job(tag="b")))
     assert names(tracker, pending=2) == ["a", "b"]
 
 
 def test_a_row_tells_what_there_is_to_tell() -> None:
     request = TextToVideo("a\nfox", model="klingai/v2.5-turbo/pro/text-to-video")
     (row,) = (
-        tracker_after(Accepted(110.0, job(request=request, polls=4, last_status="active"), "g1"))
+        tracker_after(new(Accepted, 110.0, job(request=request, polls=4, last_status="active")))
         .snapshot(stats(pending=1), 142.0, rows=5)
         .rows
     )
@@ -70,30 +79,30 @@ def test_a_row_tells_what_there_is_to_tell() -> None:
     ],
 )
 def test_a_job_goes_by_its_tag_or_else_its_id_or_else_its_key(known: dict[str, object], name: str) -> None:
-    assert names(tracker_after(Accepted(110.0, job(**known), "g1")), pending=1) == [name]
+    assert names(tracker_after(new(Accepted, 110.0, job(**known))), pending=1) == [name]
 
 
 @pytest.mark.parametrize(("request_", "model"), [(None, ""), (Request(model="plain"), "plain")])
 def test_a_job_without_a_prompt_has_a_row_as_well(request_: Request | None, model: str) -> None:
-    (row,) = tracker_after(Accepted(110.0, job(request=request_), "g1")).snapshot(stats(pending=1), 120.0, rows=5).rows
+    (row,) = tracker_after(new(Accepted, 110.0, job(request=request_))).snapshot(stats(pending=1), 120.0, rows=5).rows
     assert (row.prompt, row.model) == ("", model)
 
 
 def test_a_completed_job_is_finished_only_with_its_file() -> None:
     one = job(tag="a", settled=True)
-    tracker = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO))
+    tracker = tracker_after(new(Accepted, 110.0, one), new(Completed, 150.0, one, VIDEO))
     snapshot = tracker.snapshot(stats(completed=1), 160.0, rows=5)
     assert snapshot.finished == 0
     assert dict(snapshot.counts) == {"to come": 23, "downloading": 1}
     assert [(row.status, row.age) for row in snapshot.rows] == [("downloading", 10.0)]
-    tracker.handle(Downloaded(161.0, one, Path("a.mp4"), 9))
+    tracker.handle(new(Downloaded, 161.0, one, Path("a.mp4"), 9))
     snapshot = tracker.snapshot(stats(completed=1), 162.0, rows=5)
     assert (snapshot.finished, snapshot.rows, dict(snapshot.counts)) == (1, (), {"to come": 23, "done": 1})
 
 
 def test_without_files_a_completed_job_is_finished() -> None:
     one = job(settled=True)
-    snapshot = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO), downloads=False).snapshot(
+    snapshot = tracker_after(new(Accepted, 110.0, one), new(Completed, 150.0, one, VIDEO), downloads=False).snapshot(
         stats(completed=1), 160.0, rows=5
     )
     assert (snapshot.finished, snapshot.rows) == (1, ())
@@ -101,7 +110,7 @@ def test_without_files_a_completed_job_is_finished() -> None:
 
 def test_a_file_that_will_not_come_is_not_waited_for_and_counts_as_failed() -> None:
     one = job(settled=True)
-    tracker = tracker_after(Accepted(110.0, one, "g1"), Completed(150.0, one, VIDEO), total=1)
+    tracker = tracker_after(new(Accepted, 110.0, one), new(Completed, 150.0, one, VIDEO), total=1)
     tracker.download_failed(one)
     snapshot = tracker.snapshot(stats(completed=1), 160.0)
     assert (snapshot.finished, dict(snapshot.counts)) == (1, {"failed": 1})
@@ -109,9 +118,9 @@ def test_a_file_that_will_not_come_is_not_waited_for_and_counts_as_failed() -> N
 
 def test_a_file_given_up_before_its_video_was_heard_of_is_not_waited_for() -> None:
     one = job(settled=True)
-    tracker = tracker_after(Accepted(110.0, one, "g1"), total=1)
+    tracker = tracker_after(new(Accepted, 110.0, one), total=1)
     tracker.download_failed(one)
-    tracker.handle(Completed(150.0, one, VIDEO))
+    tracker.handle(new(Completed, 150.0, one, VIDEO))
     assert tracker.snapshot(stats(completed=1), 160.0).finished == 1
 
 
@@ -131,13 +140,13 @@ def test_jobs_that_were_over_before_count_beside_the_sessions_own() -> None:
     snapshot = tracker.snapshot(stats(completed=1), 120.0)
     assert dict(snapshot.counts) == {"to come": 1, "downloading": 1, "done": 2, "failed": 1}
     assert snapshot.finished == 4 - 1
-    tracker.handle(Downloaded(130.0, made, Path("a.mp4"), 9))
+    tracker.handle(new(Downloaded, 130.0, made, Path("a.mp4"), 9))
     assert tracker.snapshot(stats(completed=1), 140.0).finished == 4
 
 
 def test_what_is_spent_is_what_the_vendor_says_of_each_video() -> None:
     priced = evolve(VIDEO, usage=Usage(usd_spent=1.4))
-    tracker = tracker_after(*(Completed(150.0, job(settled=True), video) for video in (priced, priced, VIDEO)))
+    tracker = tracker_after(*(new(Completed, 150.0, job(settled=True), video) for video in (priced, priced, VIDEO)))
     assert tracker.snapshot(stats(completed=3), 160.0).spent == pytest.approx(2.8)
 
 
@@ -145,21 +154,21 @@ def test_what_is_spent_is_what_the_vendor_says_of_each_video() -> None:
 def test_a_job_that_failed_or_stopped_has_no_row(kind: type[Failed | Interrupted]) -> None:
     one = job(settled=True)
     error = GenerationFailed("no") if kind is Failed else SessionClosed("closed")
-    tracker = tracker_after(Accepted(110.0, one, "g1"), kind(120.0, one, error))
+    tracker = tracker_after(new(Accepted, 110.0, one), new(kind, 120.0, one, error))
     assert not tracker._running
 
 
 def test_a_job_whose_end_was_missed_has_no_row() -> None:
-    assert names(tracker_after(Accepted(110.0, job(settled=True), "g1")), completed=1) == []
+    assert names(tracker_after(new(Accepted, 110.0, job(settled=True))), completed=1) == []
 
 
 def test_a_job_whose_start_was_missed_still_counts() -> None:
     one = job(settled=True)
-    assert tracker_after(Completed(150.0, one, VIDEO)).snapshot(stats(completed=1), 160.0).finished == 0
+    assert tracker_after(new(Completed, 150.0, one, VIDEO)).snapshot(stats(completed=1), 160.0).finished == 0
 
 
 def test_events_that_move_no_row_change_nothing() -> None:
-    assert names(tracker_after(Event(110.0, job()))) == []
+    assert names(tracker_after(new(Event, 110.0))) == []
 
 
 def test_every_stage_is_counted_in_the_order_of_a_jobs_life() -> None:
@@ -187,7 +196,7 @@ def test_every_stage_is_counted_in_the_order_of_a_jobs_life() -> None:
 
 
 def test_no_more_rows_are_made_than_asked_for_and_the_rest_is_counted() -> None:
-    tracker = tracker_after(*(Accepted(110.0, job(tag=str(n)), "g") for n in range(10_000)), total=10_000)
+    tracker = tracker_after(*(new(Accepted, 110.0, job(tag=str(n))) for n in range(10_000)), total=10_000)
     snapshot = tracker.snapshot(stats(pending=10_000), 160.0, rows=3)
     assert [row.name for row in snapshot.rows] == ["0", "1", "2"]
     assert snapshot.more == 9_997
@@ -198,7 +207,7 @@ def test_a_view_looks_at_as_many_jobs_as_it_shows_and_a_few_more() -> None:
 
     def counted() -> Job:
         class Looked:
-            tag, key, polls, last_status, generation_id = "a", "k", 0, None, None
+            tag, key, polls, last_status, generation_id, state = "a", "k", 0, None, "g", JobState.PENDING
 
             @property
             def request(self) -> Request:
@@ -211,7 +220,7 @@ def test_a_view_looks_at_as_many_jobs_as_it_shows_and_a_few_more() -> None:
 
         return cast("Job", Looked())
 
-    tracker = tracker_after(*(Accepted(110.0, counted(), "g") for _ in range(10_000)), total=10_000)
+    tracker = tracker_after(*(new(Accepted, 110.0, counted()) for _ in range(10_000)), total=10_000)
     tracker.snapshot(stats(pending=10_000), 160.0, rows=5)
     assert 0 < looks < 100
 
@@ -230,11 +239,9 @@ def test_what_the_session_has_learned_is_gone_by() -> None:
     assert request is not None
     slow = LearnedDuration(model=request.model, duration=None, median=900.0, p90=1200.0, generations=5.0)
     assert tracker_after().snapshot(stats(pending=1), 110.0).left is None
-    unlearned = tracker_after(Accepted(110.0, other, "g2")).snapshot(stats(pending=1, completed=23), 110.0).left
+    unlearned = tracker_after(new(Accepted, 110.0, other)).snapshot(stats(pending=1, completed=23), 110.0).left
     after = (
-        tracker_after(Accepted(110.0, other, "g2"))
-        .snapshot(stats(pending=1, completed=23, learned=(slow,)), 110.0)
-        .left
+        tracker_after(new(Accepted, 110.0, other)).snapshot(stats(pending=1, completed=23, learned=(slow,)), 110.0).left
     )
     assert after is not None
     assert unlearned is not None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from kling_async import HttpRequest, HttpResponse, Job, Request, Subscription
+    from kling_async import Event, HttpRequest, HttpResponse, Job, Request, Subscription
 
 pytestmark = pytest.mark.asyncio
 
@@ -314,7 +314,7 @@ async def test_a_download_between_two_tries_ends_with_its_session(tmp_path: Path
         await asyncio.gather(*closing)
 
 
-async def told(events: Subscription, *kinds: type, times: int = 1) -> list[Any]:
+async def told(events: Subscription[Event], *kinds: type, times: int = 1) -> list[Any]:
     """The next events of these kinds, so many of them."""
     seen: list[Any] = []
     async for event in events:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING, Any
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import ANY
 
 import pytest
 from scripted import ScriptedVendor, answer, envelope, only_mine, prompt, session
@@ -21,6 +25,8 @@ from kling_async import (
     Interrupted,
     InvalidRequest,
     JobAbandoned,
+    JobEvent,
+    JobState,
     Limits,
     PermissionDenied,
     Polled,
@@ -34,21 +40,33 @@ from kling_async import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scripted import Answer
 
-    from kling_async import Subscription
+    from kling_async import Job, Subscription
 
 pytestmark = pytest.mark.usefixtures("silent")
+
+E = TypeVar("E", bound=Event)
 
 STEADY = Polling.fixed(10, first=240)
 MODEL = "made-up/model"  # not in the catalogue, so typically 240 s: the first poll comes 240 s after acceptance
 
 
-async def told(subscription: Subscription) -> list[Event]:
+async def told(subscription: Subscription[E]) -> list[E]:
     return [event async for event in subscription]
 
 
-def kinds(events: list[Event]) -> list[type[Event]]:
+def told_of(kind: type[JobEvent], at: float, job: Job, *values: Any, **named: Any) -> JobEvent:
+    """An event of this kind, whatever else it says of its job."""
+    anything: dict[str, Any] = {"time": ANY, "state": ANY}
+    if kind is not Accepted:
+        anything["generation_id"] = ANY
+    return kind(at, job, *values, **anything, **named)
+
+
+def kinds(events: Sequence[Event]) -> list[type[Event]]:
     return [type(event) for event in events]
 
 
@@ -64,12 +82,12 @@ async def test_a_life_that_goes_well() -> None:
 
     about: Any = pytest.approx(359.3, abs=0.1)
     assert await told(events) == [
-        Queued(0.0, job),
-        Submitted(0.0, job, attempt=1),
-        Accepted(1.0, job, generation_id="g1"),
-        Polled(242.0, job, status=GenerationStatus.GENERATING, polls=1, expected_at=about),
-        Polled(252.0, job, status=GenerationStatus.COMPLETED, polls=2, expected_at=None),
-        Completed(252.0, job, video=video),
+        told_of(Queued, 0.0, job),
+        told_of(Submitted, 0.0, job, attempt=1),
+        told_of(Accepted, 1.0, job, generation_id="g1"),
+        told_of(Polled, 242.0, job, status=GenerationStatus.GENERATING, polls=1, expected_at=about),
+        told_of(Polled, 252.0, job, status=GenerationStatus.COMPLETED, polls=2, expected_at=None),
+        told_of(Completed, 252.0, job, video=video),
     ]
 
 
@@ -83,9 +101,9 @@ async def test_a_generation_that_fails() -> None:
     error = job.exception()
     assert isinstance(error, GenerationFailed)
     assert (await told(events))[2:] == [
-        Accepted(0.0, job, generation_id="g1"),
-        Polled(240.0, job, status=GenerationStatus.FAILED, polls=1, expected_at=None),
-        Failed(240.0, job, error=error),
+        told_of(Accepted, 0.0, job, generation_id="g1"),
+        told_of(Polled, 240.0, job, status=GenerationStatus.FAILED, polls=1, expected_at=None),
+        told_of(Failed, 240.0, job, error=error),
     ]
 
 
@@ -97,7 +115,7 @@ async def test_a_request_that_is_refused() -> None:
 
     error = job.exception()
     assert isinstance(error, PermissionDenied)
-    assert (await told(events))[2:] == [Failed(0.0, job, error=error)]
+    assert (await told(events))[2:] == [told_of(Failed, 0.0, job, error=error)]
 
 
 @virtual
@@ -109,12 +127,12 @@ async def test_a_submit_that_is_throttled_and_then_passes() -> None:
         await job.accepted()
 
     queued, submitted, throttled, again, accepted, _ = await told(events)
-    assert (queued, submitted) == (Queued(0.0, job), Submitted(0.0, job, attempt=1))
+    assert (queued, submitted) == (told_of(Queued, 0.0, job), told_of(Submitted, 0.0, job, attempt=1))
     assert isinstance(throttled, Throttled)
     assert (throttled.at, throttled.job, throttled.is_submit) == (0.0, job, True)
     assert 7.0 <= throttled.until <= 7.35
-    assert again == Submitted(throttled.until, job, attempt=2)
-    assert accepted == Accepted(throttled.until, job, generation_id="g2")
+    assert again == told_of(Submitted, throttled.until, job, attempt=2)
+    assert accepted == told_of(Accepted, throttled.until, job, generation_id="g2")
 
 
 @virtual
@@ -128,8 +146,8 @@ async def test_a_poll_that_is_throttled() -> None:
     throttled, polled, completed = (await told(events))[3:]
     assert isinstance(throttled, Throttled)
     assert (throttled.at, throttled.job, throttled.is_submit) == (240.0, job, False)
-    assert polled == Polled(throttled.until, job, status=GenerationStatus.COMPLETED, polls=1, expected_at=None)
-    assert completed == Completed(throttled.until, job, video=video)
+    assert polled == told_of(Polled, throttled.until, job, status=GenerationStatus.COMPLETED, polls=1, expected_at=None)
+    assert completed == told_of(Completed, throttled.until, job, video=video)
 
 
 @virtual
@@ -171,7 +189,7 @@ async def test_a_job_that_is_abandoned() -> None:
 
     error = job.exception()
     assert isinstance(error, JobAbandoned)
-    assert await told(events) == [Queued(0.0, job), Interrupted(0.0, job, error=error)]
+    assert await told(events) == [told_of(Queued, 0.0, job), told_of(Interrupted, 0.0, job, error=error)]
 
 
 @virtual
@@ -195,8 +213,8 @@ async def test_a_resumed_generation_is_not_told_of_as_queued() -> None:
         video = await job
 
     assert await told(events) == [
-        Polled(0.0, job, GenerationStatus.COMPLETED, polls=1, expected_at=None),
-        Completed(0.0, job, video),
+        told_of(Polled, 0.0, job, GenerationStatus.COMPLETED, polls=1, expected_at=None),
+        told_of(Completed, 0.0, job, video),
     ]
 
 
@@ -212,8 +230,8 @@ async def test_a_subscription_begins_at_the_call_and_not_at_the_first_read() -> 
         await asyncio.gather(before, job)
 
     happened = await told(events)
-    assert happened[0] == Queued(0.0, job)
-    assert Queued(0.0, before) not in happened
+    assert happened[0] == told_of(Queued, 0.0, job)
+    assert told_of(Queued, 0.0, before) not in happened
 
 
 @virtual
@@ -230,7 +248,7 @@ async def test_readers_are_woken_as_things_happen() -> None:
     seen: list[tuple[float, type[Event]]] = []
     loop = asyncio.get_running_loop()
 
-    async def read(events: Subscription) -> None:
+    async def read(events: Subscription[Event]) -> None:
         async for event in events:
             seen.append((loop.time(), type(event)))
             assert event.at == loop.time()
@@ -273,7 +291,7 @@ async def test_a_reader_that_is_cancelled_loses_nothing() -> None:
         job = kling.submit(prompt())
         await job
 
-    assert (await told(events))[0] == Queued(1.0, job)
+    assert (await told(events))[0] == told_of(Queued, 1.0, job)
 
 
 @virtual
@@ -309,10 +327,10 @@ async def test_a_subscription_that_is_dropped_is_forgotten() -> None:
     async with session(ScriptedVendor()) as kling:
         assert kling._engine is not None
         events, kept = kling.subscribe(), kling.subscribe()
-        assert len(kling._engine.events._subscriptions) == 2
+        assert len(kling._engine.events._to_all) == 2
         del events
         gc.collect()
-        assert list(kling._engine.events._subscriptions) == [kept]
+        assert list(kling._engine.events._to_all) == [kept]
 
 
 @virtual
@@ -344,6 +362,97 @@ async def test_a_buffer_that_is_none_is_refused(buffer: Any) -> None:
     async with session(ScriptedVendor()) as kling:
         with pytest.raises(InvalidRequest, match="buffer"):
             kling.subscribe(buffer=buffer)
+
+
+@virtual
+async def test_who_watches_a_job_gets_its_events_and_no_others() -> None:
+    async with session(ScriptedVendor()) as kling:
+        everything = kling.subscribe()
+        jobs = [kling.submit(prompt(f"{n}"), tag=n) for n in range(20)]
+        of_jobs = [(job.events(), kling.subscribe(job=job)) for job in jobs]
+        await asyncio.gather(*jobs)
+        for job, (events, _) in zip(jobs, of_jobs, strict=True):
+            seen = await told(events)  # which ends, as the job has settled
+            assert {event.job for event in seen} == {job}
+            assert isinstance(seen[-1], Completed)
+
+    lives = [await told(subscription) for _, subscription in of_jobs]
+    assert sum(map(len, lives)) == sum(not isinstance(event, Queued) for event in await told(everything))
+
+
+@virtual
+async def test_a_jobs_events_end_with_its_failure_and_a_settled_job_has_none() -> None:
+    async with session(ScriptedVendor(on_submit=lambda _: envelope(403, "not for you"))) as kling:
+        events = (job := kling.submit(prompt())).events()
+        assert kinds(await told(events)) == [Submitted, Failed]
+        assert await told(job.events()) == []
+        assert kling.find(job.key) is not None
+
+
+@virtual
+async def test_a_job_that_nobody_watches_makes_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with session(ScriptedVendor()) as kling:
+        assert kling._engine is not None
+        bus = kling._engine.events
+        watched, other = kling.submit(prompt("a")), kling.submit(prompt("b"))
+        events = watched.events()
+        monkeypatch.setattr(bus, "_clock", None)  # which every event asks for the time
+        other.abandon()
+        assert not bus.is_watched(other.key)
+        monkeypatch.undo()
+        await watched
+        assert len(await told(events)) > 2
+        del events
+        gc.collect()
+        assert not bus.is_watched(watched.key)
+        assert not bus._by_key
+
+
+@virtual
+async def test_events_hold_what_was_so_when_they_happened() -> None:
+    async with session(ScriptedVendor(takes=250.0), polling=STEADY) as kling:
+        events = kling.subscribe(job=(job := kling.submit(prompt(model=MODEL), key="k", tag={"row": 1})))
+        await job
+
+    seen = await told(events)
+    assert [(event.state.value, event.generation_id) for event in seen] == [
+        ("submitting", None),
+        ("pending", "g1"),
+        ("pending", "g1"),
+        ("pending", "g1"),
+        ("completed", "g1"),
+    ]
+    assert {(event.key, str(event.tag)) for event in seen} == {("k", "{'row': 1}")}
+    assert {event.time - timedelta(seconds=event.at) for event in seen} == {datetime.fromtimestamp(1_800_000_000, UTC)}
+
+
+@virtual
+async def test_events_are_plain_data_for_json() -> None:
+    vendor = ScriptedVendor(on_poll=lambda _, n: envelope(500, "broken") if n == 1 else None)
+    tags: list[object] = ["a", None, {"row": [1, 2.5, True]}, Path("a/b"), (1, JobState.QUEUED)]
+    async with session(vendor, polling=STEADY) as kling:
+        events = kling.subscribe()
+        await asyncio.gather(*(kling.submit(prompt(str(n)), tag=tag) for n, tag in enumerate(tags)))
+
+    seen = await told(events)
+    data = [event.to_dict() for event in seen]
+    assert json.loads(json.dumps(data)) == data
+    assert {"queued", "submitted", "accepted", "retrying", "polled", "completed"} == {one["event"] for one in data}
+    assert [one["tag"] for one in data[:5]] == ["a", None, {"row": [1, 2.5, True]}, "a/b", [1, "queued"]]
+    [again] = [one for event, one in zip(seen, data, strict=True) if isinstance(event, Retrying) and event.tag == "a"]
+    assert again["error"] == {"type": "ServerError", "message": again["error"]["message"]}
+    assert again["time"] < again["retry_at"]  # both by the wall clock
+    assert datetime.fromisoformat(again["retry_at"]).tzinfo is not None
+    assert data[-1]["video"]["url"].startswith("http")
+    assert not {"at", "job"} & set(data[-1])
+
+
+@pytest.mark.parametrize("job", ["k", 7, prompt()])
+@virtual
+async def test_what_is_no_job_cannot_be_subscribed_to(job: Any) -> None:
+    async with session(ScriptedVendor()) as kling:
+        with pytest.raises(InvalidRequest, match="job"):
+            kling.subscribe(job=job)
 
 
 # Numbers

@@ -50,7 +50,7 @@ async def outcome(job: Any) -> str:
     return job.result().generation_id if error is None else type(error).__name__
 
 
-async def first(events: Subscription, is_it: Callable[[Event], bool]) -> None:
+async def first(events: Subscription[Event], is_it: Callable[[Event], bool]) -> None:
     async for event in events:
         if is_it(event):
             return

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fault_vendor import FaultVendor
     from loopback import Exchange
 
-    from kling_async import Subscription
+    from kling_async import Event, Subscription
 
 pytestmark = pytest.mark.asyncio
 
@@ -48,7 +48,7 @@ BAD_DATE = "Mon, 32 Foo 2026 99:99:99 GMT"
 YEARS = 10 * 365 * 86_400.0
 
 
-async def first_throttled(events: Subscription) -> Throttled:
+async def first_throttled(events: Subscription[Event]) -> Throttled:
     async for event in events:
         if isinstance(event, Throttled):
             return event

@@ -15,7 +15,7 @@ from kling_async.cli.progress.tracker import ProgressTracker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
-    from kling_async import KlingSession, Subscription
+    from kling_async import Event, KlingSession, Subscription
     from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
@@ -56,7 +56,7 @@ async def show_progress(
             display.show(evolve(snapshot(), halted=None, left=None))  # the summary says why submits have halted
 
 
-async def _follow(events: Subscription, tracker: ProgressTracker) -> None:
+async def _follow(events: Subscription[Event], tracker: ProgressTracker) -> None:
     async for event in events:
         tracker.handle(event)
 
