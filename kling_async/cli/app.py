@@ -42,6 +42,10 @@ app = App(
 )
 
 _HELP = ("--help", "-h")
+_COMPLETION = "--install-completion"
+app.register_install_completion_command(
+    _COMPLETION, help="Complete commands and options at the Tab key from the next shell on: bash, zsh or fish."
+)
 _COMMANDS = {
     "Make videos": ("generate", "batch", "resume"),
     "Look after them": ("status", "fetch", "download", "gallery"),
@@ -78,13 +82,13 @@ def _load_all() -> None:
 
 
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
-    if not arguments or arguments[0] in _HELP:
+    if not arguments or arguments[0] in (*_HELP, _COMPLETION):
         _load_all()
     try:
         _check(arguments)
         # Without its value it is a flag; cyclopts would take the next word for its value.
         words = ["--retry-failed=true" if word == "--retry-failed" else word for word in arguments]
-        result = app(words, exit_on_error=False, result_action="return_value")
+        result = app(words, console=terminal.out, exit_on_error=False, result_action="return_value")
     except CycloptsError:  # cyclopts has said what is wrong
         return Exit.USAGE
     except InvalidBatch as bad:
@@ -97,6 +101,8 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     except KlingError as error:
         terminal.message(f"kling-async: {error}", "red")
         return Exit.FAILED
+    except BrokenPipeError:  # whoever reads has enough, as `head` has
+        return Exit.OK
     except OSError as error:
         terminal.message(f"kling-async: {_told(error)}", "red")
         return Exit.FAILED

@@ -16,10 +16,10 @@ from attrs import field, frozen
 from rich.console import Console
 from rich.text import Text
 
-from kling_async.cli.text import one_line
+from kling_async.cli.text import one_line, table, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from typing import TextIO
 
 
@@ -94,12 +94,30 @@ class Terminal:
     as_json: bool = False
 
     def message(self, message: str, style: str = "") -> None:
-        """Print a message to standard error, wrapped only by the terminal."""
-        self.err.print(Text(message, style), soft_wrap=True)
+        """Print a message to standard error; a terminal's lines end between words, and a command is not broken."""
+        self.err.print(Text(_fitted(message, self.err), style), soft_wrap=True)
 
     def result(self, line: str = "") -> None:
-        """Print a line of the result to standard output."""
+        """Print a line of the result to standard output, as it is.
+
+        Raises:
+            BrokenPipeError: Nobody reads it any more.
+        """
         self.out.print(Text(line), soft_wrap=True)
+
+    def text(self, lines: Iterable[str]) -> None:
+        """Print a result for people: a terminal's lines end between words. It raises like ``result``."""
+        for line in lines:
+            self.result(self.fitted(line))
+
+    def fitted(self, text: str) -> str:
+        """Break a text between words where standard output is a terminal."""
+        return _fitted(text, self.out)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print a result as a table: a row is one line, or several on a terminal that is too narrow."""
+        for line in table(rows, self.out.width if self.out.is_terminal else None):
+            self.result(line)
 
     def json_result(self, facts: Mapping[str, object]) -> None:
         """Print a JSON line of the result, ASCII alone."""
@@ -119,6 +137,10 @@ class Terminal:
         """True if standard error is a terminal that can be redrawn and no results are mixed in."""
         shares_it = self.as_json and self.out.file.isatty()  # results would break the display
         return self.err.is_interactive and self.err.file.isatty() and not shares_it
+
+
+def _fitted(text: str, console: Console) -> str:
+    return "\n".join(wrapped(text, console.width)) if console.is_terminal else text
 
 
 class LogLines(logging.Handler):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from math import ceil
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +23,12 @@ def command(*words: object, windows: bool = os.name == "nt") -> str:
 
 def reason(error: BaseException) -> str:
     """Format an error's class and message in one line."""
-    return f"{type(error).__name__}: {one_line(str(error))}"
+    return f"{type(error).__name__}: {one_line(bare(str(error)))}"
+
+
+def bare(message: str) -> str:
+    """Strip from an error's message what its class or a job's state says already."""
+    return message.removeprefix("generation failed: ")
 
 
 _LONGEST = 300  # characters of a text that any terminal might show
@@ -66,8 +74,61 @@ def short_model(model: str) -> str:
     return model.partition("/")[2] or model
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield rows of cells as aligned columns of plain text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+_UNIT = re.compile(r"(\s*)(kling-async [a-z].*|\S+)")
+"""What is not broken: a word, or a command, which is to be copied as it is."""
+
+
+def wrapped(text: str, columns: int, indent: str = "  ") -> Iterator[str]:
+    """Break a text between words into lines of at most so many columns, all but the first indented.
+
+    A word or a command that is wider has a line of its own.
+    """
+    line = ""
+    for gap, unit in _UNIT.findall(text):
+        if line.strip() and cell_len(line + gap + unit) > columns:
+            yield line
+            line, gap = indent, ""
+        line += gap + unit
+    yield line
+
+
+_GAP = "  "
+_INDENT = "    "
+_LEAST = 24  # columns in which words can be read
+
+
+def table(rows: Sequence[Sequence[str]], columns: int | None = None) -> Iterator[str]:
+    """Yield rows of cells as aligned columns of plain text, or as several lines each where they are too wide.
+
+    Args:
+        rows: The rows, all of one length.
+        columns: The width to keep to; None for as much as it takes. Cells stay whole, except that words of the last are
+            wrapped where there is room for them.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    if columns is not None and any(" " in row[-1] for row in rows):
+        widths[-1] = min(widths[-1], max(_LEAST, columns - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)))
+    breaks = _breaks(widths, columns)
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for begin, end in breaks:
+            yield from _line(row[begin:end], widths[begin:end], _INDENT if begin else "")
+
+
+def _breaks(widths: Sequence[int], columns: int | None) -> list[tuple[int, int]]:
+    """Return which cells of a row are on one line."""
+    starts, used = [0], widths[0]
+    for place, width in enumerate(widths[1:], start=1):
+        used += len(_GAP) + width
+        if columns is not None and used > columns:
+            starts.append(place)
+            used = len(_INDENT) + width
+    return list(zip(starts, [*starts[1:], len(widths)], strict=True))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], indent: str) -> Iterator[str]:
+    padded = [f"{cell}{' ' * (width - cell_len(cell))}" for cell, width in zip(cells[:-1], widths, strict=False)]
+    head = indent + "".join(cell + _GAP for cell in padded)
+    first, *others = wrapped(cells[-1], widths[-1], "") if cell_len(cells[-1]) > widths[-1] else [cells[-1]]
+    if line := (head + first).rstrip():
+        yield line
+    yield from (" " * cell_len(head) + other for other in others)

@@ -174,7 +174,7 @@ def test_a_limit_on_spending_stops_it_and_a_higher_one_goes_on(kling: Kling, ven
     assert (done.code, done.out) == (3, "2 of 3 videos in videos, 1 not finished\n")
     assert "1 job stopped early: SpendLimitReached: " in done.err
     assert (
-        "with a higher --max-spend, go on with: kling-async resume batch.db -o videos --max-spend 3 --speed 2000"
+        "allow more in all, and go on with: kling-async resume batch.db -o videos --max-spend AMOUNT --speed 2000"
         in done.err
     )
     assert kling("resume", "batch.db", *QUICK, "--max-spend", 9).code == 0

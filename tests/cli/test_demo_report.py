@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from kling_async import TextToVideo
-from kling_async.cli.demo.report import JobResult, Report, lines, problems
+from kling_async.cli.demo.report import JobResult, Report, figures, problems
 from kling_async.sandbox import Faults, Sandbox
 
 GOOD = JobResult("01-fox", "m1", Path("a.mp4"), 1000)
 BAD = JobResult("02-owl", "m2", problem="GenerationFailed: too dark")
 
 
-def report(*results: JobResult, **figures: Any) -> Report:
+def report(*results: JobResult, **known: Any) -> Report:
     usual: dict[str, Any] = {
         "bought": len(results),
         "submits": 3,
@@ -24,7 +24,7 @@ def report(*results: JobResult, **figures: Any) -> Report:
         "elapsed": 12.34,
         "speed": 20.0,
     }
-    return Report(results, **usual | figures)
+    return Report(results, **usual | known)
 
 
 def test_a_run_is_good_if_every_job_has_its_file() -> None:
@@ -43,20 +43,20 @@ def test_what_failed_is_named_with_its_reason() -> None:
 
 
 def test_the_summary_tells_every_figure() -> None:
-    assert list(lines(report(GOOD, BAD))) == [
-        "jobs              2: 1 completed, 1 failed, 2 bought",
-        "models            2",
-        "requests per job  9.0 (3 submits, 15 polls)",
-        "noticed late by   300 ms mean, 600 ms p99 (in the vendor's time 6.0 s and 12 s)",
-        "refused (429)     2",
-        "other errors      4 error answers and dropped connections",
-        "bytes             1,000",
-        "elapsed           12.3 s",
+    assert list(figures(report(GOOD, BAD))) == [
+        ("jobs", "2: 1 completed, 1 failed, 2 bought"),
+        ("models", "2"),
+        ("requests per job", "9.0 (3 submits, 15 polls)"),
+        ("noticed late by", "300 ms mean, 600 ms p99 (in the vendor's time 6.0 s and 12 s)"),
+        ("refused (429)", "2"),
+        ("other errors", "4 error answers and dropped connections"),
+        ("bytes", "1,000"),
+        ("elapsed", "12.3 s"),
     ]
 
 
 def test_without_a_completion_there_is_no_delay_to_tell() -> None:
-    assert not any("noticed" in line for line in lines(report(BAD, delays=())))
+    assert not any("noticed" in name for name, _ in figures(report(BAD, delays=())))
 
 
 @pytest.mark.asyncio

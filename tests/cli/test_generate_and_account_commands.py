@@ -195,7 +195,11 @@ def test_cost_adds_up_by_model(kling: Kling, vendor: Sandbox, tmp_path: Path) ->
     ]
     assert done.lines[-1].endswith(", and 1 video of unknown cost")
     assert "not known exactly: " in done.err
-    assert [one["usd"] for one in kling("cost", "b.csv", "--json").json_lines][:2] == [1.4, 1.4]
+    *rows, last = kling("cost", "b.csv", "--json").json_lines
+    assert [one["usd"] for one in rows][:2] == [1.4, 1.4]
+    known = sum(one["usd"] for one in rows if one["usd"] is not None)
+    assert last["total"]["usd"] == pytest.approx(known)
+    assert (last["total"]["videos"], last["total"]["of_unknown_cost"]) == (4, 1)
     assert not vendor.ledger.submits
 
 
@@ -210,6 +214,20 @@ def test_models_lists_the_catalogue_without_asking_anybody(kling: Kling) -> None
 def test_models_can_be_chosen_by_what_they_are(part: str, kling: Kling) -> None:
     listed = kling("models", part).lines[1:]
     assert 0 < len(listed) < len(models())
+
+
+def test_models_can_be_chosen_by_several_words_that_all_fit(kling: Kling) -> None:
+    both = kling("models", "v3", "turbo").lines[1:]
+    assert both == [line for line in kling("models", "turbo").lines[1:] if "v3" in line]
+    assert 0 < len(both) < len(kling("models", "v3").lines[1:])
+    assert kling("models", "v3", "nothing").code == 2
+
+
+@pytest.mark.kling_sandbox(speed=2000, other_models={"new/model"})
+@pytest.mark.usefixtures("vendor")
+def test_a_model_nobody_knows_yet_can_be_used_by_its_kind(kling: Kling) -> None:
+    assert kling("generate", "a fox", "-m", "new/model", *QUICK).code == 2
+    assert kling("generate", "a fox", "-m", "new/model", "--kind", "text-to-video", *QUICK).code == 0
 
 
 def test_a_model_is_explained(kling: Kling) -> None:

@@ -42,6 +42,13 @@ def test_rendering_of_200_columns_shows_whole_prompts_bars_and_polls() -> None:
     assert line.rstrip().endswith("3 polls")
 
 
+def test_a_wide_terminal_gives_its_room_to_the_bars_and_not_to_a_gap() -> None:
+    line = drawn(200, rows=(row(prompt="A red fox"), row()))[6]
+    words = "A red fox runs across the rooftops of Lisbon, tiles slipping under its paws"
+    assert f"{words}   v2.1-master-text-to-video" in line
+    assert line.count("\N{BOX DRAWINGS HEAVY HORIZONTAL}") > 16
+
+
 def test_the_head_says_how_many_are_done_and_how_long_it_takes_yet() -> None:
     _, bar, stages, rates = drawn(80)
     assert bar.endswith("12 of 24 0:14, about 0:08 left")
@@ -65,7 +72,7 @@ def test_what_is_spent_is_told() -> None:
 
 
 def test_jobs_there_is_no_room_for_are_counted() -> None:
-    assert drawn(80, rows=ROWS, more=9_988)[-1].strip() == "and 9,988 more"
+    assert drawn(80, rows=ROWS, more=9_988)[-1] == "and 9,988 more"
 
 
 def test_a_prompt_is_not_read_as_markup() -> None:

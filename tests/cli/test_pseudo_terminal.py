@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from child_process import QUICK, TIMEOUT, environment, start
+from child_process import COMMAND, QUICK, TIMEOUT, environment, start
 
 from kling_async import JobState, read_journal
 
@@ -156,3 +156,14 @@ def test_a_terminal_that_is_closed_loses_nothing(kling_sandbox: Sandbox, tmp_pat
     assert process.returncode == 129
     assert read_journal(tmp_path / "b.db").counts() == {JobState.PENDING: 8}
     assert len(kling_sandbox.ledger.purchases) == 8
+
+
+@pytest.mark.parametrize("arguments", [["models", "v3"], ["models", "klingai/video-v3-pro-image-to-video"]])
+def test_no_word_is_broken_on_a_terminal_of_80_columns(terminal: tuple[int, int], arguments: list[str]) -> None:
+    near, far = terminal
+    with subprocess.Popen([*COMMAND, *arguments], env=environment(), stdout=far, stderr=far) as process:  # noqa: S603
+        os.close(far)
+        lines = seen(near).splitlines()
+    assert process.returncode == 0
+    assert len(lines) > 8
+    assert max(map(len, lines)) <= 80

@@ -70,7 +70,7 @@ async def test_resume_tells_what_has_failed_and_makes_it_again_on_demand(
     told = await in_thread(kling, "resume", "rows.db", *QUICK)
     assert (told.code, told.out) == (1, "2 of 3 videos in videos, 2 of them from before, 1 failed\n")
     assert "0 videos to come of 3 in rows.db" in told.err
-    assert told.err.count("generation failed") == 1
+    assert told.err.count("GenerationFailed: ") == 1
     assert len(vendor.ledger.purchases) == 3
 
     for command in ("resume", "batch"):  # the second and the third attempt

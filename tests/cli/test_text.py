@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from kling_async.cli.text import clock, count, dollars, one_line, percentile, short_model, span, table
+from kling_async.cli.text import clock, count, dollars, one_line, percentile, short_model, span, table, wrapped
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,60 @@ def test_a_models_short_name_is_without_its_supplier() -> None:
 
 def test_a_table_is_as_wide_as_its_cells() -> None:
     assert list(table([("a", "bb"), ("ccc", "")])) == ["a    bb", "ccc"]
+
+
+def test_cells_of_wide_characters_are_measured_in_columns() -> None:
+    assert list(table([("\u68ee\u68ee", "a"), ("ab", "b")])) == ["\u68ee\u68ee  a", "ab    b"]
+
+
+LOG = [("time", "model", "generation"), ("04:26:12", "v2.1-master", "Z_JuH9vVJC3dbihfKCi_Z"), ("04:26:13", "v3", "7")]
+
+
+def test_a_row_that_is_too_wide_goes_on_on_the_next_line_with_whole_cells() -> None:
+    assert list(table(LOG, 30)) == [
+        "time      model",
+        "    generation",
+        "04:26:12  v2.1-master",
+        "    Z_JuH9vVJC3dbihfKCi_Z",
+        "04:26:13  v3",
+        "    7",
+    ]
+
+
+def test_words_of_the_last_cell_are_wrapped_in_their_own_column() -> None:
+    rows = [("field", "takes"), ("image_url", "a URL, a data: URI, or a file of at most 50 MB")]
+    assert list(table(rows, 40)) == [
+        "field      takes",
+        "image_url  a URL, a data: URI, or a file",
+        "           of at most 50 MB",
+    ]
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z", "M")), min_size=1, max_size=12)
+
+
+@given(st.integers(1, 5).flatmap(lambda n: st.lists(st.tuples(*[cells] * n), min_size=1)), st.integers(20, 60))
+def test_a_table_keeps_to_its_width_and_loses_no_cell(rows: list[tuple[str, ...]], columns: int) -> None:
+    lines = list(table(rows, columns))
+    assert " ".join(lines).split() == [cell for row in rows for cell in row]
+    assert all(cell_len(line) <= columns for line in lines if cell_len(line.strip()) + 4 <= columns)
+    assert list(table(rows, 10_000)) == list(table(rows))
+
+
+@given(st.lists(cells, min_size=1), st.integers(16, 60))
+def test_a_wrapped_text_keeps_its_words_whole_and_in_order(words: list[str], columns: int) -> None:
+    lines = list(wrapped(" ".join(words), columns))
+    assert " ".join(lines).split() == words
+    assert all(cell_len(line) <= columns or len(line.split()) == 1 for line in lines)
+
+
+def test_a_text_that_fits_stays_as_it_is() -> None:
+    assert list(wrapped("  completed         7  (7 downloaded)", 80)) == ["  completed         7  (7 downloaded)"]
+
+
+def test_a_command_is_not_broken_as_it_is_to_be_copied() -> None:
+    text = "what is left is saved; go on with: kling-async resume 'my batch.db' -o videos --max-spend AMOUNT"
+    assert list(wrapped(text, 40)) == [
+        "what is left is saved; go on with:",
+        "  kling-async resume 'my batch.db' -o videos --max-spend AMOUNT",
+    ]

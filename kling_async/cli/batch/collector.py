@@ -121,7 +121,7 @@ class Collector:
         self.summary.failed += 1
         self._report_failure(label, error)
         if self._as_json:
-            self._terminal.json_result({"ok": False, **facts, "error": error_json(error)})
+            self._print_json({"ok": False, **facts, "error": error_json(error)})
 
     async def _finish(self, item: RunItem) -> None:
         error = item.job.exception()
@@ -182,4 +182,10 @@ class Collector:
 
     def _print_result(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
         if self._as_json:
-            self._terminal.json_result(job_json(item.job, file, error))
+            self._print_json(job_json(item.job, file, error))
+
+    def _print_json(self, facts: Mapping[str, object]) -> None:
+        try:
+            self._terminal.json_result(facts)
+        except BrokenPipeError:  # raised once: after that, output is dropped
+            self._terminal.message("nobody reads the results any more; the videos are made all the same", "yellow")

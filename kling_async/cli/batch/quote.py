@@ -13,11 +13,11 @@ from kling_async.cli.batch.table import InputError
 from kling_async.cli.connect import has_key, open_session
 from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
 from kling_async.cli.json_output import request_json
-from kling_async.cli.text import count, dollars, one_line, reason, table
+from kling_async.cli.text import count, dollars, one_line, reason
 from kling_async.files.names import unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kling_async import Cost, Estimate
@@ -100,35 +100,46 @@ def _name(row: Row) -> str:
     return default_name(row.request, row.key) if row.output is None else requested_name(row.output)
 
 
-def lines(quotes: Sequence[Quote]) -> Iterator[str]:
-    """Format the quotes as a table, one row a line."""
+def rows(quotes: Sequence[Quote]) -> list[tuple[str, ...]]:
+    """Return the quotes as the rows of a table."""
     head = ("line", "key", "model", "output", "cost", "so far")
     cells = [
         (str(one.row.line), short_key(one.row.key), one.row.request.model, one.output, one.price, one.state or "new")
         for one in quotes
     ]
-    return table([head, *cells])
+    return [head, *cells]
 
 
-def by_model(quotes: Sequence[Quote]) -> Iterator[str]:
-    """Format the cost of each model as a table."""
+def by_model(quotes: Sequence[Quote]) -> list[tuple[str, ...]]:
+    """Return the cost of each model as the rows of a table."""
     groups: dict[str, list[Quote]] = {}
     for one in quotes:
         groups.setdefault(one.row.request.model, []).append(one)
     cells = [(model, f"{len(group):,}", total(group)) for model, group in sorted(groups.items())]
-    return table([("model", "videos", "cost"), *cells])
+    return [("model", "videos", "cost"), *cells]
 
 
 def total(quotes: Sequence[Quote]) -> str:
     """Sum the costs, and count the videos of unknown cost."""
-    known = [one.estimate for one in quotes if one.estimate is not None and one.estimate.usd is not None]
-    unknown = len(quotes) - len(known)
-    if not known:
+    least, most, unknown = _sum(quotes)
+    if unknown == len(quotes):
         return "unknown"
-    most = sum((one.usd or Decimal(0) for one in known), Decimal(0))
-    least = sum((one.at_least or Decimal(0) for one in known), Decimal(0))
     said = _amount(least, most)
     return f"{said}, and {count(unknown, 'video')} of unknown cost" if unknown else said
+
+
+def total_json(quotes: Sequence[Quote]) -> dict[str, Any]:
+    """Return the sums as a JSON object."""
+    least, most, unknown = _sum(quotes)
+    return {"videos": len(quotes), "usd": float(most), "usd_at_least": float(least), "of_unknown_cost": unknown}
+
+
+def _sum(quotes: Sequence[Quote]) -> tuple[Decimal, Decimal, int]:
+    """Return the least and the most that videos of known cost cost, and the number of others."""
+    known = [one.estimate for one in quotes if one.estimate is not None and one.estimate.usd is not None]
+    least = sum((one.at_least or Decimal(0) for one in known), Decimal(0))
+    most = sum((one.usd or Decimal(0) for one in known), Decimal(0))
+    return least, most, len(quotes) - len(known)
 
 
 def notes(quotes: Sequence[Quote]) -> list[str]:

@@ -35,6 +35,8 @@ class VideoOptions:
 
     model: Annotated[str | None, Parameter(name=("--model", "-m"))] = None
     """The vendor's id of the model; `kling-async models` lists them. By default v2.1 master."""
+    kind: str | None = None
+    """What the video is made from, such as image-to-video; for a model that is not in the catalogue."""
     duration: int | None = None
     """The length in seconds."""
     aspect_ratio: str | None = None
@@ -62,6 +64,7 @@ class VideoOptions:
         """
         given = {
             "model": self.model,
+            "kind": self.kind,
             "duration": self.duration,
             "aspect_ratio": self.aspect_ratio,
             "negative_prompt": self.negative_prompt,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import api_key, open_session
 from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
 from kling_async.cli.journal_summary import discard_if_temporary, file_of
+from kling_async.cli.options import Running
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.signals import announced_stop, exit_code, run
@@ -26,13 +28,13 @@ if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Record
     from kling_async.cli.batch.collector import RunSummary
     from kling_async.cli.exit_codes import Exit
-    from kling_async.cli.options import Connection, Running
+    from kling_async.cli.options import Connection
     from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
 
 _ADVICE = {
-    SpendLimitReached.__name__: ": with a higher --max-spend,",
+    SpendLimitReached.__name__: ": allow more in all, and",
     GatewayError.__name__: ": once the vendor is reached, or with another --base-url or --proxy,",
 }
 
@@ -109,12 +111,14 @@ class BatchRun:
     def _before_exit(self) -> None:
         self.terminal.final_message(self._how_to_go_on("interrupted at once;"))
 
-    def _how_to_go_on(self, what: str) -> str:
+    def _how_to_go_on(self, what: str, *, spent_up: bool = False) -> str:
         if self.connection.sandbox:
             return f"{what} the sandbox is gone with all that was in it: delete {self.journal} to begin anew"
         if not self._is_entered:
             return f"{what} it had hardly begun: go on with the same command"
-        return f"{what} go on with: {self.again}"
+        limit = " ".join(Running(max_spend=self.running.max_spend).arguments())
+        again = self.again.replace(limit, "--max-spend AMOUNT") if spent_up else self.again
+        return f"{what} go on with: {again}"
 
     def _sum_up(self, summary: RunSummary) -> None:
         for kind, number in summary.stopped.items():
@@ -134,9 +138,11 @@ class BatchRun:
             )
         if summary.stopped:
             advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")
-            self.terminal.message(self._how_to_go_on(f"what is left is saved{advice}"), "yellow")
+            spent_up = SpendLimitReached.__name__ in summary.stopped
+            self.terminal.message(self._how_to_go_on(f"what is left is saved{advice}", spent_up=spent_up), "yellow")
         if not self.terminal.as_json:
-            self.terminal.result(_summary(summary, self.output))
+            with suppress(BrokenPipeError):  # the videos are made all the same
+                self.terminal.text([_summary(summary, self.output)])
 
 
 @frozen(eq=False)

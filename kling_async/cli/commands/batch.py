@@ -10,7 +10,7 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import InvalidRequest, JobState
-from kling_async.cli.batch.quote import check_output_paths, lines, notes, prices, quote, total
+from kling_async.cli.batch.quote import check_output_paths, notes, prices, quote, rows as quoted_rows, total
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
@@ -149,8 +149,7 @@ def _dry_run(rows: Sequence[Row], journal: Path, connection: Connection, termina
         for one in quotes:
             terminal.json_result(one.to_json())
     else:
-        for line in lines(quotes):
-            terminal.result(line)
+        terminal.table(quoted_rows(quotes))
     for note in [unknown] if unknown else notes(quotes):
         terminal.message(f"costs are not known exactly: {note}", "yellow")
     terminal.message(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from kling_async.cli.batch.quote import by_model, notes, quote, total
+from kling_async.cli.batch.quote import by_model, notes, quote, total, total_json
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
@@ -31,6 +31,7 @@ def cost(
     """Say what a batch would cost by the vendor's price list of today, model by model. Nothing is submitted.
 
     Every row is counted, those included that a journal knows already; `batch --dry-run` counts what is still to buy.
+    With --json, the last line holds the total.
 
     Args:
         file: The batch, as for `kling-async batch`; - for standard input.
@@ -41,9 +42,9 @@ def cost(
     if as_json:
         for one in quotes:
             terminal.json_result(one.to_json())
+        terminal.json_result({"total": total_json(quotes)})
         return
-    for line in by_model(quotes):
-        terminal.result(line)
+    terminal.table(by_model(quotes))
     terminal.result(f"in all: {total(quotes)}")
     for note in notes(quotes):
         terminal.message(f"not known exactly: {note}", "yellow")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from kling_async.cli.gallery.build import build
+from kling_async.cli.options import AsJson
 from kling_async.cli.paths import check_folder
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
     from kling_async.cli.gallery.page import GalleryPage
 
 
-def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None) -> None:
+def gallery(
+    source: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    as_json: AsJson = False,
+) -> None:
     """Write a folder with a page to look at the videos: of a journal, with all that is known of them, or of a folder.
 
     Open the index.html in it with any browser: it needs no network and no server, and the folder can be moved, zipped
@@ -30,21 +38,32 @@ def gallery(source: Path, /, *, output: Annotated[Path | None, Parameter(name=("
         output: The folder to write to; by default one called after the source, such as batch-gallery for batch.db.
             Files in it that no gallery wrote are left alone.
     """
-    terminal = Terminal()
+    terminal = Terminal(as_json=as_json)
     folder = output or Path(f"{Path(os.path.realpath(source)).stem or 'videos'}-gallery")
     check_folder(folder)
     made = build(source, folder, now=time())
-    for line in advice(made.content):
-        terminal.message(line, "yellow")
+    for command, number in advice(made.content).items():
+        terminal.message(f"{count(number, 'video')} to come with: {command}", "yellow")
     terminal.message(", ".join(f"{figure} {what}" for figure, what in made.content.totals))
-    terminal.result(str(made.page))
+    if as_json:
+        terminal.json_result({"page": str(made.page), **facts(made.content)})
+    else:
+        terminal.result(str(made.page))
 
 
-def advice(page: GalleryPage) -> list[str]:
-    """Return a line for each command that gets missing videos."""
-    commands: dict[str, int] = {}
-    for entry in page.entries:
-        command = page.command(entry)
-        if command is not None:
-            commands[command] = commands.get(command, 0) + 1
-    return [f"{count(number, 'video')} to come with: {command}" for command, number in commands.items()]
+def advice(page: GalleryPage) -> Counter[str]:
+    """Count the videos that each command gets."""
+    return Counter(filter(None, map(page.command, page.entries)))
+
+
+def facts(page: GalleryPage) -> dict[str, Any]:
+    """Describe what is on the page."""
+    files = {entry.file.path: entry.file.size for entry in page.entries if entry.file is not None}
+    return {
+        "videos": len(page.entries),
+        "states": {state.value: number for state, number in page.states},
+        "file_size": sum(files.values()),
+        "usd": sum(entry.cost.usd_spent or 0.0 for entry in page.entries),
+        "credits": sum(entry.cost.credits_used or 0.0 for entry in page.entries),
+        "to_come_with": dict(advice(page)),
+    }

@@ -27,8 +27,7 @@ def leader(journal: Path, /, *, release: bool = False, as_json: AsJson = False) 
     if as_json:
         terminal.json_result({"sharing": told})
         return
-    for line in told:
-        terminal.result(line)
+    terminal.text(told)
 
 
 async def _release(journal: Path) -> None:

@@ -12,7 +12,7 @@ from cyclopts.types import PositiveInt
 from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import dollars, one_line, table
+from kling_async.cli.text import dollars, one_line
 
 if TYPE_CHECKING:
     from kling_async import LogEntry
@@ -46,8 +46,7 @@ def logs(
         for entry in entries:
             terminal.json_result(_facts(entry))
         return
-    for line in table([_HEAD, *map(_cells, entries)]):
-        terminal.result(line)
+    terminal.table([_HEAD, *map(_cells, entries)])
 
 
 async def _asked(connection: Connection, limit: int, wanted: dict[str, Any]) -> list[LogEntry]:

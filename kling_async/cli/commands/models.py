@@ -10,7 +10,7 @@ from kling_async import models as known_models
 from kling_async.cli.connect import open_session
 from kling_async.cli.options import CONNECTION, AsJson, Connection
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import clock, table
+from kling_async.cli.text import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,7 @@ _KINDS = tuple(Kind)
 
 
 def models(
-    name: str | None = None,
-    /,
-    *,
+    *words: str,
     live: bool = False,
     as_json: AsJson = False,
     connection: Connection = CONNECTION,
@@ -34,32 +32,37 @@ def models(
     This is the catalogue that comes with this program, and asks nobody.
 
     Args:
-        name: A model's id, to have its fields explained; or a part of ids, a version or a kind, to list those alone.
+        words: A model's id, to have its fields explained; or parts of ids, versions or kinds, such as v3 turbo, to list
+            what fits them all.
         live: Ask the vendor, too: for today's prices, and for what is new or gone.
     """
     terminal = Terminal(as_json=as_json)
-    chosen = _chosen(name)
+    chosen = _chosen(words)
     listing, changes = asyncio.run(_asked(connection)) if live else (None, None)
     prices = {model.id: _price(model.id, listing) for model in chosen} if listing is not None else {}
     if as_json:
         for model in chosen:
             terminal.json_result(_facts(model, prices))
         return
-    explained = len(chosen) == 1 and name is not None
-    for line in _explained(chosen[0], prices) if explained else _listed(chosen, prices):
-        terminal.result(line)
+    if len(chosen) == 1 and words:
+        terminal.text(_headlines(chosen[0], prices))
+        terminal.table(_fields(chosen[0]))
+    else:
+        terminal.table(_listed(chosen, prices))
     if changes is not None:
         for line in _news(changes):
             terminal.message(line, "yellow")
 
 
-def _chosen(name: str | None) -> Sequence[Model]:
+def _chosen(words: Sequence[str]) -> Sequence[Model]:
     every = known_models()
-    if name is None:
-        return every
-    exact = [model for model in every if model.id == name]
-    part = [model for model in every if name in model.id or name in (model.version, model.kind.value, model.family)]
-    return exact or part or [get_model(name)]
+    exact = [model for model in every if words == (model.id,)]
+    fitting = [model for model in every if all(_fits(model, word) for word in words)]
+    return exact or fitting or [get_model(" ".join(words))]
+
+
+def _fits(model: Model, word: str) -> bool:
+    return word in model.id or word in (model.version, model.kind.value, model.family)
 
 
 async def _asked(connection: Connection) -> tuple[ModelList, CatalogueChanges]:
@@ -67,22 +70,24 @@ async def _asked(connection: Connection) -> tuple[ModelList, CatalogueChanges]:
         return await kling.list_kling_models(), await kling.catalogue_changes()
 
 
-def _listed(chosen: Sequence[Model], prices: Mapping[str, str]) -> Iterator[str]:
+def _listed(chosen: Sequence[Model], prices: Mapping[str, str]) -> list[tuple[str, ...]]:
     head = ("model", "from", "usual time", *(["price"] if prices else []))
     ordered = sorted(chosen, key=lambda model: (_KINDS.index(model.kind), model.id))
     cells = [
         (model.id, model.kind.value, clock(model.seconds), *([prices[model.id]] if prices else [])) for model in ordered
     ]
-    return table([head, *cells])
+    return [head, *cells]
 
 
-def _explained(model: Model, prices: Mapping[str, str]) -> Iterator[str]:
+def _headlines(model: Model, prices: Mapping[str, str]) -> Iterator[str]:
     yield f"{model.id}: {model.kind.value}, usually {clock(model.seconds)} for 5 seconds of video"
     if prices:
         yield f"price: {prices[model.id]}"
     yield ""
-    cells = [(name, *_field(name, model)) for name in model.fields]
-    yield from table([("field", "", "takes"), *cells])
+
+
+def _fields(model: Model) -> list[tuple[str, str, str]]:
+    return [("field", "", "takes"), *((name, *_field(name, model)) for name in model.fields)]
 
 
 def _field(name: str, model: Model) -> tuple[str, str]:

@@ -46,8 +46,7 @@ def _tell(summary: JournalSummary, terminal: Terminal) -> None:
     if terminal.as_json:
         terminal.json_result(summary.to_json(now))
         return
-    for line in lines(summary, now):
-        terminal.result(line)
+    terminal.text(lines(summary, now))
 
 
 def _watch_lines(journal: Path, terminal: Terminal) -> None:
@@ -65,7 +64,7 @@ def _watch_live(journal: Path, terminal: Terminal) -> None:
         while True:
             began = monotonic()
             summary = _look(journal)
-            live.update(Text("\n".join(lines(summary, time()))), refresh=True)
+            live.update(Text("\n".join(map(terminal.fitted, lines(summary, time())))), refresh=True)
             if not summary.open:
                 return
             _rest(began)

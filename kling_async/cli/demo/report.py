@@ -100,13 +100,8 @@ def problems(report: Report) -> Iterator[str]:
         yield f"{count(report.bought, 'generation')} bought for {count(len(report.results), 'job')}"
 
 
-def lines(report: Report) -> Iterator[str]:
-    """Yield the figures, one a line."""
-    for name, figure in _figures(report):
-        yield f"{name:<18}{figure}"
-
-
-def _figures(report: Report) -> Iterator[tuple[str, str]]:
+def figures(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the names of figures, and the figures."""
     jobs = len(report.results)
     yield "jobs", f"{jobs}: {report.done} completed, {jobs - report.done} failed, {report.bought} bought"
     yield "models", f"{len({result.model for result in report.results})}"

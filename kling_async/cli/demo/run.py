@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from kling_async import KlingError
 from kling_async.cli.demo.prompts import prompts
-from kling_async.cli.demo.report import JobResult, Report, lines, problems
+from kling_async.cli.demo.report import JobResult, Report, figures, problems
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.mp4 import file_problem
 from kling_async.cli.paths import make_folder
@@ -118,7 +118,5 @@ def _checked(result: JobResult) -> JobResult:
 def _print_report(report: Report, output: Path, terminal: Terminal) -> None:
     for line in problems(report):
         terminal.message(line, "red")
-    terminal.result(f"{report.done} of {count(len(report.results), 'video')} in {output}")
-    terminal.result()
-    for line in lines(report):
-        terminal.result(line)
+    terminal.text([f"{report.done} of {count(len(report.results), 'video')} in {output}", ""])
+    terminal.table(list(figures(report)))

@@ -11,6 +11,7 @@ from kling_async.cli.gallery.entry import Entry, EntryState, VideoFile
 from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
 from kling_async.cli.gallery.videos import find_video_file, list_videos, read_video_file
 from kling_async.cli.tags import label_of
+from kling_async.cli.text import bare
 
 if TYPE_CHECKING:
     from kling_async import Record, Video
@@ -72,7 +73,7 @@ def _state(record: Record, beside: Path) -> tuple[EntryState, VideoFile | None, 
         found = find_video_file(record.file, record.file_size, beside)
         return (EntryState.READY, found, "") if isinstance(found, VideoFile) else (EntryState.MISSING, None, found)
     usual = _REASONS.get(state, "The vendor gave no reason.")
-    return state, None, usual if record.error is None else record.error.message or usual
+    return state, None, usual if record.error is None else bare(record.error.message) or usual
 
 
 def _prompt(request: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _FRAME = 8  # lines that are not rows: a message, the bar, counts, rates, blank ones, "and more", and the cursor's
 _NARROW = 64  # columns up to which there is no room for models
 _WIDE = 110  # columns from which on there is room for a whole prompt and a bar on each row
-_NAME, _MODEL = 28, 32  # the most columns they get
-_BAR = 16
+_NAME, _MODEL, _PROMPT = 28, 32, 76  # the most columns they get
+_BAR, _FIXED = 16, len("downloading") + len("12:34") + len("12 polls") + 6 * 2  # the least; what others and gaps take
 _COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncertain": "yellow", "generating": "cyan"}
 
 
@@ -69,7 +70,7 @@ def render(snapshot: Snapshot, width: int) -> RenderableType:
     if snapshot.rows:
         parts += [Text(), _jobs(snapshot.rows, width)]
     if snapshot.rows and snapshot.more:
-        parts.append(Text(f" and {snapshot.more:,} more", "dim"))
+        parts.append(Text(f"and {snapshot.more:,} more", "dim"))
     return Group(*parts)
 
 
@@ -116,15 +117,19 @@ def _row_of_words(words: list[tuple[str, str]]) -> Text:
 def _jobs(rows: tuple[Row, ...], width: int) -> Table:
     grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
     is_wide = width >= _WIDE
+    prompt = None
     if is_wide:
+        name = min(_NAME, max(cell_len(row.name) for row in rows))
+        model = min(_MODEL, max(cell_len(row.model) for row in rows))
+        prompt = min(_PROMPT, width - name - model - _BAR - _FIXED)
         grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    grid.add_column(ratio=None if is_wide else 1, width=prompt, no_wrap=True, overflow="ellipsis")
     if width > _NARROW:
         grid.add_column(no_wrap=True, overflow="ellipsis", max_width=_MODEL, style="dim")
     grid.add_column(no_wrap=True, min_width=len("downloading"), style="cyan")
     grid.add_column(no_wrap=True, justify="right", min_width=len("12:34"))
     if is_wide:
-        grid.add_column(width=_BAR)
+        grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right", min_width=len("12 polls"), style="dim")
     for row in rows:
         grid.add_row(*(_wide_cells(row) if is_wide else _cells(row, with_model=width > _NARROW)))
@@ -138,6 +143,6 @@ def _cells(row: Row, *, with_model: bool) -> list[RenderableType]:
 
 
 def _wide_cells(row: Row) -> list[RenderableType]:
-    bar = ProgressBar(total=1, completed=row.share, width=_BAR, complete_style="cyan", finished_style="cyan")
+    bar = ProgressBar(total=1, completed=row.share, complete_style="cyan", finished_style="cyan")
     _, *others = _cells(row, with_model=True)
     return [Text(row.name), Text(row.prompt, "dim"), *others, bar, count(row.polls, "poll")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
         "4 videos, 1 ready, 2 not downloaded, 1 generating, 0:02 playing time, 14 KB of files, $0.84 spent",
     ]
     assert (tmp_path / "my batch-gallery" / "index.html").is_file()
+    run("my batch.db", "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "page": str(Path("my batch-gallery") / "index.html"),
+        "videos": 4,
+        "states": {"Ready": 1, "Not downloaded": 2, "Generating": 1},
+        "file_size": (tmp_path / "a.mp4").stat().st_size,
+        "usd": pytest.approx(0.84),
+        "credits": 84.0,
+        "to_come_with": {command("download", "my batch.db"): 2, command("resume", "my batch.db"): 1},
+    }
 
 
 def test_the_folder_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
