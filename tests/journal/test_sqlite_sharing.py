@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from contextlib import closing
+from functools import partial
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from children import told
-from records import job
+from records import blocked, job
 
 from kling_async.errors import JournalError
-from kling_async.journal.base import Choices
+from kling_async.journal.base import Choices, JobState
+from kling_async.journal.sql import writer
+from kling_async.journal.sql.rows import write_row
+from kling_async.journal.sqlite import file, lease
+from kling_async.journal.sqlite.connection import connect
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.journal.sqlite.shared import SharedSQLite
@@ -150,4 +156,53 @@ async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) 
         assert JournalReader(path).counts().total() == 1
         assert "locked" in told("write", path)
         writer.execute("ROLLBACK")
+    await shared.close()
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+async def test_a_job_that_is_inserted_while_the_one_that_leads_reads_is_not_missed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
+) -> None:
+    shared, read = member(path), lease._entries
+    await shared.open()
+    token = await shared.take()
+    assert token is not None
+    term = shared.term(token, print)
+    await term.open()
+
+    def and_another_inserts(connection: sqlite3.Connection, rows: Any) -> Any:
+        """Between two statements of the one that leads."""
+        monkeypatch.undo()
+        with closing(sqlite3.connect(path, isolation_level=None)) as another:
+            lease.insert(another, write_row(job("a")), Choices())
+        return read(connection, rows)
+
+    monkeypatch.setattr(lease, "_entries", and_another_inserts)
+    await (term.load_open() if taken_over else term.news())
+    assert [entry.record.key for entry in (await term.news()).entries] == ["a"]
+    await term.close()
+    await shared.close()
+
+
+async def test_what_cannot_be_written_for_a_while_is_written_without_anything_that_follows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "connect", partial(connect, timeout=0.01))
+    monkeypatch.setattr(writer, "_RETRY_AFTER", 0.01)
+    shared = member(path)
+    await shared.open()
+    token = await shared.take()
+    assert token is not None
+    term = shared.term(token, print)
+    await term.open()
+    with blocked(path):
+        shared.insert(job("a"), Choices(), print)
+        begun = asyncio.create_task(term.commit(job("b", JobState.SUBMITTING)))
+        with pytest.raises(JournalError, match="locked"):
+            await shared.flush()
+    await begun
+    while (entry := shared.get("a")) is None:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.01)
+    assert entry.record == job("a")
+    await term.close()
     await shared.close()

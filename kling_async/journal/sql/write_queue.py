@@ -113,10 +113,14 @@ class WriteQueue:
             self._closed = True
             self._condition.notify()
 
-    def take(self) -> Batch:
-        """Wait for work, and take it. Writes without a waiter are gathered for a while, which reads do not end."""
+    def take(self, timeout: float | None = None) -> Batch:
+        """Wait for work, and take it; after ``timeout`` seconds without any there is none.
+
+        Writes without a waiter are gathered for a while, which reads do not end.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._writes or self._reads or self._closed)
+            if not self._condition.wait_for(lambda: self._writes or self._reads or self._closed, timeout):
+                return Batch([], [], last=False)
             is_woken = self._condition.wait_for(self._is_urgent, _BATCH_DELAY)
             self._put_off = self._put_off + 1 if self._writes else 0
             batch = Batch(self._reads, [], self._closed)

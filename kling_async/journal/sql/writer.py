@@ -40,6 +40,8 @@ _T = TypeVar("_T")
 # the thread would not be sooner done, and would slow it down by contending for the interpreter lock.
 _TURNS = 4
 
+_RETRY_AFTER = 1.0  # seconds until what could not be written is tried again, if nothing else is written before
+
 
 class Writer:
     """Owns a journal's file, from `start` to `stop`.
@@ -61,6 +63,7 @@ class Writer:
         self._open_file = opened
         self._queue = WriteQueue()
         self._retained: list[Write] = []  # what could not be written yet
+        self._retry_at = 0.0  # when that is tried again, by the clock of the loop
         self._failure: str | None = None  # why it could not
         self._opened: Future[None] = Future()
         self._ended: Future[str | None] = Future()
@@ -153,10 +156,10 @@ class Writer:
             self._ended.set_result(self._failure if self._retained else None)
 
     def _run_batch(self, connection: Connection) -> bool:
-        batch = self._queue.take()
+        batch = self._queue.take(max(0.0, self._retry_at - self._loop.time()) if self._retained else None)
         for read in batch.reads:
             self._answer(read, connection)
-        if batch.writes or (batch.last and self._retained):
+        if batch.writes or (self._retained and (batch.last or self._loop.time() >= self._retry_at)):
             self._write(batch.writes, connection)
         return not batch.last
 
@@ -185,12 +188,13 @@ class Writer:
             read.answer.set_exception(error)
 
     def _write(self, writes: list[Write], connection: Connection) -> None:
-        """Write everything in one transaction; on failure, writes without waiters are kept for the next."""
+        """Write everything in one transaction; on failure, writes without waiters are kept for a next one, soon."""
         writes = self._retained + writes
         try:
             self._commit(writes, connection)
         except Exception as error:  # noqa: BLE001 - the waiters get it, and this thread goes on
             self._set_failure(f"journal {self._path}: {error}")
+            self._retry_at = self._loop.time() + _RETRY_AFTER
             self._give_up(writes)
         else:
             self._set_failure(None)

@@ -272,8 +272,9 @@ def _select(connection: sqlite3.Connection, condition: str, *given: object) -> l
 
 def led(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
     """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job."""
-    rows = _select(connection, f"state IN ({OPEN}) AND parked IS NULL")
-    return _entries(connection, rows), newest_job(connection)
+    newest = newest_job(connection)  # first: others may insert more meanwhile
+    rows = _select(connection, f"state IN ({OPEN}) AND parked IS NULL AND number <= ?", newest)
+    return _entries(connection, rows), newest
 
 
 def parked(connection: sqlite3.Connection) -> list[Record]:
@@ -297,10 +298,9 @@ def newest_job(connection: sqlite3.Connection) -> int:
 
 def inserted(connection: sqlite3.Connection, after: int) -> tuple[list[Entry], int]:
     """Return jobs that were inserted after the one of this number, and the number to go on after."""
-    rows = _select(
-        connection, f"number > ? AND number <= ? AND state IN ({OPEN}) AND parked IS NULL", after, after + _PAGE
-    )
-    return _entries(connection, rows), min(after + _PAGE, newest_job(connection))
+    newest = min(after + _PAGE, newest_job(connection))  # first: others may insert more meanwhile
+    condition = f"number > ? AND number <= ? AND state IN ({OPEN}) AND parked IS NULL"
+    return _entries(connection, _select(connection, condition, after, newest)), newest
 
 
 Place = tuple[int, int]
