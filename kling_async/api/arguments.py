@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 from kling_async.api.catalogue.spec import Problem, either, refusal
 from kling_async.api.media import is_path
@@ -173,14 +173,14 @@ def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str
     return tuple(found)
 
 
-def seconds(value: Any) -> Any:  # noqa: ANN401 - anything else is left for the validator
-    """Convert a ``timedelta`` to its seconds; return anything else as it is."""
+def seconds(value: float | timedelta) -> float:
+    """Convert a ``timedelta`` to its seconds; return anything else as it is, for the validator."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def deadline_seconds(deadline: object) -> float | None:
     """Return a deadline, given in seconds or as a ``timedelta``, in seconds; None for no limit."""
-    length: object = seconds(deadline)
+    length = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
     if length is None:
         return None
     if not (is_number(length) and length > 0):

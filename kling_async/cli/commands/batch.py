@@ -10,7 +10,8 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from kling_async import InvalidRequest, JobState
-from kling_async.cli.batch.quote import check_output_paths, notes, prices, quote, rows as quoted_rows, total
+from kling_async.cli.batch.quote import check_output_paths, notes, prices, quote, total
+from kling_async.cli.batch.quote import rows as quoted_rows
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
