@@ -38,6 +38,7 @@ pickles, and none ever holds the API key.
 from __future__ import annotations
 
 import copy
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -284,9 +285,9 @@ class SpendLimitReached(KlingError):
         self,
         message: str,
         *,
-        limit_usd: float = 0.0,
-        committed_usd: float = 0.0,
-        price_usd: float | None = None,
+        limit_usd: Decimal = Decimal(0),
+        committed_usd: Decimal = Decimal(0),
+        price_usd: Decimal | None = None,
     ) -> None:
         super().__init__(message)
         self.limit_usd = limit_usd

@@ -174,7 +174,7 @@ class _Spans:
         if error is not None:
             _set_error(span, error)
         elif (usd := job.result().usage.usd_spent) is not None:
-            span.set_attribute("kling.job.usd", usd)
+            span.set_attribute("kling.job.usd", float(usd))
         span.end(at)
         del self._jobs[job]
 

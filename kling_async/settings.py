@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from attrs import field, frozen
@@ -12,6 +13,7 @@ from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import COUNT, is_count, is_group, is_number, is_text
 from kling_async.api.catalogue.lookup import typical_seconds
+from kling_async.api.parsing import dollars
 from kling_async.pacing.poll_cost import PollCost
 from kling_async.pacing.schedules import BackoffSchedule, FixedSchedule, HazardSchedule
 from kling_async.pacing.validators import (
@@ -56,7 +58,14 @@ _is_per_group = takes(
     f"None, {COUNT}, or a mapping of groups (None, or texts) to such numbers",
 )
 _is_per_model = takes(lambda value: _are_counts(value, is_text), f"None, {COUNT}, or a mapping of models' ids to such")
-_is_amount = takes(lambda value: is_number(value) and value >= 0, "a number of US dollars, 0 or more")
+_is_amount = takes(
+    lambda value: isinstance(value, Decimal) and value.is_finite() and value >= 0, "a number of US dollars, 0 or more"
+)
+
+
+def _as_amount(value: Decimal | float | None) -> Decimal | None:
+    """Read a number as it is written; anything else is left for the validator."""
+    return dollars(value) if is_number(value) else cast("Decimal | None", value)
 
 
 @frozen(kw_only=True)
@@ -100,7 +109,7 @@ class Limits:
     max_submits: int = field(default=16, validator=count)
     max_polls: int = field(default=64, validator=count)
     max_downloads: int = field(default=4, validator=count)
-    max_spend_usd: float | None = field(default=None, validator=if_given(_is_amount))
+    max_spend_usd: Decimal | None = field(default=None, converter=_as_amount, validator=if_given(_is_amount))
     allow_unpriced: bool = field(default=False, validator=flag)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ EXAMPLES: list[KlingError] = [
     GatewayError("m", location="https://host.example/login", **ANSWERED),
     GenerationFailed("m", reason={"name": "x"}),
     DeadlineExceeded("m"),
-    SpendLimitReached("m", limit_usd=5.0, committed_usd=4.2, price_usd=1.4),
+    SpendLimitReached("m", limit_usd=Decimal(5), committed_usd=Decimal("4.2"), price_usd=Decimal("1.4")),
     SubmissionUncertain("m", client_request_id="k:n"),
     JobAbandoned("m"),
     DownloadError("m", url="https://host.example/a.mp4"),

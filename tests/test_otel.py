@@ -90,7 +90,7 @@ async def test_a_job_is_a_span_from_its_submit_to_its_settlement(traced: Traced)
         "kling.job.tag": "fox-1",
         "kling.job.state": "completed",
         "kling.job.polls": job.polls,
-        "kling.job.usd": video.usage.usd_spent,
+        "kling.job.usd": float(video.usage.usd_spent or 0),
     }
     names = events_of(span)
     assert names[:2] == ["kling.submitted", "kling.accepted"]

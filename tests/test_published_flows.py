@@ -152,7 +152,7 @@ async def test_v2_master_on_the_universal_endpoint() -> None:
         }
     ]
     assert (video.url, video.file_size) == (FILE["url"], FILE["file_size"])
-    assert (video.usage.credits_used, video.usage.usd_spent) == (2_940_000, 1.47)
+    assert (video.usage.credits_used, video.usage.usd_spent) == (2_940_000, Decimal("1.47"))
     check_headers(page)
 
 

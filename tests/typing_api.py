@@ -275,7 +275,7 @@ async def files(kling: KlingSession, job: Job, video: Video) -> None:
     assert_type(video.file_name, str | None)
     assert_type(video.file_size, int | None)
     assert_type(video.usage, Usage)
-    assert_type(video.usage.usd_spent, float | None)
+    assert_type(video.usage.usd_spent, Decimal | None)
 
 
 def take_progress(so_far: int, whole: int | None) -> None:
@@ -491,12 +491,13 @@ async def costs(kling: KlingSession, pricing: Pricing) -> None:
     assert_type(cost.usd, Decimal)
     assert_type(cost.estimates[0].usd, Decimal | None)
     assert_type(pricing.rates, tuple[UnitPrice, ...])
+    assert_type(Limits(max_spend_usd=Decimal("0.3")).max_spend_usd, Decimal | None)
     KlingSession("key", limits=Limits(max_spend_usd=25, allow_unpriced=True, max_polls=8))
     KlingSession("key", limits=Limits(per_group={"ann": 5, None: 2}, per_model={"klingai/video-o1-image-to-video": 3}))
 
 
 def overspent(error: SpendLimitReached) -> None:
-    assert_type((error.limit_usd, error.committed_usd, error.price_usd), tuple[float, float, float | None])
+    assert_type((error.limit_usd, error.committed_usd, error.price_usd), tuple[Decimal, Decimal, Decimal | None])
 
 
 def beginning(image: Media) -> ImageToVideo:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal  # noqa: TC003 - the journal reads the annotation
 from enum import Enum
 
 from attrs import field, frozen
+
+from kling_async.api.parsing import dollars
 
 
 class GenerationStatus(Enum):
@@ -25,11 +28,11 @@ class GenerationStatus(Enum):
 
 @frozen
 class Usage:
-    """The cost of a generation; a field is None where the vendor did not state it."""
+    """The cost of a generation; a field is None where the vendor did not state it. ``usd_spent`` is in US dollars."""
 
     credits_used: float | None = None
     tokens_used: float | None = None
-    usd_spent: float | None = None
+    usd_spent: Decimal | None = field(default=None, converter=dollars)
 
 
 @frozen

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections import Counter
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ class JournalSummary:
 
     counts: Counter[JobState]
     downloaded: int
-    usd: float
+    usd: Decimal
     oldest_pending: Record | None
     failures: tuple[FailedJob, ...]
     queued: Counter[str | None]
@@ -139,14 +140,14 @@ class JournalSummary:
     @classmethod
     def of(cls, records: Iterable[Record], sharing: Iterable[str] = ()) -> JournalSummary:
         """Summarise records, and lines about how they are shared."""
-        counts, downloaded, usd = Counter[JobState](), 0, 0.0
+        counts, downloaded, usd = Counter[JobState](), 0, Decimal(0)
         queued = Counter[str | None]()
         oldest: Record | None = None
         failures: list[FailedJob] = []
         for record in records:
             counts[record.state] += 1
             downloaded += record.state is JobState.COMPLETED and record.file is not None
-            usd += 0.0 if record.video is None else record.video.usage.usd_spent or 0.0
+            usd += 0 if record.video is None else record.video.usage.usd_spent or 0
             queued[record.group] += record.state is JobState.QUEUED
             if record.state is JobState.PENDING and (oldest is None or _since(record) < _since(oldest)):
                 oldest = record

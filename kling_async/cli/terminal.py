@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -120,8 +121,8 @@ class Terminal:
             self.result(line)
 
     def json_result(self, facts: Mapping[str, object]) -> None:
-        """Print a JSON line of the result, ASCII alone."""
-        self.result(json.dumps(facts, default=str))
+        """Print a JSON line of the result, ASCII alone; amounts of money are rounded to the billionth of a dollar."""
+        self.result(json.dumps(facts, default=_as_json))
 
     def final_message(self, message: str) -> None:
         """Print a message below a live display, show the cursor, and flush both streams."""
@@ -141,6 +142,10 @@ class Terminal:
 
 def _fitted(text: str, console: Console) -> str:
     return "\n".join(wrapped(text, console.width)) if console.is_terminal else text
+
+
+def _as_json(value: object) -> object:
+    return float(round(value, 9)) if isinstance(value, Decimal) else str(value)
 
 
 class LogLines(logging.Handler):

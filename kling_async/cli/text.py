@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def dollars(usd: float) -> str:
+_CENTS = Decimal("0.1")  # below that, cents say too little
+
+
+def dollars(usd: Decimal) -> str:
     """Format US dollars: to the cent, amounts below ten cents to two digits."""
-    return f"${usd:,.2f}" if abs(usd) >= 0.1 or not usd else f"${usd:.2g}"  # noqa: PLR2004 - below, cents say too little
+    return f"${usd:,.2f}" if abs(usd) >= _CENTS or not usd else f"${usd:.2g}"
 
 
 def percentile(sorted_values: Sequence[float], share: float) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import asdict, evolve
 
+from kling_async.api.parsing import dollars
 from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
 from kling_async.settings import Limits
 
@@ -36,12 +37,13 @@ def brought(limits: Limits) -> Brought:
 def write_limits(limits: Limits) -> str:
     """Write them as a text. Members of a mapping are pairs, as a group may be None."""
     pairs = {name: list(value.items()) if _is_mapping(value) else value for name, value in brought(limits).items()}
-    return json.dumps(pairs)
+    return json.dumps(pairs, default=float)
 
 
 def _read(text: str) -> Brought:
     found: dict[str, Any] = json.loads(text) if text else {}
-    return {name: dict(value) if isinstance(value, list) else value for name, value in found.items()}
+    values = {name: dict(value) if isinstance(value, list) else value for name, value in found.items()}
+    return values | {"max_spend_usd": dollars(values["max_spend_usd"])} if "max_spend_usd" in values else values
 
 
 def strictest(own: Limits, members: Iterable[Member]) -> Limits:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async.api.parsing import dollars, format_usd
+from kling_async.api.parsing import format_usd
 from kling_async.engine.job import Milestone
 from kling_async.errors import KlingError, SpendLimitReached
 from kling_async.journal.base import JobState
@@ -45,14 +45,14 @@ class Budget:
 
     def __init__(
         self,
-        limit: float,
+        limit: Decimal,
         *,
         allow_unpriced: bool,
         price: Callable[[Request], Awaitable[Estimate]],
         history: Callable[[], AsyncIterator[Record]],
         open_jobs: Callable[[], Iterable[ActiveJob]],
     ) -> None:
-        self._limit = Decimal(repr(limit))
+        self._limit = limit
         self._allow_unpriced = allow_unpriced
         self._price = price
         self._history = history
@@ -124,17 +124,16 @@ class Budget:
         )
         return SpendLimitReached(
             message,
-            limit_usd=float(self._limit),
-            committed_usd=float(self._spent + self._reserved),
-            price_usd=float(usd),
+            limit_usd=self._limit,
+            committed_usd=self._spent + self._reserved,
+            price_usd=usd,
         )
 
     def _unpriced(self, price: Estimate) -> SpendLimitReached:
         message = (
             f"with a limit on spending, what is submitted must have a known price: {price.note}; nothing was bought"
         )
-        committed = float(self._spent + self._reserved)
-        return SpendLimitReached(message, limit_usd=float(self._limit), committed_usd=committed)
+        return SpendLimitReached(message, limit_usd=self._limit, committed_usd=self._spent + self._reserved)
 
     # Earlier sessions
 
@@ -177,7 +176,7 @@ def _may_be_bought(record: Record) -> bool:
 
 
 def _actual(record: Record) -> Decimal | None:
-    return None if record.video is None else dollars(record.video.usage.usd_spent)
+    return None if record.video is None else record.video.usage.usd_spent
 
 
 def _final_cost(record: Record, estimate: Decimal) -> Decimal:

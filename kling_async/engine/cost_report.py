@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api.arguments import refused
-from kling_async.api.parsing import dollars, format_usd
+from kling_async.api.parsing import format_usd
 from kling_async.api.protocol import bare_id
 from kling_async.engine.job import Job, active_job
 from kling_async.journal.base import Record
@@ -111,7 +111,7 @@ def _row(job: Record, charges: tuple[Transaction, ...], price: Decimal | None) -
         state=job.state,
         model=None if job.request is None else job.request.model,
         estimated_usd=price,
-        reported_usd=None if job.video is None else dollars(job.video.usage.usd_spent),
+        reported_usd=None if job.video is None else job.video.usage.usd_spent,
         charged_usd=sum(amounts, _ZERO) if amounts else None,
         charges=charges,
     )

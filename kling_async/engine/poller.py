@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -152,11 +153,11 @@ class Poller:
         charges = self._charges(video.generation_id)
         if not charges or video.usage.usd_spent is not None:
             return video
-        dollars = [float(charge.usd) for charge in charges if charge.usd is not None]
+        dollars = [charge.usd for charge in charges if charge.usd is not None]
         units = [charge.credits for charge in charges if charge.credits is not None]
         usage = evolve(
             video.usage,
-            usd_spent=sum(dollars) if dollars else None,
+            usd_spent=sum(dollars, Decimal(0)) if dollars else None,
             credits_used=sum(units) if units else video.usage.credits_used,
         )
         return evolve(video, usage=usage)

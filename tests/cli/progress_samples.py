@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
@@ -76,7 +77,7 @@ def snapshot(**known: Any) -> Snapshot:
         "per_second": 6.25,
         "throttled": 3,
         "paused_for": 0.0,
-        "spent": 0.0,
+        "spent": Decimal(0),
         "ledger": "",
         "halted": None,
         "rows": (),

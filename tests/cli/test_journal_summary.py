@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOX = TextToVideo("a fox")
-VIDEO = Video("https://a.example/b.mp4", usage=Usage(usd_spent=1.4))
+VIDEO = Video("https://a.example/b.mp4", usage=Usage(usd_spent=Decimal("1.4")))
 RECORDS = [
     Record("a", JobState.QUEUED, FOX, queued_at=10.0),
     Record("b", JobState.PENDING, FOX, tag="young", generation_id="g1", queued_at=1.0, accepted_at=90.0),
@@ -52,7 +53,7 @@ def test_a_summary_is_also_data() -> None:
         "pending": 2,
         "uncertain": 0,
         "downloaded": 1,
-        "usd": 2.8,
+        "usd": Decimal("2.8"),
     }
     assert printed["oldest_pending"] == {"key": "c", "tag": "old", "generation_id": "g2", "seconds": 60.0}
     assert [failure["error"] for failure in printed["failures"]] == [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 
 import pytest
 from progress_samples import row, snapshot
@@ -68,7 +69,7 @@ def test_a_pause_and_a_halt_are_told() -> None:
 
 
 def test_what_is_spent_is_told() -> None:
-    assert drawn(120, spent=0.056)[3].split("   ")[-1] == "$0.056 spent"
+    assert drawn(120, spent=Decimal("0.056"))[3].split("   ")[-1] == "$0.056 spent"
 
 
 def test_jobs_there_is_no_room_for_are_counted() -> None:

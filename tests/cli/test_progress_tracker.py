@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -145,9 +146,9 @@ def test_jobs_that_were_over_before_count_beside_the_sessions_own() -> None:
 
 
 def test_what_is_spent_is_what_the_vendor_says_of_each_video() -> None:
-    priced = evolve(VIDEO, usage=Usage(usd_spent=1.4))
+    priced = evolve(VIDEO, usage=Usage(usd_spent=Decimal("1.4")))
     tracker = tracker_after(*(new(Completed, 150.0, job(settled=True), video) for video in (priced, priced, VIDEO)))
-    assert tracker.snapshot(stats(completed=3), 160.0).spent == pytest.approx(2.8)
+    assert tracker.snapshot(stats(completed=3), 160.0).spent == Decimal("2.8")
 
 
 @pytest.mark.parametrize("kind", [Failed, Interrupted])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,10 +52,17 @@ def test_a_text_becomes_one_printable_line_of_bounded_length(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("usd", "written"),
-    [(0, "$0.00"), (1234.5, "$1,234.50"), (0.1, "$0.10"), (0.056, "$0.056"), (-2.5, "$-2.50"), (0.0123, "$0.012")],
+    [
+        ("0", "$0.00"),
+        ("1234.5", "$1,234.50"),
+        ("0.1", "$0.10"),
+        ("0.056", "$0.056"),
+        ("-2.5", "$-2.50"),
+        ("0.0123", "$0.012"),
+    ],
 )
-def test_dollars_have_cents_and_small_amounts_two_figures(usd: float, written: str) -> None:
-    assert dollars(usd) == written
+def test_dollars_have_cents_and_small_amounts_two_figures(usd: str, written: str) -> None:
+    assert dollars(Decimal(usd)) == written
 
 
 def test_a_models_short_name_is_without_its_supplier() -> None:

@@ -86,7 +86,7 @@ def budget(
             yield one.record
 
     settings: dict[str, Any] = {"allow_unpriced": False, "price": price, "history": history} | more
-    return Budget(limit, open_jobs=lambda: still_open, **settings)
+    return Budget(Decimal(repr(limit)), open_jobs=lambda: still_open, **settings)
 
 
 @pytest.mark.asyncio
@@ -96,7 +96,7 @@ async def test_what_fits_is_set_aside_and_what_does_not_is_refused() -> None:
     assert await guard.reserve(active("b")) is None
     refusal = await guard.reserve(active("c"))
     assert isinstance(refusal, SpendLimitReached)
-    assert (refusal.limit_usd, refusal.committed_usd, refusal.price_usd) == (12.0, 10.0, 5.0)
+    assert (refusal.limit_usd, refusal.committed_usd, refusal.price_usd) == (Decimal(12), Decimal(10), Decimal(5))
     assert str(refusal) == (
         "the limit of $12.00 would be passed: $0.00 is spent, $10.00 set aside for what is under way, and the next"
         " submit costs up to $5.00; nothing was bought for it"
@@ -302,7 +302,7 @@ def worst(one: ActiveJob) -> float:
     if one.record.state in (JobState.FAILED, JobState.REJECTED):
         return 0.0
     known = one.record.video.usage.usd_spent if one.record.video is not None else None
-    return float(one.duration or 0) if known is None else known
+    return float(one.duration or 0) if known is None else float(known)
 
 
 # In a session

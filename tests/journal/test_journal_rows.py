@@ -14,7 +14,7 @@ from records import job
 from kling_async import errors
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo
 from kling_async.api.results import Usage, Video
-from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError
+from kling_async.errors import GenerationFailed, InvalidRequest, JournalError, KlingError, SpendLimitReached
 from kling_async.journal.base import JobState, Record
 from kling_async.journal.media import extract_media, restore_media
 from kling_async.journal.sql.rows import (
@@ -215,9 +215,17 @@ def test_every_class_of_error_comes_back_with_its_attributes(cls: type[KlingErro
 @given(st.sampled_from(ERRORS), any_text, json_data)
 def test_whatever_json_an_error_holds_comes_back(cls: type[KlingError], message: str, content: object) -> None:
     error = cls(message)
-    for name in vars(error).keys() - {"message"}:
+    for name in vars(error).keys() - {"message", "limit_usd", "committed_usd", "price_usd"}:
         setattr(error, name, content)
     assert vars(read_error(write_error(error))) == vars(error)
+
+
+@given(st.decimals(0, 10**6, places=9))
+def test_amounts_of_money_come_back_to_the_digit(usd: Any) -> None:
+    error = SpendLimitReached("no", limit_usd=usd, committed_usd=usd)
+    assert vars(read_error(write_error(error))) == vars(error)
+    video = Video("u", usage=Usage(usd_spent=usd))
+    assert read_video(write_video(video)) == video
 
 
 def test_an_error_is_kept_whatever_it_holds() -> None:

@@ -48,7 +48,7 @@ async def test_money_spent_is_money_gone() -> None:
     async with Sandbox(speed=FAST, credits=1000) as sandbox, sandbox.session() as kling:
         assert (await kling.balance()).usd == 10
         jobs = await run(kling, 2)
-        assert [job.result().usage.usd_spent for job in jobs] == [1.4, 1.4]
+        assert [job.result().usage.usd_spent for job in jobs] == [Decimal("1.4")] * 2
         assert [job.result().usage.credits_used for job in jobs] == [140, 140]
         detail = await kling.billing_detail()
         assert (detail.usd, detail.email, detail.user_id) == (Decimal("7.2"), "sandbox@example.com", "1")
@@ -119,7 +119,7 @@ async def test_what_is_estimated_is_what_is_charged() -> None:
         requests = [five(), image, silent]
         cost = await kling.estimate(requests)
         videos = await asyncio.gather(*map(kling.submit, requests))
-        assert [float(one.usd or 0) for one in cost.estimates] == [video.usage.usd_spent for video in videos]
+        assert [one.usd for one in cost.estimates] == [video.usage.usd_spent for video in videos]
         assert (cost.unknown, cost.at_least) == (0, cost.usd)
 
 

@@ -56,8 +56,8 @@ class Quote:
             "output": self.output,
             **request_json(self.row.request),
             "state": self.state,
-            "usd": None if known is None or known.usd is None else float(known.usd),
-            "usd_at_least": None if known is None or known.at_least is None else float(known.at_least),
+            "usd": None if known is None else known.usd,
+            "usd_at_least": None if known is None else known.at_least,
             "note": None if known is None else known.note or None,
         }
 
@@ -131,7 +131,7 @@ def total(quotes: Sequence[Quote]) -> str:
 def total_json(quotes: Sequence[Quote]) -> dict[str, Any]:
     """Return the sums as a JSON object."""
     least, most, unknown = _sum(quotes)
-    return {"videos": len(quotes), "usd": float(most), "usd_at_least": float(least), "of_unknown_cost": unknown}
+    return {"videos": len(quotes), "usd": most, "usd_at_least": least, "of_unknown_cost": unknown}
 
 
 def _sum(quotes: Sequence[Quote]) -> tuple[Decimal, Decimal, int]:
@@ -150,5 +150,5 @@ def notes(quotes: Sequence[Quote]) -> list[str]:
 def _amount(least: Decimal | None, most: Decimal | None) -> str:
     if most is None:
         return "unknown"
-    upper = dollars(float(most))
-    return upper if least in (None, most) else f"{dollars(float(least or 0))} to {upper}"
+    upper = dollars(most)
+    return upper if least in (None, most) else f"{dollars(least or Decimal(0))} to {upper}"

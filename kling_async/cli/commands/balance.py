@@ -19,9 +19,9 @@ def balance(*, as_json: AsJson = False, connection: Connection = CONNECTION) -> 
     terminal = Terminal(as_json=as_json)
     left = asyncio.run(_asked(connection))
     if as_json:
-        terminal.json_result({"usd": float(left.usd), "currency": left.currency})
+        terminal.json_result({"usd": left.usd, "currency": left.currency})
     else:
-        terminal.result(dollars(float(left.usd)))
+        terminal.result(dollars(left.usd))
 
 
 async def _asked(connection: Connection) -> Balance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,7 +64,7 @@ def facts(page: GalleryPage) -> dict[str, Any]:
         "videos": len(page.entries),
         "states": {state.value: number for state, number in page.states},
         "file_size": sum(files.values()),
-        "usd": sum(entry.cost.usd_spent or 0.0 for entry in page.entries),
+        "usd": sum((entry.cost.usd_spent or Decimal(0) for entry in page.entries), Decimal(0)),
         "credits": sum(entry.cost.credits_used or 0.0 for entry in page.entries),
         "to_come_with": dict(advice(page)),
     }

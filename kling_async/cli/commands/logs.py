@@ -64,7 +64,7 @@ def _facts(entry: LogEntry) -> dict[str, Any]:
         "created": None if entry.created is None else entry.created.isoformat(),
         "status": entry.status,
         "model": entry.model,
-        "usd": None if entry.usd is None else float(entry.usd),
+        "usd": entry.usd,
         "credits": entry.credits,
         "generation_id": entry.inference_id,
         "request_id": entry.request_id,
@@ -75,6 +75,6 @@ def _facts(entry: LogEntry) -> dict[str, Any]:
 
 def _cells(entry: LogEntry) -> tuple[str, ...]:
     created = "" if entry.created is None else entry.created.strftime("%Y-%m-%d %H:%M:%S")
-    usd = "" if entry.usd is None else dollars(float(entry.usd))
+    usd = "" if entry.usd is None else dollars(entry.usd)
     texts = (entry.status, usd, entry.model, entry.inference_id, entry.key)
     return (created, *(one_line(text or "") for text in texts))

@@ -96,7 +96,7 @@ def _model(record: Record) -> str:
 
 def _cost(video: Video | None) -> Usage:
     usage = Usage() if video is None else video.usage
-    return Usage(finite(usage.credits_used), finite(usage.tokens_used), finite(usage.usd_spent))
+    return Usage(finite(usage.credits_used), finite(usage.tokens_used), usage.usd_spent)
 
 
 def read_entries(source: Path) -> list[Entry]:

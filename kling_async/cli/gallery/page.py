@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ def describe(file: VideoFile) -> str:
 def _comparable_cost(entry: Entry) -> float | None:
     """Return the amount that entries are sorted by; the vendor's amounts of one batch share a unit."""
     amounts = (entry.cost.usd_spent, entry.cost.credits_used, entry.cost.tokens_used)
-    return next((amount for amount in amounts if amount is not None), None)
+    return next((float(amount) for amount in amounts if amount is not None), None)
 
 
 def _spent(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
@@ -162,7 +163,7 @@ def _spent(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     others = [entry.cost.credits_used for entry in entries if entry.cost.usd_spent is None]
     credit = [amount for amount in others if amount is not None]
     for amounts, total, unit in (
-        (usd, dollars(sum(usd)), "spent"),
+        (usd, dollars(sum(usd, Decimal(0))), "spent"),
         (credit, f"{sum(credit):,.6g}", "credits spent"),
     ):
         if amounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ class Snapshot:
     per_second: float
     throttled: int
     paused_for: float
-    spent: float
+    spent: Decimal
     ledger: str
     halted: str | None
     rows: tuple[Row, ...]
@@ -106,7 +107,7 @@ class ProgressTracker:
         self._given_up: set[Job] = set()  # before their completion was heard of
         self._settled_before = 0  # settled before this run; not in the session's counts
         self._lost = 0  # completed jobs without a file
-        self._spent = 0.0
+        self._spent = Decimal(0)
 
     def add_pending(self, job: Job, since: float) -> None:
         """Add a job that was accepted before the tracker began, at this instant."""
@@ -127,7 +128,7 @@ class ProgressTracker:
                 self._running[event.job] = event.at
             case Completed():
                 self._running.pop(event.job, None)
-                self._spent += event.video.usage.usd_spent or 0.0
+                self._spent += event.video.usage.usd_spent or 0
                 if self._downloads and event.job not in self._given_up:
                     self._downloading[event.job] = event.at
             case Failed() | Interrupted():

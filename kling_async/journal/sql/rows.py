@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -12,6 +13,7 @@ from attrs import asdict, frozen
 from cattrs import Converter
 
 from kling_async import errors
+from kling_async.api.parsing import dollars
 from kling_async.api.requests.codec import from_dict, to_data
 from kling_async.api.requests.serialize import is_mapping
 from kling_async.api.results import Video
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 def write_video(video: Video) -> str:
     """Write a video as JSON."""
-    return json.dumps(asdict(video))
+    return json.dumps(asdict(video), default=_number_of_money)
 
 
 def read_video(encoded: str) -> Video:
@@ -46,7 +48,7 @@ def write_error(error: KlingError) -> str:
     An attribute that is not JSON is written as its repr, so that no outcome is lost for it.
     """
     attributes = {name: _json_or_repr(value) for name, value in vars(error).items()}
-    return json.dumps({"class": type(error).__name__, "attributes": attributes})
+    return json.dumps({"class": type(error).__name__, "attributes": attributes}, default=_number_of_money)
 
 
 def read_error(encoded: str) -> KlingError:
@@ -61,7 +63,9 @@ def read_error(encoded: str) -> KlingError:
     attributes = _checked(data["attributes"], dict)
     error = _CLASSES.get(data["class"], KlingError)(_checked(attributes["message"], str))
     own = vars(error)
-    own.update((name, value) for name, value in attributes.items() if name in own)
+    own.update(
+        (name, dollars(value) if name.endswith("_usd") else value) for name, value in attributes.items() if name in own
+    )
     return error
 
 
@@ -72,10 +76,17 @@ _CLASSES: dict[str, Callable[[str], KlingError]] = {
 
 def _json_or_repr(value: object) -> object:
     try:
-        json.dumps(value)
+        json.dumps(value, default=_number_of_money)
     except (TypeError, ValueError, RecursionError):
         return repr(value)
     return value
+
+
+def _number_of_money(value: object) -> float:
+    """Return an amount as JSON takes it: a number whose shortest form is the amount, as far as the vendor reckons."""
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def _checked(value: object, cls: type[Any] | UnionType) -> Any:  # noqa: ANN401 - it is of the class that was asked for
@@ -92,6 +103,7 @@ _CONVERTER = Converter(detailed_validation=False)
 _CONVERTER.register_structure_hook(str, _checked)
 _CONVERTER.register_structure_hook(int, _checked)
 _CONVERTER.register_structure_hook(float, _number)
+_CONVERTER.register_structure_hook(Decimal, lambda value, _: dollars(_number(value, _)))
 
 Value: TypeAlias = str | bytes | int | float | None
 """The value of a column."""

@@ -41,7 +41,7 @@ def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
         "videos": 4,
         "states": {"Ready": 1, "Not downloaded": 2, "Generating": 1},
         "file_size": (tmp_path / "a.mp4").stat().st_size,
-        "usd": pytest.approx(0.84),
+        "usd": 0.84,
         "credits": 84.0,
         "to_come_with": {command("download", "my batch.db"): 2, command("resume", "my batch.db"): 1},
     }
