@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from zlib import crc32
 
 from aiohttp import web
 from attrs import frozen
@@ -17,7 +18,7 @@ from kling_async.sandbox.exchange import Answer, DropConnection, hang_up
 from kling_async.sandbox.ledger import FileRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.ledger import CallRecorder, Purchase
@@ -45,20 +46,34 @@ _BOX_HEADER = 8  # four bytes of length, four of type
 
 
 @cache
-def _original() -> bytes:
-    return files("kling_async.sandbox").joinpath("sample.mp4").read_bytes()
+def _films() -> Mapping[str, Sequence[bytes]]:
+    """Return the films of each aspect ratio."""
+    folder = files("kling_async.sandbox") / "films"
+    return {
+        ratio: [(folder / f"{ratio.replace(':', 'x')}-{number}.mp4").read_bytes() for number in range(_SCENES)]
+        for ratio in ("16:9", "9:16", "1:1")
+    }
+
+
+_SCENES = 8
 
 
 class SampleVideo:
-    """A generation's video file: two seconds of H.264 that browsers play.
+    """A generation's video file: two seconds of H.264 that browsers play, one of eight scenes by the generation's id.
 
-    A ``free`` box at its end, which players skip, holds the generation's id, so that no two files are the same. It also
-    holds the padding to the given size, which is made only as it is read.
+    A ``free`` box at its end, which players skip, holds the id, so that no two files are the same. It also holds the
+    padding to the given size, which is made only as it is read.
+
+    Args:
+        generation_id: The id.
+        size: How many bytes it has at least.
+        ratio: Its aspect ratio, as requests have it; any other is taken for 16:9.
     """
 
-    def __init__(self, generation_id: str, size: int | None = None) -> None:
-        original = _original()
+    def __init__(self, generation_id: str, size: int | None = None, ratio: object = None) -> None:
         label = generation_id.encode()
+        films = _films().get(str(ratio), _films()["16:9"])
+        original = films[crc32(label) % len(films)]
         self.size = max(len(original) + _BOX_HEADER + len(label), size or 0)
         box_length = self.size - len(original)
         self._head = original + box_length.to_bytes(4) + b"free" + label
@@ -127,7 +142,7 @@ class FileHost:
 
     def video(self, purchase: Purchase) -> SampleVideo:
         """Return this generation's video."""
-        return SampleVideo(purchase.generation_id, self._settings.file_size)
+        return SampleVideo(purchase.generation_id, self._settings.file_size, purchase.body.get("aspect_ratio"))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for a file, and record it."""

@@ -7,7 +7,7 @@ import pytest
 import kling_async.sandbox
 from kling_async.cli.mp4 import file_problem
 
-SAMPLE = (Path(kling_async.sandbox.__file__).parent / "sample.mp4").read_bytes()
+SAMPLE = (Path(kling_async.sandbox.__file__).parent / "films/16x9-0.mp4").read_bytes()
 
 
 def box(name: bytes, size: int = 16) -> bytes:

@@ -23,7 +23,7 @@ from kling_async.transport.http import HttpTransport
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-FILM = (Path(kling_async.sandbox.__file__).parent / "sample.mp4").read_bytes()
+FILM = (Path(kling_async.sandbox.__file__).parent / "films/16x9-3.mp4").read_bytes()
 WEBM = b"\x1aE\xdf\xa3" + Random(1).randbytes(90_000)
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 ENCODINGS = ("aws-chunked", "binary", "none", "utf-8", " ", "gzip", "deflate", "br")

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio
 
 KEY = "sk-0123456789abcdef"
 FILE = bytes(range(256)) * 4000
-FILM = (Path(kling_async.sandbox.__file__).parent / "sample.mp4").read_bytes()
+FILM = (Path(kling_async.sandbox.__file__).parent / "films/16x9-3.mp4").read_bytes()
 ETAG = '"v1"'
 
 

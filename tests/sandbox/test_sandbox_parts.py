@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.catalogue.lookup import models
+from kling_async.cli.gallery.videos import Dimensions, read_dimensions
 from kling_async.sandbox import Purchase
 from kling_async.sandbox.capacity import CreditAccount
 from kling_async.sandbox.files import SampleVideo, asked_range
@@ -15,6 +17,9 @@ from kling_async.sandbox.limits import SlidingWindow
 from kling_async.sandbox.prices import Price, price_list_entry, price_of, video_seconds
 from kling_async.sandbox.responses import ERROR_SHAPES, error_object, initial_status, status_at
 from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom, make_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ETAG = '"abc"'
 NANOID = re.compile(r"[A-Za-z0-9_-]{21}")
@@ -143,6 +148,23 @@ def test_the_sample_is_a_faststart_mp4_with_a_free_box_at_its_end() -> None:
 
 def test_samples_of_two_generations_differ() -> None:
     assert SampleVideo("a").read(0, SampleVideo("a").size) != SampleVideo("b").read(0, SampleVideo("b").size)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shape"),
+    [("16:9", (640, 360)), ("9:16", (360, 640)), ("1:1", (480, 480)), (None, (640, 360)), (["9:16"], (640, 360))],
+)
+def test_samples_have_the_aspect_ratio_that_was_asked_for_and_many_scenes(
+    tmp_path: Path, ratio: object, shape: tuple[int, int]
+) -> None:
+    scenes = set()
+    for number in range(60):
+        film = SampleVideo(f"{number:020}", ratio=ratio)
+        (tmp_path / "film.mp4").write_bytes(film.read(0, film.size))
+        assert read_dimensions(tmp_path / "film.mp4") == Dimensions(*shape, 2.0)
+        assert film.size < 15_000
+        scenes.add(film.read(0, film.size - 20))  # without the id
+    assert len(scenes) == 8
 
 
 def test_a_sample_is_padded_to_the_size_asked_for_but_never_cut() -> None:

@@ -29,6 +29,11 @@ class EntryState(Enum):
     ABANDONED = "Abandoned"
 
     @property
+    def is_bad(self) -> bool:
+        """True if it asks for attention: nothing will bring the video, or its file is gone."""
+        return self in (EntryState.FAILED, EntryState.REJECTED, EntryState.MISSING, EntryState.UNCERTAIN)
+
+    @property
     def next_command(self) -> str | None:
         """The command that brings the video nearer, or None."""
         return _NEXT_COMMANDS.get(self)

@@ -33,7 +33,7 @@ def film(path: Path, more: bytes = b"") -> Path:
     """A film of 640 by 360 pixels and two seconds; more bytes at its end make it another file that plays the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     free = (len(more) + 8).to_bytes(4) + b"free" + more
-    path.write_bytes(files("kling_async.sandbox").joinpath("sample.mp4").read_bytes() + free)
+    path.write_bytes(files("kling_async.sandbox").joinpath("films/16x9-0.mp4").read_bytes() + free)
     return path
 
 

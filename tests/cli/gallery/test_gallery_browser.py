@@ -8,10 +8,11 @@ import pytest_asyncio
 from attrs import evolve
 from gallery_samples import HOSTILE, film, record
 
-from kling_async import ImageToVideo, JobState, TextToVideo, from_dict
+from kling_async import GenerationFailed, ImageToVideo, JobState, TextToVideo, from_dict
 from kling_async.cli.gallery.build import build
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
+from kling_async.sandbox.files import SampleVideo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -430,6 +431,70 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, b
     box = await page.locator("#viewer").bounding_box()
     assert box is not None
     assert (box["x"], box["width"]) == (0, 360)
+
+
+LONG = "generation failed: Could not detect a face in the image; use one that shows one face from the front, and try again"
+
+
+async def test_a_phone_shows_whole_reasons_tags_and_the_copy_button(page: Page, tmp_path: Path) -> None:
+    records = [
+        record(0, request=TextToVideo("a", model=MODELS[0]), state=JobState.FAILED, error=GenerationFailed(LONG)),
+        record(1, film(tmp_path / "1.mp4"), request=TextToVideo("a", model=MODELS[2]), tag="night shoot, take 3"),
+    ]
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(await gallery(tmp_path, records))
+    await page.locator("#compare").click()
+    reason = page.locator("#card-0 .reason")
+    assert await reason.text_content() == LONG.removeprefix("generation failed: ")
+    assert await reason.evaluate("(text) => text.scrollHeight <= text.clientHeight")
+    frame = await page.locator("#card-0 .frame").bounding_box()
+    box = await reason.bounding_box()
+    assert frame is not None
+    assert box is not None
+    assert frame["y"] < box["y"] < box["y"] + box["height"] < frame["y"] + frame["height"]
+    tag = page.locator("#card-1 .tag")
+    assert await tag.evaluate("(tag) => tag.scrollWidth <= tag.clientWidth")
+    assert await page.locator("#card-1 .copy").evaluate("(button) => getComputedStyle(button).opacity") == "1"
+
+
+async def test_the_toolbar_ends_where_the_sheet_ends(page: Page, tmp_path: Path) -> None:
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    await page.goto(await gallery(tmp_path, [record(0, film(tmp_path / "1.mp4"))]))
+    right = "(part) => part.getBoundingClientRect().right"
+    assert await page.locator("#theme").evaluate(right) == await page.locator("#sheet").evaluate(right)
+
+
+async def test_what_failed_stands_out(page: Page, batch: str) -> None:
+    await page.goto(batch)
+    colour = "(text) => getComputedStyle(text).color"
+    failed = await page.locator(f"#card-{FAILED} .notice strong").evaluate(colour)
+    assert failed != await page.locator("#card-5 .notice strong").evaluate(colour)
+
+
+async def test_the_films_of_the_sandbox_play_and_look_different(page: Page, tmp_path: Path) -> None:
+    films = {film.read(0, film.size - 30): film for ratio in RATIOS for n in range(60) if (film := sample(n, ratio))}
+    assert len(films) == 24
+    for number, each in enumerate(films.values()):
+        (tmp_path / f"{number:02}.mp4").write_bytes(each.read(0, each.size))
+    await page.goto(build(tmp_path, tmp_path, now=0.0).page.as_uri())
+    sizes, pictures = set(), set()
+    for place in range(24):
+        await page.locator(f"#card-{place}").scroll_into_view_if_needed()
+        await until(page, FRAME, place)
+        pictures.add(await page.locator(f"#card-{place} .frame").screenshot())
+        sizes.add(tuple(await page.evaluate(f"(place) => [{FILM}.videoWidth, {FILM}.videoHeight]", place)))
+    assert sizes == {(640, 360), (360, 640), (480, 480)}
+    assert len(pictures) == 24
+    for place in (0, 8, 16):  # one of each aspect ratio
+        await page.locator(f"#card-{place} .frame").hover()
+        await until(page, PLAYS, place)
+
+
+RATIOS = ("16:9", "9:16", "1:1")
+
+
+def sample(number: int, ratio: str) -> SampleVideo:
+    return SampleVideo(f"{number:030}", ratio=ratio)
 
 
 async def test_nothing_in_a_request_is_run(page: Page, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_command_tells_where_the_page_is_and_what_is_still_to_come(
     assert said.err.splitlines() == [
         f"2 videos to come with: {command('download', 'my batch.db')}",
         f"1 video to come with: {command('resume', 'my batch.db')}",
-        "4 videos, 1 ready, 2 not downloaded, 1 generating, 0:02 playing time, 14 KB of files, $0.84 spent",
+        "4 videos, 1 ready, 2 not downloaded, 1 generating, 0:02 playing time, 8 KB of files, $0.84 spent",
     ]
     assert (tmp_path / "my batch-gallery" / "index.html").is_file()
     run("my batch.db", "--json")
