@@ -95,12 +95,9 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
         for line in describe(bad):
             terminal.message(line, "red")
         return Exit.USAGE
-    except (ConfigurationError, InvalidRequest) as error:
-        terminal.message(f"kling-async: {error}", "red")
-        return Exit.USAGE
     except KlingError as error:
         terminal.message(f"kling-async: {error}", "red")
-        return Exit.FAILED
+        return Exit.USAGE if isinstance(error, ConfigurationError | InvalidRequest) else Exit.FAILED
     except BrokenPipeError:  # whoever reads has enough, as `head` has
         return Exit.OK
     except OSError as error:

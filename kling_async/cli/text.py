@@ -91,8 +91,9 @@ def wrapped(text: str, columns: int, indent: str = "  ") -> Iterator[str]:
     for gap, unit in _UNIT.findall(text):
         if line.strip() and cell_len(line + gap + unit) > columns:
             yield line
-            line, gap = indent, ""
-        line += gap + unit
+            line = indent + unit
+        else:
+            line += gap + unit
     yield line
 
 

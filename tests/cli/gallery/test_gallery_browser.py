@@ -433,7 +433,9 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, b
     assert (box["x"], box["width"]) == (0, 360)
 
 
-LONG = "generation failed: Could not detect a face in the image; use one that shows one face from the front, and try again"
+LONG = (
+    "generation failed: Could not detect a face in the image; use one that shows a face from the front, and try again"
+)
 
 
 async def test_a_phone_shows_whole_reasons_tags_and_the_copy_button(page: Page, tmp_path: Path) -> None:
