@@ -43,8 +43,8 @@ PACKAGES = {
         _subject("Models", "models get_model find_model Model Kind", made=False),
         _subject(
             "Events",
-            "Event JobEvent Queued Submitted Accepted Polled Retrying Throttled Completed Failed Interrupted Downloading"
-            " Downloaded DownloadFailed Subscription",
+            "Event JobEvent Queued Submitted Accepted Polled Retrying Throttled Completed Failed Interrupted"
+            " Downloading Downloaded DownloadFailed Subscription",
             made=False,
         ),
         _subject("Numbers", "Stats FeedStats LearnedDuration", made=False),
