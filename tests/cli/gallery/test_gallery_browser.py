@@ -474,7 +474,8 @@ async def test_what_failed_stands_out(page: Page, batch: str) -> None:
 
 
 async def test_the_films_of_the_sandbox_play_and_look_different(page: Page, tmp_path: Path) -> None:
-    films = {film.read(0, film.size - 30): film for ratio in RATIOS for n in range(60) if (film := sample(n, ratio))}
+    every = [SampleVideo(f"{n:030}", ratio=ratio) for ratio in ("16:9", "9:16", "1:1") for n in range(60)]
+    films = {each.read(0, each.size - 30): each for each in every}  # without the ids
     assert len(films) == 24
     for number, each in enumerate(films.values()):
         (tmp_path / f"{number:02}.mp4").write_bytes(each.read(0, each.size))
@@ -490,13 +491,6 @@ async def test_the_films_of_the_sandbox_play_and_look_different(page: Page, tmp_
     for place in (0, 8, 16):  # one of each aspect ratio
         await page.locator(f"#card-{place} .frame").hover()
         await until(page, PLAYS, place)
-
-
-RATIOS = ("16:9", "9:16", "1:1")
-
-
-def sample(number: int, ratio: str) -> SampleVideo:
-    return SampleVideo(f"{number:030}", ratio=ratio)
 
 
 async def test_nothing_in_a_request_is_run(page: Page, tmp_path: Path) -> None:
