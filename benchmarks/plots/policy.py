@@ -60,7 +60,7 @@ def draw(report: Report, file: Path) -> None:
         axes[1].set_title(f"{MAIN}: 99 in 100 noticed within, s")
         _bars(axes[2], [row for row in report.rows if row.scenario == title(1000, 10.0)], COLD_START)
         axes[2].set_title("1,000 at once, 10 requests/s: mean delay, s")
-        _bars(axes[3], [row for row in report.rows if row.scenario == steady_title(10.0)], "learned")
+        _bars(axes[3], [row for row in report.rows if row.scenario == steady_title(1000, 10.0)], "learned")
         axes[3].set_title("always 1,000, 10 requests/s: mean delay, s")
 
     save(panels, file, rows=2, columns=2, height=7.2)

@@ -65,7 +65,10 @@ class _Plans:
             alive, area, lowest = self.alive[here], self.area[here], math.inf
             ended = (1.0 - alive) * self.step
             for there in range(here + 1, min(here + window, last) + 1):
-                value = self.area[there] - area - ended * (there - here) + cost[there] + prices[there] * alive
+                late = self.area[there] - area - ended * (there - here)
+                if late >= lowest:  # it only grows from here on
+                    break
+                value = late + cost[there] + prices[there] * alive
                 if value < lowest:
                     lowest, following[here] = value, there
             cost[here] = lowest

@@ -8,10 +8,11 @@ scenario, as it decides more than anything else how much can be gained.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from random import Random
 from typing import Final, Protocol
 
-from attrs import field, frozen
+from attrs import frozen
 
 __all__ = [
     "Delayed",
@@ -47,8 +48,7 @@ class Distribution(Protocol):
         ...
 
 
-def _tail() -> tuple[float, ...]:
-    return tuple(2.0 + 2.0 * (step + 0.5) / _STEPS for step in range(_STEPS))
+_FACTORS: Final = tuple(math.log(2.0 + 2.0 * (step + 0.5) / _STEPS) for step in range(_STEPS))  # their logarithms
 
 
 @frozen
@@ -68,7 +68,6 @@ class Lognormal:
     slow: float = 0.05
     early: float = 0.0
     early_mean: float = 20.0
-    _factors: tuple[float, ...] = field(init=False, repr=False, factory=_tail)
 
     def draw(self, rng: Random) -> float:
         """One generation's duration."""
@@ -83,11 +82,9 @@ class Lognormal:
         if age <= 0.0:
             return 1.0
         usual = 1.0 - self.slow - self.early
-        late = sum(self._longer(age / factor) for factor in self._factors) / _STEPS
-        return usual * self._longer(age) + self.slow * late + self.early * math.exp(-age / self.early_mean)
-
-    def _longer(self, age: float) -> float:
-        return 0.5 * math.erfc(math.log(age / self.median) / (self.sigma * math.sqrt(2.0)))
+        place, width, erfc = math.log(age / self.median), self.sigma * math.sqrt(2.0), math.erfc
+        late = sum([erfc((place - factor) / width) for factor in _FACTORS]) / _STEPS
+        return 0.5 * (usual * erfc(place / width) + self.slow * late) + self.early * math.exp(-age / self.early_mean)
 
 
 @frozen
@@ -184,7 +181,12 @@ def quantile(law: Distribution, share: float) -> float:
 
 def even(law: Distribution, jobs: int) -> list[float]:
     """That many durations with no luck in them: one from the middle of each equal share."""
-    return [quantile(law, (index + 0.5) / jobs) for index in range(jobs)]
+    return list(_even(law, jobs))
+
+
+@lru_cache  # many are played with the same ones
+def _even(law: Distribution, jobs: int) -> tuple[float, ...]:
+    return tuple(quantile(law, (index + 0.5) / jobs) for index in range(jobs))
 
 
 def trace(law: Distribution, jobs: int, seed: int) -> list[float]:

@@ -191,8 +191,6 @@ QUEUE: Final = "a queue before 50 slots"
 
 DRIFT: Final = "a day on which durations grow by half"
 
-_IN_FLIGHT: Final = 1000
-
 _WARM_UP: Final = 1500.0  # seconds until as many end as come
 
 _AFTER: Final = 1500.0  # seconds
@@ -208,16 +206,16 @@ _NO_LIMIT: Final = 50.0  # requests per second: far more than those few have use
 _STAGES: Final = (1 / 6, 3 / 6, 5 / 6)  # of the day, that the optimum is worked out at
 
 
-def steady_title(rate: float) -> str:
+def steady_title(in_flight: int, rate: float) -> str:
     """Return the title of a steady stream."""
-    return f"{_IN_FLIGHT:,} in flight, {rate:g} requests/s"
+    return f"{in_flight:,} in flight, {rate:g} requests/s"
 
 
 def play_steady(size: Size) -> list[Row]:
     """They come at random, as many as end; a rival is shown at its best setting."""
     rows: list[Row] = []
     mean_duration = Survival(FIVE).until(1e9)
-    per_second = _IN_FLIGHT / mean_duration
+    per_second = size.in_flight / mean_duration
     best = best_curve(FIVE, size.optimum, Survival(FIVE))
     for rate in size.streams:
         # Every instant is like any other, so the best is one plan for all, with as many polls as there are places.
@@ -226,8 +224,9 @@ def play_steady(size: Size) -> list[Row]:
         def played(policy: Policy, rate: float = rate) -> Outcome:
             return mean([_steady(policy, per_second, rate, size.stream_jobs, seed) for seed in size.seeds])
 
-        rows += _compared(steady_title(rate), ours(tuple(PROFILES.values())), played, least, every=True)
-        rows += _compared(steady_title(rate), rivals(FIVE, size.batch_intervals, few=True), played, least)
+        name = steady_title(size.in_flight, rate)
+        rows += _compared(name, ours(tuple(PROFILES.values())), played, least, every=True)
+        rows += _compared(name, rivals(FIVE, size.batch_intervals, few=True), played, least)
     return rows
 
 

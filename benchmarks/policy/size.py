@@ -32,7 +32,8 @@ class Size:
             rate hardly leaves a poll for each.
         batch_intervals: Settings of each rival there.
         groups: Into how many the bound takes those together that begin one after the other.
-        streams: Requests per second where a thousand are always in flight.
+        in_flight: How many are always in flight in a steady stream.
+        streams: Requests per second that those share.
         stream_jobs: How many are measured there.
         queued: How many come at once to a vendor with fifty slots.
         drifting: How many come in the day on which durations grow.
@@ -55,6 +56,7 @@ class Size:
     )
     batch_intervals: Sequence[float] = (10.0, 30.0)
     groups: int = 10
+    in_flight: int = 1000
     streams: Sequence[float] = (10.0, 20.0)
     stream_jobs: int = 3000
     queued: int = 400
@@ -83,8 +85,9 @@ QUICK: Final = Size(
     batches=((60, 2.0, 5.0),),
     batch_intervals=(10.0,),
     groups=4,
-    streams=(10.0,),
-    stream_jobs=300,
+    in_flight=200,
+    streams=(2.0,),
+    stream_jobs=60,
     queued=80,
     drifting=60,
     sessions=((60, 2.0),),

@@ -45,7 +45,7 @@ def targets(rows: Sequence[Row], curves: Sequence[Curve]) -> list[Target]:
     for policy in (COLD_START, SESSION, WARMED):
         found += _rows(rows, title(1000, 10.0), policy, 0.92)
     for rate in (10.0, 20.0):
-        found += _rows(rows, steady_title(rate), "learned", 0.88)
+        found += _rows(rows, steady_title(1000, rate), "learned", 0.88)
     return found
 
 

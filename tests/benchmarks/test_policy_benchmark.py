@@ -182,7 +182,7 @@ def shuffled(seed: int) -> list[Generation]:
     return [Generation(0.0, 5, each) for each in durations]
 
 
-@pytest.mark.timeout(programs.TIMEOUT)  # half a minute of computing, on a machine that has nothing else to do
+@pytest.mark.timeout(programs.TIMEOUT)  # some ten seconds of computing, on a machine that has nothing else to do
 @pytest.mark.parametrize(("rate", "step"), [(1.0, 5.0), (10.0, 1.0)])
 def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, step: float) -> None:
     spell = 100.0 / rate
@@ -190,8 +190,11 @@ def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, s
     least = bound(groups, lambda at: rate if at >= spell else 0.0, step=step, rounds=8)
     assert least > 1.0
     for policy in [*ours([0.05]), *rivals(FIVE, [10.0], few=True)]:
-        # A single run of a hundred generations is easily off by 8 %.
-        delays = [run(policy, WORLD.learner(), shuffled(seed), rate, seed=seed).delay for seed in range(16)]
+        # A single run of a hundred generations is easily off by 8 %: four show who is far above, sixteen who is near.
+        delays: list[float] = []
+        while len(delays) < 4 or (len(delays) < 16 and fmean(delays) < 1.2 * least):
+            seed = len(delays)
+            delays.append(run(policy, WORLD.learner(), shuffled(seed), rate, seed=seed).delay)
         assert fmean(delays) > 0.97 * least
 
 
