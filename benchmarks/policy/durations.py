@@ -8,6 +8,7 @@ scenario, as it decides more than anything else how much can be gained.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from functools import lru_cache
 from random import Random
 from typing import Final, Protocol
@@ -31,7 +32,7 @@ _HALVINGS: Final = 40
 _LONGEST: Final = 1e5  # seconds
 
 
-class Distribution(Protocol):
+class Distribution(Hashable, Protocol):
     """The distribution of a generation's duration, in seconds."""
 
     @property
