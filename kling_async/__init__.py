@@ -12,8 +12,8 @@ from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.api.requests.codec import from_dict, to_dict
+from kling_async.api.requests.submission import Submission
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
-from kling_async.engine.as_completed import Submission
 from kling_async.engine.event_bus import Event, Subscription
 from kling_async.engine.events import (
     Accepted,
@@ -82,7 +82,7 @@ if _typing.TYPE_CHECKING:
         VideoEdit,
         VideoReference,
     )
-    from kling_async.api.requests.codec import from_row
+    from kling_async.api.requests.rows import from_row
     from kling_async.api.requests.values import (
         AdvancedCameraControl,
         CameraConfig,
@@ -223,7 +223,7 @@ _LATER = {
         "api.account.usage": "AccountUsage",
         "api.requests": "Avatar Effect ImageToVideo MotionControl"
         " MultiImageToVideo ReferenceToVideo TextToVideo VideoEdit VideoReference",
-        "api.requests.codec": "from_row",
+        "api.requests.rows": "from_row",
         "api.requests.values": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
         "engine.cost_report": "CostReport JobCost",
         "engine.downloads": "Delivery",

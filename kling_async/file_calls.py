@@ -12,7 +12,6 @@ from kling_async.api.reprs import show
 from kling_async.api.results import Video
 from kling_async.engine.as_completed import Window
 from kling_async.engine.job import Job
-from kling_async.files.names import safe_name
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kling_async.api.requests import Request
-    from kling_async.engine.as_completed import Submission
+    from kling_async.api.requests.submission import Submission
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.engine import Engine
 
@@ -65,7 +64,9 @@ class FileCalls(ABC):
         Args:
             video: The video, or its job, which is awaited.
             path: The file to write. Missing folders are made.
-            into: The folder to write to, instead, under a name made of the generation's id. One of the two is needed.
+            into: The folder to write to, instead, under a name that the prompt and the job's key make, or that its tag
+                asks for (see `from_row`); for what this session's journal does not know, under the generation's id. One
+                of the two is needed.
             progress: Called with the bytes there are so far, and the file's size if known. What it raises ends the
                 download.
 
@@ -96,7 +97,7 @@ class FileCalls(ABC):
         check_callable("progress", progress, "a function of the bytes there are and the size, or None")
         job = video if isinstance(video, Job) else None
         video = await video if isinstance(video, Job) else video
-        target = _target(video, path, into)
+        target = Path(path) if path is not None else engine.downloads.place(video, Path(into or ""))
         return await engine.downloads.fetch(video, target, job=job, progress=progress, waiting=waiting)
 
     def as_downloaded(
@@ -119,7 +120,7 @@ class FileCalls(ABC):
         Args:
             source: As for `as_completed`.
             path: Called for each job's file path, once the job has its video.
-            into: The folder to write to, instead, under names made of the generations' ids. One of the two is needed.
+            into: The folder to write to, instead, under names as `download` makes them. One of the two is needed.
             max_in_flight: The most jobs between being read and having their download begun, 1 or more. By default
                 ``Limits.max_in_flight``.
 
@@ -138,21 +139,15 @@ class FileCalls(ABC):
 
         async def download(job: Job) -> Path:
             video = job.result()
-            named = None if path is None else path(job)
-            if path is not None:
-                check_path("path", named)
-            target = _target(video, named, into)
-            if await engine.downloads.is_there(video, target):
-                return target
-            return await self._download(job, named, into, None, window.waiting)
+            named = engine.downloads.place(video, Path(into or "")) if path is None else path(job)
+            check_path("path", named)
+            if await engine.downloads.is_there(video, Path(named)):
+                return Path(named)
+            return await self._download(job, named, None, None, window.waiting)
 
         tasks = DownloadTasks(download)
         jobs = self.as_completed(source, max_in_flight=max_in_flight)
         return tasks.deliveries(engine.as_completed(jobs, tasks.begin, window))
-
-
-def _target(video: Video, path: str | os.PathLike[str] | None, into: str | os.PathLike[str] | None) -> Path:
-    return Path(path) if path is not None else Path(into or "") / safe_name(video.generation_id, video)
 
 
 def _check_place(path: object, into: object) -> None:

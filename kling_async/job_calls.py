@@ -19,7 +19,8 @@ from kling_async.api.arguments import (
 )
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
-from kling_async.engine.as_completed import Submission, Window
+from kling_async.api.requests.submission import Submission
+from kling_async.engine.as_completed import Window
 from kling_async.engine.identity import record_of_generation
 from kling_async.engine.job import Job
 from kling_async.errors import InvalidRequest
@@ -29,6 +30,8 @@ from kling_async.journal.token import is_token, read_token
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
     from datetime import timedelta
+
+    from attrs import Attribute
 
     from kling_async.engine.engine import Engine
     from kling_async.journal.base import Journal, Record
@@ -55,7 +58,7 @@ class JobCalls(ABC):
 
     def submit(
         self,
-        request: Request,
+        request: Request | Submission,
         *,
         tag: object = None,
         key: str | None = None,
@@ -73,7 +76,8 @@ class JobCalls(ABC):
             request: The request. The beginnings of files given by path are checked now; the files are read when their
                 job is submitted. A key's request is compared by files' absolute paths, and by given bytes' contents
                 (hashing them takes a millisecond for every megabyte or two). A file that cannot be sent by then settles
-                the job with `InvalidRequest`; nothing is bought, and the job stays queued under its key.
+                the job with `InvalidRequest`; nothing is bought, and the job stays queued under its key. A `Submission`
+                brings its own arguments along; what is given here counts before those.
             tag: A label of the caller's own, available as ``job.tag``.
             key: The job's identity, 1 to 110 characters of ``A-Za-z0-9._:-``; by default a random one. The same key
                 with the same request is the same job: nothing is bought again, and its state or outcome is there at
@@ -95,6 +99,10 @@ class JobCalls(ABC):
             ConfigurationError: Called from another thread or event loop than the session's.
         """
         engine = self._running_engine()
+        if isinstance(request, Submission):
+            beside = Submission(request.request, tag=tag, key=key, deadline=deadline, priority=priority, group=group)
+            arguments = asdict(request, recurse=False) | asdict(beside, recurse=False, filter=_is_given)
+            return self.submit(**arguments, retry_failed=retry_failed)
         if not isinstance(request, Request):
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
@@ -162,8 +170,8 @@ class JobCalls(ABC):
         """Yield the jobs of a source of requests, submissions and jobs as they settle, failures included.
 
         The source is read only so far ahead, so it may be endless, and is closed however the iteration ends. Requests
-        are submitted as they are read; an invalid one comes out as a job that has settled with its error. Leaving early
-        leaves no task behind; jobs that were begun go on, and are in `pending`.
+        are submitted as they are read; what cannot be submitted, whatever it is, comes out as a job that has settled
+        with `InvalidRequest`. Leaving early leaves no task behind; jobs that were begun go on, and are in `pending`.
 
         Args:
             source: An iterable or an async iterable.
@@ -172,7 +180,7 @@ class JobCalls(ABC):
 
         Raises:
             Exception: The source's own error, after every job read before it has been handed out.
-            InvalidRequest: An argument cannot be used, or the source gave something else than requests and jobs.
+            InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
         most = self._limits.max_in_flight if max_in_flight is None else max_in_flight
@@ -183,12 +191,11 @@ class JobCalls(ABC):
         if isinstance(item, Job):
             return item
         given = item if isinstance(item, Submission) else Submission(item)
-        if not isinstance(given.request, Request):
-            raise refused("source", item, "only requests, submissions of them and jobs in it")
         try:
-            return self.submit(**asdict(given, recurse=False))
+            return self.submit(given)
         except InvalidRequest as error:
-            return self._running_engine().store.invalid(given.request, given.tag, error)
+            request = given.request if isinstance(given.request, Request) else None
+            return self._running_engine().store.invalid(request, given.tag, error)
 
     async def drain(self) -> None:
         """Wait until no job is open, including those submitted meanwhile."""
@@ -235,3 +242,7 @@ class JobCalls(ABC):
             SessionClosed: The session has not been entered, or has ended.
         """
         self._running_engine().store.resume_submissions()
+
+
+def _is_given(argument: Attribute[object], value: object) -> bool:
+    return value is not argument.default

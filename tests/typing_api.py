@@ -409,7 +409,7 @@ def requests() -> None:
         assert_type([problem.field for problem in request.problems()], list[str])
         assert_type(request.body(), dict[str, Any])
         assert_type(from_dict(to_dict(request)), Request)
-        assert_type(from_row({"model": request.model, "prompt": "a fox"}), Request)
+        assert_type(from_row({"prompt": "a fox"}, defaults={"duration": 5}, folder="here"), Submission)
     assert_type(text.prompt, str | None)
     try:
         text.check()

@@ -12,7 +12,7 @@ from base64 import b64decode
 from os import PathLike, fsdecode, fsencode, fspath
 from pathlib import Path
 from typing import TypeGuard
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from attrs import frozen
 
@@ -35,6 +35,9 @@ _LONGEST_ABOUT, _LONGEST_PATH = 60, 300  # characters that are told of a data UR
 _PICTURES = frozenset(kind.label for kind in Format if kind.file is FileType.IMAGE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _FILE_URI = re.compile(r"file:[^\s?#]+", re.IGNORECASE)
+_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:|file:/", re.IGNORECASE)  # one letter is a drive of Windows'
+_IN_NO_PATH = re.compile("[\0\ud800-\udfff]")
+_LONGEST_NAMED = 4096  # characters: more than any system takes
 _WINDOWS = os.name == "nt"
 _DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
 
@@ -182,3 +185,19 @@ def path_from_uri(value: object) -> object:
             return value
     path = fsdecode(unquote_to_bytes(place))
     return Path(path[1:] if _WINDOWS and _DRIVE.match(path) else path)
+
+
+def path_from_text(value: object, folder: FilePath | str | None = None) -> object:
+    """Return the path that a text names as people write one: ``fox.png``, or a ``file:`` URI. Anything else as it is.
+
+    What begins as a URL of any scheme is none, nor is base64. Relative paths are relative to the folder, if any.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if _URL.match(text):
+        return path_from_uri(text)
+    named = unquote(text[len("file:") :]) if text[: len("file:")].lower() == "file:" else text
+    if not named or len(text) > _LONGEST_NAMED or _IN_NO_PATH.search(named) or bare_base64(text) is not None:
+        return value  # for the request to judge
+    return Path(os.path.normpath(Path(folder or "", named)))

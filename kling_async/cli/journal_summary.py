@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import ConfigurationError, JobState, read_journal
-from kling_async.cli.file_names import short_key
 from kling_async.cli.json_output import error_json
-from kling_async.cli.tags import label_of
+from kling_async.cli.tags import label_text
 from kling_async.cli.text import clock, count, dollars, one_line, reason
+from kling_async.files.video_names import short_key
 from kling_async.journal.shared import MOST_CRASHES
 
 if TYPE_CHECKING:
@@ -239,8 +239,7 @@ def _failed_job(record: Record) -> FailedJob:
 
 
 def _label(record: Record) -> str:
-    label = label_of(record.tag)
-    return label.tag or label.output or short_key(record.key)
+    return label_text(record.tag) or short_key(record.key)
 
 
 def _since(record: Record) -> float:

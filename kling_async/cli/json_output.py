@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kling_async import JobState
-from kling_async.cli.tags import label_of
+from kling_async.api.labels import label_of
 
 if TYPE_CHECKING:
     from pathlib import Path

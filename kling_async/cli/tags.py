@@ -1,42 +1,21 @@
-"""Encode a row's own tag and its file name in the job's tag, and decode them."""
+"""A job's tag as a text for people."""
 
 from __future__ import annotations
 
 import json
-from typing import cast
 
-from attrs import frozen
-
+from kling_async.api.labels import label_of
 from kling_async.cli.text import one_line
 
-_TAG, _OUTPUT = "tag", "output"
+
+def tag_text(tag: object) -> str:
+    """Return the caller's own label in a job's tag, which may be any JSON, as a line of text; empty without one."""
+    own = label_of(tag).tag
+    if own is None:
+        return ""
+    return one_line(own if isinstance(own, str) else json.dumps(own, default=str, ensure_ascii=False))
 
 
-@frozen
-class Label:
-    """A decoded tag.
-
-    Attributes:
-        tag: The caller's tag, in one line.
-        output: The file name that was asked for, or None.
-    """
-
-    tag: str | None = None
-    output: str | None = None
-
-
-def tag_of(tag: str | None, output: str | None) -> object:
-    """Return a job's tag: the row's, with the file name if one was asked for, so that the journal alone knows it."""
-    return tag if output is None else {_OUTPUT: output} | ({} if tag is None else {_TAG: tag})
-
-
-def label_of(tag: object) -> Label:
-    """Decode a job's tag, of this program or any other."""
-    if tag is None or isinstance(tag, str):
-        return Label(None if tag is None else one_line(tag))
-    if isinstance(tag, dict):
-        members = cast("dict[object, object]", tag)
-        own, output = members.get(_TAG), members.get(_OUTPUT)
-        if isinstance(output, str) and (own is None or isinstance(own, str)) and members.keys() <= {_TAG, _OUTPUT}:
-            return Label(None if own is None else one_line(own), output)
-    return Label(one_line(json.dumps(tag, default=str)))
+def label_text(tag: object) -> str:
+    """Return the label in a job's tag or else the name that was asked for its file, in a line; empty without both."""
+    return tag_text(tag) or one_line(label_of(tag).output or "")

@@ -9,39 +9,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from anyio import CancelScope
-from attrs import field, frozen
 
 from kling_async.api.arguments import refused
 from kling_async.engine.tasks import is_own_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from datetime import timedelta
-
-    from kling_async.api.requests import Request
 
 _STRIDE = 32  # items read from a plain iterable in a row before other tasks get the loop
 _CLOSING = 10.0  # how long a source may take to close, in seconds
 _END: Any = object()
-
-
-@frozen(kw_only=True)
-class Submission:
-    """A request with what `KlingSession.submit` takes beside it, for sources of ``as_completed`` and ``as_downloaded``.
-
-    It is checked when it is submitted; one that cannot be comes out as a job that has settled with the error.
-
-    Attributes:
-        request: The request; may be given by position.
-        tag: As for ``submit``, like all others.
-    """
-
-    request: Request = field(kw_only=False)
-    tag: object = None
-    key: str | None = None
-    deadline: float | timedelta | None = None
-    priority: int = 0
-    group: str | None = None
 
 
 class Settling(Protocol):

@@ -6,21 +6,24 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 from attrs import frozen
 
+from kling_async.api.labels import label_of
 from kling_async.engine import events
 from kling_async.errors import DownloadError, JournalError, KlingError, MalformedResponse, StorageError
 from kling_async.files.download import Retries, download_file
+from kling_async.files.names import safe_name, suffix_of
 from kling_async.files.partial import has_content
+from kling_async.files.video_names import free_path, name_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-    from pathlib import Path
     from random import Random
 
     from kling_async.api.results import Generation, Video
@@ -127,6 +130,8 @@ class Downloads:
         self._closing = closing  # set once the session closes
         self.at_once = at_once
         self._slots = asyncio.Semaphore(at_once)
+        self._places: dict[tuple[str, Path], Path] = {}
+        self._taken: set[str] = set()  # folded
         self._give_up_after = give_up_after
         self._fetch = fetch  # asks the vendor about a generation
         self._check_open = check_open
@@ -218,8 +223,28 @@ class Downloads:
 
     async def is_there(self, video: Video, path: Path) -> bool:
         """Return whether a video's file was stored before, and is still what was written."""
-        size, digest = self._store.stored_file(video.generation_id)
-        return size is not None and await to_thread.run_sync(has_content, path, size, digest or "")
+        record = self._store.find_record(video.generation_id)
+        if record is None or record.file_size is None:
+            return False
+        return await to_thread.run_sync(has_content, path, record.file_size, record.file_digest or "")
+
+    def place(self, video: Video, folder: Path) -> Path:
+        """Return the path in a folder for a video's file: named by its job, or by its id if that is not known here.
+
+        A name that was asked for may be another file's: then it is numbered, the same for the same video.
+        """
+        record = self._store.find_record(video.generation_id)
+        if record is None:
+            return folder / safe_name(video.generation_id, video)
+        key = record.key if record.request is not None else video.generation_id
+        path = folder / name_of(record.request, key, record.tag, suffix_of(video))
+        if label_of(record.tag).output is None:
+            return path
+        if record.file is not None and Path(record.file).absolute().is_relative_to(folder.absolute()):
+            return Path(record.file)
+        if (place := self._places.get((video.generation_id, folder))) is None:
+            place = self._places[video.generation_id, folder] = free_path(path, self._taken)
+        return place
 
     async def _fresh_url(self, generation_id: str) -> str:
         generation = await self._fetch(generation_id)

@@ -227,10 +227,10 @@ class MemberStore(JobStore):
         self._ask("downloaded", generation_id=generation_id, path=path, size=size, digest=digest)
         await self.flush()
 
-    def stored_file(self, generation_id: str) -> tuple[int | None, str | None]:
-        """Return the bytes and the SHA-256 of a video's file as recorded."""
+    def find_record(self, generation_id: str) -> Record | None:
+        """Return the record of a generation's job, if there is one."""
         entry = self._shared.find(generation_id) if generation_id else None
-        return (None, None) if entry is None else (entry.record.file_size, entry.record.file_digest)
+        return None if entry is None else entry.record
 
     def halt(self, error: Halt) -> None:
         """Halt nothing: what stops this session stops nobody else."""

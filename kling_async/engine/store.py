@@ -173,7 +173,7 @@ class JobStore(OpenJobs):
         else:
             self.enqueue(active)
 
-    def invalid(self, request: Request, tag: object, error: KlingError) -> Job:
+    def invalid(self, request: Request | None, tag: object, error: KlingError) -> Job:
         """Return a job that has settled with this error, for a request that cannot be submitted; it is not recorded."""
         job = self._settled_job(Record(new_key(), JobState.REJECTED, request, tag=tag, error=error))
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
@@ -379,15 +379,14 @@ class JobStore(OpenJobs):
         Raises:
             JournalError: It is not recorded yet.
         """
-        record = self._journal.find(generation_id) if generation_id else None
+        record = self.find_record(generation_id)
         if record is not None:
             self._journal.append(evolve(record, file=path, file_size=size, file_digest=digest))
             await self._journal.flush()
 
-    def stored_file(self, generation_id: str) -> tuple[int | None, str | None]:
-        """Return the bytes and the SHA-256 of a video's file as recorded."""
-        record = self._journal.find(generation_id) if generation_id else None
-        return (None, None) if record is None else (record.file_size, record.file_digest)
+    def find_record(self, generation_id: str) -> Record | None:
+        """Return the record of a generation's job, if there is one."""
+        return self._journal.find(generation_id) if generation_id else None
 
     def abandon(self, job: Job) -> None:
         """Stop watching a job for good; a POST under way goes on, so that a generation it buys is recorded."""

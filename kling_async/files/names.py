@@ -48,10 +48,15 @@ def safe_name(generation_id: str, video: Video) -> str:
     system. In any other, unsafe characters are replaced and ``~`` and a digest of the id are appended, so that ids that
     differ only in case, or only in replaced characters, have different names.
     """
-    stem = safe(generation_id, _LONGEST_ID, _PLAIN.__contains__)
-    if stem != generation_id or stem != stem.lower():
-        stem = f"{stem}~{hashlib.sha256(generation_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
-    return stem + _suffix(video)
+    return distinct(generation_id) + suffix_of(video)
+
+
+def distinct(name: str) -> str:
+    """Return a part of a path made of an id or a key, different for different ones on every file system."""
+    stem = safe(name, _LONGEST_ID, _PLAIN.__contains__)
+    if stem != name or stem != stem.lower():
+        stem = f"{stem}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return stem
 
 
 def is_usual(char: str) -> bool:
@@ -147,7 +152,8 @@ def _is_joined(before: str, char: str) -> bool:
     return is_pair or _is_mark(char) or _JOINER in (before, char)
 
 
-def _suffix(video: Video) -> str:
+def suffix_of(video: Video) -> str:
+    """Return the ending for a video's file, by what is known of it."""
     kind = (video.content_type or "").partition(";")[0].strip().lower()
     if kind in _SUFFIX_OF:
         return _SUFFIX_OF[kind]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import png
 
-from kling_async import Kind, to_dict
+from kling_async import ConfigurationError, Kind, to_dict
+from kling_async.api.labels import OUTPUT
 from kling_async.api.reprs import show
-from kling_async.cli.batch.rows import InvalidBatch, Row, describe, read_request, read_rows
-from kling_async.cli.file_names import output_problem
+from kling_async.cli.batch.rows import BatchSource, InvalidBatch, Row, describe, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ def test_a_row_is_a_request_with_a_tag_and_a_name() -> None:
         "prompt": "a fox",
         "duration": 10,
     }
-    assert (row.line, row.tag, row.output) == (1, "fox", "fox.mp4")
+    assert (row.line, row.submission.tag) == (1, {"output": "fox.mp4", "tag": "fox"})
 
 
 def test_what_a_row_leaves_out_is_as_usual() -> None:
@@ -56,20 +57,6 @@ def test_a_row_that_names_its_kind_is_not_given_the_usual_model() -> None:
     assert rows[1].request.model == usual
 
 
-@pytest.mark.parametrize(
-    ("media", "kind"),
-    [
-        ([], Kind.TEXT_TO_VIDEO),
-        (["image_url"], Kind.IMAGE_TO_VIDEO),
-        (["image_url", "audio_url"], Kind.AVATAR),
-        (["image_url", "video_url"], Kind.MOTION_CONTROL),
-    ],
-)
-def test_media_tell_the_kind_where_nothing_else_does(media: list[str], kind: Kind) -> None:
-    cells = dict.fromkeys(media, "https://a.example/b")
-    assert read_request(cells | {"prompt": "a fox"}).kind is kind
-
-
 def test_where_media_do_not_tell_the_kind_it_is_asked_for() -> None:
     (said, _) = errors_of('{"prompt": "a", "image_list": ["https://a.example/"]}')
     assert said.startswith("batch, line 1: kind is missing; allowed: 'text-to-video', ")
@@ -77,11 +64,12 @@ def test_where_media_do_not_tell_the_kind_it_is_asked_for() -> None:
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     said = errors_of("prompt,duration,tag,image_url,output\n,7,,,\nb,5,,none.jpg,/etc/x\nc,5,,,")
+    missing = "allowed: a file that can be read (No such file or directory)"
     assert said == [
         "batch, line 2, column 1: prompt is missing; allowed: text that is not blank",
         "batch, line 2, column 2: duration is 7; allowed: 5 or 10",
-        f"batch, line 3, column 4: image_url: {HERE.absolute() / 'none.jpg'}: there is no such file",
-        f"batch, line 3, column 5: {output_problem('/etc/x')}",
+        f"batch, line 3, column 5: output is '/etc/x'; allowed: {OUTPUT}",
+        f"batch, line 3, column 4: image_url is Path('{HERE / 'none.jpg'}'); {missing}",
         "Nothing was submitted.",
     ]
 
@@ -99,29 +87,58 @@ def test_a_batch_without_rows_is_none(text: str) -> None:
 
 def test_a_row_has_a_priority_and_a_group() -> None:
     one, other = read({"prompt": "a", "priority": 2, "group": "ann"}, {"prompt": "b", "priority": "-1", "group": 7})
-    assert [(row.priority, row.group) for row in (one, other)] == [(2, "ann"), (-1, "7")]
-    assert one.key == read({"prompt": "a"})[0].key
+    assert [(row.submission.priority, row.submission.group) for row in (one, other)] == [(2, "ann"), (-1, "7")]
+    assert one.key == one.submission.key == read({"prompt": "a"})[0].key
 
 
 def test_a_priority_or_group_that_cannot_be_used_is_told_with_its_column() -> None:
     assert errors_of(f"prompt,priority,group\na,high,\nb,1.5,\nc,2000,{'x' * 201}") == [
         "batch, line 2, column 2: priority is 'high'; allowed: a whole number from -1000 to 1000",
         "batch, line 3, column 2: priority is '1.5'; allowed: a whole number from -1000 to 1000",
-        "batch, line 4, column 2: priority is 2000; allowed: a whole number from -1000 to 1000",
+        "batch, line 4, column 2: priority is '2000'; allowed: a whole number from -1000 to 1000",
         f"batch, line 4, column 3: group is {show('x' * 201)}; allowed: None, or a text of 1 to 200 characters",
         "Nothing was submitted.",
     ]
 
 
-def test_a_tag_may_be_a_number_but_no_object() -> None:
-    (row,) = read({"prompt": "a", "tag": 7})
-    assert row.job_tag == "7"
-    assert errors_of('{"prompt": "a", "tag": {"b": 1}}')[0] == "batch, line 1: tag is {'b': 1}; allowed: text"
+def test_a_header_that_there_is_not_is_told_once_where_it_stands() -> None:
+    assert errors_of("\nprompt,promt,Notizen\na,x,y\nb,z,\nc,,") == [
+        "batch, line 2, column 2: there is no column promt (did you mean prompt?)",
+        "batch, line 2, column 3: there is no column Notizen; `kling-async models` lists what each model takes",
+        "Nothing was submitted.",
+    ]
 
 
-def test_a_jobs_tag_keeps_the_name_beside_the_rows_own() -> None:
-    one, two = read({"prompt": "a", "output": "x"}, {"prompt": "a", "output": "x", "tag": "t"})
-    assert (one.job_tag, two.job_tag) == ({"output": "x"}, {"output": "x", "tag": "t"})
+def test_a_header_that_only_another_model_takes_is_told_for_each_row() -> None:
+    said = errors_of("prompt,effect_scene,kind\na,hug,text-to-video\nb,hug,text-to-video\n")
+    assert [line[:30] for line in said[:-1]] == ["batch, line 2, column 2: effec", "batch, line 3, column 2: effec"]
+
+
+def test_what_is_wrong_with_an_option_is_told_once(tmp_path: Path) -> None:
+    rows = b'{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "c", "duration": 10}'
+    with pytest.raises(InvalidBatch) as caught:
+        read_rows(rows, "batch", tmp_path, {"duration": 7})
+    assert list(describe(caught.value)) == [
+        "batch: in the options, duration is 7; allowed: 5 or 10",
+        "Nothing was submitted.",
+    ]
+
+
+def test_beside_a_batch_where_nothing_can_be_written_there_is_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = BatchSource(str(tmp_path / "prompts.csv"))
+    assert source.journal(sandbox=False, is_written=True) == tmp_path / "prompts.db"
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(ConfigurationError, match=f"cannot be in {tmp_path}.*use --journal"):
+        source.journal(sandbox=False, is_written=True)
+    assert source.journal(sandbox=False, is_written=False) == tmp_path / "prompts.db"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_is_like_standard_input(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "63")
+    assert BatchSource(str(tmp_path / "63")).journal(sandbox=False, is_written=False) == Path("kling-batch.db")
 
 
 def test_a_key_is_what_is_asked_for_and_which_of_the_equal_rows_it_is() -> None:

@@ -46,6 +46,34 @@ def test_spreadsheets_part_cells_as_they_like(delimiter: str) -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_header_alone_says_what_parts_cells(end: str) -> None:
+    assert rows(end.join(["prompt,tag", "a; b; c; d,1", ""])) == [(2, {"prompt": "a; b; c; d", "tag": "1"})]
+    assert rows(end.join(["prompt", "a; b", "c; d"])) == [(2, {"prompt": "a; b"}), (3, {"prompt": "c; d"})]
+    assert rows(end.join(['"tag";"a, or b"', "1;2"])) == [(2, {"tag": "1", "a, or b": "2"})]
+
+
+@pytest.mark.parametrize("declared", ["sep=;", '"sep=;"', "sep=; "])
+def test_a_line_may_say_what_parts_cells(declared: str) -> None:
+    assert rows(f"{declared}\r\nprompt;a,b,c,d\r\nx;y") == [(3, {"prompt": "x", "a,b,c,d": "y"})]
+    assert rows("sep=|\nprompt|tag\nx|y") == [(3, {"prompt": "x", "tag": "y"})]
+    assert errors(f"{declared}\nprompt;prompt")[0].startswith("line 2, column 1: there are 2 columns")
+
+
+def test_a_table_may_begin_with_blank_rows() -> None:
+    assert rows("\n,\nprompt,tag\na,b") == [(4, {"prompt": "a", "tag": "b"})]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_json_lines_end_as_on_any_system(end: str) -> None:
+    assert rows(end.join(['{"a": 1}', "", '{"a": 2}'])) == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_text_with_a_mark_says_how_it_is_encoded(encoding: str) -> None:
+    assert rows("prompt\tété\na\tß".encode(encoding)) == [(2, {"prompt": "a", "été": "ß"})]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
     assert rows(b"\xef\xbb\xbfprompt\na") == [(2, {"prompt": "a"})]
     assert rows(b'\xef\xbb\xbf{"prompt": "a"}') == [(1, {"prompt": "a"})]
@@ -59,6 +87,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
         ('{"a": 1}\n[2]', 'line 2: a row is a JSON object, such as {"prompt": "a red fox"}'),
         ('{"a": 1, "a": 2}', "line 1: it cannot be read: a is given twice"),
         ('[{"a": 1}]', "it is one JSON list; a batch has one JSON object on each line, without commas in between"),
+        ("a\r1\r\0", "line 3, byte 1: it holds a NUL character; save it as UTF-8 (in Excel: CSV UTF-8)"),
+        (
+            "prompt\na féx".encode("utf-16-le"),
+            "line 1, byte 2: it looks like UTF-16 without a byte order mark; save it as UTF-8 (in Excel: CSV UTF-8)",
+        ),
+        (b"\xff\xfea", "line 1, byte 3: it is not UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)"),
         ("a,\n1,2", "line 1, column 2: it has no name; the first row names the columns"),
         ("a,a\n1,", "line 1, column 1: there are 2 columns named a"),
         ("a\n1,2", "line 2, column 2: it has 2 cells; there are 1 columns"),
@@ -88,8 +122,26 @@ def test_any_json_lines_are_read_as_they_were_written(objects: list[dict[str, ob
     assert [values for _, values in rows("\n".join(map(json.dumps, objects)))] == objects
 
 
-@given(st.lists(st.tuples(TEXTS, TEXTS).filter(lambda row: any(map(str.strip, row)))))
-def test_any_table_is_read_as_it_was_written(table: list[tuple[str, str]]) -> None:
-    written = io.StringIO(newline="")
-    csv.writer(written).writerows([("prompt", "tag"), *table])
-    assert [tuple(values.values()) for _, values in rows(written.getvalue())] == table
+@given(
+    table=st.lists(st.tuples(TEXTS, TEXTS).filter(lambda row: any(map(str.strip, row)))),
+    delimiter=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    declared=st.booleans(),
+)
+def test_any_table_is_read_as_it_was_written(
+    table: list[tuple[str, str]], delimiter: str, end: str, quoting: int, encoding: str, *, declared: bool
+) -> None:
+    written = io.StringIO(f"sep={delimiter}{end}" if declared else "", newline="")
+    written.seek(0, io.SEEK_END)
+    if any("\r" in cell for row in table for cell in row):
+        quoting = csv.QUOTE_ALL  # csv quotes it only where it ends lines
+    writer = csv.writer(written, delimiter=delimiter, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerows([("prompt", "tag"), *table])
+    assert [tuple(values.values()) for _, values in rows(written.getvalue().encode(encoding))] == table
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
+def test_whatever_a_file_holds_it_is_read_or_what_is_wrong_is_told(content: bytes) -> None:
+    assert all(isinstance(one, InputRow | InputError) for one in read_table(content))

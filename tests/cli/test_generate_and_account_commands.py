@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import JobState, LiveModel, ModelList, Pricing, Record, TextToVideo, models, read_journal
+from kling_async import JobState, LiveModel, ModelList, Pricing, TextToVideo, models, read_journal
 from kling_async.api.account.models import UnitPrice
 from kling_async.cli.commands.models import _price
 from kling_async.cli.mp4 import file_problem
@@ -266,13 +266,6 @@ def test_the_gallery_is_a_command_of_this_program(kling: Kling, tmp_path: Path) 
 def test_a_status_of_nothing_fails_in_a_line(kling: Kling) -> None:
     done = kling("status", "none.db")
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
-
-
-def test_records_of_other_programs_have_names_too() -> None:
-    from kling_async.cli.batch.run import name_of  # noqa: PLC0415 - beside its only use
-
-    assert name_of(Record("row:1", JobState.QUEUED, TextToVideo("a fox"))) == "a-fox-row-1.mp4"
-    assert name_of(Record("row:1", JobState.QUEUED, tag={"output": "x"})) == "x.mp4"
 
 
 def test_prices_that_the_vendor_does_not_tell_are_not_made_up() -> None:

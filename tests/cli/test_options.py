@@ -204,7 +204,7 @@ def test_an_option_that_cannot_be_meant_is_refused(options: VideoOptions) -> Non
     ],
 )
 def test_a_batchs_journal_lies_beside_it(name: str, sandbox: bool, journal: str) -> None:  # noqa: FBT001 - a case
-    assert BatchSource(name).journal(sandbox=sandbox) == Path(journal)
+    assert BatchSource(name).journal(sandbox=sandbox, is_written=False) == Path(journal)
 
 
 @pytest.mark.parametrize(

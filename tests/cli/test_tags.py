@@ -2,23 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from kling_async.cli.tags import Label, label_of, tag_of
-
-
-@pytest.mark.parametrize(("tag", "output"), [(None, None), ("t", None), (None, "o.mp4"), ("t", "o.mp4")])
-def test_what_is_put_in_comes_out(tag: str | None, output: str | None) -> None:
-    assert label_of(tag_of(tag, output)) == Label(tag, output)
+from kling_async.api.labels import tag_of
+from kling_async.cli.tags import label_text, tag_text
 
 
 @pytest.mark.parametrize(
-    ("tag", "label"),
+    ("tag", "text"),
     [
-        (7, Label("7")),
-        (["a\n"], Label('["a\\n"]')),
-        ({"output": 5}, Label('{"output": 5}')),
-        ({"output": "a", "other": 1}, Label('{"output": "a", "other": 1}')),
-        ("a\x1b[2J", Label("a [2J")),
+        (None, ""),
+        (7, "7"),
+        (["a\n"], '["a\\n"]'),
+        ({"output": 5}, '{"output": 5}'),
+        ({"output": "a", "other": 1}, '{"output": "a", "other": 1}'),
+        ("a\x1b[2J", "a [2J"),
+        (tag_of({"take": "é"}, "x.mp4"), '{"take": "é"}'),
     ],
 )
-def test_a_tag_that_others_made_is_shown_in_a_line(tag: object, label: Label) -> None:
-    assert label_of(tag) == label
+def test_a_tag_is_shown_in_a_line(tag: object, text: str) -> None:
+    assert tag_text(tag) == label_text(tag) == text
+
+
+def test_without_a_tag_the_name_that_was_asked_for_is_shown() -> None:
+    assert (tag_text({"output": "x\n"}), label_text({"output": "x\n"})) == ("", "x")

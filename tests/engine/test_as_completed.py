@@ -20,6 +20,7 @@ from kling_async import (
     Limits,
     Polling,
     SessionClosed,
+    Submission,
     TextToVideo,
 )
 
@@ -364,14 +365,29 @@ async def test_what_a_plain_source_raises_comes_last() -> None:
 
 @pytest.mark.parametrize("item", [None, "a prompt", {"prompt": "x"}, 7], ids=["None", "str", "dict", "int"])
 @virtual
-async def test_an_item_that_is_no_request_comes_out_as_an_error_after_the_jobs_before_it(item: Any) -> None:
-    came = []
+async def test_an_item_that_is_no_request_comes_out_as_a_job_with_its_error(item: Any) -> None:
     async with session(ScriptedVendor()) as kling:
-        with pytest.raises(InvalidRequest, match="only requests, submissions of them and jobs"):
-            async for job in kling.as_completed([prompt(), item, prompt()]):
-                came.append(job.generation_id)
+        source = [prompt(), item, Submission(item, tag="mine"), prompt()]
+        came = [job async for job in kling.as_completed(source)]
 
-    assert came == ["g1"]
+    assert sorted(job.generation_id or "" for job in came) == ["", "", "g1", "g2"]
+    wrong = [job for job in came if job.generation_id is None]
+    assert [(job.tag, job.request, job.state) for job in wrong] == [
+        (None, None, JobState.REJECTED),
+        ("mine", None, JobState.REJECTED),
+    ]
+    for job in wrong:
+        with pytest.raises(InvalidRequest, match="request is "):
+            job.result()
+
+
+@virtual
+async def test_a_submission_is_submitted_with_what_it_brings_and_what_is_said_beside_it() -> None:
+    submission = Submission(prompt(), tag="row", key="k", priority=2, group="ann")
+    async with session(ScriptedVendor()) as kling:
+        job = kling.submit(submission, tag="mine")
+        assert (job.tag, job.key, job.priority, job.group) == ("mine", "k", 2, "ann")
+        assert kling.submit(submission) is job
 
 
 @pytest.mark.parametrize("source", [None, 7, prompt()], ids=["None", "int", "request"])
@@ -564,19 +580,24 @@ async def test_a_consumer_that_leaves_before_the_source_was_read_buys_nothing() 
 
 
 @virtual
-async def test_leaving_does_not_disturb_a_source_that_is_being_closed_already() -> None:
+async def test_leaving_does_not_disturb_a_source_that_is_being_closed_already(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned = []
+
+    def broken(*_: object, **__: object) -> Job:
+        raise LookupError("which ends the reading")
 
     async def source(first: Job) -> AsyncIterator[Any]:
         try:
             yield first
-            yield "no request"
+            yield prompt()
         finally:
             await asyncio.sleep(5.0)
             cleaned.append("up")
 
     async with session(ScriptedVendor()) as kling:
-        jobs = kling.as_completed(source(await kling.submit(prompt()).settled()))
+        first = await kling.submit(prompt()).settled()
+        monkeypatch.setattr(kling, "submit", broken)
+        jobs = kling.as_completed(source(first))
         await anext(jobs)
         await asyncio.sleep(1.0)
         await jobs.aclose()

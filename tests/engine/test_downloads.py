@@ -22,6 +22,7 @@ from kling_async import (
     Limits,
     SessionClosed,
     TransportError,
+    from_row,
 )
 from kling_async.engine.as_completed import Window
 
@@ -369,6 +370,33 @@ async def test_a_video_without_its_job_comes_in_unannounced_and_is_counted(tmp_p
         events.close()
         assert await told(events, Downloading, Downloaded) == []
         assert kling.stats().downloaded == 1
+
+
+async def test_files_are_named_after_their_prompts_and_keys_or_as_their_tags_ask(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"prompt": "A red fox!"},
+        {"prompt": "b", "output": "x/b.mov", "tag": 1},
+        {"prompt": "c", "output": "x/b.mov"},
+    ]
+    async with promptly(FilmVendor()) as kling:
+        jobs = [kling.submit(from_row(row), key=f"k{number}") for number, row in enumerate(rows)]
+        deliveries = [delivery async for delivery in kling.as_downloaded(jobs, into=tmp_path)]
+        again = [await kling.download(await job, into=tmp_path) for job in jobs]
+        other = await kling.download(kling.resume("g-other"), into=tmp_path)
+
+    names = {delivery.job.key: delivery.result().relative_to(tmp_path).as_posix() for delivery in deliveries}
+    assert names["k0"] == "a-red-fox-k0.mp4"
+    assert {names["k1"], names["k2"]} == {"x/b.mov", "x/b-2.mov"}
+    assert [path.relative_to(tmp_path).as_posix() for path in again] == [names[f"k{number}"] for number in range(3)]
+    assert other.name == "g-other.mp4"
+
+
+async def test_a_file_of_the_name_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "fox.mp4").write_bytes(b"mine")
+    async with promptly(FilmVendor()) as kling:
+        job = kling.submit(from_row({"prompt": "a", "output": "fox"}))
+        assert await kling.download(job, into=tmp_path) == tmp_path / "fox-2.mp4"
+    assert (tmp_path / "fox.mp4").read_bytes() == b"mine"
 
 
 async def test_files_are_counted_as_they_come(tmp_path: Path) -> None:

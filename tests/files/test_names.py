@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.file_names import NameAllocator, output_problem, requested_name
+from kling_async.api.labels import is_output
 from kling_async.files.names import LONGEST, cut, folded, joined, numbered, safe, unusable
+from kling_async.files.video_names import NameAllocator, requested_name
 
 MOST_ADDED = len("..part.json")
 TEXTS = st.text(
@@ -66,7 +67,7 @@ def test_a_long_name_can_be_written_with_all_that_is_added(tmp_path: Path, text:
     (tmp_path / f".{name}.part.json").touch()
 
 
-@given(st.lists(TEXTS.filter(lambda text: output_problem(text) is None), max_size=12))
+@given(st.lists(TEXTS.filter(is_output), max_size=12))
 def test_no_two_outputs_get_one_name_nor_the_name_of_anothers_folder(outputs: list[str]) -> None:
     names = NameAllocator()
     given_out = [folded(names.allocate(requested_name(output))) for output in outputs]

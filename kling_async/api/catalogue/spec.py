@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 import attrs
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _KEPT = 10_000  # characters of a text that a problem keeps: more than any field takes, and less than a file
 
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
+_ReadFile: TypeAlias = Callable[[object], object]
 
 
 def _kept(value: object) -> object:
@@ -87,8 +88,8 @@ class Spec(Protocol):
         """Return the problems of a value, whose dotted name is ``path``. Never raises."""
         ...
 
-    def read(self, value: object) -> object:
-        """Return the value that plain data stands for: the same, but paths where it has ``file:`` URIs for files."""
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
+        """Return the value that plain data stands for: the same, but where files go what ``as_file`` makes of it."""
         ...
 
 
@@ -107,7 +108,7 @@ class _Leaf(ABC):
     def problems(self, value: object, path: str) -> list[Problem]:
         return [] if self._fits(value) else [Problem(path, value, self.allowed)]
 
-    def read(self, value: object) -> object:
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:  # noqa: ARG002 - of files alone
         return value
 
 
@@ -176,9 +177,9 @@ class Url(_Leaf):
         shape = f", between 1:{self.steepest} and {self.steepest}:1" if self.steepest else ""
         return f", at most {self._most // _MB} MB{pixels}{shape}"
 
-    def read(self, value: object) -> object:
-        """Return a ``file:`` URI as the path it names; anything else as it is."""
-        return path_from_uri(value)
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
+        """Return what ``as_file`` makes of the value; by default a ``file:`` URI becomes the path it names."""
+        return as_file(value)
 
     def _fits(self, value: object) -> bool:
         if isinstance(value, str):
@@ -320,9 +321,9 @@ class ListOf:
             found += self.item.problems(item, join(path, index))
         return found
 
-    def read(self, value: object) -> object:
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
         """Return a list with each item read as ``item`` says; anything else as it is."""
-        return [self.item.read(item) for item in value] if _is_list(value) else value
+        return [self.item.read(item, as_file) for item in value] if _is_list(value) else value
 
 
 @frozen(eq=False)
@@ -362,12 +363,13 @@ class Object:
             found += _field_problems(part, value, name, join(path, name))
         return found + unknown_fields(value, self.fields, path)
 
-    def read(self, value: object) -> object:
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
         """Return an object with each field read as its spec says; anything else as it is."""
         if not _is_object(value):
             return value
         return {
-            name: self.fields[name].spec.read(part) if name in self.fields else part for name, part in value.items()
+            name: self.fields[name].spec.read(part, as_file) if name in self.fields else part
+            for name, part in value.items()
         }
 
 
@@ -390,10 +392,10 @@ class OneOf:
         inner = (problems for problems in found if all(problem.field != path for problem in problems))
         return next(inner, [Problem(path, value, self.allowed)])
 
-    def read(self, value: object) -> object:
+    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
         """Return the value as every option reads it: each leaves alone what another takes."""
         for option in self.options:
-            value = option.read(value)
+            value = option.read(value, as_file)
         return value
 
 

@@ -11,9 +11,9 @@ from attrs import define, field, frozen
 
 from kling_async import GenerationFailed, KlingError
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.file_names import free_path
 from kling_async.cli.json_output import error_json, job_json
 from kling_async.cli.text import one_line, reason
+from kling_async.files.video_names import free_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

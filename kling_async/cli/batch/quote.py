@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import KlingError
+from kling_async.api.labels import label_of
 from kling_async.cli.batch.rows import InvalidBatch
 from kling_async.cli.batch.table import InputError
 from kling_async.cli.connect import has_key, open_session
-from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
 from kling_async.cli.json_output import request_json
 from kling_async.cli.text import count, dollars, one_line, reason
 from kling_async.files.names import unusable
+from kling_async.files.video_names import NameAllocator, name_of, short_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Quote:
         return {
             "line": self.row.line,
             "key": self.row.key,
-            "tag": self.row.tag,
+            "tag": label_of(self.row.submission.tag).tag,
             "output": self.output,
             **request_json(self.row.request),
             "state": self.state,
@@ -97,7 +98,7 @@ def quote(rows: Sequence[Row], cost: Cost | None, states: dict[str, str]) -> lis
 
 
 def _name(row: Row) -> str:
-    return default_name(row.request, row.key) if row.output is None else requested_name(row.output)
+    return name_of(row.request, row.key, row.submission.tag)
 
 
 def rows(quotes: Sequence[Quote]) -> list[tuple[str, ...]]:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter
 
-from kling_async import ConfigurationError, InvalidRequest, from_row, to_dict
-from kling_async.api.arguments import GROUP, PRIORITY, is_group, is_priority
+from kling_async import ConfigurationError, InvalidRequest, to_dict
+from kling_async.api.catalogue.suggestions import did_you_mean
 from kling_async.api.reprs import cut, show
+from kling_async.api.requests.rows import columns, is_blank, problems_of, read_row
 from kling_async.cli.batch.table import InputError, InputRow, read_table
-from kling_async.cli.file_names import output_problem
-from kling_async.cli.paths import current_folder, read_file, read_stdin, unusable_files, with_paths
-from kling_async.cli.tags import tag_of
+from kling_async.cli.paths import current_folder, read_file, read_stdin
 from kling_async.cli.text import count
 from kling_async.files.uploads import check_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from kling_async import Request
+    from kling_async import Request, Submission
+    from kling_async.api.catalogue.spec import Problem
 
 
 @Parameter(name="*", group="Video")
@@ -57,10 +57,10 @@ class VideoOptions:
     """Any other field of the model, such as generate_audio=true; may be given several times."""
 
     def fields(self) -> dict[str, Any]:
-        """Return the options that were given as request fields; paths are relative to the current folder.
+        """Return the options that were given as a row's cells.
 
         Raises:
-            ConfigurationError: An option is not of its form, or names a file that is not there.
+            ConfigurationError: An option is not of its form.
         """
         given = {
             "model": self.model,
@@ -76,10 +76,7 @@ class VideoOptions:
             "audio_url": self.audio,
         }
         known = {name: value for name, value in given.items() if value is not None}
-        cells, paths = with_paths(known | dict(map(_setting, self.set)), current_folder())
-        for name, reason in unusable_files(paths):
-            raise ConfigurationError(f"{name}: {reason}")
-        return cells
+        return known | dict(map(_setting, self.set))
 
 
 VIDEO_OPTIONS = VideoOptions()
@@ -97,9 +94,14 @@ _STDIN = "-"
 
 @frozen
 class BatchSource:
-    """A batch by its argument: a path, or ``-`` for standard input."""
+    """A batch by its argument: a path, or ``-`` for standard input, which a pipe such as ``<(command)`` is like."""
 
     name: str
+
+    @property
+    def _file(self) -> Path | None:
+        path = Path(self.name)
+        return None if self.name == _STDIN or path.is_fifo() else path
 
     def rows(self, options: VideoOptions) -> list[Row]:
         """Read the rows; the options fill in what a row leaves out.
@@ -108,28 +110,27 @@ class BatchSource:
             InvalidBatch: A row has errors.
             ConfigurationError: It cannot be read, or an option is not of its form.
         """
-        usual = options.fields()
+        usual, file = options.fields(), self._file
+        folder = current_folder() if file is None else file.absolute().parent
         if self.name == _STDIN:
-            return read_rows(read_stdin(), "standard input", current_folder(), usual)
-        path = Path(self.name)
-        return read_rows(read_file(path, "the batch"), cut(self.name), path.absolute().parent, usual)
+            return read_rows(read_stdin(), "standard input", folder, usual)
+        return read_rows(read_file(Path(self.name), "the batch"), cut(self.name), folder, usual)
 
-    def journal(self, *, sandbox: bool) -> Path:
-        """Return the default path of the journal: beside the batch, with a name of its own for a sandbox."""
-        path = Path("kling-batch") if self.name == _STDIN else Path(self.name).with_suffix("")
+    def journal(self, *, sandbox: bool, is_written: bool) -> Path:
+        """Return the default path of the journal: beside the batch, with a name of its own for a sandbox.
+
+        Raises:
+            ConfigurationError: It is to be written, and no file can be made there.
+        """
+        path = (self._file or Path("kling-batch")).with_suffix("")
+        if is_written and not os.access(path.parent, os.W_OK | os.X_OK):
+            place = cut(str(path.parent.absolute()))
+            raise ConfigurationError(f"the journal cannot be in {place}, where nothing can be written: use --journal")
         return path.with_name(f"{path.name}{'.sandbox' if sandbox else ''}.db")
 
 
 _MOST_SHOWN = 200
 _DIGEST = 32  # hexadecimal digits: 128 bits
-_KINDS = {
-    frozenset[str](): "text-to-video",
-    frozenset({"image_url"}): "image-to-video",
-    frozenset({"image_url", "audio_url"}): "avatar",
-    frozenset({"image_url", "video_url"}): "motion-control",
-}
-"""The kind of a row that names neither kind nor model, by its media."""
-_MEDIA_FIELDS = frozenset({"image_url", "audio_url", "video_url", "image_list", "elements", "effect_scene"})
 
 
 @frozen
@@ -139,25 +140,17 @@ class Row:
     Attributes:
         line: The line it begins on.
         key: Its job's key: the digest of the request, and the row's number among equal ones.
-        request: The request.
-        tag: The caller's label.
-        output: The name for its file, if it has one.
-        priority: The priority of its line.
-        group: The group of its line.
+        submission: Its request, with what else it says, and this key.
     """
 
     line: int
     key: str
-    request: Request
-    tag: str | None = None
-    output: str | None = None
-    priority: int = 0
-    group: str | None = None
+    submission: Submission
 
     @property
-    def job_tag(self) -> object:
-        """The tag of its job, which also holds the file name."""
-        return tag_of(self.tag, self.output)
+    def request(self) -> Request:
+        """The request."""
+        return self.submission.request
 
 
 @frozen
@@ -175,7 +168,7 @@ def read_rows(content: bytes, source: str, base: Path, defaults: Mapping[str, An
         content: Its text: JSON Lines, or a table.
         source: Its name, for messages.
         base: The folder that paths in it are relative to.
-        defaults: Fields for rows that leave them out.
+        defaults: Fields for rows that leave them out; paths in them are relative to the current folder.
 
     Raises:
         InvalidBatch: A row has errors.
@@ -189,86 +182,53 @@ def read_rows(content: bytes, source: str, base: Path, defaults: Mapping[str, An
     return read
 
 
-def read_request(fields: Mapping[str, Any]) -> Request:
-    """Build a request from fields; the media decide its kind where neither kind nor model is given.
-
-    Raises:
-        InvalidRequest: They are not valid for the model.
-    """
-    given = {name: cell for name, cell in fields.items() if not _is_blank(cell)}
-    if "kind" not in given and "model" not in given:
-        kind = _KINDS.get(frozenset(given.keys() & _MEDIA_FIELDS))
-        given |= {} if kind is None else {"kind": kind}
-    return from_row(given)
-
-
 class _Reader:
-    """Reads rows, and collects their errors."""
+    """Reads rows, and collects their errors; what is wrong with a header or an option is one error for all rows."""
 
     def __init__(self, base: Path, defaults: Mapping[str, Any]) -> None:
         self.errors: list[InputError] = []
         self._base = base
         self._defaults = defaults
+        self._here = current_folder()
         self._times: Counter[str] = Counter()
+        self._told: set[str] = set()
 
     def row(self, row: InputRow | InputError) -> Row | None:
         """Return the row, or None after noting its errors."""
         if isinstance(row, InputError):
             self.errors.append(row)
             return None
-        before = len(self.errors)
-        values, paths = with_paths(self._completed(row.values), self._base)
-        gone = dict(unusable_files(paths))
-        self.errors += [row.error(name, f"{cut(name)}: {reason}") for name, reason in gone.items()]
-        tag, output = self._text(row, "tag", values), self._output(row, values)
-        priority, group = self._priority(row, values), self._text(row, "group", values)
-        if not is_group(group):
-            self.errors.append(row.error("group", f"group is {show(group)}; allowed: {GROUP}"))
-        request = self._request(row, values, gone)
-        if request is None or len(self.errors) > before:
+        values = self._known(row)
+        submission, problems = read_row(values, self._defaults, self._base, self._here)
+        if submission is not None:
+            bad = {problem.field.partition(".")[0] for problem in problems}
+            of_files = _file_problems(submission.request)
+            problems += [problem for problem in of_files if problem.field.partition(".")[0] not in bad]
+        for problem in problems:
+            self._note(row, values, problem)
+        if problems or submission is None or len(values) < len(row.values):
             return None
-        return Row(row.line, self._key(request), request, tag, output, priority, group)
+        key = self._key(submission.request)
+        return Row(row.line, key, evolve(submission, key=key))
 
-    def _completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        given = {name: value for name, value in values.items() if not _is_blank(value)}
-        usual = {name: value for name, value in self._defaults.items() if name != "model" or "kind" not in given}
-        return usual | given
+    def _known(self, row: InputRow) -> Mapping[str, Any]:
+        """Return a row's cells without those of columns that there are not."""
+        unknown = {name for name in row.columns if name not in columns() and not is_blank(row.values.get(name))}
+        for name in sorted(unknown - self._told, key=row.columns.__getitem__):
+            meant = did_you_mean(name, columns()) or "; `kling-async models` lists what each model takes"
+            place = f"column {row.columns[name]}"
+            self.errors.append(InputError(row.header, place, f"there is no column {cut(name)}{meant}"))
+        self._told |= unknown
+        return {name: cell for name, cell in row.values.items() if name not in unknown} if unknown else row.values
 
-    def _text(self, row: InputRow, name: str, values: dict[str, Any]) -> str | None:
-        value = values.pop(name, None)
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int | float):
-            return str(value)
-        self.errors.append(row.error(name, f"{name} is {show(value)}; allowed: text"))
-        return None
-
-    def _priority(self, row: InputRow, values: dict[str, Any]) -> int:
-        value = values.pop("priority", 0)
-        with suppress(ValueError):
-            value = int(value) if isinstance(value, str) else value
-        if is_priority(value):
-            return value
-        self.errors.append(row.error("priority", f"priority is {show(value)}; allowed: {PRIORITY}"))
-        return 0
-
-    def _output(self, row: InputRow, values: dict[str, Any]) -> str | None:
-        output: str | None = values.pop("output", None)
-        refusal = None if output is None else output_problem(output)
-        if refusal is not None:
-            self.errors.append(row.error("output", cut(refusal)))
-        return output
-
-    def _request(self, row: InputRow, values: dict[str, Any], gone: Collection[str]) -> Request | None:
-        """Build the request and check its files; missing ones were reported before."""
-        try:
-            request = read_request(values)
-            check_files(request)
-        except InvalidRequest as error:
-            new = [problem for problem in error.problems if problem.field not in gone]
-            self.errors += [row.error(problem.field, problem.message) for problem in new]
-            return None
-        return request
+    def _note(self, row: InputRow, values: Mapping[str, Any], problem: Problem) -> None:
+        name = problem.field.partition(".")[0]
+        if name in self._defaults and is_blank(values.get(name)):
+            if str(problem) not in self._told:
+                self.errors.append(InputError(None, "", f"in the options, {problem}"))
+            self._told.add(str(problem))
+        else:
+            self.errors.append(row.error(problem.field, str(problem)))
 
     def _key(self, request: Request) -> str:
         digest = _digest(request, self._base)
@@ -276,15 +236,19 @@ class _Reader:
         return f"{digest}-{self._times[digest]}"
 
 
+def _file_problems(request: Request) -> Sequence[Problem]:
+    try:
+        check_files(request)
+    except InvalidRequest as error:
+        return problems_of(error)
+    return ()
+
+
 def _digest(request: Request, base: Path) -> str:
     """Digest a request; files count by relative path, so that a folder can move with its batch."""
     text = json.dumps(to_dict(request), sort_keys=True)
     relative = text.replace(json.dumps(base.absolute().as_uri())[:-1].rstrip("/") + "/", '"file:')
     return hashlib.sha256(relative.encode()).hexdigest()[:_DIGEST]
-
-
-def _is_blank(cell: object) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def describe(bad: InvalidBatch) -> Iterator[str]:

@@ -12,14 +12,14 @@ from attrs import Factory, define, field, frozen
 from kling_async import GatewayError, JobState, SpendLimitReached, SubmissionUncertain
 from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import api_key, open_session
-from kling_async.cli.file_names import NameAllocator, default_name, requested_name, short_key
 from kling_async.cli.journal_summary import discard_if_temporary, file_of
 from kling_async.cli.options import Running
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.signals import announced_stop, exit_code, run
-from kling_async.cli.tags import label_of
+from kling_async.cli.tags import label_text
 from kling_async.cli.text import command, count
+from kling_async.files.video_names import NameAllocator, name_of, short_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -172,12 +172,11 @@ class ActiveRun:
             record: Its record from before the run.
             label: Its name in messages; by default its tag, or its key.
         """
-        path = self.run.output / self.names.allocate(name_of(job))
+        path = self.run.output / self.names.allocate(name_of(job.request, job.key, job.tag))
         file = None if record is None else file_of(record, self.run.journal.parent, self.run.output)
         if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
             self.collector.summary.elsewhere = file
-        known = label_of(job.tag)
-        self.items.append(RunItem(job, label or known.tag or known.output or short_key(job.key), path, file))
+        self.items.append(RunItem(job, label or label_text(job.tag) or short_key(job.key), path, file))
         now = asyncio.get_running_loop().time()
         if job.done() and job.state.is_terminal:
             self.tracker.add_settled(job, now)
@@ -186,12 +185,6 @@ class ActiveRun:
         elif job.state is JobState.PENDING:
             begun = job.submitted_at
             self.tracker.add_pending(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
-
-
-def name_of(job: Job | Record) -> str:
-    """Return the file name for a job."""
-    output = label_of(job.tag).output
-    return default_name(job.request, job.key) if output is None else requested_name(output)
 
 
 def _summary(summary: RunSummary, output: Path) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DELIMITERS = (",", ";", "\t")
+_DECLARED = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n|\Z)')  # a first line that Excel takes for no row
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
 
 
@@ -46,11 +51,13 @@ class InputRow:
         line: The line it begins on, from 1.
         values: Its values by the names of their columns.
         columns: The numbers of the columns, from 1, if it is from a table.
+        header: The line that names those, if it is from a table.
     """
 
     line: int
     values: Mapping[str, Any]
     columns: Mapping[str, int] = field(factory=dict[str, int], repr=False)
+    header: int | None = None
 
     def error(self, name: str, reason: str) -> InputError:
         """Return an error about the field of this dotted name, with its column."""
@@ -62,12 +69,19 @@ def read_table(content: bytes) -> Iterator[InputRow | InputError]:
     """Read rows and errors from a text, in order; blank lines and rows are skipped.
 
     What begins with ``{`` is JSON Lines; anything else is a table whose first row names the columns, parted by commas,
-    semicolons or tabs. The text is UTF-8, with or without a byte order mark.
+    semicolons or tabs, or by what a line ``sep=`` before it says. The text is UTF-8, or UTF-16 with a byte order mark;
+    lines end as on any system.
     """
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not is_wide and (nul := content.find(0)) >= 0:
+        is_unmarked = content.count(0) * 3 > len(content)
+        reason = "it looks like UTF-16 without a byte order mark" if is_unmarked else "it holds a NUL character"
+        yield _undecodable(content, nul, reason)
+        return
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        yield _not_utf8(content, error.start)
+        yield _undecodable(content, error.start, f"it is not {'UTF-16' if is_wide else 'UTF-8'}")
         return
     start = text.lstrip()[:1]
     if start == "[":
@@ -78,14 +92,14 @@ def read_table(content: bytes) -> Iterator[InputRow | InputError]:
         yield from _json_lines(text) if start == "{" else _table(text)
 
 
-def _not_utf8(content: bytes, at: int) -> InputError:
-    line_start = content.rfind(b"\n", 0, at) + 1
-    where = f"byte {at - line_start + 1}"
-    return InputError(content.count(b"\n", 0, at) + 1, where, "it is not UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)")
+def _undecodable(content: bytes, at: int, reason: str) -> InputError:
+    ends = [end.end() for end in _LINE_END.finditer(content, 0, at)]
+    where = f"byte {at - (ends[-1] if ends else 0) + 1}"
+    return InputError(len(ends) + 1, where, f"{reason}; save it as UTF-8 (in Excel: CSV UTF-8)")
 
 
 def _json_lines(text: str) -> Iterator[InputRow | InputError]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         if line.strip():
             yield _json_line(number, line)
 
@@ -112,24 +126,39 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _table(text: str) -> Iterator[InputRow | InputError]:
     csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    names: list[str] | None = None
-    line = 1
+    declared = _DECLARED.match(text)
+    if declared is not None:
+        text = text[declared.end() :]
+    before = 0 if declared is None else 1
+    reader = _reader(text, _delimiter(text) if declared is None else declared[1])
+    names: list[str] = []
+    header = line = before + 1
     try:
         for row in reader:
-            if names is None:
-                names = [name.strip() for name in row]
-                yield from _header_errors(names, line)
-            elif any(map(str.strip, row)):
-                yield _row(row, names, line)
-            line = reader.line_num + 1
+            if any(map(str.strip, row)):
+                if names:
+                    yield _row(row, names, line, header)
+                else:
+                    names, header = [name.strip() for name in row], line
+                    yield from _header_errors(names, line)
+            line = before + reader.line_num + 1
     except csv.Error as error:
         yield InputError(line, "", f"the table cannot be read: {error}")
 
 
+def _reader(text: str, delimiter: str) -> Any:  # noqa: ANN401 - of a class that csv does not name
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
 def _delimiter(text: str) -> str:
-    header = text.partition("\n")[0]
-    return max(_DELIMITERS, key=header.count)
+    """Return what parts the header into most columns."""
+
+    def columns(delimiter: str) -> int:
+        with suppress(csv.Error):
+            return next((len(row) for row in _reader(text, delimiter) if any(map(str.strip, row))), 0)
+        return 0
+
+    return max(_DELIMITERS, key=columns)
 
 
 def _header_errors(names: list[str], line: int) -> Iterator[InputError]:
@@ -141,9 +170,9 @@ def _header_errors(names: list[str], line: int) -> Iterator[InputError]:
             yield InputError(line, f"column {number}", f"there are {times[name]} columns named {cut(name)}")
 
 
-def _row(row: list[str], names: list[str], line: int) -> InputRow | InputError:
+def _row(row: list[str], names: list[str], line: int, header: int) -> InputRow | InputError:
     spare = row[len(names) :]
     if any(map(str.strip, spare)):
         return InputError(line, f"column {len(names) + 1}", f"it has {len(row)} cells; there are {len(names)} columns")
     columns = {name: number for number, name in enumerate(names, start=1)}
-    return InputRow(line, dict(zip(names, row, strict=False)), columns)
+    return InputRow(line, dict(zip(names, row, strict=False)), columns, header)

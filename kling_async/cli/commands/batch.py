@@ -6,10 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from attrs import frozen
+from attrs import asdict, evolve, frozen
 from cyclopts import Parameter
 
 from kling_async import InvalidRequest, JobState
+from kling_async.api.labels import label_of
 from kling_async.cli.batch.quote import check_output_paths, notes, prices, quote, total
 from kling_async.cli.batch.quote import rows as quoted_rows
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
@@ -19,6 +20,7 @@ from kling_async.cli.journal_summary import check_sandbox, records_of
 from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.paths import check_folder
+from kling_async.cli.tags import tag_text
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
 from kling_async.engine.identity import may_retry
@@ -49,9 +51,9 @@ def batch(
 
     A row is a JSON object on a line of its own, or a row of a CSV file whose first row names the columns. The columns
     are the model's fields, such as prompt, duration and image_url, and beside them: model; tag, a label of yours;
-    output, the name for the video's file; priority, a whole number, the highest first; and group, such as a customer:
-    groups take turns. What a row leaves out is taken from the options. Files in a row are paths, relative to the folder
-    of the batch, or URLs. Two equal rows are two videos.
+    output, the name for the video's file; priority, a whole number, the highest first; group, such as a customer:
+    groups take turns; and deadline, in seconds. What a row leaves out is taken from the options. Files in a row are
+    paths, relative to the folder of the batch, or URLs. Two equal rows are two videos.
 
     All rows are checked before anything is submitted. What happens is kept in the journal: run the same command again
     after Ctrl-C or a crash, or with rows added, and nothing is bought twice, only what is missing is made and fetched.
@@ -59,7 +61,8 @@ def batch(
 
     Args:
         file: The batch, as JSON Lines or CSV; - for standard input.
-        journal: Where to keep what happens; by default beside the batch, such as prompts.db for prompts.csv.
+        journal: Where to keep what happens; by default beside the batch, such as prompts.db for prompts.csv, or here,
+            as kling-batch.db, for what comes through a pipe.
         dry_run: Submit nothing: print what would be sent, under which names, and what it would cost.
     """
     terminal = Terminal(as_json=as_json)
@@ -67,7 +70,7 @@ def batch(
     rows = source.rows(video)
     check_folder(output)
     check_output_paths(rows, output, source.name)
-    journal = journal or source.journal(sandbox=connection.sandbox)
+    journal = journal or source.journal(sandbox=connection.sandbox, is_written=not dry_run)
     if dry_run:
         return _dry_run(rows, journal, connection, terminal)
     records = records_of(journal)
@@ -117,12 +120,12 @@ class _Batch:
 
     def _submit(self, row: Row, active: ActiveRun) -> None:
         record, label = self.records.get(row.key), f"line {row.line}"
-        if row.tag is not None:
-            label = f"{label} ({row.tag})"
+        if tag := tag_text(row.submission.tag):
+            label = f"{label} ({tag})"
         try:
             job = self._job(row, record, active)
         except InvalidRequest as error:
-            facts = {"key": row.key, "tag": row.tag, "output": row.output, **request_json(row.request)}
+            facts = {"key": row.key, **asdict(label_of(row.submission.tag)), **request_json(row.request)}
             active.collector.refuse(label, facts, error)
             return
         active.add(job, record, label=label)
@@ -131,12 +134,7 @@ class _Batch:
         # What is recorded under the key counts: its paths may lead elsewhere since the folder was moved.
         request = row.request if record is None or record.request is None else record.request
         return active.kling.submit(
-            request,
-            tag=row.job_tag,
-            key=row.key,
-            priority=row.priority,
-            group=row.group,
-            retry_failed=active.run.running.retry_failed,
+            evolve(row.submission, request=request), retry_failed=active.run.running.retry_failed
         )
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from kling_async import JobState, KlingError
-from kling_async.cli.batch.rows import VIDEO_OPTIONS, VideoOptions, read_request
+from kling_async import JobState, KlingError, from_row
+from kling_async.cli.batch.rows import VIDEO_OPTIONS, VideoOptions
 from kling_async.cli.connect import open_session
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.file_names import default_name, free_path
 from kling_async.cli.journal_summary import discard_if_temporary, temporary_journal
 from kling_async.cli.json_output import job_json
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
@@ -21,6 +20,7 @@ from kling_async.cli.signals import announced_stop, exit_code, run
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, reason
 from kling_async.files.uploads import check_files
+from kling_async.files.video_names import default_name, free_path
 
 if TYPE_CHECKING:
     from kling_async import Job, KlingSession, Request
@@ -47,8 +47,7 @@ def generate(
     Args:
         prompt: What to show.
     """
-    request = read_request(video.fields() | {"prompt": prompt})
-    request.check()
+    request = from_row(video.fields() | {"prompt": prompt}).request
     check_files(request)
     journal = None if connection.sandbox else temporary_journal(output)  # a sandbox is gone when this ends
     return _SingleRun(request, output, connection, Terminal(as_json=as_json), journal).run()

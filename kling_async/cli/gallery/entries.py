@@ -10,7 +10,7 @@ from kling_async import JobState, Usage, read_journal, to_dict
 from kling_async.cli.gallery.entry import Entry, EntryState, VideoFile
 from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
 from kling_async.cli.gallery.videos import find_video_file, list_videos, read_video_file
-from kling_async.cli.tags import label_of
+from kling_async.cli.tags import tag_text
 from kling_async.cli.text import bare
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def entry_of(record: Record, beside: Path) -> Entry:
         state=state,
         prompt=visible(_prompt(request)),
         model=visible(_model(record)),
-        tag=visible(label_of(record.tag).tag or ""),
+        tag=visible(tag_text(record.tag)),
         parameters=tuple((visible(name), visible(text)) for name, text in flat(rest)),
         request=visible(as_json(request)) if request else None,
         generation_id=None if record.generation_id is None else visible(record.generation_id),

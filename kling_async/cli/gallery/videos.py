@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async.api import mp4
-from kling_async.cli.file_names import VIDEO_SUFFIXES
 from kling_async.cli.gallery.entry import VideoFile
 from kling_async.cli.gallery.folder import read_manifest
 from kling_async.cli.mp4 import reader
+from kling_async.files.video_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
-from kling_async.cli.file_names import short_key
 from kling_async.cli.progress.eta import EtaEstimator, RateMeter
-from kling_async.cli.tags import label_of
+from kling_async.cli.tags import label_text
 from kling_async.cli.text import one_line, short_model
+from kling_async.files.video_names import short_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,10 +221,8 @@ def _ledger(stats: Stats) -> str:
 
 
 def _name(job: Job) -> str:
-    label = label_of(job.tag)
-    known = label.tag or label.output
-    if known:
-        return one_line(known)
+    if known := label_text(job.tag):
+        return known
     # A row's key says more than an id; any other key says less.
     return short_key(job.key) if short_key(job.key) != job.key else one_line(job.generation_id or job.key)
 

@@ -1,4 +1,4 @@
-"""Names for videos' files: predictable, safe, no two the same."""
+"""Names for videos' files, from what their jobs are: the name that was asked for, or the prompt and the key."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kling_async.files.names import folded, joined, numbered, safe
+from kling_async.api.labels import label_of
+from kling_async.files.names import distinct, folded, joined, numbered, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kling_async import Request
+    from kling_async.api.requests import Request
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
 
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _OF_A_ROW = re.compile(r"[0-9a-f]{32}-[0-9]+")
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv"})
 _LONGEST = 80  # characters of a part of a path
 _LONGEST_SLUG = 40
 _SHORT = 8  # characters of a digest: enough to find it by
+
+
+def name_of(request: Request | None, key: str, tag: object, suffix: str = ".mp4") -> str:
+    """Return the name for a job's file, relative to any folder: the one in its tag, or `default_name`."""
+    output = label_of(tag).output
+    return default_name(request, key, suffix) if output is None else requested_name(output)
 
 
 def short_key(key: str) -> str:
@@ -32,11 +40,11 @@ def short_key(key: str) -> str:
     return digest[:_SHORT] if number == "1" else f"{digest[:_SHORT]}-{number}"
 
 
-def default_name(request: Request | None, key: str) -> str:
-    """Build a file name from the beginning of the prompt and the key."""
+def default_name(request: Request | None, key: str, suffix: str = ".mp4") -> str:
+    """Build a file name from the beginning of the prompt and the key; of a row's key, from its beginning."""
     prompt: object = getattr(request, "prompt", None)
     slug = _slug(prompt) if isinstance(prompt, str) else ""
-    return f"{_safe('-'.join(filter(None, [slug, short_key(key)])))}.mp4"
+    return joined("-".join(filter(None, [slug, distinct(short_key(key))])), suffix)
 
 
 def requested_name(output: str) -> str:
@@ -44,17 +52,7 @@ def requested_name(output: str) -> str:
     path = PurePosixPath(output.replace("\\", "/"))
     suffix = path.suffix.lower() if path.suffix.lower() in VIDEO_SUFFIXES else ""
     stem = path.name.removesuffix(path.suffix) if suffix else path.name
-    return str(PurePosixPath(*map(_folder, path.parts[:-1]), joined(_safe(stem), suffix or ".mp4")))
-
-
-def output_problem(output: object) -> str | None:
-    """Return why this is no valid ``output``, or None."""
-    wanted = "a name for a file inside the output folder, such as fox.mp4"
-    if not isinstance(output, str) or not output.strip():
-        return f"output is {output!r}; allowed: {wanted}"
-    path = PurePosixPath(output.replace("\\", "/"))
-    outside = path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]
-    return f"output is {output!r}; allowed: {wanted}" if outside else None
+    return str(PurePosixPath(*map(_folder, path.parts[:-1]), joined(safe(stem, _LONGEST), suffix or ".mp4")))
 
 
 class NameAllocator:
@@ -89,13 +87,9 @@ def free_path(path: Path, taken: set[str]) -> Path:
     return candidate
 
 
-def _safe(text: str) -> str:
-    return safe(text, _LONGEST)
-
-
 def _folder(text: str) -> str:
     """Return a safe folder name that does not end like a video's file."""
-    name = _safe(text)
+    name = safe(text, _LONGEST)
     return f"{name}_" if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES else name
 
 
