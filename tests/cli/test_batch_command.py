@@ -317,7 +317,7 @@ def test_bad_files_are_told_by_their_lines_before_anything_is_bought(
         ("heic.jpg", "image_url is '{}/heic.jpg' (HEIC, 24 bytes); allowed: "),
         ("page.jpg", "image_url is '{}/page.jpg' (HTML, 15 bytes); allowed: "),
         ("small.jpg", "image_url is '{}/small.jpg' (JPEG of 200 x 200 pixels, 53 bytes); allowed: "),
-        ("none.jpg", "image_url: {}/none.jpg: there is no such file"),
+        ("none.jpg", "image_url is Path('{}/none.jpg'); allowed: a file that can be read (No such file or directory)"),
         ("a\0b.jpg", "image_url is 'a\\x00b.jpg'; allowed: "),
         ("\ud800.jpg", "image_url is "),
         ("data:image/png;base64,", "image_url is <data:image/png;base64,… of 0 bytes>; allowed: "),

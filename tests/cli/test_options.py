@@ -170,12 +170,10 @@ def test_whether_there_is_a_key_is_known_beforehand(monkeypatch: pytest.MonkeyPa
     assert has_key(Connection())
 
 
-def test_video_options_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.jpg").write_bytes(b"x")
+def test_video_options_go_by_the_names_of_fields() -> None:
     options = VideoOptions(image=("a.jpg",), duration=5, set=("generate_audio=true", "shot_type = x=y"))
     assert options.fields() == {
-        "image_url": (tmp_path / "a.jpg").as_uri(),
+        "image_url": "a.jpg",
         "duration": 5,
         "generate_audio": "true",
         "shot_type": " x=y",
@@ -186,9 +184,7 @@ def test_video_options_go_by_the_names_of_fields(tmp_path: Path, monkeypatch: py
     assert VideoOptions().fields() == {}
 
 
-@pytest.mark.parametrize(
-    "options", [VideoOptions(set=("x",)), VideoOptions(set=("=x",)), VideoOptions(image=("none.jpg",))]
-)
+@pytest.mark.parametrize("options", [VideoOptions(set=("x",)), VideoOptions(set=("=x",))])
 def test_an_option_that_cannot_be_meant_is_refused(options: VideoOptions) -> None:
     with pytest.raises(ConfigurationError):
         options.fields()

@@ -52,8 +52,10 @@ def from_dict(data: Mapping[str, Any]) -> Request:
         raise refusal([Problem("request", data, "an object of a request's fields")])
     cls = class_of(data)
     fields = fields_of(cls.kind)
-    parts = renamed(cls, {name: part for name, part in data.items() if name != "kind"})
-    parts = {name: fields[name].spec.read(part) if name in fields else part for name, part in parts.items()}
+    named = renamed(cls, {name: part for name, part in data.items() if name != "kind"})
+    parts: dict[str, Any] = {
+        name: fields[name].spec.read(part) if name in fields else part for name, part in named.items()
+    }
     parts |= {name: read_paths(part) for name, part in parts.items() if name == "extra"}
     if parts.get("validate") is not False:
         return structure(parts, cls)
