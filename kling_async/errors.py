@@ -60,11 +60,11 @@ class KlingError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         self.key: str | None = None
         self.generation_id: str | None = None
         self.last_status: str | None = None
-        self.polls = 0
+        self.polls: int = 0
 
     def about(self, *, key: str, generation_id: str | None, last_status: str | None, polls: int) -> Self:
         """Say which job this settles; returns the error itself."""
@@ -150,7 +150,7 @@ class ConnectFailed(TransportError):
     def __init__(self, message: str, *, sent: bool = False, tls: bool = False) -> None:
         super().__init__(message, sent=sent)
         self.tls = tls
-        self.retryable = not tls
+        self.retryable: bool = not tls
 
 
 class RequestTimeout(TransportError):

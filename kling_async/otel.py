@@ -50,8 +50,8 @@ from weakref import WeakKeyDictionary
 
 try:
     from opentelemetry.trace import SpanKind, StatusCode, get_tracer, set_span_in_context
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError('kling_async.otel needs its extra: pip install "kling_async[otel]"') from error
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError('kling_async.otel needs its extra: pip install "kling_async[otel]"') from _error
 
 from kling_async import (
     Accepted,

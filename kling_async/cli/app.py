@@ -31,7 +31,7 @@ def _shown(default: object) -> object:
     return None if default is False or default in ((), "") else default
 
 
-app = App(
+app: App = App(
     name="kling-async",
     help="Run many Kling AI video generations at once through AI/ML API.",
     help_epilogue=_EPILOGUE,

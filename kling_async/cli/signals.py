@@ -33,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.exit = _EXITS[signal.Signals(number)]
+        self.exit: Exit = _EXITS[signal.Signals(number)]
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> Exit:

@@ -57,7 +57,7 @@ class Window:
     """
 
     def __init__(self, size: int, max_waiting: int = 0) -> None:
-        self.changed = asyncio.Event()
+        self.changed: asyncio.Event = asyncio.Event()
         self._size = size
         self._max_waiting = max_waiting
         self._waiting = 0
@@ -95,7 +95,7 @@ class SourceReader(Generic[T]):
         if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
             raise refused("source", source, "an iterable or an async iterable of requests and jobs")
         self.failure: BaseException | None = None  # the source's error, or why it was not read to its end
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
         self.task: asyncio.Task[Any] | None = None  # in which it runs, once it does
         self._source = source
         self._start = start

@@ -104,9 +104,9 @@ class Engine:
         clock = Clock(asyncio.get_running_loop(), wall)
         chosen = choices_of(reconciliation, retry, timeouts)
         choices = (lambda _: chosen) if term is None else term.choices
-        self.events = EventBus(clock)
-        self.counters = Counters()
-        self.admission = AdmissionControl(
+        self.events: EventBus = EventBus(clock)
+        self.counters: Counters = Counters()
+        self.admission: AdmissionControl = AdmissionControl(
             rng,
             requests_per_second=limits.requests_per_second,
             submits_per_second=limits.submits_per_second,
@@ -116,19 +116,19 @@ class Engine:
             per_group=limits.per_group,
             per_model=limits.per_model,
         )
-        self.limiter = RequestLimiter(self.admission, self.counters, clock)
-        self.learner = DurationLearner(polling.duration_models())
+        self.limiter: RequestLimiter = RequestLimiter(self.admission, self.counters, clock)
+        self.learner: DurationLearner = DurationLearner(polling.duration_models())
         cost = polling.poll_cost()
         feed = polling.completion_feed(cost, lambda: self.counters.requests)
-        self.learned = LearnedDurations(self.learner, journal, polling, feed)
+        self.learned: LearnedDurations = LearnedDurations(self.learner, journal, polling, feed)
         polls: PollQueue[ActiveJob] = PollQueue(polling.make_schedule(cost, feed), cost, feed)
-        self.queue = JobQueue(polls, self.admission, self.learner, clock)
+        self.queue: JobQueue = JobQueue(polls, self.admission, self.learner, clock)
         self._published: PublishedDurations | None = None
         if polling.reads_metrics:
             self._published = PublishedDurations(self.learner, transport, self.limiter, self.queue, scale=polling.scale)
         ledger = None if feed is None else LedgerReader(feed, transport, self.limiter, self.queue, clock)
         self._ledger = ledger
-        self.store = self._make_store(journal, clock, feed, choices, term)
+        self.store: JobStore = self._make_store(journal, clock, feed, choices, term)
         self._transport = transport
         self._rng = rng
         self._journal = journal
@@ -171,8 +171,8 @@ class Engine:
         )
         self._credit = CreditMonitor(confirmation, self.queue, clock)
         self.crash: Exception | None = None
-        self.closing = False
-        self.stopping = asyncio.Event()  # set once it closes
+        self.closing: bool = False
+        self.stopping: asyncio.Event = asyncio.Event()  # set once it closes
         self._limits = limits
         self._timeouts = timeouts
         self._hold = hold

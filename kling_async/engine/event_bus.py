@@ -104,7 +104,7 @@ class Subscription(Generic[E_co]):
         self._audience = audience  # kept alive by those in it
         self._changed = asyncio.Event()  # wakes all readers, so that each sees the end
         self._closed = False
-        self.missed = 0
+        self.missed: int = 0
         audience.add(self)
 
     def close(self) -> None:

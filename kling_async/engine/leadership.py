@@ -50,10 +50,10 @@ class Term:
         self.limits = limits  # the strictest of all members'
         self._shared = shared
         self._token = token
-        self.number = token.term
+        self.number: int = token.term
         self._held_until = begun + shared.lease_length  # as counted from before the lease was taken or renewed
         self.journal: TermJournal = shared.term(token, self.end)
-        self.over = asyncio.Event()
+        self.over: asyncio.Event = asyncio.Event()
         self.resigned: KlingError | None = None  # why this member does not lead again
 
     def end(self) -> None:
@@ -119,7 +119,7 @@ class LeadingEngine(Engine):
         super().__init__(*args, term=term, **settings)
         self._term = term
         self._acting = asyncio.Lock()
-        self.news = Wakeup(self.store.clock)  # wakes the look for what members have left
+        self.news: Wakeup = Wakeup(self.store.clock)  # wakes the look for what members have left
         self._done: deque[Instruction | LateAnswer] = deque(maxlen=_REMEMBERED)
         for _ in range(self._limits.burst):  # the leader before may just have used what the account allows at once
             self.admission.take(self.store.clock.now())
@@ -212,9 +212,9 @@ class Leadership:
         self._term: Term | None = None
         self._trouble = ""
         self.engine: LeadingEngine | None = None
-        self.lease = Lease(Token(0, ""))
+        self.lease: Lease = Lease(Token(0, ""))
         self.resigned: KlingError | None = None
-        self.free_since = math.inf
+        self.free_since: float = math.inf
 
     async def end(self) -> None:
         """Let POSTs under way finish, if this member leads, and let another lead; return once that is done."""

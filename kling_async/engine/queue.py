@@ -98,11 +98,11 @@ class JobQueue:
     def __init__(
         self, polls: PollQueue[ActiveJob], admission: AdmissionControl, learner: DurationLearner, clock: Clock
     ) -> None:
-        self.changed = Wakeup(clock)
+        self.changed: Wakeup = Wakeup(clock)
         self.uncertain: list[ActiveJob] = []
-        self.uncertain_added = Wakeup(clock)
-        self.halts = Wakeup(clock)
-        self.accepted = asyncio.Event()
+        self.uncertain_added: Wakeup = Wakeup(clock)
+        self.halts: Wakeup = Wakeup(clock)
+        self.accepted: asyncio.Event = asyncio.Event()
         self._polls = polls
         self._admission = admission
         self._learner = learner

@@ -41,9 +41,9 @@ class Clock:
     __slots__ = ("loop", "now", "wall")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wall: Callable[[], float]) -> None:
-        self.loop = loop
-        self.now = loop.time
-        self.wall = wall
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.now: Callable[[], float] = loop.time
+        self.wall: Callable[[], float] = wall
 
     def to_instant(self, wall: float) -> float:
         """Convert a POSIX timestamp to an instant, as the two clocks stand now."""

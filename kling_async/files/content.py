@@ -126,7 +126,7 @@ class Incoming:
         self.final_size: int | None = (
             None if body.offset == 0 else body.size
         )  # the file's size, once its first bytes came
-        self.is_decoded = False
+        self.is_decoded: bool = False
         self._body = body
         self._expected_size = expected_size
         self._cap = size_cap

@@ -54,8 +54,8 @@ class PartialFile:
     def __init__(self, final: Path) -> None:
         # Not resolve(), which would follow a link to elsewhere.
         self._final = Path(os.path.abspath(final))  # noqa: PTH100 - pathlib has no such thing
-        self.path = self._final.parent / _hidden(self._final.name)
-        self.size = 0
+        self.path: Path = self._final.parent / _hidden(self._final.name)
+        self.size: int = 0
         self._sha256 = hashlib.sha256()  # of the bytes so far
         self._info_path = Path(f"{self.path}{_INFO_SUFFIX}")
         self._resume_info: ResumeInfo | None = None
@@ -63,7 +63,7 @@ class PartialFile:
         self._is_stale = True  # whether the bytes on disk are to be dropped
         self._file: BufferedRandom | None = None
         self._replaced: os.stat_result | None = None  # the file under the final name at the beginning
-        self.is_in_place = False  # whether it has its final name
+        self.is_in_place: bool = False  # whether it has its final name
         self._closed = False
         self._lock = Lock()
 

@@ -62,8 +62,8 @@ class AdmissionControl:
         per_model: int | Mapping[str, int] | None = None,
     ) -> None:
         """Begin with nothing refused; `kling_async.settings.Limits` explains the numbers."""
-        self.in_flight = InFlight(per_group, per_model)
-        self.breakers = SubmitBreakers(rng)
+        self.in_flight: InFlight = InFlight(per_group, per_model)
+        self.breakers: SubmitBreakers = SubmitBreakers(rng)
         self._rng = rng
         self._max_in_flight = max_in_flight
         self._max_submits = max_submits

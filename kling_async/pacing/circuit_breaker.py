@@ -46,7 +46,7 @@ class SubmitBreakers:
         self._confirmed = False  # two models were refused, so the account's limit is one
         self._since = -math.inf  # when the suspicion began: older submits tell nothing about it
         self.suspect: str | None = None
-        self.is_trying = False
+        self.is_trying: bool = False
 
     def obstacle(self, line: Line, now: float) -> Obstacle | None:
         """Return what is in the way of a submit of this line."""

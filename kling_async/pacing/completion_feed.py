@@ -74,11 +74,11 @@ class CompletionFeed:
 
         ``scale`` is how many times as fast as the vendor a stand-in is.
         """
-        self.lag = RecordingLag(scale) if lag is None else lag
-        self.told_first = 0
-        self.wants_round = False
-        self.leading = False
-        self.goes_on = False
+        self.lag: RecordingLag = RecordingLag(scale) if lag is None else lag
+        self.told_first: int = 0
+        self.wants_round: bool = False
+        self.leading: bool = False
+        self.goes_on: bool = False
         self._cost = cost
         self._requests = requests
         self._scale = scale

@@ -80,9 +80,9 @@ class HazardEstimator:
         generations: float = 0.0,
     ) -> None:
         """Begin with the prior, or with what ``seen`` and ``generations`` of an earlier estimator were."""
-        self.bins = bins
-        self.prior = prior
-        self.generations = generations
+        self.bins: AgeBins = bins
+        self.prior: PriorFamily = prior
+        self.generations: float = generations
         self._events = [0.0] * BINS if events is None else list(events)
         self._exposure = [0.0] * BINS if exposure is None else list(exposure)
         self._whole_bins = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
@@ -93,7 +93,7 @@ class HazardEstimator:
         self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
         if events is not None:
             self._fit()
-        self.hazard = Hazard(bins, self._rates())
+        self.hazard: Hazard = Hazard(bins, self._rates())
 
     def observe_pending(self, start: float, end: float) -> None:
         """Count a generation that was running at age ``end``; its time before age ``start`` was counted already."""

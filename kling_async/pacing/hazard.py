@@ -83,9 +83,9 @@ class AgeBins:
     __slots__ = ("edges", "unit", "widths")
 
     def __init__(self, unit: float) -> None:
-        self.unit = unit
-        self.edges = tuple(edge * unit for edge in EDGES)
-        self.widths = tuple(width * unit for width in WIDTHS)
+        self.unit: float = unit
+        self.edges: tuple[float, ...] = tuple(edge * unit for edge in EDGES)
+        self.widths: tuple[float, ...] = tuple(width * unit for width in WIDTHS)
 
     def bin(self, age: float) -> int:
         """Return the number of the bin that an age of 0 s or more falls into."""
@@ -105,12 +105,12 @@ class Hazard:
 
     def __init__(self, bins: AgeBins, rates: Sequence[float]) -> None:
         """Take the hazard of each bin, per second, each more than 0 and finite."""
-        self.rates = rates
+        self.rates: Sequence[float] = rates
         self._edges = bins.edges
         self._roots = [math.sqrt(rate) for rate in rates]
         rises = (rate * width for rate, width in zip(rates[:-1], bins.widths[:-1], strict=True))
         self._cumulative = list(accumulate(rises, initial=0.0))
-        self.median = self.quantile(0.5)
+        self.median: float = self.quantile(0.5)
         # By cost: all generations of a kind begin alike.
         self._first: dict[float | tuple[Thinning, float], float] = {}
         self._thinned: dict[tuple[Thinning, float], list[float]] = {}

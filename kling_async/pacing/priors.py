@@ -182,7 +182,7 @@ class PriorFamily:
         none is shifted. ``early_share`` is the share that fails early, ``early_density`` the density of their ages, per
         typical duration.
         """
-        self.borrowed_rates = borrowed_rates
+        self.borrowed_rates: Sequence[float] | None = borrowed_rates
         shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1, _STEP) if log_sigma else (0,)
         self._early_share = early_share
         self._early_density = early_density
@@ -202,7 +202,7 @@ class PriorFamily:
             self._early_share * failing / (self._early_share * failing + rate)
             for failing, rate in zip(self._early_density, usual, strict=True)
         ]
-        self.rates = self.posterior(_NO_COUNTS, _NO_COUNTS)
+        self.rates: Sequence[float] = self.posterior(_NO_COUNTS, _NO_COUNTS)
 
     def given(self, published: Percentiles) -> PriorFamily:
         """Return the family with its members weighed by how likely they make these percentiles."""

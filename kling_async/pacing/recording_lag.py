@@ -57,7 +57,7 @@ class RecordingLag:
     def __init__(self, scale: float = 1.0) -> None:
         """``scale`` is how many times as fast as the vendor a stand-in is."""
         self._scale = scale
-        self.means = tuple(lag / scale for lag in LAGS)
+        self.means: tuple[float, ...] = tuple(lag / scale for lag in LAGS)
         self._weights = _prior()  # after the last observation
         self._averaged = _prior()  # the mean of those after the last few
         self._observed = self._leads = 0.0

@@ -94,7 +94,7 @@ class DurationLearner:
     __slots__ = ("_begun", "models")
 
     def __init__(self, models: DurationModels) -> None:
-        self.models = models
+        self.models: DurationModels = models
         self._begun = 0
 
     def track(

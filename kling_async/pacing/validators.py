@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kling_async.api.arguments import COUNT, DURATION, bad_setting, is_count, is_number, seconds
 
@@ -27,10 +27,11 @@ __all__ = [
 ]
 
 
+Validator: TypeAlias = "Callable[[object, Attribute[Any], object], None]"
 _SLOWEST = 0.001  # requests per second
 
 
-def takes(fits: Callable[[Any], bool], allowed: str) -> Callable[[object, Attribute[Any], object], None]:
+def takes(fits: Callable[[Any], bool], allowed: str) -> Validator:
     """Return a validator that raises `ConfigurationError`, with field, value and ``allowed``, for what does not fit."""
 
     def validate(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -44,12 +45,14 @@ def _fits_rate(value: object) -> bool:
     return (is_number(value) and value >= _SLOWEST) or (isinstance(value, float) and value == math.inf)
 
 
-positive_duration = takes(lambda value: is_number(value) and value > 0, DURATION)
-non_negative_duration = takes(lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more")
-share = takes(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
-positive_number = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
-non_negative_number = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
-is_rate = takes(_fits_rate, f"a number per second, {_SLOWEST} or more, or math.inf")
-count = takes(is_count, COUNT)
-times = takes(lambda value: is_count(value, 0), "a whole number, 0 or more")
-flag = takes(lambda value: isinstance(value, bool), "True or False")
+positive_duration: Validator = takes(lambda value: is_number(value) and value > 0, DURATION)
+non_negative_duration: Validator = takes(
+    lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more"
+)
+share: Validator = takes(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
+positive_number: Validator = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
+non_negative_number: Validator = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
+is_rate: Validator = takes(_fits_rate, f"a number per second, {_SLOWEST} or more, or math.inf")
+count: Validator = takes(is_count, COUNT)
+times: Validator = takes(lambda value: is_count(value, 0), "a whole number, 0 or more")
+flag: Validator = takes(lambda value: isinstance(value, bool), "True or False")

@@ -134,8 +134,8 @@ class ErrorResponse(Exception):
         super().__init__(status, message)
         self.status = status
         self.message = message
-        self.details = details or {}
-        self.headers = headers or {}
+        self.details: Mapping[str, Any] = details or {}
+        self.headers: Mapping[str, str] = headers or {}
 
     def to_answer(self, exchange: Exchange, timestamp: str) -> Answer:
         """Return the envelope of "Errors and status codes"."""

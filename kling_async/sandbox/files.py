@@ -74,7 +74,7 @@ class SampleVideo:
         label = generation_id.encode()
         films = _films().get(str(ratio), _films()["16:9"])
         original = films[crc32(label) % len(films)]
-        self.size = max(len(original) + _BOX_HEADER + len(label), size or 0)
+        self.size: int = max(len(original) + _BOX_HEADER + len(label), size or 0)
         box_length = self.size - len(original)
         self._head = original + box_length.to_bytes(4) + b"free" + label
 

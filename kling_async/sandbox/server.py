@@ -134,7 +134,7 @@ class Sandbox(Settings):
         except BaseException:
             await self._stop(runner)
             raise
-        self.port = runner.addresses[0][1]
+        self.port: int = runner.addresses[0][1]
         return self
 
     async def __aexit__(

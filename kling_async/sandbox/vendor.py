@@ -22,7 +22,7 @@ from kling_async.sandbox.responses import ERROR_SHAPES, error_object
 from kling_async.sandbox.seeded import SeededRandom, make_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kling_async.sandbox.faults import Kind
     from kling_async.sandbox.settings import Settings
@@ -35,17 +35,17 @@ class Vendor:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.clock = settings.clock
-        self.random = SeededRandom(settings.seed)
-        self.ledger = CallRecorder(self.clock)
-        self.account = CreditAccount()
-        self.limits = RequestLimits(settings)
-        self.files = FileHost(
+        self.clock: Callable[[], float] = settings.clock
+        self.random: SeededRandom = SeededRandom(settings.seed)
+        self.ledger: CallRecorder = CallRecorder(self.clock)
+        self.account: CreditAccount = CreditAccount()
+        self.limits: RequestLimits = RequestLimits(settings)
+        self.files: FileHost = FileHost(
             settings, self.random, self.ledger, fires=self.fires, before_handling=self.before_handling
         )
         self._slots = GenerationSlots(self.random, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
         self._injector = FaultInjector(settings.faults, self.random)
-        self.billing = BillingLedger(
+        self.billing: BillingLedger = BillingLedger(
             lambda: settings.recording,
             self.random,
             speed=settings.speed,

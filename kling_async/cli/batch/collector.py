@@ -93,7 +93,7 @@ class Collector:
     """
 
     def __init__(self, kling: KlingSession, tracker: ProgressTracker, terminal: Terminal, *, as_json: bool) -> None:
-        self.summary = RunSummary()
+        self.summary: RunSummary = RunSummary()
         self._kling = kling
         self._tracker = tracker
         self._terminal = terminal

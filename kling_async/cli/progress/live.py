@@ -37,7 +37,7 @@ class LiveDisplay:
         terminal: The output streams; ``is_live`` must be true.
     """
 
-    interval = 0.125
+    interval: float = 0.125
     """Seconds between redraws."""
 
     def __init__(self, terminal: Terminal) -> None:

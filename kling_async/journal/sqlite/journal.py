@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import os
     import sqlite3
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from kling_async.journal.base import Record
 
@@ -55,7 +56,7 @@ class SQLiteJournal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = absolute(path)
+        self.path: Path = absolute(path)
         self._writer: Writer | None = None
         self._unflushed = UnflushedRecords()
         self._keys = HashedKeySet(())  # of the jobs in the file; `_generations`: their generation ids

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections import Counter
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from kling_async.journal.base import JobState, Record
     from kling_async.journal.shared import Sharing
@@ -35,7 +36,7 @@ class JournalReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = absolute(path)
+        self.path: Path = absolute(path)
         with self._connection():
             pass  # it can be read
 

@@ -28,6 +28,7 @@ from kling_async.journal.sqlite.term import SQLiteTerm
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Callable, Container, Sequence
+    from pathlib import Path
 
     from kling_async.journal.base import Choices, Record
     from kling_async.journal.shared import Entry, Instruction, Lease, Token
@@ -74,7 +75,7 @@ class SharedSQLite:
         length: float = LEASE,
         account: str | None = None,
     ) -> None:
-        self.path = absolute(path)
+        self.path: Path = absolute(path)
         self.now = now
         self.lease_length = length
         self._account = account
