@@ -281,16 +281,17 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         check_endpoint(endpoint)
         return await engine.fetch(generation_id, endpoint)
 
-    def stats(self) -> Stats:
+    def stats(self, *, own: bool = False) -> Stats:
         """Return the numbers of the session: its jobs by state, its requests, its rate.
 
         On a shared journal they are those of the account, as the session that leads has counted them since it began,
-        and some seconds old in the others; files are this session's own.
+        and some seconds old in the others; with ``own``, the numbers of jobs are this session's alone, as those of
+        files always are.
 
         Raises:
             SessionClosed: The session has not been entered.
         """
-        return self._entered_engine().snapshot()
+        return self._entered_engine().snapshot(own=own)
 
     @property
     def is_leader(self) -> bool:

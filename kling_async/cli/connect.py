@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
+    from kling_async.cli.journals import Place
     from kling_async.cli.options import Connection
 
 _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
@@ -29,7 +30,7 @@ _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 async def open_session(
     connection: Connection,
     *,
-    journal: Path | None = None,
+    journal: Place | None = None,
     hold: bool = False,
     shared: bool = False,
     limits: Mapping[str, Any] | None = None,
@@ -39,9 +40,9 @@ async def open_session(
 
     Args:
         connection: The vendor's address and the key.
-        journal: The journal's file, if there is to be one.
+        journal: The journal, if there is to be one.
         hold: Whether queued jobs stay in the journal, or, if it is shared, the session never leads.
-        shared: Whether the journal is shared with other sessions of this machine.
+        shared: Whether the journal is shared with other sessions.
         limits: Settings of ``Limits``.
         resubmit: Whether uncertain submits that never show in the log are sent again (``Reconciliation(then=...)``).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import ConfigurationError, JobState, read_journal
+from kling_async.cli.journals import Place, exists, folder_of, shown
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import label_text
 from kling_async.cli.text import clock, count, dollars, one_line, reason
@@ -34,36 +34,34 @@ def temporary_journal(folder: Path) -> Path:
     return folder / f"generate-{secrets.token_hex(4)}.db"
 
 
-def discard_if_temporary(journal: Path) -> None:
+def discard_if_temporary(journal: Place) -> None:
     """Remove such a journal and its side files; any other journal stays."""
-    if _TEMPORARY.fullmatch(journal.name):
+    if isinstance(journal, Path) and _TEMPORARY.fullmatch(journal.name):
         for file in journal.parent.glob(f"{journal.name}*"):
             with suppress(OSError):  # it is in nobody's way
                 file.unlink()
 
 
-def records_of(journal: Path) -> dict[str, Record]:
-    """Read a journal's records by key, in queueing order; none if there is no such file yet.
+def records_of(journal: Place) -> dict[str, Record]:
+    """Read a journal's records by key, in queueing order; none if there is no journal yet.
 
     Raises:
         JournalError: It is no journal, or cannot be read.
     """
-    if not os.path.exists(journal) or not journal.stat().st_size:  # noqa: PTH110 - Path's raises for some names
-        return {}
-    return {record.key: record for record in read_journal(journal).records()}
+    return {record.key: record for record in read_journal(journal).records()} if exists(journal) else {}
 
 
-def check_sandbox(journal: Path, records: Iterable[Record], output: Path) -> None:
+def check_sandbox(journal: Place, records: Iterable[Record], output: Path) -> None:
     """Refuse a journal with jobs of a sandbox that has ended with the command that had started it.
 
     Raises:
         ConfigurationError: Some of them are not done, or their files are not there.
     """
-    lost = sum(_was_lost(record, journal.parent, output) for record in records)
+    lost = sum(_was_lost(record, folder_of(journal), output) for record in records)
     if lost:
         raise ConfigurationError(
-            f"journal {journal}: the sandbox of {count(lost, 'job')} in it is gone, with all that was in it: delete the"
-            " journal to begin anew"
+            f"journal {shown(journal)}: the sandbox of {count(lost, 'job')} in it is gone, with all that was in it:"
+            " delete the journal to begin anew"
         )
 
 
@@ -126,7 +124,7 @@ class JournalSummary:
         oldest_pending: The job that is at the vendor for the longest time, or None.
         failures: Failed and rejected jobs, in queueing order.
         queued: The number of queued jobs of each group.
-        sharing: How sessions share it, line by line; empty if they do not.
+        sharing: How sessions share it; None if they do not.
     """
 
     counts: Counter[JobState]
@@ -135,11 +133,11 @@ class JournalSummary:
     oldest_pending: Record | None
     failures: tuple[FailedJob, ...]
     queued: Counter[str | None]
-    sharing: tuple[str, ...] = ()
+    sharing: Sharing | None = None
 
     @classmethod
-    def of(cls, records: Iterable[Record], sharing: Iterable[str] = ()) -> JournalSummary:
-        """Summarise records, and lines about how they are shared."""
+    def of(cls, records: Iterable[Record], sharing: Sharing | None = None) -> JournalSummary:
+        """Summarise records, and how they are shared."""
         counts, downloaded, usd = Counter[JobState](), 0, Decimal(0)
         queued = Counter[str | None]()
         oldest: Record | None = None
@@ -153,15 +151,15 @@ class JournalSummary:
                 oldest = record
             if record.state in (JobState.FAILED, JobState.REJECTED):
                 failures.append(_failed_job(record))
-        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, tuple(sharing))
+        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, sharing)
 
     @property
     def open(self) -> int:
         """The number of jobs that are not in a terminal state."""
         return sum(number for state, number in self.counts.items() if not state.is_terminal)
 
-    def to_json(self, now: float) -> dict[str, Any]:
-        """Return the same as a JSON object; ``now`` is wall-clock time."""
+    def to_json(self, now: float, members_now: float = 0.0) -> dict[str, Any]:
+        """Return the same as a JSON object; ``now`` is wall-clock time, and the other by the members' clock."""
         oldest = self.oldest_pending
         return {
             "jobs": self.counts.total(),
@@ -179,17 +177,18 @@ class JournalSummary:
                 "seconds": max(0.0, now - _since(oldest)),
             },
             "failures": [failed.to_json() for failed in self.failures],
-            **({"sharing": list(self.sharing)} if self.sharing else {}),
+            "sharing": None if self.sharing is None else sharing_json(self.sharing, members_now),
         }
 
 
-def lines(summary: JournalSummary, now: float) -> Iterator[str]:
-    """Format the summary as lines; ``now`` is wall-clock time."""
+def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iterator[str]:
+    """Format the summary as lines; ``now`` is wall-clock time, and the other by the members' clock."""
     yield f"{count(summary.counts.total(), 'job')}, {summary.open:,} open"
     for state in JobState:
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
-    yield from summary.sharing
+    if summary.sharing is not None:
+        yield from shared_lines(summary.sharing, members_now, summary.open - sum(summary.sharing.parked.values()))
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
@@ -201,10 +200,8 @@ def lines(summary: JournalSummary, now: float) -> Iterator[str]:
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
 
 
-def shared_lines(sharing: Sharing | None, now: float) -> Iterator[str]:
-    """Say who leads, and what nobody works on; ``now`` is by the clock that members share."""
-    if sharing is None:
-        return
+def shared_lines(sharing: Sharing, now: float, waiting: int = 0) -> Iterator[str]:
+    """Say who leads, and what nobody works on; ``now`` is by the clock that members share, ``waiting`` counts jobs."""
     lease = sharing.lease
     if lease.is_held(now):
         led = f"{lease.owner} leads, for {clock(now - lease.since)}"
@@ -212,13 +209,31 @@ def shared_lines(sharing: Sharing | None, now: float) -> Iterator[str]:
         led = f"nobody leads: {lease.crashes} leaders crashed in a row; kling-async leader JOURNAL --release"
     else:
         led = "nobody leads"
+        led += f", and {count(waiting, 'job')} would go on with: kling-async worker JOURNAL" if waiting else ""
     yield f"shared: {led}; {count(len(lease.members), 'member')}"
     if sharing.parked:
-        yield f"{count(sharing.parked, 'job')} that nobody works on: submit them again, under their keys"
+        why = ", ".join(f"{kind} {number:,}" for kind, number in sharing.parked.items())
+        jobs = count(sum(sharing.parked.values()), "job")
+        yield f"{jobs} that nobody works on ({why}): submit them again, under their keys"
     if sharing.waiting:
-        yield f"{sharing.waiting:,} instructions and late answers that nobody has acted on yet"
+        yield f"{count(sharing.waiting, 'request')} of members that nobody has acted on yet"
     for late in sharing.second_purchases[:_MOST_SHOWN]:
         yield f"bought a second time: {short_key(late.key)}, as {late.generation_id}"
+
+
+def sharing_json(sharing: Sharing, now: float) -> dict[str, Any]:
+    """Return how a journal is shared as a JSON object; ``now`` is by the clock that members share."""
+    lease = sharing.lease
+    is_held = lease.is_held(now)
+    return {
+        "leader": lease.owner if is_held else None,
+        "seconds": max(0.0, now - lease.since) if is_held else None,
+        "crashes": lease.crashes,
+        "members": [member.owner for member in lease.members],
+        "parked": dict(sharing.parked),
+        "not_acted_on": sharing.waiting,
+        "bought_twice": [{"key": late.key, "generation_id": late.generation_id} for late in sharing.second_purchases],
+    }
 
 
 def _more(summary: JournalSummary, state: JobState) -> str:

@@ -85,17 +85,22 @@ def write_stats(stats: Stats) -> str:
     return json.dumps(asdict(stats))
 
 
-def read_stats(text: str, own: Stats) -> Stats:
-    """Return the account's numbers, with a member's own about files; its own ones where there are no others."""
+def read_stats(text: str) -> Stats | None:
+    """Read what `write_stats` wrote; None if nobody has led yet, or a member of another version does."""
     try:
         data: dict[str, Any] = json.loads(text)
         learned = tuple(LearnedDuration(**kind) for kind in data["learned"])
         feed = None if data["feed"] is None else FeedStats(**data["feed"])
-        return with_files(Stats(**data | {"learned": learned, "feed": feed}), own)
-    except (ValueError, TypeError, KeyError):  # nobody has led yet, or a member of another version does
-        return own
+        return Stats(**data | {"learned": learned, "feed": feed})
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
-def with_files(stats: Stats, own: Stats) -> Stats:
-    """Return the account's numbers with those about files of the member that asks: each fetches its own."""
-    return evolve(stats, downloading=own.downloading, downloaded=own.downloaded, downloaded_bytes=own.downloaded_bytes)
+_FILES = ("downloading", "downloaded", "downloaded_bytes")
+_JOBS = ("queued", "submitting", "pending", "uncertain", "completed", "failed", "rejected", "abandoned", "interrupted")
+
+
+def with_own(account: Stats, mine: Stats, *, jobs: bool) -> Stats:
+    """Return the account's numbers with those of files, and if wanted of jobs, of the member that asks."""
+    names = _FILES + (_JOBS if jobs else ())
+    return evolve(account, **{name: getattr(mine, name) for name in names})

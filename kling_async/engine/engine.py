@@ -286,8 +286,8 @@ class Engine:
         """True: nobody else acts on this journal."""
         return True
 
-    def snapshot(self) -> Stats:
-        """Return the session's numbers as they are now."""
+    def snapshot(self, *, own: bool = False) -> Stats:  # noqa: ARG002 - nobody else has any
+        """Return the session's numbers as they are now; ``own`` leaves out other sessions' jobs."""
         feed = None if self._ledger is None else self._ledger.stats()
         return snapshot(self.store, self.queue, self.admission, self.learner.models, self.counters, feed)
 

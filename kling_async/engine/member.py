@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from kling_async.api.account.billing import balance_request, read_balance
-from kling_async.engine.account_wide import read_stats, stricter, strictest, with_files, write_limits
+from kling_async.engine.account_wide import read_stats, stricter, strictest, with_own, write_limits
 from kling_async.engine.engine import Engine
 from kling_async.engine.leadership import IDLE_LOOK_EVERY, LOOK_EVERY, Leadership, LeadingEngine, Term
 from kling_async.engine.member_store import MemberStore
@@ -120,10 +120,11 @@ class MemberEngine(Engine):
             _logger.info("the balance cannot be had: %s", error)
         return None
 
-    def snapshot(self) -> Stats:
+    def snapshot(self, *, own: bool = False) -> Stats:
         """Return the numbers of the whole account, some seconds old if another one leads; its own if nobody has yet."""
-        engine, own = self._leadership.engine, super().snapshot()
-        return read_stats(self._leadership.lease.stats, own) if engine is None else with_files(engine.snapshot(), own)
+        engine, mine = self._leadership.engine, super().snapshot()
+        account = read_stats(self._leadership.lease.stats) if engine is None else engine.snapshot()
+        return with_own(account or mine, mine, jobs=own)
 
     # Running
 

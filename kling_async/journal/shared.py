@@ -189,13 +189,13 @@ class Sharing:
 
     Attributes:
         lease: Who leads.
-        parked: How many open jobs nobody works on, though their generations' lives go on.
+        parked: How many open jobs nobody works on, though their generations' lives go on, by the class of error.
         waiting: How many instructions and late answers the leader has not acted on.
         second_purchases: What was bought a second time for its job.
     """
 
     lease: Lease
-    parked: int
+    parked: Mapping[str, int]
     waiting: int
     second_purchases: Sequence[LateAnswer]
 

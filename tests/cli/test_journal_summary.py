@@ -111,7 +111,7 @@ def test_it_is_looked_at_until_no_job_is_open(live: bool, as_json: bool, monkeyp
     monkeypatch.setattr(
         kling_async.cli.commands.status, "Terminal", lambda *, as_json: Terminal(console, console, as_json)
     )
-    status("journal.db", watch=True, as_json=as_json)  # type: ignore[arg-type]
+    status("journal.db", watch=True, as_json=as_json)
     assert len(naps) == 1
     assert naps[0] >= 2
     assert ("\x1b[" in out.getvalue()) is (live and not as_json)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from kling_async import GenerationFailed, KlingError
+from kling_async import DownloadError, GenerationFailed, KlingError
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.json_output import error_json, job_json
 from kling_async.cli.text import one_line, reason
 from kling_async.files.video_names import free_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from kling_async import Job, KlingSession
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kling_async.cli.terminal import Terminal
 
 _AT_ONCE = 64  # downloads asked for; the session itself fetches a few at a time
+_LOOK_EVERY, _LOOKS = 0.25, 8  # seconds between looks at what another session downloads; those at a file in the way
 _MOST_SHOWN = 50  # failures that are printed one by one, as they happen
 
 
@@ -90,14 +92,24 @@ class Collector:
         tracker: The progress of the same session.
         terminal: Failures are printed there as they happen.
         as_json: Whether each job is printed as JSON once it has ended.
+        recorded: Returns the file of a job that another session may have downloaded; None if there is no other.
     """
 
-    def __init__(self, kling: KlingSession, tracker: ProgressTracker, terminal: Terminal, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        kling: KlingSession,
+        tracker: ProgressTracker,
+        terminal: Terminal,
+        *,
+        as_json: bool,
+        recorded: Callable[[Job], Path | None] | None = None,
+    ) -> None:
         self.summary: RunSummary = RunSummary()
         self._kling = kling
         self._tracker = tracker
         self._terminal = terminal
         self._as_json = as_json
+        self._recorded = recorded
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._taken: set[str] = set()
 
@@ -145,7 +157,7 @@ class Collector:
             self.summary.kept += 1
         else:
             try:
-                file = await self._download(item)
+                file = await (self._download(item) if self._recorded is None else self._share(item, self._recorded))
             except KlingError as error:
                 self.summary.unfetched += 1
                 self._tracker.download_failed(item.job)
@@ -154,6 +166,22 @@ class Collector:
                 return
         self.summary.done += 1
         self._print_result(item, file, None)
+
+    async def _share(self, item: RunItem, recorded: Callable[[Job], Path | None]) -> Path:
+        """Download a file that other sessions may download as well, to the same path: one of them does."""
+        looks = _LOOKS
+        while (file := recorded(item.job)) is None:
+            try:
+                # Whoever has put something there may just be recording it.
+                if looks == 0 or not os.path.lexists(item.path):  # noqa: ASYNC240 - as quick as what follows
+                    return await self._download(item)
+                looks -= 1
+            except DownloadError as error:
+                if not isinstance(error.__cause__, BlockingIOError):  # which says that another one downloads it
+                    raise
+            await asyncio.sleep(_LOOK_EVERY)
+        self._tracker.downloaded(item.job)
+        return file
 
     async def _download(self, item: RunItem) -> Path:
         """Download a file. One that is whole when Ctrl-C comes is renamed and recorded before the task ends."""

@@ -13,12 +13,14 @@ from kling_async import GatewayError, JobState, SpendLimitReached, SubmissionUnc
 from kling_async.cli.batch.collector import Collector, RunItem
 from kling_async.cli.connect import api_key, open_session
 from kling_async.cli.journal_summary import discard_if_temporary, file_of
+from kling_async.cli.journals import Place, folder_of, shown
 from kling_async.cli.options import Running
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.signals import announced_stop, exit_code, run
 from kling_async.cli.tags import label_text
 from kling_async.cli.text import command, count
+from kling_async.engine.job import active_job
 from kling_async.files.video_names import NameAllocator, name_of, short_key
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class BatchRun:
     """A run over a journal.
 
     Attributes:
-        journal: The journal's file.
+        journal: The journal.
+        shared: Whether other sessions share it.
         output: The folder for the videos.
         connection: Where the vendor is.
         running: Limits and rates.
@@ -56,13 +59,14 @@ class BatchRun:
         ConfigurationError: The options do not go together, or there is no API key.
     """
 
-    journal: Path
+    journal: Place
     output: Path
     connection: Connection
     running: Running
     terminal: Terminal
     again: str
     hold: bool = False
+    shared: bool = False
     _is_entered: bool = field(init=False, default=False)  # whether the journal has all there is to do
 
     def __attrs_post_init__(self) -> None:
@@ -95,6 +99,7 @@ class BatchRun:
             self.connection,
             journal=self.journal,
             hold=self.hold,
+            shared=self.shared,
             limits=self.running.limits(),
             resubmit=self.running.resubmit,
         )
@@ -113,7 +118,7 @@ class BatchRun:
 
     def _how_to_go_on(self, what: str, *, spent_up: bool = False) -> str:
         if self.connection.sandbox:
-            return f"{what} the sandbox is gone with all that was in it: delete {self.journal} to begin anew"
+            return f"{what} the sandbox is gone with all that was in it: delete {shown(self.journal)} to begin anew"
         if not self._is_entered:
             return f"{what} it had hardly begun: go on with the same command"
         limit = " ".join(Running(max_spend=self.running.max_spend).arguments())
@@ -127,7 +132,7 @@ class BatchRun:
             hint = "nothing proves what was not bought until the log shows a later submit, such as that of one more row"
             self.terminal.message(hint, "yellow")
         if summary.unfetched:
-            again = command("download", self.journal, "-o", self.output, *self.connection.arguments())
+            again = command("download", shown(self.journal), "-o", self.output, *self.connection.arguments())
             self.terminal.message(
                 f"{count(summary.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
             )
@@ -158,7 +163,11 @@ class ActiveRun:
         init=False,
         default=Factory(
             lambda active: Collector(
-                active.kling, active.tracker, active.run.terminal, as_json=active.run.terminal.as_json
+                active.kling,
+                active.tracker,
+                active.run.terminal,
+                as_json=active.run.terminal.as_json,
+                recorded=active.recorded if active.run.shared else None,
             ),
             takes_self=True,
         ),
@@ -173,7 +182,7 @@ class ActiveRun:
             label: Its name in messages; by default its tag, or its key.
         """
         path = self.run.output / self.names.allocate(name_of(job.request, job.key, job.tag))
-        file = None if record is None else file_of(record, self.run.journal.parent, self.run.output)
+        file = None if record is None else self._file_of(record)
         if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
             self.collector.summary.elsewhere = file
         self.items.append(RunItem(job, label or label_text(job.tag) or short_key(job.key), path, file))
@@ -185,6 +194,14 @@ class ActiveRun:
         elif job.state is JobState.PENDING:
             begun = job.submitted_at
             self.tracker.add_pending(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
+
+    def _file_of(self, record: Record) -> Path | None:
+        return file_of(record, folder_of(self.run.journal), self.run.output)
+
+    def recorded(self, job: Job) -> Path | None:
+        """Return a job's file, whole, as the journal has it now: other sessions download, too."""
+        found = self.kling.find(job.key)
+        return None if found is None else self._file_of(active_job(found).record)
 
 
 def _summary(summary: RunSummary, output: Path) -> str:

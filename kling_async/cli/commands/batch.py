@@ -17,6 +17,7 @@ from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journal_summary import check_sandbox, records_of
+from kling_async.cli.journals import JOURNAL, Place, Shared, is_shared_journal, shown
 from kling_async.cli.json_output import request_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.paths import check_folder
@@ -39,7 +40,8 @@ def batch(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    journal: Path | None = None,
+    journal: Annotated[Place | None, JOURNAL] = None,
+    shared: Shared = False,
     output: Output = Path("videos"),
     dry_run: bool = False,
     as_json: AsJson = False,
@@ -61,8 +63,8 @@ def batch(
 
     Args:
         file: The batch, as JSON Lines or CSV; - for standard input.
-        journal: Where to keep what happens; by default beside the batch, such as prompts.db for prompts.csv, or here,
-            as kling-batch.db, for what comes through a pipe.
+        journal: Where to keep what happens: a file, or the URL of a database; by default a file beside the batch, such
+            as prompts.db for prompts.csv, or here, as kling-batch.db, for what comes through a pipe.
         dry_run: Submit nothing: print what would be sent, under which names, and what it would cost.
     """
     terminal = Terminal(as_json=as_json)
@@ -76,9 +78,16 @@ def batch(
     records = records_of(journal)
     if connection.sandbox:
         check_sandbox(journal, records.values(), output)
-    again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
+    is_shared = is_shared_journal(journal, connection, wanted=shared)
+    again = command("resume", shown(journal), "-o", output, *running.arguments(), *connection.arguments())
     batch_run = BatchRun(
-        journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
+        journal=journal,
+        output=output,
+        connection=connection,
+        running=running,
+        terminal=terminal,
+        again=again,
+        shared=is_shared,
     )
     return _Batch(rows, records, journal, terminal).run(batch_run)
 
@@ -89,7 +98,7 @@ class _Batch:
 
     rows: Sequence[Row]
     records: dict[str, Record]
-    journal: Path
+    journal: Place
     terminal: Terminal
 
     def run(self, batch_run: BatchRun) -> Exit:
@@ -97,8 +106,11 @@ class _Batch:
         which = batch_run.running.retry_failed
         known = [self.records[row.key] for row in self.rows if row.key in self.records]
         retried = sum(may_retry(record, which) for record in known)
-        others = sum(not record.state.is_terminal and key not in keys for key, record in self.records.items())
-        self.terminal.message(f"{count(len(self.rows), 'row')}; the journal is {self.journal}")
+        # Where others share the journal, what is not of these rows is theirs.
+        open_keys = {key for key, record in self.records.items() if not record.state.is_terminal}
+        others = 0 if batch_run.shared else len(open_keys - keys)
+        whose = f"; the journal is {shown(self.journal)}{', shared' if batch_run.shared else ''}"
+        self.terminal.message(f"{count(len(self.rows), 'row')}{whose}")
         if len(known) > retried:
             kept = len(known) - retried
             self.terminal.message(f"{kept:,} of them are in the journal already, and are not bought again")
@@ -138,7 +150,7 @@ class _Batch:
         )
 
 
-def _dry_run(rows: Sequence[Row], journal: Path, connection: Connection, terminal: Terminal) -> Exit:
+def _dry_run(rows: Sequence[Row], journal: Place, connection: Connection, terminal: Terminal) -> Exit:
     """Print what would be submitted, and what it would cost."""
     states = {key: _told(record) for key, record in records_of(journal).items()}
     cost, unknown = asyncio.run(prices(connection, rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from kling_async.cli.gallery.build import build
+from kling_async.cli.journals import JournalArgument, name_of
 from kling_async.cli.options import AsJson
 from kling_async.cli.paths import check_folder
 from kling_async.cli.terminal import Terminal
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def gallery(
-    source: Path,
+    source: JournalArgument,
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
@@ -35,12 +35,12 @@ def gallery(
     a batch is running.
 
     Args:
-        source: A journal's file, or a folder of videos.
+        source: A journal's file or the URL of its database, or a folder of videos.
         output: The folder to write to; by default one called after the source, such as batch-gallery for batch.db.
             Files in it that no gallery wrote are left alone.
     """
     terminal = Terminal(as_json=as_json)
-    folder = output or Path(f"{Path(os.path.realpath(source)).stem or 'videos'}-gallery")
+    folder = output or Path(f"{name_of(source) or 'videos'}-gallery")
     check_folder(folder)
     made = build(source, folder, now=time())
     for command, number in advice(made.content).items():

@@ -11,6 +11,7 @@ from attrs import frozen
 from kling_async import ConfigurationError, InvalidRequest, JobState
 from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.journal_summary import check_sandbox, file_of, records_of
+from kling_async.cli.journals import JournalArgument, Shared, folder_of, is_shared_journal, shown
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def resume(
-    journal: Path,
+    journal: JournalArgument,
     /,
     *,
+    shared: Shared = False,
     output: Output = Path("videos"),
     as_json: AsJson = False,
     running: Running = RUNNING,
@@ -35,12 +37,18 @@ def resume(
     What has failed is told, and made again with --retry-failed.
 
     Args:
-        journal: The journal of a batch, or of a program of yours.
+        journal: The journal of a batch, or of a program of yours: its file, or the URL of its database.
     """
     terminal = Terminal(as_json=as_json)
-    again = command("resume", journal, "-o", output, *running.arguments(), *connection.arguments())
+    again = command("resume", shown(journal), "-o", output, *running.arguments(), *connection.arguments())
     batch_run = BatchRun(
-        journal=journal, output=output, connection=connection, running=running, terminal=terminal, again=again
+        journal=journal,
+        output=output,
+        connection=connection,
+        running=running,
+        terminal=terminal,
+        again=again,
+        shared=is_shared_journal(journal, connection, wanted=shared),
     )
     return Resumption.of(batch_run, with_open=True).run()
 
@@ -64,7 +72,7 @@ class Resumption:
             ConfigurationError: There is no such journal.
             JournalError: It cannot be read.
         """
-        if not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
+        if isinstance(batch_run.journal, Path) and not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
             raise ConfigurationError(f"journal {batch_run.journal}: there is no such file")
         every = records_of(batch_run.journal)
         if batch_run.connection.sandbox:
@@ -75,12 +83,12 @@ class Resumption:
     def run(self) -> int:
         """Run the chosen jobs."""
         to_do = [record for record in self.records.values() if not (self._has_file(record) or self._has_failed(record))]
-        said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {self.batch_run.journal}"
+        said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {shown(self.batch_run.journal)}"
         self.batch_run.terminal.message(said)
         return self.batch_run.run(len(self.records), self._add_jobs)
 
     def _has_file(self, record: Record) -> bool:
-        return file_of(record, self.batch_run.journal.parent, self.batch_run.output) is not None
+        return file_of(record, folder_of(self.batch_run.journal), self.batch_run.output) is not None
 
     def _has_failed(self, record: Record) -> bool:
         retried = may_retry(record, self.batch_run.running.retry_failed)
@@ -101,4 +109,7 @@ class Resumption:
         retry_failed = self.batch_run.running.retry_failed
         if may_retry(record, retry_failed) and record.request is not None:
             return kling.submit(record.request, key=record.key, retry_failed=retry_failed)
-        return kling.find(record.key)
+        job = kling.find(record.key)
+        if job is None and record.request is not None:  # nobody works on it, until it is submitted again
+            return kling.submit(record.request, key=record.key)
+        return job

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import monotonic, sleep, time
 
 from rich.live import Live
 from rich.text import Text
 
 from kling_async import read_journal
-from kling_async.cli.journal_summary import JournalSummary, lines, shared_lines
+from kling_async.cli.journal_summary import JournalSummary, lines
+from kling_async.cli.journals import JournalArgument, Place
 from kling_async.cli.options import AsJson
 from kling_async.cli.terminal import Terminal
 from kling_async.session import boot_clock
@@ -18,13 +18,13 @@ _EVERY = 2.0  # seconds from one look to the next
 _SHARE = 10  # a look takes a tenth of the time at most: it holds up the process that writes the journal
 
 
-def status(journal: Path, /, *, watch: bool = False, as_json: AsJson = False) -> None:
+def status(journal: JournalArgument, /, *, watch: bool = False, as_json: AsJson = False) -> None:
     """Say where a journal's jobs stand: how many are in which state, which waits longest, and what failed, and why.
 
     The journal is only read, also while a batch is running, and nothing is asked of the vendor.
 
     Args:
-        journal: The journal's file.
+        journal: The journal's file, or the URL of its database.
         watch: Look again and again, until no job is open or Ctrl-C.
     """
     terminal = Terminal(as_json=as_json)
@@ -36,20 +36,20 @@ def status(journal: Path, /, *, watch: bool = False, as_json: AsJson = False) ->
         _tell(_look(journal), terminal)
 
 
-def _look(journal: Path) -> JournalSummary:
+def _look(journal: Place) -> JournalSummary:
     reader = read_journal(journal)
-    return JournalSummary.of(reader.records(), shared_lines(reader.sharing(boot_clock()), boot_clock()))
+    return JournalSummary.of(reader.records(), reader.sharing(boot_clock()))
 
 
 def _tell(summary: JournalSummary, terminal: Terminal) -> None:
     now = time()
     if terminal.as_json:
-        terminal.json_result(summary.to_json(now))
+        terminal.json_result(summary.to_json(now, boot_clock()))
         return
-    terminal.text(lines(summary, now))
+    terminal.text(lines(summary, now, boot_clock()))
 
 
-def _watch_lines(journal: Path, terminal: Terminal) -> None:
+def _watch_lines(journal: Place, terminal: Terminal) -> None:
     while True:
         began = monotonic()
         summary = _look(journal)
@@ -59,12 +59,12 @@ def _watch_lines(journal: Path, terminal: Terminal) -> None:
         _rest(began)
 
 
-def _watch_live(journal: Path, terminal: Terminal) -> None:
+def _watch_live(journal: Place, terminal: Terminal) -> None:
     with Live(console=terminal.out, auto_refresh=False) as live:
         while True:
             began = monotonic()
             summary = _look(journal)
-            live.update(Text("\n".join(map(terminal.fitted, lines(summary, time())))), refresh=True)
+            live.update(Text("\n".join(map(terminal.fitted, lines(summary, time(), boot_clock())))), refresh=True)
             if not summary.open:
                 return
             _rest(began)

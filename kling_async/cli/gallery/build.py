@@ -11,6 +11,7 @@ from kling_async.cli.gallery.entries import read_entries
 from kling_async.cli.gallery.folder import PAGE, Folder
 from kling_async.cli.gallery.page import GalleryPage, render
 from kling_async.cli.gallery.texts import visible
+from kling_async.cli.journals import Place, name_of, shown
 
 
 @frozen
@@ -26,13 +27,13 @@ class Gallery:
     content: GalleryPage
 
 
-def build(source: Path, folder: Path, *, now: float) -> Gallery:
+def build(source: Place, folder: Path, *, now: float) -> Gallery:
     """Write the gallery of a journal, or of a folder of videos, into a folder.
 
     It only reads its source, so a session may own the journal meanwhile; it needs no network and no API key.
 
     Args:
-        source: The journal's file, or the folder.
+        source: The journal, or the folder.
         folder: The folder to write; it is made if there is none. An earlier gallery there is updated, and no other
             file in it is changed.
         now: The time, in seconds since the epoch.
@@ -45,7 +46,9 @@ def build(source: Path, folder: Path, *, now: float) -> Gallery:
     entries = read_entries(source)
     place = Folder(Path(os.path.realpath(folder)))
     place.plan(entry.file.path for entry in entries if entry.file is not None)
-    journal = None if source.is_dir() else str(source)
-    page = GalleryPage(visible(Path(os.path.realpath(source)).name), journal, entries, place.links, now)
+    is_folder = isinstance(source, Path) and source.is_dir()
+    journal = None if is_folder else shown(source)
+    title = Path(os.path.realpath(source)).name if isinstance(source, Path) else name_of(source)
+    page = GalleryPage(visible(title), journal, entries, place.links, now)
     place.write(render(page))
     return Gallery(folder / PAGE, page)

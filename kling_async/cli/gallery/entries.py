@@ -15,6 +15,7 @@ from kling_async.cli.text import bare
 
 if TYPE_CHECKING:
     from kling_async import Record, Video
+    from kling_async.cli.journals import Place
 
 _STATES = {
     JobState.QUEUED: EntryState.QUEUED,
@@ -99,16 +100,16 @@ def _cost(video: Video | None) -> Usage:
     return Usage(finite(usage.credits_used), finite(usage.tokens_used), usage.usd_spent)
 
 
-def read_entries(source: Path) -> list[Entry]:
+def read_entries(source: Place) -> list[Entry]:
     """Read the entries of a journal in queueing order, or those of a folder's videos by name.
 
     Raises:
         JournalError: It is neither a journal nor a folder, or cannot be read.
         OSError: The folder cannot be read, or a video in it.
     """
-    if source.is_dir():
+    if isinstance(source, Path) and source.is_dir():
         return [_entry_of(path, source) for path in list_videos(source)]
-    beside = Path(os.path.realpath(source)).parent
+    beside = Path(os.path.realpath(source)).parent if isinstance(source, Path) else Path()
     return [entry_of(record, beside) for record in read_journal(source).records()]
 
 

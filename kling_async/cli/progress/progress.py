@@ -42,7 +42,7 @@ async def show_progress(
     display = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
 
     def snapshot() -> Snapshot:
-        return tracker.snapshot(kling.stats(), loop.time(), rows=display.rows)
+        return tracker.snapshot(kling.stats(own=True), loop.time(), rows=display.rows)
 
     async def redraw() -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -372,11 +373,11 @@ def sharing(connection: sqlite3.Connection, now: float) -> Sharing | None:
     """Return how a file is shared; None if it never was."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone() is None:
         return None
-    parked = f"SELECT count(*) FROM jobs WHERE state IN ({OPEN}) AND parked IS NOT NULL"  # noqa: S608 - a constant
+    parked = f"SELECT parked FROM jobs WHERE state IN ({OPEN}) AND parked IS NOT NULL"  # noqa: S608 - a constant
+    reasons = Counter(type(read_error(text)).__name__ for (text,) in connection.execute(parked))
     waiting = "SELECT count(*) FROM late_answers WHERE NOT kept"
-    undone = f"(SELECT count(*) FROM instructions) + ({waiting})"  # noqa: S608 - a constant
-    parked_now, waiting_now = connection.execute(f"SELECT ({parked}), {undone}").fetchone()
-    return Sharing(read_lease(connection, now), parked_now, waiting_now, late_answers(connection, kept=True))
+    (undone,) = connection.execute(f"SELECT (SELECT count(*) FROM instructions) + ({waiting})").fetchone()  # noqa: S608 - a constant
+    return Sharing(read_lease(connection, now), reasons, undone, late_answers(connection, kept=True))
 
 
 def settle(connection: sqlite3.Connection, item: Instruction | LateAnswer, *, keep: bool) -> None:
