@@ -44,7 +44,7 @@ PACKAGES = {
         _subject(
             "Events",
             "Event JobEvent Queued Submitted Accepted Polled Retrying Throttled Completed Failed Interrupted"
-            " Downloading Downloaded DownloadFailed Subscription",
+            " Downloading Downloaded DownloadFailed LeadershipChanged Subscription",
             made=False,
         ),
         _subject("Numbers", "Stats FeedStats LearnedDuration", made=False),

@@ -71,6 +71,7 @@ from kling_async import (
     KlingError,
     KlingSession,
     Lane,
+    LeadershipChanged,
     LearnedDuration,
     Limits,
     LiveModel,
@@ -325,6 +326,8 @@ def told(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event 
             return f"{assert_type(job, Job).key}: {assert_type(video, Video).url}"
         case Failed(error=error) | Interrupted(error=error) | DownloadFailed(error=error):
             return assert_type(error, KlingError).message
+        case LeadershipChanged(leads=leads):
+            return f"it leads: {assert_type(leads, bool)}"
         case Downloading(path=path):
             return f"{assert_type(path, Path)} comes in"
         case Downloaded(path=path, size=size):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from kling_async.engine.event_bus import Event
 from kling_async.engine.job import JobEvent, value_of
 
 if TYPE_CHECKING:
@@ -131,6 +132,17 @@ class Downloaded(JobEvent):
 
     path: Path
     size: int
+
+
+@frozen(eq=False, repr=False)
+class LeadershipChanged(Event):
+    """The session begins or ceases to act for all that share its journal; there is none where it shares with nobody.
+
+    Attributes:
+        leads: Whether it leads from now on, as ``is_leader`` tells at any time.
+    """
+
+    leads: bool
 
 
 SETTLING = (Completed, Failed, Interrupted)

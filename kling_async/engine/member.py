@@ -12,6 +12,7 @@ import anyio
 from kling_async.api.account.billing import balance_request, read_balance
 from kling_async.engine.account_wide import read_stats, stricter, strictest, with_own, write_limits
 from kling_async.engine.engine import Engine
+from kling_async.engine.events import LeadershipChanged
 from kling_async.engine.leadership import IDLE_LOOK_EVERY, LOOK_EVERY, Leadership, LeadingEngine, Term
 from kling_async.engine.member_store import MemberStore
 from kling_async.engine.tasks import Wakeup
@@ -108,6 +109,7 @@ class MemberEngine(Engine):
         if self.is_leader is not self._was_leading:
             self._was_leading = self.is_leader
             _logger.info("this session %s", "leads" if self.is_leader else "does not lead any more")
+            self.events.emit(LeadershipChanged, leads=self.is_leader)
 
     async def _prove_key(self) -> KlingError | None:
         """Ask for the balance once; return the error if the key is refused."""

@@ -100,6 +100,23 @@ async def test_another_member_leads_once_the_first_has_left_and_goes_on_with_its
 
 
 @virtual
+async def test_a_session_tells_when_it_begins_and_ceases_to_lead() -> None:
+    vendor, database = ScriptedVendor(), Database()
+    async with member(database, vendor) as first:
+        await until(lambda: first.is_leader)
+        changes = first.subscribe()
+        async with member(database, vendor) as second:
+            others = second.subscribe()
+            await first.aclose()
+            await until(lambda: second.is_leader)
+    told = [[event.to_dict() async for event in events] for events in (changes, others)]
+    assert [[(one["event"], one["leads"]) for one in changed] for changed in told] == [
+        [("leadership_changed", False)],
+        [("leadership_changed", True), ("leadership_changed", False)],
+    ]
+
+
+@virtual
 async def test_a_leader_that_loses_its_lease_settles_nobody_and_what_it_learns_late_is_adopted() -> None:
     vendor, database = ScriptedVendor(latency=8), Database()
     async with member(database, vendor) as first:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from kling_async import JobState
+from kling_async import JobState, LeadershipChanged
 from kling_async.cli.connect import open_session
 from kling_async.cli.journals import JournalArgument, Place, shown
 from kling_async.cli.options import CONNECTION, Connection
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from kling_async import Job, KlingSession
 
-_LOOK_EVERY = 0.2  # seconds between looks whether it leads
 _FILES_EVERY, _SHARE = 2.0, 10  # seconds between looks for new videos; a look takes a tenth of the time at most
 
 
@@ -70,12 +69,9 @@ async def _serve(
 
 
 async def _tell(kling: KlingSession, terminal: Terminal) -> None:
-    told = False
-    while True:
-        await asyncio.sleep(_LOOK_EVERY)
-        if kling.is_leader is not told:
-            told = kling.is_leader
-            terminal.message("leads now" if told else "does not lead any more")
+    async for event in kling.subscribe():
+        if isinstance(event, LeadershipChanged):
+            terminal.message("leads now" if event.leads else "does not lead any more")
 
 
 class _Fetching:
