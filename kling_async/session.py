@@ -289,8 +289,11 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         files always are.
 
         Raises:
+            InvalidRequest: ``own`` is neither True nor False.
             SessionClosed: The session has not been entered.
         """
+        if not isinstance(own, bool):
+            raise refused("own", own, "True or False")
         return self._entered_engine().snapshot(own=own)
 
     @property

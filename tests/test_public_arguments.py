@@ -125,6 +125,7 @@ SESSION: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "find": {"key": (*KEYS, None)},
     "fetch": {"generation_id": IDS, "endpoint": (5, None, "/v3", [])},
+    "stats": {"own": (1, None, "yes", [])},
     "subscribe": {"job": (5, "k", []), "buffer": COUNTS},
     "transactions": {"start": MOMENTS, "end": MOMENTS, "direction": (5, "SIDEWAYS", LONG, []), "type": (5, "", [])},
     "usage": {"period": (5, "", "7", "7w", "0d", LONG, ["7d"]), "start": MOMENTS, "end": MOMENTS},
