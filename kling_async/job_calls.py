@@ -114,7 +114,6 @@ class JobCalls(ABC):
         return engine.store.submit(
             request,
             deadline=deadline_seconds(deadline),
-            digest=request.digest(),
             key=key,
             tag=tag,
             priority=priority,

@@ -38,6 +38,7 @@ class Database:
     delay: float = 0.0
     renewal: float = 0.0  # what renewing the lease takes, in seconds
     away: bool = False
+    is_local: bool = True
     count: int = 0
     limits: dict[int, str] = field(factory=dict)
     kept: list[Instruction | LateAnswer] = field(factory=list)
@@ -91,6 +92,7 @@ class SharedMemory:
         self.lease_length = length
         self._place = 0
         self.skew = 0.0
+        self.is_local = database.is_local
 
     def now(self) -> float:
         return asyncio.get_running_loop().time() + self.skew

@@ -19,8 +19,8 @@ from kling_async.engine.identity import (
 )
 from kling_async.engine.job import ActiveJob, Milestone, active_job
 from kling_async.engine.store import JobStore
-from kling_async.errors import DeadlineExceeded, JobAbandoned
-from kling_async.files.uploads import check_files
+from kling_async.errors import DeadlineExceeded, InvalidRequest, JobAbandoned
+from kling_async.files.uploads import check_files, with_contents
 from kling_async.journal.base import JobState
 from kling_async.journal.shared import Instruction
 from kling_async.journal.token import write_token
@@ -85,7 +85,6 @@ class MemberStore(JobStore):
         self,
         request: Request,
         *,
-        digest: bytes,
         key: str | None,
         tag: object,
         deadline: float | None,
@@ -98,16 +97,32 @@ class MemberStore(JobStore):
         With ``retry_failed``, one that has failed is bought again. The files of what may have to be sent are checked:
         whether it was sent is known once it is inserted.
         """
+        digest, sent = self._by_content(request, key)
         if key is not None and (job := self._open_under(key, digest)) is not None:
             return job
-        check_files(request)
         record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         record = evolve(record, deadline=self._wall(deadline), priority=priority, group=group)
         if retry_failed:
             self._retried[record.key] = retry_failed
-        self._shared.insert(record, self._choices(record.key), self._meet)
+        self._shared.insert(evolve(record, request=sent), self._choices(record.key), self._meet)
         self.emit(self._watch(record, deadline), events.Queued)
         return self.open[record.key]
+
+    def _by_content(self, request: Request, key: str | None) -> tuple[bytes, Request]:
+        """Return the digest of a request by its files' contents, and what other members need to send it.
+
+        Raises:
+            InvalidRequest: A file cannot be sent, and its key's job may still need it.
+        """
+        try:
+            check_files(request)
+            whole = with_contents(request)
+        except InvalidRequest:
+            known = self.recorded(key) if key is not None else None
+            if known is None or known.request != request or known.state is JobState.QUEUED:
+                raise
+            return known.digest, request
+        return whole.digest(), request if self._shared.is_local else whole
 
     def attach(self, record: Record, *, tag: object, deadline: float | None) -> Job:
         """Ask for a generation that was bought elsewhere to be watched."""

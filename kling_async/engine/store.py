@@ -71,7 +71,6 @@ class JobStore(OpenJobs):
         self,
         request: Request,
         *,
-        digest: bytes,
         key: str | None,
         tag: object,
         deadline: float | None,
@@ -86,6 +85,7 @@ class JobStore(OpenJobs):
         Raises:
             InvalidRequest: The key stands for another request, or a file cannot be sent.
         """
+        digest = request.digest()
         record = self._journal.get(key) if key is not None else None
         if record is not None and (job := self._known(record, digest, retry_failed)) is not None:
             return job

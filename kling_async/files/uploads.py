@@ -47,6 +47,20 @@ def _absolute(file: File, _: str) -> File:
     return file if isinstance(file, bytes) or Path(file).is_absolute() else Path(file).absolute()
 
 
+def with_contents(request: Request) -> Request:
+    """Return the request with the contents of its files in place of their paths. Blocks while it reads them.
+
+    Raises:
+        InvalidRequest: One cannot be read.
+    """
+    loaded: Request = with_files(request, _content_of)
+    return loaded
+
+
+def _content_of(file: File, name: str) -> File:
+    return file if isinstance(file, bytes) else _content(os.fspath(file), _size(os.fspath(file), name), name)
+
+
 def check_files(request: Request) -> None:
     """Check that the request's files exist and are what their fields take, by the beginning of each.
 

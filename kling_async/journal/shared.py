@@ -250,6 +250,11 @@ class SharedJournal(Protocol):
         """Seconds for which a leader may act without renewing."""
         ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its members are all of one machine, so that a file's path leads each to the same file."""
+        ...
+
     def now(self) -> float:
         """Return the time by the clock that all members share."""
         ...

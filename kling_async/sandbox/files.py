@@ -204,7 +204,7 @@ class FileHost:
             request.transport.close()  # unlike abort, this lets go of what was written
 
     def _record(self, request: web.Request, purchase: Purchase | None, status: int | None) -> None:
-        self._ledger.record_answer("file", status)
+        self._ledger.record_answer("file", status, request.headers.get("User-Agent", ""))
         self._ledger.record_file(
             FileRequest(
                 at=self._settings.clock(),

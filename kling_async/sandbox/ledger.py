@@ -144,6 +144,7 @@ class CallRecorder:
         self._noticed: dict[str, float] = {}
         self._files: list[FileRequest] = []
         self._answers: Counter[tuple[Kind, int | None]] = Counter()
+        self._senders: dict[str, Counter[Kind]] = {}
 
     @property
     def submits(self) -> tuple[Submit, ...]:
@@ -221,6 +222,15 @@ class CallRecorder:
             return Counter(self._answers)
 
     @property
+    def by_sender(self) -> dict[str, Counter[Kind]]:
+        """The number of requests of each kind, by the ``User-Agent`` they came with.
+
+        Sessions that share a journal can be told apart by a `KlingSession(user_agent=...)` each.
+        """
+        with self._lock:
+            return {sender: Counter(kinds) for sender, kinds in self._senders.items()}
+
+    @property
     def throttled(self) -> int:
         """The number of requests that got 429."""
         return sum(count for (_, status), count in self.answers.items() if status == HTTPStatus.TOO_MANY_REQUESTS)
@@ -229,10 +239,11 @@ class CallRecorder:
         """Count the polls of one generation."""
         return len(self._polls.get(generation_id, ()))
 
-    def record_answer(self, kind: Kind, status: int | None) -> None:
-        """Count an answer."""
+    def record_answer(self, kind: Kind, status: int | None, sender: str) -> None:
+        """Count an answer to a request of this sender."""
         with self._lock:
             self._answers[kind, status] += 1
+            self._senders.setdefault(sender, Counter())[kind] += 1
 
     def record_purchase(self, purchase: Purchase) -> None:
         """Record what was bought, at the moment it is bought."""

@@ -124,7 +124,7 @@ class _Route:
 
     def _record(self, exchange: Exchange, status: int | None) -> None:
         ledger = self._vendor.ledger
-        ledger.record_answer(exchange.kind, status)
+        ledger.record_answer(exchange.kind, status, exchange.headers.get("user-agent", ""))
         if exchange.kind == "submit":
             ledger.record_submit(_as_submit(exchange, status))
         elif exchange.kind == "poll" and exchange.purchase is not None:

@@ -78,6 +78,7 @@ class SharedSQLite:
         self.path: Path = absolute(path)
         self.now = now
         self.lease_length = length
+        self.is_local = True
         self._account = account
         self._name = secrets.token_hex(8)
         self._owner = f"process {os.getpid()} on {platform.node()}"
