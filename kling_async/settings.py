@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
 
 from attrs import field, frozen
 from attrs.converters import optional
@@ -113,7 +113,8 @@ class Limits:
     allow_unpriced: bool = field(default=False, validator=flag)
 
 
-PROFILES: Final = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
+Profile: TypeAlias = Literal["fast", "balanced", "economy"]
+PROFILES: Final[Mapping[str, float]] = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
 """The seconds of delay that one poll is worth while the rate allows all polls, by profile.
 
 In simulations of videos that typically take five and a half minutes, that makes 47, 27 and 15 polls a video at first,
@@ -182,7 +183,7 @@ class Polling:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
     """
 
-    profile: str = field(default="balanced", validator=_is_profile)
+    profile: Profile = field(default="balanced", validator=_is_profile)
     seconds_per_poll: float | None = field(
         default=None, converter=optional(seconds), validator=if_given(positive_duration)
     )

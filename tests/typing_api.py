@@ -374,6 +374,10 @@ def as_timeout(error: TimeoutError) -> None:
 
 
 def requests() -> None:
+    any_text = str(random.random())
+    assert_type(TextToVideo("a", model=any_text, aspect_ratio=any_text), TextToVideo)
+    assert_type(TextToVideo("a", model="klingai/v9", aspect_ratio="9:16"), TextToVideo)
+    Polling(profile="slow")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     text = TextToVideo(
         "a raccoon",
         model="klingai/v2-master-text-to-video",

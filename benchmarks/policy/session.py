@@ -6,7 +6,7 @@ import asyncio
 import json
 import selectors
 from random import Random
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from unittest.mock import patch
 from urllib.parse import unquote
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.policy.exact import Outcome
     from kling_async import StreamedResponse
     from kling_async.pacing.durations import DurationModels
+    from kling_async.settings import Profile
 
 __all__ = ["run_session", "run_virtual"]
 
@@ -74,7 +75,7 @@ async def _batch(vendor: _Vendor, models: DurationModels, rate: float, profile: 
     count = len(vendor.polls)
     limits = Limits(requests_per_second=rate, burst=1, max_in_flight=count)
     # One by one, and from what is given alone, as the others do.
-    polling = Polling(profile=profile, learned=_learned(models), feed=False, metrics=False)
+    polling = Polling(profile=cast("Profile", profile), learned=_learned(models), feed=False, metrics=False)
     async with KlingSession(transport=vendor, limits=limits, polling=polling, rng=Random(seed)) as kling:  # noqa: S311
         jobs = [kling.submit(TextToVideo(f"take {number}", model=MODEL, duration=5)) for number in range(count)]
         for job in jobs:

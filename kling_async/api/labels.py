@@ -40,7 +40,7 @@ def label_of(tag: object) -> Label:
         output = members.get(_OUTPUT)
         if members and members.keys() <= {_TAG, _OUTPUT} and (isinstance(output, str) or _OUTPUT not in members):
             return Label(members.get(_TAG), cast("str | None", output))
-    return Label(tag)
+    return Label(tag)  # pyright: ignore[reportUnknownArgumentType] - any mapping
 
 
 def is_output(value: object) -> bool:

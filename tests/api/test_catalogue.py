@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from bodies import contents
@@ -21,12 +21,28 @@ from kling_async.api.catalogue.lookup import (
 from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.catalogue.spec import Integer, ListOf, Number, Spec, Text
 from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.api.requests import request_class
 from kling_async.errors import InvalidRequest
 
 URL = "https://host.example/a.png"
 MASTER = "klingai/v2.1-master-text-to-video"
 V3 = "klingai/video-v3-pro-text-to-video"
 TURBO = "klingai/video-v3-turbo-pro-text-to-video"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_editors_are_told_of_every_model_and_shape(kind: Kind) -> None:
+    hints = get_type_hints(request_class(kind))
+    suggested = {name: get_args(get_args(hint)[0]) for name, hint in hints.items() if name in ("model", "aspect_ratio")}
+    assert set(suggested["model"]) == {model.id for model in models(kind)}
+    ratios = {ratio for model in models(kind) if "aspect_ratio" in model.fields for ratio in ratios_of(model)}
+    assert set(suggested.get("aspect_ratio", ())) == ratios
+
+
+def ratios_of(model: Model) -> tuple[str, ...]:
+    spec = model.fields["aspect_ratio"].spec
+    assert isinstance(spec, Text)
+    return spec.choices
 
 
 def known(model_id: str) -> Model:

@@ -10,8 +10,8 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import GenericAlias
-from typing import Any, TypeAlias, TypeGuard, TypeVar, cast, get_args, get_origin
+from types import GenericAlias, NoneType
+from typing import Any, Literal, TypeAlias, TypeGuard, TypeVar, cast, get_args, get_origin
 
 from attrs import evolve, fields_dict, has
 from cattrs import BaseValidationError, Converter
@@ -279,6 +279,18 @@ def _scene_hook(cls: object) -> _Hook:
     return hook
 
 
+def _is_text(cls: object) -> bool:
+    """Return whether a type is a text, of which some are suggested; the model's own spec judges which it takes."""
+    return str in get_args(cls) and any(get_origin(kind) is Literal for kind in get_args(cls))
+
+
+def _text_hook(cls: object) -> _Hook:
+    def hook(value: object, _: object) -> object:
+        return value if value is None and NoneType in get_args(cls) else _TEXT(value, cls)
+
+    return hook
+
+
 def _media(value: object, _: object) -> Media:
     if isinstance(value, str) or is_file(value):
         return value
@@ -328,12 +340,14 @@ def _value_hook(cls: type[Any]) -> _Hook:
     return hook
 
 
+_TEXT = _by(Text())
 _CONVERTER = Converter(detailed_validation=True)
-_CONVERTER.register_structure_hook(str, _by(Text()))
+_CONVERTER.register_structure_hook(str, _TEXT)
 _CONVERTER.register_structure_hook(int, _by(Integer(), whole))
 _CONVERTER.register_structure_hook(float, _by(Number()))
 _CONVERTER.register_structure_hook(bool, _by(Flag()))
 _CONVERTER.register_structure_hook_func(lambda cls: cls == Mapping[str, Any], _mapping)
+_CONVERTER.register_structure_hook_factory(_is_text, _text_hook)
 _CONVERTER.register_structure_hook_func(_is_media, _media)
 _CONVERTER.register_structure_hook_func(lambda cls: cls == Media | tuple[Media, ...] | None, _pictures)
 _CONVERTER.register_structure_hook_factory(_is_scene, _scene_hook)

@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from attrs import field, frozen
 
 from kling_async.api.catalogue.model import Kind
+from kling_async.api.catalogue.names import (
+    AspectRatio,
+    AvatarModel,
+    EffectModel,
+    ImageToVideoModel,
+    MotionControlModel,
+    MultiImageToVideoModel,
+    ReferenceToVideoModel,
+    TextToVideoModel,
+    VideoEditModel,
+    VideoReferenceModel,
+)
 from kling_async.api.media import Media
 from kling_async.api.requests.base import Request
 from kling_async.api.requests.serialize import read_whole
@@ -56,8 +68,8 @@ class TextToVideo(Request):
     kind: ClassVar[Kind | None] = Kind.TEXT_TO_VIDEO
 
     prompt: str | None = None
-    model: str = field(default="klingai/v2.1-master-text-to-video", kw_only=True)
-    aspect_ratio: str | None = field(default=None, kw_only=True)
+    model: TextToVideoModel | str = field(default="klingai/v2.1-master-text-to-video", kw_only=True)
+    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
     negative_prompt: str | None = field(default=None, kw_only=True)
     cfg_scale: float | None = field(default=None, kw_only=True)
@@ -100,7 +112,7 @@ class ImageToVideo(Request):
 
     image_url: Media | None = None
     prompt: str | None = field(default=None, kw_only=True)
-    model: str = field(default="klingai/v2.1-master-image-to-video", kw_only=True)
+    model: ImageToVideoModel | str = field(default="klingai/v2.1-master-image-to-video", kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
     negative_prompt: str | None = field(default=None, kw_only=True)
     cfg_scale: float | None = field(default=None, kw_only=True)
@@ -134,8 +146,8 @@ class MultiImageToVideo(Request):
 
     image_list: tuple[Media, ...] | None = field(default=None, converter=read_media)
     prompt: str | None = field(default=None, kw_only=True)
-    model: str = field(default="kling-video/v1.6/standard/multi-image-to-video", kw_only=True)
-    aspect_ratio: str | None = field(default=None, kw_only=True)
+    model: MultiImageToVideoModel | str = field(default="kling-video/v1.6/standard/multi-image-to-video", kw_only=True)
+    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
     negative_prompt: str | None = field(default=None, kw_only=True)
 
@@ -163,7 +175,7 @@ class Effect(Request):
 
     image_url: Media | tuple[Media, ...] | None = field(default=None, converter=_images)
     effect_scene: str | None = None
-    model: str = field(default="klingai/kling-video-v1.6-standard-effects", kw_only=True)
+    model: EffectModel | str = field(default="klingai/kling-video-v1.6-standard-effects", kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
 
 
@@ -186,7 +198,7 @@ class Avatar(Request):
     image_url: Media | None = None
     audio_url: Media | None = None
     prompt: str | None = field(default=None, kw_only=True)
-    model: str = field(default="klingai/avatar-standard", kw_only=True)
+    model: AvatarModel | str = field(default="klingai/avatar-standard", kw_only=True)
 
 
 @frozen(repr=False, unsafe_hash=False)
@@ -211,7 +223,7 @@ class MotionControl(Request):
     image_url: Media | None = None
     video_url: Media | None = None
     prompt: str | None = field(default=None, kw_only=True)
-    model: str = field(default="klingai/video-v3-motion-control", kw_only=True)
+    model: MotionControlModel | str = field(default="klingai/video-v3-motion-control", kw_only=True)
     character_orientation: str | None = field(default=None, kw_only=True)
     keep_audio: bool | None = field(default=None, kw_only=True)
     mode: str | None = field(default=None, kw_only=True)
@@ -236,10 +248,10 @@ class ReferenceToVideo(Request):
     kind: ClassVar[Kind | None] = Kind.REFERENCE_TO_VIDEO
 
     prompt: str | None = None
-    model: str = field(default="klingai/video-o1-reference-to-video", kw_only=True)
+    model: ReferenceToVideoModel | str = field(default="klingai/video-o1-reference-to-video", kw_only=True)
     image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
     elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    aspect_ratio: str | None = field(default=None, kw_only=True)
+    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
 
 
@@ -263,7 +275,7 @@ class VideoEdit(Request):
 
     prompt: str | None = None
     video_url: Media | None = None
-    model: str = field(default="klingai/video-o1-video-to-video-edit", kw_only=True)
+    model: VideoEditModel | str = field(default="klingai/video-o1-video-to-video-edit", kw_only=True)
     image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
     elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
     keep_audio: bool | None = field(default=None, kw_only=True)
@@ -291,9 +303,9 @@ class VideoReference(Request):
 
     prompt: str | None = None
     video_url: Media | None = None
-    model: str = field(default="klingai/video-o1-video-to-video-reference", kw_only=True)
+    model: VideoReferenceModel | str = field(default="klingai/video-o1-video-to-video-reference", kw_only=True)
     image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
     elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    aspect_ratio: str | None = field(default=None, kw_only=True)
+    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
     duration: int | None = field(default=None, kw_only=True, converter=read_whole)
     keep_audio: bool | None = field(default=None, kw_only=True)
