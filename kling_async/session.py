@@ -53,6 +53,10 @@ _logger = logging.getLogger("kling_async.session")
 _BASE_URL = "https://api.aimlapi.com"
 _KEY_VARIABLES = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 _BASE_VARIABLE = "AIMLAPI_BASE_URL"
+_WRONG_THREAD = (
+    "a session is used from the thread and event loop it was entered on; another thread may use"
+    " asyncio.run_coroutine_threadsafe"
+)
 
 
 class KlingSession(AccountCalls, JobCalls, FileCalls):
@@ -64,10 +68,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))
             await kling.download(video, into="out")
 
-    A session belongs to the event loop it is entered on, and is used from that loop's thread alone. It may be entered
-    in one task and left in another, and closed any number of times. Leaving it does not wait for jobs (`drain` does):
-    it lets submits under way finish for up to ``Timeouts.close``, settles every open job with `SessionClosed`, and
-    leaves nothing running.
+    A session belongs to the event loop it is entered on, and is used from that loop's thread alone: from another, by
+    ``asyncio.run_coroutine_threadsafe``. It may be entered in one task and left in another, and closed repeatedly.
+    Leaving it does not wait for jobs (`drain` does): it lets submits under way finish for up to ``Timeouts.close``,
+    settles every open job with `SessionClosed`, and leaves nothing running.
 
     Args:
         api_key: The AI/ML API key. By default that of the environment, in ``AIMLAPI_API_KEY`` or ``AIML_API_KEY``.
@@ -251,7 +255,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
     def _running_engine(self) -> Engine:
         engine = self._entered_engine()
         if _running_loop() is not engine.store.clock.loop:
-            raise ConfigurationError("a session is used from the thread and event loop it was entered on")
+            raise ConfigurationError(_WRONG_THREAD)
         if engine.closing:
             raise engine.closed("the session is closed")
         return engine

@@ -1,4 +1,4 @@
-"""What holds for the account whichever member leads: the strictest limits of all, and the numbers of the one that does.
+"""Limits and numbers that hold for the whole account, whichever member leads.
 
 Both travel as texts, which the shared journal keeps without reading them.
 """
@@ -24,18 +24,18 @@ _SHARED = ("requests_per_second", "submits_per_second", "max_in_flight", "per_gr
 _USUAL = Limits()
 
 Brought = Mapping[str, Any]
-"""The limits that a member sets for the account, by their names; what is as usual is not set."""
+"""A member's limits for the account, by name; those at their defaults are left out."""
 
 
 def brought(limits: Limits) -> Brought:
-    """Return what a session's settings set for the account."""
+    """Return the limits that a session's settings set for the account."""
     given = asdict(limits, recurse=False)
     found = {name: given[name] for name in _SHARED if given[name] != getattr(_USUAL, name)}
     return found | ({"allow_unpriced": limits.allow_unpriced} if limits.max_spend_usd is not None else {})
 
 
 def write_limits(limits: Limits) -> str:
-    """Write them as a text. Members of a mapping are pairs, as a group may be None."""
+    """Write limits as a text. A mapping is written as pairs, as a group may be None."""
     pairs = {name: list(value.items()) if _is_mapping(value) else value for name, value in brought(limits).items()}
     return json.dumps(pairs, default=float)
 
@@ -47,7 +47,7 @@ def _read(text: str) -> Brought:
 
 
 def strictest(own: Limits, members: Iterable[Member]) -> Limits:
-    """Return a session's limits, those that hold for the account being the strictest that any member sets."""
+    """Return a session's limits; those that hold for the account are the strictest that any member sets."""
     said = [brought(own), *(_read(member.limits) for member in members)]
     wanted = {name: [limits[name] for limits in said if name in limits] for name in (*_SHARED, "allow_unpriced")}
     return evolve(own, **{name: _strictest(values) for name, values in wanted.items() if values})
@@ -65,7 +65,7 @@ def _strictest(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a mapp
 
 
 def stricter(own: Limits, members: Sequence[Member]) -> Iterator[str]:
-    """Say which limits of a session do not hold as it sets them, because of which other member."""
+    """Yield a message for each limit of a session that a stricter one of another member replaces."""
     whole = strictest(own, members)
     for name in (*_SHARED, "allow_unpriced"):
         if getattr(whole, name) == getattr(own, name):
@@ -81,7 +81,7 @@ def _is_mapping(value: object) -> bool:
 
 
 def write_stats(stats: Stats) -> str:
-    """Write the numbers of the one that leads as a text."""
+    """Write the leader's numbers as a text."""
     return json.dumps(asdict(stats))
 
 

@@ -35,7 +35,7 @@ class LedgerReader:
     Whatever goes wrong here switches the feed off for a while, and concerns no job.
 
     Attributes:
-        feed: What is made of it.
+        feed: Decides when to look, and what an entry means.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LedgerReader:
 
     @property
     def next_look_at(self) -> float:
-        """When to `look`; infinity while a look is under way, or if nothing waits that it could tell of."""
+        """The instant of the next `look`; infinity while one is under way, or if no job waits for a poll."""
         return self.feed.next_look_at if self._queue.waits_for_schedule else math.inf
 
     def begin(self, now: float) -> None:
@@ -113,7 +113,7 @@ class LedgerReader:
             del self._charges[next(iter(self._charges))]
 
     def ended(self, active: ActiveJob, begun: float, *, completed: bool) -> None:
-        """Take note that a poll begun at that instant found a generation completed or failed."""
+        """Count a generation that a poll begun at that instant found completed or failed."""
         if active.tracker is not None and active.record.generation_id is not None:
             self.feed.polled(active.tracker, bare_id(active.record.generation_id), begun, completed=completed)
 
@@ -122,7 +122,7 @@ class LedgerReader:
         return self._charges.get(bare_id(generation_id), ())
 
     def stats(self) -> FeedStats:
-        """What was found out so far, in numbers."""
+        """Return what was learned of the ledger, in numbers."""
         lag = self.feed.lag
         return FeedStats(
             leads=lag.leads,

@@ -85,8 +85,8 @@ class Completed(JobEvent):
     """The video is there.
 
     Attributes:
-        video: It.
-        shown_by_ledger: Whether the account's ledger had shown its charge, so that it was polled for that.
+        video: The video.
+        shown_by_ledger: Whether it was polled because the account's ledger had shown its charge.
         ledger_lag: How many seconds after an end the ledger shows its charge on average; None while it does not lead.
         told_first: How many completions it has shown before any poll did, this one included.
     """

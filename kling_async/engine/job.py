@@ -39,7 +39,7 @@ class Milestone(Enum):
 
 @define(eq=False, weakref_slot=False)
 class Trouble:
-    """What few jobs have: the instants of requests in a row that failed, and the cause of their uncertainty."""
+    """A job's failures, apart from it as few jobs have any: when they began, and why its POST's outcome is unknown."""
 
     failing_since: float | None = None  # when those without an outcome began
     refused_at: float | None = None  # when the newest of them was refused (429)
@@ -199,7 +199,7 @@ class JobOwner(Protocol):
 
 
 def value_of(name: str) -> Any:  # noqa: ANN401 - a default, as attrs takes it
-    """Return a default: what an event's job has under this name when the event is made."""
+    """Return a default for an event's attribute: the job's value of this name when the event is made."""
     return Factory(lambda event: getattr(event.job, name), takes_self=True)
 
 
@@ -242,7 +242,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The job's identity: the same key with the same request is the same job."""
+        """The job's identity: the same key with the same request is the same job. A random one suits web clients."""
         return self._active.record.key
 
     @property
@@ -361,9 +361,9 @@ class Job:
     def events(self) -> Subscription[JobEvent]:
         """Return an async iterator over its events from now on, until it has settled.
 
-        The last one is `Completed`, `Failed` or `Interrupted`; there is none if it has settled already. Nobody pays for
-        other jobs' events. ``session.subscribe(job=job)`` tells of its download as well, and has a ``buffer``, which is
-        1,000 events here.
+        The last one is `Completed`, `Failed` or `Interrupted`; there is none if it has settled already. Other jobs'
+        events cost it nothing. ``session.subscribe(job=job)`` tells of its download as well, and has a ``buffer``,
+        which is 1,000 events here.
         """
         return self._owner.follow(self)
 
@@ -384,16 +384,18 @@ class Job:
     def token(self) -> str:
         """Return the job as a text, to continue it by ``session.resume(token)`` in another process or on another host.
 
-        It is versioned JSON without secrets; of files it holds URLs and paths, not contents. A token taken before the
-        vendor's id is known can only be used to find the job in the journal or in the log, never to submit it.
+        It is versioned JSON with the prompt and without the API key; of files it holds URLs and paths, not contents. A
+        web client gets the `key` instead. A token taken before the vendor's id is known can only be used to find the
+        job in the journal or in the log, never to submit it.
         """
         return write_token(self._active.record)
 
     def abandon(self) -> None:
         """Stop watching for good: the state becomes ABANDONED, and waiters get `JobAbandoned`.
 
-        A generation that was submitted goes on at the vendor and is charged; the API has no way to cancel one. A job
-        that was only queued is never sent. A job that has settled is left as it is.
+        A generation that was submitted goes on at the vendor and is charged: the API has no way to cancel one. A job
+        that was only queued is never sent. A job that has settled is left as it is. To stop waiting alone, cancel the
+        waiter.
         """
         self._owner.abandon(self)
 

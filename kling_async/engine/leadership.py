@@ -63,7 +63,8 @@ class Term:
     def may_post(self) -> bool:
         """Return whether a third of the lease is left, as far as is known, so that a POST may be begun.
 
-        Once it is not, the term is over, even if the lease could still be renewed: the next one has what was not begun.
+        If less is left, the term is over, even if the lease could still be renewed; the next leader begins what was not
+        begun.
         """
         if self.journal.is_fenced or not self._is_safe():
             self.end()
@@ -85,7 +86,7 @@ class Term:
         return self.journal.choices(key)
 
     async def hold(self, stats: Callable[[], Stats], limits: Callable[[Sequence[Member]], Limits]) -> None:
-        """Renew the lease until it is lost, or until cancelled; without success it ends before the lease does."""
+        """Renew the lease until it is lost, or until cancelled; while renewals fail, the term ends before the lease."""
         while True:
             await asyncio.sleep(self._shared.lease_length / 3 if self._is_safe() else 0)
             sent_at, wanted = self._shared.now(), self.limits

@@ -36,7 +36,7 @@ _HOPELESS_AFTER = 2  # lengths of the lease without a leader, after which a memb
 
 
 class _JournalOfMember:
-    """The few calls of a `Journal` that an engine makes which does not act."""
+    """The calls of a `Journal` that an engine makes while its session does not lead."""
 
     def __init__(self, shared: SharedJournal, on_change: Callable[[], object], limits: Limits) -> None:
         self._shared = shared
@@ -52,7 +52,7 @@ class _JournalOfMember:
                 _logger.warning("%s", said)
 
     async def load_learned(self) -> None:
-        """Load nothing: who leads loads it."""
+        """Return None: the leader loads what was learned."""
 
 
 class MemberEngine(Engine):

@@ -92,10 +92,10 @@ class MemberStore(JobStore):
         group: str | None,
         retry_failed: bool | Literal["all"],
     ) -> Job:
-        """Return the open job under this key, or insert a request to be bought, unless its key has a job: watch that.
+        """Return the open job under this key, or insert a request to be bought; if its key has a job, that is watched.
 
         With ``retry_failed``, one that has failed is bought again. The files of what may have to be sent are checked:
-        whether it was sent is known once it is inserted.
+        whether it was sent is known only once it is inserted.
         """
         digest, sent = self._by_content(request, key)
         if key is not None and (job := self._open_under(key, digest)) is not None:

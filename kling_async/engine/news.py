@@ -1,4 +1,4 @@
-"""Acts on what members have left for the one that leads: instructions, and answers that came too late to be written."""
+"""Acts on what members have left for the leader: instructions, and answers that came too late to be written."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ class JobQueue:
     # What the ledger shows
 
     def find(self, generation_id: str) -> ActiveJob | None:
-        """The job at the vendor whose generation has this bare id, if there is one."""
+        """Return the job at the vendor whose generation has this bare id; None if there is none."""
         found = (self._generations.get(generation_id + ending) for ending in self._endings)
         return next(filter(None, found), None)
 
@@ -246,7 +246,7 @@ class JobQueue:
 
     @property
     def waits_for_schedule(self) -> bool:
-        """Whether any job waits until its schedule has it polled."""
+        """True while any job waits for its schedule's next poll."""
         return len(self._polls) > 0
 
     # Deadlines

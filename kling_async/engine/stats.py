@@ -36,7 +36,7 @@ class Counters:
 
 @frozen(kw_only=True)
 class FeedStats:
-    """What the account's ledger tells, as far as a session has found out.
+    """What a session has learned of the account's ledger.
 
     Attributes:
         leads: Whether it has shown charges before polls showed that generations had completed, and still does.

@@ -1,4 +1,4 @@
-"""The protocol of a journal that many sessions share: members, the one that leads, and what they tell each other.
+"""The protocol of a journal that many sessions share: members, their leader, and what they tell each other.
 
 Every session on a shared journal is a *member*. One of them *leads*: it alone sends the account's requests, for as long
 as it renews its *lease*. A leader is known by its *token*, new at every taking; each of its writes names the token, and
@@ -170,7 +170,7 @@ def late_answer(record: Record) -> LateAnswer | None:
 
 @frozen
 class News:
-    """What members have left for the one that leads.
+    """What members have left for the leader.
 
     Attributes:
         entries: Jobs inserted since it last looked.
@@ -201,7 +201,7 @@ class Sharing:
 
 
 class TermJournal(Journal, Protocol):
-    """The journal of the one that leads, from taking the lease to losing it.
+    """The leader's journal, from taking the lease to losing it.
 
     Once another member has taken the lease, nothing that is appended or committed here changes a record; what it says
     about a POST is kept as a `LateAnswer`. Jobs that are parked are not among those of ``load_open``; to write a job's

@@ -113,7 +113,7 @@ class AdmissionControl:
         return max(self._cooldown.until, self._submits.ready_at(now), slot_at)
 
     def obstacle(self, line: Line, now: float) -> Obstacle | None:
-        """Return what is in the way of a submit of this line alone."""
+        """Return the obstacle to a submit of this line, apart from what holds for all; None if there is none."""
         return self.breakers.obstacle(line, now) or self.in_flight.obstacle(line)
 
     def take(self, now: float) -> float:
@@ -188,7 +188,7 @@ class AdmissionControl:
         return self.breakers.refused(line, now, sent_at, retry_after), False
 
     def try_others(self, now: float) -> None:
-        """Another model has come, which may not be refused as the one was that alone was refused so far."""
+        """Note that a submit of another model waits, which may pass although one model alone was refused so far."""
         if not self.breakers.is_trying:
             self.breakers.try_others(now)
             self._concurrency.reset()

@@ -49,7 +49,7 @@ class SubmitBreakers:
         self.is_trying: bool = False
 
     def obstacle(self, line: Line, now: float) -> Obstacle | None:
-        """Return what is in the way of a submit of this line."""
+        """Return the obstacle to a submit of this line; None if there is none."""
         if self._breakers:
             for cause in (line, line.model):
                 breaker = self._breakers.get(cause)
@@ -67,7 +67,7 @@ class SubmitBreakers:
             breaker.tried_at = now
 
     def ended(self, line: Line, begun: float) -> None:
-        """Count a submit that has ended, however."""
+        """Count a submit that has ended, with any outcome."""
         for breaker in self._of(line):
             if begun >= breaker.tried_at:
                 breaker.tried_at = math.inf
@@ -124,12 +124,12 @@ class SubmitBreakers:
         return self._open(line.model, now, begun, retry_after)
 
     def freed(self, model: str) -> None:
-        """A generation of this model has ended: another may take its place, if that was what the model waits for."""
+        """Note that a generation of this model has ended: the model waits no longer, if it waited for that."""
         if (breaker := self._breakers.get(model)) is not None:
             breaker.pause.until = -math.inf
 
     def try_others(self, now: float) -> None:
-        """Another model has come, so that one of its submits can decide about the suspect, which waits meanwhile."""
+        """Have a submit of another model, which has come, decide about the suspect; that waits meanwhile."""
         if self.suspect is not None and not self.is_trying:
             self.is_trying = True
             self._open(self.suspect, now, now, None)

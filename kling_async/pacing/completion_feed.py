@@ -11,8 +11,8 @@ of delay for G sum(h) ends per second, which is least at t = sqrt(2 c / (G sum(h
 own polls are thinned (`kling_async.pacing.thinning`). Either is done only while it costs less than it saves, by what is
 believed.
 
-Everything is decided in rounds, which the rota makes when it looks at all that wait: what each adds to the sums, and
-at the end the gap between looks and the rate that is left for polls.
+Everything is decided in rounds, which `PollQueue` makes when it reviews all generations that wait: each adds to the
+sums, and at the end they give the gap between looks and the rate that is left for polls.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ _CERTAIN: Final = 0.95  # of charges that are recorded so long after the end: wh
 
 
 class CompletionFeed:
-    """What a session knows of the ledger, and makes of it. Pure: no clock, no requests. Instants are the loop's.
+    """Decides when to look at the ledger, and what its entries mean for polls. Instants are the loop's, in seconds.
 
-    The caller looks whenever `next_look_at` is past and anybody waits: `begin_look`, then `page` for each page as long
-    as it `goes_on`, or `failed`. It tells of every end that a poll finds (`polled`), and lets the rota make rounds, at
-    once when `wants_round` says so.
+    The caller looks whenever `next_look_at` is past and any job waits: `begin_look`, then `page` for each page as long
+    as `goes_on` is true, or `failed`. It reports every end that a poll finds (`polled`), and has the `PollQueue` make
+    rounds, at once if `wants_round` is true.
 
     Attributes:
-        lag: What is believed of the lag.
-        told_first: How many completions the ledger showed before any poll did.
-        wants_round: Whether a round is due at once, as something has changed that all go by.
+        lag: The belief about the lag.
+        told_first: The number of completions that the ledger showed before any poll did.
+        wants_round: Whether a round is due at once, as the belief has changed.
         leading: Whether looks come for what they save.
         goes_on: Whether the look under way needs the next page, if there is one.
     """
@@ -70,9 +70,10 @@ class CompletionFeed:
     def __init__(
         self, cost: PollCost, requests: Callable[[], int], *, lag: RecordingLag | None = None, scale: float = 1.0
     ) -> None:
-        """``requests`` is how many the session has made so far; ``lag`` what an earlier one has learned.
+        """Begin with the lag that an earlier session has learned, if any.
 
-        ``scale`` is how many times as fast as the vendor a stand-in is.
+        ``requests`` returns the number of requests the session has made so far; ``scale`` is the number of times as
+        fast as the vendor that a sandbox is.
         """
         self.lag: RecordingLag = RecordingLag(scale) if lag is None else lag
         self.told_first: int = 0
@@ -103,13 +104,13 @@ class CompletionFeed:
 
     @property
     def thinning(self) -> Thinning | None:
-        """By how much to thin own polls; None for not at all."""
+        """The thinning of own polls; None while they are not thinned."""
         return self._thinning if self.leading and self._acted_on[1] else None
 
     # Rounds
 
     def begin_round(self) -> bool:
-        """All that wait are about to be looked at; returns whether they are to be counted here."""
+        """Begin a round over all generations that wait; return whether they are to be counted by `count`."""
         self.wants_round = False
         self._acted_on = leads, is_trusted = self._standing
         self._counted, self._unseen, self._shown, self._saved = 0, 0.0, 0.0, 0.0
@@ -120,7 +121,7 @@ class CompletionFeed:
         return leads or self._requests() * _SOON >= self._explore_after
 
     def count(self, tracker: GenerationTracker, now: float) -> None:
-        """Count one that waits to be asked about."""
+        """Count a generation that waits for a poll."""
         if tracker.queued:
             return
         self._counted += 1
@@ -138,9 +139,9 @@ class CompletionFeed:
             still_running(tracker, self._looked_at - self._still_runs)
 
     def end_round(self, now: float, rate: float, scale: float = 1.0) -> float:
-        """All were looked at; returns how many polls per second (infinity: no limit) looks leave of that rate.
+        """End a round; return the polls per second that looks leave of ``rate`` (infinity: no limit).
 
-        ``scale`` is how many wait for each that was looked at.
+        ``scale`` is the number of waiting generations that each counted one stands for.
         """
         shown = self._shown * scale
         self._gap = self._gap_for(shown) if shown > 0.0 else math.inf
@@ -159,7 +160,7 @@ class CompletionFeed:
         self.leading = leading
 
     def _explore(self, now: float, scale: float) -> None:
-        """Look now or as soon as a poll finds an end, if there should be something to see."""
+        """Look now, or as soon as a poll finds an end, if the ledger should have something to show."""
         there_is = self._thinning is not None or self._unseen * scale >= _SOMETHING
         self._under_way = self._counted * scale
         self._next_look = math.inf
@@ -176,7 +177,7 @@ class CompletionFeed:
         return self.lag.leads, self.lag.is_trusted
 
     def _gap_for(self, shown: float) -> float:
-        """Between looks that show so many ends per second."""
+        """Return the seconds between looks that show so many ends per second."""
         worth = min(_WORTH_GAP * self._cost.least**2 / 2.0, _MANY / shown)
         return max(_SHORTEST_GAP / self._scale, worth, self._cost.now / math.sqrt(shown))
 
@@ -184,11 +185,11 @@ class CompletionFeed:
 
     @property
     def next_look_at(self) -> float:
-        """When to look; infinity while a look is under way, or if not before the next round."""
+        """The instant of the next look; infinity while one is under way, or if none comes before the next round."""
         return self._next_look if self._look_begun is None else math.inf
 
     def begin_look(self, now: float) -> None:
-        """Its first page is asked for."""
+        """Begin a look: its first page is asked for at this instant."""
         self._look_begun = now
         self._next_look = math.inf
         self._fresh, self._foreign = {}, 0
@@ -198,10 +199,11 @@ class CompletionFeed:
     def page(
         self, ids: Iterable[str], find: Callable[[str], GenerationTracker | None], *, last: bool = False
     ) -> list[str]:
-        """Read a page of the ledger, given as generations' ids, newest first; returns those to be polled at once.
+        """Read a page of the ledger, the ids of generations, newest first; return those to be polled at once.
 
-        ``find`` gives the course of one that is not known to have ended; it is marked as ``shown``. ``last`` is whether
-        there are no further pages. Sets `goes_on`: a look ends where it meets what an earlier one has shown.
+        ``find`` returns the tracker of a generation that is not known to have ended; it is marked as ``shown``.
+        ``last`` says that there are no further pages. Sets `goes_on`: a look ends where it meets what an earlier one
+        has shown.
         """
         assert self._look_begun is not None  # noqa: S101 - begun first
         page = list(ids)
@@ -218,7 +220,7 @@ class CompletionFeed:
         return found
 
     def failed(self, now: float) -> bool:
-        """A look was refused, or told nothing that can be read; returns whether it is the first in a row."""
+        """Count a look that was refused or could not be read; return whether it is the first in a row."""
         self._look_begun, self.goes_on = None, False
         self._off_until = now + doubled(self._troubles, base=_OFF, cap=_LONGEST_OFF) / self._scale
         self._troubles += 1
@@ -227,7 +229,7 @@ class CompletionFeed:
         return self._troubles == 1
 
     def _show(self, generation_id: str, tracker: GenerationTracker | None) -> bool:
-        """An entry is new; whether it is of one that is not known to have ended."""
+        """Take a new entry; return whether it is of a generation that is not known to have ended."""
         assert self._look_begun is not None  # noqa: S101 - a page is part of a look
         if tracker is None:
             if generation_id in self._awaited:
@@ -267,7 +269,7 @@ class CompletionFeed:
     # Polls
 
     def polled(self, tracker: GenerationTracker, generation_id: str, at: float, *, completed: bool) -> None:
-        """A poll begun at that instant found it completed or failed. Before the learner is told."""
+        """Count a generation that a poll begun at that instant found ended; call it before the learner is told."""
         if tracker.shown is not None:
             return
         if completed:
@@ -279,11 +281,11 @@ class CompletionFeed:
             self.lag.awaited = len(self._awaited)
 
     def awaits(self, generation_id: str) -> bool:
-        """Whether a poll has found its end, and the charge of it is still to come."""
+        """Return whether a poll has found its end while its charge is still to come."""
         return generation_id in self._awaited
 
     def _give_up(self, until: float) -> None:
-        """What ended by then and is not recorded never will be."""
+        """Count the generations that ended by then, and are not recorded, as never to be recorded."""
         while self._awaited:
             generation_id, at = next(iter(self._awaited.items()))
             if at > until:

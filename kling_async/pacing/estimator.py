@@ -104,7 +104,7 @@ class HazardEstimator:
         self._count()
 
     def retract_pending(self, start: float, end: float) -> None:
-        """What was observed as still running between these ages was not."""
+        """Take back that a generation was running between these ages, as `observe_pending` had counted."""
         start = max(start, 0.0)
         if start <= end < _OLDEST:
             self._live(start, end, -1.0)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 AGEING: Final = 600.0
 """The seconds without being served that make up for one priority, and those by which a failure puts an item back.
 
-A batch beside interactive work of one priority more so gets one place in ten minutes, if there is no room for both.
+So a batch gets one place in ten minutes beside interactive work of one priority more, if there is no room for both.
 """
 
 
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 class Obstacle(NamedTuple):
-    """What is in a line's way: the cause, equal for all lines that it concerns, and until when, if that is known."""
+    """A reason not to serve a line: the cause, equal for all lines it concerns, and until when, if that is known."""
 
     cause: Hashable
     until: float = math.inf
@@ -116,7 +116,7 @@ class FairQueue(Generic[T]):
         return None
 
     def wake(self, cause: Hashable, *, every: bool = False) -> None:
-        """Let one line, or every line, return to its ring that has left it for this cause.
+        """Return one line, or every line, that this cause has kept out of its ring.
 
         If something else is in the way of one, it wakes the next.
         """

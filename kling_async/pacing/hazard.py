@@ -198,5 +198,5 @@ class Hazard:
 
 
 def _needed(odds: float) -> float:
-    """How great the strain since the last poll must be for a poll, where these are the odds that it takes."""
+    """Return the cumulative hazard since the last poll at which the next is due, from the cost times the root."""
     return math.log1p(odds + odds * odds / 3.0)

@@ -1,8 +1,8 @@
 """The vendor's published percentiles of a model's durations, as evidence on how long its kinds take.
 
-They say where shares of all recent generations ended, of every length of video together in unknown shares, or so it is
-hoped: they may as well be those of the submits alone, which no generation comes near, or of something else. So a
-likelihood here never falls below what they have if they are not about generations at all.
+They are taken to be those of all recent generations, of every length of video together in unknown shares. They may also
+be those of the submits alone, which are far quicker than any generation, or of something else. So a likelihood here
+never falls below the one they have if they are not about generations at all.
 """
 
 from __future__ import annotations

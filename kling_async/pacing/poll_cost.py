@@ -1,4 +1,4 @@
-"""What a poll is worth: one number, at which every generation is asked about."""
+"""The cost of a poll: one number, by which every generation is polled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 from attrs import define, field
 
 _TRIM: Final = 0.6
-"""Of the cost at which the rate would go round if no hazard changed from one poll to the next.
+"""The share, while polls are scarce, of the cost at which the rate would just do if no hazard changed between polls.
 
-Where polls are scarce it does change. At less than that cost, those come sooner who were not asked about for longest:
-of made-up batches and streams, the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
+Hazards do change then. At less than that cost, generations that were not polled for longest come sooner: in made-up
+batches and streams the latest hundredth is noticed 5 to 25 % sooner, and the mean is within 3 %.
 """
 
 
@@ -32,7 +32,7 @@ class PollCost:
 
     @classmethod
     def of(cls, seconds: float) -> PollCost:
-        """The cost of polls that are each worth so many seconds of delay, more than 0."""
+        """Return the cost of polls that are each worth so many seconds of delay, more than 0."""
         return cls(math.sqrt(2.0 * seconds))
 
     def spread(self, demand: float, rate: float) -> None:
@@ -44,7 +44,7 @@ class PollCost:
 
     @property
     def is_short(self) -> bool:
-        """Whether there are fewer polls than are worth their cost."""
+        """True while there are fewer polls than are worth their cost."""
         return self.now > self.least
 
     @property

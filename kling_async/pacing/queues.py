@@ -129,13 +129,13 @@ class PollQueue(Generic[T]):
             self._enter(self._asleep, self._schedule.earliest(tracker), tracker, item)
 
     def show(self, tracker: GenerationTracker, item: T) -> None:
-        """The feed has shown its end: take it before all others, or when it is put back if it is not here."""
+        """Have a generation whose end the feed has shown taken first; if it is not here, once it is put back."""
         if tracker.entry is not None:
             self._enter_shown(tracker, item)
 
     @property
     def has_shown(self) -> bool:
-        """Whether `take` has one next whose end the feed has shown; nothing should be sent before its poll."""
+        """Return whether `take` next returns one whose end the feed has shown; no other request should go before."""
         while self._shown and self._shown[0][1].entry != self._shown[0][0]:
             self._shown.popleft()
         return bool(self._shown)

@@ -1,4 +1,4 @@
-"""How long after a generation's end its charge stands in the account's ledger, as far as that was observed.
+"""The lag from a generation's end to its charge in the account's ledger, as learned from what is observed.
 
 Nobody knows whether the charge is recorded when the vendor learns of the end, or only once a poll has shown it. So it
 is learned, by what a session sees itself: with a the last poll that found a generation running, an end is taken to lie
@@ -55,7 +55,7 @@ class RecordingLag:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        """``scale`` is how many times as fast as the vendor a stand-in is."""
+        """Begin with nothing observed; ``scale`` is the number of times as fast as the vendor that a sandbox is."""
         self._scale = scale
         self.means: tuple[float, ...] = tuple(lag / scale for lag in LAGS)
         self._weights = _prior()  # after the last observation
@@ -67,12 +67,12 @@ class RecordingLag:
 
     @property
     def leads(self) -> bool:
-        """Whether the ledger has told of ends before polls did, and still does."""
+        """True if the ledger has shown ends before polls did, and still does."""
         return self._leads >= _LEADS
 
     @property
     def is_trusted(self) -> bool:
-        """Whether enough was observed to poll less for it."""
+        """True once enough was observed to poll less for it."""
         return self.leads and self._observed >= _TRUSTED
 
     @property
@@ -82,7 +82,7 @@ class RecordingLag:
 
     @property
     def never(self) -> float:
-        """How likely it is that the ledger shows nothing before a poll has."""
+        """The probability that the ledger shows nothing before a poll has."""
         return self._averaged[-1]
 
     @property
@@ -92,24 +92,30 @@ class RecordingLag:
         return sum(weight * lag for lag, weight in self) / known if self.leads else None
 
     def within(self, share: float) -> float:
-        """By when this share of the charges that lead is recorded after the end."""
+        """Return the seconds after an end within which this share of charges is recorded, if the ledger leads."""
         return -math.log1p(-share) * sum(weight * lag for lag, weight in self) / max(1e-9, 1.0 - self.never)
 
     def shown_first(self, before: float, after: float) -> None:
-        """A look showed an end ``after`` seconds after the last own poll; one ``before`` seconds after it did not."""
+        """Count an end that a look showed so many seconds after the last own poll.
+
+        The look before it, ``before`` seconds after that poll, did not show it.
+        """
         before = max(0.0, before)
         if after > before:
             self._observe([_recorded(lag, after) - _recorded(lag, before) for lag in self.means], 0.0)
             self._leads += 1.0
 
     def polled_first(self, looked: float, gap: float) -> None:
-        """A poll found an end ``gap`` seconds after the one before; a look ``looked`` seconds after that did not."""
+        """Count an end that a poll found, ``gap`` seconds after the poll before it.
+
+        The last look, ``looked`` seconds after the poll before, did not show it.
+        """
         if 0.0 < looked <= gap:
             q = self.unrecorded
             self._observe([q + (1.0 - q) * (1.0 - _recorded(lag, looked) / gap) for lag in self.means], 1.0)
 
     def ended(self, at: float, *, recorded: bool) -> None:
-        """A generation ended, and its charge is recorded; or it is not, and is awaited no more."""
+        """Count a generation that has ended, and whether its charge was recorded; if not, it is awaited no more."""
         passed = 0.0 if self._ended_at is None else max(0.0, at - self._ended_at)
         self._ended_at = at
         kept = 1.0 - min(_FORGETTING_SHARES, passed * self._scale / _MEMORY_OF_SHARES)
@@ -131,17 +137,17 @@ class RecordingLag:
         self._leads *= kept
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
-        """Each mean lag, and how likely it is; what is missing to 1 is how likely it is that the ledger never leads."""
+        """Yield each mean lag with its probability; the rest is the probability that the ledger never leads."""
         return zip(self.means, self._averaged, strict=False)
 
     def as_data(self) -> dict[str, Any]:
-        """What was learned, fit for ``json.dumps``."""
+        """Return what was learned as data for ``json.dumps``."""
         counts = {"observed": self._observed, "leads": self._leads, "ends": self._ends, "missed": self._missed}
         return {"version": _VERSION, "weights": self._weights, **counts}
 
     @classmethod
     def from_data(cls, data: object, scale: float = 1.0) -> RecordingLag:
-        """What `as_data` made, to go on from, at any scale.
+        """Read the data that `as_data` made, at any scale.
 
         Raises:
             ConfigurationError: It is not that, or of another version; says where it is wrong.
@@ -170,7 +176,7 @@ def _prior() -> list[float]:
 
 
 def _recorded(lag: float, gap: float) -> float:
-    """Of ends within so many seconds, one a second, how many are recorded at the end of them."""
+    """Return how many of the ends within ``gap`` seconds, one a second, are recorded by the end of them."""
     return gap + lag * math.expm1(-gap / lag)
 
 

@@ -1,4 +1,4 @@
-"""How much less to poll one by one where the account's ledger tells of most ends.
+"""The thinning of single polls where the account's ledger shows most ends.
 
 Let q be the share of ends that the ledger never shows. The others it shows with a lag that is taken to be exponential
 around a mean l, half the gap between two looks included. A generation of which h ends per second, polled every x
@@ -41,7 +41,7 @@ class Thinning:
     __slots__ = ("_limits", "savings", "shown", "stretches")
 
     def __init__(self, lag: RecordingLag, look_gap: float, scale: float = 1.0, *, stretched: bool = True) -> None:
-        """Work them out. Without ``stretched``, own polls go on as if there were no ledger."""
+        """Compute the factors. Without ``stretched``, own polls go on as if there were no ledger."""
         gaps = [_SHORTEST / scale * _STEP**number for number in range(_GAPS)]
         likely = [(mean + look_gap / 2.0, weight) for mean, weight in lag if weight > _UNLIKELY]
         never = 1.0 - sum(weight for _, weight in likely)
@@ -58,11 +58,11 @@ class Thinning:
             self.savings.append(usual - usual * usual / (2.0 * gap) - delay)
 
     def place(self, gap: float) -> int:
-        """Where in the lists to look, for what would be polled at these gaps if there were no ledger."""
+        """Return the index in the lists for a generation that is polled at these gaps without a ledger."""
         return max(0, bisect_right(self._limits, gap) - 1)
 
     def stretch(self, gap: float) -> float:
-        """By how much to stretch such a gap: 1 or more."""
+        """Return the factor, 1 or more, by which such a gap is stretched."""
         return self.stretches[self.place(gap)]
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Thinning:
 def _means(
     gap: float, likely: list[tuple[float, float]], never: float, unrecorded: float
 ) -> tuple[float, float, float]:
-    """Of ends polled for at this gap: the share shown before, the mean delay, and its derivative times gap squared."""
+    """Return the share of ends shown before a poll at this gap, their mean delay, and its derivative times gap^2."""
     shown, delay, slope = 0.0, never * gap / 2.0, never * gap * gap / 2.0
     for lag, weight in likely:
         left = math.exp(-gap / lag)

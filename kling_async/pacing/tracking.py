@@ -152,7 +152,7 @@ class DurationLearner:
 
 
 def still_running(tracker: GenerationTracker, until: float) -> None:
-    """Count one as running until then, as the completion feed has not shown its end. It must not be queued."""
+    """Count a generation, not a queued one, as running until then, as the feed has not shown its end."""
     counted = max(tracker.seen, tracker.lived)
     if until - counted > _WORTHWHILE * (counted - tracker.since):
         tracker.run_estimator.observe_pending(counted - tracker.since, until - tracker.since)
@@ -160,7 +160,7 @@ def still_running(tracker: GenerationTracker, until: float) -> None:
 
 
 def _retract(tracker: GenerationTracker) -> None:
-    """Take back what was counted as running because the feed had not shown an end: only polls have told."""
+    """Take back what was counted as running because the feed had not shown an end: only polls prove that."""
     if tracker.lived > tracker.seen:
         tracker.run_estimator.retract_pending(tracker.seen - tracker.since, tracker.lived - tracker.since)
         tracker.lived = tracker.seen

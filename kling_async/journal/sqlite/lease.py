@@ -83,7 +83,7 @@ _CHANGED = f"SELECT NULL, {', '.join(NAMES[1:])}, {_MORE}"  # without the first,
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make what a shared file has more than another, unless it is there; the jobs' own schema is untouched by it."""
+    """Create what only a shared file has, unless it is there; the jobs' own schema stays as it is."""
     with transaction(connection):
         for statement in _TABLES:
             connection.execute(statement)
@@ -95,7 +95,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def take_from_members(connection: sqlite3.Connection) -> None:
-    """Have an owner that shares with nobody take the lease of a file that was shared, so that nobody else writes.
+    """Take the lease of a file that was shared, for an owner that shares it with nobody, so that no member writes.
 
     Raises:
         JournalError: A member leads, under another name of the file.

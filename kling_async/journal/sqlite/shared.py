@@ -1,4 +1,4 @@
-"""A SQLite file that sessions of one machine share, as one member has it."""
+"""One member's view of a SQLite file that sessions of one machine share."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Insert:
 
 
 class SharedSQLite:
-    """A journal's file as one of the sessions has it that share it; see `SharedJournal`.
+    """One member's journal in a file that sessions share; see `SharedJournal`.
 
     While it is shared, nothing but SQLite opens the file: the close of any other descriptor would drop the locks that
     SQLite has in that process. A process that is stopped amid one of its transactions, of some milliseconds each, holds

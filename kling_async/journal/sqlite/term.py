@@ -1,4 +1,4 @@
-"""A shared SQLite file as the one has it that leads: whatever it writes is fenced by its token."""
+"""The leader's view of a shared SQLite file: whatever it writes is fenced by its token."""
 
 from __future__ import annotations
 
