@@ -29,7 +29,7 @@ from kling_async.errors import ConfigurationError, SessionClosed
 from kling_async.file_calls import FileCalls
 from kling_async.job_calls import JobCalls
 from kling_async.journal.memory import MemoryJournal
-from kling_async.journal.open import open_journal, open_shared
+from kling_async.journal.open import is_url, open_journal, open_shared
 from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
 from kling_async.transport.http import HttpTransport
 
@@ -78,8 +78,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         base_url: The API's URL, with a path prefix if a proxy needs one. By default that of the environment, in
             ``AIMLAPI_BASE_URL``, or else the vendor's.
         journal: The record of jobs: the path of a file, which is made if there is none, or a journal. Jobs that an
-            earlier session left open there continue, and are in `pending` at once. By default jobs are recorded in
-            memory, so that a key is known within one session only.
+            earlier session left open there continue, and are in `pending` at once. The URL of a PostgreSQL database,
+            ``postgresql://user@host/database``, is a journal that sessions of any hosts share, as with ``shared``; it
+            needs the extra ``postgres``. By default jobs are recorded in memory, so that a key is known within one
+            session only.
         limits: Limits on concurrency, rates and spending.
         polling: The times of polls.
         timeouts: Limits on durations.
@@ -145,6 +147,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             if not isinstance(flag, bool):
                 raise bad_setting(name, flag, "True or False")
         self._hold = hold
+        shared = shared or is_url(journal)
         self._journal = MemoryJournal() if shared else _journal(journal)
         self._rng = setting("rng", rng, Random)
         self._base_url = _base(base_url)

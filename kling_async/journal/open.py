@@ -1,8 +1,9 @@
-"""Journals by their path. SQLite is imported on use, as its import takes longer than most sessions need."""
+"""Journals by their path or URL. Databases are imported on use, as that takes longer than most sessions need."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kling_async.api.arguments import check_path
 from kling_async.errors import ConfigurationError
@@ -29,15 +30,33 @@ def open_journal(path: str | os.PathLike[str]) -> Journal:
     return SQLiteJournal(_usable(path))
 
 
-def open_shared(path: str | os.PathLike[str], now: Callable[[], float], account: str | None = None) -> SharedJournal:
-    """Return the journal in this file, to be shared with other sessions; see `SharedSQLite`.
+def is_url(place: object) -> bool:
+    """Return whether this is the URL of a journal in PostgreSQL rather than the path of a file."""
+    return isinstance(place, str) and place.partition("://")[0].lower() in ("postgresql", "postgres") and "://" in place
+
+
+def open_shared(place: str | os.PathLike[str], now: Callable[[], float], account: str | None = None) -> SharedJournal:
+    """Return the journal in this file or database, to be shared; see `SharedSQLite` and `SharedPostgres`.
 
     Raises:
-        ConfigurationError: No journal can be there.
+        ConfigurationError: No journal can be there, or what it takes is not installed.
     """
+    if isinstance(place, str) and is_url(place):
+        shared: SharedJournal = _postgres().SharedPostgres(place, now=now, account=account)
+        return shared
     from kling_async.journal.sqlite.shared import SharedSQLite  # noqa: PLC0415 - SQLite is imported on use
 
-    return SharedSQLite(_usable(path), now=now, account=account)
+    return SharedSQLite(_usable(place), now=now, account=account)
+
+
+def _postgres() -> Any:  # noqa: ANN401 - a module
+    try:
+        return import_module("kling_async.journal.postgres.shared")
+    except ImportError as error:
+        if error.name not in ("psycopg", None):
+            raise
+        needed = "pip install 'kling_async[postgres]'"
+        raise ConfigurationError(f"a journal in PostgreSQL needs psycopg, as installed by: {needed}") from error
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:

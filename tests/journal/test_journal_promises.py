@@ -153,5 +153,8 @@ async def test_two_commits_at_once_count_in_their_order(any_journal: Journal) ->
 async def test_a_text_is_kept_in_place_of_the_one_before(any_journal: Journal) -> None:
     assert await any_journal.load_learned() is None
     await any_journal.save_learned("one")
+    await any_journal.flush()
+    assert await any_journal.load_learned() == "one"
     await any_journal.save_learned('{"two": "\u00fc\U0001f98a"}')
+    await any_journal.flush()
     assert await any_journal.load_learned() == '{"two": "\u00fc\U0001f98a"}'

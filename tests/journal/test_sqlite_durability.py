@@ -13,7 +13,7 @@ from records import GENERATION, REQUEST, blocked, history, job, reopened, run
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import BadRequest, InvalidRequest, JournalError
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements
+from kling_async.journal.sql import queries
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.sandbox import Sandbox
@@ -275,7 +275,7 @@ async def test_a_cancelled_query_disturbs_no_other(journal: SQLiteJournal) -> No
     go = threading.Event()
     await journal.commit(job())
     journal._opened().ask(lambda _: go.wait())
-    loading = asyncio.ensure_future(journal._ask(statements.open_records))
+    loading = asyncio.ensure_future(journal._ask(queries.open_records))
     await asyncio.sleep(0)
     loading.cancel()
     go.set()

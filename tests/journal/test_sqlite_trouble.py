@@ -16,7 +16,7 @@ from records import blocked, history, job, reopened, run
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import JournalError
 from kling_async.journal.base import JobState
-from kling_async.journal.sqlite import statements
+from kling_async.journal.sql import queries
 from kling_async.journal.sqlite.journal import SQLiteJournal
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ async def test_a_bug_on_the_thread_is_reported_and_hangs_no_waiter(
     journal.append(job("a"))
     late: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(journal.commit(job("b"))),
-        asyncio.ensure_future(journal._ask(statements.open_records)),
+        asyncio.ensure_future(journal._ask(queries.open_records)),
     ]
-    cancelled = asyncio.ensure_future(journal._ask(statements.open_records))
+    cancelled = asyncio.ensure_future(journal._ask(queries.open_records))
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)

@@ -13,6 +13,7 @@ from records import job
 
 from kling_async.api.requests import ImageToVideo
 from kling_async.journal.base import JobState
+from kling_async.journal.sql import queries
 from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.schema import bring_up_to_date
@@ -33,8 +34,8 @@ def connection() -> Generator[sqlite3.Connection]:
 
 
 def records(connection: sqlite3.Connection) -> list[Record]:
-    first, place = statements.page(connection, 0)
-    return first + statements.page(connection, place)[0]
+    first, place = queries.page(connection, 0)
+    return first + queries.page(connection, place)[0]
 
 
 def submitting(jobs: Sequence[Record]) -> list[Record]:

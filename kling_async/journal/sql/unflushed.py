@@ -34,6 +34,19 @@ class HashedKeySet:
         return (place < len(self._early) and self._early[place] == mark) or mark in self._late
 
 
+class AnyKeySet(HashedKeySet):
+    """Stands for the keys of a database that is asked each time."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def add(self, text: str) -> None:
+        """Do nothing."""
+
+    def __contains__(self, text: str) -> bool:
+        return True
+
+
 @define(eq=False)
 class _Entry:
     record: Record

@@ -11,12 +11,10 @@ from kling_async.errors import JournalError
 
 if TYPE_CHECKING:
     import asyncio
-    import sqlite3
     from collections.abc import Callable
     from concurrent.futures import Future
 
     from kling_async.journal.base import Record
-    from kling_async.journal.sql.rows import Row
 
 _T = TypeVar("_T")
 
@@ -32,14 +30,14 @@ class Write:
     Attributes:
         number: Its number in the order of all writes.
         record: The record; None for what is no record, or for a flush, which only waits for the writes before it.
-        work: The record as a row, or a function of the connection that writes something else; None for a flush.
+        work: The record as a row, or what else is to be written; None for a flush.
         waiter: Gets None once it is written, or the reason why it was not; such a write is then given up. A write
             without a waiter is tried again until it is written.
     """
 
     number: int
     record: Record | None
-    work: Row | Callable[[sqlite3.Connection], object] | None
+    work: object
     waiter: asyncio.Future[str | None] | None
 
 
@@ -47,7 +45,7 @@ class Write:
 class Read(Generic[_T]):
     """A query by itself: a function of the connection, and the future of its result."""
 
-    query: Callable[[sqlite3.Connection], _T]
+    query: Callable[[Any], _T]
     answer: Future[_T]
 
 

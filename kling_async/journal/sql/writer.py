@@ -15,21 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyio import CancelScope
 
 from kling_async.errors import JournalError
-from kling_async.journal.sql.rows import Row
 from kling_async.journal.sql.write_queue import Read, WriteQueue
-from kling_async.journal.sqlite import statements
-from kling_async.journal.sqlite.connection import journal_errors
-from kling_async.journal.sqlite.file import owned_file
 
 if TYPE_CHECKING:
-    import sqlite3
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
+    from kling_async.journal.sql.tables import Own
     from kling_async.journal.sql.write_queue import Batch, Write
-    from kling_async.journal.sqlite.connection import Connection
 
 _logger = logging.getLogger("kling_async.journal")
 
@@ -44,7 +38,7 @@ _RETRY_AFTER = 1.0  # seconds until what could not be written is tried again, if
 
 
 class Writer:
-    """Owns a journal's file, from `start` to `stop`.
+    """Has a journal's connection that writes, from `start` to `stop`.
 
     The thread is a daemon, so that a session that was never closed cannot keep the process from ending; it is joined
     when the interpreter exits, so that nothing queued is lost then.
@@ -52,15 +46,20 @@ class Writer:
 
     def __init__(
         self,
-        path: Path,
+        place: object,
         loop: AbstractEventLoop,
         on_written: Callable[[Sequence[Write], str | None], None],
-        opened: Callable[[Path], AbstractContextManager[Connection]] = owned_file,
+        opened: Callable[[], AbstractContextManager[Any]],
+        errors: Callable[[], AbstractContextManager[None]],
+        *,
+        patience: float | None = None,
     ) -> None:
-        self._path = path
+        self._place = place  # what messages call the journal
         self._loop = loop
         self._on_written = on_written  # called on the loop, once a transaction, with the reason of a failure
-        self._open_file = opened
+        self._open = opened  # to be entered on the thread
+        self._errors = errors  # turns the database's errors into a `JournalError`
+        self._patience = patience  # seconds for which the event loop may be blocked by `answer`
         self._queue = WriteQueue()
         self._retained: list[Write] = []  # what could not be written yet
         self._retry_at = 0.0  # when that is tried again, by the clock of the loop
@@ -68,10 +67,10 @@ class Writer:
         self._opened: Future[None] = Future()
         self._ended: Future[str | None] = Future()
         self._process = os.getpid()
-        self._thread = Thread(target=self._run, name=f"kling_async journal {path.name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"kling_async journal {place}", daemon=True)
 
     async def start(self) -> None:
-        """Open the file. `stop` has to follow, also after an error or a cancellation.
+        """Open the journal. `stop` has to follow, also after an error or a cancellation.
 
         Raises:
             JournalError: It cannot be used, or there is no thread to be had.
@@ -82,14 +81,14 @@ class Writer:
             self._thread.start()
         except RuntimeError as error:
             self._ended.set_result(None)
-            raise JournalError(f"journal {self._path}: there is no thread to write it in: {error}") from error
+            raise JournalError(f"journal {self._place}: there is no thread to write it in: {error}") from error
         atexit.register(self._finish)
         await wrap_future(self._opened)
 
     async def stop(self) -> str | None:
-        """Write what is left, and close the file; returns the reason if something could not be written.
+        """Write what is left, and close the journal; returns the reason if something could not be written.
 
-        Cancelled, it raises that only then, so that others can open the file at once.
+        Cancelled, it raises that only then, so that others can open it at once.
         """
         self._queue.close()
         ended = wrap_future(self._ended)
@@ -128,7 +127,21 @@ class Writer:
         else:
             self._queue.flush_now()
 
-    def ask(self, question: Callable[[sqlite3.Connection], _T]) -> Future[_T]:
+    def answer(self, question: Callable[[Any], _T]) -> _T:
+        """Return the answer to a query, blocking the loop meanwhile.
+
+        Raises:
+            JournalError: It fails, or takes too long.
+        """
+        asked = self.ask(question)
+        try:
+            return asked.result(self._patience)
+        except TimeoutError:
+            if asked.done():
+                raise
+            raise JournalError(f"journal {self._place}: it does not answer") from None
+
+    def ask(self, question: Callable[[Any], _T]) -> Future[_T]:
         """Queue a query, which goes before the writes that wait; the future raises `JournalError` if it fails.
 
         Raises:
@@ -142,7 +155,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            with self._open_file(self._path) as connection:
+            with self._open() as connection:
                 self._opened.set_result(None)
                 while self._run_batch(connection):
                     pass
@@ -155,7 +168,7 @@ class Writer:
             self._reject(self._queue.take())
             self._ended.set_result(self._failure if self._retained else None)
 
-    def _run_batch(self, connection: Connection) -> bool:
+    def _run_batch(self, connection: Own) -> bool:
         batch = self._queue.take(max(0.0, self._retry_at - self._loop.time()) if self._retained else None)
         for read in batch.reads:
             self._answer(read, connection)
@@ -165,7 +178,7 @@ class Writer:
 
     def _reject(self, batch: Batch) -> None:
         """Fail what was queued while an error ended the thread; at an ordinary end there is nothing."""
-        ended = f"journal {self._path}: its thread has ended"
+        ended = f"journal {self._place}: its thread has ended"
         for read in batch.reads:
             if read.answer.set_running_or_notify_cancel():
                 read.answer.set_exception(JournalError(ended))
@@ -178,22 +191,24 @@ class Writer:
         self._retained = [write for write in writes if write.waiter is None]
         self._notify([write for write in writes if write.waiter is not None])
 
-    def _answer(self, read: Read[Any], connection: sqlite3.Connection) -> None:
+    def _answer(self, read: Read[Any], connection: Own) -> None:
         if not read.answer.set_running_or_notify_cancel():
             return
         try:
-            with journal_errors(self._path):
+            with self._errors():
                 read.answer.set_result(read.query(connection))
         except Exception as error:  # noqa: BLE001 - the future raises it
             read.answer.set_exception(error)
 
-    def _write(self, writes: list[Write], connection: Connection) -> None:
+    def _write(self, writes: list[Write], connection: Own) -> None:
         """Write everything in one transaction; on failure, writes without waiters are kept for a next one, soon."""
         writes = self._retained + writes
         try:
-            self._commit(writes, connection)
+            with self._errors():
+                self._commit(writes, connection)
         except Exception as error:  # noqa: BLE001 - the waiters get it, and this thread goes on
-            self._set_failure(f"journal {self._path}: {error}")
+            place = f"journal {self._place}: "
+            self._set_failure(place + str(error).removeprefix(place))
             self._retry_at = self._loop.time() + _RETRY_AFTER
             self._give_up(writes)
         else:
@@ -203,14 +218,12 @@ class Writer:
 
     def _set_failure(self, reason: str | None) -> None:
         if reason != self._failure:
-            _logger.warning(reason or f"journal {self._path}: everything is written again")
+            _logger.warning(reason or f"journal {self._place}: everything is written again")
         self._failure = reason
 
-    def _commit(self, writes: list[Write], connection: Connection) -> None:
-        rows = [write.work for write in writes if isinstance(write.work, Row)]
-        if rows:
-            connection.check_unmoved()
-            statements.write(connection, rows)
+    def _commit(self, writes: list[Write], connection: Own) -> None:
+        """Write everything, in its order."""
+        raise NotImplementedError
 
     def _notify(self, writes: list[Write]) -> None:
         with suppress(RuntimeError):  # the loop is closed, so nothing waits any more

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
-from kling_async.journal.shared import (
-    Entry,
-    Fenced,
-    Instruction,
-    LateAnswer,
-    Lease,
-    Member,
-    Sharing,
-    Token,
-    read_choices,
-    write_choices,
-)
-from kling_async.journal.sql.rows import COLUMNS, as_column, as_text, read_error, write_error
+from kling_async.journal.shared import Fenced, Instruction, Lease, Member, Token, write_choices
+from kling_async.journal.sql import queries
+from kling_async.journal.sql.rows import Row, as_column, write_error
+from kling_async.journal.sql.tables import Learned, Parking, Settling
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.schema import STEPS, version_of
-from kling_async.journal.sqlite.statements import NAMES, OPEN, insert_media, records_of
+from kling_async.journal.sqlite.statements import insert_media, save_learned, write
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Container, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
-    from kling_async.errors import KlingError
-    from kling_async.journal.base import Choices, Record
-    from kling_async.journal.sql.rows import Row, Value
+    from kling_async.journal.base import Choices
+    from kling_async.journal.shared import Entry, LateAnswer, Sharing
+    from kling_async.journal.sql.tables import OfLeader, OfMember
+    from kling_async.journal.sqlite.connection import Connection
 
-_PAGE = 250  # rows read at once: some milliseconds' work
 _MEMBER_LIVES = 60.0  # seconds after it was seen last for which a member is counted
 
 _TABLES = (
@@ -77,13 +67,10 @@ _COLUMNS = (
     "parked TEXT",  # JSON
     "choices TEXT",  # JSON
 )
-_MORE = "parked, choices, number, change FROM jobs"
-_ENTRY = f"SELECT {', '.join(NAMES)}, {_MORE}"
-_CHANGED = f"SELECT NULL, {', '.join(NAMES[1:])}, {_MORE}"  # without the first, the request
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Create what only a shared file has, unless it is there; the jobs' own schema stays as it is."""
+    """Make what a shared file has more than another, unless it is there; the jobs' own schema is untouched by it."""
     with transaction(connection):
         for statement in _TABLES:
             connection.execute(statement)
@@ -95,7 +82,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def take_from_members(connection: sqlite3.Connection) -> None:
-    """Take the lease of a file that was shared, for an owner that shares it with nobody, so that no member writes.
+    """Have an owner that shares with nobody take the lease of a file that was shared, so that nobody else writes.
 
     Raises:
         JournalError: A member leads, under another name of the file.
@@ -104,7 +91,7 @@ def take_from_members(connection: sqlite3.Connection) -> None:
         return
     with transaction(connection):
         is_led = "holder <> '' AND (julianday('now') - day) * 86400 BETWEEN 0 AND length"
-        if connection.execute(f"SELECT 1 FROM lease WHERE {is_led}").fetchone() is not None:  # noqa: S608 - a constant
+        if connection.execute(f"SELECT 1 FROM lease WHERE {is_led}").fetchone() is not None:
             raise JournalError("it is shared by other sessions; open it with shared=True, as they do")
         connection.execute("UPDATE lease SET term = term + 1, holder = ''")
 
@@ -175,7 +162,7 @@ def fenced(connection: sqlite3.Connection, token: Token) -> Generator[None]:
     """
     with transaction(connection):
         condition = "term = ? AND holder = ?"
-        if connection.execute(f"SELECT 1 FROM lease WHERE {condition}", (token.term, token.holder)).fetchone() is None:  # noqa: S608 - a constant
+        if connection.execute(f"SELECT 1 FROM lease WHERE {condition}", (token.term, token.holder)).fetchone() is None:
             raise Fenced
         yield
 
@@ -213,82 +200,84 @@ def drop_member(connection: sqlite3.Connection, name: str) -> None:
 # Jobs
 
 
-def insert(connection: sqlite3.Connection, row: Row, choices: Choices) -> Entry | None:
-    """Insert a job unless its key has one; return that one. To be called within a transaction."""
+def write_of_member(connection: Connection, works: Sequence[OfMember]) -> None:
+    """Insert jobs and leave instructions, in one transaction."""
+    connection.check_unmoved()
+    with transaction(connection):
+        for work in works:
+            if isinstance(work, Instruction):
+                queries.instruct(connection, work)
+            else:
+                work.known = _insert(connection, work.row, work.choices)
+
+
+def _insert(connection: sqlite3.Connection, row: Row, choices: Choices) -> Entry | None:
+    """Insert a job unless its key has one; return that one."""
     assert row.fixed is not None  # noqa: S101 - nothing was written of it before
-    given = (*row.fixed, *row.changing, write_choices(choices), next_change(connection))
-    names, values = ", ".join((*NAMES, "choices", "change")), ", ".join("?" * len(given))
-    statement = f"INSERT INTO jobs ({names}) VALUES ({values}) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - names of columns alone
+    given = (*row.fixed, *row.changing, write_choices(choices), _next_change(connection))
+    names, values = ", ".join((*queries.NAMES, "choices", "change")), ", ".join("?" * len(given))
+    statement = f"INSERT INTO jobs ({names}) VALUES ({values}) ON CONFLICT (key) DO NOTHING"
     if connection.execute(statement, given).rowcount == 1:
         insert_media(connection, row.media)
         return None
-    return by_key(connection, row.key)
+    return next(iter(queries.select(connection, "key = ?", row.key)), None)
 
 
-def next_change(connection: sqlite3.Connection) -> int:
-    """Return the number of this transaction: one more than any before. To be called within a transaction."""
+def write_of_leader(connection: Connection, token: Token, works: Sequence[OfLeader]) -> None:
+    """Write rows as few statements, and everything in its order, in one transaction."""
+    connection.check_unmoved()
+    with fenced(connection, token):
+        change = _next_change(connection)
+        for are_rows, run in groupby(works, lambda work: isinstance(work, Row)):
+            if are_rows:
+                rows = [work for work in run if isinstance(work, Row)]
+                write(connection, rows)
+                _mark_changed(connection, {row.key for row in rows}, change)
+            else:
+                for work in run:
+                    _write_other(connection, work)
+
+
+def _write_other(connection: sqlite3.Connection, work: OfLeader) -> None:
+    match work:
+        case Parking(key, error):
+            given = (_next_change(connection), write_error(error), as_column(key))
+            open_job = f"WHERE key = ? AND state IN ({queries.OPEN})"
+            connection.execute(f"UPDATE jobs SET change = ?, parked = ? {open_job}", given)
+        case Settling(item, keep):
+            what = "DELETE FROM instructions" if isinstance(item, Instruction) else "DELETE FROM late_answers"
+            statement = f"{'UPDATE late_answers SET kept = 1' if keep else what} WHERE number = ?"
+            connection.execute(statement, (item.number,))
+        case Learned(text):
+            save_learned(connection, text)
+        case _:
+            raise AssertionError
+
+
+def _next_change(connection: sqlite3.Connection) -> int:
+    """Return the number of this transaction: one more than any before."""
     (last,) = connection.execute("SELECT max(change) FROM jobs").fetchone()
     return (last or 0) + 1
 
 
-def mark_changed(connection: sqlite3.Connection, keys: Iterable[object], change: int) -> None:
+def _mark_changed(connection: sqlite3.Connection, keys: Iterable[object], change: int) -> None:
     """Have members see rows that were written in this transaction, as jobs that somebody works on."""
     connection.executemany("UPDATE jobs SET change = ?, parked = NULL WHERE key = ?", ((change, key) for key in keys))
 
 
-def park(connection: sqlite3.Connection, key: str, error: KlingError) -> None:
-    """Keep a job from being worked on. To be called within a transaction."""
-    given = (next_change(connection), write_error(error), as_column(key))
-    connection.execute(f"UPDATE jobs SET change = ?, parked = ? WHERE key = ? AND state IN ({OPEN})", given)  # noqa: S608 - a constant
+def keep_late(connection: Connection, answers: Sequence[LateAnswer]) -> None:
+    """Keep late answers; nothing fences them."""
+    connection.check_unmoved()
+    with transaction(connection):
+        for answer in answers:
+            queries.add_late(connection, answer)
 
 
-def _entries(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> list[Entry]:
-    found: list[Entry] = []
-    for row, record in zip(rows, records_of(connection, rows), strict=True):
-        parked, choices, _, change = row[len(COLUMNS) :]
-        found.append(
-            Entry(
-                record,
-                read_error(str(parked)) if parked is not None and not record.state.is_terminal else None,
-                read_choices(cast("str | None", choices)),
-                int(str(change)),
-            )
-        )
-    return found
-
-
-def by_key(connection: sqlite3.Connection, key: Value) -> Entry | None:
-    """Return the job under this key, which is given as a column has it."""
-    return next(iter(_entries(connection, _select(connection, "key = ?", key))), None)
-
-
-def by_generation(connection: sqlite3.Connection, generation_id: str) -> Entry | None:
-    """Return the job of this generation."""
-    return next(iter(_entries(connection, _select(connection, "generation_id = ?", as_column(generation_id)))), None)
-
-
-def _select(connection: sqlite3.Connection, condition: str, *given: object) -> list[Sequence[object]]:
-    return connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchall()
-
-
-def led(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
+def led(connection: sqlite3.Connection, token: Token) -> tuple[list[Entry], int]:
     """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job."""
+    del token
     newest = newest_job(connection)  # first: others may insert more meanwhile
-    rows = _select(connection, f"state IN ({OPEN}) AND parked IS NULL AND number <= ?", newest)
-    return _entries(connection, rows), newest
-
-
-def parked(connection: sqlite3.Connection) -> list[Record]:
-    """Return the queued jobs that are parked."""
-    return [
-        entry.record for entry in _entries(connection, _select(connection, "state = 'queued' AND parked IS NOT NULL"))
-    ]
-
-
-def all_choices(connection: sqlite3.Connection) -> dict[str, Choices]:
-    """Return what the callers of open jobs chose, parked ones included, where it is not the usual."""
-    statement = f"SELECT key, choices FROM jobs WHERE state IN ({OPEN}) AND choices IS NOT NULL"  # noqa: S608 - a constant
-    return {as_text(key): read_choices(choices) for key, choices in connection.execute(statement)}
+    return queries.open_entries(connection, "number <= ?", newest), newest
 
 
 def newest_job(connection: sqlite3.Connection) -> int:
@@ -297,90 +286,15 @@ def newest_job(connection: sqlite3.Connection) -> int:
     return number or 0
 
 
-def inserted(connection: sqlite3.Connection, after: int) -> tuple[list[Entry], int]:
+def inserted(connection: sqlite3.Connection, token: Token, after: int) -> tuple[list[Entry], int]:
     """Return jobs that were inserted after the one of this number, and the number to go on after."""
-    newest = min(after + _PAGE, newest_job(connection))  # first: others may insert more meanwhile
-    condition = f"number > ? AND number <= ? AND state IN ({OPEN}) AND parked IS NULL"
-    return _entries(connection, _select(connection, condition, after, newest)), newest
-
-
-Place = tuple[int, int]
-"""A place among the changes: the number of the transaction, and that of the job."""
-
-
-def last_place(connection: sqlite3.Connection) -> Place:
-    """Return the place of the newest change."""
-    found = connection.execute("SELECT change, number FROM jobs ORDER BY change DESC, number DESC LIMIT 1").fetchone()
-    return (0, 0) if found is None else (found[0], found[1])
-
-
-def changes(connection: sqlite3.Connection, place: Place, wanted: Container[str]) -> tuple[list[Entry], Place]:
-    """Return the wanted jobs that have changed after this place, and the place of the newest change.
-
-    Pages are read each by itself, so that nobody who writes waits for long.
-    """
-    found: list[Entry] = []
-    while True:
-        page = connection.execute(
-            "SELECT change, number, key FROM jobs WHERE (change, number) > (?, ?) ORDER BY change, number LIMIT ?",
-            (*place, _PAGE),
-        ).fetchall()
-        numbers = [number for _, number, key in page if as_text(key) in wanted]
-        if numbers:
-            chosen = f"number IN ({', '.join('?' * len(numbers))})"
-            rows = connection.execute(f"{_CHANGED} WHERE {chosen} ORDER BY change, number", numbers).fetchall()
-            found += _entries(connection, rows)
-        if page:
-            place = page[-1][:2]
-        if len(page) < _PAGE:
-            return found, place
-
-
-# Instructions and late answers
-
-
-def instruct(connection: sqlite3.Connection, instruction: Instruction) -> None:
-    """Leave an instruction."""
-    given = (instruction.kind, as_column(instruction.key), json.dumps(dict(instruction.data)))
-    connection.execute("INSERT INTO instructions (kind, key, data) VALUES (?, ?, ?)", given)
-
-
-def instructions(connection: sqlite3.Connection) -> list[Instruction]:
-    """Return the oldest instructions."""
-    rows = connection.execute(f"SELECT kind, key, data, number FROM instructions ORDER BY number LIMIT {_PAGE}")  # noqa: S608 - a constant
-    return [Instruction(kind, as_text(key), json.loads(data), number) for kind, key, data, number in rows]
-
-
-def add_late(connection: sqlite3.Connection, late: LateAnswer) -> None:
-    """Keep a late answer; nothing fences it."""
-    given = (as_column(late.key), late.name, None if late.generation_id is None else as_column(late.generation_id))
-    connection.execute("INSERT INTO late_answers (key, name, generation_id) VALUES (?, ?, ?)", given)
-
-
-def late_answers(connection: sqlite3.Connection, *, kept: bool = False) -> list[LateAnswer]:
-    """Return the oldest late answers that were not acted on, or those that are kept for people."""
-    rows = connection.execute(
-        "SELECT key, name, generation_id, number FROM late_answers WHERE kept = ? ORDER BY number LIMIT ?",
-        (kept, _PAGE),
-    )
-    return [
-        LateAnswer(as_text(key), name, None if found is None else as_text(found), number)
-        for key, name, found, number in rows
-    ]
+    del token
+    newest = min(after + queries.PAGE, newest_job(connection))  # first: others may insert more meanwhile
+    return queries.open_entries(connection, "number > ? AND number <= ?", after, newest), newest
 
 
 def sharing(connection: sqlite3.Connection, now: float) -> Sharing | None:
     """Return how a file is shared; None if it never was."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone() is None:
         return None
-    parked = f"SELECT parked FROM jobs WHERE state IN ({OPEN}) AND parked IS NOT NULL"  # noqa: S608 - a constant
-    reasons = Counter(type(read_error(text)).__name__ for (text,) in connection.execute(parked))
-    waiting = "SELECT count(*) FROM late_answers WHERE NOT kept"
-    (undone,) = connection.execute(f"SELECT (SELECT count(*) FROM instructions) + ({waiting})").fetchone()  # noqa: S608 - a constant
-    return Sharing(read_lease(connection, now), reasons, undone, late_answers(connection, kept=True))
-
-
-def settle(connection: sqlite3.Connection, item: Instruction | LateAnswer, *, keep: bool) -> None:
-    """Drop what was acted on, or keep a late answer for people alone."""
-    what = "DELETE FROM instructions" if isinstance(item, Instruction) else "DELETE FROM late_answers"
-    connection.execute(f"{'UPDATE late_answers SET kept = 1' if keep else what} WHERE number = ?", (item.number,))  # noqa: S608 - constants
+    return queries.sharing(connection, read_lease(connection, now))

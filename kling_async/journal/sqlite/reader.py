@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute, unusable_reason
-from kling_async.journal.sqlite import lease, statements
+from kling_async.journal.sql import queries
+from kling_async.journal.sqlite import lease
 from kling_async.journal.sqlite.connection import journal_errors, reading
 from kling_async.journal.sqlite.schema import STEPS, identify
 
@@ -49,7 +50,7 @@ class JournalReader:
         place = 0
         while True:
             with self._connection() as connection:
-                records, place = statements.page(connection, place)
+                records, place = queries.page(connection, place)
             if not records:
                 return
             yield from records
@@ -61,7 +62,7 @@ class JournalReader:
             JournalError: They cannot be read.
         """
         with self._connection() as connection:
-            return statements.counts(connection)
+            return queries.counts(connection)
 
     def sharing(self, now: float) -> Sharing | None:
         """Return how sessions share it, by the clock that they share; None if they never did.

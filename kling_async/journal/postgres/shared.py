@@ -1,0 +1,255 @@
+"""A PostgreSQL database that sessions of any number of hosts share."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kling_async.errors import JournalError
+from kling_async.journal.postgres import lease
+from kling_async.journal.postgres.address import read_url
+from kling_async.journal.postgres.connection import Link, connected, postgres_errors
+from kling_async.journal.postgres.schema import bring_up_to_date
+from kling_async.journal.shared import LEASE, News
+from kling_async.journal.sql.member import MemberWriter, SharedDatabase
+from kling_async.journal.sql.term import DatabaseTerm, TermWriter
+from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Generator, Sequence
+
+    from kling_async.journal.postgres.address import Address
+    from kling_async.journal.shared import Entry, Token
+    from kling_async.journal.sql.write_queue import Write
+
+_T = TypeVar("_T")
+
+_TELL_EVERY = 0.05  # seconds between two notifications of a kind
+_LOOK_EVERY = 5.0  # seconds between looks for changes of which nobody has told
+_LOOK_EVERY_UNTOLD = 1.0  # likewise where nobody can tell
+_PATIENCE = 3.0  # seconds at most for which the event loop is blocked by a look-up
+
+
+class SharedPostgres(SharedDatabase):
+    """One member's journal in a PostgreSQL database; see `SharedJournal`.
+
+    Args:
+        url: ``postgresql://user@host/database``, with any of libpq's parameters, such as ``sslmode=verify-full``, and
+            ``schema``, by which accounts are told apart.
+        now: This process's clock, which goes on while the machine sleeps.
+        length: The seconds for which a leader may act without renewing its lease.
+        account: What tells the account apart, such as the API's URL; all members have to have the same.
+
+    Raises:
+        ConfigurationError: The URL cannot be used.
+    """
+
+    def __init__(
+        self, url: str, *, now: Callable[[], float], length: float = LEASE, account: str | None = None
+    ) -> None:
+        self.address = read_url(url)
+        super().__init__(self.address, lease, now=now, length=length, account=account, is_local=False)
+        self._link = Link(self.address, patience=length / 2, on_connect=self._connected, on_notify=self._heard)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._feed = Feed()
+        self._term: PostgresTerm | None = None
+        self._socket: int | None = None  # which can be read once there is something new
+        self._telling: dict[str, float] = {}  # channels, with the time of the last notification
+
+    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> MemberWriter:
+        self._loop = loop
+        errors = partial(postgres_errors, self.address)
+        return MemberWriter(
+            lease,
+            self.address,
+            loop,
+            self._on_written,
+            partial(_joined, self._link),
+            errors,
+            patience=min(_PATIENCE, self.lease_length / 3),
+        )
+
+    async def close(self) -> None:
+        """Write what was inserted and instructed, and leave."""
+        try:
+            await super().close()
+        finally:
+            self._watch(None)
+
+    # What is told by others, and to them
+
+    def _connected(self, descriptor: int | None) -> None:
+        self._on_loop(self._watch, descriptor)
+
+    def _heard(self, channel: str) -> None:
+        self._on_loop(self._take_note, channel)
+
+    def _on_loop(self, call: Callable[[_T], object], given: _T) -> None:
+        assert self._loop is not None  # noqa: S101 - it was there before the thread
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(call, given)
+
+    def _watch(self, descriptor: int | None) -> None:
+        """Watch a new connection, in place of the one before, from which something may have been missed."""
+        if self._socket is not None:
+            self._unwatch()
+            os.close(self._socket)
+        self._socket = descriptor if self._writer is not None else None
+        if descriptor is not None and self._writer is None:
+            os.close(descriptor)
+        self._rewatch()
+        self._feed.every = _LOOK_EVERY_UNTOLD if self._socket is None else _LOOK_EVERY
+        self._take_note(self.address.changes)
+        self._take_note(self.address.news)
+
+    def _rewatch(self) -> None:
+        if self._socket is not None and self._loop is not None:
+            try:
+                self._loop.add_reader(self._socket, self._look)
+            except NotImplementedError:  # as on Windows
+                os.close(self._socket)
+                self._socket = None
+
+    def _unwatch(self) -> None:
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket)
+
+    def _look(self) -> None:
+        """Have the thread take what the server has said; until then it can be read, which is no news."""
+        self._unwatch()
+        if self._writer is not None:
+            looked = asyncio.wrap_future(self._writer.ask(Link.look))
+            looked.add_done_callback(self._has_looked)
+
+    def _has_looked(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled():
+            done.exception()  # the journal is closed
+        self._rewatch()
+
+    def _take_note(self, channel: str) -> None:
+        if channel == self.address.changes:
+            self._feed.is_stale = True
+        elif self._term is not None:
+            self._term.feed.is_stale = True
+        self._on_change()
+
+    def _tell(self, channel: str) -> None:
+        """Notify the others, soon; not more than twenty times a second, as that wakes all of them."""
+        loop = asyncio.get_running_loop()
+        told = self._telling.get(channel, -math.inf)
+        if told <= loop.time():
+            at = max(loop.time(), told + _TELL_EVERY)
+            self._telling[channel] = at
+            loop.call_at(at, self._notify, channel)
+
+    def _notify(self, channel: str) -> None:
+        if self._writer is not None:
+            with suppress(JournalError):
+                self._writer.ask(lambda link: link.execute("SELECT pg_notify(?, '')", (channel,)))
+
+    def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
+        super()._on_written(writes, reason)
+        if reason is None and any(write.work is not None for write in writes):
+            self._tell(self.address.news)
+            self._take_note(self.address.news)
+
+    async def changes(self, wanted: Container[str]) -> Sequence[Entry]:
+        """Return the wanted jobs that have changed since the last call; nothing is asked until there may be some."""
+        assert self._loop is not None  # noqa: S101 - it is open
+        if not self._feed.is_due(self._loop.time()):
+            return []
+        try:
+            return await super().changes(wanted)
+        except BaseException:
+            self._feed.is_stale = True
+            raise
+
+    # Leading
+
+    async def release(self, token: Token, *, crashed: bool = False) -> None:
+        """Let another member take the lease."""
+        await super().release(token, crashed=crashed)
+        self._tell(self.address.lease)
+
+    def term(self, token: Token, on_fenced: Callable[[], object]) -> PostgresTerm:
+        """Return the journal to lead with, which has a connection of its own."""
+        self._term = PostgresTerm(self.address, self._feed, token, on_fenced, self._term_has_written, self.lease_length)
+        return self._term
+
+    def _term_has_written(self) -> None:
+        self._tell(self.address.changes)
+        self._take_note(self.address.changes)
+
+
+class Feed:
+    """Whether it is time to look for something new: once it was told, and every few seconds."""
+
+    def __init__(self) -> None:
+        self.every = _LOOK_EVERY_UNTOLD
+        self.is_stale = True
+        self._looked_at = -math.inf
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to look now; if so, that is noted."""
+        if not self.is_stale and now < self._looked_at + self.every:
+            return False
+        self.is_stale, self._looked_at = False, now
+        return True
+
+
+class PostgresTerm(DatabaseTerm):
+    """The database as the one has it that leads."""
+
+    def __init__(
+        self,
+        address: Address,
+        told: Feed,
+        token: Token,
+        on_fenced: Callable[[], object],
+        on_change: Callable[[], object],
+        length: float,
+    ) -> None:
+        super().__init__(address, lease, token, on_fenced, on_change)
+        self._address = address
+        self._length = length
+        self._told = told  # of the member, which hears for it
+        self.feed = Feed()
+
+    def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
+        return TermWriter(
+            *given,
+            partial(connected, Link(self._address, patience=self._length / 2)),
+            partial(postgres_errors, self._address),
+            place=self._address,
+            patience=min(_PATIENCE, self._length / 3),
+        )
+
+    def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
+        del connection
+        return AnyKeySet(), AnyKeySet()
+
+    async def news(self) -> News:
+        """Return what is new for the one that leads; nothing is asked until there may be something."""
+        self.feed.every = self._told.every
+        if not self.feed.is_due(asyncio.get_running_loop().time()):
+            return News()
+        try:
+            news = await super().news()
+        except BaseException:
+            self.feed.is_stale = True
+            raise
+        if news.entries or news.instructions or news.late:  # there may be more than one page
+            self.feed.is_stale = True
+        return news
+
+
+@contextmanager
+def _joined(link: Link) -> Generator[Link]:
+    with connected(link):
+        with postgres_errors(link.address):
+            bring_up_to_date(link)
+        yield link
