@@ -15,12 +15,10 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kling_async.journal.sqlite.term import SQLiteTerm
-
 from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts, settings
 from kling_async.engine import downloads as downloads_module
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.journal.sqlite.shared import SharedSQLite, SQLiteTerm
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from kling_async.journal.sqlite.shared import SharedSQLite
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def _memory(_: Path) -> AsyncIterator[Journal]:
+async def _memory(_: Path) -> AsyncGenerator[Journal]:
     yield MemoryJournal()
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path) -> AsyncIterator[Journal]:
+async def _sqlite(folder: Path) -> AsyncGenerator[Journal]:
     yield SQLiteJournal(folder / "batch.db")
 
 
 @asynccontextmanager
-async def _of_leader(member: SharedJournal) -> AsyncIterator[Journal]:
+async def _of_leader(member: SharedJournal) -> AsyncGenerator[Journal]:
     await member.open()
     token = await member.take()
     assert token is not None
@@ -45,13 +45,13 @@ async def _of_leader(member: SharedJournal) -> AsyncIterator[Journal]:
 
 
 @asynccontextmanager
-async def _shared_sqlite(folder: Path) -> AsyncIterator[Journal]:
+async def _shared_sqlite(folder: Path) -> AsyncGenerator[Journal]:
     async with _of_leader(SharedSQLite(folder / "batch.db", now=boot_clock)) as journal:
         yield journal
 
 
 @asynccontextmanager
-async def _postgres(_: Path) -> AsyncIterator[Journal]:
+async def _postgres(_: Path) -> AsyncGenerator[Journal]:
     with own_schema() as url:
         async with _of_leader(SharedPostgres(url, now=boot_clock)) as journal:
             yield journal

@@ -16,7 +16,7 @@ from records import blocked, job
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import Choices, JobState
-from kling_async.journal.sql import writer
+from kling_async.journal.sql import queries, writer
 from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sqlite import file, lease
 from kling_async.journal.sqlite.connection import connect
@@ -163,7 +163,7 @@ async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) 
 async def test_a_job_that_is_inserted_while_the_one_that_leads_reads_is_not_missed(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
 ) -> None:
-    shared, read = member(path), lease._entries
+    shared, read = member(path), queries.entries_of
     await shared.open()
     token = await shared.take()
     assert token is not None
@@ -174,10 +174,10 @@ async def test_a_job_that_is_inserted_while_the_one_that_leads_reads_is_not_miss
         """Between two statements of the one that leads."""
         monkeypatch.undo()
         with closing(sqlite3.connect(path, isolation_level=None)) as another:
-            lease.insert(another, write_row(job("a")), Choices())
+            lease._insert(another, write_row(job("a")), Choices())
         return read(connection, rows)
 
-    monkeypatch.setattr(lease, "_entries", and_another_inserts)
+    monkeypatch.setattr(queries, "entries_of", and_another_inserts)
     await (term.load_open() if taken_over else term.news())
     assert [entry.record.key for entry in (await term.news()).entries] == ["a"]
     await term.close()

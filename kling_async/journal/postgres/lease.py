@@ -212,7 +212,7 @@ def _insert(link: Link, insertions: Sequence[Insertion]) -> None:
 
 
 def _insert_all(link: Link, insertions: Sequence[Insertion]) -> set[Value]:
-    rows = []
+    rows: list[tuple[Value, ...]] = []
     for insertion in insertions:
         assert insertion.row.fixed is not None  # noqa: S101 - nothing was written of it before
         rows.append((*insertion.row.fixed, *insertion.row.changing, write_choices(insertion.choices)))
