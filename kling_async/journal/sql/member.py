@@ -43,7 +43,14 @@ class SharedDatabase:
     """
 
     def __init__(
-        self, place: object, tables: Tables, *, now: Callable[[], float], length: float, account: str | None, is_local: bool
+        self,
+        place: object,
+        tables: Tables,
+        *,
+        now: Callable[[], float],
+        length: float,
+        account: str | None,
+        is_local: bool,
     ) -> None:
         self.now = now
         self.lease_length = length
