@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for folder in (".", "benchmarks", "docs", "examples", "kling_async")
+    for folder in (".", "benchmarks", "examples", "kling_async")
     for path in ((ROOT / folder).glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
 )
 BASH = shutil.which("bash") or ""

@@ -12,9 +12,8 @@ from sys import executable
 
 import attrs
 import pytest
-
-from docs.docstrings import take_fields, to_markdown
-from docs.subjects import PACKAGES
+from docstrings import take_fields, to_markdown
+from subjects import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,9 +32,10 @@ def test_every_public_name_has_a_subject(package: str) -> None:
     assert Counter(names_of(package)) == Counter(public)
 
 
+@pytest.mark.timeout(180)
 def test_the_reference_is_built_whole_and_without_what_attrs_generates(tmp_path: Path) -> None:
-    command = [executable, "-m", "docs.reference", str(tmp_path)]
-    done = run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - this project's own
+    command = [executable, str(ROOT / ".ci" / "reference.py"), str(tmp_path)]
+    done = run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - this project's own
     assert done.returncode == 0, done.stderr
     check_names(tmp_path)
     check_links(tmp_path)

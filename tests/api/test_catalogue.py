@@ -7,8 +7,8 @@ import pytest
 from bodies import contents
 from hypothesis import given
 from hypothesis import strategies as st
+from models_page import PAGE, models_page, models_table
 
-from docs.models import PAGE, models_page, models_table
 from kling_async.api.catalogue.lookup import (
     check_body,
     find_model,
@@ -385,7 +385,7 @@ def test_the_table_for_readers_has_every_model_once_and_marks_what_is_required()
 
 
 def test_the_page_of_models_is_todays() -> None:
-    assert PAGE.read_text(encoding="utf-8") == models_page(), "write it anew: python -m docs.models"
+    assert PAGE.read_text(encoding="utf-8") == models_page(), "write it anew: python .ci/models_page.py"
 
 
 def test_an_id_unlike_any_has_no_suggestion() -> None:

@@ -1,4 +1,4 @@
-"""Build the API reference from the docstrings: ``python -m docs.reference [FOLDER]``, with the extra ``docs``.
+"""Build the API reference from the docstrings: ``python .ci/reference.py [FOLDER]``, with the extra ``docs``.
 
 One page for each public package, its names by subject. A class has what it inherits from parts that are not public, its
 fields with types and descriptions, and a constructor only where callers use it; what attrs generates is left out.
@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 import pdoc
 import pdoc.doc
+from docstrings import take_fields, to_markdown
 from jinja2 import pass_context
 from pdoc import render
 from pdoc.doc_types import safe_eval_type
 from pdoc.render_helpers import linkify
-
-from docs.docstrings import take_fields, to_markdown
-from docs.subjects import PACKAGES
+from subjects import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,7 +199,7 @@ def _default(parameter: inspect.Parameter, fields: Mapping[str, Any]) -> object:
 
 def main() -> None:
     """Build the reference into the folder that is named, by default ``site``."""
-    parser = argparse.ArgumentParser(prog="python -m docs.reference", description="Build the API reference.")
+    parser = argparse.ArgumentParser(prog="python .ci/reference.py", description="Build the API reference.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("site"))
     folder = cast("Path", parser.parse_args().folder)
     warnings.simplefilter("error")  # a type or a name that cannot be resolved

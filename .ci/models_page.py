@@ -1,4 +1,4 @@
-"""Write the page of models, a part of the catalogue's folder: ``python -m docs.models``."""
+"""Write the page of models, a part of the catalogue's folder: ``python .ci/models_page.py``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[1] / "kling_async" / "api" / "catalogue" / "MODELS.md"
 
 _INTRODUCTION = """\
-<!-- Written by `python -m docs.models`; change `data.py` instead. -->
+<!-- Written by `python .ci/models_page.py`; change `data.py` instead. -->
 
 # Models
 

@@ -1,1 +1,0 @@
-"""Pages made from the code: the models, and the API reference."""
