@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
 
-from kling_async import ConfigurationError, KlingSession
+from kling_async import ConfigurationError, KlingSession, Retry
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.reprs import cut
 from kling_async.cli.paths import read_file
@@ -35,6 +35,7 @@ async def open_session(
     shared: bool = False,
     limits: Mapping[str, Any] | None = None,
     resubmit: bool = False,
+    retries: int = 0,
 ) -> AsyncGenerator[KlingSession]:
     """Open a session with the vendor, or with a sandbox that is closed with it.
 
@@ -45,6 +46,7 @@ async def open_session(
         shared: Whether the journal is shared with other sessions.
         limits: Settings of ``Limits``.
         resubmit: Whether uncertain submits that never show in the log are sent again (``Reconciliation(then=...)``).
+        retries: How often each generation that fails is bought again (``Retry(failed=...)``).
 
     Raises:
         ConfigurationError: The options do not go together, or there is no API key.
@@ -57,6 +59,7 @@ async def open_session(
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key = sandbox.url, sandbox.api_key
         settings = scaled(connection.effective_speed, limits or {}, "resubmit" if resubmit else "report")
+        settings["retry"] = Retry(failed=retries)
         session = KlingSession(
             key, base_url=url, journal=journal, hold=hold, shared=shared, **connection.network(), **settings
         )

@@ -15,7 +15,7 @@ from attrs import frozen
 from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.cli.journals import Place, exists, folder_of, shown
 from kling_async.cli.json_output import error_json
-from kling_async.cli.tags import label_text
+from kling_async.cli.tags import described, label_for
 from kling_async.cli.text import clock, count, dollars, one_line, reason
 from kling_async.files.video_names import short_key
 from kling_async.journal.shared import MOST_CRASHES
@@ -23,7 +23,7 @@ from kling_async.journal.shared import MOST_CRASHES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kling_async import KlingError, Record
+    from kling_async import KlingError, Record, Request
     from kling_async.journal.shared import Sharing
 
 _TEMPORARY = re.compile(r"generate-[0-9a-f]{8}\.db")
@@ -98,12 +98,14 @@ class FailedJob:
     Attributes:
         key: Its key.
         label: Its name in messages.
+        request: What was asked for.
         state: Its terminal state.
         error: The reason.
     """
 
     key: str
     label: str
+    request: Request | None
     state: JobState
     error: KlingError | None
 
@@ -125,6 +127,7 @@ class JournalSummary:
         failures: Failed and rejected jobs, in queueing order.
         queued: The number of queued jobs of each group.
         sharing: How sessions share it; None if they do not.
+        in_use: Whether a session has it for itself; None if that cannot be told.
     """
 
     counts: Counter[JobState]
@@ -134,10 +137,13 @@ class JournalSummary:
     failures: tuple[FailedJob, ...]
     queued: Counter[str | None]
     sharing: Sharing | None = None
+    in_use: bool | None = None
 
     @classmethod
-    def of(cls, records: Iterable[Record], sharing: Sharing | None = None) -> JournalSummary:
-        """Summarise records, and how they are shared."""
+    def of(
+        cls, records: Iterable[Record], sharing: Sharing | None = None, *, in_use: bool | None = None
+    ) -> JournalSummary:
+        """Summarise records, and who works on them."""
         counts, downloaded, usd = Counter[JobState](), 0, Decimal(0)
         queued = Counter[str | None]()
         oldest: Record | None = None
@@ -151,7 +157,7 @@ class JournalSummary:
                 oldest = record
             if record.state in (JobState.FAILED, JobState.REJECTED):
                 failures.append(_failed_job(record))
-        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, sharing)
+        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, sharing, in_use)
 
     @property
     def open(self) -> int:
@@ -172,11 +178,12 @@ class JournalSummary:
             if oldest is None
             else {
                 "key": oldest.key,
-                "tag": _label(oldest),
+                "tag": label_for(oldest),
                 "generation_id": oldest.generation_id,
                 "seconds": max(0.0, now - _since(oldest)),
             },
             "failures": [failed.to_json() for failed in self.failures],
+            "in_use": self.in_use,
             "sharing": None if self.sharing is None else sharing_json(self.sharing, members_now),
         }
 
@@ -189,13 +196,15 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iter
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
     if summary.sharing is not None:
         yield from shared_lines(summary.sharing, members_now, summary.open - sum(summary.sharing.parked.values()))
+    elif summary.open and summary.in_use is False:
+        yield "nobody works on it; go on with: kling-async resume JOURNAL"
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
-        yield f"longest at the vendor: {_label(oldest)}, for {waits}, as {oldest.generation_id}"
+        yield f"longest at the vendor: {label_for(oldest)}, for {waits}, as {oldest.generation_id}"
     for failed in summary.failures[:_MOST_SHOWN]:
         why = "the vendor gave no reason" if failed.error is None else reason(failed.error)
-        yield f"{failed.state.value}: {failed.label}: {why}"
+        yield f"{failed.state.value}: {described(failed.label, failed.request)}: {why}"
     if len(summary.failures) > _MOST_SHOWN:
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
 
@@ -250,11 +259,7 @@ def _more(summary: JournalSummary, state: JobState) -> str:
 
 
 def _failed_job(record: Record) -> FailedJob:
-    return FailedJob(record.key, _label(record), record.state, record.error)
-
-
-def _label(record: Record) -> str:
-    return label_text(record.tag) or short_key(record.key)
+    return FailedJob(record.key, label_for(record), record.request, record.state, record.error)
 
 
 def _since(record: Record) -> float:

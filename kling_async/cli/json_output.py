@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async import JobState
 from kling_async.api.labels import label_of
+from kling_async.cli.tags import prompt_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,7 @@ def job_json(job: Job, file: Path | None, error: KlingError | None) -> dict[str,
 
 def request_json(request: Request | None) -> dict[str, Any]:
     """Describe a request by its model and prompt."""
-    prompt: object = getattr(request, "prompt", None)
-    return {"model": None if request is None else request.model, "prompt": prompt if isinstance(prompt, str) else None}
+    return {"model": None if request is None else request.model, "prompt": prompt_of(request)}
 
 
 def error_json(error: KlingError) -> dict[str, Any]:

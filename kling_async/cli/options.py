@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from attrs import frozen
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from kling_async import ConfigurationError
 
@@ -115,8 +115,11 @@ class Running:
     """Send once more what was sent without an answer, as in a crash, and is in the vendor's log not even an hour later;
     by default that is left as uncertain, since it may have been bought."""
 
+    retry: NonNegativeInt = 0
+    """How often, in all runs together, each video that fails is made again at once, as failures are not charged; not if
+    it fails for its content."""
     retry_failed: Annotated[bool | Literal["all"], Parameter(metavar="[=all]", show_choices=False)] = False
-    """Make again what has failed, which was not charged; with =all also what failed or was refused for its content."""
+    """Make again what has failed before, uncharged; with =all also what failed or was refused for its content."""
 
     def limits(self) -> dict[str, Any]:
         """Return the settings of ``Limits`` that were given."""
@@ -133,7 +136,8 @@ class Running:
         """Return the options as command-line arguments."""
         flags = {"--allow-unpriced": self.allow_unpriced, "--resubmit": self.resubmit}
         given = [flag for flag, is_given in flags.items() if is_given]
-        return _as_arguments(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend) + given
+        limits = _as_arguments(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend)
+        return limits + _as_arguments(retry=self.retry or None) + given
 
 
 RUNNING = Running()

@@ -141,7 +141,7 @@ class Poller:
     async def _buy_again(self, active: ActiveJob, error: GenerationFailed) -> RequestResult:
         await self._store.buy_again(active)
         retry_at = self._now() + self._backoff.wait(len(active.record.former_generation_ids) - 1)
-        _logger.warning("job %s is bought again, as its %s", active.record.key, error)
+        _logger.info("job %s is bought again, as its %s", active.record.key, error)
         self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 

@@ -40,8 +40,8 @@ def test_a_summary_says_how_many_what_waits_and_what_failed() -> None:
         "  failed            1",
         "  rejected          1",
         "longest at the vendor: old, for 1:00, as g2",
-        "failed: f.mp4: GenerationFailed: no face",
-        "rejected: g: the vendor gave no reason",
+        'failed: f.mp4, "a fox": GenerationFailed: no face',
+        'rejected: g, "a fox": the vendor gave no reason',
     ]
 
 
@@ -98,6 +98,9 @@ class Journal:
 
     def sharing(self, _now: float) -> None: ...
 
+    def has_owner(self) -> bool:
+        return Journal.looks == 0
+
     looks = 0
 
 
@@ -116,6 +119,7 @@ def test_it_is_looked_at_until_no_job_is_open(live: bool, as_json: bool, monkeyp
     assert naps[0] >= 2
     assert ("\x1b[" in out.getvalue()) is (live and not as_json)
     assert out.getvalue().count("pending") >= 1
+    assert "nobody works on it" not in out.getvalue()
 
 
 @pytest.mark.parametrize(("kept", "found"), [("out/a.mp4", True), ("a.mp4", True), ("other/a.mp4", False)])

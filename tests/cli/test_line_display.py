@@ -12,6 +12,10 @@ def test_a_line_says_how_far_it_is() -> None:
     )
 
 
+def test_a_line_tells_of_refusals_only_where_there_were_any() -> None:
+    assert "429" not in render_line(snapshot(throttled=0))
+
+
 def test_a_line_does_not_guess_where_nothing_tells() -> None:
     assert "left" not in render_line(snapshot(left=None))
 

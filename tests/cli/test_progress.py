@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,8 @@ async def test_it_follows_jobs_until_their_files_are_there(tmp_path: Path, live:
     assert (snapshot.finished, snapshot.rows, dict(snapshot.counts)) == (2, (), {"done": 2})
     assert "2 of 2" in file.getvalue()
     assert ("\x1b[" in file.getvalue()) is live
+    closing = file.getvalue().splitlines()[-1]
+    assert re.search(r"\d:\d\d  2 of 2; 2 done; \d+ requests, \d+\.\d/s", closing)  # it stays on a terminal, too
 
 
 @pytest.mark.asyncio

@@ -17,16 +17,20 @@ from kling_async import (
     Failed,
     FeedStats,
     GenerationFailed,
+    GenerationStatus,
     Interrupted,
     Job,
     JobState,
     LearnedDuration,
+    Polled,
     Request,
+    Retrying,
     SessionClosed,
     TextToVideo,
     Usage,
     Video,
 )
+from kling_async.cli.progress.eta import EtaEstimator
 from kling_async.cli.progress.tracker import ProgressTracker
 
 if TYPE_CHECKING:
@@ -258,3 +262,29 @@ def test_what_the_ledger_told_of_is_said_with_its_lag_while_it_leads() -> None:
         (None, ""),
     ):
         assert tracker_after().snapshot(evolve(stats(), feed=changed), 200.0).ledger == said
+
+
+def test_what_waits_in_the_vendors_queue_takes_its_turn() -> None:
+    jobs = [job(tag=str(n)) for n in range(20)]
+    tracker = tracker_after(*(new(Accepted, 110.0, one) for one in jobs), total=20)
+    for one in jobs[4:]:
+        tracker.handle(new(Polled, 120.0, one, GenerationStatus.QUEUED, 1, None))
+    alone = EtaEstimator().seconds(TextToVideo("a red fox"))
+    left = tracker.snapshot(stats(pending=20), 120.0).left
+    assert left is not None
+    assert left > 4 * alone  # four at once
+    tracker.handle(new(Polled, 200.0, jobs[4], GenerationStatus.GENERATING, 2, None))
+    later = tracker.snapshot(stats(pending=20), 200.0)
+    assert later.left is not None
+    assert 3 * alone < later.left < left
+    waiting = tracker.snapshot(stats(pending=20), 200.0, rows=20).rows[-1]
+    assert (waiting.age, waiting.share) == (90.0, 0.0)
+
+
+def test_what_is_made_again_waits_again() -> None:
+    one = job()
+    tracker = tracker_after(new(Accepted, 110.0, one), total=1)
+    tracker.handle(new(Retrying, 150.0, job(state=JobState.QUEUED), GenerationFailed("no"), 151.0))
+    assert len(tracker.snapshot(stats(pending=1), 150.0, rows=1).rows) == 1
+    tracker.handle(Retrying(150.0, one, GenerationFailed("no"), 151.0, time=datetime.now(UTC), state=JobState.QUEUED))
+    assert tracker.snapshot(stats(queued=1), 150.0, rows=1).rows == ()

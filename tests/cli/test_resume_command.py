@@ -118,4 +118,27 @@ async def test_status_reads_a_journal_while_a_session_writes_it(kling: Kling, ve
         printed = (await in_thread(kling, "status", "jobs.db", "--json")).json_lines
         await session.drain()
     assert printed[0]["jobs"] == 2
+    assert printed[0]["in_use"] is True
     assert printed[0]["completed"] == 1
+
+
+async def test_status_says_when_nobody_works_on_what_is_open(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    async with vendor.session(journal=tmp_path / "jobs.db") as session:
+        await session.submit(TextToVideo("a")).recorded()
+    said = await in_thread(kling, "status", "jobs.db")
+    assert "nobody works on it; go on with: kling-async resume JOURNAL" in said.lines
+
+
+async def test_what_fails_is_made_again_as_often_as_allowed(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
+    vendor.faults = Faults(error_outcome={1, 2, 4})
+    (tmp_path / "rows.csv").write_text("prompt,tag\na fox,one\n", encoding="ascii")
+    first = await in_thread(kling, "batch", "rows.csv", "--retry", "1", *QUICK)
+    assert (first.code, len(vendor.ledger.purchases)) == (1, 2)
+    [again] = [line for line in first.err.splitlines() if "made again" in line and line.startswith("one")]
+    assert again.startswith('one, "a fox": made again, as its generation failed: ')
+    [failed] = [line for line in first.err.splitlines() if "GenerationFailed" in line]
+    assert failed.startswith('line 2 (one), "a fox": GenerationFailed: ')
+    done = await in_thread(kling, "resume", "rows.db", "--retry-failed", *QUICK)
+    assert (done.code, len(vendor.ledger.purchases)) == (0, 3)
+    single = await in_thread(kling, "generate", "a heron", "--retry", "1", *QUICK)
+    assert (single.code, len(vendor.ledger.purchases)) == (0, 5)

@@ -388,6 +388,14 @@ async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_readers(p
     await journal.close()
 
 
+async def test_a_reader_can_tell_an_owner_without_being_in_its_way(journal: SQLiteJournal) -> None:
+    reader = JournalReader(journal.path)
+    assert reader.has_owner()
+    await journal.close()
+    assert reader.has_owner() is False
+    await journal.open()
+
+
 # The second file
 
 

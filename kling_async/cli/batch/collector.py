@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from kling_async import DownloadError, GenerationFailed, KlingError
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.json_output import error_json, job_json
+from kling_async.cli.tags import described
 from kling_async.cli.text import one_line, reason
 from kling_async.files.video_names import free_path
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kling_async import Job, KlingSession
+    from kling_async import Job, KlingSession, Request
     from kling_async.cli.progress.tracker import ProgressTracker
     from kling_async.cli.terminal import Terminal
 
@@ -128,10 +129,10 @@ class Collector:
             raise errors.exceptions[0] from None  # what went wrong first, bare
         return self.summary
 
-    def refuse(self, label: str, facts: Mapping[str, object], error: KlingError) -> None:
+    def refuse(self, label: str, request: Request | None, facts: Mapping[str, object], error: KlingError) -> None:
         """Count a row that could not become a job, and report why."""
         self.summary.failed += 1
-        self._report_failure(label, error)
+        self._report_failure(label, request, error)
         if self._as_json:
             self._print_json({"ok": False, **facts, "error": error_json(error)})
 
@@ -146,7 +147,7 @@ class Collector:
         if item.job.state.is_terminal:
             self.summary.failed += 1
             self.summary.retriable += isinstance(error, GenerationFailed) and not (error.moderated or error.charged)
-            self._report_failure(item.label, error)
+            self._report_failure(item.label, item.job.request, error)
         else:
             self.summary.stop(error)
         self._print_result(item, None, error)
@@ -161,7 +162,7 @@ class Collector:
             except KlingError as error:
                 self.summary.unfetched += 1
                 self._tracker.download_failed(item.job)
-                self._report_failure(item.label, error)
+                self._report_failure(item.label, item.job.request, error)
                 self._print_result(item, None, error)
                 return
         self.summary.done += 1
@@ -201,10 +202,10 @@ class Collector:
             await asyncio.wait([task])
             raise
 
-    def _report_failure(self, label: str, error: KlingError) -> None:
+    def _report_failure(self, label: str, request: Request | None, error: KlingError) -> None:
         shown = self.summary.failed + self.summary.unfetched
         if shown <= _MOST_SHOWN:
-            self._terminal.message(f"{label}: {reason(error)}", "red")
+            self._terminal.message(f"{described(label, request)}: {reason(error)}", "red")
         if shown == _MOST_SHOWN:
             self._terminal.message("Further failures are only counted here.", "red")
 

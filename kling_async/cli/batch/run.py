@@ -18,10 +18,10 @@ from kling_async.cli.options import Running
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.progress import show_progress
 from kling_async.cli.signals import announced_stop, exit_code, run
-from kling_async.cli.tags import label_text
+from kling_async.cli.tags import label_for
 from kling_async.cli.text import command, count
 from kling_async.engine.job import active_job
-from kling_async.files.video_names import NameAllocator, name_of, short_key
+from kling_async.files.video_names import NameAllocator, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -102,6 +102,7 @@ class BatchRun:
             shared=self.shared,
             limits=self.running.limits(),
             resubmit=self.running.resubmit,
+            retries=self.running.retry,
         )
         async with (
             session as kling,
@@ -185,7 +186,7 @@ class ActiveRun:
         file = None if record is None else self._file_of(record)
         if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
             self.collector.summary.elsewhere = file
-        self.items.append(RunItem(job, label or label_text(job.tag) or short_key(job.key), path, file))
+        self.items.append(RunItem(job, label or label_for(job), path, file))
         now = asyncio.get_running_loop().time()
         if job.done() and job.state.is_terminal:
             self.tracker.add_settled(job, now)

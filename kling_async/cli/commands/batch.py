@@ -138,7 +138,7 @@ class _Batch:
             job = self._job(row, record, active)
         except InvalidRequest as error:
             facts = {"key": row.key, **asdict(label_of(row.submission.tag)), **request_json(row.request)}
-            active.collector.refuse(label, facts, error)
+            active.collector.refuse(label, row.request, facts, error)
             return
         active.add(job, record, label=label)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define
+from cyclopts.types import NonNegativeInt
 
 from kling_async import JobState, KlingError, from_row
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, VideoOptions
@@ -35,6 +36,7 @@ def generate(
     *,
     output: Output = Path("videos"),
     as_json: AsJson = False,
+    retry: NonNegativeInt = 0,
     video: VideoOptions = VIDEO_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -46,11 +48,12 @@ def generate(
 
     Args:
         prompt: What to show.
+        retry: How often to make it again if it fails, which is not charged; not if it fails for its content.
     """
     request = from_row(video.fields() | {"prompt": prompt}).request
     check_files(request)
     journal = None if connection.sandbox else temporary_journal(output)  # a sandbox is gone when this ends
-    return _SingleRun(request, output, connection, Terminal(as_json=as_json), journal).run()
+    return _SingleRun(request, output, connection, Terminal(as_json=as_json), journal, retry).run()
 
 
 @define(eq=False)
@@ -62,6 +65,7 @@ class _SingleRun:
     connection: Connection
     terminal: Terminal
     journal: Path | None
+    retry: int
     job: Job | None = None
     path: Path | None = None
 
@@ -82,7 +86,7 @@ class _SingleRun:
 
     async def _make(self) -> Exit:
         async with (
-            open_session(self.connection, journal=self.journal) as kling,
+            open_session(self.connection, journal=self.journal, retries=self.retry) as kling,
             show_progress(kling, self.terminal, 1, time_scale=1 / self.connection.effective_speed),
             announced_stop(self.terminal),
         ):

@@ -13,6 +13,7 @@ from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.journal_summary import check_sandbox, file_of, records_of
 from kling_async.cli.journals import JournalArgument, Shared, folder_of, is_shared_journal, shown
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
+from kling_async.cli.tags import label_for
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
 from kling_async.engine.identity import may_retry
@@ -100,7 +101,7 @@ class Resumption:
             try:
                 job = waiting.get(key) or self._job(active.kling, record)
             except InvalidRequest as error:  # as of a file that is not there any more
-                active.collector.refuse(key, {"key": key}, error)
+                active.collector.refuse(label_for(record), record.request, {"key": key}, error)
             else:
                 if job is not None:
                     active.add(job, record)

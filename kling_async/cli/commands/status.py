@@ -21,7 +21,8 @@ _SHARE = 10  # a look takes a tenth of the time at most: it holds up the process
 def status(journal: JournalArgument, /, *, watch: bool = False, as_json: AsJson = False) -> None:
     """Say where a journal's jobs stand: how many are in which state, which waits longest, and what failed, and why.
 
-    The journal is only read, also while a batch is running, and nothing is asked of the vendor.
+    It also says when nobody works on what is open. The journal is only read, also while a batch is running, and nothing
+    is asked of the vendor.
 
     Args:
         journal: The journal's file, or the URL of its database.
@@ -38,7 +39,8 @@ def status(journal: JournalArgument, /, *, watch: bool = False, as_json: AsJson 
 
 def _look(journal: Place) -> JournalSummary:
     reader = read_journal(journal)
-    return JournalSummary.of(reader.records(), reader.sharing(boot_clock()))
+    in_use = reader.has_owner()  # asked first: whoever ends now leaves nothing open
+    return JournalSummary.of(reader.records(), reader.sharing(boot_clock()), in_use=in_use)
 
 
 def _tell(summary: JournalSummary, terminal: Terminal) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from kling_async import find_model
@@ -37,7 +39,8 @@ class RateMeter:
 
 
 _USUAL = 240.0  # seconds for a model of which nothing is known: the middle of what is published
-_SLOW = 1.25  # the last of several takes longer than the usual one
+_SPREAD = 1.25  # the 90th percentile by the median, where nothing is learned
+_USUAL_SPREAD = NormalDist().inv_cdf(0.9)  # the same in standard deviations, of the logarithms
 _SURE = 0.75  # up to this share of its time, a generation is taken to be on time
 _OVERDUE = 0.1  # what is overdue takes this share of its time yet, if nothing else tells
 
@@ -51,17 +54,26 @@ class EtaEstimator:
 
     def __init__(self, time_scale: float = 1.0) -> None:
         self._time_scale = time_scale
-        self._medians: dict[tuple[str, int | None], float] = {}
+        self._learned: dict[tuple[str, int | None], LearnedDuration] = {}
 
     def learn(self, learned: Iterable[LearnedDuration]) -> None:
-        """Replace the medians by those that the session has learned."""
-        self._medians = {(each.model, each.duration): each.median for each in learned}
+        """Replace what was learned by what the session has learned since."""
+        self._learned = {(each.model, each.duration): each for each in learned}
 
     def seconds(self, request: Request | None) -> float:
         """Return the expected duration of a generation, in seconds."""
-        kind = None if request is None else (request.model, request.duration_seconds)
-        median = None if kind is None else self._medians.get(kind)
-        return _catalogue_seconds(request) * self._time_scale if median is None else median
+        learned = self._of(request)
+        return _catalogue_seconds(request) * self._time_scale if learned is None else learned.median
+
+    def _of(self, request: Request | None) -> LearnedDuration | None:
+        return None if request is None else self._learned.get((request.model, request.duration_seconds))
+
+    def _slowest(self, request: Request | None, of: int) -> float:
+        """Return the expected duration of the slowest of so many, in seconds."""
+        learned = self._of(request)
+        spread = _SPREAD if learned is None else learned.p90 / learned.median
+        deviations = NormalDist().inv_cdf(0.5 ** (1 / max(1, of)))  # the median of the largest
+        return self.seconds(request) * math.pow(spread, deviations / _USUAL_SPREAD)
 
     def left(
         self, queued: int, running: int, newest: Iterable[tuple[Request | None, float]], finishing: float = 0.0
@@ -69,16 +81,17 @@ class EtaEstimator:
         """Estimate the seconds until everything is done; None without any evidence.
 
         Args:
-            queued: Jobs that wait to be submitted.
-            running: Jobs at the vendor; as many are assumed to run at once from now on.
-            newest: The requests of those accepted last, and their ages in seconds.
+            queued: Jobs that wait, to be submitted or in the vendor's queue.
+            running: Jobs that are being made; as many are assumed to run at once from now on.
+            newest: The requests of those that began last, and their ages in seconds.
             finishing: Jobs that finish per second. It counts more the nearer the newest come to their expected end, as
-                the vendor may have a queue of its own.
+                the vendor may have a queue of its own that it does not tell of.
         """
-        last = [(_SLOW * self.seconds(request), age) for request, age in newest]
-        if not last:
+        requests = list(newest)
+        if not requests:
             return None if queued else 0.0
-        mean = sum(expected for expected, _ in last) / len(last) / _SLOW
+        last = [(self._slowest(request, running), age) for request, age in requests]
+        mean = sum(self.seconds(request) for request, _ in requests) / len(requests)
         expected, age = max(last, key=lambda one: one[0] - one[1])
         seen = running / finishing if finishing else _OVERDUE * mean
         return queued / max(1, running) * mean + max(expected - age, _overdue_weight(age / expected) * seen)

@@ -48,7 +48,9 @@ class LineDisplay:
 def render_line(snapshot: Snapshot) -> str:
     """Format a snapshot in one line."""
     counts = ", ".join(f"{number:,} {stage}" for stage, number in snapshot.counts)
-    sent = f"{count(snapshot.requests, 'request')}, {snapshot.per_second:.1f}/s, {snapshot.throttled:,} refused (429)"
+    sent = f"{count(snapshot.requests, 'request')}, {snapshot.per_second:.1f}/s"
+    if snapshot.throttled:
+        sent += f", {snapshot.throttled:,} refused (429)"
     parts = [f"{clock(snapshot.elapsed)}  {snapshot.finished:,} of {snapshot.total:,}", counts, sent]
     if snapshot.ledger:
         parts.append(snapshot.ledger)

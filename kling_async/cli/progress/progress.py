@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from kling_async.cli.progress.lines import LineDisplay
+from kling_async import GenerationFailed, Retrying
+from kling_async.cli.progress.lines import LineDisplay, render_line
 from kling_async.cli.progress.live import LiveDisplay
 from kling_async.cli.progress.tracker import ProgressTracker
+from kling_async.cli.tags import described, label_for
+from kling_async.cli.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
+_SHORTEST = 0.1  # seconds
 _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one go
 
 
@@ -28,7 +32,8 @@ async def show_progress(
 ) -> AsyncGenerator[ProgressTracker]:
     """Show the progress of a session until the context is left.
 
-    On a terminal this is a live display, removed at the end; elsewhere a line at intervals, and a last one.
+    On a terminal this is a live display, of which one line stays; elsewhere a line at intervals, and a last one. What
+    `Retry` buys again is told.
 
     Args:
         kling: The session, entered.
@@ -50,15 +55,23 @@ async def show_progress(
             await asyncio.sleep(display.interval)
 
     with display:
-        async with _alongside(_follow(kling.subscribe(buffer=_BUFFER), tracker)), _alongside(redraw()):
-            yield tracker
-            await asyncio.sleep(0)  # the last events are delivered only now
-            display.show(evolve(snapshot(), halted=None, left=None))  # the summary says why submits have halted
+        follow = _follow(kling.subscribe(buffer=_BUFFER), tracker, terminal)
+        async with _alongside(follow), _alongside(redraw()):
+            try:
+                yield tracker
+            finally:
+                await asyncio.sleep(0)  # the last events are delivered only now
+                last = snapshot()
+    mean = last.requests / max(last.elapsed, _SHORTEST)
+    terminal.message(render_line(evolve(last, per_second=mean, halted=None, left=None)))  # the summary says why it ends
 
 
-async def _follow(events: Subscription[Event], tracker: ProgressTracker) -> None:
+async def _follow(events: Subscription[Event], tracker: ProgressTracker, terminal: Terminal) -> None:
     async for event in events:
         tracker.handle(event)
+        if isinstance(event, Retrying) and isinstance(event.error, GenerationFailed):
+            label = described(label_for(event.job), event.job.request)
+            terminal.message(f"{label}: made again, as its {one_line(event.error.message)}", "yellow")
 
 
 @asynccontextmanager

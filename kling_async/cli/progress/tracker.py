@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kling_async import Accepted, Completed, Downloaded, Failed, Interrupted
+from kling_async import (
+    Accepted,
+    Completed,
+    Downloaded,
+    Failed,
+    GenerationStatus,
+    Interrupted,
+    JobState,
+    Polled,
+    Retrying,
+)
 from kling_async.cli.progress.eta import EtaEstimator, RateMeter
-from kling_async.cli.tags import label_text
+from kling_async.cli.tags import label_for, prompt_of
 from kling_async.cli.text import one_line, short_model
-from kling_async.files.video_names import short_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kling_async import Event, Job, Request, Stats
+    from kling_async import Event, Job, Stats
 
 _NEWEST = 32  # jobs, those accepted last, that the estimate uses
 
@@ -103,6 +112,7 @@ class ProgressTracker:
         self._sending = RateMeter()
         self._finishing = RateMeter(window=20.0)
         self._running: dict[Job, float] = {}  # since when, oldest first
+        self._generating: dict[Job, float] = {}  # likewise, without those that the vendor has in its queue
         self._downloading: dict[Job, float] = {}
         self._given_up: set[Job] = set()  # before their completion was heard of
         self._settled_before = 0  # settled before this run; not in the session's counts
@@ -111,7 +121,7 @@ class ProgressTracker:
 
     def add_pending(self, job: Job, since: float) -> None:
         """Add a job that was accepted before the tracker began, at this instant."""
-        self._running[job] = since
+        self._running[job] = self._generating[job] = since
 
     def add_settled(self, job: Job, at: float) -> None:
         """Add a job that was settled before; a completed one counts as downloading from now on."""
@@ -125,18 +135,30 @@ class ProgressTracker:
         """Apply an event."""
         match event:
             case Accepted():
-                self._running[event.job] = event.at
+                self.add_pending(event.job, event.at)
+            case Polled():
+                self._polled(event)
             case Completed():
-                self._running.pop(event.job, None)
+                self._drop(event.job)
                 self._spent += event.video.usage.usd_spent or 0
                 if self._downloads and event.job not in self._given_up:
                     self._downloading[event.job] = event.at
-            case Failed() | Interrupted():
-                self._running.pop(event.job, None)
+            case Failed() | Interrupted() | Retrying(state=JobState.QUEUED):
+                self._drop(event.job)
             case Downloaded():
                 self._downloading.pop(event.job, None)
             case _:
                 pass
+
+    def _polled(self, event: Polled) -> None:
+        if event.status is GenerationStatus.QUEUED:
+            self._generating.pop(event.job, None)
+        elif event.job in self._running and event.job not in self._generating:
+            self._generating[event.job] = event.at
+
+    def _drop(self, job: Job) -> None:
+        self._running.pop(job, None)
+        self._generating.pop(job, None)
 
     def download_failed(self, job: Job) -> None:
         """Count a job whose file will not come."""
@@ -189,10 +211,11 @@ class ProgressTracker:
         yield "stopped", stats.interrupted + stats.abandoned
 
     def _left(self, stats: Stats, now: float) -> float | None:
-        newest = islice(reversed(self._running.items()), _NEWEST)
-        waiting = max(0, self._total - stats.settled - self._settled_before - stats.pending)
+        newest = islice(reversed(self._generating.items()), _NEWEST)
+        generating = max(0, stats.pending - (len(self._running) - len(self._generating)))
+        waiting = max(0, self._total - stats.settled - self._settled_before - generating)
         ages = ((job.request, now - since) for job, since in newest)
-        return self._eta.left(waiting, stats.pending, ages, self._finishing.per_second)
+        return self._eta.left(waiting, generating, ages, self._finishing.per_second)
 
     def _rows(self, now: float) -> Iterator[Row]:
         for job, since in self._downloading.items():
@@ -200,13 +223,15 @@ class ProgressTracker:
         for job, since in self._running.items():
             if job.done():  # its last event is still on its way, or was missed
                 continue
-            share = (now - since) / self._eta.seconds(job.request)
+            share = (now - self._generating.get(job, now)) / self._eta.seconds(job.request)
             yield self._row(job, one_line(job.last_status or "accepted"), now - since, min(1.0, share))
 
     def _row(self, job: Job, status: str, age: float, share: float) -> Row:
         request = job.request
         model = "" if request is None else request.model
-        return Row(_name(job), _prompt(request), short_model(model), status, age, share, job.polls)
+        return Row(
+            label_for(job), one_line(prompt_of(request) or ""), short_model(model), status, age, share, job.polls
+        )
 
 
 def _looks(stats: Stats) -> int:
@@ -218,15 +243,3 @@ def _ledger(stats: Stats) -> str:
         return ""
     told = f"{stats.feed.told_first:,} told by the ledger"
     return told if stats.feed.lag is None else f"{told}, {stats.feed.lag:.1f} s late"
-
-
-def _name(job: Job) -> str:
-    if known := label_text(job.tag):
-        return known
-    # A row's key says more than an id; any other key says less.
-    return short_key(job.key) if short_key(job.key) != job.key else one_line(job.generation_id or job.key)
-
-
-def _prompt(request: Request | None) -> str:
-    prompt: object = getattr(request, "prompt", None)
-    return one_line(prompt) if isinstance(prompt, str) else ""

@@ -119,7 +119,7 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def holder_of(descriptor: int) -> int | None:
-        """Return the id of the process that has the lock, as far as the system tells."""
+        """Return the id of the process that has the lock, 0 if none has; None where the system does not tell."""
         del descriptor  # Windows does not tell
 
 else:
@@ -149,13 +149,13 @@ else:
         _set(descriptor, fcntl.F_UNLCK)
 
     def holder_of(descriptor: int) -> int | None:
-        """Return the id of the process that has the lock, as far as the system tells."""
+        """Return the id of the process that has the lock, 0 if none has; None where the system does not tell."""
         try:
             answer = fcntl.fcntl(descriptor, _GET, _range(fcntl.F_WRLCK))
         except OSError:
             return None
         found = dict(zip(_FIELDS, _FLOCK.unpack(answer), strict=True))
-        return found["length"] if found["type"] != fcntl.F_UNLCK and found["start"] == _START else None
+        return found["length"] if found["type"] != fcntl.F_UNLCK and found["start"] == _START else 0
 
     _FLOCK_KINDS = {
         fcntl.F_UNLCK: fcntl.LOCK_UN,

@@ -104,6 +104,19 @@ def is_owned(path: Path) -> bool:
         return True
 
 
+def has_owner(path: Path) -> bool | None:
+    """Return whether a file has an owner, without being in anybody's way; None where that cannot be told."""
+    try:
+        descriptor = open_descriptor(path)
+    except OSError:  # as of a file that may only be read
+        return None
+    try:
+        holder = holder_of(descriptor)
+        return None if holder is None else holder > 0
+    finally:
+        close_descriptor(descriptor)
+
+
 @contextmanager
 def _locked(path: Path, flags: int, refusal: Callable[[int], Exception], *, shared: bool = False) -> Generator[int]:
     descriptor = open_descriptor(path, flags)
@@ -130,7 +143,7 @@ def _in_use_or_shared(path: Path, descriptor: int) -> JournalError:
 
 
 def _in_use(path: Path, descriptor: int) -> JournalError:
-    owner = _owner(_owner_file(path), holder_of(descriptor))
+    owner = _owner(_owner_file(path), holder_of(descriptor) or None)
     return JournalError(
         f"journal {path}: it is in use by {owner}, and can have one owner at a time;"
         " close that session first, or read the journal with read_journal()"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute, unusable_reason
 from kling_async.journal.sql import queries
-from kling_async.journal.sqlite import lease
+from kling_async.journal.sqlite import lease, ownership
 from kling_async.journal.sqlite.connection import journal_errors, reading
 from kling_async.journal.sqlite.schema import STEPS, identify
 
@@ -72,6 +72,10 @@ class JournalReader:
         """
         with self._connection() as connection:
             return lease.sharing(connection, now)
+
+    def has_owner(self) -> bool | None:
+        """Return whether a session has it open that does not share it; None where the system does not tell."""
+        return ownership.has_owner(self.path)
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:
