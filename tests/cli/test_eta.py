@@ -91,3 +91,8 @@ def test_jobs_that_wait_while_the_events_say_nothing_runs_are_no_trouble() -> No
     left = EtaEstimator().left(3, 0, [(REQUEST, 0.0)])
     assert left is not None
     assert left > 3 * usual()
+
+
+def test_as_many_run_at_once_as_it_takes_to_finish_what_is_seen_to_finish() -> None:
+    seen = EtaEstimator().left(40, 1, [(REQUEST, 0.0)], finishing=4 / usual())
+    assert seen == pytest.approx(10 * usual() + usual())
