@@ -82,8 +82,8 @@ class EtaEstimator:
 
         Args:
             queued: Jobs that wait, to be submitted or in the vendor's queue.
-            running: Jobs that are being made. As many are assumed to run at once from now on, but no fewer than it takes
-                to finish as many as do: one that has just begun is not known to have.
+            running: Jobs that are being made. As many are assumed to run at once from now on, but no fewer than it
+                takes to finish as many as do: one that has just begun is not known to have.
             newest: The requests of those that began last, and their ages in seconds.
             finishing: Jobs that finish per second. It counts more the nearer the newest come to their expected end, as
                 the vendor may have a queue of its own that it does not tell of.
@@ -95,7 +95,8 @@ class EtaEstimator:
         mean = sum(self.seconds(request) for request, _ in requests) / len(requests)
         expected, age = max(last, key=lambda one: one[0] - one[1])
         seen = running / finishing if finishing else _OVERDUE * mean
-        return queued / max(1.0, running, finishing * mean) * mean + max(expected - age, _overdue_weight(age / expected) * seen)
+        turns = queued / max(1.0, running, finishing * mean)
+        return turns * mean + max(expected - age, _overdue_weight(age / expected) * seen)
 
 
 def _overdue_weight(share: float) -> float:
