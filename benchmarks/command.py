@@ -18,11 +18,11 @@ class Report(Protocol):
     """The report of a benchmark."""
 
     def as_markdown(self) -> str:
-        """The tables."""
+        """Return the tables."""
         ...
 
     def as_data(self) -> object:
-        """All figures, fit for JSON, which knows no NaN."""
+        """Return all figures, fit for JSON, which knows no NaN."""
         ...
 
 
@@ -36,7 +36,7 @@ class Wanted(Namespace):
 
 
 def parser_for(package: ModuleType) -> ArgumentParser:
-    """A parser without options, whose help is what the package says of itself."""
+    """Return a parser without options, whose help is what the package says of itself."""
     first, _, rest = (package.__doc__ or "").partition("\n")
     return ArgumentParser(
         f"python -m {package.__name__}",

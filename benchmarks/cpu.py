@@ -34,7 +34,7 @@ _CADENCES = {
 
 
 def measure(size: Size) -> list[Figure]:
-    """The session's CPU time per poll as a multiple of the bare loop's just before: the median of all rounds."""
+    """Return the session's CPU time per poll as a multiple of the bare loop's just before: the median of all rounds."""
     with serving() as url:
         return [_figure(schedule, fresh(_turns, url, size, schedule), size) for schedule in _CADENCES]
 
@@ -98,7 +98,7 @@ async def _session(url: str, ids: list[str], polls: int, polling: Polling) -> fl
 
 
 def _bought(ids: list[str]) -> MemoryJournal:
-    """A journal by which all of these are pending, of one model."""
+    """Return a journal by which all of these are pending, of one model."""
     journal, request, now = MemoryJournal(), TextToVideo("a white raccoon", duration=5), time()
     for generation_id in ids:
         record = Record(generation_id, JobState.PENDING, request, endpoint=UNIVERSAL, queued_at=now)

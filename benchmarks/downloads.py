@@ -67,7 +67,7 @@ QUICK = Load(files=6, megabytes=2, rounds=2, memory_megabytes=(1, 4), memory_fil
 
 
 def measure(load: Load = FULL) -> list[Figure]:
-    """The share of curl's throughput, and how memory grows with the size of files, where the system tells."""
+    """Return the share of curl's throughput, and how memory grows with the size of files, where the system tells."""
     figures = [_throughput(load)]
     if _STATUS.exists():
         figures.append(_memory(load))
@@ -140,7 +140,7 @@ def _memory(load: Load) -> Figure:
 
 
 def _peak(files: int, megabytes: int) -> int:
-    """The most memory this process has had resident once it has fetched these files, in bytes."""
+    """Return the most memory this process has had resident once it has fetched these files, in bytes."""
     load = Load(files=files, megabytes=megabytes, rounds=1, memory_megabytes=(), memory_files=0)
     with serving_files(megabytes * _MEGABYTE) as base, _folder(load) as folder:
         _timed(lambda: asyncio.run(_by_session(base, files, folder)), load, folder)
@@ -150,7 +150,7 @@ def _peak(files: int, megabytes: int) -> int:
 
 @contextmanager
 def _folder(load: Load) -> Generator[Path]:
-    """A folder of its own, in memory if there is room; it is gone afterwards."""
+    """Yield a folder of its own, in memory if there is room; it is gone afterwards."""
     needed = 2 * load.files * load.megabytes * _MEGABYTE
     roomy = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > needed
     with tempfile.TemporaryDirectory(prefix="kling-downloads-", dir=_IN_MEMORY if roomy else None) as folder:

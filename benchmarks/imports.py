@@ -36,7 +36,7 @@ def measure(size: Size) -> list[Figure]:
 
 
 def _writing_to(bytecode: str) -> dict[str, str]:
-    """An environment in which bytecode is kept there, even where it usually is not kept at all."""
+    """Return an environment in which bytecode is kept there, even where it usually is not kept at all."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": bytecode}
 

@@ -39,11 +39,11 @@ class InstantVendor:
         return HttpResponse(200, {}, json.dumps(answer).encode())
 
     def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[StreamedResponse]:
-        """There are no files here."""
+        """Refuse: there are no files here."""
         return _no_file(request)
 
     def _new_id(self) -> str:
-        """An id of the vendor's usual shape and length."""
+        """Return an id of the vendor's usual shape and length."""
         return f"{UUID(int=next(self._numbers))}:kling-video/v2.1/master/text-to-video"
 
 

@@ -31,7 +31,7 @@ _LATER = Polling(scale=1e-3)  # generations are expected to take so long that no
 
 
 def measure(size: Size) -> list[Figure]:
-    """The throughput with SQLite as a multiple of that without, and the time and memory that opening takes."""
+    """Return the throughput with SQLite as a multiple of that without, and the time and memory that opening takes."""
     with TemporaryDirectory(prefix="journal-") as folder:
         small, large = Path(folder, "small.db"), Path(folder, "large.db")
         fresh(_fill, small, size.resumed_jobs)
@@ -134,7 +134,7 @@ async def _opened(path: Path) -> float:
 
 
 def _status(name: str) -> int:
-    """A line of what Linux tells about this process, in bytes."""
+    """Return a line of what Linux tells about this process, in bytes."""
     lines = dict(line.split(":", 1) for line in _STATUS.read_text("ascii").splitlines())
     return int(lines[name].split()[0]) * 1024
 

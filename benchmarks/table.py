@@ -29,7 +29,7 @@ def as_table(figures: Sequence[Figure]) -> str:
 
 
 def as_markdown(figures: Sequence[Figure]) -> str:
-    """The same as a Markdown table."""
+    """Return the same as a Markdown table."""
     rows = [("", *_HEADER[1:]), ("---",) * len(_HEADER), *(_row(figure) for figure in figures)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -43,7 +43,7 @@ def summary(figures: Sequence[Figure]) -> str:
 
 
 def as_data(figures: Sequence[Figure], *, quick: bool) -> dict[str, Any]:
-    """The figures, and what they were measured on, as plain JSON data."""
+    """Return the figures, and what they were measured on, as plain JSON data."""
     return {
         "kling_async": __version__,
         "python": platform.python_version(),

@@ -26,7 +26,7 @@ class Prompt(BaseModel):
 
 
 class Told(BaseModel):
-    """A job as its client sees it. The key is the token: nobody guesses it, and the journal knows it ever after."""
+    """A job as its client sees it. ``token`` is the job's key, which nobody guesses; `Job.token` holds the prompt."""
 
     token: str
     state: str
@@ -37,7 +37,7 @@ class Told(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> "Told":
-        """How far a job is."""
+        """Return how far a job is."""
         told = cls(token=job.key, state=job.state.value, status=job.last_status, polls=job.polls)
         if job.done():
             error = job.exception()
@@ -47,7 +47,7 @@ class Told(BaseModel):
 
 # Dependencies are coroutines here: plain functions would run in other threads, and a session belongs to its loop's.
 async def kling_of(request: Request) -> KlingSession:
-    """The session that serves all requests."""
+    """Return the session that serves all requests."""
     kling: KlingSession = request.app.state.kling
     return kling
 
@@ -56,7 +56,7 @@ Kling = Annotated[KlingSession, Depends(kling_of)]
 
 
 async def job_of(token: str, kling: Kling) -> Job:
-    """The job of a token: at work, or finished in this or an earlier life of the service."""
+    """Return the job of a token: at work, or finished in this or an earlier life of the service."""
     try:
         job = kling.find(token)
     except InvalidRequest as error:
@@ -70,7 +70,7 @@ JobOfToken = Annotated[Job, Depends(job_of)]
 
 
 def application(session: KlingSession) -> FastAPI:
-    """The service, on a session that has a journal."""
+    """Return the service, on a session that has a journal."""
 
     @asynccontextmanager
     async def lifetime(app: FastAPI) -> AsyncGenerator[None]:
@@ -114,7 +114,7 @@ def step(job: Job) -> ServerSentEvent:
 
 
 def main(session: KlingSession, port: int) -> None:
-    """Serve until told to stop; whoever still follows a job is let go after a few seconds."""
+    """Serve until told to stop; clients that still follow a job are let go after a few seconds."""
     uvicorn.run(application(session), host="127.0.0.1", port=port, timeout_graceful_shutdown=5)
 
 

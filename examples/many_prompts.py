@@ -14,7 +14,7 @@ from kling_async import KlingError, KlingSession, TextToVideo
 
 
 def requests() -> Iterator[TextToVideo]:
-    """A request for every line."""
+    """Yield a request for every line."""
     for line in sys.stdin:
         if prompt := line.strip():
             yield TextToVideo(prompt)

@@ -20,7 +20,7 @@ FIRST_FRAME = ("ffmpeg", "-loglevel", "error", "-y", "-i", "{video}", "-frames:v
 
 
 async def write(prompts: Iterable[str], requests: MemoryObjectSendStream[TextToVideo]) -> None:
-    """The first stage: prompts become requests."""
+    """First stage: make requests of prompts."""
     async with requests:
         for prompt in prompts:
             await requests.send(TextToVideo(prompt))
@@ -32,7 +32,7 @@ async def generate(
     videos: MemoryObjectSendStream[Path],
     folder: str,
 ) -> None:
-    """The second stage: requests become videos. A receiving stream is an async iterator, so it is a source as it is."""
+    """Second stage: make videos of requests. A receiving stream is an async iterator, so it is a source as it is."""
     async with requests, videos:
         async for delivery in kling.as_downloaded(requests, into=folder):
             if delivery.path is not None:
@@ -42,7 +42,7 @@ async def generate(
 
 
 async def picture(videos: MemoryObjectReceiveStream[Path], command: Iterable[str]) -> None:
-    """The third stage: a picture of each video. Clones of one stream share its items, so several of these may run."""
+    """Third stage: make a picture of each video. Clones of one stream share its items, so several may run."""
     async with videos:
         async for video in videos:
             still = video.with_suffix(".png")

@@ -13,7 +13,7 @@ from kling_async.sandbox import Faults, Sandbox
 
 
 async def make_trailer(session: KlingSession, scenes: list[str], folder: Path) -> list[Path]:
-    """The code under test, one of yours: a video for every scene, in the scenes' order."""
+    """Make a video for every scene, in the scenes' order: the code under test, one of yours."""
     async with session as kling:
         jobs = [kling.submit(TextToVideo(scene)) for scene in scenes]
         return [await kling.download(job, into=folder) for job in jobs]

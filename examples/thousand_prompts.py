@@ -20,7 +20,7 @@ STYLES = ("a pencil drawing", "oil on canvas", "stop motion", "a documentary", "
 
 
 async def requests() -> AsyncIterator[TextToVideo]:
-    """A request for every combination; where a real source would be awaited."""
+    """Yield a request for every combination; where a real source would be awaited."""
     for animal, place, style in product(ANIMALS, PLACES, STYLES):
         yield TextToVideo(f"a {animal} {place}, {style}")
 

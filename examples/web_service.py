@@ -1,8 +1,8 @@
 r"""A web service that loses no video it has promised: aiohttp.web, and a journal.
 
 It answers 202 only once the journal cannot lose the job any more. Kill it at any moment and start it again: what was
-open goes on, and whoever follows a job has only to connect again, as browsers do by themselves. Run it with an AI/ML
-API key in AIMLAPI_API_KEY::
+open goes on, and a client that follows a job has only to connect again, as browsers do by themselves. Run it with an
+AI/ML API key in AIMLAPI_API_KEY::
 
     python examples/web_service.py jobs.db 8080
     curl -d '{"prompt": "a fox in the snow"}' localhost:8080/videos     # 202 {"token": "4f1c…", …}
@@ -24,7 +24,10 @@ routes = web.RouteTableDef()
 
 
 def described(job: Job) -> dict[str, Any]:
-    """A job as its client sees it. The key is the token: nobody guesses it, and the journal knows it ever after."""
+    """Return a job as its client sees it. ``token`` is the job's key, which nobody guesses.
+
+    `Job.token` is something else: it holds the prompt, and is for other processes of yours.
+    """
     told: dict[str, Any] = {"token": job.key, "state": job.state.value, "status": job.last_status, "polls": job.polls}
     if job.done():
         error = job.exception()
@@ -48,7 +51,7 @@ def sse(job: Job) -> str:
 
 
 def asked_for(request: web.Request) -> Job:
-    """The job a request is about: at work, or finished in this or an earlier life of the service."""
+    """Return the job a request is about: at work, or finished in this or an earlier life of the service."""
     job = request.app[KLING].find(request.match_info["token"])
     if job is None:
         raise web.HTTPNotFound(text="there is no such job")
@@ -84,7 +87,7 @@ async def follow(request: web.Request) -> web.StreamResponse:
 
 
 def application(session: KlingSession) -> web.Application:
-    """The service, on a session that has a journal."""
+    """Return the service, on a session that has a journal."""
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with session as app[KLING]:

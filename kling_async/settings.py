@@ -248,7 +248,10 @@ class Polling:
         )
 
     def completion_feed(self, cost: PollCost, requests: Callable[[], int]) -> CompletionFeed | None:
-        """What decides about looks at the ledger, or None for no looks; ``requests`` counts those made so far."""
+        """Return what decides about looks at the ledger; None for no looks.
+
+        ``requests`` returns the number of requests made so far.
+        """
         if self.feed is False or self.schedule is not None:
             return None
         from kling_async.pacing.completion_feed import CompletionFeed  # noqa: PLC0415 - once a session
@@ -261,7 +264,7 @@ class Polling:
         return self.metrics is not False and self.schedule is None
 
     def recording_lag(self, learned: object) -> RecordingLag | None:
-        """What an earlier session's `learned` says of the ledger; None if it had no completion feed.
+        """Return the ledger's lag as an earlier session has `learned` it; None if it had no completion feed.
 
         Raises:
             ConfigurationError: It cannot be read.

@@ -109,7 +109,7 @@ def check_round(
 
 
 def _key(purchase: Purchase) -> str:
-    """The key of the job that it was bought for: a submit is sent under its job's key, a colon and a random word."""
+    """Return the key of the job it was bought for: a submit is sent under its key, a colon and a random word."""
     return (purchase.client_request_id or "").rpartition(":")[0]
 
 

@@ -51,5 +51,5 @@ STARTED = "begun"
 
 
 def key_of(number: int) -> str:
-    """The key of a job, and its file's name without the ending."""
+    """Return the key of a job, and its file's name without the ending."""
     return f"k{number}"

@@ -31,7 +31,7 @@ _HOURS = (0.5, 3.0)  # how long a suspend takes, by both sides' wall clocks
 
 
 def faulty_sandbox(troubles: AbstractSet[Trouble], clock: Path, seed: int, **settings: Any) -> Sandbox:  # noqa: ANN401 - its own
-    """A sandbox with these troubles.
+    """Return a sandbox with these troubles.
 
     Args:
         troubles: Which of them.
@@ -92,7 +92,7 @@ class _Gateway:
         return trouble in self._troubles and self._rng.random() < rate
 
     def _corrupted(self, response: web.StreamResponse) -> web.Response:
-        """A page of the log that is not what it says, or none."""
+        """Return a page of the log that is not what it says, or none."""
         assert isinstance(response, web.Response)  # noqa: S101 - the log is not streamed
         content = json.loads(response.text or "")
         kind = self._rng.choice(("lost", "empty", "short", "bare"))

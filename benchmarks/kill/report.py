@@ -13,7 +13,7 @@ __all__ = ["as_table"]
 
 
 def as_table(results: Sequence[RoundResult]) -> str:
-    """The sums of the rounds of each kind, and of all."""
+    """Return the sums of the rounds of each kind, and of all."""
     kinds = ("report", "resubmit")
     groups = {f"then={kind}": [each for each in results if each.then == kind] for kind in kinds}
     columns = {name: _sums(group) for name, group in (groups | {"all": list(results)}).items()}

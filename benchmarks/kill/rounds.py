@@ -160,7 +160,7 @@ class Round:
         return all(child.returncode != 0 for child in both)
 
     def _child(self, jobs: int) -> subprocess.Popen[str]:
-        """A child that has begun. Its log goes to a file that all children of a round share."""
+        """Return a child that has begun. Its log goes to a file that all children of a round share."""
         self._runs += 1
         with self._log_file.open("a", encoding="utf-8") as log:
             child = subprocess.Popen(  # noqa: S603 - our own

@@ -47,7 +47,7 @@ async def _source(
 
 
 async def loops(vendor: LimitedVendor, pending: int, until: float | None, seed: int) -> None:
-    """The same with a loop a generation."""
+    """Do the same with a loop a generation."""
     rng = Random(seed)  # noqa: S311 - to be repeated
     try:
         async with asyncio.timeout_at(until), asyncio.TaskGroup() as group:

@@ -31,12 +31,12 @@ class Report:
     hidden: Sequence[Hidden]
 
     def as_markdown(self) -> str:
-        """A table of limits that move, and one of limits that do not."""
+        """Return a table of limits that move, and one of limits that do not."""
         moving = _table([_STEPPED, *map(_stepped_cells, self.stepped)])
         return moving + "\n" + _table([_HIDDEN, *map(_hidden_cells, self.hidden)])
 
     def as_data(self) -> dict[str, object]:
-        """The same for ``json.dumps``."""
+        """Return the same for ``json.dumps``."""
         stepped = [asdict(each) | {"met": met(each)} for each in self.stepped]
         hidden = [asdict(each) | {"delay": None if math.isnan(each.delay) else each.delay} for each in self.hidden]
         return {"stepped": stepped, "hidden": hidden}

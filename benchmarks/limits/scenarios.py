@@ -164,7 +164,7 @@ def play_hidden(size: Size) -> list[Hidden]:
 
 
 def play_real(size: Size) -> list[Hidden]:
-    """A minute and a half of real time and real HTTP, against the sandbox with a limit of 5 requests per second."""
+    """Play 90 s of real time and real HTTP, against the sandbox with a limit of 5 requests per second."""
     return [asyncio.run(_real(size.real))] if size.real else []
 
 

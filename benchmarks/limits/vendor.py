@@ -77,7 +77,7 @@ class LimitedVendor:
         return ended if passed else None
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """The same, for a session."""
+        """Answer the same request, for a session."""
         if request.lane is Lane.SUBMIT:
             number = await self.submit()
             return _refused() if number is None else _answer(200, {"id": f"g{number}", "status": "queued"})
@@ -89,7 +89,7 @@ class LimitedVendor:
         return _answer(200, {"id": generation_id, "status": "completed" if ended else "generating", "video": video})
 
     def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[StreamedResponse]:
-        """There are no files here."""
+        """Refuse: there are no files here."""
         return _no_file(request)
 
     async def _arrive(self) -> bool:

@@ -86,7 +86,7 @@ def _earlier(wanted: _Arguments) -> Figures:
 
 
 def _cases(wanted: _Arguments, settings: Sequence[Setting]) -> Iterator[list[Case]]:
-    """The cases of all seeds, by what else they have in common."""
+    """Yield the cases of all seeds, by what else they have in common."""
     for condition in wanted.conditions:
         for jobs in wanted.jobs if condition == "plain" else wanted.jobs[-1:]:
             for setting in settings:

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 async def _concurrent(client: ModuleType, asked: dict[str, Any], prompts: list[str], shared: SharedClock) -> list[_Job]:
-    """All at once, one task each."""
+    """Run all at once, one task each."""
     async with client.opened(asked["url"], **asked["options"]) as generate:
         return list(await asyncio.gather(*(_awaited(generate, prompt, shared) for prompt in prompts)))
 
@@ -74,7 +74,7 @@ async def _awaited(generate: Callable[[str], Awaitable[str]], prompt: str, share
 def _threaded(
     client: ModuleType, asked: dict[str, Any], prompts: list[str], shared: SharedClock, threads: SleepingThreads
 ) -> list[_Job]:
-    """All at once, one thread each."""
+    """Run all at once, one thread each."""
     jobs: list[_Job] = [{} for _ in prompts]
     with client.threaded(asked["url"], **asked["options"]) as generate:
         works = zip(prompts, jobs, strict=True)
@@ -96,7 +96,7 @@ def _given_up(error: Exception) -> _Job:
 
 
 def _peak_megabytes() -> float | None:
-    """The most this process ever had in memory, the interpreter and all that was imported included; None if unknown.
+    """Return the most memory this process ever had, the interpreter and imports included; None if unknown.
 
     Not ``ru_maxrss``, which begins with what the parent had.
     """

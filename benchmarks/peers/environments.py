@@ -21,7 +21,7 @@ class Unavailable(Exception):
 
 
 def python_with(requirements: str | None) -> Path:
-    """The interpreter that has these; without any, this one.
+    """Return the interpreter that has these; without any, this one.
 
     Raises:
         Unavailable: They cannot be installed.

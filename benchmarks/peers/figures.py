@@ -57,7 +57,7 @@ class Figures:
         return any(_place(run) == place and run.outcome is not None for run in self.runs)
 
     def of(self, setting: str, condition: str, jobs: int) -> Outcome | str | None:
-        """The median over all seeds; or why there is nothing; or None if it was not run."""
+        """Return the median over all seeds; or why there is nothing; or None if it was not run."""
         found = [run for run in self.runs if _place(run)[:3] == (setting, condition, jobs)]
         outcomes = [run.outcome for run in found if run.outcome is not None]
         if outcomes:
@@ -65,7 +65,7 @@ class Figures:
         return found[0].reason if found else None
 
     def outcome(self, setting: str, condition: str, jobs: int) -> Outcome | None:
-        """The median over all seeds, if there is one."""
+        """Return the median over all seeds, if there is one."""
         found = self.of(setting, condition, jobs)
         return found if isinstance(found, Outcome) else None
 

@@ -72,7 +72,7 @@ def evaluate(ledger: Mapping[str, Any], report: Mapping[str, Any]) -> Outcome:
 
 
 def _sold(purchases: Mapping[str, Any], number: int, job: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The generation that a client says its job became."""
+    """Return the generation that a client says its job became."""
     purchase: Mapping[str, Any] = purchases[PurePosixPath(job["video"]).stem]
     if purchase["job"] != number:
         raise AssertionError(f"job {number} was given the video of job {purchase['job']}")
@@ -80,7 +80,7 @@ def _sold(purchases: Mapping[str, Any], number: int, job: Mapping[str, Any]) -> 
 
 
 def middle(outcomes: Sequence[Outcome]) -> Outcome:
-    """The median of each number; of the errors, the first run's."""
+    """Return the median of each number, and the first run's errors."""
     columns = {name: [asdict(each)[name] for each in outcomes] for name in asdict(outcomes[0]) if name != "errors"}
     return Outcome(**{name: _median(values) for name, values in columns.items()}, errors=outcomes[0].errors)
 

@@ -37,7 +37,7 @@ def side_by_side(settings: Sequence[Setting], *, jobs: int, seed: int) -> str:
 
 
 def _short(setting: Setting) -> Setting:
-    """The same, told that generations are short if it takes that into account."""
+    """Return the same settings, told that generations are short if they take that into account."""
     if setting.client != "kling":
         return setting
     polling = {**setting.options.get("polling", {}), "scale": _EXPECTED / _MEDIAN}

@@ -42,7 +42,7 @@ class SharedClock:
         self._monotonic = monotonic  # the real one, whatever is put in its place later
 
     def now(self) -> float:
-        """The instant it is."""
+        """Return the instant it is."""
         return self._monotonic() + self._places[_OFFSET]
 
     @property
@@ -148,7 +148,7 @@ _Ready = list[tuple[selectors.SelectorKey, int]]
 
 
 def jumping_loop(shared: SharedClock) -> asyncio.AbstractEventLoop:
-    """An event loop that does all its waiting by this clock. From now on, every socket of the process is watched."""
+    """Return an event loop that waits by this clock alone. From now on every socket of the process is watched."""
     return asyncio.SelectorEventLoop(JumpingSelector(shared, _watched_sockets()))
 
 

@@ -61,7 +61,7 @@ class Vendor:
         self._tells = tells
 
     def accept(self, now: float, duration: float) -> tuple[float, float]:
-        """When it is taken up, and when it ends."""
+        """Return when it is taken up, and when it ends."""
         if self._free is None:
             return now, now + duration
         begins = max(now, self._free[0])
@@ -69,7 +69,7 @@ class Vendor:
         return begins, begins + duration
 
     def status(self, begins: float, now: float) -> GenerationStatus:
-        """What it says of one that has not ended."""
+        """Return the status of one that has not ended."""
         return GenerationStatus.QUEUED if self._tells and now < begins else GenerationStatus.GENERATING
 
 
@@ -127,7 +127,7 @@ class SimulatedSession:
         self.poll_queue.put(tracker, found)
 
     def next_at(self) -> float:
-        """When something may have to be done, other than a submit."""
+        """Return the instant at which something other than a submit may have to be done."""
         if not self.poll_queue:
             return math.inf
         at = min(self.poll_queue.next_at(), self._review_at)
@@ -160,7 +160,7 @@ class SimulatedSession:
         return True
 
     def _look(self, now: float) -> bool:
-        """All its pages at once."""
+        """Read all pages of a look at once."""
         assert self.feed is not None  # noqa: S101 - there are no looks without
         assert self._ledger is not None  # noqa: S101 - one comes with the other
         self.feed.begin_look(now)
@@ -181,7 +181,7 @@ class SimulatedSession:
         return None if found is None else found.tracker
 
     def give_up(self, now: float) -> None:
-        """Whatever has ended and was not noticed counts as noticed now."""
+        """Count what has ended and was not noticed as noticed now."""
         for found in [each for each in self.open.values() if each.ends < now]:
             self._close(found, found.tracker.polls, now)
 
@@ -208,7 +208,7 @@ def run(
     vendor: Vendor | None = None,
     until: float = math.inf,
 ) -> Outcome:
-    """All of them, submits and polls sharing so many requests per second, until the last end is noticed or ``until``.
+    """Play all of them, sharing so many requests per second, until the last end is noticed or ``until``.
 
     Raises:
         AssertionError: Something was lost on the way.
@@ -219,7 +219,7 @@ def run(
 
 
 def play(session: SimulatedSession, generations: list[Generation], rate: float, *, until: float = math.inf) -> None:
-    """The same, with a session of any kind.
+    """Play the same with a session of any kind.
 
     Raises:
         AssertionError: Something was lost on the way.

@@ -58,7 +58,7 @@ class _Plans:
         return cls(step, alive, list(accumulate(ended, initial=0.0)))
 
     def best(self, prices: Sequence[float]) -> tuple[float, list[tuple[int, float]]]:
-        """The least cost under prices from the start on, and where polls fall: the step, and the share still there."""
+        """Return the least cost under prices from the start on, and where polls fall: the step, and the share left."""
         last, window = len(self.alive) - 1, int(_WIDEST / self.step)
         cost, following = [0.0] * (last + 1), [last] * (last + 1)
         for here in range(last - 1, -1, -1):
@@ -81,7 +81,7 @@ class _Plans:
 
 
 def bound(groups: Sequence[Group], rate: Callable[[float], float], *, step: float, rounds: int = 20) -> float:
-    """The least mean delay in seconds, where polls have this ``rate`` at an instant: none, before submits leave some.
+    """Return the least mean delay in seconds, where polls have this ``rate`` at an instant.
 
     Raises:
         ValueError: There never is any.

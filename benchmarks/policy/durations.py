@@ -41,7 +41,7 @@ class Distribution(Hashable, Protocol):
         ...
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         ...
 
     def draw(self, rng: Random) -> float:
@@ -79,7 +79,7 @@ class Lognormal:
         return usual * rng.uniform(2.0, 4.0) if kind < self.early + self.slow else usual
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         if age <= 0.0:
             return 1.0
         usual = 1.0 - self.slow - self.early
@@ -104,7 +104,7 @@ class Exponential:
         return rng.expovariate(1.0 / self.mean)
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         return math.exp(-max(0.0, age) / self.mean)
 
 
@@ -125,7 +125,7 @@ class Mixture:
         return law.draw(rng)
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         return sum(share * law.survival(age) for share, law in self.parts)
 
 
@@ -146,7 +146,7 @@ class Weibull:
         return rng.weibullvariate(self.scale, self.shape)
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         return math.exp(-math.pow(max(0.0, age) / self.scale, self.shape))
 
 
@@ -167,12 +167,12 @@ class Delayed:
         return self.least + rng.expovariate(1.0 / self.mean)
 
     def survival(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         return math.exp(-max(0.0, age - self.least) / self.mean)
 
 
 def quantile(law: Distribution, share: float) -> float:
-    """The age by which this share has ended."""
+    """Return the age by which this share has ended."""
     low, high = 0.0, _LONGEST
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
@@ -181,7 +181,7 @@ def quantile(law: Distribution, share: float) -> float:
 
 
 def even(law: Distribution, jobs: int) -> list[float]:
-    """That many durations with no luck in them: one from the middle of each equal share."""
+    """Return that many durations with no luck in them: one from the middle of each equal share."""
     return list(_even(law, jobs))
 
 
@@ -191,6 +191,6 @@ def _even(law: Distribution, jobs: int) -> tuple[float, ...]:
 
 
 def trace(law: Distribution, jobs: int, seed: int) -> list[float]:
-    """That many durations, the same for the same seed."""
+    """Return that many durations, the same for the same seed."""
     rng = Random(f"{law} {seed}")  # noqa: S311 - a trace that everybody can draw again
     return [law.draw(rng) for _ in range(jobs)]

@@ -48,14 +48,14 @@ class Outcome:
 
 
 def outcome(results: Iterable[tuple[int, float]]) -> Outcome:
-    """The means of polls and delays, one pair a generation."""
+    """Return the means of polls and delays, one pair a generation."""
     polls, delays = zip(*results, strict=True)
     count = len(delays)
     return Outcome(sum(polls) / count, sum(delays) / count, sorted(delays)[math.ceil(0.99 * count) - 1])
 
 
 def mean(outcomes: Sequence[Outcome]) -> Outcome:
-    """The means of what each came to."""
+    """Return the means of what each came to."""
     count = len(outcomes)
     return Outcome(
         sum(each.requests for each in outcomes) / count,
@@ -75,7 +75,7 @@ class Survival:
         self.end = (len(self._left) - 1) * _STEP
 
     def at(self, age: float) -> float:
-        """The share that takes longer than this."""
+        """Return the share that takes longer than this."""
         if age >= self.end:
             return 0.0
         place = int(age / _STEP)
@@ -83,7 +83,7 @@ class Survival:
         return self._left[place] * (1.0 - way) + self._left[place + 1] * way
 
     def until(self, age: float) -> float:
-        """The integral of that, up to this age."""
+        """Return the integral of that, up to this age."""
         if age >= self.end:
             return self._lived[-1]
         place = int(age / _STEP)
@@ -118,7 +118,7 @@ _NEGLIGIBLE: Final = 1e-9
 
 
 def optimum(law: Distribution, seconds_per_poll: float, *, step: float = 1.0) -> list[float]:
-    """The plan with the least of polls times their price plus delay, to the step: when to ask, until it has ended.
+    """Return the plan with the least of polls times their price plus delay, to the step.
 
     With S the survival, the cost of asking at age j after age i is price S(i) + integral of F(t) - F(i) from i to j.
     """

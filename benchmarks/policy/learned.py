@@ -46,7 +46,7 @@ class Workload:
     published: Sequence[float] | None = None
 
     def learner(self, jobs: int = 0, seed: int = 0) -> DurationLearner:
-        """A session that has seen so many generations of each kind, one after the other."""
+        """Return a session that has seen so many generations of each kind, one after the other."""
         models = DurationModels()
         prior = self._prior()
         for length, law in self.laws.items():

@@ -47,7 +47,7 @@ class Policy:
     draws: int = 1
 
     def price(self) -> PollCost:
-        """The price it begins with."""
+        """Return the price it begins with."""
         return PollCost.of(self.seconds_per_poll)
 
 
@@ -63,23 +63,23 @@ class SleepThen:
         return tracker.seen + (self.interval if tracker.polls else self.share * tracker.run_estimator.bins.unit)
 
     def due(self, tracker: GenerationTracker) -> float:
-        """The same."""
+        """Return the same."""
         return self.earliest(tracker)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
-        """None."""
+        """Return None."""
         return 0.0
 
 
 def ours(prices: Sequence[float]) -> list[Policy]:
-    """The library's schedule, at several prices: seconds of delay that a poll is worth."""
+    """Return the library's schedule, at several prices: seconds of delay that a poll is worth."""
     return [Policy("learned", f"{each:g} s a poll", HazardSchedule, each, draws=8) for each in prices]
 
 
 def rivals(
     law: Distribution, intervals: Sequence[float], *, typical: float | None = None, few: bool = False
 ) -> list[Policy]:
-    """The others, each at all these intervals, but Runway's SDK, whose own is fixed.
+    """Return the others, each at all these intervals, but Runway's SDK, whose own is fixed.
 
     Sleep-then-intervals sleeps until a share of those ended that really end so early, for it is told the truth.
     ``typical`` is what the learner's grid goes by, if that is not the law's median. With ``few`` it sleeps for one in

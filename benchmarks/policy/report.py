@@ -79,7 +79,7 @@ class Report:
         return table([_TARGET, *targets]) + "\n" + table([_ROW, *map(_cells, self.rows)])
 
     def as_data(self) -> dict[str, object]:
-        """The same for ``json.dumps``, and the curves."""
+        """Return the same for ``json.dumps``, and the curves."""
         return {
             "targets": [asdict(each) | {"met": each.met} for each in self.targets],
             "rows": [_plain(each) for each in self.rows],
@@ -88,7 +88,7 @@ class Report:
 
 
 def verdict(target: Target) -> str:
-    """Whether it is met, in a word."""
+    """Say in a word whether it is met."""
     if target.met:
         return "met"
     return "**missed**" if target.within_reach else "out of anybody's reach"

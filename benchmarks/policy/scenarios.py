@@ -72,7 +72,7 @@ class Batch:
     step: float | None
 
     def durations(self, seed: int) -> dict[int, list[float]]:
-        """By length of video; with no luck in them but in their order."""
+        """Return durations by length of video, with no luck in them but in their order."""
         rng = Random(seed)  # noqa: S311 - to be drawn again
         found = {length: even(law, self.jobs // len(self.workload.laws)) for length, law in self.workload.laws.items()}
         for each in found.values():
@@ -80,7 +80,7 @@ class Batch:
         return found
 
     def generations(self, seed: int) -> list[Generation]:
-        """The lengths take turns."""
+        """Return generations whose lengths take turns."""
         found = self.durations(seed)
         turns = zip(*found.values(), strict=True)
         return [Generation(0.0, *each) for turn in turns for each in zip(found, turn, strict=True)]
@@ -153,7 +153,7 @@ def _share(least: Callable[[float], float | None], result: Outcome) -> float | N
 
 
 def _least(batch: Batch, size: Size) -> Callable[[float], float | None]:
-    """The least delay there can be: for the rate, and for so many requests a generation; None where nobody knows."""
+    """Return the least delay there can be, for the rate and for so many requests each; None where unknown."""
     if batch.step is None:
         return lambda _: None
     shared = batch.bound(size.groups, batch.step)
@@ -165,7 +165,7 @@ def _least(batch: Batch, size: Size) -> Callable[[float], float | None]:
 
 
 def _sessions(batch: Batch, size: Size, least: Callable[[float], float | None]) -> list[Row]:
-    """The same in the library's whole session, once."""
+    """Play the same in the library's whole session, once."""
     if (batch.jobs, batch.rate) not in size.sessions or len(batch.workload.laws) > 1 or batch.workload.wrong != 1.0:
         return []
     rows: list[Row] = []
@@ -212,7 +212,7 @@ def steady_title(in_flight: int, rate: float) -> str:
 
 
 def play_steady(size: Size) -> list[Row]:
-    """They come at random, as many as end; a rival is shown at its best setting."""
+    """Play arrivals at random, as many as end; a rival is shown at its best setting."""
     rows: list[Row] = []
     mean_duration = Survival(FIVE).until(1e9)
     per_second = size.in_flight / mean_duration
@@ -241,7 +241,7 @@ def _steady(policy: Policy, per_second: float, rate: float, jobs: int, seed: int
 
 
 def play_queue(size: Size) -> list[Row]:
-    """A vendor that works at fifty at a time, and says which wait; and ours with one that does not say."""
+    """Play a vendor that works at fifty at a time, and says which wait; and ours with one that does not say."""
     ranges = (0.5, 1.5)
     law = FIVE
 
@@ -310,7 +310,7 @@ def _compared(
     *,
     every: bool = False,
 ) -> list[Row]:
-    """A row for each policy, or for the best setting of each kind."""
+    """Return a row for each policy, or for the best setting of each kind."""
     best: dict[str, Row] = {}
     for policy in policies:
         result = played(policy)

@@ -54,12 +54,12 @@ class _Vendor:
         return _answer({"id": f"g{number}", "status": "completed", "video": {"url": "https://cdn.example/v.mp4"}})
 
     def stream(self, request: HttpRequest) -> AbstractAsyncContextManager[StreamedResponse]:
-        """There are no files here."""
+        """Refuse: there are no files here."""
         return _no_file(request)
 
 
 def run_session(models: DurationModels, durations: Sequence[float], rate: float, profile: str, seed: int) -> Outcome:
-    """All of them asked for at once, on a session with this models that keeps to this rate.
+    """Ask for all of them at once, on a session with these models that keeps to this rate.
 
     Raises:
         AssertionError: Not all of them were noticed.

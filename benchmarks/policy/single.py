@@ -50,7 +50,7 @@ __all__ = [
 
 
 def play(policy: Policy, learner: DurationLearner, length: int, survival: Survival, seed: int = 0) -> Outcome:
-    """A policy on one generation, with all the polls it likes; nothing more is learned."""
+    """Play a policy on one generation, with all the polls it likes; nothing more is learned."""
     rng = Random(seed)  # noqa: S311 - to be drawn again
     return survival.outcome([_plan(policy, learner, length, survival.end, rng) for _ in range(policy.draws)])
 
@@ -84,7 +84,7 @@ def in_turn(policy: Policy, learner: DurationLearner, length: int, durations: It
 
 
 def best_curve(law: Distribution, prices: Iterable[float], survival: Survival) -> list[Outcome]:
-    """The optimum's outcomes at several prices of a poll."""
+    """Return the optimum's outcomes at several prices of a poll."""
     scale = law.median / 330.0
     plans = [optimum(law, price * scale, step=scale if price >= 0.1 else scale / 2.0) for price in prices]  # noqa: PLR2004 - where gaps are 3 s
     return frontier([survival.outcome([plan]) for plan in plans])
@@ -100,7 +100,7 @@ def frontier(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def value_at(requests: float, curve: Sequence[Outcome]) -> float | None:
-    """The delay that a frontier has at that many requests, in between on logarithmic scales; None where it ends."""
+    """Return a frontier's delay at that many requests, in between on logarithmic scales; None where it ends."""
     right = bisect_right([each.requests for each in curve], requests)
     if right in (0, len(curve)):
         return None
@@ -110,7 +110,7 @@ def value_at(requests: float, curve: Sequence[Outcome]) -> float | None:
 
 
 def late_at(requests: float, curve: Sequence[Outcome]) -> float | None:
-    """The same of the 99 in 100."""
+    """Return the same of the 99 in 100."""
     return value_at(requests, [evolve(each, delay=each.p99) for each in curve])
 
 
@@ -207,17 +207,17 @@ def _curves(workload: Workload, length: int, size: Size) -> dict[str, list[Outco
 
 
 def _ours(policy: Policy, learners: Mapping[int, DurationLearner], length: int, survival: Survival) -> Outcome:
-    """The mean over sessions that have seen other generations each."""
+    """Return the mean over sessions that have seen other generations each."""
     return mean([play(policy, learner, length, survival, seed) for seed, learner in learners.items()])
 
 
 def first_thirty(workload: Workload, length: int, size: Size) -> list[Outcome]:
-    """The outcomes of a session's first thirty generations, at all prices."""
+    """Return the outcomes of a session's first thirty generations, at all prices."""
     return frontier(_first(policy, workload, length, size) for policy in ours(size.prices))
 
 
 def _first(policy: Policy, workload: Workload, length: int, size: Size) -> Outcome:
-    """The first thirty of a session, one after the other, with no luck but in their order."""
+    """Play the first thirty of a session, one after the other, with no luck but in their order."""
     outcomes: list[Outcome] = []
     for seed in size.seen:
         durations = even(workload.laws[length], _FIRST_JOBS)

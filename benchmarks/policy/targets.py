@@ -81,7 +81,7 @@ def _vendor_loop(scenario: str, curves: dict[str, Sequence[Outcome]], product: f
 
 
 def _rows(rows: Sequence[Row], scenario: str, policy: str, wanted: float) -> Iterable[Target]:
-    """The best profile's share."""
+    """Yield the best profile's share."""
     shares = [row.share for row in rows if (row.scenario, row.policy) == (scenario, policy) and row.share is not None]
     if shares:
         yield Target(f"{scenario}: {policy}, share of the bound", max(shares), wanted)

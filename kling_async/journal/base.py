@@ -131,7 +131,7 @@ class Record:
 
 @frozen
 class Choices:
-    """What the caller chose for one job; whoever acts for it keeps to it. The defaults are those of the settings.
+    """The caller's choices for one job, which every session that acts for it keeps to. The defaults are the settings'.
 
     Attributes:
         resubmits: How often it may be sent again once the log proves that it was not bought.

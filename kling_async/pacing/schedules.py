@@ -67,7 +67,7 @@ class FixedSchedule:
         return self.earliest(tracker)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
-        """None: there is no cost to set."""
+        """Return None: there is no cost to set."""
         return 0.0
 
 
@@ -97,7 +97,7 @@ class BackoffSchedule:
         return self.earliest(tracker)
 
     def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
-        """None: there is no cost to set."""
+        """Return None: there is no cost to set."""
         return 0.0
 
 

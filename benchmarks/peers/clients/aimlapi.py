@@ -18,7 +18,7 @@ _aimlapi: Any = import_module("aimlapi")
 async def opened(
     url: str, *, settings: dict[str, Any], polling: dict[str, Any]
 ) -> AsyncGenerator[Callable[[str], Awaitable[str]]]:
-    """A client with these settings, that polls with these."""
+    """Yield a client with these settings, that polls with these."""
     async with _aimlapi.AsyncAIMLAPI(api_key="key", base_url=f"{url}/v1", **settings) as client:
 
         async def generate(prompt: str) -> str:

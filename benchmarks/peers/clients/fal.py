@@ -17,7 +17,7 @@ _module: Any = import_module("fal_client.client")
 
 @asynccontextmanager
 async def opened(url: str, **polling: Any) -> AsyncGenerator[Callable[[str], Awaitable[str]]]:  # noqa: ANN401 - from JSON
-    """A client that polls with these settings."""
+    """Yield a client that polls with these settings."""
     _module.QUEUE_URL_FORMAT = f"{url}/"  # the host can be set from outside, but not that it is spoken to without TLS
     client = _fal.AsyncClient(key="key")
 

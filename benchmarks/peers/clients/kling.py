@@ -18,7 +18,7 @@ __all__ = ["opened"]
 async def opened(
     url: str, *, model: str, polling: dict[str, Any] | None = None
 ) -> AsyncGenerator[Callable[[str], Awaitable[str]]]:
-    """A session with its defaults, but for these settings of ``Polling``."""
+    """Yield a session with its defaults, but for these settings of ``Polling``."""
     rng = random.Random(random.random())  # noqa: S311 - a seeded one, so that a run can be repeated
     async with KlingSession("key", base_url=url, polling=Polling(**(polling or {})), rng=rng) as kling:
 

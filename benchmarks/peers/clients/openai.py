@@ -19,7 +19,7 @@ _openai: Any = import_module("openai")
 async def opened(
     url: str, *, settings: dict[str, Any], polling: dict[str, Any]
 ) -> AsyncGenerator[Callable[[str], Awaitable[str]]]:
-    """A client with these settings, that polls with these."""
+    """Yield a client with these settings, that polls with these."""
     warnings.simplefilter("ignore", DeprecationWarning)  # the service has ended; how its client waits is still telling
     async with _openai.AsyncOpenAI(api_key="key", base_url=f"{url}/v1", **settings) as client:
 

@@ -18,7 +18,7 @@ _runwayml: Any = import_module("runwayml")
 async def opened(
     url: str, *, settings: dict[str, Any], waiting: dict[str, Any]
 ) -> AsyncGenerator[Callable[[str], Awaitable[str]]]:
-    """A client with these settings, that waits with these."""
+    """Yield a client with these settings, that waits with these."""
     async with _runwayml.AsyncRunwayML(api_key="key", base_url=url, **settings) as client:
 
         async def generate(prompt: str) -> str:

@@ -48,7 +48,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def encode(self) -> bytes:
-        """The answer in one piece."""
+        """Return the answer in one piece."""
         body = json.dumps(self.body).encode()
         lines = [f"HTTP/1.1 {self.status} -", "Content-Type: application/json", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]

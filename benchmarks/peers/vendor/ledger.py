@@ -104,7 +104,7 @@ class Ledger:
         return lost
 
     def charged(self) -> list[Purchase]:
-        """What AI/ML API's ledger shows by now, newest first."""
+        """Return what AI/ML API's ledger shows by now, newest first."""
         lag, now = self.settings.lag, self.now()
         if lag is None:
             return []
@@ -112,7 +112,7 @@ class Ledger:
         return [each for at, each in sorted(shown, key=lambda one: one[0], reverse=True) if at <= now]
 
     def as_data(self) -> dict[str, Any]:
-        """The ledger as plain JSON data."""
+        """Return the ledger as plain JSON data."""
         return {
             "purchases": [asdict(purchase) for purchase in self.purchases.values()],
             "requests": self.requests,

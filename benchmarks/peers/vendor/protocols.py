@@ -77,7 +77,7 @@ class Service:
         return self._about(generation_id, _aimlapi)
 
     def log(self, request: Request) -> Reply:
-        """A page of the account's log. A generation is in it once it has ended."""
+        """Return a page of the account's log. A generation is in it once it has ended."""
         query = parse_qs(urlsplit(request.target).query)
         start, end = (datetime.fromisoformat(query[name][0]) for name in ("start", "end"))
         rows = [row for row in map(self._row, self.ledger.purchases.values()) if row is not None]
@@ -89,7 +89,7 @@ class Service:
         return Answer({"data": rows[offset : offset + limit], "pagination": pages})
 
     def transactions(self, request: Request) -> Reply:
-        """A page of the ledger, newest first; empty unless `VendorSettings.lag` says otherwise, as peers do not ask."""
+        """Return a page of the ledger, newest first; empty unless `VendorSettings.lag` says otherwise."""
         query = parse_qs(urlsplit(request.target).query)
         limit, charged = int(query["limit"][0]), self.ledger.charged()
         rest = int(query["cursor"][0]) if "cursor" in query else len(charged)  # counted from the oldest
@@ -132,7 +132,7 @@ class Service:
         return self._about(generation_id, _fal)
 
     def give_fal(self, _request: Request, generation_id: str) -> Reply:
-        """What came of a request that is done."""
+        """Return what came of a request that is done."""
         return self._about(generation_id, lambda _, __, url: {"video": {"url": url}})
 
     def sell_replicate(self, request: Request) -> Reply:

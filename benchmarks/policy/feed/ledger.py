@@ -63,14 +63,14 @@ class Ledger:
         self._missed: set[str] = set()
 
     def charge(self, number: str, ends: float) -> None:
-        """A generation will complete then."""
+        """Take note that a generation will complete then."""
         if self._rng.random() < self._recording.missed:
             self._missed.add(number)
         elif not self._recording.polled:
             self._record(number, ends)
 
     def told(self, number: str, now: float) -> None:
-        """A poll has shown that it has completed."""
+        """Take note that a poll has shown that it has completed."""
         if self._recording.polled and number not in self._missed:
             self._record(number, now)
 

@@ -62,7 +62,7 @@ class Plan:
     groups: int = 10
 
     def seeds(self, cell: Cell) -> range:
-        """What each run of it is drawn from."""
+        """Return what each run of it is drawn from."""
         return range(_FIRST_SEED, _FIRST_SEED + self.runs[cell.jobs])
 
 

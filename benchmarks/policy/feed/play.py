@@ -82,12 +82,12 @@ class Figures:
     told: float
 
     def cost(self, profile: str) -> float:
-        """What is to be as little as possible: delay, and requests at their worth."""
+        """Return what is to be as little as possible: delay, and requests at their worth."""
         return PROFILES[profile] * self.requests + self.delay
 
 
 def mean(figures: Sequence[Figures]) -> Figures:
-    """The means of all."""
+    """Return the means of all."""
     return Figures(*(fmean(values) for values in zip(*map(astuple, figures), strict=True)))
 
 

@@ -47,7 +47,7 @@ class Harm:
 
     @classmethod
     def of(cls, on: Played, off: Played) -> Harm:
-        """By requests at their worth plus delay."""
+        """Return an order by requests at their worth plus delay."""
         profile = on.cell.profile
         worse = [one.cost(profile) / other.cost(profile) - 1.0 for one, other in zip(on.runs, off.runs, strict=True)]
         middle = fmean(worse)
@@ -60,12 +60,12 @@ class Harm:
 
 
 def one_by_one() -> list[Outcome]:
-    """The least delay there can be of asking one by one, by polls: without a limit, all durations known."""
+    """Return the least delay there can be of asking one by one, by polls: without a limit, all durations known."""
     return best_curve(FIVE, _PRICES, Survival(FIVE))
 
 
 def shared_bound(cell: Cell, plan: Plan) -> float | None:
-    """The same for those who share a rate; None where it is not worked out."""
+    """Return the same for those who share a rate; None where it is not worked out."""
     if cell.jobs not in plan.bounds:
         return None
     batch = Batch(str(cell), Workload({5: FIVE}), cell.jobs, cell.rate, plan.bounds[cell.jobs])
@@ -87,15 +87,15 @@ class Report:
     bounds: Mapping[int, float]
 
     def figures(self, cell: Cell, ledger: str) -> Figures:
-        """The means over its runs."""
+        """Return the means over its runs."""
         return mean(self.played[cell, ledger].runs)
 
     def harm(self, cell: Cell, ledger: str) -> Harm:
-        """How much worse than off."""
+        """Return how much worse than off."""
         return Harm.of(self.played[cell, ledger], self.played[cell, OFF])
 
     def least(self, cell: Cell, requests: float) -> float | None:
-        """The least delay of asking one by one, with so many requests by generation, submits among them."""
+        """Return the least delay of asking one by one, with so many requests by generation, submits among them."""
         alone = value_at(requests - 1.0, self.curve)
         if cell.rate == math.inf:
             return alone
@@ -149,7 +149,7 @@ class Report:
             )
 
     def as_data(self) -> dict[str, object]:
-        """The same for ``json.dumps``, run by run."""
+        """Return the same for ``json.dumps``, run by run."""
         return {
             "targets": [asdict(each) | {"met": each.met} for each in self.targets],
             "runs": [
