@@ -108,15 +108,20 @@ class Entry:
     change: int = field(default=0, eq=False)
 
 
+_USUAL = Choices()
+
+
 def write_choices(choices: Choices) -> str | None:
     """Write what a caller chose as a text; None for the usual."""
-    return None if choices == Choices() else json.dumps(asdict(choices))
+    return None if choices == _USUAL else json.dumps(asdict(choices))
 
 
 def read_choices(text: str | None) -> Choices:
     """Read what `write_choices` wrote, without what a later version may have added."""
-    chosen = json.loads(text) if text else {}
-    return Choices(**{name: chosen[name] for name in asdict(Choices()) if name in chosen})
+    if not text:
+        return _USUAL
+    chosen = json.loads(text)
+    return Choices(**{name: chosen[name] for name in asdict(_USUAL) if name in chosen})
 
 
 Kind = Literal["abandon", "watch", "attach", "retry", "downloaded", "resume submissions"]
