@@ -324,11 +324,11 @@ def keep_late(link: Link, answers: Sequence[LateAnswer]) -> None:
 # What the one that leads reads
 
 
-def led(link: Link, token: Token) -> tuple[list[Entry], int]:
-    """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job."""
-    while inserted(link, token, 0)[0]:
+def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, int]:
+    """Return a page of the open jobs that are not parked; see `Tables`."""
+    while after == 0 and inserted(link, token, 0)[0]:  # those of later pages are left for `inserted`
         pass
-    return queries.open_entries(link, "change IS NOT NULL"), 0
+    return *queries.led_page(link, after, "change IS NOT NULL"), 0
 
 
 def inserted(link: Link, token: Token, after: int) -> tuple[list[Entry], int]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PAGE = 250
 """Rows read at once: some milliseconds' work."""
 
+LED_PAGE = 500
+"""Rows that a new leader reads at once."""
+
 OPEN = ", ".join(f"'{state.value}'" for state in JobState if not state.is_terminal)  # as the index of them has it
 
 # Only names of columns are put into statements, never values.
@@ -151,6 +154,16 @@ def select(connection: Connection, condition: str, *given: object) -> list[Entry
 def open_entries(connection: Connection, condition: str, *given: object) -> list[Entry]:
     """Return the open jobs that are not parked and of which this is true, in the order they were queued."""
     return select(connection, f"state IN ({OPEN}) AND parked IS NULL AND {condition}", *given)
+
+
+def led_page(connection: Connection, after: int, condition: str, *given: object) -> tuple[list[Entry], int | None]:
+    """Return some of the jobs as `open_entries`, from after the one of this number; and its last one's, if it is full.
+
+    Nothing holds up the event loop for long, as a list of all rows would when it is dropped.
+    """
+    chosen = f"state IN ({OPEN}) AND parked IS NULL AND number > ? AND {condition} ORDER BY number LIMIT {LED_PAGE}"
+    rows = connection.execute(f"{_ENTRY} WHERE {chosen}", (after, *given)).fetchall()
+    return entries_of(connection, rows), rows[-1][-2] if len(rows) == LED_PAGE else None
 
 
 def parked(connection: Connection) -> list[Record]:

@@ -142,8 +142,10 @@ class Tables(Protocol):
         """Keep late answers; nothing fences them."""
         ...
 
-    def led(self, connection: Own, token: Token, /) -> tuple[list[Entry], int]:
-        """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job.
+    def led(self, connection: Own, token: Token, after: int, /) -> tuple[list[Entry], int | None, int]:
+        """Return a page of the open jobs that are not parked, in the order they were queued, from after this number on.
+
+        Beside it, the number to go on after, or None at the end; and the number for `inserted` to go on after then.
 
         Raises:
             Fenced: This token has not the lease.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from kling_async.journal.shared import Entry, Instruction, LateAnswer, Token
     from kling_async.journal.sql.tables import OfLeader, Own, Tables
 
-_CHUNK = 256  # jobs taken over in a row before other tasks get the loop
+
+_USUAL = Choices()
 
 
 class DatabaseTerm(DatabaseJournal):
@@ -62,16 +63,18 @@ class DatabaseTerm(DatabaseJournal):
         """Return the open jobs that are not parked, in the order they were queued."""
         await self._try_flush()
         self._choices = await self._ask(queries.all_choices)
-        entries, self._last_job = await self._ask(lambda connection: self._tables.led(connection, self._token))
         records: list[Record] = []
-        for entry in entries:
-            records.append(self._take(entry))
-            if len(records) % _CHUNK == 0:
-                await asyncio.sleep(0)
+        after: int | None = 0
+        while after is not None:
+            entries, after, self._last_job = await self._ask(partial(self._led, after=after))
+            records += map(self._take, entries)
         return records
 
+    def _led(self, connection: Own, after: int) -> tuple[list[Entry], int | None, int]:
+        return self._tables.led(connection, self._token, after)
+
     def _take(self, entry: Entry) -> Record:
-        if entry.choices != Choices():
+        if entry.choices != _USUAL:
             self._choices[entry.record.key] = entry.choices
         if entry.record.key not in self._keys:
             self._keys.add(entry.record.key)
@@ -103,7 +106,7 @@ class DatabaseTerm(DatabaseJournal):
 
     def choices(self, key: str) -> Choices:
         """Return what the caller chose for an open job."""
-        return self._choices.get(key, Choices())
+        return self._choices.get(key, _USUAL)
 
     def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
         super()._on_written(writes, reason)

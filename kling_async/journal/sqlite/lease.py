@@ -273,11 +273,11 @@ def keep_late(connection: Connection, answers: Sequence[LateAnswer]) -> None:
             queries.add_late(connection, answer)
 
 
-def led(connection: sqlite3.Connection, token: Token) -> tuple[list[Entry], int]:
-    """Return the open jobs that are not parked, in the order they were queued, and the number of the newest job."""
+def led(connection: sqlite3.Connection, token: Token, after: int) -> tuple[list[Entry], int | None, int]:
+    """Return a page of the open jobs that are not parked; see `Tables`."""
     del token
     newest = newest_job(connection)  # first: others may insert more meanwhile
-    return queries.open_entries(connection, "number <= ?", newest), newest
+    return *queries.led_page(connection, after, "number <= ?", newest), newest
 
 
 def newest_job(connection: sqlite3.Connection) -> int:
