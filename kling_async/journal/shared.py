@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from kling_async.journal.base import Choices, JobState, Journal, Record
 
@@ -67,6 +67,7 @@ class Lease:
         crashes: How many leaders in a row gave it up because their scheduler crashed.
         members: Those who were there lately.
         stats: The numbers of the whole account when it was last renewed, as a text that only members read.
+        lock: The number of the lock that its holder's process has while it lives; 0 if it has none.
     """
 
     token: Token
@@ -77,10 +78,15 @@ class Lease:
     crashes: int = 0
     members: Sequence[Member] = ()
     stats: str = ""
+    lock: int = 0
 
     def is_held(self, now: float) -> bool:
         """Return whether somebody leads. A renewal yet to come is of a clock that has begun anew with its machine."""
         return bool(self.token.holder) and self.renewed <= now < self.renewed + self.length
+
+    def without_holder(self, *, is_dead: bool) -> Lease:
+        """Return the lease as nobody's, if its holder is dead."""
+        return evolve(self, token=Token(self.token.term, "")) if is_dead else self
 
     def may_be_taken(self, now: float) -> bool:
         """Return whether a member may lead now."""

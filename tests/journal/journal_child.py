@@ -19,6 +19,8 @@ from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -54,6 +56,15 @@ async def hold(path: str) -> None:
     await journal.open()
     await journal.commit(job())
     tell(os.getpid())
+    await asyncio.Event().wait()
+
+
+async def lead(path: str) -> None:
+    """Lead those that share the journal until killed."""
+    shared = SharedSQLite(path, now=boot_clock, length=600)
+    await shared.open()
+    assert await shared.take() is not None
+    tell("leads")
     await asyncio.Event().wait()
 
 
@@ -123,7 +134,7 @@ async def tear(path: str) -> None:
 
 
 DEEDS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
-    deed.__name__: deed for deed in (commit, hold, fork, attempt, write, count_jobs, leave, stumble, tear)
+    deed.__name__: deed for deed in (commit, hold, lead, fork, attempt, write, count_jobs, leave, stumble, tear)
 }
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -11,7 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from children import told
+from children import child, line, told
 from records import blocked, job
 
 from kling_async.errors import JournalError
@@ -21,8 +22,10 @@ from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sqlite import file, lease
 from kling_async.journal.sqlite.connection import connect
 from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.ownership import LeaderLock
 from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +159,54 @@ async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) 
         assert JournalReader(path).counts().total() == 1
         assert "locked" in told("write", path)
         writer.execute("ROLLBACK")
+    await shared.close()
+
+
+async def test_a_leader_that_is_killed_is_replaced_at_once_and_one_that_is_stopped_once_its_lease_is_over(
+    path: Path,
+) -> None:
+    shared = SharedSQLite(path, now=boot_clock, length=600)
+    await shared.open()
+    with child("lead", path) as process:
+        assert line(process) == "leads"
+        process.send_signal(signal.SIGSTOP)
+        assert (await shared.lease()).is_held(shared.now())
+        assert await shared.take() is None
+        process.kill()
+        process.wait()
+    lease = await shared.lease()
+    assert (lease.is_held(shared.now()), lease.token.term) == (False, 1)
+    token = await shared.take()
+    assert token is not None
+    assert (await shared.lease()).is_held(shared.now())
+    assert await shared.take() is None
+    assert await shared.renew(token)
+    await shared.close()
+
+
+async def test_a_lock_whose_file_was_replaced_says_nothing(path: Path) -> None:
+    shared, other = member(path), member(path)
+    await shared.open()
+    assert await shared.take() is not None
+    path.with_name("batch.db-leader").rename(path.with_name("gone"))
+    await other.open()
+    assert (await other.lease()).is_held(time())
+    assert await other.take() is None
+    await other.close()
+    await shared.close()
+
+
+async def test_a_leader_without_the_lock_is_protected_by_its_lease(path: Path) -> None:
+    stopped = LeaderLock(path)
+    shared, other = member(path), member(path)
+    assert stopped.hold()
+    await shared.open()
+    await other.open()
+    assert await shared.take() is not None
+    stopped.close()
+    assert (await other.lease()).is_held(time())
+    assert await other.take() is None
+    await other.close()
     await shared.close()
 
 

@@ -38,10 +38,11 @@ _TABLES = (
         length REAL NOT NULL,    -- seconds
         day REAL NOT NULL,       -- when it was renewed by SQLite's clock, for sessions that do not share
         crashes INTEGER NOT NULL,
-        stats TEXT NOT NULL
+        stats TEXT NOT NULL,
+        lock INTEGER NOT NULL    -- see `LeaderLock`
     )
     """,
-    "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0, '')",
+    "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0, '', 0)",
     """
     CREATE TABLE IF NOT EXISTS members (
         name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL, limits TEXT NOT NULL, account TEXT
@@ -109,25 +110,32 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
     living = "SELECT owner, limits FROM members WHERE seen BETWEEN ? AND ?"
     members = [Member(owner, limits) for owner, limits in connection.execute(living, (now - _MEMBER_LIVES, now))]
-    term, holder, owner, since, renewed, length, crashes, stats = connection.execute(
-        "SELECT term, holder, owner, since, renewed, length, crashes, stats FROM lease"
+    term, holder, owner, since, renewed, length, crashes, stats, lock = connection.execute(
+        "SELECT term, holder, owner, since, renewed, length, crashes, stats, lock FROM lease"
     ).fetchone()
-    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, stats)
+    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, stats, lock)
 
 
-def take(connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float) -> Token | None:
-    """Take the lease if it is free."""
-    if not read_lease(connection, now).may_be_taken(now):  # the usual case, without a write
+def take(
+    connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float, lock: int = 0
+) -> Token | None:
+    """Take the lease if it is free, or if its holder should have the lock of this number, which the caller has."""
+
+    def free() -> Lease | None:
+        lease = read_lease(connection, now)
+        return lease if lease.without_holder(is_dead=lock != 0 and lease.lock == lock).may_be_taken(now) else None
+
+    if free() is None:  # the usual case, without a write
         return None
     with transaction(connection):
-        lease = read_lease(connection, now)
-        if not lease.may_be_taken(now):
+        lease = free()
+        if lease is None:
             return None
         token = Token(lease.token.term + 1, holder)
         connection.execute(
             "UPDATE lease SET term = ?, holder = ?, owner = ?, since = ?, renewed = ?, length = ?,"
-            " day = julianday('now'), stats = ''",
-            (token.term, token.holder, owner, now, now, length),
+            " day = julianday('now'), stats = '', lock = ?",
+            (token.term, token.holder, owner, now, now, length, lock),
         )
         return token
 

@@ -84,6 +84,42 @@ def shared_name(path: Path) -> Generator[None]:
         yield
 
 
+class LeaderLock:
+    """A lock that a leader's process has for as long as it lives, so that its death is seen at once.
+
+    It says nothing where its file was replaced meanwhile, or where the leader did not get it, as one that is stopped
+    still has it: then only the lease counts. A lock is known by its file's inode number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = open_descriptor(path.with_name(f"{path.name}-leader"), os.O_CREAT)
+        self.number: int = identity_of(self._descriptor)[1]
+        self.is_held = False
+
+    def hold(self) -> bool:
+        """Take it, unless another session has it."""
+        self.is_held = lock(self._descriptor)
+        return self.is_held
+
+    def is_free(self, number: int) -> bool:
+        """Return whether this is the lock of that number, and no session has it."""
+        if self.is_held or number != self.number or not lock(self._descriptor, shared=True):
+            return False
+        unlock(self._descriptor)
+        return True
+
+    def let_go(self) -> None:
+        """Let another session take it."""
+        if self.is_held:
+            unlock(self._descriptor)
+            self.is_held = False
+
+    def close(self) -> None:
+        """Let go of it, for good."""
+        self.let_go()
+        close_descriptor(self._descriptor)
+
+
 def _check_signed(path: Path, descriptor: int) -> None:
     found = os.read(descriptor, _LONGEST)
     if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:

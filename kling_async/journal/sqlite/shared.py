@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +14,18 @@ from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sqlite import lease
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import joined_file, shared_file
+from kling_async.journal.sqlite.ownership import LeaderLock
 
 if TYPE_CHECKING:
-    import asyncio
     import os
     import sqlite3
     from collections.abc import Callable, Container, Sequence
     from pathlib import Path
 
-    from kling_async.journal.shared import Entry, Token
+    from kling_async.journal.shared import Entry, Lease, Token
+
+
+_TRIES, _GAP = 10, 0.005  # to get a leader's lock, and the seconds between them
 
 
 class SharedSQLite(SharedDatabase):
@@ -51,6 +56,7 @@ class SharedSQLite(SharedDatabase):
         self.path: Path = absolute(path)
         super().__init__(self.path, lease, now=now, length=length, account=account, is_local=True)
         self._version = -1  # of the file's data, as it was last read
+        self._lock: LeaderLock | None = None
 
     def _make_writer(self, loop: asyncio.AbstractEventLoop) -> MemberWriter:
         opened, errors = partial(shared_file, self.path), partial(journal_errors, self.path)
@@ -59,6 +65,52 @@ class SharedSQLite(SharedDatabase):
     def term(self, token: Token, on_fenced: Callable[[], object]) -> SQLiteTerm:
         """Return the journal to lead with, which has a connection of its own."""
         return SQLiteTerm(self.path, token, on_fenced, self._on_change)
+
+    # The lease: beside it, the leader's process has a lock, which a process that is killed lets go of at once
+
+    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
+        """Join; ``on_change`` is called on the loop after this member or its term has written."""
+        await super().open(on_change, limits=limits)
+        with journal_errors(self.path):
+            self._lock = LeaderLock(self.path)
+
+    async def close(self) -> None:
+        """Write what was inserted and instructed, and leave."""
+        try:
+            await super().close()
+        finally:
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                lock.close()
+
+    async def lease(self) -> Lease:
+        """Return who leads: nobody, if the one that did is dead; and take note that this member lives."""
+        found = await super().lease()
+        return found.without_holder(is_dead=self._lock is not None and self._lock.is_free(found.lock))
+
+    async def take(self) -> Token | None:
+        """Take the lease if it is free, or if the one that leads is dead."""
+        lock = None if self._lock is None or self._lock.is_held else self._lock
+        for _ in range(_TRIES):
+            if lock is None or lock.hold():
+                break
+            await asyncio.sleep(_GAP)  # another member may just be looking whether it is free
+        number, token = lock.number if lock is not None and lock.is_held else 0, None
+        take = partial(lease.take, owner=self._owner, now=self.now(), length=self.lease_length, lock=number)
+        try:
+            token = await self._ask(partial(take, holder=secrets.token_hex(8)))
+        finally:
+            if token is None and lock is not None:
+                lock.let_go()
+        return token
+
+    async def release(self, token: Token, *, crashed: bool = False) -> None:
+        """Let another member take the lease."""
+        try:
+            await super().release(token, crashed=crashed)
+        finally:
+            if self._lock is not None:
+                self._lock.let_go()
 
     def _read_changes(self, connection: sqlite3.Connection, wanted: Container[str]) -> Sequence[Entry]:
         (version,) = connection.execute("PRAGMA data_version").fetchone()
