@@ -194,10 +194,7 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iter
     for state in JobState:
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
-    if summary.sharing is not None:
-        yield from shared_lines(summary.sharing, members_now, summary.open - sum(summary.sharing.parked.values()))
-    elif summary.open and summary.in_use is False:
-        yield "nobody works on it; go on with: kling-async resume JOURNAL"
+    yield from worker_lines(summary.sharing, members_now, summary.open, in_use=summary.in_use)
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
@@ -207,6 +204,14 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iter
         yield f"{failed.state.value}: {described(failed.label, failed.request)}: {why}"
     if len(summary.failures) > _MOST_SHOWN:
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
+
+
+def worker_lines(sharing: Sharing | None, now: float, jobs: int, *, in_use: bool | None) -> Iterator[str]:
+    """Say who works on so many open jobs; ``now`` is by the clock that members share."""
+    if sharing is not None:
+        yield from shared_lines(sharing, now, jobs - sum(sharing.parked.values()))
+    elif jobs and in_use is False:
+        yield "nobody works on it; go on with: kling-async resume JOURNAL"
 
 
 def shared_lines(sharing: Sharing, now: float, waiting: int = 0) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -9,11 +10,15 @@ from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.types import Port
 
+from kling_async import ConfigurationError
 from kling_async.cli.gallery.build import build
-from kling_async.cli.journals import JournalArgument, name_of
+from kling_async.cli.gallery.serve import served
+from kling_async.cli.journals import JournalArgument, Place, name_of
 from kling_async.cli.options import AsJson
 from kling_async.cli.paths import check_folder
+from kling_async.cli.signals import run
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 
@@ -21,11 +26,17 @@ if TYPE_CHECKING:
     from kling_async.cli.gallery.page import GalleryPage
 
 
+_LIVE = "While it runs"
+
+
 def gallery(
     source: JournalArgument,
     /,
     *,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    serve: Annotated[bool, Parameter(group=_LIVE)] = False,
+    host: Annotated[str, Parameter(group=_LIVE)] = "127.0.0.1",
+    port: Annotated[Port, Parameter(group=_LIVE)] = 8643,
     as_json: AsJson = False,
 ) -> None:
     """Write a folder with a page to look at the videos: of a journal, with all that is known of them, or of a folder.
@@ -38,8 +49,18 @@ def gallery(
         source: A journal's file or the URL of its database, or a folder of videos.
         output: The folder to write to; by default one called after the source, such as batch-gallery for batch.db.
             Files in it that no gallery wrote are left alone.
+        serve: Write nothing, but serve the page of a journal until Ctrl-C, and keep it up to date while a batch runs:
+            states, when it will be done, cost, who leads, and each video as it lands. It can be looked at, no more.
+        host: The address to serve at. The page is for this machine alone, unless another one is given; then its
+            address holds a secret, and whoever has it can see the page.
+        port: The port to serve at; 0 takes a free one.
     """
     terminal = Terminal(as_json=as_json)
+    if serve:
+        if (isinstance(source, Path) and source.is_dir()) or output is not None:
+            raise ConfigurationError("--serve takes a journal, and writes no folder")
+        run(_serve(source, host, port, terminal), lambda: terminal.final_message("interrupted at once"))
+        return
     folder = output or Path(f"{name_of(source) or 'videos'}-gallery")
     check_folder(folder)
     made = build(source, folder, now=time())
@@ -50,6 +71,16 @@ def gallery(
         terminal.json_result({"page": str(made.page), **facts(made.content)})
     else:
         terminal.result(str(made.page))
+
+
+async def _serve(journal: Place, host: str, port: int, terminal: Terminal) -> None:
+    async with served(journal, host, port, terminal) as address:
+        if terminal.as_json:
+            terminal.json_result({"url": address})
+        else:
+            terminal.result(address)
+        terminal.message("Serving until Ctrl-C.", "dim")
+        await asyncio.Event().wait()
 
 
 def advice(page: GalleryPage) -> Counter[str]:

@@ -48,7 +48,11 @@ def build(source: Place, folder: Path, *, now: float) -> Gallery:
     place.plan(entry.file.path for entry in entries if entry.file is not None)
     is_folder = isinstance(source, Path) and source.is_dir()
     journal = None if is_folder else shown(source)
-    title = Path(os.path.realpath(source)).name if isinstance(source, Path) else name_of(source)
-    page = GalleryPage(visible(title), journal, entries, place.links, now)
+    page = GalleryPage(title_of(source), journal, entries, place.links, now)
     place.write(render(page))
     return Gallery(folder / PAGE, page)
+
+
+def title_of(source: Place) -> str:
+    """Return the title of a source's page."""
+    return visible(Path(os.path.realpath(source)).name if isinstance(source, Path) else name_of(source))

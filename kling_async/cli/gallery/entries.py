@@ -109,8 +109,12 @@ def read_entries(source: Place) -> list[Entry]:
     """
     if isinstance(source, Path) and source.is_dir():
         return [_entry_of(path, source) for path in list_videos(source)]
-    beside = Path(os.path.realpath(source)).parent if isinstance(source, Path) else Path()
-    return [entry_of(record, beside) for record in read_journal(source).records()]
+    return [entry_of(record, folder_beside(source)) for record in read_journal(source).records()]
+
+
+def folder_beside(source: Place) -> Path:
+    """Return the folder that files may be beside: that of the journal's file, links followed, or the present one."""
+    return Path(os.path.realpath(source)).parent if isinstance(source, Path) else Path()
 
 
 def _entry_of(path: Path, folder: Path) -> Entry:

@@ -4,9 +4,8 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const entries = JSON.parse($("entries").textContent);
-  const cards = [...document.querySelectorAll(".card")];
-  const films = cards.map((card) => card.querySelector("video"));
-  const frames = cards.map((card) => card.querySelector(".frame"));
+  const [cards, films, frames] = [[], [], []];  // by place
+  const root = document.documentElement;
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
 
   // Theme: the system's, unless a reader chose another, which is remembered.
@@ -17,11 +16,11 @@
   };
 
   function setTheme(theme) {
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
   }
 
   function theme() {
-    return document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    return root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   }
 
   setTheme(remembered.get());
@@ -67,22 +66,27 @@
     cards[place].classList.remove("playing");
   }
 
-  films.forEach((film, place) => {
+  function mount(card) {
+    const place = Number(card.dataset.place);
+    const film = card.querySelector("video");
+    [cards[place], films[place], frames[place]] = [card, film, card.querySelector(".frame")];
     if (!film) return;
-    nearby.observe(cards[place]);
+    nearby.observe(card);
     film.addEventListener("loadeddata", () => film.classList.add("there"));
     film.addEventListener("error", () => {
       if (!film.hasAttribute("src")) return;
       frames[place].classList.add("blank");
       film.replaceWith(notice("No picture", "This browser cannot play the file, or cannot find it."));
       films[place] = null;
-      nearby.unobserve(cards[place]);
+      nearby.unobserve(card);
     });
     frames[place].addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") play(place); });
     frames[place].addEventListener("pointerleave", () => stop(place));
     frames[place].addEventListener("focus", () => { if (frames[place].matches(":focus-visible")) play(place); });
     frames[place].addEventListener("blur", () => stop(place));
-  });
+  }
+
+  document.querySelectorAll(".card").forEach(mount);
 
   function notice(headline, reason) {
     const box = element("span", { className: "notice" });
@@ -96,15 +100,17 @@
 
   // Finding and arranging
 
-  const haystacks = entries.map((entry) => [
+  const haystack = (entry) => [
     entry.prompt, entry.model, entry.tag, entry.id, entry.name, entry.reason, ...(entry.parameters ?? []).flat(),
-  ].filter(Boolean).join("\n").toLocaleLowerCase());
+  ].filter(Boolean).join("\n").toLocaleLowerCase();
+  const haystacks = entries.map(haystack);
 
   const by = (value) => (a, b) => value(b) - value(a) || a - b;
   const inWords = (value) => (a, b) => value(a).localeCompare(value(b), undefined, { numeric: true }) || a - b;
   const orders = {
     first: (a, b) => a - b,
     last: (a, b) => b - a,
+    newest: by((place) => entries[place].times?.[3] ?? -1),
     prompt: inWords((place) => entries[place].prompt ?? entries[place].name),
     model: inWords((place) => entries[place].model ?? ""),
     cost: by((place) => entries[place].cost ?? -1),
@@ -112,7 +118,7 @@
     size: by((place) => entries[place].size ?? -1),
   };
 
-  const everything = entries.map((_, place) => place);
+  const everything = () => [...entries.keys()];
   let visible = [];  // places, in the order of the page
   let comparing = false;
 
@@ -128,10 +134,11 @@
 
   function arrange() {
     const words = chosen("search").toLocaleLowerCase().split(/\s+/).filter(Boolean);
-    const order = [...everything].sort(orders[chosen("sort")]);
+    const order = everything().sort(orders[chosen("sort")]);
     const found = order.filter((place) => fits(place, words));
     if (comparing) showGroups(found); else showSheet(found, order);
     $("nothing").hidden = visible.length > 0;
+    root.style.setProperty("--total", `"/${entries.length}"`);
     $("shown").textContent = visible.length === entries.length ? "" : `${visible.length} of ${entries.length}`;
     makeCurrent(visible.includes(current) ? current : visible[0]);
   }
@@ -161,7 +168,7 @@
   }
 
   function membersOf(group) {
-    return everything.filter((place) => entries[place].group === group).sort(orders.model);
+    return everything().filter((place) => entries[place].group === group).sort(orders.model);
   }
 
   function section(places) {
@@ -429,8 +436,59 @@
     silence = setTimeout(() => message.classList.remove("on"), 1800);
   }
 
+  // A page that is served follows its journal: the head, and each card that has changed, are sent anew.
+
+  function follow() {
+    const news = new EventSource(`events?after=${root.dataset.live}`);
+    news.addEventListener("update", ({ data }) => {
+      const { head, shape, cards: changed } = JSON.parse(data);
+      root.dataset.shape = shape;
+      document.querySelector(".masthead").innerHTML = head;  // of this page's own server, which escapes all texts
+      changed.forEach(replace);
+      if (changed.length) { refill(); arrange(); }
+      tick();
+    });
+    news.addEventListener("restart", () => location.reload());
+    news.addEventListener("open", () => root.classList.remove("lost"));
+    news.addEventListener("error", () => root.classList.add("lost"));
+    setInterval(tick, 1000);
+    refill();
+    tick();
+  }
+
+  function replace({ place, card: text, entry }) {
+    const template = element("template", { innerHTML: text });
+    const [card, old] = [template.content.firstElementChild, cards[place]];
+    const hadFocus = old?.contains(document.activeElement);
+    entries[place] = entry;
+    haystacks[place] = haystack(entry);
+    if (old) { nearby.unobserve(old); old.replaceWith(card); } else $("sheet").append(card);
+    mount(card);
+    if (place === current) makeCurrent(place);
+    if (hadFocus) frames[place].focus({ preventScroll: true });
+    if (viewer.open && opened === place) show(place);
+  }
+
+  function refill() {
+    for (const id of ["model", "state", "tag"]) {
+      const [all, ...old] = $(id).options;
+      const values = [...new Set(entries.map((entry) => entry[id]).filter(Boolean))].sort();
+      if (values.join("\n") === old.map((option) => option.value).join("\n")) continue;
+      const value = $(id).value;
+      const short = (text) => id === "model" ? text.replace(/^[^/]*\//, "") : text;
+      $(id).replaceChildren(all, ...values.map((text) => new Option(short(text), text)));
+      $(id).value = value;
+    }
+    $("compare").hidden = !entries.some((entry) => entry.group !== undefined);
+  }
+
+  function tick() {
+    for (const age of document.querySelectorAll(".age")) age.textContent = span(Math.max(0, Date.now() / 1000 - age.dataset.since));
+  }
+
   for (const time of document.querySelectorAll("time[data-local]")) {
     time.textContent = when(Date.parse(time.dateTime) / 1000) ?? time.textContent;
   }
   arrange();
+  if (root.dataset.live) follow();
 })();

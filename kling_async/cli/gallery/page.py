@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, field, frozen
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from kling_async.cli.gallery.entry import EntryState
 from kling_async.cli.gallery.texts import size, visible
@@ -22,9 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from jinja2 import Template
-
     from kling_async.cli.gallery.entry import Entry, VideoFile
+
+
+@frozen
+class Outlook:
+    """How a batch that runs comes along.
+
+    Attributes:
+        ended: How many of its jobs have ended.
+        total: How many it has.
+        text: When the others will have, and how fast they end, for people.
+        sharing: Who leads, and what else is to be told of a shared journal, line by line.
+    """
+
+    ended: int
+    total: int
+    text: str
+    sharing: tuple[str, ...] = ()
 
 
 @frozen
@@ -37,6 +52,7 @@ class GalleryPage:
         entries: The entries, in their order.
         links: The URLs of their files, relative to the page.
         made_at: The time, in seconds since the epoch.
+        outlook: How the batch comes along, on a page that follows it.
     """
 
     title: str
@@ -44,8 +60,10 @@ class GalleryPage:
     entries: Sequence[Entry]
     links: Mapping[Path, str]
     made_at: float
+    outlook: Outlook | None = None
     groups: Mapping[int, int] = field(init=False, default=Factory(lambda page: _groups(page.entries), takes_self=True))
-    """The number of an entry's group, by its position: entries of several models with the same prompt form a group."""
+    """The group of an entry, by its position: entries of several models with the same prompt form a group, which is
+    known by the position of the first, as entries are only ever added."""
 
     @property
     def states(self) -> list[tuple[EntryState, int]]:
@@ -110,9 +128,10 @@ class GalleryPage:
         }
 
     def command(self, entry: Entry) -> str | None:
-        """Return the command that brings an entry's video nearer, or None."""
+        """Return the command that brings an entry's video nearer; None if none does, or the batch may be running."""
         name = entry.state.next_command
-        return None if name is None or self.source is None else visible(command(name, self.source))
+        is_told = name is not None and self.source is not None and self.outlook is None
+        return visible(command(name, self.source)) if is_told else None
 
 
 def _groups(entries: Sequence[Entry]) -> dict[int, int]:
@@ -120,7 +139,7 @@ def _groups(entries: Sequence[Entry]) -> dict[int, int]:
     for place, entry in enumerate(entries):
         places.setdefault(" ".join(entry.prompt.split()), []).append(place)
     alike = [some for prompt, some in places.items() if prompt and len({entries[place].model for place in some}) > 1]
-    return {place: number for number, some in enumerate(alike) for place in some}
+    return {place: some[0] for some in alike for place in some}
 
 
 def requested(entry: Entry) -> str:
@@ -185,24 +204,37 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value not in (None, "", ())}
 
 
-def render(page: GalleryPage) -> str:
+def render(page: GalleryPage, *, live: str = "") -> str:
     """Render the page. All texts are escaped, and the policy lets the browser run only the page's own script.
 
-    The document loads nothing but the entries' files.
+    The document loads nothing but the entries' files, and news of itself if it is live.
+
+    Args:
+        page: What is on it.
+        live: The version of a page that its server keeps up to date.
     """
     style, program = _part("gallery.css"), _part("gallery.js")
-    return _template().render(
-        page=page,
-        style=style,
-        program=program,
-        policy=_policy(style, program),
-        made=datetime.fromtimestamp(page.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
+    policy = _policy(style, program, is_live=bool(live))
+    made = datetime.fromtimestamp(page.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    template = _environment().get_template("page.html")
+    return template.render(page=page, live=live, style=style, program=program, policy=policy, made=made)
+
+
+def render_head(page: GalleryPage) -> str:
+    """Render the head of a live page alone."""
+    return _environment().get_template("head.html").render(page=page)
+
+
+def render_card(page: GalleryPage, place: int) -> str:
+    """Render one entry's card alone."""
+    return _environment().get_template("card.html").render(page=page, entry=page.entries[place], number=place)
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters |= {
         "requested": requested,
@@ -211,7 +243,7 @@ def _template() -> Template:
         "short_model": short_model,
         "describe": describe,
     }
-    return environment.from_string(_part("page.html"))
+    return environment
 
 
 @cache
@@ -219,14 +251,16 @@ def _part(name: str) -> str:
     return files("kling_async.cli.gallery").joinpath(name).read_text("utf-8")
 
 
-def _policy(style: str, program: str) -> str:
+def _policy(style: str, program: str, *, is_live: bool) -> str:
     """Return the Content-Security-Policy: this style, this script, files beside the page, nothing else."""
+    files = "'self'" if is_live else "'self' file:"
     return "; ".join(
         (
             "default-src 'none'",
             f"style-src {_hashed(style)}",
             f"script-src {_hashed(program)}",
-            "media-src 'self' file:",
+            f"media-src {files}",
+            *(["connect-src 'self'"] if is_live else []),
             "base-uri 'none'",
             "form-action 'none'",
         )

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from child_process import interrupt, start
 from cyclopts import App
 from gallery_samples import Reading, film, record, write_journal
 
@@ -59,6 +61,25 @@ def test_a_gallery_can_be_made_in_the_folder_of_the_videos_themselves(tmp_path: 
     made = build(tmp_path, tmp_path, now=0.0)
     assert [row["link"] for row in Reading(made.page.read_text("utf-8")).rows] == ["a%20b.mp4"]
     assert not (tmp_path / "media").exists()
+
+
+def test_what_is_no_journal_or_to_be_written_is_not_served(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        gallery(tmp_path, serve=True)
+    with pytest.raises(ConfigurationError):
+        gallery(tmp_path / "batch.db", serve=True, output=tmp_path / "out")
+
+
+def test_it_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    journal = write_journal(tmp_path / "batch.db", [record(1, film(tmp_path / "a.mp4"))])
+    with start("gallery", str(journal), "--serve", "--port", "0", "--json") as process:
+        assert process.stdout is not None
+        address = json.loads(process.stdout.readline())["url"]
+        with urlopen(f"{address}video/0") as answer:  # noqa: S310 - http, on this machine
+            assert answer.read() == (tmp_path / "a.mp4").read_bytes()
+        _, err = interrupt(process)
+    assert process.returncode == 130
+    assert err.splitlines() == ["Serving until Ctrl-C.", "interrupted"]
 
 
 def test_a_foreign_page_in_the_way_is_wrong_usage(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_videos_are_compared_where_several_models_had_the_same_prompt() -> None:
         entry(6, prompt="a cow", model="m/1"),
         entry(7, prompt="a cow", model="m/3"),
     ]
-    assert page_of(entries).groups == {0: 0, 2: 0, 6: 1, 7: 1}
+    assert page_of(entries).groups == {0: 0, 2: 0, 6: 6, 7: 6}
 
 
 def test_what_can_be_chosen_from_is_sorted_and_told_once() -> None:
