@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.completion import ShellDetectionError
 
 from kling_async import ConfigurationError, InvalidRequest, KlingError, __version__
 from kling_async.api.reprs import cut
@@ -43,9 +44,23 @@ app: App = App(
 
 _HELP = ("--help", "-h")
 _COMPLETION = "--install-completion"
-app.register_install_completion_command(
-    _COMPLETION, help="Complete commands and options at the Tab key from the next shell on: bash, zsh or fish."
-)
+
+
+@app.command(name=_COMPLETION)
+def install_completion(shell: Literal["bash", "zsh", "fish"] | None = None, /) -> None:
+    """Have the shell complete commands and options at the Tab key.
+
+    Args:
+        shell: The shell; by default the one that this runs in.
+    """
+    _load_all()
+    try:
+        written = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise ConfigurationError(f"say which shell: kling-async {_COMPLETION} bash") from None
+    Terminal().text([f"{written} is written, and works from the next shell on"])
+
+
 _COMMANDS = {
     "Make videos": ("generate", "batch", "resume"),
     "Look after them": ("status", "fetch", "download", "gallery"),
@@ -82,7 +97,7 @@ def _load_all() -> None:
 
 
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
-    if not arguments or arguments[0] in (*_HELP, _COMPLETION):
+    if not arguments or arguments[0] in _HELP:
         _load_all()
     try:
         _check(arguments)

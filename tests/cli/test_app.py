@@ -3,19 +3,17 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from child_process import QUICK, interrupt, run, run_child, start
+from cyclopts.completion import ShellDetectionError
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
 from kling_async.cli.demo.run import Demo
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.mp4 import file_problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
 
@@ -276,3 +274,26 @@ def test_a_batch_whose_reader_goes_away_makes_its_videos_all_the_same(tmp_path: 
     assert err.count("nobody reads the results any more; the videos are made all the same") == 1
     assert "Traceback" not in err
     assert len(list((tmp_path / "out").iterdir())) == 9
+
+
+def test_the_shell_can_complete_commands_and_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert main(["--install-completion", "bash"]) == 0
+    written = Path(capsys.readouterr().out.partition(" is written")[0])
+    assert written.is_relative_to(tmp_path)
+    script = written.read_text("utf-8")
+    assert all(word in script for word in ("gallery", "--serve", "--max-spend"))
+    assert str(written) in (tmp_path / ".bashrc").read_text("utf-8")
+
+
+def test_which_shell_is_asked_where_it_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown() -> str:
+        raise ShellDetectionError
+
+    monkeypatch.setattr("cyclopts.completion.detect.detect_shell", unknown)
+    assert main(["--install-completion"]) == 2
+    assert "--install-completion bash" in capsys.readouterr().err

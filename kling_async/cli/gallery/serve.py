@@ -159,9 +159,9 @@ class LivePage:
             yield f"event: update\n{name}data: {data}\n\n"
 
     async def _video(self, request: web.Request) -> web.StreamResponse:
-        place = int(request.match_info["place"])
-        entries = [] if self._snapshot is None else self._snapshot.page.entries
-        file = entries[place].file if place < len(entries) else None
+        place, snapshot = int(request.match_info["place"]), self._snapshot
+        is_there = snapshot is not None and place < len(snapshot.page.entries)
+        file = snapshot.page.entries[place].file if snapshot is not None and is_there else None
         if file is None or not file.path.is_file():
             raise web.HTTPNotFound
         name = f"inline; filename*=UTF-8''{quote(file.path.name, errors='replace')}"

@@ -78,7 +78,7 @@ def advance(
     links = {entry.file.path: f"video/{place}" for place, entry in enumerate(entries) if entry.file is not None}
     page = GalleryPage(title_of(journal), shown(journal), entries, links, now, outlook)
     rows = page.rows()
-    known = before.rows if before is not None else []
+    known: Sequence[dict[str, Any]] = () if before is None else before.rows
     version = 1 + (before.version if before is not None else 0)
     is_old = [place < len(known) and row == known[place] for place, row in enumerate(rows)]
     if before is not None and all(is_old) and outlook == before.page.outlook:
@@ -89,7 +89,9 @@ def advance(
 
 def _entries(before: Snapshot | None, records: Sequence[Record], beside: Path) -> list[Entry]:
     """Make the entries of records, those apart that have not changed; a file may still get its name."""
-    known = [] if before is None else list(zip(before.records, before.page.entries, strict=True))
+    known: list[tuple[Record, Entry]] = []
+    if before is not None:
+        known = list(zip(before.records, before.page.entries, strict=True))
     return [
         known[place][1]
         if place < len(known) and known[place][0] == record and known[place][1].state is not EntryState.MISSING

@@ -16,7 +16,7 @@ from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
     from pathlib import Path
 
     from aiohttp import ClientResponse
@@ -42,7 +42,7 @@ async def write(path: Path, *records: Record) -> Path:
 
 
 @asynccontextmanager
-async def serving(journal: Path, host: str = "127.0.0.1") -> AsyncIterator[tuple[ClientSession, str]]:
+async def serving(journal: Path, host: str = "127.0.0.1") -> AsyncGenerator[tuple[ClientSession, str]]:
     async with serve.served(journal, host, 0, Terminal()) as address, ClientSession() as client:
         yield client, address
 
