@@ -21,6 +21,7 @@ from kling_async.transport.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
     from kling_async.cli.gallery.watch import Snapshot
     from kling_async.cli.journals import Place
     from kling_async.cli.terminal import Terminal

@@ -70,7 +70,7 @@ def test_there_is_an_estimate_once_something_has_ended() -> None:
     done = record(0, submitted_at=1000.0, accepted_at=1000.0, settled_at=1020.0)
     told = outlook([done, running], ["shared: a leads"], 1020.0)
     assert (told.ended, told.total, told.sharing) == (1, 2, ("shared: a leads",))
-    assert told.text.startswith("1 open, about 0:0")
+    assert told.text.startswith("1 open, about 0:")
     assert told.text.endswith(" left, 3.0 a minute")
 
 
