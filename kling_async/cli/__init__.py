@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.signals import exit_code, termination_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the command's name; by default that of the process.
     """
-    _open_closed_streams()
     try:
+        _open_closed_streams()
+        from kling_async.cli.signals import termination_signals  # noqa: PLC0415 - a Ctrl-C may come meanwhile
+
         with termination_signals():
             return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt as interrupt:
-        return exit_code(interrupt)
+        return getattr(interrupt, "exit", Exit.INTERRUPTED)
 
 
 def _run(arguments: Sequence[str]) -> int:
