@@ -207,8 +207,8 @@ def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
 
 
 def test_the_library_alone_loads_neither_the_command_nor_its_extra() -> None:
-        "import sys; from kling_async import *;"
-        " print(sorted({'rich', 'cyclopts', 'kling_async.cli'} & sys.modules.keys()))"
+    loaded = "sorted({'rich', 'cyclopts', 'kling_async.cli'} & sys.modules.keys())"
+    program = f"import sys; from kling_async import *; print({loaded})"
     assert run_child([sys.executable, "-c", program]).stdout.strip() == "[]"
 
 
