@@ -35,7 +35,7 @@ def _convert(_: object, tokens: Sequence[Token]) -> Place:
     return as_place(tokens[0].value)
 
 
-JOURNAL = Parameter(converter=_convert, n_tokens=1, metavar="PATH|URL")
+JOURNAL: Parameter = Parameter(converter=_convert, n_tokens=1, metavar="PATH|URL")
 JournalArgument = Annotated[Place, JOURNAL]
 
 Shared = Annotated[

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from kling_async.errors import JournalError
@@ -73,8 +74,8 @@ class _Silent(psycopg.OperationalError):
     """The server has not said anything for too long."""
 
 
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    patience = 5.0  # seconds of silence amid a statement after which it is given up
+class _Connection(Connection[tuple[Any, ...]]):
+    patience: float = 5.0  # seconds of silence amid a statement after which it is given up
 
     def wait(self, gen: PQGen[_T], interval: float = _INTERVAL, *others: Any, **more: Any) -> _T:  # noqa: ANN401 - the driver's own
         del interval
@@ -123,8 +124,8 @@ class Link:
         self.fenced_token: Token | None = None
         self.change = 0
         self.seen: tuple[str, float] = ("", 0.0)
-        self.member_seen = -math.inf
-        self.is_direct = True
+        self.member_seen: float = -math.inf
+        self.is_direct: bool = True
 
     def execute(self, statement: str, given: Sequence[Any] = (), /) -> Cursor:
         """Run a statement, which is a transaction of its own, on a connection that is made first if there is none.
@@ -140,7 +141,7 @@ class Link:
                 self.close()
             raise
 
-    def connect(self) -> _Connection:
+    def connect(self) -> Connection[tuple[Any, ...]]:
         """Connect, and make sure that what is committed here lasts.
 
         Raises:

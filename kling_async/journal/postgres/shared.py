@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal.postgres import lease
-from kling_async.journal.postgres.address import read_url
+from kling_async.journal.postgres.address import Address, read_url
 from kling_async.journal.postgres.connection import Link, connected, postgres_errors
 from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
@@ -51,7 +51,7 @@ class SharedPostgres(SharedDatabase):
     def __init__(
         self, url: str, *, now: Callable[[], float], length: float = LEASE, account: str | None = None
     ) -> None:
-        self.address = read_url(url)
+        self.address: Address = read_url(url)
         super().__init__(self.address, lease, now=now, length=length, account=account, is_local=False)
         self._link = Link(self.address, patience=length / 2, on_connect=self._connected, on_notify=self._heard)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -190,7 +190,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.every = _LOOK_EVERY_UNTOLD
-        self.is_stale = True
+        self.is_stale: bool = True
         self._looked_at = -math.inf
 
     def is_due(self, now: float) -> bool:
@@ -217,7 +217,7 @@ class PostgresTerm(DatabaseTerm):
         self._address = address
         self._length = length
         self._told = told  # of the member, which hears for it
-        self.feed = Feed()
+        self.feed: Feed = Feed()
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         return TermWriter(

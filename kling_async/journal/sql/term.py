@@ -138,7 +138,7 @@ class TermWriter(Writer):
         self._tables = tables
         self._token = token
         self._on_fenced = on_fenced
-        self.is_fenced = False
+        self.is_fenced: bool = False
 
     def _commit(self, writes: list[Write], connection: Own) -> None:
         works: list[Any] = [write.work for write in writes if write.work is not None]

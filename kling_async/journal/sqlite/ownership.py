@@ -94,7 +94,7 @@ class LeaderLock:
     def __init__(self, path: Path) -> None:
         self._descriptor = open_descriptor(path.with_name(f"{path.name}-leader"), os.O_CREAT)
         self.number: int = identity_of(self._descriptor)[1]
-        self.is_held = False
+        self.is_held: bool = False
 
     def hold(self) -> bool:
         """Take it, unless another session has it."""
@@ -182,7 +182,7 @@ def _in_use(path: Path, descriptor: int) -> JournalError:
     owner = _owner(_owner_file(path), holder_of(descriptor) or None)
     return JournalError(
         f"journal {path}: it is in use by {owner}, and can have one owner at a time;"
-        " close that session first, or read the journal with read_journal()"
+        " close that session first, make both with shared=True, or read the journal with read_journal()"
     )
 
 
