@@ -245,7 +245,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             "retry": self._retry,
             "hold": self._hold,
             "rng": self._rng,
-            "wall": wall_clock,
+            "wall": self._wall,
         }
         if self._shared is None:
             from kling_async.engine.engine import Engine  # noqa: PLC0415 - half of the package, which only sessions need
@@ -254,6 +254,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         from kling_async.engine.member import MemberEngine  # noqa: PLC0415 - few share
 
         return MemberEngine(self._transport, self._shared, **settings)
+
+    def _wall(self) -> float:
+        """Return the time for records: by the database's clock where members of several machines share one."""
+        return (None if self._shared is None else self._shared.wall()) or wall_clock()
 
     def _running_engine(self) -> Engine:
         engine = self._entered_engine()

@@ -97,7 +97,16 @@ class SharedMemory:
     def now(self) -> float:
         return asyncio.get_running_loop().time() + self.skew
 
-    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
+    def wall(self) -> None:
+        """By this machine's clock."""
+
+    async def open(
+        self,
+        on_change: Callable[[], object] = lambda: None,
+        *,
+        limits: str = "",
+        on_free: Callable[[], object] = lambda: None,  # noqa: ARG002 - nobody is told
+    ) -> None:
         self._on_change = on_change
         self.database.limits[id(self)] = limits
         self._place = self.database.count

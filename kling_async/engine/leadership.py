@@ -209,6 +209,7 @@ class Leadership:
         self._may_lead = may_lead
         self._is_proven = False
         self._ended = asyncio.Event()
+        self._told = asyncio.Event()  # that it is time to look who leads
         self._has_left = asyncio.Event()
         self._term: Term | None = None
         self._trouble = ""
@@ -220,9 +221,14 @@ class Leadership:
     async def end(self) -> None:
         """Let POSTs under way finish, if this member leads, and let another lead; return once that is done."""
         self._ended.set()
+        self.look()
         if self._term is not None:
             self._term.end()
         await self._has_left.wait()
+
+    def look(self) -> None:
+        """Look at once whether anybody leads."""
+        self._told.set()
 
     async def run(self) -> None:
         """Stand and lead, until ended."""
@@ -232,8 +238,10 @@ class Leadership:
                     await self._stand()
                 except JournalError as error:
                     self._tell(str(error))
-                with anyio.move_on_after(min(IDLE_LOOK_EVERY, self._shared.lease_length / 20)):
-                    await self._ended.wait()
+                length = self._shared.lease_length
+                with anyio.move_on_after(min(IDLE_LOOK_EVERY, length / 20) if self._shared.is_local else length / 8):
+                    await self._told.wait()
+                self._told.clear()
         finally:
             self._has_left.set()
 

@@ -38,15 +38,18 @@ _HOPELESS_AFTER = 2  # lengths of the lease without a leader, after which a memb
 class _JournalOfMember:
     """The calls of a `Journal` that an engine makes while its session does not lead."""
 
-    def __init__(self, shared: SharedJournal, on_change: Callable[[], object], limits: Limits) -> None:
+    def __init__(
+        self, shared: SharedJournal, on_change: Callable[[], object], on_free: Callable[[], object], limits: Limits
+    ) -> None:
         self._shared = shared
         self._limits = limits
         self._on_change = on_change
+        self._on_free = on_free
         self.close = shared.close
         self.history = shared.history
 
     async def open(self) -> None:
-        await self._shared.open(self._on_change, limits=write_limits(self._limits))
+        await self._shared.open(self._on_change, limits=write_limits(self._limits), on_free=self._on_free)
         with suppress(JournalError):  # what holds is told, too, whenever it changes
             for said in stricter(self._limits, (await self._shared.lease()).members):
                 _logger.warning("%s", said)
@@ -68,7 +71,7 @@ class MemberEngine(Engine):
         **settings: Any,  # noqa: ANN401 - the engine's other ones
     ) -> None:
         self._shared = shared
-        journal = cast("Journal", _JournalOfMember(shared, self._wake, limits))
+        journal = cast("Journal", _JournalOfMember(shared, self._wake, self._look, limits))
         super().__init__(transport, journal, limits=limits, hold=hold, **settings)
         self._changed = Wakeup(self.store.clock)
         self._leadership = Leadership(
@@ -91,6 +94,9 @@ class MemberEngine(Engine):
     ) -> MemberStore:
         del term
         return MemberStore(self._shared, journal, self.queue, self.events, clock, feed, choices=choices)
+
+    def _look(self) -> None:
+        self._leadership.look()
 
     def _wake(self) -> None:
         """Look for changes at once, as this process has written."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kling_async.api.arguments import check_path
 from kling_async.errors import ConfigurationError
 from kling_async.journal.paths import absolute, unusable_reason
+from kling_async.journal.shared import LEASE
 
 if TYPE_CHECKING:
     import os
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
-    from kling_async.journal.sqlite.reader import JournalReader
+    from kling_async.journal.sql.reader import JournalReader
 
 
 def open_journal(path: str | os.PathLike[str]) -> Journal:
@@ -35,23 +36,25 @@ def is_url(place: object) -> bool:
     return isinstance(place, str) and place.partition("://")[0].lower() in ("postgresql", "postgres") and "://" in place
 
 
-def open_shared(place: str | os.PathLike[str], now: Callable[[], float], account: str | None = None) -> SharedJournal:
+def open_shared(
+    place: str | os.PathLike[str], now: Callable[[], float], account: str | None = None, *, length: float = LEASE
+) -> SharedJournal:
     """Return the journal in this file or database, to be shared; see `SharedSQLite` and `SharedPostgres`.
 
     Raises:
         ConfigurationError: No journal can be there, or what it takes is not installed.
     """
     if isinstance(place, str) and is_url(place):
-        shared: SharedJournal = _postgres().SharedPostgres(place, now=now, account=account)
+        shared: SharedJournal = _postgres("shared").SharedPostgres(place, now=now, length=length, account=account)
         return shared
     from kling_async.journal.sqlite.shared import SharedSQLite  # noqa: PLC0415 - SQLite is imported on use
 
-    return SharedSQLite(_usable(place), now=now, account=account)
+    return SharedSQLite(_usable(place), now=now, length=length, account=account)
 
 
-def _postgres() -> Any:  # noqa: ANN401 - a module
+def _postgres(name: str) -> Any:  # noqa: ANN401 - a module
     try:
-        return import_module("kling_async.journal.postgres.shared")
+        return import_module(f"kling_async.journal.postgres.{name}")
     except ImportError as error:
         if error.name not in ("psycopg", None):
             raise
@@ -60,17 +63,20 @@ def _postgres() -> Any:  # noqa: ANN401 - a module
 
 
 def read_journal(path: str | os.PathLike[str]) -> JournalReader:
-    """Return a reader of the journal in this file, which a session may be writing meanwhile.
+    """Return a reader of the journal in this file or database, which sessions may be writing meanwhile.
 
     Raises:
-        InvalidRequest: The argument is no path.
+        InvalidRequest: The argument is no path or URL.
         ConfigurationError: No journal can be there.
         JournalError: There is none, or it is unreadable: of another version, or no journal.
     """
-    from kling_async.journal.sqlite.reader import JournalReader  # noqa: PLC0415 - SQLite is imported on use
+    from kling_async.journal.sqlite.reader import SQLiteReader  # noqa: PLC0415 - SQLite is imported on use
 
     check_path("path", path)
-    return JournalReader(_usable(path))
+    if is_url(path):
+        reader: JournalReader = _postgres("reader").PostgresReader(path)
+        return reader
+    return SQLiteReader(_usable(path))
 
 
 def _usable(path: str | os.PathLike[str]) -> Path:

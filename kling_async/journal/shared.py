@@ -270,10 +270,16 @@ class SharedJournal(Protocol):
         """Return the time by the clock that all members share."""
         ...
 
-    async def open(self, on_change: Callable[[], object] = ..., *, limits: str = "") -> None:
+    def wall(self) -> float | None:
+        """Return the time for records by the database's clock; None if members share that of a machine."""
+        ...
+
+    async def open(
+        self, on_change: Callable[[], object] = ..., *, limits: str = "", on_free: Callable[[], object] = ...
+    ) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written, or the journal says so.
 
-        ``limits`` is what this member brings for the account.
+        ``limits`` is what this member brings for the account; ``on_free`` is called when the lease is said to be free.
 
         Raises:
             JournalError: It cannot be used, or a session that shares it with nobody owns it.

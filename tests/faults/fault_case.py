@@ -17,8 +17,7 @@ from attrs import define, field
 from fault_vendor import KEY, OTHER_KEY, FaultVendor
 from invariants import Evidence, uphold
 
-from kling_async import KlingSession, Limits, Polling, Reconciliation, Timeouts
-from kling_async.journal.sqlite.reader import JournalReader
+from kling_async import KlingSession, Limits, Polling, Reconciliation, Timeouts, read_journal
 
 if TYPE_CHECKING:
     import ssl
@@ -114,11 +113,17 @@ class Case:
     texts: list[str] = field(factory=list)
     opted_in: set[str] = field(factory=set)
     tls: ssl.SSLContext | None = None
+    database: str = ""  # the URL of the journal, unless it is a file
     _open: AsyncExitStack = field(factory=AsyncExitStack)
 
     @property
     def path(self) -> Path:
         return self.folder / "batch.db"
+
+    @property
+    def place(self) -> Path | str:
+        """Where the journal is."""
+        return self.database or self.path
 
     @property
     def url(self) -> str:
@@ -130,7 +135,7 @@ class Case:
         usual: dict[str, Any] = {
             "api_key": KEY,
             "base_url": settings.get("base_url") or self.url,
-            "journal": self.path,
+            "journal": self.place,
             "polling": polling if isinstance(polling, Polling) else Polling.fixed(**QUICK | polling),
             "timeouts": Timeouts(**{"close": 0.2, "generation": 20} | settings.pop("timeouts", {})),
             "reconciliation": Reconciliation(after=0.2),
@@ -142,7 +147,7 @@ class Case:
     @asynccontextmanager
     async def child(self, act: str, *, end: str = "", **told: Any) -> AsyncGenerator[Child]:
         """A child process on the case's journal; it is made to end, and what it has printed is evidence."""
-        settings = {"act": act, "end": end, "url": self.url, "journal": str(self.path)} | told
+        settings = {"act": act, "end": end, "url": self.url, "journal": str(self.place)} | told
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(_PROGRAM),
@@ -183,7 +188,7 @@ class Case:
     def _evidence(self) -> Evidence:
         return Evidence(
             jobs=self.jobs,
-            records=list(JournalReader(self.path).records()) if self.path.exists() else [],
+            records=list(read_journal(self.place).records()) if self.database or self.path.exists() else [],
             books=self.vendor.bought(),
             opted_in=self.opted_in,
             texts=self.texts,

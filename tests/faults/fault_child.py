@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async import JobState, KlingError, KlingSession, Limits, Polling, Retrying, TextToVideo, Timeouts, settings
 from kling_async.engine import downloads as downloads_module
+from kling_async.journal.open import open_shared
+from kling_async.journal.sql.term import DatabaseTerm
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.shared import SharedSQLite, SQLiteTerm
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
     from kling_async import Record
     from kling_async.files.download import StoredFile
-    from kling_async.journal.shared import Token
 
 TOLD: dict[str, Any] = json.loads(sys.argv[1])
 END: str = TOLD["end"]
@@ -147,31 +147,27 @@ async def buys() -> None:
         say(error=type(error).__name__, text=str(error))
 
 
-class StoppedTerm(SQLiteTerm):
-    """A leader's journal that stops its process right after a submit is recorded, once."""
+def stop_once_submitting() -> None:
+    """Have the journal stop the process right after a submit is recorded, once."""
+    commit = DatabaseTerm.commit
 
-    async def commit(self, record: Record) -> None:
-        await super().commit(record)
-        if END == "stop after submitting" and record.state is JobState.SUBMITTING:
+    async def commit_and_stop(self: DatabaseTerm, record: Record) -> None:
+        await commit(self, record)
+        if record.state is JobState.SUBMITTING:
             os.kill(os.getpid(), signal.SIGSTOP)
 
-
-class Sharing(SharedSQLite):
-    """A member whose lease is short."""
-
-    def __init__(self) -> None:
-        super().__init__(TOLD["journal"], now=boot_clock, length=TOLD["lease"])
-
-    def term(self, token: Token, on_fenced: Callable[[], object]) -> SQLiteTerm:
-        return StoppedTerm(self.path, token, on_fenced, self._on_change)
+    patched: Any = DatabaseTerm
+    patched.commit = commit_and_stop
 
 
 async def shares() -> None:
     """Be one of several members, which submits its keys and tells how they end."""
     settings._FIRST_GAP = 0.02
+    if END == "stop after submitting":
+        stop_once_submitting()
     async with KlingSession(
         base_url=TOLD["url"],
-        journal=Sharing(),
+        journal=open_shared(TOLD["journal"], boot_clock, length=TOLD["lease"]),
         shared=True,
         hold=TOLD.get("hold", False),
         polling=Polling.fixed(0.01, min_gap=0.01, retry_base=0.01, retry_cap=0.05),

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fault_case import KILL
 from fault_vendor import held, is_silent, sells, sold
+from postgres import own_schema
 from scripted import prompt
 
 from kling_async import JobState, SubmissionUncertain, read_journal
-from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.journal.open import open_shared
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from fault_case import Case, Child, Watched
 
 pytestmark = [
@@ -30,8 +33,19 @@ pytestmark = [
 LEASE = 0.9
 
 
+@pytest.fixture(params=["sqlite", "postgres"], autouse=True)
+def shared_place(request: pytest.FixtureRequest, case: Case) -> Generator[None]:
+    """Every case on a file of one machine, and on a database."""
+    if request.param == "sqlite":
+        yield
+        return
+    with own_schema() as case.database:
+        yield
+
+
 def member(case: Case, **settings: Any) -> Watched:
-    return case.session(journal=SharedSQLite(case.path, now=boot_clock, length=LEASE), shared=True, **settings)
+    journal = open_shared(case.place, boot_clock, length=settings.pop("length", LEASE))
+    return case.session(journal=journal, shared=True, **settings)
 
 
 async def leader(case: Case, stack: AsyncExitStack, **told: Any) -> Child:
@@ -51,6 +65,8 @@ async def stop(child: Child, case: Case) -> None:
 
 
 def is_unlocked(case: Case) -> bool:
+    if case.database:
+        return True  # no transaction lasts longer than its statement
     with closing(sqlite3.connect(case.path, timeout=0.3, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN EXCLUSIVE")
@@ -94,7 +110,7 @@ async def test_a_leader_that_is_stopped_amid_a_post_is_replaced_and_its_late_ans
             while not case.vendor.sales:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
             child.signal(signal.SIGCONT)
-            while next(read_journal(case.path).records()).generation_id is None:  # noqa: ASYNC110 - likewise
+            while next(read_journal(case.place).records()).generation_id is None:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.02)
             again = kling.submit(prompt(), key="k")
             assert (await again).generation_id == "g-1"
@@ -131,8 +147,7 @@ async def test_a_follower_that_is_killed_takes_no_job_with_it(case: Case) -> Non
 
 async def test_a_leader_that_leaves_is_replaced_at_once(case: Case) -> None:
     async with case, AsyncExitStack() as stack:
-        journal = SharedSQLite(case.path, now=boot_clock, length=600)
-        first = await stack.enter_async_context(case.session(journal=journal, shared=True))
+        first = await stack.enter_async_context(member(case, length=600))
         await leads(first)
         async with member(case) as second:
             await first.aclose()

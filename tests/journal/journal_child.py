@@ -18,9 +18,9 @@ from kling_async.errors import KlingError
 from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.reader import JournalReader
 from kling_async.journal.sqlite.shared import SharedSQLite
 from kling_async.session import boot_clock
+from kling_async.journal.sqlite.reader import SQLiteReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -104,7 +104,7 @@ async def write(path: str) -> None:
 async def count_jobs(path: str) -> None:
     """Tell how many jobs there are, whoever writes."""
     tell("looking")
-    tell(JournalReader(path).counts().total())
+    tell(SQLiteReader(path).counts().total())
 
 
 async def leave(path: str) -> None:

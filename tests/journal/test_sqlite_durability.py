@@ -15,7 +15,7 @@ from kling_async.errors import BadRequest, InvalidRequest, JournalError
 from kling_async.journal.base import JobState
 from kling_async.journal.sql import queries
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.reader import SQLiteReader
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ IMAGE = "data:image/png;base64," + "aGk" * 50_000
 
 def in_file(path: Path) -> dict[str, JobState]:
     """What another reader sees of the file right now."""
-    return {record.key: record.state for record in JournalReader(path).records()}
+    return {record.key: record.state for record in SQLiteReader(path).records()}
 
 
 async def test_a_commit_is_in_the_file_when_it_returns(journal: SQLiteJournal) -> None:

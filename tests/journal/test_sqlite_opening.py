@@ -21,7 +21,7 @@ from kling_async.journal.sqlite import schema
 from kling_async.journal.sqlite.connection import connect
 from kling_async.journal.sqlite.file import journal_mode
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.reader import SQLiteReader
 from kling_async.journal.sqlite.schema import APPLICATION, STEPS, bring_up_to_date, identify
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def test_an_unsuitable_file_is_refused_and_left_as_it_was(path: Path, reas
         await SQLiteJournal(path).open()
     assert str(path) in str(caught.value)
     with pytest.raises(JournalError, match=reason):
-        JournalReader(path)
+        SQLiteReader(path)
     assert names(path.parent) == [path.name]
     assert contents(path) == before
 
@@ -138,7 +138,7 @@ async def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     await journal.open()
     await journal.commit(job())
     await journal.close()
-    assert list(JournalReader(path).records()) == [job()]
+    assert list(SQLiteReader(path).records()) == [job()]
 
 
 @pytest.mark.parametrize("name", ["a b?mode=ro#1%20.db", ":memory:", "ünïcode.db"])
@@ -270,7 +270,7 @@ async def test_a_strange_path_is_refused_by_name_and_at_once(tmp_path: Path, pla
     with pytest.raises((ConfigurationError, JournalError), match=STRANGE[place]):
         await SQLiteJournal(path).open()
     with pytest.raises((ConfigurationError, JournalError), match=STRANGE[place]):
-        JournalReader(path)
+        SQLiteReader(path)
     assert names(tmp_path) == before
 
 
@@ -296,7 +296,7 @@ async def test_the_longest_paths_are_those_of_journals(tmp_path: Path, length: i
     await journal.open()
     await journal.commit(job())
     await journal.close()
-    assert list(JournalReader(path).records()) == [job()]
+    assert list(SQLiteReader(path).records()) == [job()]
 
 
 @pytest.mark.asyncio
@@ -355,7 +355,7 @@ def test_a_reader_leaves_an_older_file_to_its_owner(path: Path, monkeypatch: pyt
         bring_up_to_date(connection, path, STEPS)
     monkeypatch.setattr("kling_async.journal.sqlite.reader.STEPS", (*STEPS, ()))
     with pytest.raises(JournalError, match="of version 4 until a session opens it"):
-        JournalReader(path)
+        SQLiteReader(path)
     assert schema.STEPS is STEPS
 
 

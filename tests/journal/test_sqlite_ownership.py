@@ -23,7 +23,7 @@ from records import job, run
 from kling_async.errors import JournalError
 from kling_async.journal.sqlite import locks, ownership
 from kling_async.journal.sqlite.journal import SQLiteJournal
-from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.reader import SQLiteReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ async def test_of_many_that_come_at_once_one_is_the_owner(path: Path) -> None:
 
 async def test_readers_are_not_locked_out(journal: SQLiteJournal) -> None:
     await journal.commit(job())
-    assert list(JournalReader(journal.path).records()) == [job()]
+    assert list(SQLiteReader(journal.path).records()) == [job()]
 
 
 # What a program may do with the files of its own journal, which takes SQLite's locks from it
@@ -121,7 +121,7 @@ def query(path: Path) -> None:
 
 
 def read_records(path: Path) -> None:
-    assert list(JournalReader(path).records()) == [job()]
+    assert list(SQLiteReader(path).records()) == [job()]
 
 
 def delete_side_files(path: Path) -> None:
@@ -312,7 +312,7 @@ async def test_a_file_that_is_moved_or_replaced_takes_nothing_more_until_it_is_b
         await journal.commit(job("b"))
     safe.replace(journal.path)
     await journal.commit(job("c"))
-    assert JournalReader(journal.path).counts().total() == 2
+    assert SQLiteReader(journal.path).counts().total() == 2
 
 
 # Forks
@@ -349,7 +349,7 @@ async def test_an_owner_that_leaves_takes_no_locks_from_readers(path: Path) -> N
     await journal.open()
     await journal.commit(job())
     assert len(descriptors_of(path)) == 2
-    with JournalReader(path)._connection():
+    with SQLiteReader(path)._connection():
         await journal.close()
         assert not ownership.is_owned(path)
         assert told("write", path) == "database is locked"
@@ -389,7 +389,7 @@ async def test_what_an_owner_without_locks_is_writing_is_not_undone_by_readers(p
 
 
 async def test_a_reader_can_tell_an_owner_without_being_in_its_way(journal: SQLiteJournal) -> None:
-    reader = JournalReader(journal.path)
+    reader = SQLiteReader(journal.path)
     assert reader.has_owner()
     await journal.close()
     assert reader.has_owner() is False

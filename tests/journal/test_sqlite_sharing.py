@@ -23,7 +23,7 @@ from kling_async.journal.sqlite import file, lease
 from kling_async.journal.sqlite.connection import connect
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.journal.sqlite.ownership import LeaderLock
-from kling_async.journal.sqlite.reader import JournalReader
+from kling_async.journal.sqlite.reader import SQLiteReader
 from kling_async.journal.sqlite.shared import SharedSQLite
 from kling_async.session import boot_clock
 
@@ -66,7 +66,7 @@ async def test_members_refuse_an_owner_in_another_process(path: Path) -> None:
     shared = member(path)
     await shared.open()
     assert "shared by other sessions" in told("attempt", path)
-    assert JournalReader(path).counts().total() == 0
+    assert SQLiteReader(path).counts().total() == 0
     path.with_name("batch.db-owner").read_bytes()
     assert "shared by other sessions" in told("attempt", path)
     await shared.close()
@@ -152,11 +152,11 @@ async def test_a_reader_in_the_process_takes_no_locks_from_a_member(path: Path) 
     await shared.open()
     shared.insert(job("a"), Choices(), print)
     await shared.flush()
-    assert JournalReader(path).counts().total() == 1
+    assert SQLiteReader(path).counts().total() == 1
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         assert "locked" in told("write", path)
-        assert JournalReader(path).counts().total() == 1
+        assert SQLiteReader(path).counts().total() == 1
         assert "locked" in told("write", path)
         writer.execute("ROLLBACK")
     await shared.close()

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from kling_async.errors import JournalError
@@ -74,8 +73,8 @@ class _Silent(psycopg.OperationalError):
     """The server has not said anything for too long."""
 
 
-class _Connection(Connection[tuple[Any, ...]]):
-    patience: float = 5.0  # seconds of silence amid a statement after which it is given up
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    patience = 5.0  # seconds of silence amid a statement after which it is given up
 
     def wait(self, gen: PQGen[_T], interval: float = _INTERVAL, *others: Any, **more: Any) -> _T:  # noqa: ANN401 - the driver's own
         del interval
@@ -104,6 +103,7 @@ class Link:
         change: The number of the last change that was written.
         seen: The renewal of the lease that was seen last, and when that was seen first, by the members' clock.
         member_seen: When it was last noted that the member lives.
+        epoch: What to add to the members' clock for the time by the database's; None until it is known.
         is_direct: False behind a proxy that pools transactions.
     """
 
@@ -112,11 +112,13 @@ class Link:
         address: Address,
         *,
         patience: float,
+        writes: bool = True,
         on_connect: Callable[[int | None], object] = lambda _: None,
         on_notify: Callable[[str], object] | None = None,
     ) -> None:
         self.address = address
         self._patience = patience
+        self._writes = writes
         self._on_connect = on_connect  # gets a descriptor to be closed by it, which can be read once there is news
         self._on_notify = on_notify  # gets the name of a channel on which somebody else has told something
         self._connection: _Connection | None = None
@@ -125,6 +127,7 @@ class Link:
         self.change = 0
         self.seen: tuple[str, float] = ("", 0.0)
         self.member_seen: float = -math.inf
+        self.epoch: float | None = None
         self.is_direct: bool = True
 
     def execute(self, statement: str, given: Sequence[Any] = (), /) -> Cursor:
@@ -141,7 +144,7 @@ class Link:
                 self.close()
             raise
 
-    def connect(self) -> Connection[tuple[Any, ...]]:
+    def connect(self) -> _Connection:
         """Connect, and make sure that what is committed here lasts.
 
         Raises:
@@ -183,7 +186,7 @@ class Link:
             f"the database's encoding is {encoding}; allowed: UTF8": encoding != "UTF8",
         }
         for trouble, is_so in troubles.items():
-            if is_so:
+            if is_so and self._writes:
                 raise JournalError(trouble)
 
     def _hear(self, channel: str, process: int) -> None:

@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 
 _LIVES = "interval '60 s'"  # after it was seen last, for which a member is counted
 _SEE_EVERY = 20.0  # seconds between notes that a member lives
+_CLOCKS_AGREE = 1.0  # seconds by which the time of records may be wrong: it had better not jump
 _MOST_ROWS = 256  # in a statement
 _AGE = "greatest(0, extract(epoch FROM clock_timestamp() - {}))::float8"
 
@@ -44,14 +45,17 @@ def read_lease(link: Link, now: float) -> Lease:
     A renewal that was seen for twice the lease's length counts as over, whatever the database's clock says.
     """
     row = link.execute(
-        "SELECT term, holder, owner, version, length, crashes, stats, renewed::text,"
+        "SELECT extract(epoch FROM clock_timestamp())::float8,"
+        " term, holder, owner, version, length, crashes, stats, renewed::text,"
         f" {_AGE.format('since')}, {_AGE.format('renewed')}, (SELECT json_agg(json_build_array(owner, limits))"
         f" FROM main.members WHERE seen > now() - {_LIVES}) FROM main.lease"
     ).fetchone()
-    term, holder, owner, version, length, crashes, stats, renewal, since, renewed, living = row
+    epoch, term, holder, owner, version, length, crashes, stats, renewal, since, renewed, living = row
     members = [Member(*one) for one in living or ()]
     if version > len(STEPS):
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
+    if link.epoch is None or abs(epoch - now - link.epoch) > _CLOCKS_AGREE:
+        link.epoch = epoch - now
     if link.seen[0] != f"{term} {renewal}":
         link.seen = f"{term} {renewal}", now
     if now - link.seen[1] > 2 * length:

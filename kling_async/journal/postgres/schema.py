@@ -96,7 +96,7 @@ def bring_up_to_date(link: Link) -> None:
         JournalError: It is of a newer version, or of something else.
         psycopg.Error: It cannot be done.
     """
-    version = _version(link)
+    version = version_of(link)
     if version > len(STEPS):
         raise JournalError(
             f"it is of version {version}, and this version of kling_async knows them only up to {len(STEPS)};"
@@ -113,10 +113,11 @@ def bring_up_to_date(link: Link) -> None:
     script = ";".join((*begin, *STEPS[version:], f"UPDATE main.lease SET version = {len(STEPS)}"))
     with suppress(psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
         link.execute(script)
-    if _version(link) != len(STEPS):
+    if version_of(link) != len(STEPS):
         raise JournalError(f"its schema {link.address.schema!r} has tables of something else")
 
 
-def _version(link: Link) -> int:
+def version_of(link: Link) -> int:
+    """Return the version of the schema; 0 if there is none."""
     (is_there,) = link.execute("SELECT to_regclass('main.lease') IS NOT NULL").fetchone()
     return int(link.execute("SELECT version FROM main.lease").fetchone()[0]) if is_there else 0

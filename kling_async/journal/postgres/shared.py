@@ -73,6 +73,10 @@ class SharedPostgres(SharedDatabase):
             patience=min(_PATIENCE, self.lease_length / 3),
         )
 
+    def wall(self) -> float | None:
+        """Return the time by the database's clock, which goes on by this machine's between two looks."""
+        return None if self._link.epoch is None else self.now() + self._link.epoch
+
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave."""
         try:
@@ -131,6 +135,9 @@ class SharedPostgres(SharedDatabase):
         self._rewatch()
 
     def _take_note(self, channel: str) -> None:
+        if channel == self.address.lease:
+            self._on_free()
+            return
         if channel == self.address.changes:
             self._feed.is_stale = True
         elif self._term is not None:

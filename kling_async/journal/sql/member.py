@@ -65,10 +65,21 @@ class SharedDatabase:
         self._change_place: queries.Place = (0, 0)
         self._on_change: Callable[[], object] = lambda: None
         self._limits = ""
+        self._on_free: Callable[[], object] = lambda: None
 
-    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
+    def wall(self) -> float | None:
+        """Return the time for records by the database's clock; None as long as it is not known."""
+        return None
+
+    async def open(
+        self,
+        on_change: Callable[[], object] = lambda: None,
+        *,
+        limits: str = "",
+        on_free: Callable[[], object] = lambda: None,
+    ) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written."""
-        self._on_change, self._limits = on_change, limits
+        self._on_change, self._limits, self._on_free = on_change, limits, on_free
         self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
         self._soon.set_result(None)
         if self._writer is not None:

@@ -1,4 +1,4 @@
-"""Reading a journal without owning it."""
+"""Reading a journal's file without owning it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute, unusable_reason
-from kling_async.journal.sql import queries
+from kling_async.journal.sql.reader import JournalReader
 from kling_async.journal.sqlite import lease, ownership
 from kling_async.journal.sqlite.connection import journal_errors, reading
 from kling_async.journal.sqlite.schema import STEPS, identify
@@ -15,19 +15,14 @@ from kling_async.journal.sqlite.schema import STEPS, identify
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections import Counter
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
-    from kling_async.journal.base import JobState, Record
     from kling_async.journal.shared import Sharing
 
 
-class JournalReader:
-    """Reads a journal that a session may be writing, or that a crash left behind. It creates no file.
-
-    Nothing is open between two calls. A call blocks its thread, which may be any, and holds up the writer for some
-    milliseconds at a time.
+class SQLiteReader(JournalReader):
+    """Reads a journal's file. A call holds up its writer for some milliseconds at a time.
 
     Args:
         path: The journal's file.
@@ -41,37 +36,8 @@ class JournalReader:
         with self._connection():
             pass  # it can be read
 
-    def records(self) -> Iterator[Record]:
-        """Yield the newest record of every key, in the order they were queued, those queued meanwhile included.
-
-        Raises:
-            JournalError: They cannot be read.
-        """
-        place = 0
-        while True:
-            with self._connection() as connection:
-                records, place = queries.page(connection, place)
-            if not records:
-                return
-            yield from records
-
-    def counts(self) -> Counter[JobState]:
-        """Count the jobs in each state, all at one moment.
-
-        Raises:
-            JournalError: They cannot be read.
-        """
-        with self._connection() as connection:
-            return queries.counts(connection)
-
-    def sharing(self, now: float) -> Sharing | None:
-        """Return how sessions share it, by the clock that they share; None if they never did.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
-        with self._connection() as connection:
-            return lease.sharing(connection, now)
+    def _sharing(self, connection: sqlite3.Connection, now: float) -> Sharing | None:
+        return lease.sharing(connection, now)
 
     def has_owner(self) -> bool | None:
         """Return whether a session has it open that does not share it; None where the system does not tell."""
@@ -92,4 +58,4 @@ class JournalReader:
             yield connection
 
     def __repr__(self) -> str:
-        return f"<JournalReader {str(self.path)!r}>"
+        return f"<SQLiteReader {str(self.path)!r}>"
