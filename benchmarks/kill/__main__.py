@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from benchmarks.command import parser_for
 from benchmarks.kill.constants import TROUBLES
 from benchmarks.kill.report import as_table
 from benchmarks.kill.rounds import play
+from benchmarks.postgres import server
 
 if TYPE_CHECKING:
     from benchmarks.kill.checks import RoundResult
@@ -24,8 +26,10 @@ def main() -> None:
     wanted = _arguments()
     results: list[RoundResult] = []
     seeds = range(wanted.first, wanted.first + wanted.rounds)
-    with ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
-        for result in pool.map(partial(play, troubles=wanted.troubles, members=wanted.members), seeds):
+    with ExitStack() as stack, ThreadPoolExecutor(wanted.at_once) as pool:  # a round mostly waits for time to pass
+        database = stack.enter_context(server(wanted.journal)) if wanted.journal else ""
+        round_of = partial(play, troubles=wanted.troubles, members=wanted.members, database=database)
+        for result in pool.map(round_of, seeds):
             results.append(result)
             sys.stderr.write("." if result.good else f"\n{result}\n")
             sys.stderr.flush()
@@ -42,6 +46,7 @@ class _Arguments(Namespace):
     at_once: int
     troubles: list[Trouble]
     members: int
+    journal: str
 
 
 def _arguments() -> _Arguments:
@@ -52,7 +57,12 @@ def _arguments() -> _Arguments:
     beside = "what a round has beside its kills (all)"
     parser.add_argument("--troubles", nargs="*", choices=TROUBLES, default=list(TROUBLES), help=beside)
     parser.add_argument("--members", type=int, default=0, help="how many share the journal (0: one owns it)")
-    return parser.parse_args(namespace=_Arguments())
+    where = "where the journal is: postgresql for a server that is started for it, or its URL (a file)"
+    parser.add_argument("--journal", default="", metavar="URL", help=where)
+    wanted = parser.parse_args(namespace=_Arguments())
+    if wanted.journal and not wanted.members:
+        parser.error("--journal takes --members, as a database is always shared")
+    return wanted
 
 
 if __name__ == "__main__":

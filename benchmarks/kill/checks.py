@@ -66,6 +66,7 @@ class RoundResult:
 def check_round(
     sandbox: Sandbox,
     folder: Path,
+    journal: str,
     *,
     then: Then,
     kills: int,
@@ -77,7 +78,8 @@ def check_round(
 
     Args:
         sandbox: The vendor.
-        folder: Where the batch's journal and files are.
+        folder: Where the batch's files are.
+        journal: Where its journal is.
         then: As for `RoundResult`, like the next two.
         kills: As above.
         restarts: As above.
@@ -85,7 +87,7 @@ def check_round(
         reported: The keys of jobs that the batch said in the end may have been bought.
     """
     ledger = sandbox.ledger
-    records = {record.key: record for record in read_journal(folder / "batch.db").records()}
+    records = {record.key: record for record in read_journal(journal).records()}
     bought = list(ledger.purchases.values())
     unanswered = {one.client_request_id for one in ledger.submits if one.status is None}
     found = [one for one in bought if _is_known(one, records)]

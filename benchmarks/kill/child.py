@@ -1,4 +1,4 @@
-"""A batch as a user would write it: ``child.py FOLDER JOBS THEN [TROUBLE…]`` makes every video there is no file of yet.
+"""A batch as a user would write it: ``child.py FOLDER JOURNAL JOBS THEN [TROUBLE…]`` makes what there is no file of yet.
 
 It is killed at any instant and started again with the same arguments. It says that it begins, and in the end the key of
 each job that may or may not have been bought. What stops jobs without ending them has it run again. The API's address
@@ -29,7 +29,7 @@ from kling_async import (
     TextToVideo,
     session,
 )
-from kling_async.journal.sqlite.shared import SharedSQLite
+from kling_async.journal.open import open_shared
 from kling_async.pacing import rate_limiter as rate
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Do what the arguments ask for."""
-    _, folder, jobs, then, *troubles = sys.argv
+    _, folder, journal, jobs, then, *troubles = sys.argv
     logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(name)s %(message)s")
     _shorten_pauses()
     _shift_clock(Path(folder) / "clock", int(jobs), troubles)
     _print(STARTED)
     try:
-        is_done = asyncio.run(_batch(Path(folder), int(jobs), cast("Then", then), troubles))
+        is_done = asyncio.run(_batch(Path(folder), journal, int(jobs), cast("Then", then), troubles))
     except JournalError as error:
         sys.exit(REFUSED if "in use" in str(error) else str(error))
     sys.exit(0 if is_done else RESTART)
@@ -79,11 +79,10 @@ def _copy(folder: Path) -> None:
             file.read_bytes()
 
 
-async def _batch(folder: Path, jobs: int, then: Then, troubles: list[str]) -> bool:
+async def _batch(folder: Path, journal: str, jobs: int, then: Then, troubles: list[str]) -> bool:
     """Make it; returns whether every job came to its end."""
-    path = folder / "batch.db"
     async with KlingSession(
-        journal=SharedSQLite(path, now=session.boot_clock, length=LEASE) if "members" in troubles else path,
+        journal=open_shared(journal, session.boot_clock, length=LEASE) if "members" in troubles else journal,
         shared="members" in troubles,
         limits=Limits(requests_per_second=300, burst=20),
         polling=Polling(scale=SPEED, retry_base=0.02, retry_cap=0.2),

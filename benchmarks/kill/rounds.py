@@ -13,11 +13,12 @@ from tempfile import mkdtemp
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from benchmarks.kill.checks import check_round
 from benchmarks.kill.constants import JOBS, LEASE, OF_MEMBERS, REFUSED, RESTART, SPEED, STARTED
 from benchmarks.kill.faults import faulty_sandbox
+from benchmarks.postgres import own_schema
 from kling_async import JobState, read_journal
 from kling_async.sandbox import Faults, SandboxThread
 
@@ -40,13 +41,14 @@ _MOST_STOPS = 30  # of the child that is to come to its end
 _MOST_RUNS = 5  # of children that are left alone, until one has nothing to report
 
 
-def play(seed: int, troubles: Collection[Trouble] = (), members: int = 0) -> RoundResult:
+def play(seed: int, troubles: Collection[Trouble] = (), members: int = 0, database: str = "") -> RoundResult:
     """Play a round to its end; its files are removed if all is well, and kept in the temporary folder if not.
 
     Args:
         seed: Which round.
         troubles: What it has beside its kills.
         members: How many children share the journal, and are killed one after another; 0 for one that owns it.
+        database: The URL of a PostgreSQL database, in which the journal gets a schema of its own; empty for a file.
 
     Raises:
         RuntimeError: A child failed by itself, or did not end; the message holds the end of what it said.
@@ -67,8 +69,10 @@ def play(seed: int, troubles: Collection[Trouble] = (), members: int = 0) -> Rou
     )
     rng = Random(seed)  # noqa: S311 - a plan that can be repeated
     lifetimes = [rng.expovariate(1 / _MEAN_LIFETIME) for _ in range(rng.randint(1, _MOST_KILLS))]
-    with SandboxThread(vendor) as sandbox:
-        result = Round(sandbox, folder, "report" if seed % 2 else "resubmit", troubles, members).play(lifetimes)
+    then: Then = "report" if seed % 2 else "resubmit"
+    with SandboxThread(vendor) as sandbox, ExitStack() as stack:
+        journal = stack.enter_context(own_schema(database)) if database else str(folder / "batch.db")
+        result = Round(sandbox, folder, then, troubles, members, journal).play(lifetimes)
     if result.good:
         shutil.rmtree(folder)
     return result
@@ -84,6 +88,7 @@ class Round:
         then: What becomes of submits that left no trace.
         troubles: What the children have to live with.
         members: How many children share the journal; 0 for one that owns it.
+        journal: Where the journal is; by default a file in the folder.
     """
 
     _sandbox: Sandbox
@@ -91,6 +96,7 @@ class Round:
     _then: Then
     _troubles: Collection[Trouble] = ()
     _members: int = 0
+    _journal: str = field(default=Factory(lambda self: str(self._folder / "batch.db"), takes_self=True))
     _runs: int = field(default=0, init=False)
     _kills: int = field(default=0, init=False)
     _uncertain: set[str] = field(factory=set[str], init=False)  # names of submits whose outcome a kill left unknown
@@ -107,6 +113,7 @@ class Round:
         return check_round(
             self._sandbox,
             self._folder,
+            self._journal,
             reported=self._finish(),  # first: it adds to the others
             then=self._then,
             kills=self._kills,
@@ -164,7 +171,7 @@ class Round:
         self._runs += 1
         with self._log_file.open("a", encoding="utf-8") as log:
             child = subprocess.Popen(  # noqa: S603 - our own
-                [*_CHILD, str(self._folder), str(jobs), self._then, *self._troubles],
+                [*_CHILD, str(self._folder), self._journal, str(jobs), self._then, *self._troubles],
                 cwd=_ROOT,
                 env=os.environ | {"AIMLAPI_API_KEY": self._sandbox.api_key, "AIMLAPI_BASE_URL": self._sandbox.url},
                 stdout=subprocess.PIPE,
@@ -194,6 +201,6 @@ class Round:
             return set()  # there may be no journal yet
         return {
             record.client_request_id
-            for record in read_journal(self._folder / "batch.db").records()
+            for record in read_journal(self._journal).records()
             if record.state in (JobState.SUBMITTING, JobState.UNCERTAIN) and record.client_request_id is not None
         }

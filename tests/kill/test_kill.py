@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from postgres import server_url
 
 from benchmarks.kill.checks import RoundResult, check_round
 from benchmarks.kill.constants import JOBS, SPEED, TROUBLES, Trouble
@@ -63,6 +64,12 @@ def test_members_that_are_killed_one_after_another_keep_every_promise() -> None:
     assert sum(result.kills for result in results) >= 4
 
 
+def test_members_on_a_database_that_are_killed_keep_every_promise() -> None:
+    results = [play(seed, TROUBLES, members=3, database=server_url()) for seed in range(3)]
+    assert [result for result in results if not result.good] == []
+    assert sum(result.kills for result in results) >= 3
+
+
 def test_one_more_job_proves_that_the_last_submits_were_in_vain(tmp_path: Path) -> None:
     faults = Faults(drop_before={"submit": set(range(JOBS - 4, JOBS + 1))})
     with SandboxThread(Sandbox(speed=SPEED, sigma=0, faults=faults)) as sandbox:
@@ -100,7 +107,16 @@ async def test_the_judge_sees_what_is_lost_bought_twice_missing_or_broken(tmp_pa
             stray = await forgetful.submit(TextToVideo("a raccoon"), key="k0")
         (tmp_path / "k1.mp4").write_bytes((tmp_path / "k0.mp4").read_bytes())
 
-        result = check_round(sandbox, tmp_path, then="report", kills=1, restarts=2, uncertain=set(), reported={"k2"})
+        result = check_round(
+            sandbox,
+            tmp_path,
+            str(tmp_path / "batch.db"),
+            then="report",
+            kills=1,
+            restarts=2,
+            uncertain=set(),
+            reported={"k2"},
+        )
 
     assert not result.good
     assert result.lost == {stray.generation_id}
