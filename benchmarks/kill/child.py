@@ -1,4 +1,4 @@
-"""A batch as a user would write it: ``child.py FOLDER JOURNAL JOBS THEN [TROUBLE…]`` makes what there is no file of yet.
+"""A batch as a user would write it: ``child.py FOLDER JOURNAL JOBS THEN [TROUBLE…]`` makes the files that are missing.
 
 It is killed at any instant and started again with the same arguments. It says that it begins, and in the end the key of
 each job that may or may not have been bought. What stops jobs without ending them has it run again. The API's address

@@ -18,9 +18,9 @@ from kling_async.errors import KlingError
 from kling_async.journal.base import JobState
 from kling_async.journal.sqlite import file
 from kling_async.journal.sqlite.journal import SQLiteJournal
+from kling_async.journal.sqlite.reader import SQLiteReader
 from kling_async.journal.sqlite.shared import SharedSQLite
 from kling_async.session import boot_clock
-from kling_async.journal.sqlite.reader import SQLiteReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -91,10 +91,14 @@ def read_url(url: str) -> Address:
 
 
 def _place(base: str, parts: dict[str, Any], schema: str) -> str:
-    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    host, shown = parts.get("host") or parts.get("hostaddr") or "localhost", {}
+    if host.startswith("/"):  # the folder of a socket
+        host, shown["host"] = "", host
+    if schema != DEFAULT_SCHEMA:
+        shown["schema"] = schema
     port = f":{parts['port']}" if parts.get("port") else ""
     database = parts.get("dbname") or unquote(urlsplit(base).path).strip("/")
-    return f"postgresql://{host}{port}/{database}" + ("" if schema == DEFAULT_SCHEMA else f"?schema={schema}")
+    return f"postgresql://{host}{port}/{database}" + (f"?{urlencode(shown, safe='/')}" if shown else "")
 
 
 def without_secrets(text: str, address: Address) -> str:

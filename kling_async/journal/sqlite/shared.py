@@ -68,9 +68,9 @@ class SharedSQLite(SharedDatabase):
 
     # The lease: beside it, the leader's process has a lock, which a process that is killed lets go of at once
 
-    async def open(self, on_change: Callable[[], object] = lambda: None, *, limits: str = "") -> None:
-        """Join; ``on_change`` is called on the loop after this member or its term has written."""
-        await super().open(on_change, limits=limits)
+    async def open(self, *on_change: Any, **others: Any) -> None:  # noqa: ANN401 - as above
+        """Join; see `SharedJournal`."""
+        await super().open(*on_change, **others)
         with journal_errors(self.path):
             self._lock = LeaderLock(self.path)
 
