@@ -1,8 +1,8 @@
 # %% [markdown]
 # A notebook: cells with top-level `await`, and a session that stays open from cell to cell.
 #
-# Open this file as a notebook (Jupyter with jupytext, VS Code, PyCharm), or run it with `python -m asyncio` by pasting
-# its cells. It needs an AI/ML API key in AIMLAPI_API_KEY.
+# Open this file as a notebook (Jupyter with jupytext, VS Code, PyCharm), or paste its cells into IPython, where jobs go
+# on while a cell awaits, or into `python -m asyncio`. It needs an AI/ML API key in AIMLAPI_API_KEY.
 
 # %%
 import asyncio

@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import AsyncExitStack
 from random import Random
+from threading import get_ident
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
@@ -69,9 +70,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             await kling.download(video, into="out")
 
     A session belongs to the event loop it is entered on, and is used from that loop's thread alone: from another, by
-    ``asyncio.run_coroutine_threadsafe``. It may be entered in one task and left in another, and closed repeatedly.
-    Leaving it does not wait for jobs (`drain` does): it lets submits under way finish for up to ``Timeouts.close``,
-    settles every open job with `SessionClosed`, and leaves nothing running.
+    `kling_async.sync` or ``asyncio.run_coroutine_threadsafe``. While the loop rests, as between cells of IPython in a
+    terminal, jobs do, too. It may be entered in one task and left in another, and closed repeatedly. Leaving it does
+    not wait for jobs (`drain` does): it lets submits under way finish for up to ``Timeouts.close``, settles every open
+    job with `SessionClosed`, and leaves nothing running.
 
     Args:
         api_key: The AI/ML API key. By default that of the environment, in ``AIMLAPI_API_KEY`` or ``AIML_API_KEY``.
@@ -172,6 +174,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         self._transport: Transport = transport
         self._engine: Engine | None = None
         self._runner: BackgroundTask | None = None
+        self._thread: int | None = None  # the one it was entered in
 
     # Life
 
@@ -180,6 +183,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             raise ConfigurationError("a session is entered once; make another one")
         if _running_loop() is None:
             raise ConfigurationError("a session runs on asyncio's event loop, and here is none, as under trio")
+        self._thread = get_ident()
         self._runner = BackgroundTask(self._run)
         await self._runner.start()
         return self
@@ -261,7 +265,10 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
 
     def _running_engine(self) -> Engine:
         engine = self._entered_engine()
-        if _running_loop() is not engine.store.clock.loop:
+        running, loop = _running_loop(), engine.store.clock.loop
+        # Between cells of a terminal's IPython no loop runs, and nothing that could be disturbed.
+        rests = running is None and get_ident() == self._thread and not (loop.is_running() or loop.is_closed())
+        if running is not loop and not rests:
             raise ConfigurationError(_WRONG_THREAD)
         if engine.closing:
             raise engine.closed("the session is closed")

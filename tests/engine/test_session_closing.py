@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -21,6 +21,9 @@ from kling_async import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+    from pathlib import Path
+
     from kling_async import Record
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -449,6 +452,48 @@ async def test_another_thread_is_told_so() -> None:
 
     (error,) = told
     assert str(error).startswith("a session is used from the thread and event loop it was entered on; another thread")
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_loop_that_rests_between_cells_takes_what_needs_no_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, durable: bool
+) -> None:
+    monkeypatch.setattr("kling_async.session.wall_clock", lambda: 1_800_000_000.0)
+    kling = promptly(**{"journal": tmp_path / "a.db"} if durable else {})
+    told: list[str] = []
+
+    def submit() -> None:
+        with pytest.raises(ConfigurationError, match="the thread and event loop") as caught:
+            kling.submit(prompt())
+        told.append(str(caught.value))
+
+    with asyncio.Runner() as runner:
+        runner.run(kling.__aenter__())
+        jobs = [kling.submit(prompt(), key="k"), kling.resume("g-other", key="other")]
+        assert kling.find("k") is jobs[0]
+        assert kling.pending == tuple(jobs)
+        events = kling.subscribe()
+        assert jobs[0].expected_completion is None
+        jobs[0].add_done_callback(lambda job: told.append(job.key))
+        thread = threading.Thread(target=submit)
+        thread.start()
+        thread.join()
+        asyncio.run(_elsewhere(submit))
+        runner.run(jobs[0].settled())
+        assert jobs[0].result().generation_id == jobs[0].generation_id
+        runner.run(kling.aclose())
+        assert [type(event).__name__ for event in runner.run(_all(events))][-1] in ("Completed", "Interrupted")
+    with pytest.raises(ConfigurationError, match="event loop"):
+        kling.submit(prompt())
+    assert len(told) == 3
+
+
+async def _elsewhere(call: Callable[[], None]) -> None:
+    call()
+
+
+async def _all(events: AsyncIterable[Any]) -> list[Any]:
+    return [event async for event in events]
 
 
 def test_a_session_is_not_closed_from_another_loop_while_its_own_goes_on() -> None:
