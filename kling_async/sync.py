@@ -19,7 +19,7 @@ import asyncio
 import atexit
 import os
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial, wraps
 from operator import attrgetter
 from queue import SimpleQueue
@@ -66,15 +66,17 @@ class _SessionThread:
         self._portal: BlockingPortal | None = None
         self._process = 0
         self._closed = False
+        self._released = False
+        self._pumps: set[asyncio.Event] = set()
 
     def open(self) -> BlockingPortal:
         with self._lock:
-            if self._closed:
-                raise SessionClosed("the session is closed")
             if self._portal is None:
+                if self._closed:
+                    raise SessionClosed("the session is closed")
                 with ExitStack() as opening:
                     portal = opening.enter_context(start_blocking_portal())
-                    opening.callback(portal.call, portal.stop, True)  # noqa: FBT003 - whatever still waits
+                    opening.callback(portal.call, self._release)
                     opening.enter_context(portal.wrap_async_context_manager(self._session))
                     self._running, self._portal, self._process = opening.pop_all(), portal, os.getpid()
                 atexit.register(self.close)
@@ -82,11 +84,14 @@ class _SessionThread:
                 raise ConfigurationError("a session is used in the process that opened it; make one after each fork")
             return self._portal
 
-    def close(self, *error: Any) -> None:
+    def close(self, *error: Any) -> None:  # noqa: ANN401 - as `__exit__` takes it
         with self._lock:
             self._closed, running = True, self._running.pop_all()
         atexit.unregister(self.close)
-        running.__exit__(*(error or (None, None, None)))
+        try:
+            running.__exit__(*(error or (None, None, None)))
+        finally:
+            self._portal = None
 
     def wait(self, work: Callable[[], Awaitable[_T]], timeout: float | None = None) -> _T:
         """Have something awaited in the thread; it is cancelled if the waiting ends before it."""
@@ -111,12 +116,16 @@ class _SessionThread:
         messages = SimpleQueue[Any]() if asked is None else asked
 
         async def pump() -> None:
+            taken, loop = asyncio.Event(), asyncio.get_running_loop()
+            self._pumps.add(taken)
             try:
                 async for value in results:
-                    taken = Future[None]()
-                    messages.put((value, taken))
-                    await asyncio.wrap_future(taken)
+                    taken.clear()
+                    messages.put((value, partial(loop.call_soon_threadsafe, taken.set)))
+                    if not self._released:
+                        await taken.wait()
             finally:
+                self._pumps.discard(taken)
                 with CancelScope(shield=True):
                     if (close := getattr(results, "aclose", None)) is not None:
                         await close()
@@ -126,20 +135,30 @@ class _SessionThread:
         try:
             while (message := messages.get()) is not _END:
                 if isinstance(message, Future):
-                    _answer(cast("Future[Any]", message), partial(next, cast("Iterator[Any]", source), _END))
+                    _answer(cast("Any", message), partial(next, cast("Iterator[Any]", source), _END))
                 else:
-                    yield message[0]
-                    _answer(message[1], lambda: None)
+                    value, take = message
+                    yield value
+                    with suppress(RuntimeError):  # the loop has ended
+                        take()
             _outcome(pumping)
         finally:
             pumping.cancel()
             getattr(source, "close", lambda: None)()
 
+    def _release(self) -> None:
+        """Have what the session still gives to iterators put into their queues, as perhaps nobody iterates any more."""
+        self._released = True
+        for taken in self._pumps:
+            taken.set()
+
     def _start(self, work: Callable[[], Awaitable[_T]]) -> Future[_T]:
         portal = self.open()
         try:
             return portal.start_task_soon(work)
-        except RuntimeError as error:  # anyio's: this is the session's own thread, or it has ended meanwhile
+        except RuntimeError as error:  # anyio's
+            if self._closed:
+                raise SessionClosed("the session is closed") from None
             raise ConfigurationError(f"a session cannot be used from the functions that it calls ({error})") from None
 
 
@@ -183,7 +202,7 @@ class _Feed:
 def _made_like(
     _: Callable[_P, _Session],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[KlingSession, _P], None]]:
-    return lambda init: wraps(_Session.__init__)(init)
+    return wraps(_Session.__init__)
 
 
 def _waiting(method: Callable[Concatenate[_Session, _P], Awaitable[_T]]) -> Callable[Concatenate[KlingSession, _P], _T]:
@@ -312,8 +331,8 @@ class KlingSession:
 
     def subscribe(self, *, job: _Job | None = None, buffer: int = 1000) -> Generator[Event, None, None]:
         """Yield the events from now on: see `kling_async.KlingSession.subscribe`."""
-        subscribe: Callable[..., AsyncIterator[Event]] = self._session.subscribe
-        return self._thread.values(self._thread.call(partial(subscribe, job=job, buffer=buffer)))
+        arguments: dict[str, Any] = {"buffer": buffer} if job is None else {"buffer": buffer, "job": job}
+        return self._thread.values(self._thread.call(lambda: self._session.subscribe(**arguments)))
 
     @property
     def is_leader(self) -> bool:
@@ -337,7 +356,7 @@ class KlingSession:
 
 
 class Job(_Job):
-    """`kling_async.Job` for code without an event loop: any number of threads may wait for it. Equal for the same job."""
+    """`kling_async.Job` for code without an event loop: any threads may wait for it. It is equal for the same job."""
 
     __slots__ = ("_job", "_thread")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never, assert_type
 
 import anyio
 
+import kling_async.sync
 from kling_async import (
     LEGACY,
     UNIVERSAL,
@@ -133,7 +134,7 @@ from kling_async.api.account.metrics import Quantiles
 from kling_async.api.account.models import UnitPrice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterator
 
     from kling_async.api.media import Media
 
@@ -367,6 +368,22 @@ async def failures(job: Job) -> None:  # noqa: C901, PLR0912 - one branch for ea
     except KlingError as error:
         assert_type(error.retryable, bool)
         assert_type((error.key, error.generation_id, error.last_status), tuple[str | None, str | None, str | None])
+
+
+def without_a_loop() -> None:
+    with kling_async.sync.KlingSession("key", polling=Polling(profile="fast"), journal="a.db") as kling:
+        job = kling.submit(TextToVideo("a fox"), key="k")
+        assert_type(job, kling_async.sync.Job)
+        assert_type(job.result(timeout=5), Video)
+        assert_type(kling.download(job, into="out"), Path)
+        assert_type(kling.balance(), Balance)
+        assert_type(kling.history(), Generator[Record, None, None])
+        for one in kling.as_completed([job, TextToVideo("a bear")], max_in_flight=5):
+            assert_type(one.accepted(), str)
+        for delivery in kling.as_downloaded([job], into="out"):
+            assert_type(delivery, Delivery)
+        kling.balance(3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    kling_async.sync.KlingSession(apikey="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def as_timeout(error: TimeoutError) -> None:

@@ -459,7 +459,7 @@ def test_a_loop_that_rests_between_cells_takes_what_needs_no_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, durable: bool
 ) -> None:
     monkeypatch.setattr("kling_async.session.wall_clock", lambda: 1_800_000_000.0)
-    kling = promptly(**{"journal": tmp_path / "a.db"} if durable else {})
+    kling = promptly(journal=tmp_path / "a.db" if durable else None)
     told: list[str] = []
 
     def submit() -> None:
