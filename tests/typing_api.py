@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -134,7 +135,7 @@ from kling_async.api.account.metrics import Quantiles
 from kling_async.api.account.models import UnitPrice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
 
     from kling_async.api.media import Media
 
