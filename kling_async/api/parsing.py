@@ -45,12 +45,11 @@ def text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def first_id(*values: object) -> str | None:
-    """Return the first value that is an id: a text that fits into a URL, or a whole number as such a text."""
-    for value in values:
-        name = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if isinstance(name, str) and name.strip() and (name.isascii() or _DAMAGE.search(name) is None):
-            return name
+def read_id(value: object) -> str | None:
+    """Return an id: a text that fits into a URL, or a whole number as such a text; None for anything else."""
+    name = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(name, str) and name.strip() and (name.isascii() or _DAMAGE.search(name) is None):
+        return name
     return None
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
-from kling_async.api.parsing import amount, first_id, is_list, is_object, text
+from kling_async.api.parsing import amount, is_list, is_object, read_id, text
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
     APIError,
@@ -190,7 +190,7 @@ def _read_accepted(response: HttpResponse, client_request_id: str) -> SubmitAnsw
 
 def _named(answer: Mapping[str, Any]) -> str | None:
     """Return the generation that an answer's body names: "id" is documented, "generation_id" was seen instead of it."""
-    return first_id(answer.get("id"), answer.get("generation_id"))
+    return read_id(answer.get("id")) or read_id(answer.get("generation_id"))
 
 
 def read_generation(response: HttpResponse, generation_id: str) -> Generation:
@@ -253,7 +253,8 @@ def _check_subject(response: HttpResponse, answered: str | None, asked: str) -> 
 
 def _stated(response: HttpResponse) -> str | None:
     """Return the generation that an answer's header names."""
-    return first_id(response.headers.get(_INFERENCE_ID))
+    stated = response.headers.get(_INFERENCE_ID)
+    return None if stated is None else read_id(stated)
 
 
 def answers(response: HttpResponse, request: HttpRequest) -> bool:
@@ -266,9 +267,9 @@ def answers(response: HttpResponse, request: HttpRequest) -> bool:
 
 def is_about(response: HttpResponse, generation_id: str) -> bool:
     """Return whether a success is known to be about this generation; an error need not be about any."""
-    stated = _stated(response)
-    if stated == generation_id or not _is_success(response.status):
+    if not _is_success(response.status):
         return True
+    stated = _stated(response)
     if stated is not None and _same_generation(stated, generation_id):
         return True
     try:

@@ -52,7 +52,7 @@ class LedgerReader:
     @property
     def next_look_at(self) -> float:
         """The instant of the next `look`; infinity while one is under way, or if no job waits for a poll."""
-        return self.feed.next_look_at if self._queue.waits_for_schedule else math.inf
+        return self.feed.next_look_at if self._queue.polls else math.inf
 
     def begin(self, now: float) -> None:
         """Count a look as under way, so that `look` is called only once."""

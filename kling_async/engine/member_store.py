@@ -28,7 +28,7 @@ from kling_async.journal.token import write_token
 if TYPE_CHECKING:
     from kling_async.api.requests import Request
     from kling_async.engine.job import Job
-    from kling_async.engine.queue import Halt
+    from kling_async.engine.results import Halt
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
     from kling_async.journal.shared import Entry, Kind, SharedJournal

@@ -13,7 +13,7 @@ from kling_async.api.error_responses import is_moderation
 from kling_async.api.protocol import fetch_request, read_generation
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
-from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
+from kling_async.engine.results import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
 from kling_async.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
-    from kling_async.engine.queue import RequestResult
+    from kling_async.engine.results import RequestResult
     from kling_async.engine.store import JobStore
     from kling_async.journal.base import Choices
     from kling_async.pacing.backoff import Backoff

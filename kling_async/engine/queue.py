@@ -6,22 +6,12 @@ import asyncio
 import logging
 import math
 from collections import deque
-from enum import Enum
-from typing import TYPE_CHECKING, TypeGuard
-
-from attrs import frozen
+from typing import TYPE_CHECKING
 
 from kling_async.api.protocol import bare_id
+from kling_async.engine.results import halted_states, stops_all
 from kling_async.engine.tasks import Wakeup
-from kling_async.errors import (
-    AuthenticationError,
-    GatewayError,
-    JournalError,
-    OutOfCredits,
-    RateLimited,
-    SpendLimitReached,
-    StorageError,
-)
+from kling_async.errors import SpendLimitReached
 from kling_async.journal.base import JobState
 from kling_async.pacing.fair_queue import AGEING, FairQueue
 from kling_async.pacing.in_flight import limits_on
@@ -32,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_async.engine.job import ActiveJob
+    from kling_async.engine.results import Halt
     from kling_async.engine.tasks import Clock
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.queues import PollQueue
@@ -39,42 +30,6 @@ if TYPE_CHECKING:
 
 
 _logger = logging.getLogger("kling_async.queue")
-
-Halt = AuthenticationError | GatewayError | JournalError | OutOfCredits | SpendLimitReached | StorageError
-"""An error that halts submits."""
-
-
-class Requeue(Enum):
-    """The vendor answered; the job waits for its next request."""
-
-    ON = "on"
-
-
-@frozen(eq=False)
-class RetryAt:
-    """The request failed without an outcome: it is tried again, at this instant or later."""
-
-    at: float
-
-
-@frozen(eq=False)
-class RateLimitHit:
-    """The vendor refused the request because of a rate limit (429); the job is as it was."""
-
-    error: RateLimited
-
-
-@frozen(eq=False)
-class HaltSubmits:
-    """Submits cannot go on; under a bad key, or without a proxy's login, nor can any other request."""
-
-    error: Halt
-
-
-RequestResult = Requeue | RetryAt | RateLimitHit | HaltSubmits | None
-"""None: nothing is left to do, as the job has settled or is in the queue."""
-
-_PROXY_WANTS_LOGIN = 407
 
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
 # And the other way round while the ledger has shown ends that no poll has seen yet: each job takes one submit and one
@@ -91,6 +46,8 @@ class JobQueue:
         changed: Wakes the scheduler.
         uncertain: Jobs that may have been bought, for the reconciler to take.
         uncertain_added: Wakes the reconciler.
+        halted: The error that has halted submits; None while they go on. It changes by `halt` and `resume`.
+        stopped: Jobs to settle because of the halt, for the scheduler to take.
         halts: Wakes the credit monitor.
         accepted: Set when a generation has been accepted, for `PublishedDurations`.
     """
@@ -101,6 +58,8 @@ class JobQueue:
         self.changed: Wakeup = Wakeup(clock)
         self.uncertain: list[ActiveJob] = []
         self.uncertain_added: Wakeup = Wakeup(clock)
+        self.halted: Halt | None = None
+        self.stopped: deque[ActiveJob] = deque()
         self.halts: Wakeup = Wakeup(clock)
         self.accepted: asyncio.Event = asyncio.Event()
         self._polls = polls
@@ -114,8 +73,6 @@ class JobQueue:
         self._polls_in_a_row = 0
         self._generations: dict[str, ActiveJob] = {}  # jobs at the vendor, by generation id
         self._endings: set[str] = set()  # of those ids, beyond their bare parts: one for each model
-        self._halted: Halt | None = None
-        self._stopped: deque[ActiveJob] = deque()  # jobs to settle because of the halt
 
     # Adding
 
@@ -244,11 +201,6 @@ class JobQueue:
         if active is not None and active.tracker is not None:
             self._polls.show(active.tracker, active)
 
-    @property
-    def waits_for_schedule(self) -> bool:
-        """True while any job waits for its schedule's next poll."""
-        return len(self._polls) > 0
-
     # Deadlines
 
     def _expect_deadline(self, active: ActiveJob) -> None:
@@ -274,42 +226,28 @@ class JobQueue:
 
     # Halts
 
-    @property
-    def halted(self) -> Halt | None:
-        """The error that has halted submits; None while they go on."""
-        return self._halted
-
     def halt(self, error: Halt, jobs_in: Callable[..., list[ActiveJob]]) -> None:
         """Stop submits, or all requests where `stops_all`; ``jobs_in`` returns the open jobs in some states."""
-        if self._halted is not None and stops_all(self._halted) and not stops_all(error):
+        if self.halted is not None and stops_all(self.halted) and not stops_all(error):
             return  # the present halt stops more
-        if self._halted is None or _halted_states(self._halted) != _halted_states(error):
+        if self.halted is None or halted_states(self.halted) != halted_states(error):
             _logger.error("submits cannot go on: %s", error)
-            self._stopped.extend(jobs_in(*_halted_states(error)))
-        self._halted = error
+            self.stopped.extend(jobs_in(*halted_states(error)))
+        self.halted = error
         self.halts.wake()
         self.changed.wake()
 
     def halt_of(self, active: ActiveJob) -> Halt | None:
         """Return the error that stops this job; None if it can go on."""
-        halted = self._halted
-        if halted is None or active.record.state not in _halted_states(halted):
+        halted = self.halted
+        if halted is None or active.record.state not in halted_states(halted):
             return None
         return None if isinstance(halted, SpendLimitReached) and active.reserved else halted
 
     def resume(self) -> None:
         """End the halt."""
-        self._halted = None
+        self.halted = None
         self.changed.wake()
-
-    @property
-    def has_stopped(self) -> bool:
-        """True while jobs wait to be settled because of a halt."""
-        return bool(self._stopped)
-
-    def take_stopped(self) -> ActiveJob:
-        """Take one of the jobs to settle because of a halt."""
-        return self._stopped.popleft()
 
     # Taking
 
@@ -387,17 +325,3 @@ class JobQueue:
 
     def __repr__(self) -> str:
         return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
-
-
-def stops_all(error: object) -> TypeGuard[AuthenticationError | GatewayError]:
-    """Return whether no request can pass: under a bad key, or by a proxy that wants a login (407)."""
-    return isinstance(error, AuthenticationError) or (
-        isinstance(error, GatewayError) and error.status == _PROXY_WANTS_LOGIN
-    )
-
-
-def _halted_states(error: Halt) -> tuple[JobState, ...]:
-    """Return the states of the jobs that this error stops; those being submitted are handled with their answers."""
-    if stops_all(error):
-        return (JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN)
-    return (JobState.QUEUED,)

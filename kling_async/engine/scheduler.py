@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from kling_async.engine import events
-from kling_async.engine.queue import RateLimitHit, Requeue, RetryAt
+from kling_async.engine.results import RateLimitHit, Requeue, RetryAt
 from kling_async.engine.tasks import WorkerPool, is_own_cancellation
 from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kling_async.engine.completion_feed import LedgerReader
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.poller import Poller
-    from kling_async.engine.queue import HaltSubmits, JobQueue, RequestResult
+    from kling_async.engine.queue import JobQueue
+    from kling_async.engine.results import HaltSubmits, RequestResult
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
     from kling_async.engine.submitter import Submitter
@@ -81,8 +82,8 @@ class Scheduler:
         now, decisions = self._now(), 0
         while True:
             start_at, retry_at = self._next_start(now), self._queue.retry_at(now)
-            if self._queue.has_stopped:
-                self._store.settle_if_halted(self._queue.take_stopped())
+            if self._queue.stopped:
+                self._store.settle_if_halted(self._queue.stopped.popleft())
             elif self._queue.next_deadline <= now:
                 self._expire(self._queue.take_expired(now), now)
             elif retry_at <= now:
@@ -157,7 +158,7 @@ class Scheduler:
         """Return the next poll for a worker that has become free; None if the coroutine has to decide."""
         now = self._now()
         retry_at = self._queue.retry_at(now)
-        if not self._queue.has_submits and not self._queue.has_stopped and retry_at > now:
+        if not self._queue.has_submits and not self._queue.stopped and retry_at > now:
             start_at = self._admitted_at(self._poll_at(), now)
             if start_at > now:
                 self._queue.changed.wake_by(min(start_at, retry_at))

@@ -22,7 +22,7 @@ from kling_async.engine.identity import (
 )
 from kling_async.engine.job import Milestone, active_job
 from kling_async.engine.open_jobs import OpenJobs
-from kling_async.engine.queue import HaltSubmits, RetryAt
+from kling_async.engine.results import HaltSubmits, RetryAt
 from kling_async.errors import JobAbandoned, JournalError, copied
 from kling_async.files.uploads import check_files
 from kling_async.journal.base import JobState, Record
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from kling_async.api.requests import Request
     from kling_async.engine.event_bus import EventBus
     from kling_async.engine.job import ActiveJob, Job
-    from kling_async.engine.queue import Halt, JobQueue, RequestResult
+    from kling_async.engine.queue import JobQueue
+    from kling_async.engine.results import Halt, RequestResult
     from kling_async.engine.tasks import Clock
     from kling_async.errors import KlingError
     from kling_async.journal.base import Choices, Journal

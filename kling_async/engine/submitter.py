@@ -20,7 +20,7 @@ from kling_async.api.protocol import (
     submit_failure,
 )
 from kling_async.engine import events
-from kling_async.engine.queue import HaltSubmits, RateLimitHit, Requeue, RetryAt
+from kling_async.engine.results import HaltSubmits, RateLimitHit, Requeue, RetryAt
 from kling_async.errors import (
     AuthenticationError,
     GatewayError,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kling_async.engine.budget import Budget
     from kling_async.engine.confirmation import Confirmation
     from kling_async.engine.job import ActiveJob
-    from kling_async.engine.queue import RequestResult
+    from kling_async.engine.results import RequestResult
     from kling_async.engine.store import JobStore
     from kling_async.errors import APIError, KlingError
     from kling_async.journal.base import Choices

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, dollars, first_id, format_moment, is_object, number, read_moment, text
+from kling_async.api.parsing import amount, dollars, format_moment, is_object, number, read_id, read_moment, text
 from kling_async.api.protocol import read_answer, read_page
 from kling_async.errors import APIError, AuthenticationError, GatewayError, KlingError, MalformedResponse, OutOfCredits
 
@@ -161,7 +161,7 @@ def read_detail(response: HttpResponse) -> BillingDetail:
     return BillingDetail(
         usd=_balance(answer, response),
         currency=text(answer.get("currency")),
-        user_id=first_id(answer.get("user_id")),
+        user_id=read_id(answer.get("user_id")),
         email=text(answer.get("email")),
         auto_top_up=_read_top_up(answer.get("autotopup_settings")),
         raw=answer,
@@ -230,7 +230,7 @@ def _read_row(row: dict[str, Any]) -> Transaction:
         usd=dollars(parts.get("usd")),
         credits=amount(parts.get("credits")),
         model=text(row.get("model")),
-        reference_id=first_id(row.get("reference_id")),
+        reference_id=read_id(row.get("reference_id")),
         raw=row,
     )
 

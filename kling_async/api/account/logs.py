@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from attrs import define, field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, dollars, first_id, is_object, read_moment, text
+from kling_async.api.parsing import amount, dollars, is_object, read_id, read_moment, text
 from kling_async.api.protocol import CLIENT_REQUEST_ID, read_page
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def _read_entry(row: dict[str, Any]) -> LogEntry:
         usd=dollars(charged.get("usd")),
         credits=amount(charged.get("credits")),
         tokens=amount(tokens.get("total")) if is_object(tokens) else None,
-        inference_id=first_id(row.get("inference_id")),
-        request_id=first_id(row.get("request_id")),
+        inference_id=read_id(row.get("inference_id")),
+        request_id=read_id(row.get("request_id")),
         client_request_id=text(row.get("client_request_id")),
         raw=row,
     )
