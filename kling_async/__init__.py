@@ -60,7 +60,7 @@ if _typing.TYPE_CHECKING:
         Submitted,
         Throttled,
     )
-    from kling_async.engine.job import ExpectedCompletion, Job, JobEvent
+    from kling_async.engine.job import ExpectedCompletion, Job, JobEvent, Progress
     from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
     from kling_async.errors import (
         APIError,
@@ -173,6 +173,7 @@ __all__ = [
     "Polled",
     "Polling",
     "Pricing",
+    "Progress",
     "Queued",
     "RateLimited",
     "Reconciliation",

@@ -93,6 +93,7 @@ from kling_async import (
     Polled,
     Polling,
     Pricing,
+    Progress,
     Queued,
     RateLimited,
     Reconciliation,
@@ -195,6 +196,8 @@ def facts(job: Job) -> None:
     assert_type(job.generation_id, str | None)
     assert_type(job.submitted_at, datetime | None)
     assert_type(job.expected_completion, ExpectedCompletion | None)
+    assert_type(job.progress, Progress)
+    assert_type((job.progress.fraction, job.progress.remaining), tuple[float, float | None])
     assert_type(job.last_status, str | None)
     assert_type(job.polls, int)
     assert_type(job.token(), str)
@@ -297,6 +300,8 @@ async def watching(kling: KlingSession, job: Job) -> None:
     watched: Subscription[Event] = kling.subscribe(job=job)
     assert_type(watched.close(), None)
     assert_type(kling.subscribe(job=job, buffer=10), Subscription[JobEvent])
+    async for progress in job.watch(every=0.5):
+        assert_type(progress, Progress)
     async for about_it in job.events():
         assert_type(about_it, JobEvent)
         assert_type((about_it.job, about_it.key, about_it.state), tuple[Job, str, JobState])

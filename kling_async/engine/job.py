@@ -9,9 +9,9 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
-from kling_async.api.arguments import refused
+from kling_async.api.arguments import is_number, refused
 from kling_async.engine.event_bus import Event
 from kling_async.errors import SubmissionUncertain
 from kling_async.journal.token import write_token
@@ -19,7 +19,7 @@ from kling_async.pacing.fair_queue import Line
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from kling_async.api.requests import Request
     from kling_async.api.results import Video
@@ -173,6 +173,20 @@ class ExpectedCompletion:
     p90: datetime
 
 
+@frozen
+class Progress:
+    """How far a job is, as far as is known at one moment.
+
+    Attributes:
+        fraction: From 0.0, until the vendor has accepted it, to 1.0, once the video is there and not before.
+        remaining: The seconds until the video is expected to be there: half of such generations are done by then. 0.0
+            once it is there. None where nothing tells, as before it is accepted and after a failure.
+    """
+
+    fraction: float
+    remaining: float | None
+
+
 class JobOwner(Protocol):
     """The part of the job store that a job uses."""
 
@@ -187,6 +201,10 @@ class JobOwner(Protocol):
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
         """Return when a generation is expected to be done."""
+        ...
+
+    def progress(self, active: ActiveJob) -> Progress:
+        """Return how far a job is."""
         ...
 
     def follow(self, job: Job) -> Subscription[JobEvent]:
@@ -293,8 +311,32 @@ class Job:
 
     @property
     def expected_completion(self) -> ExpectedCompletion | None:
-        """The time at which it is expected to be done, as known now; None unless it is being polled."""
+        """The time at which it is expected to be done, as known now; None unless it is at the vendor."""
         return self._owner.expected(self._active)
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is, by how long earlier ones of its model and length took; worked out when it is asked for."""
+        return self._owner.progress(self._active)
+
+    async def watch(self, every: float = 1.0) -> AsyncGenerator[Progress, None]:
+        """Yield how far it is: now, every so many seconds, and once it has settled, with which it ends.
+
+        ``fraction`` never falls from one to the next, unless a generation that has failed is made again (`Retry`). A
+        failure is not raised; it is the job's.
+
+        Raises:
+            InvalidRequest: ``every`` is no number of seconds above 0.
+        """
+        if not is_number(every) or every <= 0:
+            raise refused("every", every, "a number of seconds above 0")
+        last, ends = 0.0, False
+        while not ends:
+            ends, told = self.done(), self.progress
+            last = told.fraction if self.generation_id is None else max(last, told.fraction)
+            yield evolve(told, fraction=last)
+            if not ends:
+                await self._wait_for(Milestone.SETTLED, at_most=every)
 
     def done(self) -> bool:
         """Return whether it has settled in this session."""
@@ -403,10 +445,10 @@ class Job:
         if not self._active.settled:
             await self._wait_for(Milestone.SETTLED)
 
-    async def _wait_for(self, milestone: Milestone) -> None:
+    async def _wait_for(self, milestone: Milestone, at_most: float | None = None) -> None:
         waiter = self._active.waiter(milestone, self._owner.clock.loop)
         try:
-            await waiter
+            await (waiter if at_most is None else asyncio.wait([waiter], timeout=at_most))
         finally:
             self._active.forget(waiter)
 

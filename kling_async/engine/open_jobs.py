@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from kling_async.engine import events
-from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, active_job
+from kling_async.engine.job import ActiveJob, ExpectedCompletion, Job, Milestone, Progress, active_job
 from kling_async.journal.base import JobState
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
     from kling_async.pacing.completion_feed import CompletionFeed
+    from kling_async.pacing.tracking import Forecast
 
 _EVENTS_KEPT = 1000  # for one who follows a job and falls behind
+_MOST, _SHORTEST = 0.99, 1e-6  # of a video that is not there yet; seconds that it takes
 
 
 class OpenJobs(ABC):
@@ -144,11 +146,30 @@ class OpenJobs(ABC):
         """Wait until everything recorded so far is durable."""
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
-        """Return when a generation is expected to be done; None unless it is being polled."""
-        if active.tracker is None or active.settled:
+        """Return when a generation is expected to be done; None unless it is at the vendor."""
+        forecast = self._forecast(active)
+        return forecast and ExpectedCompletion(
+            self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late)
+        )
+
+    def progress(self, active: ActiveJob) -> Progress:
+        """Return how far a job is."""
+        forecast = self._forecast(active)
+        if forecast is None:
+            is_done = active.settled and active.error is None
+            return Progress(1.0, 0.0) if is_done else Progress(0.0, None)
+        remaining = forecast.median - self.clock.now()
+        elapsed = max(0.0, self.clock.now() - self._accepted_at(active))
+        return Progress(min(_MOST, elapsed / max(elapsed + remaining, _SHORTEST)), remaining)
+
+    def _forecast(self, active: ActiveJob) -> Forecast | None:
+        if active.settled or active.record.state is not JobState.PENDING:
             return None
-        forecast = active.tracker.forecast(self.clock.now())
-        return ExpectedCompletion(self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late))
+        return self._queue.forecast(active, self._accepted_at(active), self.clock.now())
+
+    def _accepted_at(self, active: ActiveJob) -> float:
+        accepted_at = active.record.accepted_at  # which a member knows by the record alone
+        return self.clock.now() if accepted_at is None else min(active.accepted_at, self.clock.to_instant(accepted_at))
 
     def follow(self, job: Job) -> Subscription[JobEvent]:
         """Return a subscription to a job's events until it settles."""

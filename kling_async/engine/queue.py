@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kling_async.engine.tasks import Clock
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.queues import PollQueue
-    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
+    from kling_async.pacing.tracking import DurationLearner, Forecast, GenerationTracker
 
 
 _logger = logging.getLogger("kling_async.queue")
@@ -210,6 +210,12 @@ class JobQueue:
     def recheck_at(self, active: ActiveJob, at: float) -> None:
         """Have `take_expired` return this job at that instant as well."""
         self._deadlines.put(at, active)
+
+    def forecast(self, active: ActiveJob, accepted_at: float, now: float) -> Forecast:
+        """Return when a generation at the vendor is expected to have ended, also one that is not polled here."""
+        if active.tracker is not None:
+            return active.tracker.forecast(now)
+        return self._learner.forecast(active.model, active.duration, accepted_at, now)
 
     def longest(self, active: ActiveJob) -> float:
         """Return the seconds within which 99 in 100 generations of this model and length end."""

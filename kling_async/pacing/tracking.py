@@ -101,10 +101,17 @@ class DurationLearner:
         self, model: str, duration: int | None, accepted_at: float, latest: float = math.inf
     ) -> GenerationTracker:
         """Track a generation that was accepted at that instant; ``latest`` is its deadline."""
-        queue = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
-        run = self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
         self._begun += 1
-        return GenerationTracker(queue, run, accepted_at, accepted_at, latest, plain=self._begun % _PLAIN == 0)
+        estimators = self._estimators(model, duration)
+        return GenerationTracker(*estimators, accepted_at, accepted_at, latest, plain=self._begun % _PLAIN == 0)
+
+    def forecast(self, model: str, duration: int | None, accepted_at: float, now: float) -> Forecast:
+        """Return when one that was accepted at that instant, and is not tracked, is expected to have ended."""
+        return GenerationTracker(*self._estimators(model, duration), accepted_at, now).forecast(now)
+
+    def _estimators(self, model: str, duration: int | None) -> tuple[HazardEstimator, HazardEstimator]:
+        queue = self.models.estimator(GenerationKind(model, duration, Phase.QUEUED))
+        return queue, self.models.estimator(GenerationKind(model, duration, Phase.GENERATING))
 
     def running(self, tracker: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
         """Count a poll, begun at that instant, that found it queued or generating."""

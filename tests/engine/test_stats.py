@@ -7,13 +7,15 @@ import itertools
 import json
 import math
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from scripted import ScriptedVendor, envelope, prompt, running, session
+import pytest
+from scripted import ScriptedVendor, answer, envelope, prompt, running, session
 from virtual import virtual
 
-from kling_async import GenerationStatus, Limits, Polled, Polling
+from kling_async import GenerationFailed, GenerationStatus, InvalidRequest, Limits, Polled, Polling, Progress
 
 if TYPE_CHECKING:
     from scripted import Answer
@@ -181,3 +183,45 @@ async def test_a_session_of_many_sleeping_jobs_is_reviewed_without_asking() -> N
         await asyncio.sleep(40)
         assert kling.stats().polls == 0
         assert kling.stats().pending == 600
+
+
+@virtual
+async def test_a_job_tells_how_far_it_is_until_its_video_is_there() -> None:
+    begun = now()
+    async with session(ScriptedVendor(takes=220, latency=5)) as kling:
+        job = kling.submit(prompt(model=MODEL, duration=5))
+        assert job.progress == Progress(0.0, None)
+        await job.accepted()
+        told = [(now() - begun, progress) async for progress in job.watch(every=10)]
+
+    (first, *_, last_but_one, last) = [progress for _, progress in told]
+    assert first.fraction == 0.0
+    assert first.remaining is not None
+    assert 150 < first.remaining < 260
+    assert 0.8 < last_but_one.fraction < 1.0
+    assert last == Progress(1.0, 0.0) == job.progress
+    fractions = [progress.fraction for _, progress in told]
+    assert fractions == sorted(fractions)
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(told)]
+    assert gaps[:-1] == [10.0] * (len(gaps) - 1)
+    assert gaps[-1] <= 10.0  # it is told of the end at once
+
+
+@virtual
+async def test_a_job_that_fails_is_watched_to_its_end_without_raising() -> None:
+    vendor = ScriptedVendor(on_poll=lambda which, _: answer(200, {"id": which, "status": "error"}))
+    async with session(vendor, polling=Polling.fixed(10, first=100)) as kling:
+        job = kling.submit(prompt())
+        told = [progress async for progress in job.watch(every=30)]
+        assert isinstance(job.exception(), GenerationFailed)
+    assert told[-1].remaining is None
+    assert job.progress == Progress(0.0, None)
+    assert told[-1].fraction == told[-2].fraction > 0.0
+
+
+@pytest.mark.parametrize("every", [0, -1, "1", None, math.nan, True])
+@virtual
+async def test_a_job_is_not_watched_at_impossible_intervals(every: Any) -> None:
+    async with session(ScriptedVendor()) as kling:
+        with pytest.raises(InvalidRequest, match="every"):
+            await anext(kling.submit(prompt()).watch(every))
