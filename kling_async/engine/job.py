@@ -37,6 +37,11 @@ class Milestone(Enum):
     SETTLED = "settled"
 
 
+def log_fields(key: str, generation_id: str | None, model: str = "", status: str | None = None) -> dict[str, object]:
+    """Return the attributes that every log record about one job has; what is not known is None."""
+    return {"key": key, "generation_id": generation_id, "model": model or None, "status": status}
+
+
 @define(eq=False, weakref_slot=False)
 class Trouble:
     """A job's failures, apart from it as few jobs have any: when they began, and why its POST's outcome is unknown."""
@@ -94,6 +99,11 @@ class ActiveJob:
     def line(self) -> Line:
         """The line in which its requests wait."""
         return Line(self.record.priority, self.record.group, self.model)
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What log records about it have as ``extra``."""
+        return log_fields(self.record.key, self.record.generation_id, self.model, self.last_status)
 
     def uncertain_error(self) -> SubmissionUncertain:
         """Return the error of a job that may have been bought: what is known, and how to find out by hand."""

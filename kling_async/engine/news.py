@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kling_async.engine.identity import may_retry, queued_again
-from kling_async.engine.job import active_job
+from kling_async.engine.job import active_job, log_fields
 from kling_async.journal.base import JobState
 from kling_async.journal.token import read_token
 
@@ -46,7 +46,9 @@ async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruct
                 if record.deadline is None or record.deadline > store.clock.wall():
                     _watch(store, record, record.deadline)
         case _:
-            _logger.warning("there is no job %r to %s", instruction.key, instruction.kind)
+            _logger.warning(
+                "there is no job %r to %s", instruction.key, instruction.kind, extra=log_fields(instruction.key, None)
+            )
 
 
 def _left(store: JobStore, deadline: float | None) -> float | None:
@@ -100,7 +102,9 @@ def act_on_late(store: JobStore, late: LateAnswer) -> bool | None:
             )
             store.attach(bought, tag=record.tag, deadline=_left(store, record.deadline))
             return True
-    _logger.error("job %s was bought a second time, as generation %s under %s", late.key, late.generation_id, late.name)
+    extra = log_fields(late.key, late.generation_id)
+    said = "job %s was bought a second time, as generation %s under %s"
+    _logger.error(said, late.key, late.generation_id, late.name, extra=extra)
     return None
 
 

@@ -147,10 +147,8 @@ class OpenJobs(ABC):
 
     def expected(self, active: ActiveJob) -> ExpectedCompletion | None:
         """Return when a generation is expected to be done; None unless it is at the vendor."""
-        forecast = self._forecast(active)
-        return forecast and ExpectedCompletion(
-            self.clock.to_datetime(forecast.median), self.clock.to_datetime(forecast.late)
-        )
+        forecast, wall = self._forecast(active), self.clock.to_datetime
+        return None if forecast is None else ExpectedCompletion(wall(forecast.median), wall(forecast.late))
 
     def progress(self, active: ActiveJob) -> Progress:
         """Return how far a job is."""

@@ -116,7 +116,7 @@ class Poller:
 
     def _running(self, active: ActiveJob, generation: Generation, begun: float) -> RequestResult:
         if generation.status is GenerationStatus.UNKNOWN:
-            self._warn_unknown(generation.raw_status)
+            self._warn_unknown(active, generation.raw_status)
         if begun >= active.deadline:
             return self._expire(active, f"still {generation.raw_status!r}", None)
         return Requeue.ON
@@ -141,7 +141,7 @@ class Poller:
     async def _buy_again(self, active: ActiveJob, error: GenerationFailed) -> RequestResult:
         await self._store.buy_again(active)
         retry_at = self._now() + self._backoff.wait(len(active.record.former_generation_ids) - 1)
-        _logger.info("job %s is bought again, as its %s", active.record.key, error)
+        _logger.info("job %s is bought again, as its %s", active.record.key, error, extra=active.log_fields)
         self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 
@@ -193,7 +193,7 @@ class Poller:
         now = self._now()
         # The last poll must come after the deadline, and comes right at it.
         retry_at = max(now, min(now + max(self._polling.min_gap, self._backoff.wait(failures)), active.deadline))
-        _logger.debug("job %s: a poll told nothing: %s", active.record.key, error)
+        _logger.debug("job %s: a poll told nothing: %s", active.record.key, error, extra=active.log_fields)
         self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 
@@ -207,7 +207,11 @@ class Poller:
         self._store.settle(active, error)
         return None
 
-    def _warn_unknown(self, word: str) -> None:
+    def _warn_unknown(self, active: ActiveJob, word: str) -> None:
         if word not in self._unknown_statuses:
             self._unknown_statuses.add(word)
-            _logger.warning("the vendor uses a status this library does not know, %r; taken as still running", word)
+            _logger.warning(
+                "the vendor uses a status this library does not know, %r; taken as still running",
+                word,
+                extra=active.log_fields,
+            )

@@ -260,7 +260,7 @@ class Reconciler:
         try:
             await self._decide(job, search)
         except Exception:  # one job's error must not end the others' search
-            _logger.exception("job %s could not be searched for", job.active.record.key)
+            _logger.exception("job %s could not be searched for", job.active.record.key, extra=job.active.log_fields)
         # A log that contradicts itself may do so again: after one more search the job is reported.
         grace = self._settings.log_grace if search.broke_off else self._settings.longest_gap
         if job.is_open and self._clock.now() >= job.since + self._give_up_after(job) + grace:
@@ -312,15 +312,15 @@ class Reconciler:
         return False
 
     async def _matches(self, active: ActiveJob, row: LogEntry) -> bool:
-        name = row.client_request_id
+        name, extra = row.client_request_id, active.log_fields
         if row.inference_id is None:
-            _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"))
+            _logger.error("%s is in the log without a usable id: %r", name, row.raw.get("inference_id"), extra=extra)
             return False
         if row.model is not None and active.model and not await self._is_of_model(active.model, row.model):
-            _logger.error("%s is in the log for model %s, not %s", name, row.model, active.model)
+            _logger.error("%s is in the log for model %s, not %s", name, row.model, active.model, extra=extra)
             return False
         if self._store.has_generation(row.inference_id):
-            _logger.error("%s is in the log as %s, which another job has", name, row.inference_id)
+            _logger.error("%s is in the log as %s, which another job has", name, row.inference_id, extra=extra)
             return False
         return True
 
@@ -335,14 +335,15 @@ class Reconciler:
 
     async def _accept(self, active: ActiveJob, found: Sequence[LogEntry]) -> None:
         """Continue with the generation that was bought; of several, with the oldest that has not failed."""
-        key = active.record.key
+        key, extra = active.record.key, active.log_fields
         row = next((row for row in found if row.status != "failed"), found[0])
         generation_id = row.inference_id
         assert generation_id is not None  # noqa: S101 - see _matches
         if len(found) > 1:
             ids = ", ".join(str(row.inference_id) for row in found)
-            _logger.error("job %s is in the log %d times, as %s; going on with %s", key, len(found), ids, generation_id)
-        _logger.info("job %s was accepted after all, as %s", key, generation_id)
+            said = "job %s is in the log %d times, as %s; going on with %s"
+            _logger.error(said, key, len(found), ids, generation_id, extra=extra)
+        _logger.info("job %s was accepted after all, as %s", key, generation_id, extra=extra)
         self._uncertain.pop(key, None)
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
@@ -367,7 +368,9 @@ class Reconciler:
                 return
         active, record = job.active, job.active.record
         self._uncertain.pop(record.key, None)
-        _logger.warning("job %s is not in the account's log, and is submitted again", record.key)
+        _logger.warning(
+            "job %s is not in the account's log, and is submitted again", record.key, extra=active.log_fields
+        )
         former = (*record.former_request_ids, record.client_request_id or "")
         try:
             await self._store.commit(active, JobState.QUEUED, former_request_ids=former)

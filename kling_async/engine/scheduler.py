@@ -274,7 +274,7 @@ class Scheduler:
         """Settle a job whose handling has raised; no other job is concerned."""
         if is_own_cancellation(cause):
             raise cause
-        _logger.error("job %s could not be handled", active.record.key, exc_info=cause)
+        _logger.error("job %s could not be handled", active.record.key, exc_info=cause, extra=active.log_fields)
         error = KlingError(f"job {active.record.key} could not be handled: {cause!r}")
         error.__cause__ = cause
         self._store.settle(active, error)
@@ -282,5 +282,6 @@ class Scheduler:
 
     def _throttled(self, active: ActiveJob, result: RateLimitHit, until: float, *, submit: bool) -> None:
         self._counters.throttled += 1
-        _logger.info("the vendor refused a %s; pausing: %s", "submit" if submit else "poll", result.error)
+        kind = "submit" if submit else "poll"
+        _logger.info("the vendor refused a %s; pausing: %s", kind, result.error, extra=active.log_fields)
         self._store.emit(active, events.Throttled, is_submit=submit, until=until)

@@ -369,7 +369,13 @@ class JobStore(OpenJobs):
             await self.commit(active, state, **changes)
         except JournalError as error:
             known = changes.get("generation_id", active.record.generation_id)
-            _logger.exception("job %s is %s (generation %s), unrecorded", active.record.key, state.value, known)
+            _logger.exception(
+                "job %s is %s (generation %s), unrecorded",
+                active.record.key,
+                state.value,
+                known,
+                extra=active.log_fields,
+            )
             if active.record.state.may_become(state):  # else it was abandoned meanwhile
                 self.update(active, state, **changes)
             self.halt(error)

@@ -211,6 +211,7 @@ class Submitter:
             "job %s could not be submitted and will be tried again: %s",
             active.record.key,
             error,
+            extra=active.log_fields,
         )
         self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
@@ -279,5 +280,10 @@ class Submitter:
         return Requeue.ON
 
     def _set_cause(self, active: ActiveJob, error: KlingError) -> None:
-        _logger.warning("job %s may have been bought, and is searched for in the log: %s", active.record.key, error)
+        _logger.warning(
+            "job %s may have been bought, and is searched for in the log: %s",
+            active.record.key,
+            error,
+            extra=active.log_fields,
+        )
         active.trouble.uncertain_cause = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -540,3 +541,28 @@ async def test_a_fetch_counts_as_a_call() -> None:
         await kling.fetch("g1")
 
         assert (kling.stats().calls, kling.stats().polls) == (1, 0)
+
+
+# Logs
+
+
+@virtual
+async def test_every_log_record_about_a_job_says_which_one_in_the_same_attributes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "kling_async")
+    trouble: dict[int, Answer] = {1: ConnectFailed("refused"), 2: envelope(429, "slow")}
+    polls: dict[int, Answer] = {1: envelope(500, "broken"), 2: answer(200, {"id": "g3", "status": "dreaming"})}
+    vendor = ScriptedVendor(on_submit=trouble.get, on_poll=lambda _, n: polls.get(n))
+    async with session(vendor, polling=STEADY) as kling:
+        await kling.submit(prompt(model=MODEL), key="k")
+
+    said = [record for record in caplog.records if hasattr(record, "generation_id")]
+    assert [(record.key, record.generation_id, record.model, record.status) for record in said] == [  # type: ignore[attr-defined]
+        ("k", None, MODEL, None),  # a submit failed, and is tried again
+        ("k", None, MODEL, None),  # one was refused
+        ("k", "g3", MODEL, None),  # a poll told nothing
+        ("k", "g3", MODEL, "dreaming"),  # a word that is not known
+    ]
+    assert not [record for record in caplog.records if record.msg.startswith("job ") and record not in said]
+    caplog.clear()
