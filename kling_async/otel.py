@@ -1,4 +1,6 @@
-"""OpenTelemetry spans of a session's jobs, with the extra ``otel``: ``python -m pip install "kling_async[otel]"``.
+"""OpenTelemetry spans and metrics of a session's jobs, with the extra ``otel``.
+
+``python -m pip install "kling_async[otel]"`` brings it.
 
 ::
 
@@ -7,9 +9,10 @@
         ...
     await tracing
 
-**A job** is a span of the kind CLIENT, named ``generate_content MODEL``, from its submit to its settlement. A job that
-was begun before the subscription has its span from the first event on. Its parent is the span that was current where
-``trace`` was begun. Attributes, those under ``gen_ai``, ``error`` and ``file`` by OpenTelemetry's semantic conventions:
+**A job** is a span of the kind CLIENT, named ``generate_content MODEL``, from its submit to its settlement. Its parent
+is the span that was current at its ``submit``, or else where ``trace`` was begun. A job that was begun before the
+subscription, or resumed, has its span from the first event on, and the latter parent. Attributes, those under
+``gen_ai``, ``error`` and ``file`` by OpenTelemetry's semantic conventions:
 
 ========================== =============================================================================================
 ``gen_ai.operation.name``  ``generate_content``
@@ -38,7 +41,18 @@ Span events tell what happens in between:
 **A download** is a span of the kind CLIENT, named ``kling.download``, child of its job's: ``kling.job.key``,
 ``file.path``, at the end ``file.size`` in bytes, and ``error.type`` if it failed.
 
-No attribute holds a prompt, a URL's query or the API key.
+**Metrics**, for a meter provider beside the tracers', with ``gen_ai.operation.name``, ``gen_ai.provider.name``,
+``gen_ai.request.model``, and ``error.type`` after a failure:
+
+==================================== ===========================================================================
+``gen_ai.client.operation.duration`` a histogram of jobs' seconds from their submit, if that was heard of, to
+                                     their settlement
+``kling.job.cost``                   a counter of what videos cost, in ``{USD}``, as far as the vendor says so
+``kling.request.throttled``          a counter of requests that were refused by a rate limit (429)
+``kling.download.size``              a counter of the bytes of complete files, in ``By``
+==================================== ===========================================================================
+
+No attribute holds a prompt, but where a file's name is made of it, a URL's query or the API key.
 """
 
 from __future__ import annotations
@@ -49,7 +63,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 try:
-    from opentelemetry.trace import SpanKind, StatusCode, get_tracer, set_span_in_context
+    from opentelemetry.context import get_current
+    from opentelemetry.metrics import get_meter
+    from opentelemetry.trace import SpanKind, StatusCode, get_current_span, get_tracer, set_span_in_context
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError('kling_async.otel needs its extra: pip install "kling_async[otel]"') from _error
 
@@ -63,6 +79,7 @@ from kling_async import (
     Interrupted,
     JobEvent,
     Polled,
+    Queued,
     Retrying,
     Submitted,
     Throttled,
@@ -74,6 +91,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
@@ -83,10 +101,16 @@ __all__ = ["trace"]
 
 _OPERATION = "generate_content"
 _PER_SECOND = 1_000_000_000  # nanoseconds
+_BOUNDARIES = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120)  # seconds: the conventions' end where videos begin
 
 
-async def trace(events: Subscription[Event], *, tracer_provider: TracerProvider | None = None) -> None:
-    """Make spans of the events, until the session closes.
+async def trace(
+    events: Subscription[Event],
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> None:
+    """Make spans and metrics of the events, until the session closes.
 
     Run it as a task of its own; cancelling it ends the spans that are open. Each span ends even if events were missed,
     at the next event after its job has settled.
@@ -94,22 +118,66 @@ async def trace(events: Subscription[Event], *, tracer_provider: TracerProvider 
     Args:
         events: From ``session.subscribe()``. Under heavy load give that a larger ``buffer``.
         tracer_provider: The source of tracers; by default OpenTelemetry's global one.
+        meter_provider: The source of meters likewise.
 
     Raises:
         InvalidRequest: ``events`` is no subscription.
     """
     if not (hasattr(events, "__anext__") and hasattr(events, "missed")):
         raise refused("events", events, "what session.subscribe() returns")
-    spans = _Spans(tracer_provider)
+    spans, metrics = _Spans(tracer_provider), _Metrics(meter_provider)
     missed = 0
     try:
         async for event in events:
             spans.take(event)
+            metrics.take(event)
             if events.missed != missed:
                 missed = events.missed
                 spans.end_settled(event.at)
     finally:
         spans.end_all()
+
+
+class _Metrics:
+    """The instruments, and the instants at which open jobs were submitted."""
+
+    def __init__(self, meter_provider: MeterProvider | None) -> None:
+        meter = get_meter("kling_async", __version__, meter_provider)
+        self._duration = meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            "s",
+            "GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=_BOUNDARIES,
+        )
+        self._cost = meter.create_counter("kling.job.cost", "{USD}", "What videos cost.")
+        self._throttled = meter.create_counter("kling.request.throttled", "{request}", "Requests refused with 429.")
+        self._downloaded = meter.create_counter("kling.download.size", "By", "Bytes of complete files.")
+        self._begun: WeakKeyDictionary[Job, float] = WeakKeyDictionary()
+
+    def take(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case Queued():
+                self._begun[event.job] = event.at
+            case Throttled(job=job):
+                self._throttled.add(1, _operation(job))
+            case Completed(job=job, video=video):
+                self._settled(event, None)
+                if (usd := video.usage.usd_spent) is not None:
+                    self._cost.add(float(usd), _operation(job))
+            case Failed(error=error) | Interrupted(error=error):
+                self._settled(event, error)
+            case Downloaded(job=job, size=size):
+                self._downloaded.add(size, _operation(job))
+            case _:
+                pass
+
+    def _settled(self, event: JobEvent, error: KlingError | None) -> None:
+        begun, attributes = self._begun.pop(event.job, None), _operation(event.job)
+        if error is not None:
+            attributes["error.type"] = type(error).__name__
+        if begun is not None:
+            self._duration.record(event.at - begun, attributes)
 
 
 class _Spans:
@@ -136,6 +204,8 @@ class _Spans:
                 self._end(self._span_of(job, at), job, at)
             case Failed(job=job, error=error) | Interrupted(job=job, error=error):
                 self._end(self._span_of(job, at), job, at, error)
+            case Queued(job=job):
+                self._span_of(job, at, event.context.run(get_current))
             case JobEvent(job=job):
                 _add_event(self._span_of(job, at), event, at)
             case _:
@@ -157,13 +227,14 @@ class _Spans:
         self._epoch = max(self._epoch, _epoch())
         return self._epoch + int(at * _PER_SECOND)
 
-    def _span_of(self, job: Job, at: int) -> Span:
-        """Return a job's span, begun if there is none."""
+    def _span_of(self, job: Job, at: int, parent: Context | None = None) -> Span:
+        """Return a job's span, begun if there is none, under the span that is current in that context, if one is."""
         if job not in self._jobs:
             model = job.request.model if job.request is not None else ""
             attributes = _attributes(job)
+            context = parent if get_current_span(parent).get_span_context().is_valid else None
             name = f"{_OPERATION} {model}".rstrip()
-            span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=at)
+            span = self._tracer.start_span(name, context, kind=SpanKind.CLIENT, attributes=attributes, start_time=at)
             self._jobs[job] = span
             self._parents[job] = set_span_in_context(span)
         return self._jobs[job]
@@ -205,15 +276,14 @@ def _epoch() -> int:
     return time.time_ns() - int(asyncio.get_running_loop().time() * _PER_SECOND)
 
 
+def _operation(job: Job) -> dict[str, AttributeValue]:
+    """Return what spans and metrics have in common."""
+    model = {} if job.request is None else {"gen_ai.request.model": job.request.model}
+    return {"gen_ai.operation.name": _OPERATION, "gen_ai.provider.name": "aimlapi", **model}
+
+
 def _attributes(job: Job) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {
-        "gen_ai.operation.name": _OPERATION,
-        "gen_ai.provider.name": "aimlapi",
-        "gen_ai.output.type": "video",
-        "kling.job.key": job.key,
-    }
-    if job.request is not None:
-        attributes["gen_ai.request.model"] = job.request.model
+    attributes = _operation(job) | {"gen_ai.output.type": "video", "kling.job.key": job.key}
     if job.generation_id is not None:
         attributes["gen_ai.response.id"] = job.generation_id
     if isinstance(job.tag, str | int | float | bool):

@@ -15,6 +15,8 @@ from kling_async.sandbox import Faults, Sandbox
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed")
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -233,6 +235,59 @@ async def test_the_span_that_is_current_where_tracing_begins_is_the_parent(trace
 
     (span,) = traced.jobs
     assert span.parent == batch.get_span_context()
+
+
+async def test_the_span_that_is_current_at_submit_comes_before_the_one_where_tracing_begins(traced: Traced) -> None:
+    tracer = traced.provider.get_tracer("a caller")
+    async with Sandbox(speed=2000) as sandbox, sandbox.session() as kling:
+        with tracer.start_as_current_span("service"):
+            tracing = traced.begin(kling)
+        with tracer.start_as_current_span("request") as request:
+            job = kling.submit(TextToVideo("a fox"))
+        await job
+    await tracing
+
+    (span,) = traced.jobs
+    assert span.parent == request.get_span_context()
+
+
+async def test_metrics_have_the_durations_costs_refusals_and_bytes_of_jobs(traced: Traced, tmp_path: Path) -> None:
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader])
+    faults = Faults(error_outcome={2}, rate_limited={"submit": {1}})
+    async with Sandbox(speed=2000, faults=faults) as sandbox, sandbox.session() as kling:
+        tracing = asyncio.create_task(trace(kling.subscribe(), tracer_provider=traced.provider, meter_provider=meters))
+        good, bad = kling.submit(TextToVideo("a fox", model=MODEL)), kling.submit(TextToVideo("an owl", model=MODEL))
+        await asyncio.gather(good.settled(), bad.settled())
+        made = good if good.exception() is None else bad
+        path = await kling.download(made, into=tmp_path)
+    await tracing
+
+    seen = reader.get_metrics_data()
+    assert seen is not None
+    every = {
+        metric.name: metric for one in seen.resource_metrics for scope in one.scope_metrics for metric in scope.metrics
+    }
+    points: dict[str, list[Any]] = {name: list(metric.data.data_points) for name, metric in every.items()}
+    common = {
+        "gen_ai.operation.name": "generate_content",
+        "gen_ai.provider.name": "aimlapi",
+        "gen_ai.request.model": MODEL,
+    }
+    durations = points["gen_ai.client.operation.duration"]
+    assert [point.count for point in durations] == [1, 1]
+    assert {point.attributes.get("error.type") for point in durations} == {None, "GenerationFailed"}
+    assert all(common.items() <= dict(point.attributes).items() for point in durations)
+    assert all(0 < point.sum < 60 and point.explicit_bounds[-1] == 5120 for point in durations)
+    assert [point.value for point in points["kling.job.cost"]] == [float(made.result().usage.usd_spent or 0)]
+    assert [point.value for point in points["kling.request.throttled"]] == [1]
+    assert [point.value for point in points["kling.download.size"]] == [path.stat().st_size]
+    assert {name: metric.unit for name, metric in every.items()} == {
+        "gen_ai.client.operation.duration": "s",
+        "kling.job.cost": "{USD}",
+        "kling.request.throttled": "{request}",
+        "kling.download.size": "By",
+    }
 
 
 async def test_a_span_whose_end_was_missed_ends_with_the_next_event(traced: Traced) -> None:

@@ -65,7 +65,7 @@ class Event:
 
 
 def _values(event: Event) -> dict[str, Any]:
-    return asdict(event, recurse=False)
+    return asdict(event, recurse=False, filter=lambda attribute, _: attribute.eq is not False)
 
 
 def _plain(value: object) -> object:  # noqa: PLR0911 - one for each kind of value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -10,6 +11,7 @@ from kling_async.engine.event_bus import Event
 from kling_async.engine.job import JobEvent, value_of
 
 if TYPE_CHECKING:
+    from contextvars import Context
     from pathlib import Path
 
     from kling_async.api.results import GenerationStatus, Video
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
 
 @frozen(eq=False, repr=False)
 class Queued(JobEvent):
-    """The job waits for its turn to be submitted."""
+    """The job waits for its turn to be submitted.
+
+    Attributes:
+        context: The context variables at ``submit``, such as those of whoever traces it; in no comparison and no data.
+    """
+
+    context: Context = field(factory=copy_context, kw_only=True, eq=False)
 
 
 @frozen(eq=False, repr=False)
