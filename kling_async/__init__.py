@@ -238,7 +238,7 @@ _LATER = {
         "engine.event_bus": "Event Subscription",
         "engine.events": "Accepted Completed Downloaded DownloadFailed Downloading Failed Interrupted"
         " LeadershipChanged Polled Queued Retrying Submitted Throttled",
-        "engine.job": "Job JobEvent ExpectedCompletion",
+        "engine.job": "Job JobEvent ExpectedCompletion Progress",
         "engine.stats": "FeedStats LearnedDuration Stats",
         "errors": "APIError AuthenticationError BadRequest ConfigurationError ConnectFailed"
         " DeadlineExceeded DownloadError GatewayError GenerationFailed InvalidRequest JobAbandoned"

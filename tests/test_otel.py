@@ -329,7 +329,7 @@ async def test_a_cancelled_tracing_ends_what_is_open(traced: Traced) -> None:
 async def test_no_span_holds_the_prompt_or_the_key(traced: Traced, tmp_path: Path) -> None:
     async with Sandbox(speed=2000) as sandbox, sandbox.session() as kling:
         tracing = traced.begin(kling)
-        await kling.download(kling.submit(TextToVideo("a most secret fox")), into=tmp_path)
+        await kling.download(kling.submit(TextToVideo("a most secret fox")), tmp_path / "fox.mp4")
     await tracing
 
     told = "".join(span.to_json() for span in (*traced.jobs, *traced.downloads))
