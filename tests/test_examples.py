@@ -15,7 +15,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+import time
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,8 +26,9 @@ import pytest
 from attrs import define
 
 import kling_async
-from kling_async import Kind, Limits, get_model
+from kling_async import Kind, Limits, get_model, read_journal
 from kling_async.sandbox import Sandbox, SandboxThread
+from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -203,16 +205,17 @@ class Service:
     port: int
 
     @contextmanager
-    def running(self) -> Generator[subprocess.Popen[str]]:
+    def running(self, command: list[str] | None = None) -> Generator[subprocess.Popen[str]]:
         """One life of the service; it is killed at the end, unless it has ended."""
-        command = [sys.executable, "-c", SERVE, str(EXAMPLES / self.example), str(self.folder / "jobs.db")]
+        usual = [sys.executable, "-c", SERVE, str(EXAMPLES / self.example), str(self.folder / "jobs.db")]
         environment = {"AIMLAPI_BASE_URL": self.vendor.url, "AIMLAPI_API_KEY": self.vendor.api_key}
         with subprocess.Popen(  # noqa: S603 - this very Python
-            [*command, str(self.port)],
+            command or [*usual, str(self.port)],
             env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=sys.platform != "win32",
         ) as process:
             try:
                 assert process.stdout is not None
@@ -220,7 +223,8 @@ class Service:
                 assert said is not None, "it ended instead of serving"
                 yield process
             finally:
-                process.kill()
+                with suppress(ProcessLookupError):  # with its own processes, where it has some
+                    os.killpg(process.pid, signal.SIGKILL) if sys.platform != "win32" else process.kill()
 
     def post(self, body: object) -> tuple[int, Any]:
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
@@ -331,6 +335,81 @@ def test_a_service_that_is_stopped_lets_its_followers_go(service: Service) -> No
     assert "settled" not in seen[:-1]
 
 
+WORKERS = """
+import sys
+sys.path.insert(0, EXAMPLES)
+import kling_async
+
+class Quick(kling_async.KlingSession):
+    def __init__(self, **settings):
+        super().__init__(polling=kling_async.Polling.fixed(0.05, min_gap=0.05), **settings)
+
+kling_async.KlingSession = Quick
+from service_with_workers import main, service
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), factory="workers:service")
+"""
+
+
+def until_served(port: int) -> None:
+    while True:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
+
+
+def bought(vendor: Sandbox, number: int) -> None:
+    while len(vendor.ledger.purchases) < number:
+        time.sleep(0.02)
+
+
+def leader_of(journal: Path) -> int:
+    """The id of the process that leads, once one does."""
+    while (sharing := read_journal(journal).sharing(boot_clock())) is None or not sharing.lease.is_held(boot_clock()):
+        time.sleep(0.02)
+    return int(sharing.lease.owner.split()[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file cannot be shared there")
+def test_a_service_of_four_processes_goes_on_when_the_one_that_leads_is_killed(
+    tmp_path: Path, vendor: Sandbox, clock: Clock
+) -> None:
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    program, journal = tmp_path / "workers.py", tmp_path / "jobs.db"
+    program.write_text(WORKERS.replace("EXAMPLES", repr(str(EXAMPLES))))
+    service = Service(str(program), tmp_path, vendor, free_port())
+    with service.running([sys.executable, str(program), str(journal), str(service.port)]) as process:
+        until_served(service.port)
+        promised = [service.post({"prompt": f"a fox, take {n}"})[1]["token"] for n in range(4)]
+        bought(vendor, 4)
+        killed = leader_of(journal)
+        os.kill(killed, signal.SIGKILL)
+        promised.append(service.post({"prompt": "a fox, once more"})[1]["token"])
+        bought(vendor, 5)
+        clock.now = 3600.0
+        shown = [service.show(token) for token in promised]
+        while any(told["state"] != "completed" for told in shown):
+            time.sleep(0.2)
+            shown = [service.show(token) for token in promised]
+        assert leader_of(journal) != killed
+        process.terminate()
+        process.wait(timeout=30)
+
+    assert all(told["url"].startswith("http") for told in shown)
+    assert len(vendor.ledger.purchases) == 5
+
+
+def test_two_hosts(kling_sandbox: Sandbox, tmp_path: Path) -> None:
+    example = runpy.run_path(str(EXAMPLES / "two_hosts.py"))
+    shared: dict[str, Any] = {"journal": tmp_path / "jobs.db", "shared": True}
+    key = asyncio.run(example["submit"](kling_sandbox.session(hold=True, **shared), "a fox"))
+    assert not kling_sandbox.ledger.purchases
+    file = Path(asyncio.run(example["wait"](kling_sandbox.session(**shared), key, tmp_path)))
+    assert file.read_bytes()[4:8] == b"ftyp"
+    assert kling_sandbox.ledger.by_key.keys() == {key}
+
+
 def test_every_example_is_run_here() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in here] == []
+    assert [path.stem for path in EXAMPLES.glob("*.py") if not re.search(rf"\b{path.stem}\b", here)] == []
