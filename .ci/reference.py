@@ -108,6 +108,8 @@ class Reference:
             raise LookupError(f"{doc.fullname} has no {', '.join(sorted(unknown))}, which its docstring describes")
         doc.members = {member.name: member for member in doc.own_members}
         for member in doc.own_members:
+            if isinstance(member, pdoc.doc.Function) and not _is_async(member.wrapped):
+                member.funcdef = "def"  # what is wrapped may be a coroutine
             if member.name == "__init__" and isinstance(member, pdoc.doc.Function):
                 member.docstring = "@public"  # the class's docstring says it all
                 member.signature_without_self = _constructor(doc.obj, self._objects)
@@ -158,14 +160,18 @@ class Reference:
         return filtered
 
 
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 def _constructor(cls: type, public: Mapping[str, object]) -> inspect.Signature:
     """Return how an object is made, its types resolved, with the defaults that attrs' factories make.
 
     A parameter that attrs converts has the type that its converter takes, written in another module's names.
     """
     names = {**vars(typing), **vars(collections.abc), **vars(dt), **public}
-    for base in reversed(cls.__mro__):
-        names |= vars(sys.modules[base.__module__])
+    for part in (inspect.unwrap(vars(cls).get("__init__", cls)), *reversed(cls.__mro__)):
+        names |= vars(sys.modules[part.__module__])
     fields = {field.alias: field for field in attrs.fields(cls)} if attrs.has(cls) else {}
     signature = inspect.signature(cls)
     parameters = [

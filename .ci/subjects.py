@@ -69,6 +69,7 @@ PACKAGES = {
         _subject("The sandbox", "Sandbox SandboxThread Faults Recording Kind Trigger When"),
         _subject("What really happened", "CallRecorder Purchase Submit Poll FileRequest Charge", made=False),
     ),
+    "kling_async.sync": (_subject("Without an event loop", "KlingSession Job"),),
     "kling_async.otel": (_subject("Tracing", "trace"),),
 }
 """The public packages, each with its subjects; together these have every public name once."""

@@ -69,6 +69,7 @@ def test_python_runs(block: str, kling_sandbox: Sandbox, tmp_path: Path, monkeyp
         return kling_sandbox.session(**settings)
 
     monkeypatch.setattr(kling_async, "KlingSession", session)
+    monkeypatch.setattr("kling_async.sync._Session", session)
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102 - this project's own words
 
