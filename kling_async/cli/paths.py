@@ -30,6 +30,14 @@ def file_problem(path: Path) -> str:
     return "" if status.st_size else "it is empty"
 
 
+def is_pipe(path: Path) -> bool:
+    """Return whether there is a pipe at a path."""
+    try:
+        return path.is_fifo()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def current_folder() -> Path:
     """Return the current folder.
 
@@ -90,7 +98,7 @@ def check_folder(path: Path) -> None:
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.stat()  # which says of most names that there can be no such folder
-        there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+        there = next(place for place in (path, *(current_folder() / path).parents) if os.path.lexists(place))
         mode = there.stat().st_mode
     except (OSError, ValueError) as error:
         raise _unusable("the folder", path, _reason(error)) from error

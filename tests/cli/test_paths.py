@@ -121,10 +121,10 @@ def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path, monkeypatch
 
 
 MEDIA = {
-    "pipe": "it is no file, but a pipe or a device",
+    "pipe": "a file, not a folder or a device",
     "loop": "symbolic link",
-    "folder": "it is a folder",
-    "none": "there is no such file",
+    "folder": "a file, not a folder or a device",
+    "none": "No such file",
     "file": "a file as a Path",
     LONG: "image_url is 'xxx",
 }

@@ -260,7 +260,7 @@ async def test_fault_40_the_vendors_file_name_never_becomes_a_path(case: Case, n
     async with case, case.session() as kling:
         path = await fetch(kling, out)
     assert (path.parent, path.suffix) == (out, ".mp4")
-    assert contents(out) == {"g-1.mp4": case.vendor.film}
+    assert contents(out) == {"a-raccoon-k.mp4": case.vendor.film}
     assert [entry.name for entry in out.parent.iterdir()] == ["out"]
 
 

@@ -17,7 +17,7 @@ from kling_async.api.catalogue.suggestions import did_you_mean
 from kling_async.api.reprs import cut, show
 from kling_async.api.requests.rows import columns, is_blank, problems_of, read_row
 from kling_async.cli.batch.table import InputError, InputRow, read_table
-from kling_async.cli.paths import current_folder, read_file, read_stdin
+from kling_async.cli.paths import current_folder, is_pipe, read_file, read_stdin
 from kling_async.cli.text import count
 from kling_async.files.uploads import check_files
 
@@ -101,7 +101,7 @@ class BatchSource:
     @property
     def _file(self) -> Path | None:
         path = Path(self.name)
-        return None if self.name == _STDIN or path.is_fifo() else path
+        return None if self.name == _STDIN or is_pipe(path) else path
 
     def rows(self, options: VideoOptions) -> list[Row]:
         """Read the rows; the options fill in what a row leaves out.
@@ -111,7 +111,7 @@ class BatchSource:
             ConfigurationError: It cannot be read, or an option is not of its form.
         """
         usual, file = options.fields(), self._file
-        folder = current_folder() if file is None else file.absolute().parent
+        folder = current_folder() if file is None else (current_folder() / file).parent
         if self.name == _STDIN:
             return read_rows(read_stdin(), "standard input", folder, usual)
         return read_rows(read_file(Path(self.name), "the batch"), cut(self.name), folder, usual)
@@ -120,11 +120,12 @@ class BatchSource:
         """Return the default path of the journal: beside the batch, with a name of its own for a sandbox.
 
         Raises:
-            ConfigurationError: It is to be written, and no file can be made there.
+            ConfigurationError: It is to be written, and no file can be made there, or the current folder is gone.
         """
         path = (self._file or Path("kling-batch")).with_suffix("")
-        if is_written and not os.access(path.parent, os.W_OK | os.X_OK):
-            place = cut(str(path.parent.absolute()))
+        folder = current_folder() / path.parent
+        if is_written and not os.access(folder, os.W_OK | os.X_OK):
+            place = cut(str(folder))
             raise ConfigurationError(f"the journal cannot be in {place}, where nothing can be written: use --journal")
         return path.with_name(f"{path.name}{'.sandbox' if sandbox else ''}.db")
 
