@@ -7,8 +7,6 @@ from errno import ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from kling_async.api import mp4
 from kling_async.cli.gallery.entry import VideoFile
 from kling_async.cli.gallery.folder import read_manifest
@@ -20,28 +18,6 @@ if TYPE_CHECKING:
 
 _FIXED_POINT = 65536
 _MATRIX_AND_SIZE = 44  # bytes at the end of a track's header: nine numbers, width and height
-
-
-@frozen
-class Dimensions:
-    """Width and height in pixels as shown, rotation included, and the length in seconds if known."""
-
-    width: int
-    height: int
-    seconds: float | None = None
-
-
-def read_dimensions(path: Path) -> Dimensions | None:
-    """Read a video's dimensions from its index; None for other formats and broken files.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        index = mp4.index(reader(file), path.stat().st_size)
-    pictures = (size for kind, box in _boxes(index) if kind == b"trak" and (size := _picture(box)) is not None)
-    found = next(pictures, None)
-    return None if found is None else Dimensions(*found, _seconds(index))
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -70,7 +46,7 @@ def _seconds(index: bytes) -> float | None:
 
 
 def read_video_file(path: Path) -> VideoFile:
-    """Read the size and the dimensions of a file.
+    """Read the size, the dimensions and the length of a file; other formats and broken files do not tell the latter.
 
     Raises:
         OSError: It cannot be read.
@@ -78,10 +54,12 @@ def read_video_file(path: Path) -> VideoFile:
     path = Path(os.path.realpath(path))
     if not path.is_file():  # a pipe would be waited for
         raise FileNotFoundError(ENOENT, "there is no such file", str(path))
-    size, shape = path.stat().st_size, read_dimensions(path)
-    if shape is None:
-        return VideoFile(path, size)
-    return VideoFile(path, size, shape.width, shape.height, shape.seconds)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        index = mp4.index(reader(file), size)
+    pictures = (found for kind, box in _boxes(index) if kind == b"trak" and (found := _picture(box)) is not None)
+    width, height = next(pictures, (None, None))
+    return VideoFile(path, size, width, height, None if width is None else _seconds(index))
 
 
 def find_video_file(file: str, size: int | None, beside: Path) -> VideoFile | str:
