@@ -443,6 +443,8 @@
     news.addEventListener("update", ({ data }) => {
       const { head, shape, cards: changed } = JSON.parse(data);
       root.dataset.shape = shape;
+      const { value, max } = document.querySelector("progress");
+      document.title = value < max ? `${value}/${max} ${title}` : title;
       document.querySelector(".masthead").innerHTML = head;  // of this page's own server, which escapes all texts
       changed.forEach(replace);
       if (changed.length) { refill(); arrange(); }
@@ -452,6 +454,7 @@
     news.addEventListener("open", () => root.classList.remove("lost"));
     news.addEventListener("error", () => root.classList.add("lost"));
     setInterval(tick, 1000);
+    const title = document.title;
     refill();
     tick();
   }

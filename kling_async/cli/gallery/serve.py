@@ -111,7 +111,7 @@ class LivePage:
             snapshot = await self.look()
         except JournalError as error:
             raise web.HTTPServiceUnavailable(text=str(error)) from error
-        text = render(snapshot.page, live=f"{self._run}-{snapshot.version}")
+        text = await asyncio.to_thread(render, snapshot.page, live=f"{self._run}-{snapshot.version}")
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

@@ -226,6 +226,7 @@ async def test_a_browser_shows_a_batch_as_it_goes(page: Page, tmp_path: Path) ->
                 "Ready",
             ]
             assert await page.locator(".outlook").text_content() == "all done"
+            assert await page.title() == "batch.db"
             assert await page.locator("progress").get_attribute("value") == "3"
 
             await page.locator("#card-2 .frame").click()
