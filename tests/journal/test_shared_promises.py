@@ -96,7 +96,7 @@ class OnPostgres(Members):
     def pass_time(self, seconds: float) -> None:
         super().pass_time(seconds)
         lease = f"{schema_of(self._url)}.lease"
-        execute(self._url, f"UPDATE {lease} SET renewed = renewed - interval '{seconds} s'")  # noqa: S608 - our own
+        execute(self._url, f"UPDATE {lease} SET renewed = renewed - interval '{seconds} s'")
 
 
 @pytest_asyncio.fixture(params=["memory", "TRUNCATE", "WAL", "postgres"])

@@ -17,7 +17,7 @@ DEFAULT_SCHEMA = "kling_async"
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 _SECRETS = re.compile(r"password|passfile|sslkey|secret|scram|token")
-_DEFAULTS = {"application_name": "kling_async", "connect_timeout": "5", "client_encoding": "utf8"}
+_DEFAULTS = {"application_name": "kling_async", "client_encoding": "utf8"}
 
 
 @frozen

@@ -136,12 +136,15 @@ class Link:
         Raises:
             psycopg.Error: It failed; whether it was carried out is unknown if the connection is lost.
         """
-        connection = self._connection or self.connect()
+        known = self._connection
+        connection = known or self.connect()
         try:
             return connection.execute(self.address.translated(statement), [*map(_as_parameter, given)] or None)
         except psycopg.Error as error:
             if connection.broken or isinstance(error, _Silent | psycopg.errors.ReadOnlySqlTransaction):
                 self.close()
+            if connection.broken and known is not None and statement.startswith("SELECT"):
+                return self.execute(statement, given)  # it was lost long ago, maybe, and to read twice is to read
             raise
 
     def connect(self) -> _Connection:
@@ -151,7 +154,9 @@ class Link:
             psycopg.Error: There is no connection to be had.
             JournalError: The server cannot keep a journal.
         """
-        connection = _Connection.connect(self.address.conninfo, autocommit=True, row_factory=_row)
+        connection = _Connection.connect(
+            self.address.conninfo, autocommit=True, row_factory=_row, connect_timeout=max(2, int(self._patience))
+        )
         try:
             connection.patience = self._patience
             self._check(connection)

@@ -1,0 +1,437 @@
+"""What a journal in PostgreSQL does beyond what every shared journal does: losses, delays, refusals, odd texts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pg_proxy import proxy
+from postgres import execute, own_schema, schema_of, start_server
+from records import GENERATION, history, job
+
+from kling_async import KlingSession, read_journal
+from kling_async.api.requests import ImageToVideo
+from kling_async.errors import ConfigurationError, InvalidRequest, JournalError
+from kling_async.journal.base import Choices, JobState
+from kling_async.journal.postgres import lease
+from kling_async.journal.postgres.address import read_url
+from kling_async.journal.postgres.connection import Link, postgres_errors
+from kling_async.journal.postgres.shared import SharedPostgres
+from kling_async.session import boot_clock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+    from kling_async.journal.postgres.shared import PostgresTerm
+    from kling_async.journal.shared import Entry, Token
+
+SENT: dict[str, Any] = {"attempts": 1, "client_request_id": "a:1"}
+
+
+@pytest.fixture(scope="module")
+def shared_url() -> Generator[str]:
+    """A journal for the tests that read only what they wrote."""
+    with own_schema() as url:
+        yield url
+
+
+@pytest.fixture
+def url() -> Generator[str]:
+    with own_schema() as url:
+        yield url
+
+
+@asynccontextmanager
+async def member(url: str, length: float = 60.0) -> AsyncGenerator[SharedPostgres]:
+    joined = SharedPostgres(url, now=boot_clock, length=length)
+    await joined.open()
+    try:
+        yield joined
+    finally:
+        await joined.close()
+
+
+@asynccontextmanager
+async def leading(joined: SharedPostgres, through: str = "") -> AsyncGenerator[tuple[Token, PostgresTerm]]:
+    """A leader's journal, whose connection may go by another way than the member's."""
+    token = await joined.take()
+    assert token is not None
+    if through:
+        joined.address = read_url(through)
+    term = joined.term(token, lambda: None)
+    await term.open()
+    try:
+        yield token, term
+    finally:
+        await term.close()
+
+
+async def inserted(joined: SharedPostgres, *records: Any) -> list[Entry]:
+    known: list[Entry] = []
+    for record in records:
+        joined.insert(record, Choices(), known.append)
+    await joined.flush()
+    await asyncio.sleep(0)
+    return known
+
+
+# Texts and rows
+
+
+ODD = st.text(st.one_of(st.characters(), st.sampled_from("\0\x01\x1e\x1f\ud800\udfff\\'\"%?{},")))
+
+
+@given(texts=st.lists(st.one_of(st.none(), ODD), min_size=1, max_size=5))
+def test_any_texts_come_back(shared_url: str, texts: list[str | None]) -> None:
+    global _LINK  # noqa: PLW0603 - one connection for all examples
+    _LINK = _LINK or Link(read_url(shared_url), patience=20)
+    rows = [(text, 1.5 * number, number) for number, text in enumerate(texts)]
+    names = ("tag", "queued_at", "polls")
+    found = _LINK.execute(f"SELECT * FROM {lease._given(names)}", lease._texts(rows, names)).fetchall()
+    assert found == rows
+
+
+_LINK: Link | None = None
+
+
+@pytest.mark.asyncio
+async def test_keys_of_any_characters_are_told_apart(url: str) -> None:
+    keys = ["", "a\0", "a\x01", "a\ud800", "a\x1e\x1f", "a%s?", 'a"', "\x01[]"]
+    records = [job(key, last_status=key, group=key, generation_id=f"g{key}") for key in keys]
+    async with member(url) as joined, leading(joined) as (_, term):
+        assert await inserted(joined, *records) == []
+        assert len(await inserted(joined, *records)) == len(keys)
+        assert [entry.record for entry in (await term.news()).entries] == records
+        for record in records:
+            entry, found = joined.get(record.key), joined.find(record.generation_id or "")
+            assert entry is not None
+            assert found is not None
+            assert (entry.record, found.record) == (record, record)
+    assert list(read_journal(url).records()) == records
+
+
+@pytest.mark.asyncio
+async def test_media_are_stored_once_with_the_job(url: str) -> None:
+    images: list[Any] = ["data:image/png;base64,aGk=", b"\x89PNG\r\n\x1a\n" + bytes(2000)]
+    records = [job(f"{number}", request=ImageToVideo(images[number % 2])) for number in range(4)]
+    async with member(url) as joined, leading(joined) as (_, term):
+        await inserted(joined, *records)
+        assert await term.load_open() == records
+    assert execute(url, f"SELECT count(*) FROM {schema_of(url)}.media") == [(2,)]
+
+
+@pytest.mark.asyncio
+async def test_one_job_that_cannot_be_written_keeps_no_other_from_it(url: str) -> None:
+    async with member(url) as joined:
+        (entry,) = await inserted(joined, job("a"), job("b", priority=2**70), job("c"))
+        assert (entry.record.key, type(entry.parked)) == ("b", InvalidRequest)
+        assert [record.key for record in await history(joined)] == ["a", "c"]  # type: ignore[arg-type] # it has one
+
+
+@pytest.mark.asyncio
+async def test_of_one_key_twice_in_a_batch_the_second_meets_the_first(url: str) -> None:
+    async with member(url) as joined:
+        known = await inserted(joined, job("a", tag=1), job("a", tag=2))
+        assert [entry.record.tag for entry in known] == [1]
+
+
+# The fence
+
+
+@pytest.mark.asyncio
+async def test_bytes_of_a_lost_connection_that_come_late_change_nothing(url: str) -> None:
+    async with proxy(url) as slow, member(url) as joined, leading(joined, slow.url) as (_, term):
+        await inserted(joined, job("a"))
+        await term.load_open()
+        await term.commit(job("a", JobState.SUBMITTING, **SENT))
+        slow.open.clear()
+        term.append(job("a", JobState.UNCERTAIN, **SENT))  # its bytes are under way for long
+        await asyncio.sleep(0.2)
+        held = asyncio.create_task(term.commit(job("a", JobState.PENDING, generation_id=GENERATION, **SENT)))
+        slow.cut()
+        slow.open.set()
+        await held
+        entry = joined.get("a")
+        assert entry is not None
+        assert entry.record.generation_id == GENERATION
+        assert execute(url, f"SELECT writer > 1 FROM {schema_of(url)}.lease") == [(True,)]
+
+
+@pytest.mark.asyncio
+async def test_a_leader_whose_bytes_are_held_is_replaced_and_shut_out(url: str) -> None:
+    async with (
+        proxy(url) as slow,
+        member(url, 0.6) as first,
+        member(url, 0.6) as second,
+        leading(first, slow.url) as (_, stale),
+    ):
+        await inserted(first, job("a"))
+        await stale.load_open()
+        await stale.commit(job("a", JobState.SUBMITTING, **SENT))
+        slow.open.clear()
+        stale.append(job("a", JobState.PENDING, generation_id=GENERATION, **SENT))
+        while (token := await second.take()) is None:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+        slow.open.set()
+        term = second.term(token, lambda: None)
+        await term.open()
+        await stale.flush()
+        assert stale.is_fenced
+        assert await term.load_open() == [job("a", JobState.SUBMITTING, **SENT)]
+        assert [late.generation_id for late in (await term.news()).late] == [GENERATION]
+        await term.close()
+
+
+# Losses
+
+
+@pytest.mark.asyncio
+async def test_members_go_on_after_their_connections_were_cut(url: str) -> None:
+    async with proxy(url) as way, member(way.url) as joined, leading(joined) as (_, term):
+        await inserted(joined, job("a"))
+        await term.load_open()
+        for state in (JobState.SUBMITTING, JobState.UNCERTAIN, JobState.PENDING):
+            way.cut()
+            await term.commit(job("a", state, **SENT))
+            with suppress(JournalError):  # unless that was noticed before
+                await joined.lease()
+            assert (await joined.lease()).is_held(joined.now())
+        joined.insert(job("b"), Choices(), print)
+        way.cut()
+        while await asyncio.to_thread(joined.get, "b") is None:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.05)
+        assert not term.is_fenced
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocked_for_long(url: str) -> None:
+    async with proxy(url) as way, member(way.url, 0.9) as joined:
+        way.open.clear()
+        with pytest.raises(JournalError, match="does not answer"):
+            joined.get("a")
+        with pytest.raises(JournalError, match=r"the server has said nothing for 0\.45 s|timeout expired"):
+            await joined.lease()
+        way.open.set()
+        assert await asyncio.to_thread(joined.get, "a") is None
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_is_killed_and_restarted_has_all_that_was_committed() -> None:
+    folder = Path(tempfile.gettempdir()) / f"kling-own-{secrets.token_hex(6)}"
+    server = start_server(folder)
+    try:
+        with own_schema(server.get_uri()) as url:
+            async with member(url) as joined, leading(joined) as (_, term):
+                await inserted(joined, *(job(f"{number}") for number in range(100)))
+                await term.load_open()
+                begun = [term.commit(job(f"{n}", JobState.SUBMITTING, **SENT)) for n in range(100)]
+                committing = [asyncio.ensure_future(commit) for commit in begun]
+                await committing[0]
+                server.get_postmaster_info().process.kill()
+                for child in server.get_postmaster_info().process.children():
+                    child.kill()
+                await asyncio.to_thread(start_again, server)
+                await asyncio.gather(*committing)
+                assert not term.is_fenced
+                assert {record.state for record in await history(joined)} == {JobState.SUBMITTING}  # type: ignore[arg-type] # it has one
+                assert (await joined.lease()).is_held(joined.now())
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_again(server: Any) -> None:
+    server.get_postmaster_info().process.wait(10)
+    server.ensure_postgres_running()
+
+
+# Being told
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("renumbers", [False, True])
+async def test_members_are_told_of_changes_at_once_unless_a_proxy_pools(url: str, *, renumbers: bool) -> None:
+    told = asyncio.Event()
+    async with proxy(url, renumbers=renumbers) as way:
+        joined = SharedPostgres(way.url, now=boot_clock)
+        await joined.open(told.set)
+        async with member(url) as other, leading(other) as (_, term):
+            await inserted(joined, job("a"))
+            await term.load_open()
+            while joined._feed.is_stale:
+                await joined.changes({"a"})
+            told.clear()
+            await term.commit(job("a", JobState.SUBMITTING))
+            if renumbers:
+                assert (joined._link.is_direct, joined._feed.every) == (False, 1.0)
+                joined._feed._looked_at -= 1.0
+            else:
+                await told.wait()
+            assert [entry.record.state for entry in await joined.changes({"a"})] == [JobState.SUBMITTING]
+            assert await joined.changes({"a"}) == []
+        await joined.close()
+
+
+@pytest.mark.asyncio
+async def test_a_release_is_told(url: str) -> None:
+    free = asyncio.Event()
+    waiting = SharedPostgres(url, now=boot_clock)
+    await waiting.open(on_free=free.set)
+    async with member(url) as joined:
+        token = await joined.take()
+        assert token is not None
+        await joined.release(token)
+        await free.wait()
+        assert await waiting.take() is not None
+    await waiting.close()
+
+
+@pytest.mark.asyncio
+async def test_a_renewal_that_is_seen_for_twice_its_length_is_over_whatever_the_database_says(url: str) -> None:
+    ahead = [0.0]
+    async with member(url) as first:
+        assert await first.take() is not None
+        execute(url, f"UPDATE {schema_of(url)}.lease SET renewed = now() + interval '1 hour'")
+        second = SharedPostgres(url, now=lambda: ahead[0], length=60.0)
+        await second.open()
+        assert (await second.lease()).is_held(second.now())
+        assert await second.take() is None
+        ahead[0] = 121.0
+        assert not (await second.lease()).is_held(second.now())
+        assert await second.take() is not None
+        await second.close()
+
+
+@pytest.mark.asyncio
+async def test_records_bear_the_time_of_the_database(url: str) -> None:
+    async with member(url) as joined:
+        assert joined.wall() is None
+        await joined.lease()
+        ((now,),) = execute(url, "SELECT extract(epoch FROM clock_timestamp())::float8")
+        wall = joined.wall()
+        assert wall is not None
+        assert abs(wall - now) < 1
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("synchronous_commit = off", "synchronous_commit is off"),
+        ("default_transaction_read_only = on", "read-only"),
+        ("default_transaction_isolation = 'serializable'", "default_transaction_isolation is 'serializable'"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_server_that_cannot_keep_a_journal_is_refused(url: str, setting: str, reason: str) -> None:
+    role = f"role_{schema_of(url)}"
+    execute(url, f"CREATE ROLE {role} LOGIN SUPERUSER; ALTER ROLE {role} SET {setting}")
+    try:
+        with pytest.raises(JournalError, match=reason):
+            async with member(url.replace("postgres:@", f"{role}:@")):
+                pass
+    finally:
+        execute(url, f"DROP ROLE {role}")
+
+
+@pytest.mark.asyncio
+async def test_a_schema_of_a_newer_version_is_refused_also_amid_a_term(url: str) -> None:
+    async with member(url) as joined:
+        execute(url, f"UPDATE {schema_of(url)}.lease SET version = 99")
+        with pytest.raises(JournalError, match="a newer version of kling_async has upgraded it"):
+            await joined.lease()
+    with pytest.raises(JournalError, match="it is of version 99"):
+        async with member(url):
+            pass
+    with pytest.raises(JournalError, match="of version 99"):
+        read_journal(url)
+
+
+@pytest.mark.asyncio
+async def test_a_schema_of_something_else_is_left_alone(url: str) -> None:
+    execute(url, f"CREATE SCHEMA {schema_of(url)}; CREATE TABLE {schema_of(url)}.jobs (a int)")
+    with pytest.raises(JournalError, match="has tables of something else"):
+        async with member(url):
+            pass
+    assert execute(url, f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema_of(url)}'") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_members_that_come_at_once_make_one_schema(url: str) -> None:
+    members = [SharedPostgres(url, now=boot_clock) for _ in range(4)]
+    await asyncio.gather(*(joined.open() for joined in members))
+    await inserted(members[0], job("a"))
+    assert members[3].get("a") is not None
+    await asyncio.gather(*(joined.close() for joined in members))
+
+
+SECRET = "hunter%32"  # noqa: S105 - of nothing
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ann:{SECRET}@127.0.0.1:1/db",
+        f"postgresql://127.0.0.1:1/db?user=ann&password={SECRET}",
+        f"postgres://ann:{SECRET}@127.0.0.1:1/db?colour=red",
+        f"postgresql://ann:{SECRET}@127.0.0.1:port/db",
+        f"postgresql://ann:{SECRET}%zz@127.0.0.1:1/db",
+        f"postgresql://ann:{SECRET}@127.0.0.1:1/db?schema=No;",
+    ],
+)
+@pytest.mark.asyncio
+async def test_no_error_log_or_repr_tells_a_password(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises((ConfigurationError, JournalError)) as caught:
+        kling = KlingSession("key", journal=url)
+        caplog.records.clear()
+        logging.getLogger("test").info("%r %r", kling, kling._shared)
+        async with kling:
+            pass
+    said = [repr(caught.value), str(caught.value), caplog.text, repr(caught.value.__cause__)]
+    assert not [text for text in said if "hunter" in text]
+
+
+def test_what_the_server_says_is_told_without_the_password() -> None:
+    address = read_url("postgresql://ann:geheim@h/db")
+    with pytest.raises(JournalError, match="journal postgresql://h/db: no … here") as caught, postgres_errors(address):
+        import psycopg  # noqa: PLC0415 - as below
+
+        raise psycopg.OperationalError("no geheim here")
+    assert caught.value.__cause__ is None
+    assert "geheim" not in repr(address)
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [name for name in sys.modules if name.startswith("kling_async.journal.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigurationError, match=r"pip install 'kling_async\[postgres\]'"):
+        KlingSession("key", journal="postgresql://h/db")
+
+
+@pytest.mark.asyncio
+async def test_a_reader_pages_through_all_and_counts(url: str) -> None:
+    with pytest.raises(JournalError, match="is no journal"):
+        read_journal(url)
+    async with member(url) as joined:
+        records = [job(f"{number}") for number in range(600)]
+        await inserted(joined, *records)
+        reader = read_journal(url)
+        assert list(reader.records()) == records
+        assert reader.counts() == {JobState.QUEUED: 600}
+        sharing = reader.sharing(boot_clock())
+        assert sharing is not None
+        assert (len(sharing.lease.members), sharing.waiting) == (1, 0)
