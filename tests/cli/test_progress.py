@@ -94,7 +94,7 @@ def test_a_warning_of_the_library_is_a_message_in_one_line() -> None:
 async def test_it_follows_jobs_until_their_files_are_there(tmp_path: Path, live: bool) -> None:  # noqa: FBT001 - a case
     file = Screen() if live else io.StringIO()
     async with Sandbox(speed=5000) as sandbox, sandbox.session() as kling:
-        async with show_progress(kling, terminal(file, live=live), 2, time_scale=1 / 5000, interval=0.01) as tracker:
+        async with show_progress(kling, terminal(file, live=live), 2, interval=0.01) as tracker:
             jobs = [kling.submit(TextToVideo(f"fox {n}"), tag=f"fox {n}") for n in range(2)]
             await asyncio.gather(*(kling.download(job, tmp_path / f"{job.tag}.mp4") for job in jobs))
             await asyncio.sleep(0)

@@ -68,7 +68,7 @@ def test_a_row_tells_what_there_is_to_tell() -> None:
     )
     assert (row.name, row.prompt, row.model) == ("01-fox", "a fox", "v2.5-turbo/pro/text-to-video")
     assert (row.status, row.age, row.polls) == ("active", 32.0, 4)
-    assert row.share == pytest.approx(0.2)
+    assert row.share == pytest.approx(32.0 / 240.0)
 
 
 @pytest.mark.parametrize(

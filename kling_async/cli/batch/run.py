@@ -106,7 +106,7 @@ class BatchRun:
         )
         async with (
             session as kling,
-            show_progress(kling, self.terminal, total, time_scale=1 / self.connection.effective_speed) as tracker,
+            show_progress(kling, self.terminal, total) as tracker,
         ):
             active = ActiveRun(self, kling, tracker)
             async with announced_stop(self.terminal):

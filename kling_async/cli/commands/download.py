@@ -74,7 +74,7 @@ def _fetch(work: Coroutine[object, object, Exit], terminal: Terminal, again: str
 async def _one(generation_id: str, output: Path, connection: Connection, terminal: Terminal) -> Exit:
     async with (
         open_session(connection) as kling,
-        show_progress(kling, terminal, 1, time_scale=1 / connection.effective_speed),
+        show_progress(kling, terminal, 1),
     ):
         job = kling.resume(generation_id)
         path = await kling.download(job, into=output)

@@ -87,7 +87,7 @@ class _SingleRun:
     async def _make(self) -> Exit:
         async with (
             open_session(self.connection, journal=self.journal, retries=self.retry) as kling,
-            show_progress(kling, self.terminal, 1, time_scale=1 / self.connection.effective_speed),
+            show_progress(kling, self.terminal, 1),
             announced_stop(self.terminal),
         ):
             job = self.job = kling.submit(self.request)

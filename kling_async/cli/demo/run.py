@@ -88,7 +88,7 @@ class Demo:
         async with (
             sandbox,
             sandbox.session(rng=rng) as kling,
-            show_progress(kling, terminal, self.jobs, time_scale=1 / self.speed, interval=_INTERVAL) as tracker,
+            show_progress(kling, terminal, self.jobs, interval=_INTERVAL) as tracker,
         ):
             jobs = [kling.submit(request, tag=name) for name, request in prompts(self.jobs)]
             results = await asyncio.gather(*(self._obtain(job, kling, tracker) for job in jobs))

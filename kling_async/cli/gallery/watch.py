@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kling_async import JobState, read_journal
+from kling_async import JobState, LearnedDuration, read_journal
 from kling_async.cli.gallery.build import title_of
 from kling_async.cli.gallery.entries import entry_of, folder_beside
 from kling_async.cli.gallery.entry import EntryState
@@ -16,10 +15,10 @@ from kling_async.cli.gallery.texts import visible
 from kling_async.cli.journal_summary import worker_lines
 from kling_async.cli.journals import shown
 from kling_async.cli.progress.eta import EtaEstimator
-from kling_async.cli.text import clock
+from kling_async.cli.text import clock, percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from kling_async import Record
@@ -125,16 +124,24 @@ def _said(records: Sequence[Record], ended: int, per_second: float, now: float) 
 
 def _left(records: Sequence[Record], per_second: float, now: float) -> float | None:
     """Estimate the seconds until all have ended, by how those took that have; None before any has."""
-    usual = EtaEstimator()
-    shares = [
-        (record.settled_at - record.accepted_at) / usual.seconds(record.request)
-        for record in records
-        if record.state is JobState.COMPLETED and record.settled_at is not None and record.accepted_at is not None
-    ]
-    if not shares or max(shares) <= 0:
+    estimator = EtaEstimator()
+    estimator.learn(learned := tuple(_learned(records)))
+    if not learned:
         return None
     running = [record for record in records if record.state is JobState.PENDING]
     newest = sorted(running, key=lambda record: record.accepted_at or 0.0)[-_NEWEST:]
     queued = sum(record.state is JobState.QUEUED for record in records)
     ages = [(record.request, max(0.0, now - (record.accepted_at or now))) for record in newest]
-    return EtaEstimator(max(median(shares), 1e-6)).left(queued, len(running), ages, per_second)
+    return estimator.left(queued, len(running), ages, per_second)
+
+
+def _learned(records: Sequence[Record]) -> Iterator[LearnedDuration]:
+    """Yield how long each kind has taken."""
+    took: dict[tuple[str, int | None], list[float]] = {}
+    for record in records:
+        if record.state is JobState.COMPLETED and record.request and record.settled_at and record.accepted_at:
+            kind = (record.request.model, record.request.duration_seconds)
+            took.setdefault(kind, []).append(max(1e-3, record.settled_at - record.accepted_at))
+    for (model, duration), seconds in took.items():
+        middle, late = (percentile(sorted(seconds), share) for share in (0.5, 0.9))
+        yield LearnedDuration(model=model, duration=duration, median=middle, p90=late, generations=len(seconds))

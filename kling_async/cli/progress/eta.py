@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
-
-from kling_async import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,14 +44,9 @@ _OVERDUE = 0.1  # what is overdue takes this share of its time yet, if nothing e
 
 
 class EtaEstimator:
-    """Estimates from the session's learned durations, and from the catalogue for models it has not seen.
+    """Estimates from the durations of each kind that the session goes by, the catalogue's until it has learned any."""
 
-    Args:
-        time_scale: The factor on the catalogue's durations: 1 for the vendor itself, less for a sandbox.
-    """
-
-    def __init__(self, time_scale: float = 1.0) -> None:
-        self._time_scale = time_scale
+    def __init__(self) -> None:
         self._learned: dict[tuple[str, int | None], LearnedDuration] = {}
 
     def learn(self, learned: Iterable[LearnedDuration]) -> None:
@@ -61,9 +54,11 @@ class EtaEstimator:
         self._learned = {(each.model, each.duration): each for each in learned}
 
     def seconds(self, request: Request | None) -> float:
-        """Return the expected duration of a generation, in seconds."""
+        """Return the expected duration of a generation, in seconds; of an unknown kind, the mean of the others."""
         learned = self._of(request)
-        return _catalogue_seconds(request) * self._time_scale if learned is None else learned.median
+        if learned is not None:
+            return learned.median
+        return fmean(each.median for each in self._learned.values()) if self._learned else _USUAL
 
     def _of(self, request: Request | None) -> LearnedDuration | None:
         return None if request is None else self._learned.get((request.model, request.duration_seconds))
@@ -102,10 +97,3 @@ class EtaEstimator:
 def _overdue_weight(share: float) -> float:
     """Return the weight, 0 to 1, of the observed finishing rate for one that has used this share of its time."""
     return min(1.0, max(0.0, (share - _SURE) / (1 - _SURE)))
-
-
-def _catalogue_seconds(request: Request | None) -> float:
-    model = None if request is None else find_model(request.model)
-    if request is None or model is None:
-        return _USUAL
-    return model.typical_seconds(request.duration_seconds)

@@ -28,7 +28,7 @@ _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one g
 
 @asynccontextmanager
 async def show_progress(
-    kling: KlingSession, terminal: Terminal, total: int, *, time_scale: float = 1.0, interval: float = 5.0
+    kling: KlingSession, terminal: Terminal, total: int, *, interval: float = 5.0
 ) -> AsyncGenerator[ProgressTracker]:
     """Show the progress of a session until the context is left.
 
@@ -39,11 +39,10 @@ async def show_progress(
         kling: The session, entered.
         terminal: The output streams.
         total: The number of jobs.
-        time_scale: The factor on the catalogue's durations.
         interval: Seconds between lines.
     """
     loop = asyncio.get_running_loop()
-    tracker = ProgressTracker(total, started=loop.time(), time_scale=time_scale)
+    tracker = ProgressTracker(total, started=loop.time())
     display = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
 
     def snapshot() -> Snapshot:

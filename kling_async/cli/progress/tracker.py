@@ -101,14 +101,13 @@ class ProgressTracker:
         total: The number of jobs.
         started: The start, in the loop's time, as are all instants here.
         downloads: Whether a completed job is finished only once its file is on disk.
-        time_scale: The factor on the catalogue's durations: 1 for the vendor itself.
     """
 
-    def __init__(self, total: int, *, started: float, downloads: bool = True, time_scale: float = 1.0) -> None:
+    def __init__(self, total: int, *, started: float, downloads: bool = True) -> None:
         self._total = total
         self._started = started
         self._downloads = downloads
-        self._eta = EtaEstimator(time_scale)
+        self._eta = EtaEstimator()
         self._sending = RateMeter()
         self._finishing = RateMeter(window=20.0)
         self._running: dict[Job, float] = {}  # since when, oldest first
