@@ -21,21 +21,21 @@ from kling_async import KlingSession, Limits, Polling, TextToVideo
 if TYPE_CHECKING:
     from benchmarks.figure import Size
 
-__all__ = ["measure"]
+__all__ = ["LATER", "UNLIMITED", "fill", "measure"]
 
 _STATUS = Path("/proc/self/status")
 _POSTS = 100  # under way at once
 _WARM = 100  # jobs before the clock starts
-_UNLIMITED = Limits(requests_per_second=math.inf, max_in_flight=1_000_000, max_submits=_POSTS)
-_LATER = Polling(scale=1e-3)  # generations are expected to take so long that none is polled meanwhile
+UNLIMITED = Limits(requests_per_second=math.inf, max_in_flight=1_000_000, max_submits=_POSTS)
+LATER = Polling(scale=1e-3)  # generations are expected to take so long that none is polled meanwhile
 
 
 def measure(size: Size) -> list[Figure]:
     """Return the throughput with SQLite as a multiple of that without, and the time and memory that opening takes."""
     with TemporaryDirectory(prefix="journal-") as folder:
         small, large = Path(folder, "small.db"), Path(folder, "large.db")
-        fresh(_fill, small, size.resumed_jobs)
-        fresh(_fill, large, size.opened_jobs)
+        fresh(fill, small, size.resumed_jobs)
+        fresh(fill, large, size.opened_jobs)
         return [_throughput(size, Path(folder)), *_openings(size, small, large)]
 
 
@@ -70,7 +70,7 @@ def _turns(url: str, size: Size, folder: Path) -> list[tuple[float, float]]:
 
 
 async def _submits(url: str, jobs: int, journal: Path | None) -> float:
-    async with KlingSession("k", base_url=url, journal=journal, limits=_UNLIMITED, polling=_LATER) as kling:
+    async with KlingSession("k", base_url=url, journal=journal, limits=UNLIMITED, polling=LATER) as kling:
         await _accepted(kling, _WARM)
         gc.collect()
         begun = perf_counter()
@@ -99,11 +99,11 @@ def _openings(size: Size, small: Path, large: Path) -> list[Figure]:
     ]
 
 
-def _fill(path: Path, jobs: int) -> None:
+def fill(path: Path, jobs: int) -> None:
     """Leave that many pending jobs in a new journal."""
 
     async def fill() -> None:
-        async with KlingSession(transport=InstantVendor(), journal=path, limits=_UNLIMITED, polling=_LATER) as kling:
+        async with KlingSession(transport=InstantVendor(), journal=path, limits=UNLIMITED, polling=LATER) as kling:
             await _accepted(kling, jobs)
 
     asyncio.run(fill())
@@ -127,7 +127,7 @@ def _peak(path: Path) -> float:
 
 async def _opened(path: Path) -> float:
     begun = perf_counter()
-    async with KlingSession(transport=InstantVendor(), journal=path, polling=_LATER) as kling:
+    async with KlingSession(transport=InstantVendor(), journal=path, polling=LATER) as kling:
         if not kling.pending:
             raise AssertionError(f"nothing is pending in {path}")
         return perf_counter() - begun

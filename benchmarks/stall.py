@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figure import Size
 
-__all__ = ["measure"]
+__all__ = ["Watcher", "measure"]
 
 _RATE = 200.0  # polls per second
 _LATENCY = 0.05  # seconds an answer takes
@@ -47,7 +47,7 @@ def _now() -> _Span:
 
 
 @define
-class _Watcher:
+class Watcher:
     """Looks at the clock every millisecond, and keeps what went by between looks, full collections taken out.
 
     A look that comes late on the wall's clock alone was held up by the machine; the processor's clock tells what this
@@ -62,6 +62,7 @@ class _Watcher:
     _collected: _Span = field(factory=_Span)  # full collections since the last look
 
     def look(self) -> None:
+        """Look, and again after a millisecond."""
         now = _now()
         self.gaps.append(now - self._seen - self._collected - _Span(wall=_TICK))
         self._seen, self._collected = now, _Span()
@@ -98,7 +99,7 @@ async def _active_of(jobs: int, seconds: float) -> tuple[float, dict[str, float]
             kling.resume(f"{number:032x}:kling-video/v2.1/master/text-to-video")
         await asyncio.sleep(2 * _LATENCY)
         gc.collect()
-        watcher, before = _Watcher(asyncio.get_running_loop()), kling.stats().polls
+        watcher, before = Watcher(asyncio.get_running_loop()), kling.stats().polls
         gc.callbacks.append(watcher.collection)
         watcher.look()
         await asyncio.sleep(seconds)
