@@ -439,13 +439,14 @@
   // A page that is served follows its journal: the head, and each card that has changed, are sent anew.
 
   function follow() {
+    const title = document.title;
     const news = new EventSource(`events?after=${root.dataset.live}`);
     news.addEventListener("update", ({ data }) => {
       const { head, shape, cards: changed } = JSON.parse(data);
+      document.querySelector(".masthead").innerHTML = head;  // of this page's own server, which escapes all texts
       root.dataset.shape = shape;
       const { value, max } = document.querySelector("progress");
       document.title = value < max ? `${value}/${max} ${title}` : title;
-      document.querySelector(".masthead").innerHTML = head;  // of this page's own server, which escapes all texts
       changed.forEach(replace);
       if (changed.length) { refill(); arrange(); }
       tick();
@@ -454,7 +455,6 @@
     news.addEventListener("open", () => root.classList.remove("lost"));
     news.addEventListener("error", () => root.classList.add("lost"));
     setInterval(tick, 1000);
-    const title = document.title;
     refill();
     tick();
   }
