@@ -166,8 +166,8 @@ def test_logs_tell_what_was_charged(kling: Kling, vendor: Sandbox) -> None:
     for prompt in ("a", "b"):
         kling("generate", prompt, "--duration", 5, *QUICK)
     head, *rows = kling("logs").lines
-    assert head.split() == ["time", "(UTC)", "status", "cost", "model", "generation", "key"]
-    assert {row.split()[5] for row in rows} == set(vendor.ledger.purchases)
+    assert head.split() == ["time", "(UTC)", "status", "cost", "model", "key", "generation"]
+    assert {row.split()[6] for row in rows} == set(vendor.ledger.purchases)
     assert {tuple(row.split()[2:5]) for row in rows} == {("succeeded", "$1.40", MASTER)}
     (only,) = kling("logs", "-n", 1, "--json", "--status", "succeeded", "-m", MASTER, "--period", "1h").json_lines
     assert only["key"] in vendor.ledger.by_key

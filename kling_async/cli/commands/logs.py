@@ -17,7 +17,7 @@ from kling_async.cli.text import dollars, one_line
 if TYPE_CHECKING:
     from kling_async import LogEntry
 
-_HEAD = ("time (UTC)", "status", "cost", "model", "generation", "key")
+_HEAD = ("time (UTC)", "status", "cost", "model", "key", "generation")
 
 
 def logs(
@@ -31,8 +31,8 @@ def logs(
 ) -> None:
     """Print the requests that the account was charged for or that failed, newest first, from the vendor's own log.
 
-    They appear there late: a generation once it has ended. The last column is the key of the job, if this program or
-    this library sent it.
+    They appear there late: a generation once it has ended. The key is that of the job, if this program or this
+    library sent it.
 
     Args:
         period: How far back: a number followed by h or d, such as 7d.
@@ -76,5 +76,5 @@ def _facts(entry: LogEntry) -> dict[str, Any]:
 def _cells(entry: LogEntry) -> tuple[str, ...]:
     created = "" if entry.created is None else entry.created.strftime("%Y-%m-%d %H:%M:%S")
     usd = "" if entry.usd is None else dollars(entry.usd)
-    texts = (entry.status, usd, entry.model, entry.inference_id, entry.key)
+    texts = (entry.status, usd, entry.model, entry.key, entry.inference_id)
     return (created, *(one_line(text or "") for text in texts))

@@ -92,7 +92,8 @@ def _fields(model: Model) -> list[tuple[str, str, str]]:
 
 def _field(name: str, model: Model) -> tuple[str, str]:
     part = model.fields[name]
-    usual = "" if part.default is None else f"; usually {part.default}"
+    default = str(part.default).lower() if isinstance(part.default, bool) else part.default
+    usual = "" if default is None else f"; usually {default}"
     return "required" if part.required else "", f"{part.spec.allowed}{usual}".replace(
         "a file as a Path or bytes", "a file"
     )

@@ -54,7 +54,7 @@ class LivePage:
         self._journal = journal
         self._terminal = terminal
         self._secret = secret
-        self._run = secrets.token_hex(4)  # versions of another run mean nothing here
+        self._run = ""  # versions of another run, or from before records have gone, mean nothing
         self._snapshot: Snapshot | None = None
         self._changed = asyncio.Condition()
         self._looking = asyncio.Lock()
@@ -78,6 +78,7 @@ class LivePage:
         async with self._looking:
             snapshot = await asyncio.to_thread(look, self._journal, self._snapshot, now=time(), boot=boot_clock())
             if snapshot is not self._snapshot:
+                self._run = secrets.token_hex(4) if snapshot.version == 1 else self._run
                 self._snapshot = snapshot
                 async with self._changed:
                     self._changed.notify_all()
@@ -129,11 +130,8 @@ class LivePage:
     async def _tell(self, response: web.StreamResponse, after: str) -> None:
         """Send what has changed since a version, and again whenever something has."""
         run, _, number = after.partition("-")
-        if run != self._run or not number.isdecimal():
-            await response.write(b"event: restart\ndata:\n\n")
-            return
-        seen = int(number)
-        while True:
+        seen = int(number) if number.isdecimal() else 0
+        while run == self._run:
             snapshot = self._snapshot
             if snapshot is not None and snapshot.version > seen:
                 for message in self._messages(snapshot, seen):
@@ -145,6 +143,7 @@ class LivePage:
                         await self._changed.wait()
             except TimeoutError:
                 await response.write(b":\n\n")
+        await response.write(b"event: restart\ndata:\n\n")
 
     def _messages(self, snapshot: Snapshot, seen: int) -> Iterator[str]:
         changed = snapshot.changed_since(seen)

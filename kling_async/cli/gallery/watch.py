@@ -44,6 +44,11 @@ class Snapshot:
     rows: Sequence[dict[str, Any]]
     records: Sequence[Record]
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the records."""
+        return [record.key for record in self.records]
+
     def changed_since(self, version: int) -> list[int]:
         """Return the places of the entries that have changed since a version."""
         return [place for place, changed in enumerate(self.versions) if changed > version]
@@ -72,7 +77,12 @@ def look(journal: Place, before: Snapshot | None, *, now: float, boot: float) ->
 def advance(
     before: Snapshot | None, journal: Place, records: Sequence[Record], outlook: Outlook, now: float
 ) -> Snapshot:
-    """Return the snapshot of records; the one before if nothing has changed. Records are only ever added."""
+    """Return the snapshot of records; the one before if nothing has changed.
+
+    Where records have gone, as after a journal was pruned, it is a first one.
+    """
+    if before is not None and [record.key for record in records[: len(before.records)]] != before.keys:
+        before = None
     entries = _entries(before, records, folder_beside(journal))
     links = {entry.file.path: f"video/{place}" for place, entry in enumerate(entries) if entry.file is not None}
     page = GalleryPage(title_of(journal), shown(journal), entries, links, now, outlook)

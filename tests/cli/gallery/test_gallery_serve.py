@@ -90,6 +90,17 @@ async def test_a_page_of_a_server_that_has_ended_is_told_to_load_again(tmp_path:
         assert await answer.text() == "event: restart\ndata:\n\n"
 
 
+async def test_a_page_of_which_records_have_gone_is_told_to_load_again(tmp_path: Path) -> None:
+    journal = await write(tmp_path / "batch.db", record(0))
+    other = await write(tmp_path / "other.db", record(1))
+    async with serving(journal) as (client, address):
+        seen = await version(client, address)
+        async with client.get(f"{address}events?after={seen}") as answer:
+            other.replace(journal)
+            assert await answer.text() == "event: restart\ndata:\n\n"
+        assert (await version(client, address)).partition("-")[0] != seen.partition("-")[0]
+
+
 async def test_many_cards_come_in_several_messages_of_which_the_last_has_the_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

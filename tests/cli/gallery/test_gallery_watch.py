@@ -39,6 +39,13 @@ def test_without_a_change_it_is_the_snapshot_before(tmp_path: Path) -> None:
     assert (told.version, told.changed_since(1)) == (2, [])
 
 
+def test_where_records_have_gone_it_begins_anew(tmp_path: Path) -> None:
+    first = next_of(None, [record(0), record(1)], tmp_path)
+    second = next_of(first, [record(0), record(1), record(2)], tmp_path)
+    assert next_of(second, [record(1), record(2)], tmp_path).version == 1
+    assert next_of(second, [record(0), record(1)], tmp_path).version == 1
+
+
 def test_an_earlier_entry_changes_when_another_model_gets_its_prompt(tmp_path: Path) -> None:
     alike = [record(n, request=TextToVideo("a", model=f"klingai/{n}")) for n in range(2)]
     first = next_of(None, [alike[0], record(5)], tmp_path)
