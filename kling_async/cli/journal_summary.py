@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import ConfigurationError, JobState, read_journal
-from kling_async.cli.journals import Place, exists, folder_of, shown
+from kling_async.cli.journals import Place, folder_of, shown
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import described, label_for
 from kling_async.cli.text import clock, count, dollars, one_line, reason
 from kling_async.files.video_names import short_key
+from kling_async.journal.open import journal_exists
 from kling_async.journal.shared import MOST_CRASHES
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def records_of(journal: Place) -> dict[str, Record]:
     Raises:
         JournalError: It is no journal, or cannot be read.
     """
-    return {record.key: record for record in read_journal(journal).records()} if exists(journal) else {}
+    return {record.key: record for record in read_journal(journal).records()} if journal_exists(journal) else {}
 
 
 def check_sandbox(journal: Place, records: Iterable[Record], output: Path) -> None:

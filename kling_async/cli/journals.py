@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError, read_journal
+from kling_async.journal.open import is_url, journal_exists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 Place: TypeAlias = Path | str
 """A file's path, or a URL as a text."""
 
-_URL = re.compile(r"[a-z][a-z0-9+]*://")
-_PASSWORD = re.compile(r"(?<=//)([^/@]*?):[^/@]*@|(?<=[?&])password=[^&]*&?")
+_PASSWORD = re.compile(r"(?<=//)([^/@:]*):[^/@]*(?=@)|(?<=[?&])\w*(?:password|secret|token)\w*=[^&]*")
 
 
 def as_place(text: str) -> Place:
     """Return the place that a text names."""
-    return text if _URL.match(text) else Path(text)
+    return text if is_url(text) else Path(text)
 
 
 def _convert(_: object, tokens: Sequence[Token]) -> Place:
@@ -50,11 +50,7 @@ Shared = Annotated[
 
 def shown(place: Place) -> str:
     """Return the place as people may see it: without a password."""
-    return (
-        str(place)
-        if isinstance(place, Path)
-        else _PASSWORD.sub(lambda found: f"{found[1] or ''}@" * bool(found[1]), place)
-    )
+    return str(place) if isinstance(place, Path) else _PASSWORD.sub(r"\1", place)
 
 
 def name_of(place: Place) -> str:
@@ -68,13 +64,6 @@ def folder_of(place: Place) -> Path:
     return place.parent if isinstance(place, Path) else Path()
 
 
-def exists(place: Place) -> bool:
-    """Return whether there may be a journal to read: a file that is not empty, or any database."""
-    if isinstance(place, str):
-        return True
-    return os.path.exists(place) and place.stat().st_size > 0  # noqa: PTH110 - Path's raises for some names
-
-
 def is_shared_journal(place: Place, connection: Connection, *, wanted: bool) -> bool:
     """Return whether to share a journal: if that is wanted, or it ever was.
 
@@ -82,7 +71,9 @@ def is_shared_journal(place: Place, connection: Connection, *, wanted: bool) -> 
         ConfigurationError: The vendor is a sandbox that nobody else can reach.
         JournalError: It cannot be read.
     """
-    shared = wanted or isinstance(place, str) or (exists(place) and read_journal(place).sharing(0.0) is not None)
+    shared = (
+        wanted or isinstance(place, str) or (journal_exists(place) and read_journal(place).sharing(0.0) is not None)
+    )
     if shared and connection.sandbox:
         raise ConfigurationError("--sandbox is within this command, so that no journal of it can be shared")
     return shared

@@ -136,6 +136,11 @@ class LeadingEngine(Engine):
         super()._start_acting(group, submits, stop)
         group.start_soon(self._listen, name="kling_async news")
 
+    async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        await super()._work(ready, stop)
+        with suppress(JournalError):  # what was asked for until now need not wait for the next one
+            await self._act_on_news()
+
     async def _listen(self) -> None:
         while True:
             await self.news.sleep_until(self.store.clock.now() + (LOOK_EVERY if self.store.open else _IDLE_NEWS_EVERY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from kling_async.journal.paths import absolute, unusable_reason
 from kling_async.journal.shared import LEASE
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -77,6 +77,19 @@ def read_journal(path: str | os.PathLike[str]) -> JournalReader:
         reader: JournalReader = _postgres("reader").PostgresReader(path)
         return reader
     return SQLiteReader(_usable(path))
+
+
+def journal_exists(place: str | os.PathLike[str]) -> bool:
+    """Return whether there is a journal to read: a file that is not empty, or the tables in a database.
+
+    Raises:
+        ConfigurationError: The URL cannot be used.
+        JournalError: The database cannot be reached.
+    """
+    if is_url(place):
+        found: bool = _postgres("reader").exists(place)
+        return found
+    return os.path.exists(place) and os.path.getsize(place) > 0  # noqa: PTH110, PTH202 - Path's raises for some names
 
 
 def _usable(path: str | os.PathLike[str]) -> Path:

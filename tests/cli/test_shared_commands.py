@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from child_process import QUICK, TIMEOUT, interrupt, start
 from in_process import call
+from postgres import own_schema
 
 from kling_async import KlingSession, OutOfCredits, Polling, TextToVideo
 from kling_async.cli.journals import as_place, name_of, shown
@@ -104,13 +105,22 @@ def test_a_journal_is_a_file_or_a_url_that_is_shown_without_its_password(
     assert (shown(place), name_of(place)) == (told, name)
 
 
-def batch(folder: Path, *more: str, rows: int = 6) -> list[str]:
+def batch(folder: Path, *more: str, rows: int = 6, journal: str = "") -> list[str]:
     """The arguments of a shared batch."""
     file = folder / "rows.jsonl"
     file.write_text(
         "".join(json.dumps({"prompt": f"a fox, take {row}", "tag": f"{row}"}) + "\n" for row in range(rows))
     )
-    return ["batch", str(file), "--journal", str(folder / "jobs.db"), "-o", str(folder / "videos"), *QUICK, *more]
+    return [
+        "batch",
+        str(file),
+        "--journal",
+        journal or str(folder / "jobs.db"),
+        "-o",
+        str(folder / "videos"),
+        *QUICK,
+        *more,
+    ]
 
 
 @pytest.mark.kling_sandbox(speed=2000)
@@ -124,11 +134,30 @@ def test_two_batches_of_one_file_share_its_rows_and_each_tells_of_all(
     assert all(", shared" in err for _, err in said)
     assert len(vendor.ledger.purchases) == 6
     assert len(list((tmp_path / "videos").iterdir())) == 6
+    assert "6 downloaded" in call(capsys, "status", str(tmp_path / "jobs.db")).out
     again = call(capsys, *batch(tmp_path, rows=7))  # a journal that was shared is shared again
     assert (again.code, ", shared" in again.err) == (0, True)
     assert again.out.startswith("7 of 7 videos in ")
     assert "6 of them from before" in again.out
     assert len(vendor.ledger.purchases) == 7
+
+
+@pytest.mark.kling_sandbox(speed=2000)
+def test_a_batch_in_a_database_is_told_by_its_url(
+    vendor: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with own_schema() as url:
+        worker = start("worker", url, *QUICK)
+        try:
+            assert worker.stderr is not None
+            assert [worker.stderr.readline() for _ in range(2)][1] == "leads now\n"
+            assert call(capsys, *batch(tmp_path, journal=url)).out.startswith("6 of 6 videos in ")
+            told = call(capsys, "status", url).out
+            assert f"process {worker.pid} on " in told
+            assert call(capsys, "resume", url, "-o", str(tmp_path / "videos"), *QUICK).code == 0
+        finally:
+            interrupt(worker)
+    assert len(vendor.ledger.purchases) == 6
 
 
 def test_a_sandbox_of_one_command_is_not_shared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

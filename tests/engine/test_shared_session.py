@@ -180,6 +180,17 @@ async def test_a_follower_abandons_by_asking() -> None:
 
 
 @virtual
+async def test_what_was_asked_for_last_is_done_before_the_only_session_leaves() -> None:
+    vendor, database = ScriptedVendor(takes=math.inf), Database()
+    async with member(database, vendor) as kling:
+        job = kling.submit(prompt(), key="k")
+        await job.accepted()
+        job.abandon()
+    assert [record.state for record in database.records] == [JobState.ABANDONED]
+    assert database.instructions == []
+
+
+@virtual
 async def test_a_generation_is_resumed_by_a_follower() -> None:
     vendor, database = ScriptedVendor(), Database()
     async with member(database, vendor) as first:

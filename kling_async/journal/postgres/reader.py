@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0  # seconds of silence after which a server is given up
 
 
+def exists(url: str) -> bool:
+    """Return whether there is a journal, of any version.
+
+    Raises:
+        ConfigurationError: The URL cannot be used.
+        JournalError: The database cannot be reached.
+    """
+    address = read_url(url)
+    link = Link(address, patience=_PATIENCE, writes=False)
+    with connected(link), postgres_errors(address):
+        return version_of(link) > 0
+
+
 class PostgresReader(JournalReader):
     """Reads a journal in PostgreSQL, also on a standby.
 
