@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-_JOBS = 100  # of a follower, whose ends it notices
-_SPREAD = 0.05  # seconds between those
+_JOBS = 40  # of a follower, whose ends it notices
+_SPREAD = 0.2  # seconds between those: a file takes some hundred commits a second, and each job several
 
 
 class _Finishing(InstantVendor):

@@ -27,6 +27,7 @@ from kling_async import (
     SessionClosed,
     SubmissionUncertain,
 )
+from kling_async.engine import leadership
 from kling_async.engine.scheduler import Scheduler
 from kling_async.journal.shared import LateAnswer, Token
 
@@ -180,14 +181,17 @@ async def test_a_follower_abandons_by_asking() -> None:
 
 
 @virtual
-async def test_what_was_asked_for_last_is_done_before_the_only_session_leaves() -> None:
+async def test_what_was_asked_for_last_is_done_before_the_leader_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     vendor, database = ScriptedVendor(takes=math.inf), Database()
-    async with member(database, vendor) as kling:
-        job = kling.submit(prompt(), key="k")
+    async with member(database, vendor) as first, member(database, vendor, hold=True) as second:
+        job = second.submit(prompt(), key="k")
         await job.accepted()
+        monkeypatch.setattr(leadership, "LOOK_EVERY", 1000)
+        await asyncio.sleep(1)  # the leader has just looked
         job.abandon()
-    assert [record.state for record in database.records] == [JobState.ABANDONED]
-    assert database.instructions == []
+        await first.aclose()
+        assert [record.state for record in database.records] == [JobState.ABANDONED]
+        assert database.instructions == []
 
 
 @virtual

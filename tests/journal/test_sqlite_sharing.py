@@ -172,8 +172,12 @@ async def test_a_leader_that_is_killed_is_replaced_at_once_and_one_that_is_stopp
         process.send_signal(signal.SIGSTOP)
         assert (await shared.lease()).is_held(shared.now())
         assert await shared.take() is None
-        process.kill()
-        process.wait()
+        for is_held in (True, False):
+            told_of = SQLiteReader(path).sharing(boot_clock())
+            assert told_of is not None
+            assert told_of.lease.is_held(boot_clock()) is is_held
+            process.kill()
+            process.wait()
     lease = await shared.lease()
     assert (lease.is_held(shared.now()), lease.token.term) == (False, 1)
     token = await shared.take()

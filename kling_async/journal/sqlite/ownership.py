@@ -120,6 +120,19 @@ class LeaderLock:
         close_descriptor(self._descriptor)
 
 
+def is_dead(path: Path, number: int) -> bool:
+    """Return whether the leader whose lock has this number has died, as far as can be told."""
+    if number == 0 or not path.with_name(f"{path.name}-leader").exists():
+        return False
+    with suppress(OSError):  # another user's
+        found = LeaderLock(path)
+        try:
+            return found.is_free(number)
+        finally:
+            found.close()
+    return False
+
+
 def _check_signed(path: Path, descriptor: int) -> None:
     found = os.read(descriptor, _LONGEST)
     if found and not found.startswith(_SIGNED) and _ONCE_SIGNED not in found:

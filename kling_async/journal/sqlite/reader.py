@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kling_async.errors import JournalError
 from kling_async.journal.paths import absolute, unusable_reason
 from kling_async.journal.sql.reader import JournalReader
@@ -37,7 +39,10 @@ class SQLiteReader(JournalReader):
             pass  # it can be read
 
     def _sharing(self, connection: sqlite3.Connection, now: float) -> Sharing | None:
-        return lease.sharing(connection, now)
+        found = lease.sharing(connection, now)
+        if found is None:
+            return None
+        return evolve(found, lease=found.lease.without_holder(is_dead=ownership.is_dead(self.path, found.lease.lock)))
 
     def has_owner(self) -> bool | None:
         """Return whether a session has it open that does not share it; None where the system does not tell."""
