@@ -165,7 +165,8 @@ class LivePage:
         if file is None or not file.path.is_file():
             raise web.HTTPNotFound
         name = f"inline; filename*=UTF-8''{quote(file.path.name, errors='replace')}"
-        return web.FileResponse(file.path, headers=_HEADERS | {"Content-Disposition": name})
+        headers = {"Cache-Control": "private, no-cache", "Content-Disposition": name}  # kept, and asked about each time
+        return web.FileResponse(file.path, headers=_HEADERS | headers)
 
 
 @asynccontextmanager
