@@ -132,3 +132,4 @@ async def test_what_goes_wrong_inside_comes_out_and_the_display_ends() -> None:
                 raise LookupError
         assert not [task for task in asyncio.all_tasks() if "progress" in str(task.get_coro())]
     assert file.getvalue().count("\x1b[?25h") == 1
+    assert "  0 of 1" in file.getvalue().splitlines()[-1]  # where it stood

@@ -270,6 +270,7 @@ def test_what_waits_in_the_vendors_queue_takes_its_turn() -> None:
     for one in jobs[4:]:
         tracker.handle(new(Polled, 120.0, one, GenerationStatus.QUEUED, 1, None))
     alone = EtaEstimator().seconds(TextToVideo("a red fox"))
+    assert tracker.snapshot(stats(pending=20), 120.0).counts == (("in the vendor's queue", 16), ("generating", 4))
     left = tracker.snapshot(stats(pending=20), 120.0).left
     assert left is not None
     assert left > 4 * alone  # four at once

@@ -53,16 +53,20 @@ async def show_progress(
             display.show(snapshot())
             await asyncio.sleep(display.interval)
 
-    with display:
-        follow = _follow(kling.subscribe(buffer=_BUFFER), tracker, terminal)
-        async with _alongside(follow), _alongside(redraw()):
-            try:
-                yield tracker
-            finally:
-                await asyncio.sleep(0)  # the last events are delivered only now
-                last = snapshot()
-    mean = last.requests / max(last.elapsed, _SHORTEST)
-    terminal.message(render_line(evolve(last, per_second=mean, halted=None, left=None)))  # the summary says why it ends
+    last: Snapshot | None = None
+    try:
+        with display:
+            follow = _follow(kling.subscribe(buffer=_BUFFER), tracker, terminal)
+            async with _alongside(follow), _alongside(redraw()):
+                try:
+                    yield tracker
+                finally:
+                    await asyncio.sleep(0)  # the last events are delivered only now
+                    last = snapshot()
+    finally:
+        if last is not None:  # as it stands when it ends, also by Ctrl-C; the summary says why submits have halted
+            mean = last.requests / max(last.elapsed, _SHORTEST)
+            terminal.message(render_line(evolve(last, per_second=mean, halted=None, left=None)))
 
 
 async def _follow(events: Subscription[Event], tracker: ProgressTracker, terminal: Terminal) -> None:

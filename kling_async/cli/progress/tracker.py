@@ -203,15 +203,20 @@ class ProgressTracker:
         yield "queued", stats.queued
         yield "submitting", stats.submitting
         yield "uncertain", stats.uncertain
-        yield "generating", stats.pending
+        yield "in the vendor's queue", min(stats.pending, self._in_their_queue)
+        yield "generating", max(0, stats.pending - self._in_their_queue)
         yield "downloading", len(self._downloading)
         yield "done", stats.completed + self._settled_before - len(self._downloading) - self._lost
         yield "failed", stats.failed + stats.rejected + self._lost
         yield "stopped", stats.interrupted + stats.abandoned
 
+    @property
+    def _in_their_queue(self) -> int:
+        return len(self._running) - len(self._generating)
+
     def _left(self, stats: Stats, now: float) -> float | None:
         newest = islice(reversed(self._generating.items()), _NEWEST)
-        generating = max(0, stats.pending - (len(self._running) - len(self._generating)))
+        generating = max(0, stats.pending - self._in_their_queue)
         waiting = max(0, self._total - stats.settled - self._settled_before - generating)
         ages = ((job.request, now - since) for job, since in newest)
         return self._eta.left(waiting, generating, ages, self._finishing.per_second)
