@@ -63,7 +63,7 @@ def install_completion(shell: Literal["bash", "zsh", "fish"] | None = None, /) -
 
 _COMMANDS = {
     "Make videos": ("generate", "batch", "resume"),
-    "Look after them": ("status", "fetch", "download", "gallery"),
+    "Look after them": ("status", "fetch", "download", "gallery", "prune"),
     "Share a journal": ("worker", "leader"),
     "Know before you pay": ("models", "balance", "cost", "logs"),
     "Try it out": ("demo", "sandbox"),

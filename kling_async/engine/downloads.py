@@ -208,9 +208,11 @@ class Downloads:
             self._emit(job, events.Downloaded, path=path, size=stored.size)
             self._resume_submits()
 
+        # A journal that was pruned has no URLs.
+        url = video.url if video.url or not video.generation_id else await self._fresh_url(video.generation_id)
         await download_file(
             self._transport,
-            video.url,
+            url,
             path,
             expected_size=video.file_size,
             refresh=partial(self._fresh_url, video.generation_id) if video.generation_id else None,

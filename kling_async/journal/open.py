@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kling_async.journal.base import Journal
     from kling_async.journal.shared import SharedJournal
+    from kling_async.journal.sql.prune import Pruned
     from kling_async.journal.sql.reader import JournalReader
 
 
@@ -50,6 +51,23 @@ def open_shared(
     from kling_async.journal.sqlite.shared import SharedSQLite  # noqa: PLC0415 - SQLite is imported on use
 
     return SharedSQLite(_usable(place), now=now, length=length, account=account)
+
+
+def prune_journal(path: str | os.PathLike[str], before: float, *, forget_keys: bool = False) -> Pruned:
+    """Cut down jobs of this journal that were over before this time, in seconds since the epoch; see `prune`.
+
+    Raises:
+        InvalidRequest: The argument is no path or URL.
+        ConfigurationError: No journal can be there.
+        JournalError: There is none, it cannot be used, or a session owns it.
+    """
+    from kling_async.journal.sqlite.prune import prune_file  # noqa: PLC0415 - SQLite is imported on use
+
+    check_path("path", path)
+    if is_url(path):
+        pruned: Pruned = _postgres("prune").prune_postgres(path, before, forget_keys=forget_keys)
+        return pruned
+    return prune_file(_usable(path), before, forget_keys=forget_keys)
 
 
 def _postgres(name: str) -> Any:  # noqa: ANN401 - a module

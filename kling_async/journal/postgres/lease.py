@@ -173,7 +173,7 @@ def _media(media: Mapping[str, Content]) -> tuple[str, list[object]]:
         for content in media.values()
     ]
     values = ", ".join(["(?, ?)"] * len(media))
-    statement = f"stored AS (INSERT INTO main.media VALUES {values} ON CONFLICT (digest) DO NOTHING), "
+    statement = f"stored AS (INSERT INTO main.media VALUES {values} ON CONFLICT (digest) DO UPDATE SET used = now()), "
     return statement, [part for pair in zip(media, map(bytearray, contents), strict=True) for part in pair]
 
 

@@ -50,7 +50,11 @@ STEPS = (
     CREATE INDEX new_jobs ON main.jobs (number) WHERE change IS NULL;
     CREATE INDEX jobs_by_generation ON main.jobs (generation_id) WHERE generation_id IS NOT NULL;
     CREATE INDEX jobs_by_change ON main.jobs (change, number);
-    CREATE TABLE main.media (digest text PRIMARY KEY, content bytea NOT NULL);
+    CREATE TABLE main.media (
+        digest text PRIMARY KEY,
+        content bytea NOT NULL,
+        used timestamptz NOT NULL DEFAULT now()  -- when a job last came that needs it
+    );
     CREATE TABLE main.learned (number int PRIMARY KEY CHECK (number = 1), content text NOT NULL);
     CREATE TABLE main.lease (
         number int PRIMARY KEY CHECK (number = 1),
