@@ -70,8 +70,10 @@ def look(journal: Place, before: Snapshot | None, *, now: float, boot: float) ->
     in_use = reader.has_owner()  # asked first: whoever ends now leaves nothing open
     records = list(reader.records())
     jobs = sum(not record.state.is_terminal for record in records)
-    workers = worker_lines(reader.sharing(boot), boot, jobs, in_use=in_use)
-    return advance(before, journal, records, outlook(records, workers, now), now)
+    sharing = reader.sharing(boot)
+    is_worked_on = in_use is not False if sharing is None else sharing.lease.is_held(boot)
+    workers = worker_lines(sharing, boot, jobs, in_use=in_use)
+    return advance(before, journal, records, outlook(records, workers, now, is_worked_on=is_worked_on), now)
 
 
 def advance(
@@ -113,18 +115,32 @@ _WINDOW = 60.0  # seconds over which the rate is taken
 _NEWEST = 32  # jobs, those accepted last, that the estimate uses
 
 
-def outlook(records: Sequence[Record], sharing: Iterable[str], now: float) -> Outlook:
-    """Say how far the jobs are, how fast they end, and when all will have; ``now`` is the wall-clock time."""
+def outlook(records: Sequence[Record], sharing: Iterable[str], now: float, *, is_worked_on: bool = True) -> Outlook:
+    """Say how far the jobs are, and, if they are worked on, how fast they end and when all will have.
+
+    Args:
+        records: The jobs.
+        sharing: What else is to be told.
+        now: The wall-clock time.
+        is_worked_on: Whether anybody works on them.
+    """
     ended = sum(record.state.is_terminal for record in records)
     begun = [record.submitted_at for record in records if record.submitted_at is not None]
     lately = sum(record.settled_at is not None and record.settled_at > now - _WINDOW for record in records)
     per_second = lately / max(1.0, min(_WINDOW, now - min(begun, default=now)))
-    return Outlook(ended, len(records), _said(records, ended, per_second, now), tuple(map(visible, sharing)))
+    return Outlook(
+        ended,
+        len(records),
+        _said(records, ended, per_second if is_worked_on else None, now),
+        tuple(map(visible, sharing)),
+    )
 
 
-def _said(records: Sequence[Record], ended: int, per_second: float, now: float) -> str:
+def _said(records: Sequence[Record], ended: int, per_second: float | None, now: float) -> str:
     if ended == len(records):
         return "all done" if records else "nothing yet"
+    if per_second is None:
+        return f"{len(records) - ended:,} open"
     left, rate = _left(records, per_second, now), per_second * 60
     parts = [f"{len(records) - ended:,} open"]
     parts += [f"about {clock(left)} left"] if left is not None else []

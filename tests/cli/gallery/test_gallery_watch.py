@@ -81,6 +81,13 @@ def test_there_is_an_estimate_once_something_has_ended() -> None:
     assert told.text.endswith(" left, 3.0 a minute")
 
 
+def test_what_nobody_works_on_has_no_estimate(tmp_path: Path) -> None:
+    done, running = record(0), record(1, **PENDING)
+    assert outlook([done, running], (), 1110.0, is_worked_on=False).text == "1 open"
+    told = look(write_journal(tmp_path / "batch.db", [done, running]), None, now=1110.0, boot=0.0).page.outlook
+    assert told == Outlook(1, 2, "1 open", ("nobody works on it; go on with: kling-async resume JOURNAL",))
+
+
 def test_what_is_done_or_not_begun_has_none() -> None:
     assert outlook([record(0)], (), 5000.0).text == "all done"
     assert outlook([], (), 5000.0).text == "nothing yet"
