@@ -274,13 +274,13 @@ class KlingSession:
         """
         self._thread.close()
 
-    submit = _giving_a_job(_Session.submit)
-    resume = _giving_a_job(_Session.resume)
-    download = _waiting(_Session.download)
-    fetch = _waiting(_Session.fetch)
-    drain = _waiting(_Session.drain)
-    history = _iterating(_Session.history)
-    resume_submissions = _at_once(_Session.resume_submissions)
+    submit: Final = _giving_a_job(_Session.submit)
+    resume: Final = _giving_a_job(_Session.resume)
+    download: Final = _waiting(_Session.download)
+    fetch: Final = _waiting(_Session.fetch)
+    drain: Final = _waiting(_Session.drain)
+    history: Final = _iterating(_Session.history)
+    resume_submissions: Final = _at_once(_Session.resume_submissions)
 
     def find(self, key: str) -> Job | None:
         """Return the job of a key, or None: see `kling_async.KlingSession.find`."""
@@ -326,8 +326,8 @@ class KlingSession:
         asked = SimpleQueue[Any]()
         return self._thread.values(self._thread.call(partial(begin, _Feed(asked))), iter(source), asked)
 
-    stats = _at_once(_Session.stats)
-    learned = _at_once(_Session.learned)
+    stats: Final = _at_once(_Session.stats)
+    learned: Final = _at_once(_Session.learned)
 
     def subscribe(self, *, job: _Job | None = None, buffer: int = 1000) -> Generator[Event, None, None]:
         """Yield the events from now on: see `kling_async.KlingSession.subscribe`."""
@@ -339,17 +339,17 @@ class KlingSession:
         """Whether this session sends requests: see `kling_async.KlingSession.is_leader`."""
         return self._session.is_leader
 
-    balance = _waiting(_Session.balance)
-    billing_detail = _waiting(_Session.billing_detail)
-    transactions = _iterating(_Session.transactions)
-    usage = _waiting(_Session.usage)
-    logs = _iterating(_Session.logs)
-    metrics = _waiting(_Session.metrics)
-    list_models = _waiting(_Session.list_models)
-    list_kling_models = _waiting(_Session.list_kling_models)
-    catalogue_changes = _waiting(_Session.catalogue_changes)
-    estimate = _waiting(_Session.estimate)
-    reconcile_costs = _waiting(_Session.reconcile_costs)
+    balance: Final = _waiting(_Session.balance)
+    billing_detail: Final = _waiting(_Session.billing_detail)
+    transactions: Final = _iterating(_Session.transactions)
+    usage: Final = _waiting(_Session.usage)
+    logs: Final = _iterating(_Session.logs)
+    metrics: Final = _waiting(_Session.metrics)
+    list_models: Final = _waiting(_Session.list_models)
+    list_kling_models: Final = _waiting(_Session.list_kling_models)
+    catalogue_changes: Final = _waiting(_Session.catalogue_changes)
+    estimate: Final = _waiting(_Session.estimate)
+    reconcile_costs: Final = _waiting(_Session.reconcile_costs)
 
     def __repr__(self) -> str:
         return f"<sync {repr(self._session)[1:]}"

@@ -42,7 +42,10 @@ def write_limits(limits: Limits) -> str:
 
 def _read(text: str) -> Brought:
     found: dict[str, Any] = json.loads(text) if text else {}
-    values = {name: dict(value) if isinstance(value, list) else value for name, value in found.items()}
+    values: dict[str, Any] = {
+        name: dict(cast("list[tuple[Any, int]]", value)) if isinstance(value, list) else value
+        for name, value in found.items()
+    }
     return values | {"max_spend_usd": dollars(values["max_spend_usd"])} if "max_spend_usd" in values else values
 
 
@@ -89,9 +92,9 @@ def read_stats(text: str) -> Stats | None:
     """Read what `write_stats` wrote; None if nobody has led yet, or a member of another version does."""
     try:
         data: dict[str, Any] = json.loads(text)
-        learned = tuple(LearnedDuration(**kind) for kind in data["learned"])
-        feed = None if data["feed"] is None else FeedStats(**data["feed"])
-        return Stats(**data | {"learned": learned, "feed": feed})
+        data["learned"] = tuple(LearnedDuration(**kind) for kind in data["learned"])
+        data["feed"] = None if data["feed"] is None else FeedStats(**data["feed"])
+        return Stats(**data)
     except (ValueError, TypeError, KeyError):
         return None
 

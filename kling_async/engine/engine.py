@@ -103,7 +103,7 @@ class Engine:
     ) -> None:
         clock = Clock(asyncio.get_running_loop(), wall)
         chosen = choices_of(reconciliation, retry, timeouts)
-        choices = (lambda _: chosen) if term is None else term.choices
+        choices: Callable[[str], Choices] = (lambda _: chosen) if term is None else term.choices
         self.events: EventBus = EventBus(clock)
         self.counters: Counters = Counters()
         self.admission: AdmissionControl = AdmissionControl(

@@ -93,15 +93,15 @@ ODD = st.text(st.one_of(st.characters(), st.sampled_from("\0\x01\x1e\x1f\ud800\u
 
 @given(texts=st.lists(st.one_of(st.none(), ODD), min_size=1, max_size=5))
 def test_any_texts_come_back(shared_url: str, texts: list[str | None]) -> None:
-    global _LINK  # noqa: PLW0603 - one connection for all examples
-    _LINK = _LINK or Link(read_url(shared_url), patience=20)
+    global _link  # noqa: PLW0603 - one connection for all examples
+    _link = _link or Link(read_url(shared_url), patience=20)
     rows = [(text, 1.5 * number, number) for number, text in enumerate(texts)]
     names = ("tag", "queued_at", "polls")
-    found = _LINK.execute(f"SELECT * FROM {lease._given(names)}", lease._texts(rows, names)).fetchall()
+    found = _link.execute(f"SELECT * FROM {lease._given(names)}", lease._texts(rows, names)).fetchall()
     assert found == rows
 
 
-_LINK: Link | None = None
+_link: Link | None = None
 
 
 @pytest.mark.asyncio

@@ -91,7 +91,8 @@ def read_url(url: str) -> Address:
 
 
 def _place(base: str, parts: dict[str, Any], schema: str) -> str:
-    host, shown = parts.get("host") or parts.get("hostaddr") or "localhost", {}
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    shown: dict[str, str] = {}
     if host.startswith("/"):  # the folder of a socket
         host, shown["host"] = "", host
     if schema != DEFAULT_SCHEMA:

@@ -74,7 +74,7 @@ class _Silent(psycopg.OperationalError):
 
 
 class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    patience = 5.0  # seconds of silence amid a statement after which it is given up
+    patience: float = 5.0  # seconds of silence amid a statement after which it is given up
 
     def wait(self, gen: PQGen[_T], interval: float = _INTERVAL, *others: Any, **more: Any) -> _T:  # noqa: ANN401 - the driver's own
         del interval
@@ -147,7 +147,7 @@ class Link:
                 return self.execute(statement, given)  # it was lost long ago, maybe, and to read twice is to read
             raise
 
-    def connect(self) -> _Connection:
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Connect, and make sure that what is committed here lasts.
 
         Raises:
