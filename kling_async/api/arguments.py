@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
-from kling_async.api.catalogue.spec import Problem, either, refusal
+from kling_async.api.catalogue.problems import Problem, either, refusal
 from kling_async.api.media import is_path
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.reprs import show

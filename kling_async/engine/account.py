@@ -24,7 +24,7 @@ from kling_async.api.account.metrics import metrics_request, read_metrics
 from kling_async.api.account.models import ModelList, changes, models_request, read_models
 from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
-from kling_async.api.catalogue.spec import either
+from kling_async.api.catalogue.problems import either
 from kling_async.api.protocol import answers
 from kling_async.api.requests import Request
 from kling_async.engine.cost_report import billable, match_charges

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 from attrs import evolve
 
-from kling_async.api.catalogue.spec import Problem, refusal
+from kling_async.api.catalogue.problems import Problem, refusal
 from kling_async.api.file_types import FileType, picture_size, recognised
 from kling_async.api.media import HEAD, Brief, LocalFile, media_type
 from kling_async.api.protocol import submit_request

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kling_async.api.arguments import is_priority
-from kling_async.api.catalogue.spec import Problem, refusal
+from kling_async.api.catalogue.problems import Problem, refusal
 from kling_async.api.parsing import amount, is_object, text
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests.codec import from_dict, to_data

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import bad_setting
-from kling_async.api.catalogue.spec import either
+from kling_async.api.catalogue.problems import either
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing.validators import non_negative_number, takes

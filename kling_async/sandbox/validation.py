@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 from kling_async.api.catalogue.lookup import check_body, find_model
+from kling_async.api.catalogue.problems import either
 from kling_async.api.catalogue.rules import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
-from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url, either
+from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.parsing import is_list, is_object
 
 if TYPE_CHECKING:

@@ -1,10 +1,9 @@
-"""The transport that sends over HTTP; the only module that imports aiohttp's client, or translates what it raises."""
+"""The transport that sends over HTTP, by aiohttp's client."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import ssl as tls
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from inspect import signature
@@ -19,25 +18,19 @@ from yarl import URL
 from kling_async.api.arguments import bad_setting, checked_api_key
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import answers
-from kling_async.errors import (
-    ConfigurationError,
-    ConnectFailed,
-    MalformedResponse,
-    RequestTimeout,
-    TransportError,
-)
+from kling_async.errors import ConfigurationError, TransportError
 from kling_async.settings import Timeouts
+from kling_async.transport.connections import FREE, Progress, Request, Response, drop_connection, sending_trace
 from kling_async.transport.decoding import Decoder
+from kling_async.transport.failures import CLIENT_ERRORS, PROXY_WANTS_LOGIN, translated
 from kling_async.transport.options import Proxies, check_value, checked_headers, checked_ssl
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_loopback, is_plain, unusable
 
 if TYPE_CHECKING:
     import os
+    import ssl as tls
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-    from types import SimpleNamespace, TracebackType
-
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.connector import Connection
+    from types import TracebackType
 
 _BODY_CAP = 4 * 1024 * 1024
 _HEADER_LINE = 64 * 1024  # bytes; aiohttp's own 8,190 is less than what browsers, curl and httpx take
@@ -46,12 +39,10 @@ _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
 _FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
-_PROXY_WANTS_LOGIN = 407
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # in which JSON may come, too
 _MASK = b"[api key]"
-_CLIENT_ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
 class HttpTransport:
@@ -166,7 +157,7 @@ class HttpTransport:
         """
         url = self._api_url(request)
         session = self._open(request.lane)
-        progress = _Progress(sent=False) if request.lane is Lane.SUBMIT else _FREE
+        progress = Progress(sent=False) if request.lane is Lane.SUBMIT else FREE
         try:
             response = await session.request(
                 request.method,
@@ -183,14 +174,14 @@ class HttpTransport:
             finally:
                 if response.connection is not None:  # it was not read to its end
                     response.close()
-        except _CLIENT_ERRORS as error:
-            if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_WANTS_LOGIN:
+        except CLIENT_ERRORS as error:
+            if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == PROXY_WANTS_LOGIN:
                 return HttpResponse(error.status, {}, b"")  # an answer, as over plain http, and not the vendor's
-            failure = _failure(error, self._shown(request.method, str(url)), sent=progress.sent)
+            failure = translated(error, self._shown(request.method, str(url)), sent=progress.sent)
         else:
             answer = self._redacted(response.status, response.headers, body)
             if not answers(answer, request):
-                _drop_connection(response)
+                drop_connection(response)
             return answer
         # Raised outside of `except`, so without a context: aiohttp's errors hold the request with its Authorization.
         raise failure
@@ -246,8 +237,8 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxies.find(url),
             )
-        except _CLIENT_ERRORS as error:
-            failure = _failure(error, self._shown("GET", url), sent=True)
+        except CLIENT_ERRORS as error:
+            failure = translated(error, self._shown("GET", url), sent=True)
         raise failure
 
     def _open(self, lane: Lane) -> aiohttp.ClientSession:
@@ -268,10 +259,10 @@ class HttpTransport:
             },
             timeout=self._timeout(lane),
             auto_decompress=False,
-            request_class=_Request,
-            response_class=_Response,
+            request_class=Request,
+            response_class=Response,
             read_bufsize=_FILE_BUFFER if lane is Lane.FILE else 2**16,
-            trace_configs=[_trace()] if lane is Lane.SUBMIT else None,
+            trace_configs=[sending_trace()] if lane is Lane.SUBMIT else None,
             **_header_limits(),
         )
 
@@ -310,52 +301,11 @@ class HttpTransport:
         return f"{method} {bare(url)}".replace(self._key, "[api key]")
 
 
-class _Request(aiohttp.ClientRequest):
-    """A request that is not sent on a connection with unread bytes, which aiohttp would take for its response."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        protocol = conn.protocol
-        if protocol is None or protocol.should_close:
-            raise _SpokeFirstError
-        response = await super().send(conn)
-        if isinstance(response, _Response):
-            response.used = protocol
-        return response
-
-
-class _SpokeFirstError(aiohttp.ServerDisconnectedError):
-    """The connection had unread bytes. A subclass of aiohttp's reason to retry on another connection."""
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that still knows its connection after the last byte, when aiohttp has returned it to the pool."""
-
-    used: ResponseHandler | None = None
-
-
-def _drop_connection(response: aiohttp.ClientResponse) -> None:
-    """Close the connection that a response came over."""
-    if isinstance(response, _Response) and response.used is not None:
-        response.used.close()
-
-
 @cache
 def _header_limits() -> Mapping[str, Any]:
     limits = {"max_line_size": _HEADER_LINE, "max_field_size": _HEADER_LINE, "max_headers": _HEADER_LINES}
     taken = signature(aiohttp.ClientSession).parameters  # aiohttp 3.13 does not count the lines
     return {name: limit for name, limit in limits.items() if name in taken}
-
-
-class _Progress:
-    """The progress of one request: whether any byte may have been sent."""
-
-    __slots__ = ("sent",)
-
-    def __init__(self, *, sent: bool) -> None:
-        self.sent = sent
-
-
-_FREE = _Progress(sent=True)  # of what costs nothing, it need not be known whether it left
 
 
 @frozen(eq=False)
@@ -385,65 +335,9 @@ class _Streamed:
     async def _next(self) -> bytes:
         try:
             return await self._response.content.readany()
-        except _CLIENT_ERRORS as error:
-            failure = _failure(error, self._shown, sent=True)
+        except CLIENT_ERRORS as error:
+            failure = translated(error, self._shown, sent=True)
         raise failure
-
-
-def _trace() -> aiohttp.TraceConfig:
-    """Return a trace that marks a request as sent just before its first byte may leave."""
-    trace = aiohttp.TraceConfig()
-
-    async def mark(_session: aiohttp.ClientSession, context: SimpleNamespace, _sent: object) -> None:
-        context.trace_request_ctx.sent = True
-
-    trace.on_request_headers_sent.append(mark)
-    return trace
-
-
-def _failure(error: Exception, place: str, *, sent: bool) -> TransportError:
-    """Translate an error of aiohttp's or the system's; of its text, only parts that cannot hold a secret are kept."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == _PROXY_WANTS_LOGIN:
-            return unusable(f"{place}: the proxy wants a user name and a password (407)")
-        return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=_is_tls(error))
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return RequestTimeout(f"{place}: no connection in time", sent=False)
-    if isinstance(error, TimeoutError):
-        return RequestTimeout(f"{place}: no answer in time", sent=sent)
-    if isinstance(error, aiohttp.ClientResponseError):
-        is_long = error.message.startswith(("Got more than", "Too many headers"))
-        return MalformedResponse(
-            f"{place}: {'the header of the answer is too long' if is_long else 'the answer is not HTTP'}"
-        )
-    return TransportError(f"{place}: {_describe(error)}", sent=sent)
-
-
-def _is_tls(error: Exception) -> bool:
-    """Return whether TLS itself failed, other than by a connection that broke off during the handshake."""
-    broke_off = isinstance(error.__cause__, tls.SSLEOFError)
-    return isinstance(error, aiohttp.ClientSSLError) and not broke_off
-
-
-def _connect_reason(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate of {error.host} was refused: {error.certificate_error}"
-    where = f"the proxy {error.host}:{error.port}: " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-    return f"{where}{error.os_error}"
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, _SpokeFirstError):
-        return "the host answered before it was asked"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the host closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
-    if isinstance(error, OSError) and error.strerror:
-        return f"the connection broke: {error.strerror}"
-    return f"it cannot be sent ({type(error).__name__})"
 
 
 def _payload(body: bytes) -> bytes | BytesIO:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bodies import together
 from samples import data_uri_for
 
-from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url, join
+from kling_async.api.catalogue.problems import join
+from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from urllib.parse import quote_from_bytes
 import pytest
 from samples import SAMPLES, boxed, data_uri, jpeg, png, webp
 
-from kling_async.api.catalogue.spec import Field, ListOf, Object, OneOf, Problem, Text, Url, refusal
+from kling_async.api.catalogue.problems import Problem, refusal
+from kling_async.api.catalogue.spec import Field, ListOf, Object, OneOf, Text, Url
 from kling_async.api.file_types import FileType, Format
 from kling_async.api.media import LocalFile
 from kling_async.api.reprs import show

@@ -7,21 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import data_uri, png
 
-from kling_async.api.catalogue.spec import (
-    Field,
-    Flag,
-    Integer,
-    ListOf,
-    Number,
-    Object,
-    OneOf,
-    Problem,
-    Spec,
-    Text,
-    Url,
-    refusal,
-    whole,
-)
+from kling_async.api.catalogue.problems import Problem, refusal
+from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url, whole
 from kling_async.api.reprs import show
 
 MEDIA = (

@@ -14,6 +14,7 @@ from kling_async.api.messages import HttpRequest, Lane
 from kling_async.api.protocol import UNIVERSAL, fetch_request
 from kling_async.errors import MalformedResponse, TransportError
 from kling_async.transport import http
+from kling_async.transport.connections import sending_trace
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ async def test_a_connection_over_which_an_error_came_is_kept(status: int) -> Non
 
 
 async def test_a_submit_is_not_sent_to_a_host_that_answers_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = http._trace
+    usual = sending_trace
 
     def waits_for_the_host() -> object:
         async def wait(_session: object, _context: SimpleNamespace, _params: object) -> None:
@@ -212,7 +213,7 @@ async def test_a_submit_is_not_sent_to_a_host_that_answers_before_it_is_asked(mo
         writer.close()
         await writer.wait_closed()
 
-    monkeypatch.setattr(http, "_trace", waits_for_the_host)
+    monkeypatch.setattr(http, "sending_trace", waits_for_the_host)
     server = await asyncio.start_server(speak_first, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, HttpTransport(KEY, base_url=base_url) as transport:

@@ -9,17 +9,7 @@ from typing import Final
 
 from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.catalogue.rules import ImagesForScene, PromptOrScenes
-from kling_async.api.catalogue.spec import (
-    Field,
-    Flag,
-    Integer,
-    ListOf,
-    Number,
-    Object,
-    OneOf,
-    Text,
-    Url,
-)
+from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.file_types import FileType, Format
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 

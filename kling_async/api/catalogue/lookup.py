@@ -10,20 +10,9 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from kling_async.api.catalogue.data import MODELS
 from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, scale
+from kling_async.api.catalogue.problems import Problem, either, refusal
 from kling_async.api.catalogue.rules import lacks_script
-from kling_async.api.catalogue.spec import (
-    Field,
-    Integer,
-    ListOf,
-    Number,
-    Object,
-    OneOf,
-    Problem,
-    Text,
-    Url,
-    either,
-    refusal,
-)
+from kling_async.api.catalogue.spec import Field, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.catalogue.suggestions import close_names, did_you_mean, misspelt
 
 if TYPE_CHECKING:

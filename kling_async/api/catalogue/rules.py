@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
-from kling_async.api.catalogue.spec import Problem
+from kling_async.api.catalogue.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,114 +6,56 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 import attrs
 from attrs import frozen
 
-from kling_async.api.catalogue.suggestions import did_you_mean
+from kling_async.api.catalogue.problems import Problem, either, join, unknown_fields
 from kling_async.api.file_types import FileType, Format, ending, picture_size, recognised
 from kling_async.api.media import (
-    Brief,
     LocalFile,
-    brief,
     is_data_uri,
     is_path,
     path_from_uri,
     read_data_uri,
 )
-from kling_async.api.reprs import cut, show
-from kling_async.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from kling_async.api.media import FilePath
 
-
-_KEPT = 10_000  # characters of a text that a problem keeps: more than any field takes, and less than a file
 
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
 _ReadFile: TypeAlias = Callable[[object], object]
 
 
-def _kept(value: object) -> object:
-    """Shorten a value for a problem to hold: errors are logged, pickled and stored, and files are large."""
-    if isinstance(value, str) and len(value) > _KEPT:
-        return Brief(show(value))
-    return brief(value) if isinstance(value, bytes | LocalFile) else value
-
-
-@frozen
-class Problem:
-    """One thing that is wrong with a request.
-
-    Attributes:
-        field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
-        value: The value it has, None where it is missing; of a file that was looked into, a few words.
-        allowed: The values it takes, in words.
-    """
-
-    field: str
-    value: object = attrs.field(repr=show, converter=_kept)
-    allowed: str
-
-    def __str__(self) -> str:
-        found = "missing" if self.value is None else show(self.value)
-        return f"{cut(self.field)} is {found}; allowed: {self.allowed}"
-
-
-def refusal(problems: Sequence[Problem]) -> InvalidRequest:
-    """Return the error for these problems: its attributes tell the first of them, its message all."""
-    single = [
-        InvalidRequest(str(problem), field=problem.field, value=problem.value, allowed=problem.allowed)
-        for problem in problems
-    ]
-    if len(single) == 1:
-        return single[0]
-    first, message = problems[0], "; ".join(str(problem) for problem in problems)
-    return InvalidRequest(message, field=first.field, value=first.value, allowed=first.allowed, parts=single)
-
-
-class Spec(Protocol):
-    """The values that a field takes."""
-
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words that follow "allowed:"."""
-        ...
-
-    def problems(self, value: object, path: str) -> list[Problem]:
-        """Return the problems of a value, whose dotted name is ``path``. Never raises."""
-        ...
-
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
-        """Return the value that plain data stands for: the same, but where files go what ``as_file`` makes of it."""
-        ...
-
-
-class _Leaf(ABC):
-    """A spec without parts: a value fits it, or is one problem."""
+class Spec(ABC):
+    """The values that a field takes: those that fit, each by itself, and no parts unless a kind of spec has them."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
-    def allowed(self) -> str: ...
+    def allowed(self) -> str:
+        """The values that are taken, in words that follow "allowed:"."""
 
     @abstractmethod
     def _fits(self, value: object) -> bool: ...
 
-    def problems(self, value: object, path: str) -> list[Problem]:
+    def problems(self, value: object, path: str = "") -> list[Problem]:
+        """Return the problems of a value, whose dotted name is ``path``. Never raises."""
         return [] if self._fits(value) else [Problem(path, value, self.allowed)]
 
     def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:  # noqa: ARG002 - of files alone
+        """Return the value that plain data stands for: the same, but where files go what ``as_file`` makes of it."""
         return value
 
 
 @frozen(eq=False)
-class Text(_Leaf):
+class Text(Spec):
     """Text: one of ``choices`` if there are any, at most ``longest`` characters, and blank only with ``blank``."""
 
     choices: tuple[str, ...] = ()
@@ -143,7 +85,7 @@ _LARGEST = {
 
 
 @frozen(eq=False)
-class Url(_Leaf):
+class Url(Spec):
     """A file by its place: an absolute http(s) URL, or the file itself as a data URI, by its path, or as its content.
 
     Files are told by how their content begins, and by the endings of their names as far as they have one.
@@ -239,7 +181,7 @@ class Url(_Leaf):
 
 
 @frozen(eq=False)
-class Integer(_Leaf):
+class Integer(Spec):
     """A whole number: one of ``choices`` if there are any, from ``least`` to ``most``.
 
     The vendor's own page gives ``"duration": "5"``, so digits in a string count as the number ("Kling v2 Master").
@@ -267,7 +209,7 @@ class Integer(_Leaf):
 
 
 @frozen(eq=False)
-class Number(_Leaf):
+class Number(Spec):
     """A finite number from ``least`` to ``most``."""
 
     least: float | None = None
@@ -286,7 +228,7 @@ class Number(_Leaf):
 
 
 @frozen(eq=False)
-class Flag(_Leaf):
+class Flag(Spec):
     """True or false."""
 
     @property
@@ -299,7 +241,7 @@ class Flag(_Leaf):
 
 
 @frozen(eq=False)
-class ListOf:
+class ListOf(Spec):
     """A list of ``fewest`` to ``most`` items, each as ``item`` says."""
 
     item: Spec
@@ -311,13 +253,13 @@ class ListOf:
         """The count, and what each item takes."""
         return f"a list{_count(self.fewest, self.most)}, each {self.item.allowed}"
 
-    def problems(self, value: object, path: str) -> list[Problem]:
+    def _fits(self, value: object) -> bool:
+        return _is_list(value) and _within(len(value), self.fewest, self.most)
+
+    def problems(self, value: object, path: str = "") -> list[Problem]:
         """Return a problem for a wrong count, and those of each item."""
-        if not _is_list(value):
-            return [Problem(path, value, self.allowed)]
-        counted = _within(len(value), self.fewest, self.most)
-        found = [] if counted else [Problem(path, value, self.allowed)]
-        for index, item in enumerate(value):
+        found = super().problems(value, path)
+        for index, item in enumerate(value if _is_list(value) else ()):
             found += self.item.problems(item, join(path, index))
         return found
 
@@ -344,7 +286,7 @@ class Field:
 
 
 @frozen(eq=False)
-class Object:
+class Object(Spec):
     """Named fields, and no others."""
 
     fields: Mapping[str, Field]
@@ -354,11 +296,14 @@ class Object:
         """The names of the fields."""
         return f"an object of {', '.join(self.fields)}"
 
+    def _fits(self, value: object) -> bool:
+        return _is_object(value)
+
     def problems(self, value: object, path: str = "") -> list[Problem]:
         """Return the problems of each field in the order of the spec, then the unknown fields."""
+        found = super().problems(value, path)
         if not _is_object(value):
-            return [Problem(path, value, self.allowed)]
-        found: list[Problem] = []
+            return found
         for name, part in self.fields.items():
             found += _field_problems(part, value, name, join(path, name))
         return found + unknown_fields(value, self.fields, path)
@@ -374,7 +319,7 @@ class Object:
 
 
 @frozen(eq=False)
-class OneOf:
+class OneOf(Spec):
     """Whatever one of the ``options`` takes."""
 
     options: tuple[Spec, ...]
@@ -384,11 +329,14 @@ class OneOf:
         """The values that any option takes, in words."""
         return either([option.allowed for option in self.options])
 
-    def problems(self, value: object, path: str) -> list[Problem]:
+    def _fits(self, value: object) -> bool:
+        return not all(option.problems(value) for option in self.options)
+
+    def problems(self, value: object, path: str = "") -> list[Problem]:
         """Return no problem if an option fits; else those of the option whose type fits; else one for the whole."""
-        found = [option.problems(value, path) for option in self.options]
-        if not all(found):
+        if self._fits(value):
             return []
+        found = (option.problems(value, path) for option in self.options)
         inner = (problems for problems in found if all(problem.field != path for problem in problems))
         return next(inner, [Problem(path, value, self.allowed)])
 
@@ -406,13 +354,6 @@ def whole(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def unknown_fields(values: Mapping[Any, object], known: Collection[str], path: str = "") -> list[Problem]:
-    """Return a problem for each name that is not known, with what it may have been meant to be."""
-    only = f"only the fields {', '.join(known)}"
-    unknown = [name for name in values if name not in known]
-    return [Problem(join(path, name), values[name], only + did_you_mean(str(name), known)) for name in unknown]
 
 
 def _field_problems(part: Field, values: Mapping[Any, object], name: str, path: str) -> list[Problem]:
@@ -453,14 +394,3 @@ def _count(fewest: int, most: int | None) -> str:
     if most is None:
         return f" of at least {fewest}" if fewest else ""
     return f" of {fewest} to {most}" if fewest else f" of at most {most}"
-
-
-def either(words: Sequence[str]) -> str:
-    """Return words as a choice between them; there is at least one."""
-    *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def join(path: str, name: object) -> str:
-    """Return the dotted name of a part of what ``path`` names; either may be empty."""
-    return ".".join(part for part in (path, str(name)) if part)

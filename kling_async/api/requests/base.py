@@ -12,7 +12,8 @@ from attrs import field, frozen
 
 from kling_async.api.catalogue.lookup import check_body, check_kind, find_model, ids_of, suggest, typo_of
 from kling_async.api.catalogue.model import Kind  # noqa: TC001 - the codec reads the annotations
-from kling_async.api.catalogue.spec import Flag, Problem, Text, refusal, whole
+from kling_async.api.catalogue.problems import Problem, refusal
+from kling_async.api.catalogue.spec import Flag, Text, whole
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests.serialize import (
     JSON,

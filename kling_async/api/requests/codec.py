@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue.lookup import fields_of, find_model, suggest
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.catalogue.spec import Problem, either, refusal, unknown_fields
+from kling_async.api.catalogue.problems import Problem, either, refusal, unknown_fields
 from kling_async.api.catalogue.suggestions import did_you_mean
 from kling_async.api.requests import Request, request_class
 from kling_async.api.requests.serialize import as_texts, field_names, is_mapping, plain, read_paths, structure

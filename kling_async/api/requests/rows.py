@@ -11,18 +11,8 @@ from attrs import frozen
 from kling_async.api.arguments import DURATION, GROUP, PRIORITY, check_path, is_group, is_number, is_priority
 from kling_async.api.catalogue.lookup import fields_of
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.catalogue.spec import (
-    Field,
-    Flag,
-    Integer,
-    ListOf,
-    Number,
-    Object,
-    OneOf,
-    Problem,
-    refusal,
-    unknown_fields,
-)
+from kling_async.api.catalogue.problems import Problem, refusal, unknown_fields
+from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf
 from kling_async.api.labels import OUTPUT, is_output, tag_of
 from kling_async.api.media import path_from_text
 from kling_async.api.requests import request_class

@@ -18,18 +18,8 @@ from cattrs import BaseValidationError, Converter
 from cattrs.errors import AttributeValidationNote, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
-from kling_async.api.catalogue.spec import (
-    Flag,
-    Integer,
-    Number,
-    Problem,
-    Spec,
-    Text,
-    join,
-    refusal,
-    unknown_fields,
-    whole,
-)
+from kling_async.api.catalogue.problems import Problem, join, refusal, unknown_fields
+from kling_async.api.catalogue.spec import Flag, Integer, Number, Spec, Text, whole
 from kling_async.api.media import File, Media, file_uri, is_file, media_type, path_from_uri
 from kling_async.api.reprs import show
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kling_async import Request, Submission
-    from kling_async.api.catalogue.spec import Problem
+    from kling_async.api.catalogue.problems import Problem
 
 
 @Parameter(name="*", group="Video")

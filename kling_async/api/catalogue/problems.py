@@ -1,0 +1,74 @@
+"""Problems of requests and arguments: what is wrong, and what is allowed, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from kling_async.api.catalogue.suggestions import did_you_mean
+from kling_async.api.media import Brief, LocalFile, brief
+from kling_async.api.reprs import cut, show
+from kling_async.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+_KEPT = 10_000  # characters of a text that a problem keeps: more than any field takes, and less than a file
+
+
+def _kept(value: object) -> object:
+    """Shorten a value for a problem to hold: errors are logged, pickled and stored, and files are large."""
+    if isinstance(value, str) and len(value) > _KEPT:
+        return Brief(show(value))
+    return brief(value) if isinstance(value, bytes | LocalFile) else value
+
+
+@frozen
+class Problem:
+    """One thing that is wrong with a request.
+
+    Attributes:
+        field: The vendor's name of the field, dotted where it is nested: ``image_list.0``.
+        value: The value it has, None where it is missing; of a file that was looked into, a few words.
+        allowed: The values it takes, in words.
+    """
+
+    field: str
+    value: object = attrs.field(repr=show, converter=_kept)
+    allowed: str
+
+    def __str__(self) -> str:
+        found = "missing" if self.value is None else show(self.value)
+        return f"{cut(self.field)} is {found}; allowed: {self.allowed}"
+
+
+def refusal(problems: Sequence[Problem]) -> InvalidRequest:
+    """Return the error for these problems: its attributes tell the first of them, its message all."""
+    single = [
+        InvalidRequest(str(problem), field=problem.field, value=problem.value, allowed=problem.allowed)
+        for problem in problems
+    ]
+    if len(single) == 1:
+        return single[0]
+    first, message = problems[0], "; ".join(str(problem) for problem in problems)
+    return InvalidRequest(message, field=first.field, value=first.value, allowed=first.allowed, parts=single)
+
+
+def unknown_fields(values: Mapping[Any, object], known: Collection[str], path: str = "") -> list[Problem]:
+    """Return a problem for each name that is not known, with what it may have been meant to be."""
+    only = f"only the fields {', '.join(known)}"
+    unknown = [name for name in values if name not in known]
+    return [Problem(join(path, name), values[name], only + did_you_mean(str(name), known)) for name in unknown]
+
+
+def either(words: Sequence[str]) -> str:
+    """Return words as a choice between them; there is at least one."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def join(path: str, name: object) -> str:
+    """Return the dotted name of a part of what ``path`` names; either may be empty."""
+    return ".".join(part for part in (path, str(name)) if part)
