@@ -53,7 +53,6 @@ class BatchRun:
         running: Limits and rates.
         hold: Whether queued jobs stay in the journal and nothing is submitted.
         terminal: The output streams.
-        again: The command that continues the journal.
 
     Raises:
         ConfigurationError: The options do not go together, or there is no API key.
@@ -64,7 +63,6 @@ class BatchRun:
     connection: Connection
     running: Running
     terminal: Terminal
-    again: str
     hold: bool = False
     shared: bool = False
     _is_entered: bool = field(init=False, default=False)  # whether the journal has all there is to do
@@ -114,6 +112,14 @@ class BatchRun:
                 self._is_entered = True
                 return await active.collector.collect(active.items)
 
+    @property
+    def again(self) -> str:
+        """The command that goes on with the journal."""
+        return self._command("download" if self.hold else "resume", *self.running.arguments())
+
+    def _command(self, name: str, *options: str) -> str:
+        return command(name, shown(self.journal), "-o", self.output, *options, *self.connection.arguments())
+
     def _before_exit(self) -> None:
         self.terminal.final_message(self._how_to_go_on("interrupted at once;"))
 
@@ -133,15 +139,11 @@ class BatchRun:
             hint = "nothing proves what was not bought until the log shows a later submit, such as that of one more row"
             self.terminal.message(hint, "yellow")
         if summary.unfetched:
-            again = command("download", shown(self.journal), "-o", self.output, *self.connection.arguments())
-            self.terminal.message(
-                f"{count(summary.unfetched, 'video')} could not be downloaded; try again with: {again}", "red"
-            )
+            said = f"{count(summary.unfetched, 'video')} could not be downloaded"
+            self.terminal.message(f"{said}; try again with: {self._command('download')}", "red")
         if summary.retriable and not summary.stopped:
-            again = f"{self.again} --retry-failed"
-            self.terminal.message(
-                f"{summary.retriable:,} that failed were not charged; make them again with: {again}", "yellow"
-            )
+            said = f"{summary.retriable:,} that failed were not charged"
+            self.terminal.message(f"{said}; make them again with: {self.again} --retry-failed", "yellow")
         if summary.stopped:
             advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")
             spent_up = SpendLimitReached.__name__ in summary.stopped

@@ -23,7 +23,7 @@ from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Out
 from kling_async.cli.paths import check_folder
 from kling_async.cli.tags import tag_text
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import command, count
+from kling_async.cli.text import count
 from kling_async.engine.identity import may_retry
 
 if TYPE_CHECKING:
@@ -79,15 +79,8 @@ def batch(
     if connection.sandbox:
         check_sandbox(journal, records.values(), output)
     is_shared = is_shared_journal(journal, connection, wanted=shared)
-    again = command("resume", shown(journal), "-o", output, *running.arguments(), *connection.arguments())
     batch_run = BatchRun(
-        journal=journal,
-        output=output,
-        connection=connection,
-        running=running,
-        terminal=terminal,
-        again=again,
-        shared=is_shared,
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=is_shared
     )
     return _Batch(rows, records, journal, terminal).run(batch_run)
 

@@ -14,7 +14,7 @@ from kling_async.cli.batch.run import BatchRun
 from kling_async.cli.commands.resume import Resumption
 from kling_async.cli.connect import open_session
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.journals import as_place, is_shared_journal, shown
+from kling_async.cli.journals import as_place, is_shared_journal
 from kling_async.cli.json_output import job_json
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output
 from kling_async.cli.paths import check_folder, file_problem
@@ -47,8 +47,8 @@ def download(
     if os.path.lexists(what) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
         raise ConfigurationError(f"{cut(what)} is no journal: {file_problem(Path(what))}")
     terminal = Terminal(as_json=as_json)
-    again = command("download", shown(place), "-o", output, *connection.arguments())
     if isinstance(place, Path) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
+        again = command("download", what, "-o", output, *connection.arguments())
         return _fetch(_one(what, output, connection, terminal), terminal, again)
     batch_run = BatchRun(
         journal=place,
@@ -56,7 +56,6 @@ def download(
         connection=connection,
         running=RUNNING,
         terminal=terminal,
-        again=again,
         hold=True,
         shared=is_shared_journal(place, connection, wanted=False),
     )

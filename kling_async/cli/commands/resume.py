@@ -15,7 +15,7 @@ from kling_async.cli.journals import JournalArgument, Shared, folder_of, is_shar
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running
 from kling_async.cli.tags import label_for
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import command, count
+from kling_async.cli.text import count
 from kling_async.engine.identity import may_retry
 
 if TYPE_CHECKING:
@@ -41,15 +41,9 @@ def resume(
         journal: The journal of a batch, or of a program of yours: its file, or the URL of its database.
     """
     terminal = Terminal(as_json=as_json)
-    again = command("resume", shown(journal), "-o", output, *running.arguments(), *connection.arguments())
+    is_shared = is_shared_journal(journal, connection, wanted=shared)
     batch_run = BatchRun(
-        journal=journal,
-        output=output,
-        connection=connection,
-        running=running,
-        terminal=terminal,
-        again=again,
-        shared=is_shared_journal(journal, connection, wanted=shared),
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=is_shared
     )
     return Resumption.of(batch_run, with_open=True).run()
 
