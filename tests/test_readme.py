@@ -83,6 +83,7 @@ def test_tests_pass(block: str, tmp_path: Path) -> None:
     assert f"{block.count('def test_')} passed" in done.stdout
 
 
+@pytest.mark.timeout(180)  # some commands, each an interpreter of its own
 @pytest.mark.skipif(not BASH, reason="the shell blocks are for bash, which there is none of here")
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_shell_block_runs_without_a_key(block: str, tmp_path: Path) -> None:
