@@ -88,7 +88,7 @@ def act_on_late(store: JobStore, late: LateAnswer) -> bool | None:
     if late.generation_id is None:
         _requeue(store, late, record)
         return True
-    if store.has_generation(late.generation_id):
+    if store.has_generation(late.generation_id) or (record and late.generation_id in record.former_generation_ids):
         return True
     if record is not None and record.state is JobState.SUBMITTING:  # it is being sent again, by its caller's choice
         return False

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from scripted import ScriptedVendor, envelope, prompt, session
 from shared_memory import Database
+from test_retry_failed import failed
 from virtual import VirtualLoop
 
-from kling_async import Job, JobState, KlingSession, Polling, Reconciliation, RequestTimeout
+from kling_async import Job, JobState, KlingSession, Polling, Reconciliation, RequestTimeout, Retry
 from kling_async.journal.shared import Token
 
 KEYS = st.sampled_from(["a", "b", "c"])
@@ -31,7 +32,9 @@ class Vendor(ScriptedVendor):
     """Keeps books of what it sold, and shows all of it in its log."""
 
     fate: str = "answers"  # of the next POST
+    fails: bool = False  # the generation that it buys
     bought: dict[str, list[str]] = field(factory=dict)  # by key: the names
+    failed: set[str] = field(factory=set)  # names and ids of those that fail
     hold: float = 0.0  # seconds for which the next answer to a POST is delayed
 
     async def _submit(self) -> Any:
@@ -57,7 +60,11 @@ class Vendor(ScriptedVendor):
 
     def _sell(self, name: str, generation_id: str) -> None:
         self.bought.setdefault(name.rpartition(":")[0], []).append(name)
-        row = {"status": "succeeded", "inference_id": generation_id, "client_request_id": name, "model": MODEL}
+        if self.fails:
+            self.fails = False
+            self.failed |= {name, generation_id}
+        status = "failed" if generation_id in self.failed else "succeeded"
+        row = {"status": status, "inference_id": generation_id, "client_request_id": name, "model": MODEL}
         self.rows.insert(0, row | {"created": "2027-01-15T08:00:00+00:00"})
 
 
@@ -70,6 +77,9 @@ class Shared(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         logging.getLogger("kling_async").setLevel(logging.CRITICAL)  # it would tell of thousands of faults
         self.vendor = Vendor(takes=30.0)
+        self.vendor.on_poll = lambda generation_id, _: (
+            failed(generation_id) if generation_id in self.vendor.failed else None
+        )
         self.database = Database()
         self.members: list[KlingSession | None] = [None, None]
         self.jobs: list[Job] = []
@@ -82,20 +92,21 @@ class Shared(RuleBasedStateMachine):
         self.join(0)
         self.join(1)
 
-    def _member(self) -> KlingSession:
+    def _member(self, who: int) -> KlingSession:
         return session(
             self.vendor,
             journal=self.database.member(),
             shared=True,
             polling=Polling.fixed(5, first=5),
             reconciliation=Reconciliation(after=30, scale=10),
+            retry=Retry(failed=who),
             rng=random.Random(1),
         )
 
     @rule(who=WHO)
     def join(self, who: int) -> None:
         if self.members[who] is None:
-            self.members[who] = self.run(self._member().__aenter__())
+            self.members[who] = self.run(self._member(who).__aenter__())
 
     @rule(who=WHO)
     def leave(self, who: int) -> None:
@@ -103,14 +114,14 @@ class Shared(RuleBasedStateMachine):
         if kling is not None:
             self.run(kling.aclose())
 
-    @rule(who=WHO, key=KEYS)
-    def submit(self, who: int, key: str) -> None:
+    @rule(who=WHO, key=KEYS, again=st.booleans())
+    def submit(self, who: int, key: str, *, again: bool) -> None:
         kling = self.members[who]
         if kling is not None:
-            self.jobs.append(self.run(self._submit(kling, key)))
+            self.jobs.append(self.run(self._submit(kling, key, again=again)))
 
-    async def _submit(self, kling: KlingSession, key: str) -> Job:
-        return kling.submit(prompt(key), key=key)
+    async def _submit(self, kling: KlingSession, key: str, *, again: bool) -> Job:
+        return kling.submit(prompt(key), key=key, retry_failed=again)
 
     @rule(who=WHO, key=KEYS)
     def abandon(self, who: int, key: str) -> None:
@@ -124,6 +135,10 @@ class Shared(RuleBasedStateMachine):
     @rule(fate=st.sampled_from(["refuses", "is lost before", "is lost after"]), hold=st.sampled_from([0.0, 5.0, 25.0]))
     def let_the_next_post_fail(self, fate: str, hold: float) -> None:
         self.vendor.fate, self.vendor.hold = fate, hold
+
+    @rule()
+    def let_the_next_generation_fail(self) -> None:
+        self.vendor.fails = True
 
     @rule(hold=st.sampled_from([1.0, 9.0, 30.0]))
     def hold_the_next_answer(self, hold: float) -> None:
@@ -149,12 +164,14 @@ class Shared(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_bought_twice(self) -> None:
-        assert all(len(names) == 1 for names in self.vendor.bought.values()), self.vendor.bought
+        """But for what has failed."""
+        for names in self.vendor.bought.values():
+            assert self.vendor.failed.issuperset(names[:-1]), self.vendor.bought
 
     def teardown(self) -> None:
         """In the end all is well again: every waiter settles, and no id that the vendor gave is unrecorded."""
         self.database.away, self.database.delay = False, 0.0
-        self.vendor.fate, self.vendor.hold = "answers", 0.0
+        self.vendor.fate, self.vendor.hold, self.vendor.fails = "answers", 0.0, False
         self.join(0)
         self.run(asyncio.sleep(70))
         for who in (0, 1):
@@ -166,7 +183,7 @@ class Shared(RuleBasedStateMachine):
         for key in self.vendor.bought:
             record = records[key]
             assert record.generation_id is not None or record.state is JobState.ABANDONED, record
-        assert self.database.late == []
+        assert (self.database.late, self.database.kept) == ([], [])
         tasks = asyncio.all_tasks(self.loop)
         assert not tasks, tasks
         self.loop.close()

@@ -10,6 +10,7 @@ import pytest
 from account_vendor import priced
 from scripted import ScriptedVendor, answer, envelope, prompt, session
 from shared_memory import Database
+from test_retry_failed import failing
 from virtual import virtual
 
 from kling_async import (
@@ -24,6 +25,7 @@ from kling_async import (
     Polling,
     Reconciliation,
     RequestTimeout,
+    Retry,
     SessionClosed,
     SubmissionUncertain,
 )
@@ -319,6 +321,16 @@ async def test_a_second_purchase_is_told_and_kept(caplog: pytest.LogCaptureFixtu
         await asyncio.sleep(5)
         assert (len(database.kept), database.late) == (1, [])
     assert "job k was bought a second time, as generation g9 under k:other" in caplog.text
+
+
+@virtual
+async def test_a_late_answer_of_what_has_failed_and_was_bought_again_is_no_second_purchase() -> None:
+    vendor, database = ScriptedVendor(on_poll=failing("g1")), Database()
+    async with member(database, vendor, retry=Retry(failed=1)) as kling:
+        assert (await kling.submit(prompt(), key="k")).generation_id == "g2"
+        database.late.append(LateAnswer("k", "k:other", "g1", number=database.next()))
+        await asyncio.sleep(5)
+    assert (database.kept, database.late) == ([], [])
 
 
 @virtual
