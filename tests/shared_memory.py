@@ -192,7 +192,7 @@ class SharedMemory:
 
 
 class MemoryTerm(MemoryJournal):
-    """The journal of the one that leads: a view of its own, and writes that reach the database later."""
+    """The leader's journal: a view of its own, and writes that reach the database later."""
 
     def __init__(self, database: Database, token: Token, on_fenced: Callable[[], object]) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kling_async.shared")
 
 LOOK_EVERY, IDLE_LOOK_EVERY = 0.025, 1.0  # seconds between looks for changes: while jobs are open, and while none is
-_IDLE_NEWS_EVERY = 0.1  # seconds between looks of the one that leads for what others ask for, while it has no job
+_IDLE_NEWS_EVERY = 0.1  # seconds between looks of the leader for what others ask for, while it has no job
 _RELEASE_WITHIN = 5.0  # seconds; a lease that is not released ends by itself
 _REMEMBERED = 1000  # instructions and late answers that were acted on, whose end may not be written yet
 _CHUNK = 256  # jobs opened in a row before other tasks get the loop

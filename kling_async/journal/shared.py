@@ -225,7 +225,7 @@ class TermJournal(Journal, Protocol):
         ...
 
     async def news(self) -> News:
-        """Return what is new for the one that leads; jobs are returned once, the rest until `settle`.
+        """Return what is new for the leader; jobs are returned once, the rest until `settle`.
 
         Raises:
             JournalError: It cannot be read.

@@ -226,7 +226,7 @@ async def test_a_job_that_is_inserted_while_the_one_that_leads_reads_is_not_miss
     await term.open()
 
     def and_another_inserts(connection: sqlite3.Connection, rows: Any) -> Any:
-        """Between two statements of the one that leads."""
+        """Between two statements of the leader."""
         monkeypatch.undo()
         with closing(sqlite3.connect(path, isolation_level=None)) as another:
             lease._insert(another, write_row(job("a")), Choices())

@@ -36,17 +36,17 @@ class Address:
 
     @property
     def news(self) -> str:
-        """The channel on which members tell that there is something new for the one that leads."""
+        """The channel on which members tell that there is something new for the leader."""
         return f"{self.schema}:news"
 
     @property
     def changes(self) -> str:
-        """The channel on which the one that leads tells that records have changed."""
+        """The channel on which the leader tells that records have changed."""
         return f"{self.schema}:changes"
 
     @property
     def lease(self) -> str:
-        """The channel on which the one that leads tells that it does so no more."""
+        """The channel on which the leader tells that it does so no more."""
         return f"{self.schema}:lease"
 
     def translated(self, statement: str) -> bytes:

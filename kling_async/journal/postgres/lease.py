@@ -231,7 +231,7 @@ def _insert_all(link: Link, insertions: Sequence[Insertion]) -> set[Value]:
     return {as_column(key) for (key,) in link.execute(statement, (*values, *_texts(rows, _INSERTED)))}
 
 
-# What the one that leads writes
+# What the leader writes
 
 _HELD = "held AS MATERIALIZED (SELECT 1 FROM main.lease WHERE term = ? AND holder = ? AND writer = ? FOR SHARE)"
 
@@ -325,7 +325,7 @@ def keep_late(link: Link, answers: Sequence[LateAnswer]) -> None:
         queries.add_late(link, answer)
 
 
-# What the one that leads reads
+# What the leader reads
 
 
 def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, int]:

@@ -41,7 +41,7 @@ STEPS = (
     CREATE TABLE main.jobs (
         number bigint PRIMARY KEY,  -- the order in which they were queued
         {_JOBS},
-        change bigint,  -- the number of the change that wrote the row last; NULL until the one that leads has seen it
+        change bigint,  -- the number of the change that wrote the row last; NULL until the leader has seen it
         parked text,    -- JSON
         choices text,   -- JSON
         UNIQUE (key)
@@ -112,7 +112,7 @@ def bring_up_to_date(link: Link) -> None:
     (is_there,) = link.execute("SELECT to_regnamespace(?) IS NOT NULL", (schema,)).fetchone()
     begin = [f"SELECT pg_advisory_xact_lock(hashtextextended('kling_async {schema}', 0))"]
     begin += [] if is_there else [f'CREATE SCHEMA IF NOT EXISTS "{schema}"']
-    begin += ["UPDATE main.lease SET term = term + 1, holder = ''"] if version else []  # shuts out the one that leads
+    begin += ["UPDATE main.lease SET term = term + 1, holder = ''"] if version else []  # shuts out the leader
     # One message of many statements is one transaction, which no loss of the connection can leave half done.
     script = ";".join((*begin, *STEPS[version:], f"UPDATE main.lease SET version = {len(STEPS)}"))
     with suppress(psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):

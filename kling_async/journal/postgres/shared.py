@@ -193,7 +193,7 @@ class SharedPostgres(SharedDatabase):
 
 
 class Feed:
-    """Whether it is time to look for something new: once it was told, and every few seconds."""
+    """Decides when to look for something new: once that was told, and every few seconds."""
 
     def __init__(self) -> None:
         self.every = _LOOK_EVERY_UNTOLD
@@ -201,7 +201,7 @@ class Feed:
         self._looked_at = -math.inf
 
     def is_due(self, now: float) -> bool:
-        """Return whether to look now; if so, that is noted."""
+        """Return whether to look now; if so, the look is counted as made."""
         if not self.is_stale and now < self._looked_at + self.every:
             return False
         self.is_stale, self._looked_at = False, now
@@ -209,7 +209,7 @@ class Feed:
 
 
 class PostgresTerm(DatabaseTerm):
-    """The database as the one has it that leads."""
+    """The leader's view of the database."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class PostgresTerm(DatabaseTerm):
         return AnyKeySet(), AnyKeySet()
 
     async def news(self) -> News:
-        """Return what is new for the one that leads; nothing is asked until there may be something."""
+        """Return what is new for the leader; nothing is asked until there may be something."""
         self.feed.every = self._told.every
         if not self.feed.is_due(asyncio.get_running_loop().time()):
             return News()

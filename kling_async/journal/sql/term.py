@@ -28,7 +28,7 @@ _USUAL = Choices()
 
 
 class DatabaseTerm(DatabaseJournal):
-    """The journal of the one that leads; see `TermJournal`. What cannot be written is tried again."""
+    """The leader's journal; see `TermJournal`. What cannot be written is tried again."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class DatabaseTerm(DatabaseJournal):
         return self._unflushed.load(entry.record)
 
     async def news(self) -> News:
-        """Return what is new for the one that leads."""
+        """Return what is new for the leader."""
         news, self._last_job = await self._ask(partial(self._read_news, after=self._last_job))
         for entry in news.entries:
             self._take(entry)

@@ -109,13 +109,13 @@ class LeaderLock:
         return True
 
     def let_go(self) -> None:
-        """Let another session take it."""
+        """Release it, so that another session can take it."""
         if self.is_held:
             unlock(self._descriptor)
             self.is_held = False
 
     def close(self) -> None:
-        """Let go of it, for good."""
+        """Release it, and close its file."""
         self.let_go()
         close_descriptor(self._descriptor)
 

@@ -89,7 +89,7 @@ class SharedSQLite(SharedDatabase):
         return found.without_holder(is_dead=self._lock is not None and self._lock.is_free(found.lock))
 
     async def take(self) -> Token | None:
-        """Take the lease if it is free, or if the one that leads is dead."""
+        """Take the lease if it is free, or if the leader is dead."""
         lock = None if self._lock is None or self._lock.is_held else self._lock
         for _ in range(_TRIES):
             if lock is None or lock.hold():
@@ -122,7 +122,7 @@ class SharedSQLite(SharedDatabase):
 
 
 class SQLiteTerm(DatabaseTerm):
-    """The file as the one has it that leads."""
+    """The leader's view of the file."""
 
     def __init__(self, path: Path, *term: Any) -> None:  # noqa: ANN401 - the term's own
         super().__init__(path, lease, *term)
