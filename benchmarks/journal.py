@@ -27,7 +27,7 @@ _STATUS = Path("/proc/self/status")
 _POSTS = 100  # under way at once
 _WARM = 100  # jobs before the clock starts
 UNLIMITED = Limits(requests_per_second=math.inf, max_in_flight=1_000_000, max_submits=_POSTS)
-LATER = Polling(scale=1e-3)  # generations are expected to take so long that none is polled meanwhile
+LATER = Polling().at_speed(1e-3)  # generations are expected to take so long that none is polled meanwhile
 
 
 def measure(size: Size) -> list[Figure]:

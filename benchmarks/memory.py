@@ -61,7 +61,7 @@ async def _per_job(jobs: int, used: Callable[[], int]) -> float:
     requests = [TextToVideo(f"a white raccoon in a sequoia forest, take {number}") for number in range(jobs + _WARM)]
     limits = Limits(requests_per_second=math.inf, max_in_flight=len(requests))
     # Generations are expected to take long enough that none is polled meanwhile.
-    async with KlingSession(transport=InstantVendor(), limits=limits, polling=Polling(scale=1e-3)) as kling:
+    async with KlingSession(transport=InstantVendor(), limits=limits, polling=Polling().at_speed(1e-3)) as kling:
         warm = [kling.submit(request) for request in requests[:_WARM]]
         await _pending(kling, len(warm))
         gc.collect()

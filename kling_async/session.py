@@ -145,6 +145,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
         self._retry = setting("retry", retry, Retry)
+        self._usual = {"limits": limits is None, "timeouts": timeouts is None}
         for name, flag in (("hold", hold), ("shared", shared)):
             if not isinstance(flag, bool):
                 raise bad_setting(name, flag, "True or False")
@@ -156,6 +157,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         account = self._base_url if transport is None else None
         self._shared = _shared(journal, account) if shared else None
         self._own: HttpTransport | None = None
+        self._speed = 1.0
         if transport is None:
             transport = self._own = HttpTransport(
                 _key(api_key),
@@ -232,6 +234,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         async with AsyncExitStack() as stack:
             if self._own is not None:
                 await stack.enter_async_context(self._own)
+                self._go_by(await self._own.sandbox_speed())
             engine = self._make_engine()
 
             def opened() -> None:
@@ -239,6 +242,17 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
                 ready()
 
             await engine.run(opened, stop)
+
+    def _go_by(self, speed: float) -> None:
+        """Take a sandbox's time for the vendor's; limits and timeouts only where the caller has given none."""
+        self._speed = speed
+        if speed == 1:
+            return
+        self._polling, self._reconciliation = self._polling.at_speed(speed), self._reconciliation.at_speed(speed)
+        if self._usual["limits"]:
+            self._limits = self._limits.at_speed(speed)
+        if self._usual["timeouts"]:
+            self._timeouts = self._timeouts.at_speed(speed)
 
     def _make_engine(self) -> Engine:
         settings: dict[str, Any] = {
@@ -319,6 +333,16 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
     def is_leader(self) -> bool:
         """True while this session sends requests: always, unless it shares its journal and another one leads."""
         return self._engine is not None and self._engine.is_leader
+
+    @property
+    def vendor_speed(self) -> float:
+        """How many times as fast as the vendor's a sandbox's time passes; 1.0 with the vendor, or before it is entered.
+
+        A session with a sandbox's own key, which begins with ``sandbox-``, asks for it when it is entered, and divides
+        by it whatever is counted in the vendor's time: expected durations, gaps between polls and searches, and, unless
+        they were given, ``limits`` and ``timeouts``.
+        """
+        return self._speed
 
     def learned(self) -> dict[str, Any]:
         """Return the durations this session has learned, as data for ``json.dumps``.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
@@ -22,7 +22,6 @@ from kling_async.pacing.validators import (
     is_rate,
     non_negative_duration,
     positive_duration,
-    positive_number,
     seconds,
     share,
     takes,
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
     from kling_async.pacing.durations import DurationModels
     from kling_async.pacing.recording_lag import RecordingLag
     from kling_async.pacing.schedules import PollSchedule
+
+
+_T = TypeVar("_T")
 
 
 def _kept(limits: Any) -> Any:  # noqa: ANN401 - anything else is left for the validator
@@ -66,6 +68,11 @@ _is_amount = takes(
 def _as_amount(value: Decimal | float | None) -> Decimal | None:
     """Read a number as it is written; anything else is left for the validator."""
     return dollars(value) if is_number(value) else cast("Decimal | None", value)
+
+
+_FIRST_PER_SECOND = 10.0  # what a session begins with
+_MOST_PER_SECOND = 200.0  # what a loop that runs client and sandbox at once does with ease
+_SHORTEST_WATCH = 60.0  # seconds: work on this side takes real time, whatever a sandbox's speed
 
 
 @frozen(kw_only=True)
@@ -112,6 +119,12 @@ class Limits:
     max_spend_usd: Decimal | None = field(default=None, converter=_as_amount, validator=if_given(_is_amount))
     allow_unpriced: bool = field(default=False, validator=flag)
 
+    def at_speed(self, speed: float) -> Self:
+        """Return the same for a sandbox whose time passes ``speed`` times as fast as the vendor's."""
+        if self.requests_per_second is not None or speed == 1:
+            return self
+        return evolve(self, requests_per_second=min(_FIRST_PER_SECOND * max(1.0, speed), _MOST_PER_SECOND))
+
 
 Profile: TypeAlias = Literal["fast", "balanced", "economy"]
 PROFILES: Final[Mapping[str, float]] = {"fast": 0.05, "balanced": 0.15, "economy": 0.5}
@@ -124,6 +137,14 @@ and notices the end 2, 3.5 and 6 s late; once many were seen, 37, 21 and 11 poll
 
 _REVIEW_EVERY = 15.0  # seconds; within that, poll costs and learned durations hardly change
 _QUEUED_GAP = 15.0  # seconds; a generation in the vendor's queue has to start first, and then takes minutes
+
+
+_RETRY_BASE, _RETRY_CAP = 1.0, 60.0  # seconds
+
+
+def _with_scale(settings: _T, speed: float) -> _T:
+    object.__setattr__(settings, "scale", speed)
+    return settings
 
 
 def _is_poll_schedule(value: object) -> bool:
@@ -168,8 +189,6 @@ class Polling:
         retry_cap: The limit of that doubling. 60 s: the end of an outage is noticed within a minute.
         not_found_grace: The time after acceptance for which the vendor may say that a generation is unknown before
             that is believed. 30 s: an id may take a moment to be known everywhere.
-        scale: The number of times a sandbox is as fast as the vendor. 1.0. Divides expected durations, gaps and a
-            poll's worth, but not retries.
         learned: The result of ``session.learned()``, to begin with. By default a durable journal's, if there is any.
         schedule: A schedule that decides instead of all that, as `fixed` and `backoff` make it.
         feed: ``"auto"`` reads the account's ledger as well, which may show a charge before any poll has shown that the
@@ -190,14 +209,14 @@ class Polling:
     min_gap: float = field(default=1.0, converter=seconds, validator=positive_duration)
     max_gap: float = field(default=120.0, converter=seconds, validator=positive_duration)
     jitter: float = field(default=0.2, validator=share)
-    retry_base: float = field(default=1.0, converter=seconds, validator=positive_duration)
-    retry_cap: float = field(default=60.0, converter=seconds, validator=positive_duration)
+    retry_base: float = field(default=_RETRY_BASE, converter=seconds, validator=positive_duration)
+    retry_cap: float = field(default=_RETRY_CAP, converter=seconds, validator=positive_duration)
     not_found_grace: float = field(default=30.0, converter=seconds, validator=non_negative_duration)
-    scale: float = field(default=1.0, validator=positive_number)
     learned: Mapping[str, Any] | None = field(default=None, repr=False, validator=_was_learned)
     schedule: PollSchedule | None = field(default=None, validator=_is_schedule)
     feed: Literal["auto", False] = field(default="auto", validator=_is_auto)
     metrics: Literal["auto", False] = field(default="auto", validator=_is_auto)
+    scale: float = field(default=1.0, init=False, repr=False)  # see `at_speed`
 
     @classmethod
     def fixed(
@@ -228,6 +247,12 @@ class Polling:
             ConfigurationError: A value is not usable.
         """
         return cls(schedule=BackoffSchedule(base=base, cap=cap), **settings)
+
+    def at_speed(self, speed: float) -> Self:
+        """Return the same for a sandbox whose time passes ``speed`` times as fast as the vendor's."""
+        base = _RETRY_BASE / speed if self.retry_base == _RETRY_BASE else self.retry_base
+        cap = _RETRY_CAP / speed if self.retry_cap == _RETRY_CAP else self.retry_cap
+        return _with_scale(evolve(self, retry_base=base, retry_cap=cap), speed)
 
     def poll_cost(self) -> PollCost:
         """Return the initial worth of a poll."""
@@ -315,6 +340,11 @@ class Timeouts:
     generation: float = field(default=3600.0, converter=seconds, validator=positive_duration)
     close: float = field(default=10.0, converter=seconds, validator=positive_duration)
 
+    def at_speed(self, speed: float) -> Self:
+        """Return the same for a sandbox whose time passes ``speed`` times as fast as the vendor's."""
+        generation, download = (max(usual / speed, _SHORTEST_WATCH) for usual in (self.generation, self.download))
+        return evolve(self, generation=generation, download=download)
+
 
 @frozen(kw_only=True)
 class Retry:
@@ -359,8 +389,6 @@ class Reconciliation:
             a row under the job's own name that cannot be used, or one without a name that may be the job's, or because
             this machine's clock was set meanwhile.
         max_resubmits: The number of resubmits of one job. 1.
-        scale: The number of times a sandbox is as fast as the vendor. 1.0. Divides the time between searches, and the
-            default of ``after``, which is 5 s at least.
 
     Raises:
         ConfigurationError: A value is not usable; names the field, the value and what is allowed.
@@ -369,7 +397,11 @@ class Reconciliation:
     after: float | None = field(default=None, converter=optional(seconds), validator=if_given(non_negative_duration))
     then: Literal["report", "resubmit"] = field(default="report", validator=_is_verdict)
     max_resubmits: int = field(default=1, validator=times)
-    scale: float = field(default=1.0, validator=positive_number)
+    scale: float = field(default=1.0, init=False, repr=False)  # see `at_speed`
+
+    def at_speed(self, speed: float) -> Self:
+        """Return the same for a sandbox whose time passes ``speed`` times as fast as the vendor's."""
+        return _with_scale(evolve(self), speed)
 
     def give_up_after(self, model: str, duration: int | None) -> float:
         """Return the seconds after its POST for which a job is searched for at least."""

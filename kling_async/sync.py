@@ -339,6 +339,11 @@ class KlingSession:
         """Whether this session sends requests: see `kling_async.KlingSession.is_leader`."""
         return self._session.is_leader
 
+    @property
+    def vendor_speed(self) -> float:
+        """How many times as fast a sandbox's time passes: see `kling_async.KlingSession.vendor_speed`."""
+        return self._session.vendor_speed
+
     balance: Final = _waiting(_Session.balance)
     billing_detail: Final = _waiting(_Session.billing_detail)
     transactions: Final = _iterating(_Session.transactions)

@@ -176,7 +176,6 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "seconds_per_poll": (0, "5", math.nan, HUGE),
             "jitter": (1, -0.1, "0", None, LONG),
             "not_found_grace": (-1, None, "5", HUGE),
-            "scale": (0, "60", None, math.inf, HUGE),
             "learned": (5, LONG, {}, {"version": LONG}, {"version": 1, "grid": LONG}),
             "schedule": (5, "fixed", LONG),
             "feed": (True, None, "on", 0, LONG),
@@ -194,7 +193,6 @@ SETTINGS: list[tuple[type[Any], dict[str, tuple[Any, ...]]]] = [
             "after": (-1, "5", math.nan, LONG, HUGE),
             "then": ("retry", None, 5, [], LONG),
             "max_resubmits": (-1, 1.5, "1", True, HUGE),
-            "scale": (0, "60", None, HUGE),
         },
     ),
     (

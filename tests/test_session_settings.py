@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from kling_async import UNIVERSAL, ConfigurationError, KlingSession, TextToVideo
-from kling_async.sandbox import Sandbox
+from kling_async import (
+    UNIVERSAL,
+    ConfigurationError,
+    KlingSession,
+    Limits,
+    Polling,
+    Reconciliation,
+    TextToVideo,
+    Timeouts,
+)
+from kling_async.sandbox import Faults, Sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +60,51 @@ async def test_an_address_may_have_a_path_for_a_proxy(slash: str) -> None:
             video = await kling.submit(TextToVideo("a fox"))
         assert list(sandbox.ledger.purchases) == [video.generation_id]
         assert [submit.endpoint for submit in sandbox.ledger.submits] == [UNIVERSAL]
+
+
+@pytest.mark.asyncio
+async def test_a_session_goes_by_a_sandboxs_time() -> None:
+    troubles = Faults(server_error=1.0)
+    async with Sandbox(speed=2000, prefix="/proxy", faults=troubles, requests_per_second=0.01) as sandbox:
+        kling = KlingSession(sandbox.api_key, base_url=sandbox.url, limits=Limits(burst=2))
+        assert kling.vendor_speed == 1.0
+        async with kling:
+            assert kling.vendor_speed == 2000.0
+        async with sandbox.session() as kling:
+            assert kling.vendor_speed == 2000.0
+        assert not sandbox.ledger.throttled
+
+
+@pytest.mark.asyncio
+async def test_whoever_is_no_sandbox_is_not_asked_and_not_believed() -> None:
+    asked, speeds = list[str](), ("no", "inf", "-1")
+
+    async def gateway(request: web.Request) -> web.Response:
+        asked.append(request.headers["Authorization"])
+        return web.json_response({}, headers={"X-Sandbox-Speed": speeds[len(asked) - 1]})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", gateway)
+    async with TestServer(application) as server:
+        for key in ("a-key", "sandbox-k", "sandbox-k", "sandbox-k"):
+            async with KlingSession(key, base_url=str(server.make_url("/"))) as kling:
+                assert kling.vendor_speed == 1.0
+    assert asked == ["Bearer sandbox-k"] * 3
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_that_does_not_answer_holds_up_no_session() -> None:
+    async with KlingSession("sandbox-k", base_url="http://127.0.0.1:9") as kling:
+        assert kling.vendor_speed == 1.0
+
+
+def test_what_is_counted_in_the_vendors_time_is_divided_where_nobody_chose_otherwise() -> None:
+    polling = Polling(retry_cap=5).at_speed(60)
+    assert (polling.scale, polling.retry_base, polling.retry_cap) == (60, 1 / 60, 5)
+    assert Reconciliation(then="resubmit").at_speed(60).scale == 60
+    assert (Timeouts().at_speed(60).generation, Timeouts().at_speed(5).download) == (60, 120)
+    assert [Limits().at_speed(speed).requests_per_second for speed in (1, 5, 600)] == [None, 50, 200]
+    assert Limits(requests_per_second=7).at_speed(600) == Limits(requests_per_second=7)
 
 
 @pytest.mark.parametrize(

@@ -72,16 +72,17 @@ def test_nothing_is_first_asked_about_after_its_deadline(polling: Polling) -> No
 
 
 def test_a_stand_in_is_asked_as_often_as_the_vendor_only_faster() -> None:
-    plain, scaled = (begun(Polling(jitter=0, scale=scale)) for scale in (1, 60))
+    plain, scaled = (begun(Polling(jitter=0).at_speed(scale)) for scale in (1, 60))
     assert scaled[0] - 100.0 == pytest.approx((plain[0] - 100.0) / 60)
     for (_, tracker), scale in ((plain, 1), (scaled, 60)):
         tracker.polls, tracker.seen = 1, 100.0 + 300.0 / scale
     gaps = [
-        Polling(jitter=0, scale=scale).make_schedule(Polling(scale=scale).poll_cost()).due(tracker) - tracker.seen
+        Polling(jitter=0).at_speed(scale).make_schedule(Polling().at_speed(scale).poll_cost()).due(tracker)
+        - tracker.seen
         for (_, tracker), scale in ((plain, 1), (scaled, 60))
     ]
     assert gaps[1] == pytest.approx(gaps[0] / 60)
-    assert (Polling().review_every, Polling(scale=60).review_every) == (15.0, 0.25)
+    assert (Polling().review_every, Polling().at_speed(60).review_every) == (15.0, 0.25)
 
 
 def test_what_was_learned_is_begun_with() -> None:
@@ -109,7 +110,6 @@ def test_durations_are_kept_as_seconds() -> None:
         *(("profile", value) for value in ("slow", None, 3)),
         *(("seconds_per_poll", value) for value in (0, -1, math.nan, "1")),
         *(("jitter", value) for value in (-0.1, 1, math.nan, None, False)),
-        *(("scale", value) for value in (0, -60, math.inf, math.nan, "fast", True)),
         *(("min_gap", value) for value in (0, math.nan)),
         *(("max_gap", value) for value in (0, math.inf)),
         ("not_found_grace", -1),

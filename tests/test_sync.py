@@ -325,7 +325,7 @@ with KlingSession(transport=ScriptedVendor(takes=1e9)) as kling:
 def test_with_a_real_vendor_files_come_by_it_too(tmp_path: Path) -> None:
     with (
         SandboxThread(Sandbox(speed=5000)) as sandbox,
-        KlingSession(sandbox.api_key, base_url=sandbox.url, polling=Polling(scale=5000), trust_env=False) as kling,
+        KlingSession(sandbox.api_key, base_url=sandbox.url, trust_env=False) as kling,
     ):
         video = kling.submit(TextToVideo("A fox")).result(timeout=30)
         sizes = list[int]()

@@ -165,7 +165,7 @@ async def sessions(journal: Journal, transport: Transport) -> None:
             limits=Limits(requests_per_second=20, burst=10, max_in_flight=100, max_submits=4, per_group=5),
             polling=Polling(profile="fast", max_gap=timedelta(minutes=1), jitter=0.1, min_gap=1),
             timeouts=Timeouts(connect=5, submit=timedelta(minutes=1), generation=timedelta(hours=2), close=1.5),
-            reconciliation=Reconciliation(after=timedelta(hours=2), then="resubmit", max_resubmits=2, scale=1),
+            reconciliation=Reconciliation(after=timedelta(hours=2), then="resubmit", max_resubmits=2),
             transport=transport,
             rng=random.Random(7),
         ),

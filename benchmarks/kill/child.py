@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, cast
 
-from benchmarks.kill.constants import AFTER, JOBS, LEASE, REFUSED, RESTART, SPEED, STARTED, key_of
+from benchmarks.kill.constants import AFTER, JOBS, LEASE, REFUSED, RESTART, STARTED, key_of
 from kling_async import (
     JobState,
     JournalError,
@@ -27,6 +27,7 @@ from kling_async import (
     Reconciliation,
     SubmissionUncertain,
     TextToVideo,
+    Timeouts,
     session,
 )
 from kling_async.journal.open import open_shared
@@ -85,9 +86,10 @@ async def _batch(folder: Path, journal: str, jobs: int, then: Then, troubles: li
         journal=open_shared(journal, session.boot_clock, length=LEASE) if "members" in troubles else journal,
         shared="members" in troubles,
         limits=Limits(requests_per_second=300, burst=20),
-        polling=Polling(scale=SPEED, retry_base=0.02, retry_cap=0.2),
+        polling=Polling(retry_base=0.02, retry_cap=0.2),
+        timeouts=Timeouts(),  # in real time, which troubles take
         # Any job may be hit by every kill.
-        reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5, scale=SPEED),
+        reconciliation=Reconciliation(after=AFTER, then=then, max_resubmits=5),
     ) as kling:
         reading = asyncio.create_task(_read_own(folder)) if "reader" in troubles else None
         ends = await asyncio.gather(*(_deliver(kling, folder, key_of(number)) for number in range(jobs)))

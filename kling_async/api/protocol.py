@@ -36,6 +36,12 @@ UNIVERSAL = "/v2/video/generations"
 LEGACY = "/v2/generate/video/kling/generation"
 """The older endpoint for Kling alone; takes the same bodies, is still served."""
 
+SANDBOX_KEY = "sandbox-"
+"""What a sandbox's own keys begin with, and none of the vendor's."""
+
+SANDBOX_PATH, SANDBOX_SPEED = "/sandbox", "x-sandbox-speed"
+"""Where a sandbox says how many times as fast as the vendor's its time passes, and in which header."""
+
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
-from kling_async import ConfigurationError, KlingSession, Retry
+from kling_async import ConfigurationError, KlingSession, Limits, Reconciliation, Retry
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.reprs import cut
 from kling_async.cli.paths import read_file
 from kling_async.sandbox import Sandbox
-from kling_async.sandbox.client import scaled_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -58,18 +55,19 @@ async def open_session(
             seed = secrets.randbelow(2**32)  # so that no two runs' generations have the same ids
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key = sandbox.url, sandbox.api_key
-        settings = scaled(connection.effective_speed, limits or {}, "resubmit" if resubmit else "report")
-        settings["retry"] = Retry(failed=retries)
+        chosen = Limits(**(limits or {}))
         session = KlingSession(
-            key, base_url=url, journal=journal, hold=hold, shared=shared, **connection.network(), **settings
+            key,
+            base_url=url,
+            journal=journal,
+            hold=hold,
+            shared=shared,
+            limits=chosen.at_speed(connection.effective_speed) if connection.sandbox else chosen,
+            reconciliation=Reconciliation(then="resubmit" if resubmit else "report"),
+            retry=Retry(failed=retries),
+            **connection.network(),
         )
         yield await stack.enter_async_context(session)
-
-
-def scaled(speed: float, limits: Mapping[str, Any], then: Literal["report", "resubmit"] = "report") -> dict[str, Any]:
-    """Return session settings for a vendor that is ``speed`` times as fast as the real one."""
-    settings = scaled_settings(speed, limits)
-    return settings | {"reconciliation": evolve(settings["reconciliation"], then=then)}
 
 
 def api_key(connection: Connection) -> str:

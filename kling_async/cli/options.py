@@ -35,7 +35,7 @@ class Connection:
     key_file: Path | None = None
     """A file with the API key in it; by default the key is in the environment, in AIMLAPI_API_KEY."""
     speed: PositiveFloat | None = None
-    """How many times as fast as the vendor's a sandbox's time passes; 60 with --sandbox, else 1, as at the vendor."""
+    """How many times as fast as the vendor's the time of --sandbox passes; 60 by default."""
 
     proxy: Annotated[str | None, _NETWORK] = None
     """The proxy to go by, such as http://proxy.example.com:3128; by default what is in HTTPS_PROXY, but not for hosts
@@ -54,8 +54,8 @@ class Connection:
 
     @property
     def effective_speed(self) -> float:
-        """The speed of the vendor's time: ``speed`` if given, else 60 with a sandbox and 1 without."""
-        return self.speed or (_SANDBOX_SPEED if self.sandbox else 1.0)
+        """The speed of ``--sandbox``."""
+        return self.speed or _SANDBOX_SPEED
 
     def check(self) -> None:
         """Check that the options go together.
@@ -65,6 +65,8 @@ class Connection:
         """
         if self.sandbox and self != Connection(sandbox=True, speed=self.speed):
             raise ConfigurationError("--sandbox is within this command: leave out all other options about the vendor")
+        if self.speed is not None and not self.sandbox:
+            raise ConfigurationError("--speed is that of --sandbox; any other sandbox says its own by itself")
         if "@" in (self.proxy or ""):
             raise ConfigurationError("--proxy takes no password, as everybody can see options: put it into HTTPS_PROXY")
 
@@ -88,7 +90,7 @@ class Connection:
 
     def arguments(self) -> list[str]:
         """Return the options as command-line arguments."""
-        valued = {"base_url": self.base_url, "key_file": self.key_file, "speed": self.speed, "proxy": self.proxy}
+        valued = {"base_url": self.base_url, "key_file": self.key_file, "proxy": self.proxy}
         given = _as_arguments(**valued, ca_file=self.ca_file, user_agent=self.user_agent)
         flags = {"--allow-http": self.allow_http, "--no-trust-env": self.no_trust_env}
         headers = [word for one in self.header for word in ("--header", one)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from attrs import evolve, frozen
 
-from kling_async.api.protocol import LEGACY, UNIVERSAL
+from kling_async.api.protocol import LEGACY, SANDBOX_PATH, SANDBOX_SPEED, UNIVERSAL
 from kling_async.sandbox import account, generations, models
 from kling_async.sandbox.exchange import Answer, DropConnection, ErrorResponse, Exchange, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
@@ -57,6 +57,12 @@ def make_application(vendor: Vendor) -> web.Application:
     """Build the web application of the API and the file host."""
     app = web.Application(client_max_size=_LONGEST_BODY)
     app.router.add_get("/files/{name}", vendor.files.answer)
+    speed = {SANDBOX_SPEED: repr(float(vendor.settings.speed))}
+
+    async def say_speed(_: web.Request) -> web.Response:
+        return web.json_response({"sandbox": True}, headers=speed)
+
+    app.router.add_get(vendor.settings.prefix + SANDBOX_PATH, say_speed)  # which no fault strikes and no limit counts
     for endpoint in _ENDPOINTS:
         app.router.add_route(endpoint.method, vendor.settings.prefix + endpoint.path, _Route(vendor, endpoint).answer)
     app.router.add_route("*", _UNKNOWN_PATH.path, _Route(vendor, _UNKNOWN_PATH).answer)

@@ -106,17 +106,26 @@ class Sandbox(Settings):
         self._vendor.limits.is_revoked = False
 
     def session(self, **settings: Any) -> KlingSession:  # noqa: ANN401 - KlingSession's own parameters, passed on
-        """Return a session with this sandbox; polling, reconciliation and deadlines are scaled to its speed.
+        """Return a session with this sandbox, which goes by its time; see `kling_async.KlingSession.vendor_speed`.
 
         Args:
             settings: Parameters of ``KlingSession``, which replace those set here.
         """
         # Imported here: the sandbox serves without a session, such as to clients in other languages.
-        from kling_async.sandbox.client import scaled_settings  # noqa: PLC0415
         from kling_async.session import KlingSession  # noqa: PLC0415
+        from kling_async.settings import Limits, Polling, Reconciliation, Timeouts  # noqa: PLC0415
 
-        here: dict[str, Any] = {"api_key": self.api_key, "base_url": self.url, "trust_env": False, "allow_http": True}
-        return KlingSession(**(here | scaled_settings(self.speed, {}) | settings))
+        here: dict[str, Any] = {
+            "api_key": self.api_key,
+            "base_url": self.url,
+            "trust_env": False,
+            "allow_http": True,
+            "limits": Limits().at_speed(self.speed),
+            "polling": Polling().at_speed(self.speed),
+            "reconciliation": Reconciliation().at_speed(self.speed),
+            "timeouts": Timeouts().at_speed(self.speed),
+        }
+        return KlingSession(**(here | settings))
 
     async def __aenter__(self) -> Self:
         if self._runner is not None:

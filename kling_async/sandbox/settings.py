@@ -11,6 +11,7 @@ from attrs import Factory, define, field
 from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
+from kling_async.api.protocol import SANDBOX_KEY
 from kling_async.pacing.validators import count, flag, non_negative_number, positive_number, takes, times
 from kling_async.sandbox.faults import Faults
 from kling_async.sandbox.recording import Recording
@@ -53,7 +54,7 @@ _clock = takes(callable, "a function that returns seconds")
 
 
 def _made_up_key(settings: Settings) -> str:
-    return f"sandbox-{SeededRandom(settings.seed).bits('key').hex()[:24]}"
+    return f"{SANDBOX_KEY}{SeededRandom(settings.seed).bits('key').hex()[:24]}"
 
 
 @define(kw_only=True, eq=False, repr=False, slots=False)
@@ -78,7 +79,8 @@ class Settings:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         prefix: A path in front of every API path, as behind a proxy.
-        api_key: The one key that is accepted. By default one made up from the seed.
+        api_key: The one key that is accepted. By default one made up from the seed. With one that begins with
+            ``sandbox-``, as that does, sessions find out the speed by themselves.
         id_style: The form of generation ids; None mixes all that were seen.
         legacy_words: Whether the statuses are ``waiting``, ``queued``, ``active`` and ``generating`` in turn, as in the
             vendor's older samples, rather than ``queued`` and ``generating``.

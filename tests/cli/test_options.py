@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_async import ConfigurationError, KlingSession, Limits, Polling, Reconciliation, Timeouts
+from kling_async import ConfigurationError, KlingSession
 from kling_async.cli.batch.rows import BatchSource, VideoOptions
-from kling_async.cli.connect import has_key, read_key, scaled
+from kling_async.cli.connect import has_key, read_key
 from kling_async.cli.options import Connection, Running
 from kling_async.cli.text import command, reason
 
@@ -25,8 +25,8 @@ def test_options_can_be_typed_again() -> None:
     assert Running(max_in_flight=5, rate=2.5, max_spend=10.0, allow_unpriced=True, resubmit=True).arguments() == [
         *("--max-in-flight", "5", "--rate", "2.5", "--max-spend", "10", "--allow-unpriced", "--resubmit")
     ]
-    assert Connection(base_url="http://a", key_file=Path("k"), speed=60.0).arguments() == [
-        *("--base-url", "http://a", "--key-file", "k", "--speed", "60")
+    assert Connection(base_url="http://a", key_file=Path("k")).arguments() == [
+        *("--base-url", "http://a", "--key-file", "k")
     ]
     network = Connection(
         proxy="http://p:1",
@@ -68,37 +68,22 @@ def test_a_proxys_password_is_no_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connection", "speed"), [(Connection(), 1), (Connection(sandbox=True), 60), (Connection(sandbox=True, speed=5), 5)]
+    ("connection", "speed"), [(Connection(sandbox=True), 60), (Connection(sandbox=True, speed=5), 5)]
 )
 def test_a_sandbox_is_quick_unless_told_otherwise(connection: Connection, speed: float) -> None:
+    connection.check()
     assert connection.effective_speed == speed
+
+
+def test_another_sandbox_says_its_speed_itself() -> None:
+    with pytest.raises(ConfigurationError, match="--speed is that of --sandbox"):
+        Connection(base_url="http://127.0.0.1:8642", speed=5).check()
 
 
 @pytest.mark.parametrize("other", [{"base_url": "http://a"}, {"key_file": Path("k")}, {"proxy": "http://p"}])
 def test_a_sandbox_has_an_address_and_a_key_of_its_own(other: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
         Connection(sandbox=True, **other).check()  # type: ignore[arg-type]
-
-
-def test_limits_that_are_not_asked_for_are_the_librarys() -> None:
-    assert scaled(1, Running().limits()) == {
-        "limits": Limits(),
-        "polling": Polling(),
-        "reconciliation": Reconciliation(),
-        "timeouts": Timeouts(),
-    }
-    assert scaled(1, Running(rate=3, max_spend=5).limits())["limits"] == Limits(requests_per_second=3, max_spend_usd=5)
-
-
-def test_at_a_sandbox_waits_are_shorter_and_a_rate_that_was_asked_for_stays() -> None:
-    settings = scaled(60, {"requests_per_second": 7})
-    assert settings["polling"].scale == 60
-    assert settings["timeouts"].generation == 60
-    assert settings["reconciliation"] == Reconciliation(scale=60)
-    assert scaled(60, {}, "resubmit")["reconciliation"] == Reconciliation(scale=60, then="resubmit")
-    assert settings["limits"].requests_per_second == 7
-    assert scaled(5, {})["limits"].requests_per_second == 50
-    assert scaled(600, {})["limits"].requests_per_second == 200
 
 
 def test_the_key_is_the_environments_or_a_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

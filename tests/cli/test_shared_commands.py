@@ -27,7 +27,7 @@ from kling_async.cli.journal_summary import shared_lines, sharing_json
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a file cannot be shared there")
 
 
-FAST = Polling(scale=2000)
+FAST = Polling()
 
 
 def test_who_leads_and_what_nobody_works_on_is_told() -> None:

@@ -98,7 +98,7 @@ async def test_looks_come_ever_more_slowly_and_a_late_row_is_still_found() -> No
 @virtual
 async def test_a_stand_in_that_is_faster_is_asked_sooner_and_believed_sooner() -> None:
     vendor = lose(1)
-    async with with_log(vendor, reconciliation=Reconciliation(scale=60)) as kling:
+    async with with_log(vendor, reconciliation=Reconciliation().at_speed(60)) as kling:
         job = kling.submit(prompt())
         with pytest.raises(SubmissionUncertain):
             await job
@@ -107,8 +107,8 @@ async def test_a_stand_in_that_is_faster_is_asked_sooner_and_believed_sooner() -
 
 
 def test_no_stand_in_is_so_fast_that_requests_take_no_time() -> None:
-    assert Reconciliation(scale=1e6).give_up_after(MODEL, 5) == 5.0
-    assert Reconciliation(scale=1e6, after=1).give_up_after(MODEL, 5) == 1.0
+    assert Reconciliation().at_speed(1e6).give_up_after(MODEL, 5) == 5.0
+    assert Reconciliation(after=1).at_speed(1e6).give_up_after(MODEL, 5) == 1.0
 
 
 @virtual
@@ -384,7 +384,7 @@ async def test_a_connection_lost_in_the_middle_is_looked_for_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("then", "retry"), ("after", -1), ("after", math.nan), ("max_resubmits", -1), ("scale", 0)]
+    ("field", "value"), [("then", "retry"), ("after", -1), ("after", math.nan), ("max_resubmits", -1)]
 )
 def test_settings_that_cannot_be_used_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=field):

@@ -98,7 +98,7 @@ class Shared(RuleBasedStateMachine):
             journal=self.database.member(),
             shared=True,
             polling=Polling.fixed(5, first=5),
-            reconciliation=Reconciliation(after=30, scale=10),
+            reconciliation=Reconciliation(after=30).at_speed(10),
             retry=Retry(failed=who),
             rng=random.Random(1),
         )

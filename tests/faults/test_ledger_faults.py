@@ -36,8 +36,8 @@ def proven() -> dict[str, Any]:
 
 def eager() -> Polling:
     """Looks at the ledger from the beginning, and goes by it."""
-    return Polling(
-        profile="economy", scale=SPEED, learned=proven(), retry_base=0.01, retry_cap=0.05, not_found_grace=0.2
+    return Polling(profile="economy", learned=proven(), retry_base=0.01, retry_cap=0.05, not_found_grace=0.2).at_speed(
+        SPEED
     )
 
 

@@ -75,17 +75,16 @@ def _takings(ledger: CallRecorder) -> str:
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:
     """Return lines that set the environment variables, and a complete program that uses them."""
     setting = '$env:{}="{}"' if windows else "export {}={}"
-    more = "" if is_loopback(sandbox.host) else ", allow_http=True"
+    more = "" if is_loopback(sandbox.host) else "allow_http=True"
     return [
         setting.format("AIMLAPI_BASE_URL", sandbox.url),
         setting.format("AIMLAPI_API_KEY", sandbox.api_key),
         "",
         "import asyncio",
-        "from kling_async import KlingSession, Polling, TextToVideo",
+        "from kling_async import KlingSession, TextToVideo",
         "",
         "async def main():",
-        f"    polling = Polling(scale={sandbox.speed:g})  # it is {sandbox.speed:g} times as fast as the vendor",
-        f"    async with KlingSession(polling=polling{more}) as kling:",
+        f"    async with KlingSession({more}) as kling:",
         '        video = await kling.submit(TextToVideo("a white raccoon in a sequoia forest"))',
         '        print(await kling.download(video, into="videos"))',
         "",
@@ -108,7 +107,7 @@ def sandbox(
 ) -> None:
     """Serve a local stand-in for the vendor until Ctrl-C, and print how to use it.
 
-    The other commands use it, too, with the two settings that it prints and the same --speed.
+    The other commands use it, too, with the two settings that it prints.
 
     Args:
         host: The address to listen on.
