@@ -43,7 +43,7 @@ async def vendor(folder: Path) -> AsyncGenerator[dict[str, str]]:
 
 
 async def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(partial(run, *arguments, "--speed", "2000", cwd=folder, **environment))
+    return await asyncio.to_thread(partial(run, *arguments, cwd=folder, **environment))
 
 
 async def test_a_batch_gets_out_by_the_environment_alone(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Kling = Callable[..., Answer]
 
 pytestmark = pytest.mark.kling_sandbox(speed=2000)
-QUICK = ("--speed", 2000)
 MASTER = "klingai/v2.1-master-text-to-video"
 
 
@@ -33,7 +32,7 @@ def bought(vendor: Sandbox) -> str:
 
 
 def test_generate_prints_the_path_of_the_video(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
-    done = kling("generate", "A red fox!", *QUICK, "--duration", 5, "--set", "cfg_scale=0.5")
+    done = kling("generate", "A red fox!", "--duration", 5, "--set", "cfg_scale=0.5")
     path = tmp_path / done.out.strip()
     assert (done.code, path.parent.name) == (0, "videos")
     assert path.name.startswith("a-red-fox-")
@@ -45,7 +44,7 @@ def test_generate_prints_the_path_of_the_video(kling: Kling, vendor: Sandbox, tm
 
 
 def test_generate_from_an_image(kling: Kling, vendor: Sandbox) -> None:
-    done = kling("generate", "it blinks", "--image", "https://a.example/b.jpg", *QUICK, "--json")
+    done = kling("generate", "it blinks", "--image", "https://a.example/b.jpg", "--json")
     (printed,) = done.json_lines
     assert (done.code, printed["ok"], printed["generation_id"]) == (0, True, bought(vendor))
     assert printed["model"].endswith("image-to-video")
@@ -53,7 +52,7 @@ def test_generate_from_an_image(kling: Kling, vendor: Sandbox) -> None:
 
 
 def test_generate_again_keeps_what_is_there(kling: Kling, vendor: Sandbox) -> None:
-    first, second = (kling("generate", "a fox", *QUICK).out for _ in range(2))
+    first, second = (kling("generate", "a fox").out for _ in range(2))
     assert first != second
     assert len(vendor.ledger.purchases) == 2
 
@@ -77,7 +76,7 @@ def test_a_request_that_cannot_be_sent_is_wrong_usage(arguments: list[str], klin
 
 def test_a_generation_that_fails_says_why(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:
     vendor.faults = Faults(error_outcome=1.0)
-    done = kling("generate", "a fox", *QUICK, "--json")
+    done = kling("generate", "a fox", "--json")
     assert (done.code, [one["error"]["type"] for one in done.json_lines]) == (1, ["GenerationFailed"])
     assert not list(tmp_path.glob("videos/*"))
     assert "GenerationFailed: " in done.err
@@ -90,12 +89,12 @@ def test_a_video_that_cannot_be_had_now_is_paid_for_all_the_same(
     folder.mkdir()
     # A folder is no file to write.
     monkeypatch.setattr("kling_async.cli.commands.generate.free_path", lambda *_: folder)
-    done = kling("generate", "a fox", *QUICK)
+    done = kling("generate", "a fox")
     (journal,) = (tmp_path / "videos").glob("generate-*.db")
     assert done.code == 3
     assert "DownloadError: " in done.err
     assert f"accepted as {bought(vendor)}" in done.err
-    assert f"kling-async resume {journal.relative_to(tmp_path)} -o videos --speed 2000" in done.err.replace("'", "")
+    assert f"kling-async resume {journal.relative_to(tmp_path)} -o videos" in done.err.replace("'", "")
     assert read_journal(journal).counts() == {JobState.COMPLETED: 1}
 
 
@@ -110,12 +109,12 @@ def test_a_refused_submit_fails(kling: Kling, vendor: Sandbox, tmp_path: Path) -
 def test_download_by_id_and_fetch_tell_of_a_generation_bought_elsewhere(
     kling: Kling, vendor: Sandbox, tmp_path: Path
 ) -> None:
-    kling("generate", "a fox", *QUICK)
+    kling("generate", "a fox")
     generation_id = bought(vendor)
-    done = kling("download", generation_id, *QUICK, "-o", "here")
+    done = kling("download", generation_id, "-o", "here")
     assert done.code == 0
     assert file_problem(tmp_path / done.out.strip(), None) is None
-    (printed,) = kling("download", generation_id, *QUICK, "-o", "here", "--json").json_lines
+    (printed,) = kling("download", generation_id, "-o", "here", "--json").json_lines
     assert printed["ok"]
     asked = kling("fetch", generation_id)
     assert (asked.code, asked.out.split()[0]) == (0, "completed")
@@ -136,7 +135,7 @@ def test_fetch_tells_of_what_is_under_way(kling: Kling, vendor: Sandbox) -> None
 
 def test_fetch_tells_of_a_failure(kling: Kling, vendor: Sandbox) -> None:
     vendor.faults = Faults(error_outcome=1.0)
-    kling("generate", "a fox", *QUICK)
+    kling("generate", "a fox")
     done = kling("fetch", bought(vendor))
     assert (done.code, done.out.split()[0]) == (1, "failed")
     assert len(done.out.split()) > 1
@@ -164,7 +163,7 @@ def test_a_wrong_key_fails_without_being_shown(kling: Kling, vendor: Sandbox, tm
 
 def test_logs_tell_what_was_charged(kling: Kling, vendor: Sandbox) -> None:
     for prompt in ("a", "b"):
-        kling("generate", prompt, "--duration", 5, *QUICK)
+        kling("generate", prompt, "--duration", 5)
     head, *rows = kling("logs").lines
     assert head.split() == ["time", "(UTC)", "status", "cost", "model", "key", "generation"]
     assert {row.split()[6] for row in rows} == set(vendor.ledger.purchases)
@@ -226,8 +225,8 @@ def test_models_can_be_chosen_by_several_words_that_all_fit(kling: Kling) -> Non
 @pytest.mark.kling_sandbox(speed=2000, other_models={"new/model"})
 @pytest.mark.usefixtures("vendor")
 def test_a_model_nobody_knows_yet_can_be_used_by_its_kind(kling: Kling) -> None:
-    assert kling("generate", "a fox", "-m", "new/model", *QUICK).code == 2
-    assert kling("generate", "a fox", "-m", "new/model", "--kind", "text-to-video", *QUICK).code == 0
+    assert kling("generate", "a fox", "-m", "new/model").code == 2
+    assert kling("generate", "a fox", "-m", "new/model", "--kind", "text-to-video").code == 0
 
 
 def test_a_model_is_explained(kling: Kling) -> None:
@@ -257,7 +256,7 @@ def test_models_live_have_prices_and_news(kling: Kling, vendor: Sandbox) -> None
 @pytest.mark.usefixtures("vendor")
 def test_the_gallery_is_a_command_of_this_program(kling: Kling, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("prompt\na\n")
-    kling("batch", "b.csv", *QUICK)
+    kling("batch", "b.csv")
     done = kling("gallery", "b.db")
     assert done.code == 0
     assert (tmp_path / done.out.strip()).is_file()

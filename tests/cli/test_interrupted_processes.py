@@ -78,7 +78,7 @@ def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
 ) -> None:
     second_file, look = when(lambda occasion: occasion == 2)
     kling_sandbox.faults = Faults(expired_url={"file": look})
-    with start(*batch(tmp_path, "--speed", "60", "--max-in-flight", "8"), **place) as process:
+    with start(*batch(tmp_path, "--max-in-flight", "8"), **place) as process:
         assert second_file.wait(TIMEOUT)
         out, err = interrupt(process, getattr(signal, name))
     assert (process.returncode, out) == (code, "")
@@ -97,7 +97,7 @@ def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
 def test_ctrl_c_twice_ends_at_once(kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path) -> None:
     third_submit, look = when(lambda occasion: occasion == 3)
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or occasion >= 3}, slow_seconds=40)
-    with start(*batch(tmp_path, "--speed", "60"), **place) as process:
+    with start(*batch(tmp_path), **place) as process:
         assert third_submit.wait(TIMEOUT)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -117,11 +117,11 @@ def test_a_batch_that_was_killed_buys_nothing_twice(
 ) -> None:
     all_running, look = when(lambda _: len(kling_sandbox.ledger.polls) == JOBS)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
-    with start(*batch(tmp_path, "--speed", "60"), **place) as process:
+    with start(*batch(tmp_path), **place) as process:
         assert all_running.wait(TIMEOUT)
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    again = run(*batch(tmp_path, "--speed", "60"), **place)
+    again = run(*batch(tmp_path), **place)
     assert again.returncode == 0, again.stderr
     assert_complete(tmp_path, kling_sandbox)
 
@@ -150,11 +150,10 @@ sys.exit(main(sys.argv[2:]))
 def test_a_kill_as_a_file_gets_its_name_leaves_no_second_copy(
     kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, when: str, then: str
 ) -> None:
-    quick = ("--speed", "600")
-    killed = run_child([sys.executable, "-c", DIES_AT_FILE, when, *batch(tmp_path, *quick)], **place)
+    killed = run_child([sys.executable, "-c", DIES_AT_FILE, when, *batch(tmp_path)], **place)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    others = ["resume", str(tmp_path / "batch.db"), "-o", str(tmp_path / "out"), *quick]
-    done = run(*(others if then == "resume" else batch(tmp_path, *quick)), **place)
+    others = ["resume", str(tmp_path / "batch.db"), "-o", str(tmp_path / "out")]
+    done = run(*(others if then == "resume" else batch(tmp_path)), **place)
     assert done.returncode == 0, done.stderr
     assert_complete(tmp_path, kling_sandbox)
     hidden = [path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".mp4"]
@@ -168,23 +167,23 @@ def test_what_a_killed_batch_may_have_sent_is_sent_again_only_on_request(
     third_submit, look = when(lambda occasion: occasion == 3)
     # An answer that waits longer than this test takes on any machine: nothing is bought, and nobody can tell.
     kling_sandbox.faults = Faults(slow={"submit": lambda occasion: look(occasion) or occasion >= 3}, slow_seconds=3600)
-    with start(*batch(tmp_path, "--speed", "600"), **place) as process:
+    with start(*batch(tmp_path), **place) as process:
         assert third_submit.wait(TIMEOUT)
         process.kill()
     kling_sandbox.faults = Faults()
     with (tmp_path / "batch.jsonl").open("a") as rows:  # a later submit, without which the log proves nothing
         rows.write('{"prompt": "one more"}\n')
-    again = run(*batch(tmp_path, "--speed", "600"), **place)
+    again = run(*batch(tmp_path), **place)
     unsure = JOBS + 1 - len(kling_sandbox.ledger.purchases)
     assert (again.returncode, unsure > 0) == (3, True)
     assert f"{unsure} job{'s' * (unsure > 1)} stopped early: SubmissionUncertain: " in again.stderr
-    again = run(*batch(tmp_path, "--speed", "600", "--resubmit"), **place)
+    again = run(*batch(tmp_path, "--resubmit"), **place)
     assert again.returncode == 0, again.stderr
     assert_complete(tmp_path, kling_sandbox, files=JOBS + 1, jobs=JOBS + 1)
 
 
 def generate(tmp_path: Path) -> list[str]:
-    return ["generate", "a fox", "-o", str(tmp_path / "out"), "--speed", "200"]
+    return ["generate", "a fox", "-o", str(tmp_path / "out")]
 
 
 def assert_delivered(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -225,7 +224,7 @@ def test_a_generation_that_was_killed_while_its_submit_was_answered_is_found_aga
         assert seen.wait(TIMEOUT)
         process.kill()
     (journal,) = (tmp_path / "out").glob("generate-*.db")
-    done = run("resume", str(journal), "-o", str(tmp_path / "out"), "--speed", "200", **place)
+    done = run("resume", str(journal), "-o", str(tmp_path / "out"), **place)
     assert done.returncode == 0, done.stderr
     assert_delivered(tmp_path, kling_sandbox)
 
@@ -284,7 +283,7 @@ def test_the_first_process_of_a_container_ends_in_order(
 def test_a_watched_status_ends_with_ctrl_c(kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path) -> None:
     first_poll, look = when(lambda _: True)
     kling_sandbox.faults = Faults(rate_limited={"poll": look})
-    with start(*batch(tmp_path, "--speed", "20"), **place) as process:
+    with start(*batch(tmp_path), **place) as process:
         assert first_poll.wait(TIMEOUT)
         with start("status", "--watch", str(tmp_path / "batch.db")) as watching:
             assert watching.stdout is not None

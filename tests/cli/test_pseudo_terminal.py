@@ -145,7 +145,7 @@ def test_a_terminal_that_is_closed_loses_nothing(kling_sandbox: Sandbox, tmp_pat
     (tmp_path / "b.csv").write_text("prompt\n" + "a fox\n" * 8)
     near, far = pty.openpty()
     settings = environment(AIMLAPI_BASE_URL=kling_sandbox.url, AIMLAPI_API_KEY=kling_sandbox.api_key)
-    command = [sys.executable, "-c", _IN_ITS_OWN, "batch", "b.csv", "-o", "out", "--speed", "20"]
+    command = [sys.executable, "-c", _IN_ITS_OWN, "batch", "b.csv", "-o", "out"]
     with subprocess.Popen(command, cwd=tmp_path, env=settings, stdin=far, start_new_session=True) as process:  # noqa: S603
         os.close(far)
         drawn = ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from child_process import QUICK, TIMEOUT, interrupt, start
+from child_process import TIMEOUT, interrupt, start
 from in_process import call
 from postgres import own_schema
 
@@ -63,7 +63,7 @@ def test_a_worker_goes_on_with_the_jobs_of_a_session_that_never_leads(
     monkeypatch.setenv("AIMLAPI_API_KEY", kling_sandbox.api_key)
     monkeypatch.setenv("AIMLAPI_BASE_URL", kling_sandbox.url)
     path = tmp_path / "batch.db"
-    program = [sys.executable, "-m", "kling_async", "worker", str(path), "--speed", f"{kling_sandbox.speed:g}"]
+    program = [sys.executable, "-m", "kling_async", "worker", str(path)]
     worker = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)  # noqa: S603 - this project's own command
 
     async def ask() -> str:
@@ -118,7 +118,6 @@ def batch(folder: Path, *more: str, rows: int = 6, journal: str = "") -> list[st
         journal or str(folder / "jobs.db"),
         "-o",
         str(folder / "videos"),
-        *QUICK,
         *more,
     ]
 
@@ -147,14 +146,14 @@ def test_a_batch_in_a_database_is_told_by_its_url(
     vendor: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with own_schema() as url:
-        worker = start("worker", url, *QUICK)
+        worker = start("worker", url)
         try:
             assert worker.stderr is not None
             assert [worker.stderr.readline() for _ in range(2)][1] == "leads now\n"
             assert call(capsys, *batch(tmp_path, journal=url)).out.startswith("6 of 6 videos in ")
             told = call(capsys, "status", url).out
             assert f"process {worker.pid} on " in told
-            assert call(capsys, "resume", url, "-o", str(tmp_path / "videos"), *QUICK).code == 0
+            assert call(capsys, "resume", url, "-o", str(tmp_path / "videos")).code == 0
         finally:
             interrupt(worker)
     assert len(vendor.ledger.purchases) == 6
@@ -186,9 +185,9 @@ def test_resume_and_download_go_on_with_a_shared_journal(
     assert "nobody leads; 0 members" in told
     (facts,) = call(capsys, "leader", str(path), "--json").json_lines
     assert (facts["leader"], facts["parked"]) == (None, {"OutOfCredits": 1})
-    fetched = call(capsys, "download", str(path), "-o", str(videos), *QUICK)
+    fetched = call(capsys, "download", str(path), "-o", str(videos))
     assert (fetched.code, fetched.out.splitlines()[-1]) == (0, f"1 of 1 video in {videos}")
-    done = call(capsys, "resume", str(path), "-o", str(videos), *QUICK)
+    done = call(capsys, "resume", str(path), "-o", str(videos))
     assert (done.code, done.out) == (0, f"2 of 2 videos in {videos}\n")
     assert len(vendor.ledger.files) == 2
     assert "0 open" in call(capsys, "status", str(path)).out
@@ -198,7 +197,7 @@ def test_resume_and_download_go_on_with_a_shared_journal(
 def test_a_worker_downloads_what_nobody_has(vendor: Sandbox, tmp_path: Path) -> None:
     path, videos = tmp_path / "jobs.db", tmp_path / "videos"
     asyncio.run(leave(vendor, path))
-    worker = start("worker", str(path), "-o", str(videos), *QUICK)
+    worker = start("worker", str(path), "-o", str(videos))
 
     async def watch() -> None:
         async with KlingSession(vendor.api_key, base_url=vendor.url, journal=path, shared=True, hold=True) as kling:
