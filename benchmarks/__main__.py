@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import benchmarks
-from benchmarks import cpu, decision, downloads, imports, journal, lines, memory, sharing, stall
+from benchmarks import cpu, database, decision, downloads, imports, journal, lines, memory, sharing, stall
 from benchmarks.command import parser_for
 from benchmarks.figure import FULL, QUICK
 from benchmarks.table import as_data, as_markdown, as_table, summary
@@ -30,6 +30,7 @@ _MEASUREMENTS: dict[str, Callable[[Size], list[Figure]]] = {
     "import": imports.measure,
     "journal": journal.measure,
     "sharing": sharing.measure,
+    "database": database.measure,
     "downloads": lambda size: downloads.measure(downloads.QUICK if size is QUICK else downloads.FULL),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
@@ -21,7 +21,10 @@ from kling_async import KlingSession, Limits, Polling, TextToVideo
 if TYPE_CHECKING:
     from benchmarks.figure import Size
 
-__all__ = ["LATER", "UNLIMITED", "fill", "measure"]
+__all__ = ["LATER", "UNLIMITED", "Place", "accepted", "fill", "measure"]
+
+Place: TypeAlias = Path | str
+"""A file, or the URL of a database."""
 
 _STATUS = Path("/proc/self/status")
 _POSTS = 100  # under way at once
@@ -71,14 +74,14 @@ def _turns(url: str, size: Size, folder: Path) -> list[tuple[float, float]]:
 
 async def _submits(url: str, jobs: int, journal: Path | None) -> float:
     async with KlingSession("k", base_url=url, journal=journal, limits=UNLIMITED, polling=LATER) as kling:
-        await _accepted(kling, _WARM)
+        await accepted(kling, _WARM)
         gc.collect()
         begun = perf_counter()
-        await _accepted(kling, jobs)
+        await accepted(kling, jobs)
         return jobs / (perf_counter() - begun)
 
 
-async def _accepted(kling: KlingSession, jobs: int) -> None:
+async def accepted(kling: KlingSession, jobs: int) -> None:
     """Submit that many, and return once each is accepted and recorded as such."""
     prompts = (f"a white raccoon in a sequoia forest, take {number}" for number in range(jobs))
     submitted = [kling.submit(TextToVideo(prompt)) for prompt in prompts]
@@ -99,12 +102,12 @@ def _openings(size: Size, small: Path, large: Path) -> list[Figure]:
     ]
 
 
-def fill(path: Path, jobs: int) -> None:
+def fill(path: Place, jobs: int) -> None:
     """Leave that many pending jobs in a new journal."""
 
     async def fill() -> None:
         async with KlingSession(transport=InstantVendor(), journal=path, limits=UNLIMITED, polling=LATER) as kling:
-            await _accepted(kling, jobs)
+            await accepted(kling, jobs)
 
     asyncio.run(fill())
 

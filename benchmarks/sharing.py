@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks.figure import Figure
 from benchmarks.fresh import fresh
 from benchmarks.instant_vendor import InstantVendor
-from benchmarks.journal import LATER, UNLIMITED, fill
+from benchmarks.journal import LATER, UNLIMITED, Place, fill
 from benchmarks.stall import Watcher
 from kling_async import HttpResponse, KlingSession, Polling, TextToVideo
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.figure import Size
     from kling_async import HttpRequest
 
-__all__ = ["measure"]
+__all__ = ["figures", "measure"]
 
 _JOBS = 40  # of a follower, whose ends it notices
 _SPREAD = 0.2  # seconds between those: a file takes some hundred commits a second, and each job several
@@ -49,21 +49,25 @@ class _Finishing(InstantVendor):
 def measure(size: Size) -> list[Figure]:
     """Times in seconds and milliseconds, on a file in SQLite."""
     with TemporaryDirectory(prefix="sharing-") as folder:
-        large, small = Path(folder, "large.db"), Path(folder, "small.db")
-        fresh(fill, large, size.opened_jobs)
-        taken, busy, stall = fresh(_take_over, large)
-        released = fresh(_release, small)
-        noticed = fresh(_notice, small)
-    name = f"{size.opened_jobs:,} open jobs taken over"
+        return figures(size, Path(folder, "large.db"), Path(folder, "small.db"), "SQLite")
+
+
+def figures(size: Size, large: Place, small: Place, kind: str) -> list[Figure]:
+    """The same for two journals of any kind."""
+    fresh(fill, large, size.opened_jobs)
+    taken, busy, stall = fresh(_take_over, large)
+    released = fresh(_release, small)
+    noticed = fresh(_notice, small)
+    name = f"{size.opened_jobs:,} open jobs taken over, {kind}"
     return [
         Figure(name, taken, 5.0, "s", {"processor_s": busy}),
         Figure(f"Longest stall of the loop while {name}", stall, 100.0, "ms"),
-        Figure("From a release to the next leader", released, 1.0, "s"),
-        Figure("What watching adds to a follower's notice, median", noticed, 50.0, "ms"),
+        Figure(f"From a release to the next leader, {kind}", released, 1.0, "s"),
+        Figure(f"What watching adds to a follower's notice, median, {kind}", noticed, 50.0, "ms"),
     ]
 
 
-def _member(path: Path, vendor: InstantVendor, polling: Polling) -> KlingSession:
+def _member(path: Place, vendor: InstantVendor, polling: Polling) -> KlingSession:
     return KlingSession(transport=vendor, journal=path, shared=True, polling=polling, limits=UNLIMITED)
 
 
@@ -73,11 +77,11 @@ async def _led(kling: KlingSession) -> float:
     return perf_counter()
 
 
-def _take_over(path: Path) -> tuple[float, float, float]:
+def _take_over(path: Place) -> tuple[float, float, float]:
     return asyncio.run(_taken(path))
 
 
-async def _taken(path: Path) -> tuple[float, float, float]:
+async def _taken(path: Place) -> tuple[float, float, float]:
     """The seconds until what is open is worked on, those of the processor, and the longest stall in milliseconds.
 
     Full collections are left out of the stall.
@@ -91,11 +95,11 @@ async def _taken(path: Path) -> tuple[float, float, float]:
         return seconds, process_time() - used, 1e3 * max(gap.wall for gap in watcher.gaps)
 
 
-def _release(path: Path) -> float:
+def _release(path: Place) -> float:
     return asyncio.run(_released(path))
 
 
-async def _released(path: Path) -> float:
+async def _released(path: Place) -> float:
     async with _member(path, InstantVendor(), LATER) as second:
         async with _member(path, InstantVendor(), LATER) as first:
             while not first.is_leader:  # the one that is to leave
@@ -112,11 +116,11 @@ async def _released_by(leader: KlingSession, other: KlingSession) -> float:
     return await _led(other) - begun
 
 
-def _notice(path: Path) -> float:
+def _notice(path: Place) -> float:
     return asyncio.run(_noticed(path))
 
 
-async def _noticed(path: Path) -> float:
+async def _noticed(path: Place) -> float:
     """The median of the milliseconds from the answer of a job's last poll to its caller, in a session that follows."""
     vendor, delays = _Finishing(), list[float]()
     async with _member(path, vendor, Polling.fixed(0.1, jitter=0.2)) as leader:

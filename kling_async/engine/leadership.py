@@ -164,22 +164,29 @@ class LeadingEngine(Engine):
             if late not in self._done and (is_done := self._act_on_late(late)) is not False:
                 self._drop(late, keep=is_done is None)
         for instruction in news.instructions:
-            if instruction not in self._done:
-                await self._carry_out(instruction)
+            if instruction not in self._done and await self._carry_out(instruction):
                 self._drop(instruction)
 
     def _act_on_late(self, late: LateAnswer) -> bool | None:
         try:
             return act_on_late(self.store, late)
+        except JournalError as error:
+            _logger.warning("%r has to wait: %s", late, error)
+            return False
         except (KlingError, AssertionError):
             _logger.exception("%r cannot be acted on", late)
             return None
 
-    async def _carry_out(self, instruction: Instruction) -> None:
+    async def _carry_out(self, instruction: Instruction) -> bool:
+        """Carry out an instruction; returns whether that is over, one way or the other."""
         try:
             await carry_out(self.store, self._term.journal, instruction)
+        except JournalError as error:
+            _logger.warning("%r has to wait: %s", instruction, error)
+            return False
         except (KlingError, AssertionError, LookupError) as error:
             _logger.warning("%r cannot be carried out: %s", instruction, error)
+        return True
 
     def _drop(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
         self._done.append(item)

@@ -19,6 +19,7 @@ from kling_async import (
     InvalidRequest,
     JobAbandoned,
     JobState,
+    JournalError,
     KlingError,
     KlingSession,
     Limits,
@@ -30,6 +31,7 @@ from kling_async import (
     SubmissionUncertain,
 )
 from kling_async.engine import leadership
+from kling_async.engine.news import carry_out
 from kling_async.engine.scheduler import Scheduler
 from kling_async.journal.shared import LateAnswer, Token
 
@@ -194,6 +196,28 @@ async def test_what_was_asked_for_last_is_done_before_the_leader_leaves(monkeypa
         await first.aclose()
         assert [record.state for record in database.records] == [JobState.ABANDONED]
         assert database.instructions == []
+
+
+@virtual
+async def test_what_members_ask_for_waits_while_the_journal_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Any] = []
+
+    async def fails_at_first(*given: Any) -> None:
+        tried.append(given)
+        if len(tried) < 3:
+            raise JournalError("it does not answer")
+        await carry_out(*given)
+
+    monkeypatch.setattr(leadership, "carry_out", fails_at_first)
+    vendor, database = ScriptedVendor(takes=math.inf), Database()
+    async with member(database, vendor) as first:
+        await until(lambda: first.is_leader)
+        async with member(database, vendor) as second:
+            job = second.submit(prompt(), key="k")
+            await job.accepted()
+            job.abandon()
+            await until(lambda: database.records[0].state is JobState.ABANDONED)
+    assert len(tried) == 3
 
 
 @virtual

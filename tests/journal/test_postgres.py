@@ -23,7 +23,7 @@ from kling_async import KlingSession, read_journal
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import ConfigurationError, InvalidRequest, JournalError
 from kling_async.journal.base import Choices, JobState
-from kling_async.journal.postgres import lease
+from kling_async.journal.postgres import lease, shared
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, postgres_errors
 from kling_async.journal.postgres.shared import SharedPostgres
@@ -214,7 +214,10 @@ async def test_members_go_on_after_their_connections_were_cut(url: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocked_for_long(url: str) -> None:
+async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocked_for_long(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "_LEAST_PATIENCE", 0.1)
     async with proxy(url) as way, member(way.url, 0.9) as joined:
         way.open.clear()
         with pytest.raises(JournalError, match="does not answer"):

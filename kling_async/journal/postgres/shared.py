@@ -15,6 +15,7 @@ from kling_async.journal.postgres.address import Address, read_url
 from kling_async.journal.postgres.connection import Link, connected, postgres_errors
 from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
+from kling_async.journal.sql import queries
 from kling_async.journal.sql.member import MemberWriter, SharedDatabase
 from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
@@ -31,6 +32,8 @@ _T = TypeVar("_T")
 _TELL_EVERY = 0.05  # seconds between two notifications of a kind
 _LOOK_EVERY = 5.0  # seconds between looks for changes of which nobody has told
 _LOOK_EVERY_UNTOLD = 1.0  # likewise where nobody can tell
+_NEWEST = 100_000  # jobs
+_LEAST_PATIENCE = 2.0  # seconds of silence amid a statement, for a server that is just busy
 _PATIENCE = 3.0  # seconds at most for which the event loop is blocked by a look-up
 
 
@@ -53,7 +56,12 @@ class SharedPostgres(SharedDatabase):
     ) -> None:
         self.address: Address = read_url(url)
         super().__init__(self.address, lease, now=now, length=length, account=account, is_local=False)
-        self._link = Link(self.address, patience=length / 2, on_connect=self._connected, on_notify=self._heard)
+        self._link = Link(
+            self.address,
+            patience=max(_LEAST_PATIENCE, length / 2),
+            on_connect=self._connected,
+            on_notify=self._heard,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed = Feed()
         self._term: PostgresTerm | None = None
@@ -70,7 +78,7 @@ class SharedPostgres(SharedDatabase):
             self._on_written,
             partial(_joined, self._link),
             errors,
-            patience=min(_PATIENCE, self.lease_length / 3),
+            patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self.lease_length / 3)),
         )
 
     def wall(self) -> float | None:
@@ -229,15 +237,15 @@ class PostgresTerm(DatabaseTerm):
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         return TermWriter(
             *given,
-            partial(connected, Link(self._address, patience=self._length / 2)),
+            partial(connected, Link(self._address, patience=max(_LEAST_PATIENCE, self._length / 2))),
             partial(postgres_errors, self._address),
             place=self._address,
-            patience=min(_PATIENCE, self._length / 3),
+            patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self._length / 3)),
         )
 
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
-        del connection
-        return AnyKeySet(), AnyKeySet()
+        """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""
+        return AnyKeySet(), queries.generations(connection, _NEWEST)
 
     async def news(self) -> News:
         """Return what is new for the leader; nothing is asked until there may be something."""

@@ -96,9 +96,10 @@ def keys(connection: Connection) -> HashedKeySet:
     return HashedKeySet(as_text(key) for (key,) in connection.execute("SELECT key FROM main.jobs"))
 
 
-def generations(connection: Connection) -> HashedKeySet:
-    """Return the generation ids of all jobs."""
-    rows = connection.execute("SELECT generation_id FROM main.jobs WHERE generation_id IS NOT NULL")
+def generations(connection: Connection, newest: int = -1) -> HashedKeySet:
+    """Return the generation ids of all jobs, or of so many of the newest."""
+    some = f" ORDER BY number DESC LIMIT {newest}" if newest >= 0 else ""
+    rows = connection.execute(f"SELECT generation_id FROM main.jobs WHERE generation_id IS NOT NULL{some}")
     return HashedKeySet(as_text(generation_id) for (generation_id,) in rows)
 
 

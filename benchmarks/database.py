@@ -1,0 +1,193 @@
+"""A journal in PostgreSQL: submits beside those in memory, statements, what followers cost, a leader that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from statistics import median
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING
+
+from benchmarks import sharing
+from benchmarks.figure import Figure
+from benchmarks.fresh import fresh
+from benchmarks.instant_vendor import InstantVendor
+from benchmarks.journal import LATER, UNLIMITED, accepted
+from benchmarks.postgres import execute, own_schema, server
+from benchmarks.raw_server import Accepting, serving
+from kling_async import KlingSession, TextToVideo
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Size
+
+__all__ = ["measure"]
+
+_WARM = 100  # jobs before the clock starts
+_FOLLOWERS = 3
+_IDLE = 30.0  # seconds for which statements of an idle member are counted
+_LEADS = "leads"  # what the process says that is to be killed
+
+
+def measure(size: Size) -> list[Figure]:
+    """On a server of its own, on this machine; ratios are of turns in one process."""
+    with server("postgresql") as url, own_schema(url) as large, own_schema(url) as small:
+        return [
+            *_throughput(size, url),
+            *_followed(size, url),
+            *sharing.figures(size, large, small, "PostgreSQL"),
+            _killed(url),
+            _idle(url),
+        ]
+
+
+def _throughput(size: Size, url: str) -> list[Figure]:
+    with serving(Accepting) as vendor:
+        turns = fresh(_turns, vendor, size, url)
+    ratios = [database / memory for memory, database, _ in turns]
+    memory, database, statements = (median(side) for side in zip(*turns, strict=True))
+    raw = {
+        "postgresql_per_s": database,
+        "memory_per_s": memory,
+        "rounds": size.submit_rounds,
+        "submits_a_round": size.submits,
+        "lowest_ratio": min(ratios),
+        "highest_ratio": max(ratios),
+    }
+    name = "Submits per second, PostgreSQL ÷ in memory"
+    return [
+        Figure(name, median(ratios), 0.7, raw=raw, at_least=True),
+        Figure("Statements a job, from submit to acceptance, amortised", statements, 6.0),
+    ]
+
+
+def _turns(vendor: str, size: Size, url: str) -> list[tuple[float, float, float]]:
+    return [
+        (asyncio.run(_submits(vendor, size.submits, None))[0], *_on_database(vendor, size.submits, url))
+        for _ in range(size.submit_rounds)
+    ]
+
+
+def _on_database(vendor: str, jobs: int, url: str) -> tuple[float, float]:
+    with own_schema(url) as journal:
+        return asyncio.run(_submits(vendor, jobs, journal))
+
+
+async def _submits(vendor: str, jobs: int, journal: str | None) -> tuple[float, float]:
+    """The submits a second, and the statements a submit."""
+    async with KlingSession("k", base_url=vendor, journal=journal, limits=UNLIMITED, polling=LATER) as kling:
+        await accepted(kling, _WARM)
+        gc.collect()
+        before, begun = _statements(journal), perf_counter()
+        await accepted(kling, jobs)
+        seconds = perf_counter() - begun
+        return jobs / seconds, (_statements(journal) - before) / jobs
+
+
+def _statements(url: str | None) -> int:
+    """The statements that the database has carried out until now, each of which is a transaction."""
+    if url is None:
+        return 0
+    # Figures of transactions are published once a second at most, except by a connection that ends.
+    execute(url, "SELECT pg_sleep(1.1)")
+    done = execute(url, "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    return int(done[0][0])
+
+
+def _followed(size: Size, url: str) -> list[Figure]:
+    turns = [fresh(_leader_cost, size.submits, url, followers) for _ in range(3) for followers in (0, _FOLLOWERS)]
+    alone, followed = median(turns[::2]), median(turns[1::2])
+    raw = {"alone_ms": 1e3 * alone, "followed_ms": 1e3 * followed}
+    return [Figure(f"The leader's CPU a job with {_FOLLOWERS} followers ÷ alone", followed / alone, 1.3, raw=raw)]
+
+
+def _leader_cost(jobs: int, url: str, followers: int) -> float:
+    with own_schema(url) as journal:
+        return asyncio.run(_cost(jobs, journal, followers))
+
+
+async def _cost(jobs: int, journal: str, followers: int) -> float:
+    """The seconds of this process a job, while others that only watch are processes of their own."""
+    session = KlingSession(transport=InstantVendor(), journal=journal, limits=UNLIMITED, polling=LATER)
+    async with AsyncExitStack() as stack:
+        kling = await stack.enter_async_context(session)
+        await accepted(kling, _WARM)
+        others = [_process("watch", journal) for _ in range(followers)]
+        for other in others:
+            stack.callback(other.wait)
+            stack.callback(other.kill)
+            await asyncio.to_thread(_line, other)
+        begun = process_time()
+        await accepted(kling, jobs)
+        return (process_time() - begun) / jobs
+
+
+def _killed(url: str) -> Figure:
+    with own_schema(url) as journal:
+        seconds = asyncio.run(_replaced(journal))
+    return Figure("From the kill of a leader with a lease of 10 s to the next leader", seconds, 12.0, "s")
+
+
+async def _replaced(journal: str) -> float:
+    leader = _process("lead", journal)
+    await asyncio.to_thread(_line, leader)
+    async with KlingSession(transport=InstantVendor(), journal=journal) as kling:
+        await asyncio.sleep(4.0)  # amid a lease
+        leader.kill()
+        begun = perf_counter()
+        leader.wait()
+        job = kling.submit(TextToVideo("a white raccoon"))
+        await job.accepted()
+        return perf_counter() - begun
+
+
+def _idle(url: str) -> Figure:
+    with own_schema(url) as journal:
+        return Figure("Statements a second of an idle member", asyncio.run(_counted(journal)), 1.0)
+
+
+async def _counted(journal: str) -> float:
+    async with KlingSession(transport=InstantVendor(), journal=journal) as leader:
+        while not leader.is_leader:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.1)
+        alone = await _in_a_while(journal)
+        async with AsyncExitStack() as stack:
+            for _ in range(_FOLLOWERS):
+                await stack.enter_async_context(KlingSession(transport=InstantVendor(), journal=journal))
+            return (await _in_a_while(journal) - alone) / _IDLE / _FOLLOWERS
+
+
+async def _in_a_while(journal: str) -> int:
+    before = await asyncio.to_thread(_statements, journal)
+    await asyncio.sleep(_IDLE)
+    return await asyncio.to_thread(_statements, journal) - before
+
+
+# Processes of their own
+
+
+def _process(deed: str, journal: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.database", deed, journal]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+
+
+def _line(process: subprocess.Popen[str]) -> None:
+    if process.stdout is None or process.stdout.readline().strip() != _LEADS:
+        raise RuntimeError("it has ended without a word")
+
+
+async def _run(deed: str, journal: str) -> None:
+    async with KlingSession(transport=InstantVendor(), journal=journal, hold=deed == "watch") as kling:
+        while deed == "lead" and not kling.is_leader:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        if deed == "watch":
+            kling.submit(TextToVideo("one that is never done"), key="open")
+        sys.stdout.write(f"{_LEADS}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_run(*sys.argv[1:]))
