@@ -133,14 +133,15 @@ class MemberStore(JobStore):
         if record.state.is_terminal:
             return self._settled_job(record)
         if record.key not in self.open:
-            self._watch(record, deadline)
+            patience = math.inf if record.generation_id is None else self._patience(record)
+            self._watch(record, min(patience, math.inf if deadline is None else deadline))
         self._stale[record.key] = 0 if entry is None else entry.change
         self._ask("attach", record.key, token=write_token(record), tag=tag, deadline=self._wall(deadline))
         return self.open[record.key]
 
     def _watch(self, record: Record, deadline: float | None) -> ActiveJob:
         active = self._register(record)
-        if deadline is not None:
+        if deadline is not None and deadline < math.inf:
             active.deadline = self.clock.now() + deadline
             self._queue.recheck_at(active, active.deadline)
             self._queue.changed.wake()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import ScriptedVendor, envelope, prompt
+from scripted import ScriptedVendor, envelope, prompt, running
 from shared_memory import Database
 from test_retry_failed import failing, outcome
 from test_shared_session import member, until
@@ -65,6 +65,19 @@ async def test_a_generation_is_watched_for_as_long_as_its_own_caller_has_it() ->
                 with pytest.raises(DeadlineExceeded):
                     await job
                 assert asyncio.get_running_loop().time() - begun == pytest.approx(patience, abs=15)
+
+
+@virtual
+async def test_a_generation_that_is_resumed_is_watched_for_as_long_as_its_own_caller_has_it() -> None:
+    vendor, database = ScriptedVendor(on_poll=lambda generation_id, _: running(generation_id)), Database()
+    async with member(database, vendor) as first:
+        await until(lambda: first.is_leader)
+        async with member(database, vendor, timeouts=Timeouts(generation=300)) as second:
+            begun = asyncio.get_running_loop().time()
+            with pytest.raises(DeadlineExceeded):
+                await second.resume("g7")
+            assert asyncio.get_running_loop().time() - begun == pytest.approx(300, abs=15)
+            assert (await asyncio.wait_for(first.resume("g7").accepted(), 5)) == "g7"
 
 
 @virtual
