@@ -19,6 +19,8 @@ from benchmarks.journal import LATER, UNLIMITED, accepted
 from benchmarks.postgres import execute, own_schema, server
 from benchmarks.raw_server import Accepting, serving
 from kling_async import KlingSession, TextToVideo
+from kling_async.journal.open import open_shared
+from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
     from benchmarks.figure import Size
@@ -27,7 +29,7 @@ __all__ = ["measure"]
 
 _WARM = 100  # jobs before the clock starts
 _FOLLOWERS = 3
-_IDLE = 30.0  # seconds for which statements of an idle member are counted
+_IDLE = 3  # lengths of the lease for which statements of an idle member are counted
 _LEADS = "leads"  # what the process says that is to be killed
 
 
@@ -38,8 +40,8 @@ def measure(size: Size) -> list[Figure]:
             *_throughput(size, url),
             *_followed(size, url),
             *sharing.figures(size, large, small, "PostgreSQL"),
-            _killed(url),
-            _idle(url),
+            _killed(size.lease, url),
+            _idle(size.lease, url),
         ]
 
 
@@ -124,17 +126,18 @@ async def _cost(jobs: int, journal: str, followers: int) -> float:
         return (process_time() - begun) / jobs
 
 
-def _killed(url: str) -> Figure:
+def _killed(lease: float, url: str) -> Figure:
     with own_schema(url) as journal:
-        seconds = asyncio.run(_replaced(journal))
-    return Figure("From the kill of a leader with a lease of 10 s to the next leader", seconds, 12.0, "s")
+        seconds = asyncio.run(_replaced(lease, journal))
+    name = f"From the kill of a leader with a lease of {lease:g} s to the next one's first submit"
+    return Figure(name, seconds, lease + 2.0, "s")
 
 
-async def _replaced(journal: str) -> float:
-    leader = _process("lead", journal)
+async def _replaced(lease: float, journal: str) -> float:
+    leader = _process("lead", journal, str(lease))
     await asyncio.to_thread(_line, leader)
-    async with KlingSession(transport=InstantVendor(), journal=journal) as kling:
-        await asyncio.sleep(4.0)  # amid a lease
+    async with _member(journal, lease) as kling:
+        await asyncio.sleep(0.4 * lease)
         leader.kill()
         begun = perf_counter()
         leader.wait()
@@ -143,33 +146,39 @@ async def _replaced(journal: str) -> float:
         return perf_counter() - begun
 
 
-def _idle(url: str) -> Figure:
+def _idle(lease: float, url: str) -> Figure:
     with own_schema(url) as journal:
-        return Figure("Statements a second of an idle member", asyncio.run(_counted(journal)), 1.0)
+        counted = asyncio.run(_counted(lease, journal))
+        return Figure(f"Statements a second of an idle member, lease of {lease:g} s", counted, 10.0 / lease)
 
 
-async def _counted(journal: str) -> float:
-    async with KlingSession(transport=InstantVendor(), journal=journal) as leader:
+async def _counted(lease: float, journal: str) -> float:
+    async with _member(journal, lease) as leader:
         while not leader.is_leader:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.1)
-        alone = await _in_a_while(journal)
+        alone = await _in_a_while(_IDLE * lease, journal)
         async with AsyncExitStack() as stack:
             for _ in range(_FOLLOWERS):
-                await stack.enter_async_context(KlingSession(transport=InstantVendor(), journal=journal))
-            return (await _in_a_while(journal) - alone) / _IDLE / _FOLLOWERS
+                await stack.enter_async_context(_member(journal, lease))
+            return (await _in_a_while(_IDLE * lease, journal) - alone) / (_IDLE * lease) / _FOLLOWERS
 
 
-async def _in_a_while(journal: str) -> int:
+async def _in_a_while(seconds: float, journal: str) -> int:
     before = await asyncio.to_thread(_statements, journal)
-    await asyncio.sleep(_IDLE)
+    await asyncio.sleep(seconds)
     return await asyncio.to_thread(_statements, journal) - before
 
 
 # Processes of their own
 
 
-def _process(deed: str, journal: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.database", deed, journal]
+def _member(journal: str, lease: float, *, hold: bool = False) -> KlingSession:
+    shared = open_shared(journal, boot_clock, length=lease)
+    return KlingSession(transport=InstantVendor(), journal=shared, shared=True, hold=hold)
+
+
+def _process(deed: str, journal: str, lease: str = "10") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.database", deed, journal, lease]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
 
 
@@ -178,8 +187,8 @@ def _line(process: subprocess.Popen[str]) -> None:
         raise RuntimeError("it has ended without a word")
 
 
-async def _run(deed: str, journal: str) -> None:
-    async with KlingSession(transport=InstantVendor(), journal=journal, hold=deed == "watch") as kling:
+async def _run(deed: str, journal: str, lease: str) -> None:
+    async with _member(journal, float(lease), hold=deed == "watch") as kling:
         while deed == "lead" and not kling.is_leader:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         if deed == "watch":

@@ -59,6 +59,7 @@ class Size:
         submits: Submits a side and turn.
         resumed_jobs: For how many pending jobs the opening of a journal is timed, where a target is set for it.
         opened_jobs: For how many it is timed at most.
+        lease: The seconds of the lease whose leader is killed.
     """
 
     rounds: int
@@ -75,6 +76,7 @@ class Size:
     submits: int
     resumed_jobs: int
     opened_jobs: int
+    lease: float
 
 
 FULL = Size(
@@ -92,6 +94,7 @@ FULL = Size(
     submits=2000,
     resumed_jobs=10_000,
     opened_jobs=100_000,
+    lease=10.0,
 )
 
 QUICK = Size(
@@ -109,4 +112,5 @@ QUICK = Size(
     submits=200,
     resumed_jobs=500,
     opened_jobs=2000,
+    lease=1.0,
 )

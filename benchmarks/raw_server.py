@@ -69,7 +69,7 @@ class Accepting(asyncio.Protocol):
         if not end or self._transport is None:
             return
         _, _, length = head.lower().partition(_LENGTH)
-        if len(body) >= int(length.partition(b"\r")[0]):
+        if len(body) >= int(length.partition(b"\r")[0] or 0):
             generation_id = f"{next(self._numbers):032x}:kling-video/v2.1/master/text-to-video"
             self._transport.write(_answer(f'{{"id":"{generation_id}","status":"queued"}}'))
 
