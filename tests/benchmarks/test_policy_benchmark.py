@@ -10,7 +10,7 @@ import programs
 import pytest
 
 from benchmarks.policy.batch import Generation, Vendor, run
-from benchmarks.policy.bound import Group, bound
+from benchmarks.policy.bound import Group, _Plans, bound
 from benchmarks.policy.durations import Exponential, Lognormal, even, quantile, trace
 from benchmarks.policy.exact import Outcome, Survival, least_product, optimum, outcome
 from benchmarks.policy.learned import Workload
@@ -196,6 +196,21 @@ def test_no_policy_beats_the_bound_whether_polls_are_short_or_not(rate: float, s
             seed = len(delays)
             delays.append(run(policy, WORLD.learner(), shuffled(seed), rate, seed=seed).delay)
         assert fmean(delays) > 0.97 * least
+
+
+def test_a_plan_waits_for_as_long_as_polls_are_dear() -> None:
+    plans, price, gap = _Plans.of(FIVE, 10.0), 1000.0, 40
+    least, polls = plans.best([price] * (len(plans.alive) + 1))
+    places = [*range(0, len(plans.alive) - 1, gap), len(plans.alive) - 1]
+    regular = sum(
+        price * plans.alive[here]
+        + plans.area[there]
+        - plans.area[here]
+        - (1.0 - plans.alive[here]) * 10.0 * (there - here)
+        for here, there in pairwise(places)
+    )
+    assert least <= regular
+    assert max(there - here for (here, _), (there, _) in pairwise([(0, 1.0), *polls])) > 25
 
 
 def test_no_bound_is_made_up_where_nobody_may_ask() -> None:
