@@ -98,8 +98,12 @@ def test_a_hazard_is_polled_by_as_many_times_the_gap_as_it_is_stretched_there() 
     thinning = Thinning(believed(LAGS[2], 0.05), 0.4)
     stretch = thinning.stretch(price / math.sqrt(0.02))
     assert stretch > 2.0
-    assert hazard.thinned(thinning, price)[5] == pytest.approx(math.sqrt(0.02) * stretch)
-    assert hazard.first_poll(price, thinning) == pytest.approx(hazard.first_poll(price * stretch))
+    shown = thinning.shown[thinning.place(price / math.sqrt(0.02))]
+    root, second = hazard.thinned(thinning, price)[5]
+    assert root == pytest.approx(math.sqrt(0.02) * stretch)
+    assert second == pytest.approx(1.0 / 3.0 + shown / 4.0)
+    x = price * root
+    assert hazard.first_poll(price, thinning) == pytest.approx(math.log1p(x + second * x * x) / 0.02)
     plain = hazard.next_poll(40.0, price)
     assert hazard.next_poll(40.0, price, hazard.thinned(None, price)) == plain
     assert hazard.next_poll(40.0, price, hazard.thinned(thinning, price)) > 40.0 + 2.0 * (plain - 40.0)
