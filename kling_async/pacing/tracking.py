@@ -67,7 +67,7 @@ class GenerationTracker:
         return Forecast(max(now, median), max(now, late))
 
 
-_PLAIN = 100  # one in so many is asked about as if there were no completion feed
+_PLAIN: Final = 200  # one in so many is asked about as if there were no completion feed
 _WORTHWHILE = 0.05  # of a life so far: no less than that more is counted
 
 
