@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from kling_async.pacing.poll_cost import PollCost
     from kling_async.pacing.tracking import GenerationTracker
 
-_SHORTEST_GAP: Final = 0.4  # seconds between looks, ...
-_WORTH_GAP: Final = 2.0  # ... or so many times what a poll is worth, if that is more: 1 s in economy, ...
+_SHORTEST_GAP: Final = 0.4  # seconds between looks, or what is best for one end a second if that is more, ...
 _MANY: Final = 10.0  # ... unless that is more than it takes for so many ends to be shown
 _FEWEST: Final = 4  # generations under way: for fewer, a look saves nothing
 _SOMETHING: Final = 0.5  # ends that should be there to be seen for a look to be worth its while before the ledger leads
@@ -178,7 +177,7 @@ class CompletionFeed:
 
     def _gap_for(self, shown: float) -> float:
         """Return the seconds between looks that show so many ends per second."""
-        worth = min(_WORTH_GAP * self._cost.least**2 / 2.0, _MANY / shown)
+        worth = min(self._cost.least / math.sqrt(self._scale), _MANY / shown)
         return max(_SHORTEST_GAP / self._scale, worth, self._cost.now / math.sqrt(shown))
 
     # Looks
@@ -245,7 +244,6 @@ class CompletionFeed:
             self._fruitless = 0
             self._explore_after = self._requests() + _EXPLORING
             self.lag.shown_first(self._looked_at - tracker.seen, self._look_begun - tracker.seen)
-            self.lag.ended(self._look_begun, recorded=True)
         tracker.shown = self._look_begun
         return True
 
@@ -253,6 +251,7 @@ class CompletionFeed:
         self._looked_at, self._look_begun = begun, None
         self._remember()
         self._troubles = 0
+        self.lag.advance(begun)
         self._next_look = begun + self._gap if self.leading else math.inf
         if is_complete:
             self._give_up(begun - _GIVEN_UP / self._scale)

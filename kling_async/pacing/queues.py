@@ -131,6 +131,8 @@ class PollQueue(Generic[T]):
     def show(self, tracker: GenerationTracker, item: T) -> None:
         """Have a generation whose end the feed has shown taken first; if it is not here, once it is put back."""
         if tracker.entry is not None:
+            if self._feed is not None and not tracker.unanswered:
+                self._feed.lag.spared(self._schedule.due(tracker))
             self._enter_shown(tracker, item)
 
     @property

@@ -9,6 +9,9 @@ of ends within x seconds of a the share I(x) / x is recorded by then. There are 
 - *A poll at b found it*, and the last look, at t, had not shown it: q + (1 - q) (1 - I(t - a) / (b - a)), with q the
   share whose charge is never recorded. To learn from the first kind alone would make lags seem shorter than they are.
 
+An end counts for that share when a poll of its generation is due. One that is never recorded is not known before; to
+count those that the ledger shows at once would make the share seem small while many end, and large afterwards.
+
 A vendor may change, so after each observation a five-hundredth of the belief goes back to what it was at first: a lag
 that grows is believed after a few observations, not after as many as spoke for the old one. What is acted on is the
 mean belief of the last twenty observations. A ledger that is written once a minute seems not to lag at all just then,
@@ -20,6 +23,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kling_async.errors import ConfigurationError
@@ -62,7 +66,8 @@ class RecordingLag:
         self._averaged = _prior()  # the mean of those after the last few
         self._observed = self._leads = 0.0
         self._ends = self._missed = 0.0
-        self._ended_at: float | None = None  # when `ended` was last told of one
+        self._spared: list[float] = []  # a heap: when polls would have found what the ledger has shown
+        self._ended_at: float | None = None  # of the last end that counts
         self.awaited = 0
 
     @property
@@ -114,8 +119,17 @@ class RecordingLag:
             q = self.unrecorded
             self._observe([q + (1.0 - q) * (1.0 - _recorded(lag, looked) / gap) for lag in self.means], 1.0)
 
+    def spared(self, due: float) -> None:
+        """Count an end that the ledger showed, once a poll of that generation would have been due (`advance`)."""
+        heappush(self._spared, due)
+
+    def advance(self, now: float) -> None:
+        """Count the ends that polls would have found by now."""
+        while self._spared and self._spared[0] <= now:
+            self.ended(heappop(self._spared), recorded=True)
+
     def ended(self, at: float, *, recorded: bool) -> None:
-        """Count a generation that has ended, and whether its charge was recorded; if not, it is awaited no more."""
+        """Count a generation that a poll found ended; a charge that was not recorded is awaited no more."""
         passed = 0.0 if self._ended_at is None else max(0.0, at - self._ended_at)
         self._ended_at = at
         kept = 1.0 - min(_FORGETTING_SHARES, passed * self._scale / _MEMORY_OF_SHARES)
@@ -142,7 +156,12 @@ class RecordingLag:
 
     def as_data(self) -> dict[str, Any]:
         """Return what was learned as data for ``json.dumps``."""
-        counts = {"observed": self._observed, "leads": self._leads, "ends": self._ends, "missed": self._missed}
+        counts = {
+            "observed": self._observed,
+            "leads": self._leads,
+            "ends": self._ends + len(self._spared),
+            "missed": self._missed,
+        }
         return {"version": _VERSION, "weights": self._weights, **counts}
 
     @classmethod

@@ -178,6 +178,18 @@ def test_what_is_shown_before_any_poll_leads_and_is_due_before_all_others() -> N
     assert not session.poll_queue.has_shown
 
 
+def test_what_is_shown_counts_as_recorded_once_its_own_poll_would_have_been_due() -> None:
+    session = Session(10, least=2.0)
+    due = HazardSchedule(session.price, jitter=0.0).due(session.courses["g1"])
+    before = session.feed.lag.unrecorded
+    session.courses["g2"].unanswered = True  # a poll may have recorded this one
+    session.look(1.0, ["g1", "g2"])
+    session.look(due - 0.01, [])
+    assert session.feed.lag.unrecorded == before
+    session.look(due + 0.01, [])
+    assert session.feed.lag.unrecorded == pytest.approx(1.5 / 21.0)
+
+
 def test_what_a_poll_may_have_recorded_is_due_at_once_but_leads_nothing() -> None:
     session = Session(10)
     session.poll_queue.drop(session.courses["g1"])  # its poll is under way
@@ -258,6 +270,15 @@ def test_looks_come_as_often_as_they_are_worth_and_polls_are_thinned() -> None:
 def test_the_more_a_look_shows_the_sooner_it_may_come(ends_a_second: float, gap: float) -> None:
     assert CompletionFeed(PollCost(1.0), lambda: 0)._gap_for(ends_a_second) == pytest.approx(gap)
     assert CompletionFeed(PollCost(0.5), lambda: 0)._gap_for(ends_a_second) >= 0.35 / math.sqrt(ends_a_second)
+
+
+@pytest.mark.parametrize(
+    ("worth", "gap"), [(0.05, 0.4), (0.15, 0.548), (0.5, 1.0)], ids=["fast", "balanced", "economy"]
+)
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_the_least_gap_between_looks_is_the_best_for_one_end_a_second(worth: float, gap: float, scale: float) -> None:
+    feed = CompletionFeed(PollCost.of(worth / scale), lambda: 0, scale=scale)
+    assert feed._gap_for(8.0 * scale) == pytest.approx(gap / scale, rel=1e-3)
 
 
 def test_fewer_under_way_are_looked_for_more_rarely() -> None:

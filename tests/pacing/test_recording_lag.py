@@ -102,6 +102,49 @@ def test_shares_without_a_charge_are_counted_and_what_is_awaited_counts_as_witho
     assert lag.unrecorded > before
 
 
+@given(
+    ends=st.lists(st.tuples(st.floats(0.0, 500.0), st.floats(0.0, 200.0), st.booleans()), max_size=60),
+    now=st.floats(0.0, 800.0),
+)
+def test_what_the_ledger_shows_counts_as_if_only_polls_had_found_it(
+    ends: list[tuple[float, float, bool]], now: float
+) -> None:
+    shown, polled = RecordingLag(), RecordingLag()
+    for at, wait, recorded in sorted(ends, key=lambda each: each[0] + (0.0 if each[2] else each[1])):
+        if recorded and at <= now:
+            shown.spared(at + wait)
+        elif not recorded and at + wait <= now:
+            shown.advance(at + wait)
+            shown.ended(at + wait, recorded=False)
+    shown.advance(now)
+    for due, recorded in sorted((at + wait, not recorded) for at, wait, recorded in ends):
+        if due <= now:
+            polled.ended(due, recorded=not recorded)
+    assert shown.unrecorded == pytest.approx(polled.unrecorded)
+
+
+def test_at_no_time_of_a_batch_the_share_without_a_charge_seems_far_from_what_it_is() -> None:
+    lag, rng = RecordingLag(), Random(5)
+    batch = [(rng.gauss(300.0, 50.0), rng.uniform(0.0, 100.0), rng.random() >= 0.05) for _ in range(4000)]
+    told = sorted((at if recorded else at + wait, at + wait, recorded) for at, wait, recorded in batch)
+    for number, (at, due, recorded) in enumerate(told):
+        lag.advance(at)
+        if recorded:
+            lag.spared(due)
+        else:
+            lag.ended(at, recorded=False)
+        assert number < 1000 or 0.03 < lag.unrecorded < 0.075
+
+
+def test_what_is_shown_and_was_not_due_yet_counts_in_what_is_kept() -> None:
+    lag = RecordingLag()
+    for number in range(100):
+        lag.spared(50.0 + number)
+    lag.advance(99.5)
+    assert lag.unrecorded == pytest.approx(1.5 / 70.0, rel=0.02)
+    assert RecordingLag.from_data(lag.as_data()).unrecorded == pytest.approx(1.5 / 120.0, rel=0.02)
+
+
 @pytest.mark.parametrize("scale", [1.0, 60.0])
 def test_those_without_a_charge_that_a_batch_finds_last_are_not_taken_for_all(scale: float) -> None:
     lag = RecordingLag(scale)
