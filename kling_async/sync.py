@@ -23,11 +23,11 @@ from contextlib import ExitStack, suppress
 from functools import partial, wraps
 from operator import attrgetter
 from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from anyio import CancelScope
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from kling_async.api.arguments import check_callable, check_items
 from kling_async.engine.job import Job as _Job
@@ -38,8 +38,6 @@ from kling_async.session import KlingSession as _Session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from types import TracebackType
-
-    from anyio.from_thread import BlockingPortal
 
     from kling_async.api.requests import Request
     from kling_async.api.requests.submission import Submission
@@ -75,7 +73,7 @@ class _SessionThread:
                 if self._closed:
                     raise SessionClosed("the session is closed")
                 with ExitStack() as opening:
-                    portal = opening.enter_context(start_blocking_portal())
+                    portal = _begin_portal(opening)
                     opening.callback(portal.call, self._release)
                     opening.enter_context(portal.wrap_async_context_manager(self._session))
                     self._running, self._portal, self._process = opening.pop_all(), portal, os.getpid()
@@ -85,9 +83,11 @@ class _SessionThread:
             return self._portal
 
     def close(self, *error: Any) -> None:  # noqa: ANN401 - as `__exit__` takes it
+        atexit.unregister(self.close)
+        if self._portal is not None and self._process != os.getpid():
+            return  # its thread did not come along when this process was forked
         with self._lock:
             self._closed, running = True, self._running.pop_all()
-        atexit.unregister(self.close)
         try:
             running.__exit__(*(error or (None, None, None)))
         finally:
@@ -160,6 +160,26 @@ class _SessionThread:
             if self._closed:
                 raise SessionClosed("the session is closed") from None
             raise ConfigurationError(f"a session cannot be used from the functions that it calls ({error})") from None
+
+
+def _begin_portal(stack: ExitStack) -> BlockingPortal:
+    """Begin a loop in a thread that takes calls, until the stack is left.
+
+    anyio's `start_blocking_portal` is a generator, which would wait for that thread when a forked process ends.
+    """
+    opened = Future[BlockingPortal]()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            opened.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = Thread(target=partial(asyncio.run, serve()), name="kling_async", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    portal = opened.result()
+    stack.callback(lambda: portal.call(portal.stop))
+    return portal
 
 
 def _outcome(future: Future[_T], timeout: float | None = None) -> _T:

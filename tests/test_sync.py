@@ -278,8 +278,8 @@ if not child:
         opened.stats()
     except ConfigurationError as error:
         print(error, flush=True)
-        os._exit(0)
-    os._exit(1)
+        sys.exit(0)  # as a worker does, whose atexit functions are called
+    sys.exit(1)
 print(os.waitpid(child, 0)[1], flush=True)
 """
     done = subprocess.run(  # noqa: S603 - our own code
@@ -302,8 +302,8 @@ with KlingSession(transport=ScriptedVendor(takes=1e9)) as kling:
     job = kling.submit(prompt())
     job.accepted()
     for wait in (job.result, lambda: next(kling.as_completed([job]))):
-        print("waiting", flush=True)
         try:
+            print("waiting", flush=True)
             wait()
         except KeyboardInterrupt:
             print(job.done(), kling.pending == (job,), flush=True)
