@@ -16,7 +16,7 @@ from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.cli.journals import Place, folder_of, shown
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import described, label_for
-from kling_async.cli.text import clock, count, dollars, one_line, reason
+from kling_async.cli.text import clock, command, count, dollars, one_line, reason
 from kling_async.files.video_names import short_key
 from kling_async.journal.open import journal_exists
 from kling_async.journal.shared import MOST_CRASHES
@@ -189,13 +189,13 @@ class JournalSummary:
         }
 
 
-def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iterator[str]:
+def lines(summary: JournalSummary, now: float, members_now: float = 0.0, journal: str = "JOURNAL") -> Iterator[str]:
     """Format the summary as lines; ``now`` is wall-clock time, and the other by the members' clock."""
     yield f"{count(summary.counts.total(), 'job')}, {summary.open:,} open"
     for state in JobState:
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
-    yield from worker_lines(summary.sharing, members_now, summary.open, in_use=summary.in_use)
+    yield from worker_lines(summary.sharing, members_now, summary.open, journal, in_use=summary.in_use)
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
@@ -207,25 +207,25 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0) -> Iter
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
 
 
-def worker_lines(sharing: Sharing | None, now: float, jobs: int, *, in_use: bool | None) -> Iterator[str]:
+def worker_lines(sharing: Sharing | None, now: float, jobs: int, journal: str, *, in_use: bool | None) -> Iterator[str]:
     """Say who works on so many open jobs; ``now`` is by the clock that members share."""
     if sharing is not None:
-        yield from shared_lines(sharing, now, jobs - sum(sharing.parked.values()))
+        yield from shared_lines(sharing, now, jobs - sum(sharing.parked.values()), journal)
     elif jobs and in_use is False:
-        yield "nobody works on it; go on with: kling-async resume JOURNAL"
+        yield f"nobody works on it; go on with: {command('resume', journal)}"
 
 
-def shared_lines(sharing: Sharing, now: float, waiting: int = 0) -> Iterator[str]:
+def shared_lines(sharing: Sharing, now: float, waiting: int = 0, journal: str = "JOURNAL") -> Iterator[str]:
     """Say who leads, and what nobody works on; ``now`` is by the clock that members share, ``waiting`` counts jobs."""
     lease = sharing.lease
     if lease.is_held(now):
         led = f"{lease.owner} leads, for {clock(now - lease.since)}"
     elif lease.crashes >= MOST_CRASHES:
-        led = f"nobody leads: {lease.crashes} leaders crashed in a row; kling-async leader JOURNAL --release"
+        led = f"nobody leads: {lease.crashes} leaders crashed in a row; {command('leader', journal, '--release')}"
     else:
         led = "nobody leads"
-        led += f", and {count(waiting, 'job')} would go on with: kling-async worker JOURNAL" if waiting else ""
-    yield f"shared: {led}; {count(len(lease.members), 'member')}"
+        led += f", and {count(waiting, 'job')} would go on with: {command('worker', journal)}" if waiting else ""
+    yield f"shared by {count(len(lease.members), 'member')}; {led}"
     if sharing.parked:
         why = ", ".join(f"{kind} {number:,}" for kind, number in sharing.parked.items())
         jobs = count(sum(sharing.parked.values()), "job")

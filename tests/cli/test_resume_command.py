@@ -125,7 +125,7 @@ async def test_status_says_when_nobody_works_on_what_is_open(kling: Kling, vendo
     async with vendor.session(journal=tmp_path / "jobs.db") as session:
         await session.submit(TextToVideo("a")).recorded()
     said = await in_thread(kling, "status", "jobs.db")
-    assert "nobody works on it; go on with: kling-async resume JOURNAL" in said.lines
+    assert "nobody works on it; go on with: kling-async resume jobs.db" in said.lines
 
 
 async def test_what_fails_is_made_again_as_often_as_allowed(kling: Kling, vendor: Sandbox, tmp_path: Path) -> None:

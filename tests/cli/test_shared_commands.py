@@ -34,14 +34,14 @@ def test_who_leads_and_what_nobody_works_on_is_told() -> None:
     lease = Lease(Token(7, "x"), "process 1 on here", since=10.0, renewed=95.0, length=10.0, members=[Member("x")] * 3)
     late = (LateAnswer("row-1", "row-1:x", "g9"),)
     assert list(shared_lines(Sharing(lease, {"OutOfCredits": 2}, 1, late), 100.0)) == [
-        "shared: process 1 on here leads, for 1:30; 3 members",
+        "shared by 3 members; process 1 on here leads, for 1:30",
         "2 jobs that nobody works on (OutOfCredits 2): submit them again, under their keys",
         "1 request of members that nobody has acted on yet",
         "bought a second time: row-1, as g9",
     ]
-    assert list(shared_lines(Sharing(lease, {}, 0, ()), 200.0)) == ["shared: nobody leads; 3 members"]
+    assert list(shared_lines(Sharing(lease, {}, 0, ()), 200.0)) == ["shared by 3 members; nobody leads"]
     assert list(shared_lines(Sharing(lease, {}, 0, ()), 200.0, 5)) == [
-        "shared: nobody leads, and 5 jobs would go on with: kling-async worker JOURNAL; 3 members"
+        "shared by 3 members; nobody leads, and 5 jobs would go on with: kling-async worker JOURNAL"
     ]
     crashed = Lease(Token(7, ""), crashes=3)
     (line,) = shared_lines(Sharing(crashed, {}, 0, ()), 200.0)
@@ -182,7 +182,7 @@ def test_resume_and_download_go_on_with_a_shared_journal(
     asyncio.run(leave(vendor, path))
     told = call(capsys, "status", str(path)).out
     assert "1 job that nobody works on (OutOfCredits 1)" in told
-    assert "nobody leads; 0 members" in told
+    assert "shared by 0 members; nobody leads" in told
     (facts,) = call(capsys, "leader", str(path), "--json").json_lines
     assert (facts["leader"], facts["parked"]) == (None, {"OutOfCredits": 1})
     fetched = call(capsys, "download", str(path), "-o", str(videos))

@@ -30,7 +30,7 @@ def leader(journal: JournalArgument, /, *, release: bool = False, as_json: AsJso
     if as_json:
         terminal.json_result(sharing_json(sharing, boot_clock()))
     else:
-        terminal.text(shared_lines(sharing, boot_clock()))
+        terminal.text(shared_lines(sharing, boot_clock(), journal=shown(journal)))
 
 
 async def _release(journal: Place) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kling_async import read_journal
 from kling_async.cli.journal_summary import JournalSummary, lines
-from kling_async.cli.journals import JournalArgument, Place
+from kling_async.cli.journals import JournalArgument, Place, shown
 from kling_async.cli.options import AsJson
 from kling_async.cli.terminal import Terminal
 from kling_async.session import boot_clock
@@ -34,7 +34,7 @@ def status(journal: JournalArgument, /, *, watch: bool = False, as_json: AsJson 
     elif watch:
         _watch_lines(journal, terminal)
     else:
-        _tell(_look(journal), terminal)
+        _tell(journal, _look(journal), terminal)
 
 
 def _look(journal: Place) -> JournalSummary:
@@ -43,19 +43,19 @@ def _look(journal: Place) -> JournalSummary:
     return JournalSummary.of(reader.records(), reader.sharing(boot_clock()), in_use=in_use)
 
 
-def _tell(summary: JournalSummary, terminal: Terminal) -> None:
+def _tell(journal: Place, summary: JournalSummary, terminal: Terminal) -> None:
     now = time()
     if terminal.as_json:
         terminal.json_result(summary.to_json(now, boot_clock()))
         return
-    terminal.text(lines(summary, now, boot_clock()))
+    terminal.text(lines(summary, now, boot_clock(), shown(journal)))
 
 
 def _watch_lines(journal: Place, terminal: Terminal) -> None:
     while True:
         began = monotonic()
         summary = _look(journal)
-        _tell(summary, terminal)
+        _tell(journal, summary, terminal)
         if not summary.open:
             return
         _rest(began)
@@ -66,7 +66,8 @@ def _watch_live(journal: Place, terminal: Terminal) -> None:
         while True:
             began = monotonic()
             summary = _look(journal)
-            live.update(Text("\n".join(map(terminal.fitted, lines(summary, time(), boot_clock())))), refresh=True)
+            said = lines(summary, time(), boot_clock(), shown(journal))
+            live.update(Text("\n".join(map(terminal.fitted, said))), refresh=True)
             if not summary.open:
                 return
             _rest(began)

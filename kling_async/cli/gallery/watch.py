@@ -72,7 +72,7 @@ def look(journal: Place, before: Snapshot | None, *, now: float, boot: float) ->
     jobs = sum(not record.state.is_terminal for record in records)
     sharing = reader.sharing(boot)
     is_worked_on = in_use is not False if sharing is None else sharing.lease.is_held(boot)
-    workers = worker_lines(sharing, boot, jobs, in_use=in_use)
+    workers = worker_lines(sharing, boot, jobs, shown(journal), in_use=in_use)
     return advance(before, journal, records, outlook(records, workers, now, is_worked_on=is_worked_on), now)
 
 

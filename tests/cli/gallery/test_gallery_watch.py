@@ -9,6 +9,7 @@ from kling_async import JobState, TextToVideo
 from kling_async.cli.gallery.entry import EntryState
 from kling_async.cli.gallery.page import Outlook
 from kling_async.cli.gallery.watch import Snapshot, advance, look, outlook
+from kling_async.cli.text import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,8 @@ def test_what_nobody_works_on_has_no_estimate(tmp_path: Path) -> None:
     done, running = record(0), record(1, **PENDING)
     assert outlook([done, running], (), 1110.0, is_worked_on=False).text == "1 open"
     told = look(write_journal(tmp_path / "batch.db", [done, running]), None, now=1110.0, boot=0.0).page.outlook
-    assert told == Outlook(1, 2, "1 open", ("nobody works on it; go on with: kling-async resume JOURNAL",))
+    again = command("resume", tmp_path / "batch.db")
+    assert told == Outlook(1, 2, "1 open", (f"nobody works on it; go on with: {again}",))
 
 
 def test_what_is_done_or_not_begun_has_none() -> None:
