@@ -71,7 +71,7 @@ def _outcome(purchase: Purchase) -> str:
 
 def _row(purchase: Purchase) -> dict[str, Any]:
     is_charged = purchase.failure is None
-    cost = {"usd": purchase.usd, "credits": purchase.credits} if is_charged else {"usd": 0.0, "credits": 0.0}
+    cost = {"usd": float(purchase.usd), "credits": purchase.credits} if is_charged else {"usd": 0.0, "credits": 0.0}
     return {
         "created": _timestamp(purchase.created),
         "status": _outcome(purchase),
@@ -176,7 +176,7 @@ def _entry(vendor: Vendor, entry: Entry) -> dict[str, Any]:
         "created_at": _timestamp(_created_at(vendor, entry)),
         "direction": "CHARGE",
         "type": "MODEL_USAGE",
-        "amount": {"usd": entry.usd, "credits": entry.credits},
+        "amount": {"usd": float(entry.usd), "credits": entry.credits},
         "model": entry.model,
         "reference_id": entry.generation_id,
     }
@@ -226,7 +226,7 @@ def usage(vendor: Vendor, exchange: Exchange) -> Answer:
         "api_key_prefix": None,
         "start": _timestamp(start),
         "end": _timestamp(end),
-        "spend": round(sum(charged), 4),
+        "spend": float(sum(charged)),
         "currency": "USD",
         "requests": len(charged),
     }

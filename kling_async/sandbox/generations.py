@@ -89,4 +89,4 @@ def _ended(vendor: Vendor, exchange: Exchange, purchase: Purchase, word: str) ->
 
 
 def _cost_headers(purchase: Purchase) -> Mapping[str, str]:
-    return {"x-aimlapi-credits-used": f"{purchase.credits:g}", "x-aimlapi-usd-spent": f"{purchase.usd:g}"}
+    return {"x-aimlapi-credits-used": f"{purchase.credits:g}", "x-aimlapi-usd-spent": f"{float(purchase.usd):g}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from decimal import Decimal
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,7 +53,7 @@ class Purchase:
     completed_at: float
     failure: object = None
     credits: float = 0.0
-    usd: float = 0.0
+    usd: Decimal = Decimal(0)
     created: float = 0.0
     hidden_polls: int = 0
     hidden_until: float = 0.0
@@ -125,7 +126,7 @@ class Charge:
 
     generation_id: str
     credits: float
-    usd: float
+    usd: Decimal
     at: float
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 CREDITS_PER_USD = 100
 """A made-up rate, easy to reckon with."""
 
-_TIERS = {"master": 0.28, "pro": 0.10, "1080p": 0.10}  # US dollars per second of video
-_BASE_TIER = 0.06
-_SILENT = 0.7  # the share of the price that is paid without sound
+_TIERS = {"master": Decimal("0.28"), "pro": Decimal("0.1"), "1080p": Decimal("0.1")}  # US dollars per second of video
+_BASE_TIER = Decimal("0.06")
+_SILENT = Decimal("0.7")  # the share of the price that is paid without sound
 _DEFAULT_SECONDS = 5
 _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 
@@ -26,7 +27,7 @@ _SECONDS = re.compile(r"[1-9][0-9]{0,3}")
 class Price:
     """The cost of one generation."""
 
-    usd: float
+    usd: Decimal
     credits: float
 
 
@@ -35,8 +36,8 @@ def price_of(model: str, body: Mapping[str, Any]) -> Price:
     rate = _rate(model)
     if _has_sound(model) and body.get("generate_audio") is False:
         rate *= _SILENT
-    usd = round(rate * video_seconds(body), 4)
-    return Price(usd, round(usd * CREDITS_PER_USD, 2))
+    usd = rate * video_seconds(body)
+    return Price(usd, float(usd * CREDITS_PER_USD))
 
 
 def video_seconds(body: Mapping[str, Any]) -> int:
@@ -50,16 +51,16 @@ def price_list_entry(model: str) -> dict[str, Any]:
     if find_model(model) is None:
         return {"kind": "variable", "currency": "USD"}
     if not _has_sound(model):
-        unit = {"name": "second", "measure": "output", "price": rate, "per": 1}
+        unit = {"name": "second", "measure": "output", "price": float(rate), "per": 1}
         return {"kind": "fixed", "currency": "USD", "units": [unit]}
     variants = [
-        {"when": {"generate_audio": True}, "price": rate, "unit": "second", "per": 1},
-        {"when": {"generate_audio": False}, "price": round(rate * _SILENT, 4), "unit": "second", "per": 1},
+        {"when": {"generate_audio": True}, "price": float(rate), "unit": "second", "per": 1},
+        {"when": {"generate_audio": False}, "price": float(rate * _SILENT), "unit": "second", "per": 1},
     ]
     return {"kind": "variants", "currency": "USD", "dimensions": ["generate_audio"], "variants": variants}
 
 
-def _rate(model: str) -> float:
+def _rate(model: str) -> Decimal:
     return next((rate for tier, rate in _TIERS.items() if tier in model), _BASE_TIER)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kling_async.sandbox.ledger import Purchase
     from kling_async.sandbox.seeded import SeededRandom
 
-_FOREIGN_MODEL, _FOREIGN_USD = "openai/gpt-4o", 0.01
+_FOREIGN_MODEL, _FOREIGN_USD = "openai/gpt-4o", Decimal("0.01")
 _MOST_FOREIGN = 20_000  # older ones are no longer shown
 
 _share = takes(lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1")
@@ -63,7 +64,7 @@ class Entry:
     at: float
     generation_id: str
     model: str
-    usd: float
+    usd: Decimal
     credits: float
 
 
@@ -119,6 +120,6 @@ class BillingLedger:
         rate = self._recording().foreign_per_minute * self._speed / 60.0
         count = int((now - self._began) * rate)
         return [
-            Entry(self._began + (n + 1) / rate, f"foreign-{n}", _FOREIGN_MODEL, _FOREIGN_USD, 100 * _FOREIGN_USD)
+            Entry(self._began + (n + 1) / rate, f"foreign-{n}", _FOREIGN_MODEL, _FOREIGN_USD, float(100 * _FOREIGN_USD))
             for n in range(max(0, count - _MOST_FOREIGN), count)
         ]

@@ -60,7 +60,7 @@ def ended(purchase: Purchase, word: str, url: str | None, file_size: int) -> dic
 
 
 def _meta(purchase: Purchase) -> dict[str, Any]:
-    return {"usage": {"credits_used": purchase.credits, "usd_spent": purchase.usd}}
+    return {"usage": {"credits_used": purchase.credits, "usd_spent": float(purchase.usd)}}
 
 
 def error_object(shape: ErrorShape) -> object:

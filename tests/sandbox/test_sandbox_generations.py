@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sandbox_client import LEGACY, MODEL, UNIVERSAL, Reply, visit
 
@@ -297,7 +299,7 @@ async def test_the_ledger_charges_at_completion() -> None:
         assert ledger.charges == ()
         api.clock.now += 221
         (charge,) = api.sandbox.ledger.charges
-        assert (charge.generation_id, charge.credits, charge.usd) == (generation_id, 140.0, 1.4)
+        assert (charge.generation_id, charge.credits, charge.usd) == (generation_id, 140.0, Decimal("1.4"))
         assert charge.at == pytest.approx(1220)
 
 
