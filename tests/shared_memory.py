@@ -247,6 +247,12 @@ class MemoryTerm(MemoryJournal):
             self._put(None, lambda: self.database.kept.append(item))
         self._put(None, lambda: self.database.settle(item))
 
+    def withheld(self, record: Record) -> None:
+        """Nothing is lost here."""
+
+    def trust(self) -> None:
+        """As nothing is withheld."""
+
     async def parked(self) -> Sequence[Record]:
         entries = [row.entry for row in self.database.rows.values()]
         return [one.record for one in entries if one.record.state is JobState.QUEUED and one.parked is not None]

@@ -252,6 +252,14 @@ class TermJournal(Journal, Protocol):
         """Return what the caller chose for an open job."""
         ...
 
+    def withheld(self, record: Record) -> KlingError | None:
+        """Return why a queued job must not be submitted, if lost commits may have told that it was bought."""
+        ...
+
+    def trust(self) -> None:
+        """Withhold nothing any more; written like an append."""
+        ...
+
 
 class SharedJournal(Protocol):
     """One member's journal. ``now()`` is the clock that all members share, and leases are judged by."""

@@ -258,6 +258,45 @@ def start_again(server: Any) -> None:
     server.ensure_postgres_running()
 
 
+@pytest.mark.asyncio
+async def test_what_was_queued_before_commits_were_lost_is_withheld_until_somebody_trusts_it(url: str) -> None:
+    async with member(url) as joined:
+        async with leading(joined) as (token, term):
+            await inserted(joined, job("a"), job("b"))
+            await term.load_open()
+            await term.commit(job("b", JobState.SUBMITTING, **SENT))
+        await joined.release(token)
+        execute(url, f"UPDATE {schema_of(url)}.lease SET system = 'another 00000001'")
+        await joined.changes({"a", "b"})
+        async with leading(joined) as (token, term):
+            assert [record.key for record in await term.load_open()] == ["b"]
+            assert isinstance(term.withheld(job("a")), JournalError)
+            assert term.withheld(job("c", queued_at=3e9)) is None
+            found = await changed(joined, {"a", "b"}, 2)
+            assert [(entry.record.key, entry.parked is None) for entry in found] == [("a", False), ("b", True)]
+            assert "look for it in the account's log" in str(found[0].parked)
+            assert min(entry.change for entry in found) > 2**40
+        await joined.release(token)
+        async with leading(joined) as (token, term):
+            assert [record.key for record in await term.load_open()] == ["b"]
+            term.trust()
+            await term.flush()
+            assert term.withheld(job("a")) is None
+        await joined.release(token)
+        async with leading(joined) as (_, term):
+            await term.load_open()
+            assert term.withheld(job("a")) is None
+            assert [record.key for record in await term.parked()] == ["a"]
+
+
+async def changed(joined: SharedPostgres, keys: set[str], many: int) -> list[Entry]:
+    found: list[Entry] = []
+    while len(found) < many:
+        found += await joined.changes(keys)
+        await asyncio.sleep(0.01)
+    return found
+
+
 # Being told
 
 

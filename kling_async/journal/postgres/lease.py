@@ -17,7 +17,7 @@ from kling_async.journal.postgres.schema import STEPS, TYPES
 from kling_async.journal.shared import MOST_CRASHES, Entry, Fenced, Instruction, Lease, Member, Token, write_choices
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.rows import CHANGING, COLUMNS, Row, as_column, write_error
-from kling_async.journal.sql.tables import Insertion, Learned, Parking, Settling
+from kling_async.journal.sql.tables import Insertion, Learned, Parking, Settling, Trusting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 _LIVES = "interval '60 s'"  # after it was seen last, for which a member is counted
 _SEE_EVERY = 20.0  # seconds between notes that a member lives
 _CLOCKS_AGREE = 1.0  # seconds by which the time of records may be wrong: it had better not jump
+_LOST_AT_MOST = 2**40  # changes, by a failover, a restore or a dump
 _MOST_ROWS = 256  # in a statement
 _AGE = "greatest(0, extract(epoch FROM clock_timestamp() - {}))::float8"
 
@@ -65,14 +66,27 @@ def read_lease(link: Link, now: float) -> Lease:
 
 def take(link: Link, holder: str, owner: str, now: float, length: float) -> Token | None:
     """Take the lease if it is free."""
+    system = _system(link)
     overdue = link.seen[0] if now - link.seen[1] > 2 * length else ""
+    is_another = "? <> nullif(system, '')"
     row = link.execute(
         "UPDATE main.lease SET term = term + 1, holder = ?, owner = ?, length = ?, writer = 0, stats = '',"
-        " since = clock_timestamp(), renewed = clock_timestamp() WHERE crashes < ? AND (holder = ''"
+        " since = clock_timestamp(), renewed = clock_timestamp(), system = coalesce(?, system),"
+        f" restored_at = CASE WHEN {is_another} THEN clock_timestamp() ELSE restored_at END,"
+        f" least_change = least_change + CASE WHEN {is_another} THEN ? ELSE 0 END WHERE crashes < ? AND (holder = ''"
         " OR clock_timestamp() > renewed + length * interval '1 s' OR term || ' ' || renewed::text = ?) RETURNING term",
-        (holder, owner, length, MOST_CRASHES, overdue),
+        (holder, owner, length, system, system, system, _LOST_AT_MOST, MOST_CRASHES, overdue),
     ).fetchone()
     return None if row is None else Token(row[0], holder)
+
+
+def _system(link: Link) -> str | None:
+    """Return which database this is, and on which timeline; None where that is not told."""
+    told = "system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+    try:
+        return str(link.execute(f"SELECT {told} FROM pg_control_system()").fetchone()[0])
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+        return None
 
 
 def renew(link: Link, token: Token, now: float, stats: str) -> bool:
@@ -243,7 +257,8 @@ def _fence(link: Link, token: Token) -> tuple[object, ...]:
         row = link.execute(statement, (token.term, token.holder)).fetchone()
         if row is None:
             raise Fenced
-        (link.change,) = link.execute("SELECT coalesce(max(change), 0) FROM main.jobs").fetchone()
+        newest = "SELECT greatest(least_change, (SELECT max(change) FROM main.jobs)) FROM main.lease"
+        (link.change,) = link.execute(newest).fetchone()
         link.fence, link.fenced_token = row[0], token
     return (token.term, token.holder, link.fence)
 
@@ -271,7 +286,7 @@ def write_of_leader(link: Link, token: Token, works: Sequence[OfLeader]) -> None
             _execute(link, token, deed, (some[-1].text,))
         else:
             for work in some:
-                _park(link, token, work) if kind is Parking else _settle(link, token, work)
+                _WRITES[kind](link, token, work)
 
 
 def _write_rows(link: Link, token: Token, rows: Iterable[Row]) -> None:
@@ -319,6 +334,15 @@ def _settle(link: Link, token: Token, work: Settling) -> None:
     _execute(link, token, f"done AS ({keep if work.keep else drop})", (work.item.number,))
 
 
+def _trust(link: Link, token: Token, work: Trusting) -> None:
+    del work
+    trust = "UPDATE main.lease AS lease SET restored_at = NULL FROM held WHERE lease.number = 1"
+    _execute(link, token, f"done AS ({trust})", ())
+
+
+_WRITES: dict[type, Callable[[Link, Token, Any], None]] = {Parking: _park, Settling: _settle, Trusting: _trust}
+
+
 def keep_late(link: Link, answers: Sequence[LateAnswer]) -> None:
     """Keep late answers; nothing fences them."""
     for answer in answers:
@@ -330,9 +354,35 @@ def keep_late(link: Link, answers: Sequence[LateAnswer]) -> None:
 
 def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, int]:
     """Return a page of the open jobs that are not parked; see `Tables`."""
+    if after == 0:
+        _withhold(link, token)
     while after == 0 and inserted(link, token, 0)[0]:  # those of later pages are left for `inserted`
         pass
     return *queries.led_page(link, after, "change IS NOT NULL"), 0
+
+
+def _withhold(link: Link, token: Token) -> None:
+    """Park what was queued before commits were lost, and tell all members of all open jobs anew."""
+    restored_at = restored(link)
+    if restored_at is not None:
+        park = "parked = CASE WHEN state = 'queued' AND queued_at <= ? THEN ? ELSE parked END"
+        tell = f"UPDATE main.jobs SET change = ?, {park} FROM held WHERE state IN ({queries.OPEN})"
+        given = (next_change(link, token), restored_at, write_error(lost_commits()))
+        _execute(link, token, f"done AS ({tell})", given)
+
+
+def restored(link: Link) -> float | None:
+    """Return when commits were found to be lost, in seconds since the epoch; None if none were, or if it is trusted."""
+    row = link.execute("SELECT extract(epoch FROM restored_at)::float8 FROM main.lease").fetchone()
+    return None if row is None else row[0]
+
+
+def lost_commits() -> JournalError:
+    """Return why a job is withheld that was queued before commits were lost."""
+    return JournalError(
+        "the database was restored, or another one took over, so that it may have lost that this job was bought;"
+        " look for it in the account's log, then call resume_submissions()"
+    )
 
 
 def inserted(link: Link, token: Token, after: int) -> tuple[list[Entry], int]:

@@ -69,9 +69,10 @@ STEPS = (
         crashes int NOT NULL,
         stats text NOT NULL,
         system text NOT NULL,      -- the database and its timeline at the last taking
-        restored_at timestamptz    -- when it was found to be another one
+        restored_at timestamptz,   -- when it was found to be another one, until somebody trusts it
+        least_change bigint NOT NULL  -- the number that changes begin after: higher than any that was lost
     ) WITH (fillfactor = 20);
-    INSERT INTO main.lease VALUES (1, 1, 0, '', 0, '', now(), now(), 0, 0, '', '', NULL);
+    INSERT INTO main.lease VALUES (1, 1, 0, '', 0, '', now(), now(), 0, 0, '', '', NULL, 0);
     CREATE TABLE main.members (
         name text PRIMARY KEY, owner text NOT NULL, seen timestamptz NOT NULL, limits text NOT NULL, account text
     );

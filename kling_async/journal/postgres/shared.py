@@ -17,12 +17,15 @@ from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.member import MemberWriter, SharedDatabase
+from kling_async.journal.sql.tables import Trusting
 from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Sequence
 
+    from kling_async.errors import KlingError
+    from kling_async.journal.base import Record
     from kling_async.journal.postgres.address import Address
     from kling_async.journal.shared import Entry, Token
     from kling_async.journal.sql.write_queue import Write
@@ -233,6 +236,7 @@ class PostgresTerm(DatabaseTerm):
         self._length = length
         self._told = told  # of the member, which hears for it
         self.feed: Feed = Feed()
+        self._restored: float | None = None  # when commits were found to be lost
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         return TermWriter(
@@ -246,6 +250,20 @@ class PostgresTerm(DatabaseTerm):
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
         """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""
         return AnyKeySet(), queries.generations(connection, _NEWEST)
+
+    async def load_open(self) -> Sequence[Record]:
+        """Return the open jobs that are not parked; those that were queued before commits were lost are."""
+        self._restored = await self._ask(lease.restored)
+        return await super().load_open()
+
+    def withheld(self, record: Record) -> KlingError | None:
+        """Return why a queued job must not be submitted: it may have been bought before commits were lost."""
+        return lease.lost_commits() if self._restored is not None and record.queued_at <= self._restored else None
+
+    def trust(self) -> None:
+        """Withhold nothing any more."""
+        self._restored = None
+        self._put(Trusting())
 
     async def news(self) -> News:
         """Return what is new for the leader; nothing is asked until there may be something."""

@@ -78,11 +78,16 @@ class Learned:
     text: str
 
 
+@frozen
+class Trusting:
+    """Nothing is to be withheld any more for commits that were lost."""
+
+
 Own: TypeAlias = Any
 """What a function takes that gets the database's own connection."""
 
 OfMember: TypeAlias = Insertion | Instruction
-OfLeader: TypeAlias = Row | Parking | Settling | Learned
+OfLeader: TypeAlias = Row | Parking | Settling | Learned | Trusting
 
 
 class Tables(Protocol):
