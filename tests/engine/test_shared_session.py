@@ -69,6 +69,26 @@ async def test_one_member_submits_for_all_and_each_job_settles_where_it_was_aske
 
 
 @virtual
+async def test_a_member_that_does_not_lead_tells_how_far_its_jobs_are_and_what_happens_to_them() -> None:
+    vendor, database = ScriptedVendor(takes=250), Database()
+    async with member(database, vendor) as first:
+        await until(lambda: first.is_leader)
+        async with member(database, vendor) as second:
+            job = second.submit(prompt(), key="k", tag="t")
+            events = job.events()
+            await job.accepted()
+            told = [progress async for progress in job.watch(every=50)]
+            seen = [event.to_dict() async for event in events]
+    assert [round(progress.fraction, 1) for progress in told[:3]] == [0.0, 0.2, 0.4]
+    assert told[-1].fraction == 1.0
+    assert [(one["event"], one["key"], one["tag"], one["state"]) for one in seen] == [
+        ("submitted", "k", "t", "submitting"),
+        ("accepted", "k", "t", "pending"),
+        ("completed", "k", "t", "completed"),
+    ]
+
+
+@virtual
 async def test_a_key_that_two_members_submit_is_bought_once_and_known_to_both() -> None:
     vendor, database = ScriptedVendor(), Database()
     async with member(database, vendor) as first, member(database, vendor) as second:
