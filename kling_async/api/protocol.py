@@ -164,7 +164,7 @@ def _read_gateway(error: GatewayError, response: HttpResponse) -> SubmitAnswer:
 def _read_stated(error: APIError) -> SubmitAnswer:
     if error.enveloped and error.status in _PASSING:
         return TryAgain(error)
-    final = error.enveloped and 300 <= error.status < 500 and error.status not in _GAVE_UP  # noqa: PLR2004 - HTTP's own borders
+    final = error.enveloped and error.status in range(300, 500) and error.status not in _GAVE_UP
     return Refused(error) if final else Uncertain(error)
 
 
@@ -340,7 +340,7 @@ def read_answer(response: HttpResponse) -> dict[str, Any]:
 
 
 def _is_success(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own borders
+    return status in range(200, 300)
 
 
 def _read_object(response: HttpResponse) -> dict[str, Any]:

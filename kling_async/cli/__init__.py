@@ -39,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        # Imported here: without the extra there is still something to say.
-        from kling_async.cli.app import run  # noqa: PLC0415
+        from kling_async.cli.app import run  # noqa: PLC0415 - without the extra there is still something to say
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

@@ -111,9 +111,8 @@ class Sandbox(Settings):
         Args:
             settings: Parameters of ``KlingSession``, which replace those set here.
         """
-        # Imported here: the sandbox serves without a session, such as to clients in other languages.
-        from kling_async.session import KlingSession  # noqa: PLC0415
-        from kling_async.settings import Limits, Polling, Reconciliation, Timeouts  # noqa: PLC0415
+        from kling_async.session import KlingSession  # noqa: PLC0415 - a server alone needs no session
+        from kling_async.settings import Limits, Polling, Reconciliation, Timeouts  # noqa: PLC0415 - likewise
 
         here: dict[str, Any] = {
             "api_key": self.api_key,

@@ -267,7 +267,7 @@ def _opinion(*, confirmed: bool, denied: bool) -> Opinion:
 
 def _is_from_vendor(balance: float | KlingError) -> bool:
     if isinstance(balance, APIError):
-        return not isinstance(balance, GatewayError) and balance.enveloped and 400 <= balance.status < 500  # noqa: PLR2004 - HTTP's own borders
+        return not isinstance(balance, GatewayError) and balance.enveloped and balance.status in range(400, 500)
     return isinstance(balance, float)
 
 

@@ -144,7 +144,7 @@ def _said(records: Sequence[Record], ended: int, per_second: float | None, now: 
     left, rate = _left(records, per_second, now), per_second * 60
     parts = [f"{len(records) - ended:,} open"]
     parts += [f"about {clock(left)} left"] if left is not None else []
-    parts += [f"{rate:.0f} a minute" if rate >= 10 else f"{rate:.1f} a minute"] if rate else []  # noqa: PLR2004
+    parts += [f"{rate:.0f} a minute" if rate >= 10 else f"{rate:.1f} a minute"] if rate else []  # noqa: PLR2004 - two digits are enough
     return ", ".join(parts)
 
 
