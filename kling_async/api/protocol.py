@@ -142,7 +142,7 @@ def read_submit(response: HttpResponse, client_request_id: str = "") -> SubmitAn
     envelope: a gateway's answer says nothing about what happened behind it, unless it shows that there was nothing.
     """
     if client_request_id and _echo(response) not in (None, client_request_id):
-        return Uncertain(_malformed(response, "the submit was answered with the answer to another request"))
+        return Uncertain(malformed(response, "the submit was answered with the answer to another request"))
     if _is_success(response.status):
         return _read_accepted(response, client_request_id)
     error = read_error(response)
@@ -181,16 +181,16 @@ def _echo(response: HttpResponse) -> str | None:
 
 
 def _read_accepted(response: HttpResponse, client_request_id: str) -> SubmitAnswer:
-    malformed = None
+    unreadable = None
     try:
         generation_id = _named(_read_object(response))
     except MalformedResponse as error:
-        generation_id, malformed = None, error
+        generation_id, unreadable = None, error
     if generation_id is None and client_request_id and _echo(response) == client_request_id:
         # The log's row would name the same id, and be found by the same name.
         generation_id = _stated(response)
     if generation_id is None:
-        return Uncertain(malformed or _malformed(response, "the submit was answered without a generation id"))
+        return Uncertain(unreadable or malformed(response, "the submit was answered without a generation id"))
     return Accepted(generation_id)
 
 
@@ -214,7 +214,7 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
         _check_subject(response, _named(answer) or _stated(response), generation_id)
     raw = answer.get("status")
     if not isinstance(raw, str):
-        raise _malformed(response, "the answer has no status")
+        raise malformed(response, "the answer has no status")
     status = _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), GenerationStatus.UNKNOWN)
     if status is GenerationStatus.COMPLETED:
         return Generation(generation_id, status, raw, video=_read_video(answer, response, generation_id))
@@ -252,9 +252,9 @@ _ABOUT_ONE = frozenset({400, 404, 422})  # errors of one request alone, which th
 
 def _check_subject(response: HttpResponse, answered: str | None, asked: str) -> None:
     if answered is None:
-        raise _malformed(response, f"asked about {asked!r}, answered without an id")
+        raise malformed(response, f"asked about {asked!r}, answered without an id")
     if not _same_generation(answered, asked):
-        raise _malformed(response, f"asked about {asked!r}, answered about {answered[:EXCERPT]!r}")
+        raise malformed(response, f"asked about {asked!r}, answered about {answered[:EXCERPT]!r}")
 
 
 def _stated(response: HttpResponse) -> str | None:
@@ -347,13 +347,14 @@ def _read_object(response: HttpResponse) -> dict[str, Any]:
     try:
         answer = response.json()
     except (ValueError, RecursionError):
-        raise _malformed(response, "the answer is not JSON") from None
+        raise malformed(response, "the answer is not JSON") from None
     if not is_object(answer):
-        raise _malformed(response, "the answer is not a JSON object")
+        raise malformed(response, "the answer is not a JSON object")
     return answer
 
 
-def _malformed(response: HttpResponse, message: str) -> MalformedResponse:
+def malformed(response: HttpResponse, message: str) -> MalformedResponse:
+    """Return the error for an answer that cannot be read: its status, what is wrong, and how its body begins."""
     excerpt = response.body[:EXCERPT].decode("utf-8", "replace")
     return MalformedResponse(f"{response.status}: {message}", status=response.status, excerpt=excerpt)
 
@@ -375,5 +376,5 @@ def read_page(response: HttpResponse, of: str) -> tuple[list[Any], dict[str, Any
     answer = read_answer(response)
     rows, pagination = answer.get("data"), answer.get("pagination")
     if not is_list(rows) or not is_object(pagination):
-        raise MalformedResponse(f"{response.status}: the answer is not a page of the {of}", status=response.status)
+        raise malformed(response, f"the answer is not a page of the {of}")
     return rows, pagination

@@ -25,7 +25,7 @@ from kling_async.api.account.models import ModelList, changes, models_request, r
 from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
 from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
 from kling_async.api.catalogue.problems import either
-from kling_async.api.protocol import answers
+from kling_async.api.protocol import answers, malformed
 from kling_async.api.requests import Request
 from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
@@ -296,7 +296,7 @@ class Account:
         self._check_open()
         response = await self._transport.send(message)
         if not answers(response, message):
-            raise MalformedResponse(f"{response.status}: the answer to another request", status=response.status)
+            raise malformed(response, "the answer to another request")
         return read(response)
 
     def _wait_after(self, attempt: int, error: KlingError) -> float:

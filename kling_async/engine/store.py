@@ -248,10 +248,8 @@ class JobStore(OpenJobs):
         """Put a job back into the queue, and halt submits, as a request's result says."""
         if isinstance(result, HaltSubmits):
             self.halt(result.error)
-        if isinstance(result, RetryAt):
-            self.enqueue(active, result.at)
-        elif result is not None:
-            self.enqueue(active)
+        if result is not None:
+            self.enqueue(active, result.at if isinstance(result, RetryAt) else None)
 
     def halt(self, error: Halt) -> None:
         """Stop submits, or all requests where nothing can pass; the jobs concerned settle with copies of this error."""

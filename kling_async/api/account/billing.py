@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import amount, dollars, format_moment, is_object, number, read_id, read_moment, text
-from kling_async.api.protocol import read_answer, read_page
+from kling_async.api.protocol import malformed, read_answer, read_page
 from kling_async.errors import APIError, AuthenticationError, GatewayError, KlingError, MalformedResponse, OutOfCredits
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def read_balance(response: HttpResponse) -> float:
     """
     balance = number(read_answer(response).get("current_balance"))
     if balance is None:
-        raise MalformedResponse(f"{response.status}: the answer names no balance", status=response.status)
+        raise malformed(response, "the answer names no balance")
     return balance
 
 
@@ -171,7 +171,7 @@ def read_detail(response: HttpResponse) -> BillingDetail:
 def _balance(answer: Mapping[str, Any], response: HttpResponse) -> Decimal:
     balance = dollars(answer.get("current_balance"))
     if balance is None:
-        raise MalformedResponse(f"{response.status}: the answer names no balance", status=response.status)
+        raise malformed(response, "the answer names no balance")
     return balance
 
 

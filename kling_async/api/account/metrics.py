@@ -9,8 +9,7 @@ from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import amount, is_list, is_object, read_moment, text
-from kling_async.api.protocol import read_answer
-from kling_async.errors import MalformedResponse
+from kling_async.api.protocol import malformed, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +80,7 @@ def read_metrics(response: HttpResponse) -> Metrics:
     answer = read_answer(response)
     entries = answer.get("models")
     if not is_list(entries):
-        raise MalformedResponse(f"{response.status}: the answer lists no models", status=response.status)
+        raise malformed(response, "the answer lists no models")
     return Metrics(
         tuple(entry for entry in map(_read_entry, filter(is_object, entries)) if entry is not None),
         amount(answer.get("window_seconds")),

@@ -10,8 +10,7 @@ from attrs import Factory, field, frozen
 from kling_async.api.catalogue.lookup import find_model, models
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import dollars, is_list, is_object, text
-from kling_async.api.protocol import read_answer
-from kling_async.errors import MalformedResponse
+from kling_async.api.protocol import malformed, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,7 +179,7 @@ def read_models(response: HttpResponse) -> ModelList:
     """
     entries = read_answer(response).get("data")
     if not is_list(entries):
-        raise MalformedResponse(f"{response.status}: the answer is not a list of models", status=response.status)
+        raise malformed(response, "the answer is not a list of models")
     read = (_read_model(entry) for entry in entries if is_object(entry))
     return ModelList(tuple(model for model in read if model is not None))
 

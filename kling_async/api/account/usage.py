@@ -11,8 +11,7 @@ from attrs import field, frozen
 from kling_async.api.arguments import check_moment, refused
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import dollars, format_moment, is_object, read_moment, text
-from kling_async.api.protocol import read_answer
-from kling_async.errors import MalformedResponse
+from kling_async.api.protocol import malformed, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +92,7 @@ def read_usage(response: HttpResponse) -> AccountUsage:
     spend = answer.get("spend")
     usd = dollars(spend.get("usd") if is_object(spend) else spend)
     if usd is None:
-        raise MalformedResponse(f"{response.status}: the answer does not say what was spent", status=response.status)
+        raise malformed(response, "the answer does not say what was spent")
     requests = answer.get("requests")
     return AccountUsage(
         usd=usd,
