@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from kling_async.cli.text import clock, count, dollars
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from kling_async.cli.progress.tracker import Snapshot
     from kling_async.cli.terminal import Terminal
 
 _LONGEST = 80  # characters of a reason; a warning has it in full
 
 
-class LineDisplay:
+class LineDisplay(nullcontext[None]):
     """Prints a line of progress at intervals, without control characters.
 
     Args:
@@ -29,20 +27,13 @@ class LineDisplay:
     """Single jobs are not shown."""
 
     def __init__(self, terminal: Terminal, interval: float) -> None:
+        super().__init__()
         self.interval = interval
         self._terminal = terminal
 
     def show(self, snapshot: Snapshot) -> None:
         """Print a line."""
         self._terminal.message(render_line(snapshot))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
 
 def render_line(snapshot: Snapshot) -> str:
