@@ -55,8 +55,8 @@ class JournalReader:
             return self._sharing(connection, now)
 
     def has_owner(self) -> bool | None:
-        """Return whether a session has it that does not share it; None where that cannot be told."""
-        return False
+        """Return whether a session has it for itself; None where that cannot be told."""
+        return None
 
     def _connection(self) -> AbstractContextManager[Own]:
         raise NotImplementedError
