@@ -161,7 +161,7 @@ class EventBus:
 
     def is_watched(self, key: str) -> bool:
         """Return whether somebody gets the events of this job."""
-        return self._is_used and (key in self._by_key or len(self._to_all) > 0)
+        return self._is_used and (len(self._to_all) > 0 or len(self._by_key.get(key, ())) > 0)
 
     def emit(self, kind: type[Event], key: str = "", **values: Any) -> None:  # noqa: ANN401 - the event's own
         """Hand out an event, of the job with this key or of none, made only if somebody gets it."""

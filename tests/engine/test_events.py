@@ -403,6 +403,7 @@ async def test_a_job_that_nobody_watches_makes_no_event(monkeypatch: pytest.Monk
         monkeypatch.undo()
         await watched
         assert len(await told(events)) > 2
+        assert not bus.is_watched(watched.key)  # it has ended, though somebody has it still
         del events
         gc.collect()
         assert not bus.is_watched(watched.key)
