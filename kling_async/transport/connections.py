@@ -47,7 +47,7 @@ class Progress:
     __slots__ = ("sent",)
 
     def __init__(self, *, sent: bool) -> None:
-        self.sent = sent
+        self.sent: bool = sent
 
 
 FREE = Progress(sent=True)
