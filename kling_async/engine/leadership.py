@@ -251,7 +251,7 @@ class Leadership:
                 except JournalError as error:
                     self._tell(str(error))
                 length = self._shared.lease_length
-                with anyio.move_on_after(min(IDLE_LOOK_EVERY, length / 20) if self._shared.is_local else length / 8):
+                with anyio.move_on_after(min(IDLE_LOOK_EVERY, length / 20) if self._shared.is_local else length / 6):
                     await self._told.wait()
                 self._told.clear()
         finally:

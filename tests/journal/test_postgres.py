@@ -19,14 +19,16 @@ from pg_proxy import proxy
 from postgres import execute, own_schema, schema_of, start_server
 from records import GENERATION, history, job
 
-from kling_async import KlingSession, read_journal
+from kling_async import KlingSession, TextToVideo, read_journal
 from kling_async.api.requests import ImageToVideo
 from kling_async.errors import ConfigurationError, InvalidRequest, JournalError
 from kling_async.journal.base import Choices, JobState
+from kling_async.journal.open import open_shared
 from kling_async.journal.postgres import lease, shared
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, postgres_errors
 from kling_async.journal.postgres.shared import SharedPostgres
+from kling_async.sandbox import Sandbox
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
@@ -295,6 +297,32 @@ async def changed(joined: SharedPostgres, keys: set[str], many: int) -> list[Ent
         found += await joined.changes(keys)
         await asyncio.sleep(0.01)
     return found
+
+
+@pytest.mark.asyncio
+async def test_two_sessions_buy_every_key_once_though_the_way_of_one_is_cut_and_held(url: str) -> None:
+    async with Sandbox(speed=500, sigma=0) as sandbox, proxy(url) as way:
+        first, second = (
+            sandbox.session(journal=open_shared(place, boot_clock, length=0.9), shared=True) for place in (way.url, url)
+        )
+        async with first:
+            while not first.is_leader:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            async with second:
+                jobs = [
+                    kling.submit(TextToVideo(f"take {number}"), key=f"k{number}")
+                    for number, kling in enumerate([first, second] * 15)
+                ]
+                for _ in range(3):
+                    await asyncio.sleep(0.05)
+                    way.cut()
+                way.open.clear()
+                while not second.is_leader:  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.01)
+                way.cut()
+                way.open.set()
+                videos = await asyncio.gather(*jobs)
+        assert len({video.generation_id for video in videos}) == len(jobs) == len(sandbox.ledger.purchases)
 
 
 # Being told
