@@ -1,4 +1,4 @@
-"""Ten rounds of the kill test, of which ``python -m benchmarks.kill`` plays two hundred, and the test of its checks."""
+"""Six rounds of the kill test, of which ``python -m benchmarks.kill`` plays two hundred, and the test of its checks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def results() -> list[RoundResult]:
     with ThreadPoolExecutor(4) as pool:  # a round mostly waits for time to pass
-        return list(pool.map(play, range(10)))
+        return list(pool.map(play, range(6)))
 
 
 def test_batches_are_killed_while_submits_are_under_way(results: list[RoundResult]) -> None:
-    assert sum(result.kills for result in results) >= 5
-    assert sum(result.adopted for result in results) >= 5
+    assert sum(result.kills for result in results) >= 3
+    assert sum(result.adopted for result in results) >= 3
 
 
 def test_nothing_paid_for_is_lost(results: list[RoundResult]) -> None:
