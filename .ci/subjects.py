@@ -27,7 +27,7 @@ def _subject(title: str, names: str, *, made: bool = True) -> Subject:
 PACKAGES = {
     "kling_async": (
         _subject("The session", "KlingSession Submission"),
-        _subject("Jobs", "Job JobState ExpectedCompletion Delivery", made=False),
+        _subject("Jobs", "Job JobState Progress ExpectedCompletion Delivery", made=False),
         _subject(
             "Requests",
             "TextToVideo ImageToVideo MultiImageToVideo Effect Avatar MotionControl ReferenceToVideo VideoEdit"
