@@ -132,11 +132,11 @@ class MemberStore(JobStore):
         record = merged(None if entry is None else entry.record, record, tag=tag, now=self.clock.wall())
         if record.state.is_terminal:
             return self._settled_job(record)
+        self._ask("attach", record.key, token=write_token(record), tag=tag, deadline=self._wall(deadline))
         if record.key not in self.open:
             patience = math.inf if record.generation_id is None else self._patience(record)
             self._watch(record, min(patience, math.inf if deadline is None else deadline))
         self._stale[record.key] = 0 if entry is None else entry.change
-        self._ask("attach", record.key, token=write_token(record), tag=tag, deadline=self._wall(deadline))
         return self.open[record.key]
 
     def _watch(self, record: Record, deadline: float | None) -> ActiveJob:

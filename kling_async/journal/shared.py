@@ -336,7 +336,12 @@ class SharedJournal(Protocol):
         ...
 
     def instruct(self, instruction: Instruction) -> None:
-        """Leave an instruction for the leader, soon, and after everything inserted before."""
+        """Leave an instruction for the leader, soon, and after everything inserted before.
+
+        Raises:
+            InvalidRequest: It has a tag that this journal cannot keep.
+            JournalError: The journal is not open.
+        """
         ...
 
     async def flush(self) -> None:

@@ -37,6 +37,7 @@ from kling_async.journal.shared import LateAnswer, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("silent")
 
@@ -251,6 +252,16 @@ async def test_a_generation_is_resumed_by_a_follower() -> None:
             assert job.tag == "mine"
             assert first.resume("g7").key == job.key
     assert vendor.submits == 0
+
+
+@pytest.mark.asyncio  # on a file, and not in virtual time
+@pytest.mark.parametrize("tag", [{1, 2}, math.nan, object()])
+async def test_a_tag_that_cannot_be_recorded_is_refused_before_it_is_asked_for(tag: object, tmp_path: Path) -> None:
+    async with session(ScriptedVendor(), journal=tmp_path / "batch.db", shared=True) as kling:
+        with pytest.raises(InvalidRequest, match="tag cannot be recorded"):
+            kling.resume("g7", tag=tag)
+        assert not kling.pending
+        await kling.submit(prompt(), key="k").recorded()
 
 
 @virtual

@@ -324,6 +324,21 @@ async def test_what_proves_nothing_of_a_stale_leader_is_dropped(members: Members
     assert term.get("a") == job("a", JobState.SUBMITTING, **SENT)
 
 
+async def test_a_stale_leader_that_learns_several_things_of_a_job_keeps_each_of_its_generations_once(
+    members: Members,
+) -> None:
+    stale, term = await taken_over(members)
+    for state in (JobState.PENDING, JobState.COMPLETED):
+        stale.append(job("a", state, generation_id=GENERATION, **SENT))
+    stale.append(job("b", JobState.PENDING, generation_id="g2", **SENT))
+    await stale.flush()
+    stale.append(job("a", JobState.COMPLETED, generation_id=GENERATION, **SENT))
+    stale.append(job("c", JobState.PENDING, generation_id="g3", **SENT))
+    await stale.flush()
+    found = [(late.key, late.generation_id) for late in (await term.news()).late]
+    assert set(found) == {("a", GENERATION), ("b", "g2"), ("c", "g3")}
+
+
 async def test_a_stale_leader_cannot_begin_a_submit(members: Members) -> None:
     stale, term = await taken_over(members)
     with pytest.raises(Exception, match="another member leads by now"):

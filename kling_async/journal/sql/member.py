@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
-from kling_async.journal.sql.rows import write_row
+from kling_async.journal.sql.rows import check_tag, write_row
 from kling_async.journal.sql.tables import Insertion
 from kling_async.journal.sql.write_queue import Write
 from kling_async.journal.sql.writer import Writer
@@ -157,6 +157,7 @@ class SharedDatabase:
 
     def instruct(self, instruction: Instruction) -> None:
         """Leave an instruction soon."""
+        check_tag(instruction.data.get("tag"))
         self._put(instruction)
 
     def _put(self, work: OfMember) -> None:

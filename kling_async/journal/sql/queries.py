@@ -227,9 +227,10 @@ def instructions(connection: Connection) -> list[Instruction]:
 
 
 def add_late(connection: Connection, late: LateAnswer) -> None:
-    """Keep a late answer; nothing fences it."""
+    """Keep a late answer, unless the same generation was told before; nothing fences it."""
     given = (as_column(late.key), late.name, None if late.generation_id is None else as_column(late.generation_id))
-    connection.execute("INSERT INTO main.late_answers (key, name, generation_id) VALUES (?, ?, ?)", given)
+    statement = "INSERT INTO main.late_answers (key, name, generation_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    connection.execute(statement, given)
 
 
 def late_answers(connection: Connection, *, kept: bool = False) -> list[LateAnswer]:

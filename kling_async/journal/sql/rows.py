@@ -166,6 +166,11 @@ def _changing(record: Record) -> tuple[Value, ...]:
         return _columns(record, _CHANGING)
 
 
+def check_tag(tag: object) -> None:
+    """Raise `InvalidRequest` for a tag that a row cannot keep."""
+    _column("tag", _JSON, tag)
+
+
 def _columns(record: Record, kinds: Mapping[str, _Column]) -> tuple[Value, ...]:
     return tuple(_column(name, kind, getattr(record, name)) for name, kind in kinds.items())
 
