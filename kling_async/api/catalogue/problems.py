@@ -58,8 +58,10 @@ def refusal(problems: Sequence[Problem]) -> InvalidRequest:
 
 def unknown_fields(values: Mapping[Any, object], known: Collection[str], path: str = "") -> list[Problem]:
     """Return a problem for each name that is not known, with what it may have been meant to be."""
-    only = f"only the fields {', '.join(known)}"
     unknown = [name for name in values if name not in known]
+    if not unknown:  # the usual case, for each record of a journal
+        return []
+    only = f"only the fields {', '.join(known)}"
     return [Problem(join(path, name), values[name], only + did_you_mean(str(name), known)) for name in unknown]
 
 
