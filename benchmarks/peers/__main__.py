@@ -137,16 +137,18 @@ def _draw(figures: Figures, svg: Path) -> None:
 def _points(figures: Figures, jobs: int) -> list[dict[str, Any]]:
     return [
         {
-            "title": each.title,
+            "title": each.title + said,
             "label": each.label,
             "best": each.best,
             "ours": each.client == "kling",
+            "led": condition == "led",
             "requests": outcome.requests_per_job,
             "delay": outcome.mean_delay_s,
             "delivered": outcome.delivered,
         }
+        for condition, said in (("plain", ""), ("led", ", ledger 2 s behind"))
         for each in SETTINGS
-        if (outcome := figures.outcome(each.name, "plain", jobs)) is not None and outcome.mean_delay_s
+        if (outcome := figures.outcome(each.name, condition, jobs)) is not None and outcome.mean_delay_s
     ]
 
 

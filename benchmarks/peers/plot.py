@@ -37,15 +37,19 @@ def main() -> None:
 
 
 def as_groups(points: list[_Point]) -> list[list[_Point]]:
-    """Points that would lie upon one another, ours and the others' apart."""
+    """Points that would lie upon one another, ours and the others' apart; those with a ledger are one group."""
     groups: list[list[_Point]] = []
     for point in points:
-        near = [group for group in groups if point["ours"] == group[0]["ours"] and _is_near(group[0], point)]
+        near = [group for group in groups if _is_alike(group[0], point) and (point["led"] or _is_near(group[0], point))]
         if near:
             near[0].append(point)
         else:
             groups.append([point])
     return groups
+
+
+def _is_alike(one: _Point, other: _Point) -> bool:
+    return all(one[name] == other[name] for name in ("ours", "led"))
 
 
 def _is_near(one: _Point, other: _Point) -> bool:
@@ -69,8 +73,10 @@ def _mark(axes: Any, group: list[_Point]) -> None:  # noqa: ANN401
 def _place(group: list[_Point], groups: list[list[_Point]]) -> tuple[float, float, str, str]:
     """Return the place of a group's name: its offset in points, and its alignment."""
     first = group[0]
+    if first["led"]:
+        return (-6, -10, "left", "top")
     if first["ours"]:
-        return (-11, -3, "right", "top")
+        return (-11, 0, "right", "center")
     if len(group) == max(map(len, groups)):
         return (10, 42, "left", "bottom")  # many lines, above all else
     to_the_left = [other[0] for other in groups if other[0]["requests"] < first["requests"]]

@@ -402,11 +402,15 @@ def test_every_setting_has_a_name_and_requirements_of_its_own() -> None:
 
 
 def test_points_upon_one_another_share_a_label_but_never_with_ours() -> None:
-    ours = [{"ours": True, "requests": 35.0 + shift, "delay": 5.0} for shift in (0.0, 1.0)]
-    near = [{"ours": False, "requests": 35.0 + shift, "delay": 5.0} for shift in (0.0, 1.0)]
-    far = {"ours": False, "requests": 330.0, "delay": 0.5}
+    def point(requests: float, delay: float, *, ours: bool, led: bool = False) -> dict[str, Any]:
+        return {"ours": ours, "led": led, "requests": requests, "delay": delay}
 
-    assert plot.as_groups([*ours, *near, far]) == [ours, near, [far]]
+    ours = [point(35.0 + shift, 5.0, ours=True) for shift in (0.0, 1.0)]
+    near = [point(35.0 + shift, 5.0, ours=False) for shift in (0.0, 1.0)]
+    far = point(330.0, 0.5, ours=False)
+    led = [point(35.0, 5.0, ours=True, led=True), point(5.0, 2.0, ours=True, led=True)]
+
+    assert plot.as_groups([*ours, *near, far, *led]) == [ours, near, [far], led]
 
 
 def test_a_client_that_breaks_has_a_reason_and_no_figures() -> None:
