@@ -145,7 +145,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         self._timeouts = setting("timeouts", timeouts, Timeouts)
         self._reconciliation = setting("reconciliation", reconciliation, Reconciliation)
         self._retry = setting("retry", retry, Retry)
-        self._usual = {"limits": limits is None, "timeouts": timeouts is None}
+        self._usual = {"limits": self._limits == Limits(), "timeouts": self._timeouts == Timeouts()}
         for name, flag in (("hold", hold), ("shared", shared)):
             if not isinstance(flag, bool):
                 raise bad_setting(name, flag, "True or False")
@@ -244,7 +244,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             await engine.run(opened, stop)
 
     def _go_by(self, speed: float) -> None:
-        """Take a sandbox's time for the vendor's; limits and timeouts only where the caller has given none."""
+        """Take a sandbox's time for the vendor's; limits and timeouts only where the caller has chosen none."""
         self._speed = speed
         if speed == 1:
             return
@@ -339,8 +339,8 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         """How many times as fast as the vendor's a sandbox's time passes; 1.0 with the vendor, or before it is entered.
 
         A session with a sandbox's own key, which begins with ``sandbox-``, asks for it when it is entered, and divides
-        by it whatever is counted in the vendor's time: expected durations, gaps between polls and searches, and, unless
-        they were given, ``limits`` and ``timeouts``.
+        by it whatever is counted in the vendor's time: expected durations, gaps between polls and searches, and, where
+        these are the defaults, ``limits`` and ``timeouts``.
         """
         return self._speed
 
