@@ -1,22 +1,60 @@
-"""Ends a halt of submits once the account has credits again, or once the vendor answers again."""
+"""The balance as second opinion: whether an answer concerns every job, and when a halt of submits is over."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from typing import TYPE_CHECKING
 
-from kling_async.api.account.billing import Opinion
-from kling_async.errors import GatewayError, OutOfCredits
+from kling_async.api.account.billing import Opinion, balance_request, read_balance, second_opinion
+from kling_async.errors import GatewayError, KlingError, MalformedResponse, OutOfCredits
 
 if TYPE_CHECKING:
-    from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.limiter import RequestLimiter
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.tasks import Clock
+    from kling_async.errors import APIError
+    from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.credit")
 
 _FIRST_GAP, _LONGEST_GAP = 60.0, 600.0  # seconds between checks of the balance; it doubles
+
+
+class Confirmation:
+    """Asks for the balance when an answer says that the key is bad, the credits are out, or the address is wrong.
+
+    One request is under way at a time; callers that come before it was begun share its answer.
+    """
+
+    def __init__(self, transport: Transport, limiter: RequestLimiter, clock: Clock) -> None:
+        self._transport = transport
+        self._limiter = limiter
+        self._now = clock.now
+        self._asking = asyncio.Lock()
+        self._answered_at = -math.inf
+        self._balance_answer: float | KlingError = MalformedResponse("the balance was not asked for yet")
+
+    async def opinion(self, refusal: APIError) -> Opinion:
+        """Ask for the balance, and return what it says about this refusal."""
+        asked_at = self._now()
+        async with self._asking:
+            if self._answered_at < asked_at:
+                self._balance_answer = await self._balance()
+                self._answered_at = self._now()
+            return second_opinion(refusal, self._balance_answer)
+
+    async def confirms(self, refusal: APIError) -> bool:
+        """Return whether the balance confirms this refusal, so that it concerns every job."""
+        return await self.opinion(refusal) is Opinion.CONFIRMED
+
+    async def _balance(self) -> float | KlingError:
+        await self._limiter.acquire()
+        try:
+            return read_balance(await self._transport.send(balance_request()))
+        except KlingError as error:
+            return error
 
 
 class CreditMonitor:

@@ -16,8 +16,7 @@ from kling_async.engine.account import Account
 from kling_async.engine.as_completed import Settling, SourceReader, Window, in_completion_order
 from kling_async.engine.budget import Budget
 from kling_async.engine.completion_feed import LedgerReader
-from kling_async.engine.confirmation import Confirmation
-from kling_async.engine.credit import CreditMonitor
+from kling_async.engine.credit import Confirmation, CreditMonitor
 from kling_async.engine.downloads import Downloads
 from kling_async.engine.event_bus import EventBus
 from kling_async.engine.learning import LearnedDurations

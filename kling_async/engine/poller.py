@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kling_async.api.account.billing import Transaction
     from kling_async.api.results import Generation, Video
     from kling_async.engine.completion_feed import LedgerReader
-    from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.credit import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.results import RequestResult
     from kling_async.engine.store import JobStore

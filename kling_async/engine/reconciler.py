@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from kling_async.engine.account import Account
-    from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.credit import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from kling_async.api.messages import HttpRequest
     from kling_async.api.protocol import SubmitAnswer
     from kling_async.engine.budget import Budget
-    from kling_async.engine.confirmation import Confirmation
+    from kling_async.engine.credit import Confirmation
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.results import RequestResult
     from kling_async.engine.store import JobStore

@@ -9,8 +9,6 @@ from kling_async.api.catalogue.model import Kind
 from kling_async.api.requests.base import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kling_async.api.requests.types import (
         Avatar,
         Effect,
@@ -37,18 +35,8 @@ __all__ = [
     "request_class",
 ]
 
-_NAMES: Mapping[Kind, str] = {
-    Kind.TEXT_TO_VIDEO: "TextToVideo",
-    Kind.IMAGE_TO_VIDEO: "ImageToVideo",
-    Kind.MULTI_IMAGE_TO_VIDEO: "MultiImageToVideo",
-    Kind.EFFECT: "Effect",
-    Kind.AVATAR: "Avatar",
-    Kind.MOTION_CONTROL: "MotionControl",
-    Kind.REFERENCE_TO_VIDEO: "ReferenceToVideo",
-    Kind.VIDEO_EDIT: "VideoEdit",
-    Kind.VIDEO_REFERENCE: "VideoReference",
-}
-_KINDS = {name: kind for kind, name in _NAMES.items()}
+_KINDS = {kind.value.title().replace("-", ""): kind for kind in Kind}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def request_class(kind: Kind) -> type[Request]:
