@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
@@ -156,6 +157,8 @@ class SharedMemory:
             asyncio.get_running_loop().call_soon(on_known, known.entry)
 
     def instruct(self, instruction: Instruction) -> None:
+        if instruction.kind == "resume submissions":
+            instruction = evolve(instruction, data={"seen": self.database.count})
         self.database.instructions.append(evolve(instruction, number=self.database.next()))
         self._on_change()
 
@@ -204,6 +207,7 @@ class MemoryTerm(MemoryJournal):
         self._writing: asyncio.Task[None] | None = None
         self._seen: set[str] = set()
         self._closing = False
+        self._parked_at: dict[int, int] = {}
 
     async def load_open(self) -> Sequence[Record]:
         for row in self.database.rows.values():
@@ -239,8 +243,15 @@ class MemoryTerm(MemoryJournal):
         self._put(None, lambda: None, waiter)
         await waiter
 
-    def park(self, record: Record, error: KlingError) -> None:
-        self._put(None, lambda: self.database.park(record.key, error))
+    def park(self, record: Record, error: KlingError, halt: int = 0) -> None:
+        def park() -> None:
+            self.database.park(record.key, error)
+            self._parked_at.setdefault(halt, self.database.count)
+
+        self._put(None, park)
+
+    def was_seen(self, halt: int, seen: float) -> bool:
+        return self._parked_at.get(halt, 0) <= seen
 
     def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
         if keep:
@@ -250,7 +261,7 @@ class MemoryTerm(MemoryJournal):
     def withheld(self, record: Record) -> None:
         """Nothing is lost here."""
 
-    def trust(self) -> None:
+    def trust(self, seen: float = math.inf) -> None:
         """As nothing is withheld."""
 
     async def parked(self) -> Sequence[Record]:

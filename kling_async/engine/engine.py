@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -67,7 +67,7 @@ class Term(Protocol):
         """Return whether a POST may be begun now."""
         ...
 
-    def park(self, record: Record, error: KlingError) -> None:
+    def park(self, queue: JobQueue, record: Record, error: KlingError) -> None:
         """Keep a job from being worked on that has settled before its generation's life has ended."""
         ...
 
@@ -186,7 +186,7 @@ class Engine:
         choices: Callable[[str], Choices],
         term: Term | None,
     ) -> JobStore:
-        park = None if term is None else term.park
+        park = None if term is None else partial(term.park, self.queue)
         return JobStore(journal, self.queue, self.events, clock, feed, choices=choices, park=park)
 
     async def _before_resubmit(self) -> None:

@@ -19,8 +19,9 @@ import anyio
 from kling_async.engine.account_wide import brought, write_stats
 from kling_async.engine.engine import Engine
 from kling_async.engine.news import act_on_late, carry_out
+from kling_async.engine.results import stops_all
 from kling_async.engine.tasks import Wakeup
-from kling_async.errors import AuthenticationError, JournalError, KlingError, SessionClosed
+from kling_async.errors import JournalError, KlingError, SessionClosed
 from kling_async.journal.shared import Lease, Token
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kling_async.engine.queue import JobQueue
     from kling_async.engine.stats import Stats
     from kling_async.journal.base import Choices, Record
     from kling_async.journal.shared import Instruction, LateAnswer, Member, News, SharedJournal, TermJournal
@@ -73,13 +75,16 @@ class Term:
     def _is_safe(self) -> bool:
         return self._shared.now() < self._held_until - self._shared.lease_length / 3
 
-    def park(self, record: Record, error: KlingError) -> None:
-        """Keep a job from being worked on, and tell its watchers; a key that is refused is this member's trouble."""
-        if isinstance(error, AuthenticationError):
+    def park(self, queue: JobQueue, record: Record, error: KlingError) -> None:
+        """Keep a job from being worked on, and tell its watchers.
+
+        A key that is refused is this member's trouble, and so is a proxy that wants a login.
+        """
+        if stops_all(error):
             self.resigned = error
             self.end()
         elif not isinstance(error, SessionClosed) and not self.over.is_set():
-            self.journal.park(record, error)
+            self.journal.park(record, error, 0 if queue.halted is None else queue.halt_number)
 
     def choices(self, key: str) -> Choices:
         """Return what the caller chose for a job."""
@@ -180,7 +185,7 @@ class LeadingEngine(Engine):
     async def _carry_out(self, instruction: Instruction) -> bool:
         """Carry out an instruction; returns whether that is over, one way or the other."""
         try:
-            await carry_out(self.store, self._term.journal, instruction)
+            await carry_out(self.store, self._term.journal, instruction, self.queue)
         except JournalError as error:
             _logger.warning("%r has to wait: %s", instruction, error)
             return False

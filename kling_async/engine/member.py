@@ -15,8 +15,9 @@ from kling_async.engine.engine import Engine
 from kling_async.engine.events import LeadershipChanged
 from kling_async.engine.leadership import IDLE_LOOK_EVERY, LOOK_EVERY, Leadership, LeadingEngine, Term
 from kling_async.engine.member_store import MemberStore
+from kling_async.engine.results import stops_all
 from kling_async.engine.tasks import Wakeup
-from kling_async.errors import AuthenticationError, JournalError, KlingError, copied
+from kling_async.errors import JournalError, KlingError, copied
 
 if TYPE_CHECKING:
     import asyncio
@@ -118,13 +119,13 @@ class MemberEngine(Engine):
             self.events.emit(LeadershipChanged, leads=self.is_leader)
 
     async def _prove_key(self) -> KlingError | None:
-        """Ask for the balance once; return the error if the key is refused."""
+        """Ask for the balance once; return the error if the key is refused, or if this host's proxy wants a login."""
         await self.limiter.acquire()
         try:
             read_balance(await self._transport.send(balance_request()))
-        except AuthenticationError as error:
-            return error
         except KlingError as error:
+            if stops_all(error):
+                return error
             _logger.info("the balance cannot be had: %s", error)
         return None
 

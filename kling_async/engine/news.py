@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -15,6 +16,7 @@ from kling_async.journal.token import read_token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kling_async.engine.queue import JobQueue
     from kling_async.engine.store import JobStore
     from kling_async.journal.base import Record
     from kling_async.journal.shared import Instruction, LateAnswer, TermJournal
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kling_async.shared")
 
 
-async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruction) -> None:
+async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruction, queue: JobQueue) -> None:
     """Do what a member asks for.
 
     Raises:
@@ -41,15 +43,24 @@ async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruct
         case "downloaded":
             await store.downloaded(data["generation_id"], data["path"], data["size"], data["digest"])
         case "resume submissions":
-            store.resume_submissions()
-            journal.trust()
-            for record in await journal.parked():
-                if record.deadline is None or record.deadline > store.clock.wall():
-                    _watch(store, journal, record, record.deadline)
+            await _resume_submissions(store, journal, data.get("seen", math.inf), queue)
         case _:
             _logger.warning(
                 "there is no job %r to %s", instruction.key, instruction.kind, extra=log_fields(instruction.key, None)
             )
+
+
+async def _resume_submissions(store: JobStore, journal: TermJournal, seen: float, queue: JobQueue) -> None:
+    """End the halt, and submit what is parked, unless the halt has begun after what the member had seen by then."""
+    await store.flush()  # so that what the halt has parked until now is numbered
+    if queue.halted is not None and not journal.was_seen(queue.halt_number, seen):
+        _logger.warning("submits were to be resumed after a halt that is over; the present one goes on")
+        return
+    store.resume_submissions()
+    journal.trust(seen)
+    for record in await journal.parked():
+        if record.deadline is None or record.deadline > store.clock.wall():
+            _watch(store, journal, record, record.deadline)
 
 
 def _left(store: JobStore, deadline: float | None) -> float | None:

@@ -47,6 +47,7 @@ class JobQueue:
         uncertain: Jobs that may have been bought, for the reconciler to take.
         uncertain_added: Wakes the reconciler.
         halted: The error that has halted submits; None while they go on. It changes by `halt` and `resume`.
+        halt_number: Counts the halts.
         stopped: Jobs to settle because of the halt, for the scheduler to take.
         halts: Wakes the credit monitor.
         accepted: Set when a generation has been accepted, for `PublishedDurations`.
@@ -59,6 +60,7 @@ class JobQueue:
         self.uncertain: list[ActiveJob] = []
         self.uncertain_added: Wakeup = Wakeup(clock)
         self.halted: Halt | None = None
+        self.halt_number: int = 0
         self.stopped: deque[ActiveJob] = deque()
         self.halts: Wakeup = Wakeup(clock)
         self.accepted: asyncio.Event = asyncio.Event()
@@ -239,6 +241,7 @@ class JobQueue:
         if self.halted is None or halted_states(self.halted) != halted_states(error):
             _logger.error("submits cannot go on: %s", error)
             self.stopped.extend(jobs_in(*halted_states(error)))
+        self.halt_number += type(self.halted) is not type(error)
         self.halted = error
         self.halts.wake()
         self.changed.wake()

@@ -9,6 +9,7 @@ the leader, and watch records change.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import asdict, evolve, field, frozen
@@ -140,7 +141,7 @@ class Instruction:
     Attributes:
         kind: ``abandon`` a job; ``watch`` one on, parked or not, until a new deadline; ``attach`` a generation that was
             bought elsewhere; ``retry`` a job that ended without a video; take note that a file was ``downloaded``; or
-            ``resume submissions`` after a halt.
+            ``resume submissions`` after a halt; the newest change when it was left, ``seen``, tells after which.
         key: The job's key; empty for all jobs.
         data: More about it, as JSON.
         number: Its place in the journal.
@@ -232,8 +233,15 @@ class TermJournal(Journal, Protocol):
         """
         ...
 
-    def park(self, record: Record, error: KlingError) -> None:
-        """Keep a job from being worked on by any leader, and tell its watchers why; written like an append."""
+    def park(self, record: Record, error: KlingError, halt: int = 0) -> None:
+        """Keep a job from being worked on by any leader, and tell its watchers why; written like an append.
+
+        ``halt`` is the number of the halt that is the reason; 0 if it is another one.
+        """
+        ...
+
+    def was_seen(self, halt: int, seen: float) -> bool:
+        """Return whether this halt had parked something, if it ever did, by the change of this number."""
         ...
 
     def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
@@ -256,8 +264,11 @@ class TermJournal(Journal, Protocol):
         """Return why a queued job must not be submitted, if lost commits may have told that it was bought."""
         ...
 
-    def trust(self) -> None:
-        """Withhold nothing any more; written like an append."""
+    def trust(self, seen: float = math.inf) -> None:
+        """Withhold nothing any more, if the change of this number is none of before commits were lost.
+
+        It is written like an append.
+        """
         ...
 
 

@@ -23,6 +23,7 @@ from kling_async import (
     KlingError,
     KlingSession,
     Limits,
+    OutOfCredits,
     Polling,
     Reconciliation,
     RequestTimeout,
@@ -33,7 +34,7 @@ from kling_async import (
 from kling_async.engine import leadership
 from kling_async.engine.news import carry_out
 from kling_async.engine.scheduler import Scheduler
-from kling_async.journal.shared import LateAnswer, Token
+from kling_async.journal.shared import Instruction, LateAnswer, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,6 +279,38 @@ async def test_a_halt_parks_jobs_for_all_and_submitting_again_unparks_them() -> 
             vendor.on_submit = lambda _: None
             second.resume_submissions()
             await asyncio.gather(second.submit(prompt("a"), key="a"), first.submit(prompt("b"), key="b"))
+
+
+@virtual
+async def test_submissions_are_resumed_after_the_halt_that_was_seen_and_not_after_a_later_one() -> None:
+    vendor, database = ScriptedVendor(on_submit=lambda _: envelope(403, "not enough credits")), Database()
+    async with member(database, vendor) as first, member(database, vendor) as second:
+        with pytest.raises(OutOfCredits):
+            await first.submit(prompt("a"), key="a")
+        left = Instruction("resume submissions", data={"seen": database.count}, number=database.next())
+        first.resume_submissions()
+        await until(lambda: vendor.submits == 2)
+        with pytest.raises(OutOfCredits):
+            await second.submit(prompt("b"), key="b")
+        submits = vendor.submits
+        database.instructions.append(left)  # by somebody who had seen the first halt alone
+        await until(lambda: not database.instructions)
+        with pytest.raises(OutOfCredits):
+            await second.submit(prompt("b"), key="b")
+        await asyncio.sleep(1)
+        assert vendor.submits == submits
+        second.resume_submissions()
+        await until(lambda: vendor.submits > submits)
+
+
+@virtual
+async def test_a_member_whose_proxy_wants_a_login_leaves_leading_to_others() -> None:
+    vendor, database = ScriptedVendor(), Database()
+    behind = ScriptedVendor(on_balance=lambda: answer(407, "<html>"))
+    async with member(database, behind) as first, member(database, vendor) as second:
+        await first.submit(prompt())
+        assert (first.is_leader, second.is_leader) == (False, True)
+    assert (behind.submits, vendor.submits) == (0, 1)
 
 
 @virtual

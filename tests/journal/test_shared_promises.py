@@ -396,6 +396,25 @@ async def test_what_the_caller_of_a_parked_job_chose_is_known_to_the_next_term(m
     assert next_term.choices("a") == Choices(resubmits=3)
 
 
+async def test_an_instruction_to_resume_tells_which_halts_were_there_when_it_was_left(members: Members) -> None:
+    member, other = await members.join(), await members.join()
+    await inserted(member, job("a"), job("b"))
+    _, term = await members.lead(member)
+    await term.load_open()
+    assert term.was_seen(1, 0)  # it has told nobody yet
+    term.park(job("a"), DeadlineExceeded("no"), 1)
+    await term.flush()
+    other.instruct(Instruction("resume submissions"))
+    await other.flush()
+    term.park(job("b"), DeadlineExceeded("no"), 2)
+    term.park(job("a"), DeadlineExceeded("again"), 1)
+    await term.flush()
+    while not (found := (await term.news()).instructions):  # noqa: ASYNC110 - another process may tell
+        await asyncio.sleep(0.01)
+    seen = found[0].data["seen"]
+    assert [term.was_seen(halt, seen) for halt in (1, 2)] == [True, False]
+
+
 async def test_what_has_ended_is_not_parked(members: Members) -> None:
     member = await members.join()
     await inserted(member, job("a"))

@@ -323,7 +323,8 @@ def next_change(link: Link, token: Token) -> int:
 
 def _park(link: Link, token: Token, work: Parking) -> None:
     what = f"UPDATE main.jobs SET change = ?, parked = ? FROM held WHERE key = ? AND state IN ({queries.OPEN})"
-    given = (next_change(link, token), write_error(work.error), as_column(work.key))
+    work.change = next_change(link, token)
+    given = (work.change, write_error(work.error), as_column(work.key))
     _execute(link, token, f"done AS ({what})", given)
 
 
@@ -363,7 +364,7 @@ def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, 
 
 def _withhold(link: Link, token: Token) -> None:
     """Park what was queued before commits were lost, and tell all members of all open jobs anew."""
-    restored_at = restored(link)
+    restored_at, _ = restored(link)
     if restored_at is not None:
         park = "parked = CASE WHEN state = 'queued' AND queued_at <= ? THEN ? ELSE parked END"
         tell = f"UPDATE main.jobs SET change = ?, {park} FROM held WHERE state IN ({queries.OPEN})"
@@ -371,10 +372,13 @@ def _withhold(link: Link, token: Token) -> None:
         _execute(link, token, f"done AS ({tell})", given)
 
 
-def restored(link: Link) -> float | None:
-    """Return when commits were found to be lost, in seconds since the epoch; None if none were, or if it is trusted."""
-    row = link.execute("SELECT extract(epoch FROM restored_at)::float8 FROM main.lease").fetchone()
-    return None if row is None else row[0]
+def restored(link: Link) -> tuple[float | None, int]:
+    """Return when commits were found to be lost, in seconds since the epoch, and the number that changes begin after.
+
+    The time is None if none were, or if it is trusted.
+    """
+    row = link.execute("SELECT extract(epoch FROM restored_at)::float8, least_change FROM main.lease").fetchone()
+    return row[0], row[1]
 
 
 def lost_commits() -> JournalError:

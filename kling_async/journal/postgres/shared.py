@@ -237,6 +237,7 @@ class PostgresTerm(DatabaseTerm):
         self._told = told  # of the member, which hears for it
         self.feed: Feed = Feed()
         self._restored: float | None = None  # when commits were found to be lost
+        self._least_change = 0  # which changes begin after since then
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         return TermWriter(
@@ -253,17 +254,18 @@ class PostgresTerm(DatabaseTerm):
 
     async def load_open(self) -> Sequence[Record]:
         """Return the open jobs that are not parked; those that were queued before commits were lost are."""
-        self._restored = await self._ask(lease.restored)
+        self._restored, self._least_change = await self._ask(lease.restored)
         return await super().load_open()
 
     def withheld(self, record: Record) -> KlingError | None:
         """Return why a queued job must not be submitted: it may have been bought before commits were lost."""
         return lease.lost_commits() if self._restored is not None and record.queued_at <= self._restored else None
 
-    def trust(self) -> None:
-        """Withhold nothing any more."""
-        self._restored = None
-        self._put(Trusting())
+    def trust(self, seen: float = math.inf) -> None:
+        """Withhold nothing any more, if that was said by one who could know that commits were lost."""
+        if seen > self._least_change:
+            self._restored = None
+            self._put(Trusting())
 
     async def news(self) -> News:
         """Return what is new for the leader; nothing is asked until there may be something."""

@@ -216,7 +216,10 @@ def changes(connection: Connection, place: Place, wanted: Container[str]) -> tup
 
 def instruct(connection: Connection, instruction: Instruction) -> None:
     """Leave an instruction."""
-    given = (instruction.kind, as_column(instruction.key), json.dumps(dict(instruction.data)))
+    data = dict(instruction.data)
+    if instruction.kind == "resume submissions":  # what its member may have seen of the halt is what there is by now
+        (data["seen"],) = connection.execute("SELECT coalesce(max(change), 0) FROM main.jobs").fetchone()
+    given = (instruction.kind, as_column(instruction.key), json.dumps(data))
     connection.execute("INSERT INTO main.instructions (kind, key, data) VALUES (?, ?, ?)", given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from attrs import define, frozen
@@ -55,12 +56,13 @@ class Insertion:
     known: Entry | None = None
 
 
-@frozen
+@define(eq=False)
 class Parking:
-    """A job to be kept from being worked on."""
+    """A job to be kept from being worked on; ``change`` becomes the number of the change that tells of it."""
 
     key: str
     error: KlingError
+    change: float = math.inf
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ class DatabaseTerm(DatabaseJournal):
         self._on_fenced = on_fenced
         self._term_writer: TermWriter | None = None
         self._choices: dict[str, Choices] = {}  # of open jobs, where they are not the usual ones
+        self._first_parked: dict[int, Parking] = {}  # by the number of the halt
         self._last_job = 0  # the number of the job that was inserted last, as far as is known
 
     @property
@@ -92,9 +94,16 @@ class DatabaseTerm(DatabaseJournal):
         entries, newest = self._tables.inserted(connection, self._token, after)
         return News(entries, queries.instructions(connection), queries.late_answers(connection)), newest
 
-    def park(self, record: Record, error: KlingError) -> None:
+    def park(self, record: Record, error: KlingError, halt: int = 0) -> None:
         """Keep a job from being worked on."""
-        self._put(Parking(record.key, error))
+        parking = Parking(record.key, error)
+        self._first_parked.setdefault(halt, parking)
+        self._put(parking)
+
+    def was_seen(self, halt: int, seen: float) -> bool:
+        """Return whether this halt had parked something, if it ever did, by the change of this number."""
+        first = self._first_parked.get(halt)
+        return first is None or first.change <= seen
 
     def settle(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:
         """Drop what was acted on, or keep it for people alone."""
@@ -109,7 +118,7 @@ class DatabaseTerm(DatabaseJournal):
         del record
         return None
 
-    def trust(self) -> None:
+    def trust(self, seen: float = math.inf) -> None:
         """Withhold nothing any more."""
 
     def choices(self, key: str) -> Choices:

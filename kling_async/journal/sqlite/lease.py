@@ -249,7 +249,8 @@ def write_of_leader(connection: Connection, token: Token, works: Sequence[OfLead
 def _write_other(connection: sqlite3.Connection, work: OfLeader) -> None:
     match work:
         case Parking(key, error):
-            given = (_next_change(connection), write_error(error), as_column(key))
+            work.change = _next_change(connection)
+            given = (work.change, write_error(error), as_column(key))
             open_job = f"WHERE key = ? AND state IN ({queries.OPEN})"
             connection.execute(f"UPDATE jobs SET change = ?, parked = ? {open_job}", given)
         case Settling(item, keep):
