@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from pg_proxy import proxy
@@ -138,6 +139,28 @@ async def test_one_job_that_cannot_be_written_keeps_no_other_from_it(url: str) -
         (entry,) = await inserted(joined, job("a"), job("b", priority=2**70), job("c"))
         assert (entry.record.key, type(entry.parked)) == ("b", InvalidRequest)
         assert [record.key for record in await history(joined)] == ["a", "c"]  # type: ignore[arg-type] # it has one
+
+
+@pytest.mark.asyncio
+async def test_a_batch_is_written_in_parts_that_a_server_takes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    execute_it = Link.execute
+
+    def measured(link: Link, statement: str, given: Any = (), /) -> Any:
+        sizes.append(sum(len(str(value)) for value in given))
+        return execute_it(link, statement, given)
+
+    monkeypatch.setattr(lease, "_MOST_SIZE", 10_000)
+    monkeypatch.setattr(Link, "execute", measured)
+    records = [job(f"{number:02}", tag="x" * 3000) for number in range(20)] + [job("z", tag="x" * 30_000)]
+    async with member(url) as joined, leading(joined) as (_, term):
+        await inserted(joined, *records)
+        assert await term.load_open() == records
+        for record in records:
+            term.append(evolve(record, last_status="y" * 3000))
+        await term.flush()
+        assert [record.last_status for record in await history(joined)] == ["y" * 3000] * len(records)  # type: ignore[arg-type] # it has one
+    assert [size > 10_000 for size in sizes].count(True) == 2  # of the one job that has more by itself
 
 
 @pytest.mark.asyncio
@@ -288,6 +311,26 @@ async def test_what_was_queued_before_commits_were_lost_is_withheld_until_somebo
         async with leading(joined) as (_, term):
             await term.load_open()
             assert term.withheld(job("a")) is None
+            assert [record.key for record in await term.parked()] == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_a_dump_that_was_read_back_into_the_same_server_counts_as_lost_commits(url: str) -> None:
+    async with member(url) as joined:
+        async with leading(joined) as (token, term):
+            await inserted(joined, job("a"))
+            await term.load_open()
+        await joined.release(token)
+        async with leading(joined) as (token, term):
+            assert [record.key for record in await term.load_open()] == ["a"]
+        await joined.release(token)
+        table = f"{schema_of(url)}.lease"
+        execute(url, f"CREATE TABLE {table}_again (LIKE {table} INCLUDING ALL)")
+        execute(url, f"INSERT INTO {table}_again SELECT * FROM {table}")
+        execute(url, f"DROP TABLE {table}")
+        execute(url, f"ALTER TABLE {table}_again RENAME TO lease")
+        async with leading(joined) as (_, term):
+            assert await term.load_open() == []
             assert [record.key for record in await term.parked()] == ["a"]
 
 

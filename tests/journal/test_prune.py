@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from postgres import own_schema
@@ -13,8 +15,9 @@ from records import history, job
 from kling_async import GenerationFailed, JournalError, TextToVideo, Usage, Video, read_journal
 from kling_async.api.requests import ImageToVideo
 from kling_async.cli import main
-from kling_async.journal.base import JobState
+from kling_async.journal.base import Choices, JobState
 from kling_async.journal.open import open_journal, open_shared, prune_journal
+from kling_async.journal.sql import prune
 from kling_async.journal.sql.prune import Pruned
 from kling_async.sandbox import Sandbox
 from kling_async.session import boot_clock
@@ -105,6 +108,39 @@ async def test_members_go_on_after_their_journal_was_pruned(tmp_path: Path) -> N
     await shared.open()
     prune_journal(tmp_path / "batch.db", 2000.0)
     assert await history(shared) == []  # type: ignore[arg-type] # it has one
+    await shared.close()
+
+
+@pytest.mark.asyncio
+async def test_a_file_is_kept_that_a_job_needs_which_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, loop, came = open_shared(str(tmp_path / "batch.db"), boot_clock), asyncio.get_running_loop(), Event()
+    look = prune._media_in_use
+
+    def come() -> None:
+        shared.insert(job("b", request=ImageToVideo(IMAGE)), Choices(), print)
+        flushes.append(asyncio.ensure_future(shared.flush()))
+        flushes[0].add_done_callback(lambda _: came.set())
+
+    def look_and_wait(connection: Any) -> set[str]:
+        used = look(connection)
+        loop.call_soon_threadsafe(come)
+        came.wait(0.3)  # in vain, as the job has to wait
+        return used
+
+    flushes: list[asyncio.Future[None]] = []
+    monkeypatch.setattr(prune, "_media_in_use", look_and_wait)
+    await shared.open()
+    token = await shared.take()
+    assert token is not None
+    term = shared.term(token, print)
+    await term.open()
+    await term.commit(job("a", JobState.COMPLETED, video=VIDEO, request=ImageToVideo(IMAGE), **OLD))
+    await asyncio.to_thread(prune_journal, str(tmp_path / "batch.db"), 2000.0, forget_keys=False)
+    await flushes[0]
+    assert [record.key for record in await term.load_open()] == ["b"]
+    await term.close()
     await shared.close()
 
 

@@ -35,6 +35,7 @@ _SEE_EVERY = 20.0  # seconds between notes that a member lives
 _CLOCKS_AGREE = 1.0  # seconds by which the time of records may be wrong: it had better not jump
 _LOST_AT_MOST = 2**40  # changes, by a failover, a restore or a dump
 _MOST_ROWS = 256  # in a statement
+_MOST_SIZE = 16_000_000  # characters of rows in a statement; one of a row alone may have more
 _AGE = "greatest(0, extract(epoch FROM clock_timestamp() - {}))::float8"
 
 # The lease
@@ -71,7 +72,7 @@ def take(link: Link, holder: str, owner: str, now: float, length: float) -> Toke
     is_another = "? <> nullif(system, '')"
     row = link.execute(
         "UPDATE main.lease SET term = term + 1, holder = ?, owner = ?, length = ?, writer = 0, stats = '',"
-        " since = clock_timestamp(), renewed = clock_timestamp(), system = coalesce(?, system),"
+        " since = clock_timestamp(), renewed = clock_timestamp(), system = ?,"
         f" restored_at = CASE WHEN {is_another} THEN clock_timestamp() ELSE restored_at END,"
         f" least_change = least_change + CASE WHEN {is_another} THEN ? ELSE 0 END WHERE crashes < ? AND (holder = ''"
         " OR clock_timestamp() > renewed + length * interval '1 s' OR term || ' ' || renewed::text = ?) RETURNING term",
@@ -80,13 +81,14 @@ def take(link: Link, holder: str, owner: str, now: float, length: float) -> Toke
     return None if row is None else Token(row[0], holder)
 
 
-def _system(link: Link) -> str | None:
-    """Return which database this is, and on which timeline; None where that is not told."""
-    told = "system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+def _system(link: Link) -> str:
+    """Return which database this is, and on which timeline, where told; and which table: a dump makes another."""
+    table = "'main.lease'::regclass::oid::text"
+    told = f"system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || {table}"
     try:
         return str(link.execute(f"SELECT {told} FROM pg_control_system()").fetchone()[0])
     except (psycopg.ProgrammingError, psycopg.NotSupportedError):
-        return None
+        return str(link.execute(f"SELECT {table}").fetchone()[0])
 
 
 def renew(link: Link, token: Token, now: float, stats: str) -> bool:
@@ -174,8 +176,20 @@ def _quoted(names: Iterable[str], table: str = "") -> str:
     return ", ".join(f'{table}"{name}"' for name in names)
 
 
-def _pages(rows: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (rows[start : start + _MOST_ROWS] for start in range(0, len(rows), _MOST_ROWS))
+def _pages(works: Iterable[_T], row_of: Callable[[_T], Row]) -> Iterator[Sequence[_T]]:
+    """Yield some at a time, as a server takes no more than a gigabyte at once."""
+    page: list[_T] = []
+    left = 0
+    for work in works:
+        row = row_of(work)
+        size = sum(len(value) for value in (*(row.fixed or ()), *row.changing) if isinstance(value, str | bytes))
+        if page and (len(page) == _MOST_ROWS or size > left):
+            yield page
+            page = []
+        left = (left if page else _MOST_SIZE) - size
+        page.append(work)
+    if page:
+        yield page
 
 
 def _media(media: Mapping[str, Content]) -> tuple[str, list[object]]:
@@ -206,7 +220,7 @@ def write_of_member(link: Link, works: Sequence[OfMember]) -> None:
             continue
         insertions = [work for work in run if isinstance(work, Insertion)]
         for has_media, some in groupby(insertions, lambda work: bool(work.row.media)):
-            for page in [[work] for work in some] if has_media else _pages(list(some)):
+            for page in [[work] for work in some] if has_media else _pages(some, lambda work: work.row):
                 _insert(link, page)
 
 
@@ -291,11 +305,11 @@ def write_of_leader(link: Link, token: Token, works: Sequence[OfLeader]) -> None
 
 def _write_rows(link: Link, token: Token, rows: Iterable[Row]) -> None:
     jobs = queries.newest(rows)
-    for page in _pages([row for row in jobs if row.fixed is not None]):
+    for page in _pages([row for row in jobs if row.fixed is not None], lambda row: row):
         media, values = _media({digest: content for row in page for digest, content in row.media.items()})
         texts = _texts([(*(row.fixed or ()), *row.changing) for row in page], COLUMNS)
         _execute(link, token, f"{media}done AS ({_WRITE_NEW})", (*values, next_change(link, token), *texts))
-    for page in _pages([row for row in jobs if row.fixed is None]):
+    for page in _pages([row for row in jobs if row.fixed is None], lambda row: row):
         names = ("key", *CHANGING)
         texts = _texts([(row.key, *row.changing) for row in page], names)
         _execute(link, token, f"done AS ({_WRITE_KNOWN})", (next_change(link, token), *texts))

@@ -77,7 +77,9 @@ def prune(
                 if forget_keys:
                     deed, given = "DELETE FROM main.jobs", []
                 done += connection.execute(f"{deed} WHERE number = ? AND {old}", (*given, number, before)).rowcount
-    return Pruned(0 if forget_keys else done, done if forget_keys else 0, drop_media(_media_in_use(connection)))
+    with transaction():  # no job may come meanwhile that needs some of them
+        media = drop_media(_media_in_use(connection))
+    return Pruned(0 if forget_keys else done, done if forget_keys else 0, media)
 
 
 def _without_url(video: Video) -> Video:
