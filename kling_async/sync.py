@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from kling_async.api.results import Video
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.event_bus import Event
-    from kling_async.engine.job import ExpectedCompletion, JobEvent
+    from kling_async.engine.job import ExpectedCompletion, JobEvent, Progress
     from kling_async.errors import KlingError
 
 __all__ = ["Job", "KlingSession"]
@@ -435,6 +435,12 @@ class Job(_Job):
         """Yield its events from now on, until it has settled: see `kling_async.Job.events`."""
         return self._thread.values(self._thread.call(self._job.events))
 
+    def watch(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, every: float = 1.0
+    ) -> Generator[Progress, None, None]:
+        """Yield how far it is, until it has settled: see `kling_async.Job.watch`."""
+        return self._thread.values(self._thread.call(partial(self._job.watch, every)))
+
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
         """Have ``callback(job)`` called by the session's thread, where it cannot wait, once the job has settled.
 
@@ -451,7 +457,12 @@ class Job(_Job):
     @property
     def expected_completion(self) -> ExpectedCompletion | None:
         """The time at which it is expected to be done, as known now; None unless it is being polled."""
-        return self._thread.call(lambda: self._job.expected_completion)
+        return None if self.done() else self._thread.call(lambda: self._job.expected_completion)
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is: see `kling_async.Job.progress`."""
+        return super().progress if self.done() else self._thread.call(lambda: self._job.progress)
 
     def _settle(self, timeout: float | None) -> None:
         if not self.done():

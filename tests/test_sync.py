@@ -60,6 +60,24 @@ def test_it_has_the_names_and_the_parameters_of_the_asynchronous_session() -> No
             assert (here[name].__doc__ or "").strip(), name
     assert parameters(KlingSession) == parameters(kling_async.KlingSession)
     assert public(Job).keys() == public(kling_async.Job).keys()
+    for name, member in public(Job).items():
+        assert not inspect.iscoroutinefunction(member), name
+        assert not inspect.isasyncgenfunction(member), name
+
+
+def test_how_far_a_job_is_is_seen_while_it_runs_and_after_the_session() -> None:
+    with promptly(ScriptedVendor(takes=1e9)) as kling:
+        job = kling.submit(prompt())
+        steps = job.watch(every=0.01)
+        assert 0 <= next(steps).fraction <= next(steps).fraction < 0.5
+        job.abandon()
+        assert len(list(steps)) in {1, 2}  # the last one, after perhaps one that was already on its way
+        with pytest.raises(InvalidRequest, match="every is 0"):
+            next(job.watch(every=0))
+        left = kling.submit(prompt())
+        assert left.progress.fraction < 1
+    assert left.expected_completion is None
+    assert (left.progress.fraction, left.progress.remaining) == (0.0, None)
 
 
 def test_a_job_is_waited_for() -> None:

@@ -92,6 +92,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
             "prompt\na féx".encode("utf-16-le"),
             "line 1, byte 2: it looks like UTF-16 without a byte order mark; save it as UTF-8 (in Excel: CSV UTF-8)",
         ),
+        (b"PK\x03\x04\x14\0", "it is a workbook or another ZIP file; save it as CSV (in Excel: CSV UTF-8)"),
         (b"\xff\xfea", "line 1, byte 3: it is not UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)"),
         ("a,\n1,2", "line 1, column 2: it has no name; the first row names the columns"),
         ("a,a\n1,", "line 1, column 1: there are 2 columns named a"),

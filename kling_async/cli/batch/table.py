@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _DELIMITERS = (",", ";", "\t")
 _DECLARED = re.compile(r'"?sep=([^"\r\n])"?[ \t]*(?:\r\n|\r|\n|\Z)')  # a first line that Excel takes for no row
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_ZIP = b"PK\x03\x04"  # what .xlsx, .ods and .numbers are
 _LONGEST_CELL = 100 * 1024 * 1024  # characters: a data URI may be that long
 
 
@@ -72,6 +73,9 @@ def read_table(content: bytes) -> Iterator[InputRow | InputError]:
     semicolons or tabs, or by what a line ``sep=`` before it says. The text is UTF-8, or UTF-16 with a byte order mark;
     lines end as on any system.
     """
+    if content.startswith(_ZIP):
+        yield InputError(None, "", "it is a workbook or another ZIP file; save it as CSV (in Excel: CSV UTF-8)")
+        return
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if not is_wide and (nul := content.find(0)) >= 0:
         is_unmarked = content.count(0) * 3 > len(content)
