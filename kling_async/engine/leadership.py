@@ -225,6 +225,7 @@ class Leadership:
         self._limits = limits  # of the account, given what its members bring
         self._may_lead = may_lead
         self._is_proven = False
+        self._proving = anyio.CancelScope()
         self._ended = asyncio.Event()
         self._told = asyncio.Event()  # that it is time to look who leads
         self._has_left = asyncio.Event()
@@ -238,10 +239,17 @@ class Leadership:
     async def end(self) -> None:
         """Let POSTs under way finish, if this member leads, and let another lead; return once that is done."""
         self._ended.set()
+        self._proving.cancel()
         self.look()
         if self._term is not None:
             self._term.end()
         await self._has_left.wait()
+
+    def stand_again(self) -> None:
+        """Stand for leader again if the key was refused, as it may have been for a while only."""
+        if stops_all(self.resigned):
+            self.resigned, self._is_proven = None, False
+            self.look()
 
     def look(self) -> None:
         """Look at once whether anybody leads."""
@@ -269,8 +277,11 @@ class Leadership:
         if not self._may_lead or self.resigned is not None or not lease.may_be_taken(now):
             return
         if not self._is_proven:
-            self.resigned = await self._prove()
-            self._is_proven = self.resigned is None
+            with anyio.CancelScope() as self._proving:
+                self.resigned = await self._prove()
+                self._is_proven = self.resigned is None
+            if self.resigned is not None:
+                self._tell(f"this session leaves leading to others: {self.resigned}")
         if self._is_proven and not self._ended.is_set():
             begun = self._shared.now()
             token = await self._shared.take()

@@ -94,7 +94,12 @@ class MemberEngine(Engine):
         term: object,
     ) -> MemberStore:
         del term
-        return MemberStore(self._shared, journal, self.queue, self.events, clock, feed, choices=choices)
+        return MemberStore(
+            self._shared, self._stand_again, journal, self.queue, self.events, clock, feed, choices=choices
+        )
+
+    def _stand_again(self) -> None:
+        self._leadership.stand_again()
 
     def _look(self) -> None:
         self._leadership.look()

@@ -26,6 +26,8 @@ from kling_async.journal.shared import Instruction
 from kling_async.journal.token import write_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kling_async.api.requests import Request
     from kling_async.engine.job import Job
     from kling_async.engine.results import Halt
@@ -43,9 +45,16 @@ class MemberStore(JobStore):
     their records say, and at their own deadlines.
     """
 
-    def __init__(self, shared: SharedJournal, *store: Any, **others: Any) -> None:  # noqa: ANN401 - the store's own
+    def __init__(
+        self,
+        shared: SharedJournal,
+        on_resume: Callable[[], object],
+        *store: Any,  # noqa: ANN401 - the store's own
+        **others: Any,  # noqa: ANN401 - likewise
+    ) -> None:
         super().__init__(*store, **others)
         self._shared = shared
+        self._on_resume = on_resume  # called when submits are to be resumed
         self._grace = shared.lease_length  # seconds after a deadline for which the leader is waited for
         self._stale: dict[str, int] = {}  # jobs to go on: what is not newer than this change does not settle them
         self._retried: dict[str, bool | Literal["all"]] = {}  # those to be bought again if they have failed
@@ -235,7 +244,8 @@ class MemberStore(JobStore):
         self.settle(active, error)
 
     def resume_submissions(self) -> None:
-        """Have a halt ended, and what it parked submitted."""
+        """Have a halt ended, and what it parked submitted; and stand for leader again if the key was refused."""
+        self._on_resume()
         self._ask("resume submissions")
 
     async def downloaded(self, generation_id: str, path: str, size: int, digest: str) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kling_async.api.messages import HttpRequest, HttpResponse
+
 pytestmark = pytest.mark.usefixtures("silent")
 
 STEADY = Polling.fixed(10, first=240)
@@ -355,6 +357,36 @@ async def test_a_refused_key_is_told_where_no_other_member_leads() -> None:
         with pytest.raises(AuthenticationError):
             await job
     assert database.records[0].state is JobState.QUEUED
+
+
+@virtual
+async def test_a_key_that_was_refused_for_a_while_is_tried_again_once_submits_are_resumed() -> None:
+    vendor, database = ScriptedVendor(), Database()
+    works, vendor.on_balance = vendor.on_balance, lambda: envelope(401, "for a while")
+    async with member(database, vendor) as kling:
+        with pytest.raises(AuthenticationError):
+            await kling.submit(prompt(), key="k")
+        vendor.on_balance = works
+        assert not kling.is_leader
+        kling.resume_submissions()
+        await kling.submit(prompt(), key="k")
+        assert kling.is_leader
+    assert vendor.submits == 1
+
+
+@virtual
+async def test_a_session_is_left_at_once_though_nobody_answers_whether_its_key_works() -> None:
+    class Silent(ScriptedVendor):
+        async def send(self, request: HttpRequest) -> HttpResponse:
+            asked.set()
+            await asyncio.sleep(60)
+            return await super().send(request)
+
+    asked = asyncio.Event()
+    async with member(Database(), Silent()):
+        await asked.wait()
+        left_at = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() < left_at + 5
 
 
 @virtual

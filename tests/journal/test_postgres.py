@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from pg_proxy import proxy
 from postgres import execute, own_schema, schema_of, start_server
+from psycopg.conninfo import conninfo_to_dict
 from records import GENERATION, history, job
 
 from kling_async import KlingSession, TextToVideo, read_journal
@@ -25,7 +27,7 @@ from kling_async.api.requests import ImageToVideo
 from kling_async.errors import ConfigurationError, InvalidRequest, JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.open import open_shared
-from kling_async.journal.postgres import lease, shared
+from kling_async.journal.postgres import connection, lease, shared
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, postgres_errors
 from kling_async.journal.postgres.shared import SharedPostgres
@@ -251,6 +253,22 @@ async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocke
             await joined.lease()
         way.open.set()
         assert await asyncio.to_thread(joined.get, "a") is None
+
+
+@pytest.mark.parametrize(("given", "taken"), [("", 10), ("connect_timeout=3&", 3)])
+def test_a_server_that_says_nothing_is_not_waited_for_as_long_as_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch, given: str, taken: int
+) -> None:
+    tried: list[int] = []
+
+    def connect(given: str, **_: object) -> None:
+        tried.append(int(conninfo_to_dict(given)["connect_timeout"] or 0))
+        raise psycopg.OperationalError("connection timeout expired")
+
+    monkeypatch.setattr(connection._Connection, "connect", connect)
+    with pytest.raises(JournalError, match="connection timeout expired"):
+        read_journal(f"postgresql://bob@db.example/films?{given}sslmode=disable")
+    assert tried == [taken]
 
 
 @pytest.mark.asyncio

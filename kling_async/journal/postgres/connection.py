@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from kling_async.errors import JournalError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _OLDEST = 130000  # of the server's versions
+_LONGEST_CONNECT = 10  # seconds to connect, unless the URL has others
 _INTERVAL = 0.1  # seconds between looks whether a server is silent
 
 # A text that PostgreSQL cannot have, or that has a character that means something here, is kept as JSON behind a mark.
@@ -154,9 +156,9 @@ class Link:
             psycopg.Error: There is no connection to be had.
             JournalError: The server cannot keep a journal.
         """
-        connection = _Connection.connect(
-            self.address.conninfo, autocommit=True, row_factory=_row, connect_timeout=max(2, int(self._patience))
-        )
+        longest = {"connect_timeout": min(max(2, int(self._patience)), _LONGEST_CONNECT)}
+        given = make_conninfo("", **(longest | conninfo_to_dict(self.address.conninfo)))
+        connection = _Connection.connect(given, autocommit=True, row_factory=_row)
         try:
             connection.patience = self._patience
             self._check(connection)
