@@ -95,7 +95,7 @@ class FileCalls(ABC):
         if path is not None:
             check_path("path", path)
         check_callable("progress", progress, "a function of the bytes there are and the size, or None")
-        job = video if isinstance(video, Job) else None
+        job = video if isinstance(video, Job) else engine.downloads.job_of(video)
         video = await video if isinstance(video, Job) else video
         target = Path(path) if path is not None else engine.downloads.place(video, Path(into or ""))
         return await engine.downloads.fetch(video, target, job=job, progress=progress, waiting=waiting)

@@ -223,6 +223,13 @@ class Downloads:
             on_stored=count,
         )
 
+    def job_of(self, video: Video) -> Job | None:
+        """Return the job whose events tell of a video's download, if anybody gets them."""
+        record = self._store.find_record(video.generation_id)
+        if record is None or not self._bus.is_watched(record.key):
+            return None
+        return self._store.find(record.key)
+
     async def is_there(self, video: Video, path: Path) -> bool:
         """Return whether a video's file was stored before, and is still what was written."""
         record = self._store.find_record(video.generation_id)

@@ -136,8 +136,8 @@ def test_any_table_is_read_as_it_was_written(
 ) -> None:
     written = io.StringIO(f"sep={delimiter}{end}" if declared else "", newline="")
     written.seek(0, io.SEEK_END)
-    if any("\r" in cell for row in table for cell in row):
-        quoting = csv.QUOTE_ALL  # csv quotes it only where it ends lines
+    if any(char in cell for row in table for cell in row for char in "\r\n"):
+        quoting = csv.QUOTE_ALL  # csv quotes only the one that ends lines
     writer = csv.writer(written, delimiter=delimiter, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
     writer.writerows([("prompt", "tag"), *table])
     assert [tuple(values.values()) for _, values in rows(written.getvalue().encode(encoding))] == table

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from scripted import ScriptedVendor, answer, only_mine, prompt, promptly
 
 from kling_async import (
@@ -362,9 +362,18 @@ async def test_a_download_that_the_caller_gives_up_is_told_of_too(tmp_path: Path
     assert "given up" in failed.error.message
 
 
-async def test_a_video_without_its_job_comes_in_unannounced_and_is_counted(tmp_path: Path) -> None:
+async def test_the_download_of_a_video_is_told_of_as_its_jobs(tmp_path: Path) -> None:
     async with promptly(FilmVendor()) as kling:
-        video = await kling.submit(prompt())
+        job = kling.submit(prompt())
+        events = kling.subscribe(job=job)
+        await kling.download(await job, into=tmp_path)
+        begun, done = await told(events, Downloading, Downloaded, times=2)
+    assert (begun.key, done.key, done.job.generation_id) == (job.key, job.key, job.generation_id)
+
+
+async def test_a_video_of_no_job_here_comes_in_unannounced_and_is_counted(tmp_path: Path) -> None:
+    async with promptly(FilmVendor()) as kling:
+        video = evolve(await kling.submit(prompt()), generation_id="of-another")
         events = kling.subscribe()
         await kling.download(video, into=tmp_path)
         events.close()
