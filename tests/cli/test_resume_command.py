@@ -64,7 +64,7 @@ async def test_resume_tells_what_has_failed_and_makes_it_again_on_demand(
     (tmp_path / "rows.csv").write_text("prompt,tag\na,one\nb,two\nc,three\n", encoding="ascii")
     first = await in_thread(kling, "batch", "rows.csv")
     assert (first.code, first.out) == (1, "2 of 3 videos in videos, 1 failed\n")
-    assert "1 that failed were not charged; make them again with: kling-async resume rows.db" in first.err
+    assert "1 failure not charged; try again with: kling-async resume rows.db" in first.err
 
     told = await in_thread(kling, "resume", "rows.db")
     assert (told.code, told.out) == (1, "2 of 3 videos in videos, 2 of them from before, 1 failed\n")

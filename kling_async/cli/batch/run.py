@@ -142,8 +142,8 @@ class BatchRun:
             said = f"{count(summary.unfetched, 'video')} could not be downloaded"
             self.terminal.message(f"{said}; try again with: {self._command('download')}", "red")
         if summary.retriable and not summary.stopped:
-            said = f"{summary.retriable:,} that failed were not charged"
-            self.terminal.message(f"{said}; make them again with: {self.again} --retry-failed", "yellow")
+            said = f"{count(summary.retriable, 'failure')} not charged"
+            self.terminal.message(f"{said}; try again with: {self.again} --retry-failed", "yellow")
         if summary.stopped:
             advice = next((advice for kind, advice in _ADVICE.items() if kind in summary.stopped), ";")
             spent_up = SpendLimitReached.__name__ in summary.stopped
