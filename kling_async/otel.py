@@ -65,7 +65,14 @@ from weakref import WeakKeyDictionary
 try:
     from opentelemetry.context import get_current
     from opentelemetry.metrics import get_meter
-    from opentelemetry.trace import SpanKind, StatusCode, get_current_span, get_tracer, set_span_in_context
+    from opentelemetry.trace import (
+        NonRecordingSpan,
+        SpanKind,
+        StatusCode,
+        get_current_span,
+        get_tracer,
+        set_span_in_context,
+    )
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError('kling_async.otel needs its extra: pip install "kling_async[otel]"') from _error
 
@@ -92,7 +99,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
     from kling_async import Event, Job, KlingError, Subscription
@@ -100,6 +107,7 @@ if TYPE_CHECKING:
 __all__ = ["trace"]
 
 _OPERATION = "generate_content"
+_ENDED_KEPT = 10_000  # spans of settled jobs, as parents of downloads
 _PER_SECOND = 1_000_000_000  # nanoseconds
 _BOUNDARIES = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120)  # seconds: the conventions' end where videos begin
 
@@ -188,7 +196,7 @@ class _Spans:
         self._epoch = _epoch()
         self._jobs: dict[Job, Span] = {}
         self._downloads: dict[tuple[Job, Path], Span] = {}
-        self._parents: WeakKeyDictionary[Job, Context] = WeakKeyDictionary()
+        self._ended: dict[str, SpanContext] = {}  # by the jobs' keys: a download may have another handle of its job
 
     def take(self, event: Event) -> None:
         """Begin, extend or end the span that an event is about."""
@@ -236,7 +244,6 @@ class _Spans:
             name = f"{_OPERATION} {model}".rstrip()
             span = self._tracer.start_span(name, context, kind=SpanKind.CLIENT, attributes=attributes, start_time=at)
             self._jobs[job] = span
-            self._parents[job] = set_span_in_context(span)
         return self._jobs[job]
 
     def _end(self, span: Span, job: Job, at: int, error: KlingError | None = None) -> None:
@@ -248,11 +255,16 @@ class _Spans:
             span.set_attribute("kling.job.usd", float(usd))
         span.end(at)
         del self._jobs[job]
+        self._ended[job.key] = span.get_span_context()
+        if len(self._ended) > _ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
 
     def _begin_download(self, job: Job, path: Path, at: int) -> Span:
+        ended = self._ended.get(job.key)
+        parent = self._jobs.get(job) if ended is None else NonRecordingSpan(ended)
         return self._tracer.start_span(
             "kling.download",
-            self._parents.get(job),
+            None if parent is None else set_span_in_context(parent),
             kind=SpanKind.CLIENT,
             attributes={"kling.job.key": job.key, "file.path": str(path)},
             start_time=at,

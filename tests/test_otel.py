@@ -115,11 +115,14 @@ async def test_spans_stand_on_the_wall_clock_in_the_order_in_which_things_happen
     assert moments[0] > 1_700_000_000 * 10**9  # nanoseconds since the epoch, not since the machine was started
 
 
-async def test_a_download_is_a_child_of_its_job_and_knows_its_file(traced: Traced, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_video", [False, True])
+async def test_a_download_is_a_child_of_its_job_and_knows_its_file(
+    traced: Traced, tmp_path: Path, *, by_video: bool
+) -> None:
     async with Sandbox(speed=2000) as sandbox, sandbox.session() as kling:
         tracing = traced.begin(kling)
         job = kling.submit(TextToVideo("a fox"))
-        path = await kling.download(job, into=tmp_path)
+        path = await kling.download(await job if by_video else job, into=tmp_path)
     await tracing
 
     (span,), (parent,) = traced.downloads, traced.jobs
