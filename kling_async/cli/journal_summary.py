@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async import ConfigurationError, JobState, read_journal
+from kling_async.api.labels import label_of
 from kling_async.cli.journals import Place, folder_of, shown
 from kling_async.cli.json_output import error_json
 from kling_async.cli.tags import described, label_for
@@ -99,6 +100,7 @@ class FailedJob:
     Attributes:
         key: Its key.
         label: Its name in messages.
+        tag: The caller's label; None without one.
         request: What was asked for.
         state: Its terminal state.
         error: The reason.
@@ -106,6 +108,7 @@ class FailedJob:
 
     key: str
     label: str
+    tag: object
     request: Request | None
     state: JobState
     error: KlingError | None
@@ -113,7 +116,7 @@ class FailedJob:
     def to_json(self) -> dict[str, Any]:
         """Return the same as a JSON object."""
         error = None if self.error is None else error_json(self.error)
-        return {"key": self.key, "tag": self.label, "state": self.state.value, "error": error}
+        return {"key": self.key, "tag": self.tag, "state": self.state.value, "error": error}
 
 
 @frozen(eq=False)
@@ -179,7 +182,7 @@ class JournalSummary:
             if oldest is None
             else {
                 "key": oldest.key,
-                "tag": label_for(oldest),
+                "tag": label_of(oldest.tag).tag,
                 "generation_id": oldest.generation_id,
                 "seconds": max(0.0, now - _since(oldest)),
             },
@@ -265,7 +268,8 @@ def _more(summary: JournalSummary, state: JobState) -> str:
 
 
 def _failed_job(record: Record) -> FailedJob:
-    return FailedJob(record.key, label_for(record), record.request, record.state, record.error)
+    own = label_of(record.tag).tag
+    return FailedJob(record.key, label_for(record), own, record.request, record.state, record.error)
 
 
 def _since(record: Record) -> float:

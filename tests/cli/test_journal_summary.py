@@ -56,6 +56,10 @@ def test_a_summary_is_also_data() -> None:
         "usd": Decimal("2.8"),
     }
     assert printed["oldest_pending"] == {"key": "c", "tag": "old", "generation_id": "g2", "seconds": 60.0}
+    assert [failure["tag"] for failure in printed["failures"]] == [
+        None,
+        None,
+    ]  # what was asked for, not what it is called
     assert [failure["error"] for failure in printed["failures"]] == [
         {"type": "GenerationFailed", "message": "no\nface"},
         None,
