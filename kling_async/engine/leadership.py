@@ -178,7 +178,7 @@ class LeadingEngine(Engine):
         except JournalError as error:
             _logger.warning("%r has to wait: %s", late, error)
             return False
-        except (KlingError, AssertionError):
+        except Exception:  # likewise
             _logger.exception("%r cannot be acted on", late)
             return None
 
@@ -189,8 +189,10 @@ class LeadingEngine(Engine):
         except JournalError as error:
             _logger.warning("%r has to wait: %s", instruction, error)
             return False
-        except (KlingError, AssertionError, LookupError) as error:
+        except KlingError as error:
             _logger.warning("%r cannot be carried out: %s", instruction, error)
+        except Exception:  # whatever it is: each leader would crash with it in turn, and nobody would be left
+            _logger.exception("%r cannot be carried out", instruction)
         return True
 
     def _drop(self, item: Instruction | LateAnswer, *, keep: bool = False) -> None:

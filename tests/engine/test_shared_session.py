@@ -316,6 +316,23 @@ async def test_a_member_whose_proxy_wants_a_login_leaves_leading_to_others() -> 
 
 
 @virtual
+@pytest.mark.parametrize("data", [{"deadline": "soon"}, {}, {"which": [], "settled_at": {}, "deadline": []}])
+@pytest.mark.parametrize("kind", ["watch", "retry", "attach", "downloaded", "resume submissions"])
+async def test_an_instruction_that_makes_no_sense_is_dropped_and_the_leader_goes_on(
+    kind: Any, data: dict[str, Any]
+) -> None:
+    vendor, database = ScriptedVendor(takes=300), Database()
+    async with member(database, vendor) as kling:
+        job = kling.submit(prompt(), key="k")
+        await job.accepted()
+        database.instructions.append(Instruction(kind, "k", data, number=database.next()))
+        await until(lambda: not database.instructions)
+        await job
+        assert kling.is_leader
+    assert database.lease.crashes == 0
+
+
+@virtual
 async def test_a_follower_has_its_deadline_even_if_nobody_leads() -> None:
     database = Database()
     async with member(database, ScriptedVendor(), hold=True) as kling:

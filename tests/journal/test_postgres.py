@@ -8,6 +8,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,6 +270,36 @@ def test_a_server_that_says_nothing_is_not_waited_for_as_long_as_for_an_answer(
     with pytest.raises(JournalError, match="connection timeout expired"):
         read_journal(f"postgresql://bob@db.example/films?{given}sslmode=disable")
     assert tried == [taken]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lost", ["UPDATE main.jobs", "FROM main.instructions"])
+async def test_jobs_that_were_numbered_as_the_connection_was_lost_are_told_the_leader(
+    url: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    answered = Link.execute
+    losses: list[str] = []
+
+    def lose(link: Link, statement: str, given: Any = (), /) -> Any:
+        answer = answered(link, statement, given)
+        if lost in statement and not losses and "fresh" in (seen := seen_of[link] + statement):
+            losses.append(seen)
+            link.close()
+            raise psycopg.OperationalError("the connection was lost before the answer came")
+        seen_of[link] += statement
+        return answer
+
+    seen_of: defaultdict[Link, str] = defaultdict(str)
+    async with member(url) as joined, leading(joined) as (_, term):
+        await term.load_open()
+        await inserted(joined, job("a"), job("b"))
+        monkeypatch.setattr(Link, "execute", lose)
+        with pytest.raises(JournalError, match="before the answer came"):
+            await term.news()
+        assert losses
+        found = (await term.news()).entries
+        assert [entry.record.key for entry in found] == ["a", "b"]
+        assert not (await term.news()).entries
 
 
 @pytest.mark.asyncio

@@ -103,6 +103,7 @@ class Link:
         fence: What a leader's writes have to name beside its token: a number that is new with every connection, so that
             what the one before may still have under way cannot come after it; None until it is asked for.
         change: The number of the last change that was written.
+        numbered: The changes that new jobs were numbered with, of which it is not known that the leader was told.
         seen: The renewal of the lease that was seen last, and when that was seen first, by the members' clock.
         member_seen: When it was last noted that the member lives.
         epoch: What to add to the members' clock for the time by the database's; None until it is known.
@@ -127,6 +128,7 @@ class Link:
         self.fence: int | None = None
         self.fenced_token: Token | None = None
         self.change = 0
+        self.numbered: list[int] = []
         self.seen: tuple[str, float] = ("", 0.0)
         self.member_seen: float = -math.inf
         self.epoch: float | None = None

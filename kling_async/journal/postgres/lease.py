@@ -272,7 +272,7 @@ def _fence(link: Link, token: Token) -> tuple[object, ...]:
         if row is None:
             raise Fenced
         newest = "SELECT greatest(least_change, (SELECT max(change) FROM main.jobs)) FROM main.lease"
-        (link.change,) = link.execute(newest).fetchone()
+        link.change = max(link.change, link.execute(newest).fetchone()[0] or 0)
         link.fence, link.fenced_token = row[0], token
     return (token.term, token.holder, link.fence)
 
@@ -371,8 +371,10 @@ def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, 
     """Return a page of the open jobs that are not parked; see `Tables`."""
     if after == 0:
         _withhold(link, token)
-    while after == 0 and inserted(link, token, 0)[0]:  # those of later pages are left for `inserted`
-        pass
+        numbered = 0
+        while (found := inserted(link, token, numbered))[0]:  # those of later pages are left for `inserted`
+            numbered = found[1]
+        link.numbered = []
     return *queries.led_page(link, after, "change IS NOT NULL"), 0
 
 
@@ -404,7 +406,16 @@ def lost_commits() -> JournalError:
 
 
 def inserted(link: Link, token: Token, after: int) -> tuple[list[Entry], int]:
-    """Return jobs that nobody who leads has seen yet, and number them among the changes."""
+    """Return jobs that nobody who leads has seen yet, and number them among the changes.
+
+    Those that were numbered after the change ``after`` come again: its answer, or one of the same look, was lost.
+    """
+    link.numbered = [change for change in link.numbered if change > after]
+    if link.numbered:
+        _fence(link, token)  # waits for what a connection before may still have under way
+        again = queries.open_entries(link, f"change IN ({', '.join('?' * len(link.numbered))})", *link.numbered)
+        if again:
+            return again, link.numbered[-1]
     fresh = f"SELECT number FROM main.jobs WHERE change IS NULL ORDER BY number LIMIT {queries.PAGE}"
     if (
         link.execute(fresh.replace("SELECT number", "SELECT 1").replace(f"LIMIT {queries.PAGE}", "LIMIT 1")).fetchone()
@@ -412,9 +423,10 @@ def inserted(link: Link, token: Token, after: int) -> tuple[list[Entry], int]:
     ):
         return [], after
     change = next_change(link, token)
+    link.numbered.append(change)
     number = "UPDATE main.jobs AS job SET change = ? FROM fresh, held WHERE job.number = fresh.number"
     _execute(link, token, f"fresh AS ({fresh}), done AS ({number})", (change,))
-    return queries.open_entries(link, "change = ?", change), after
+    return queries.open_entries(link, "change = ?", change), change
 
 
 def sharing(link: Link, now: float) -> Sharing | None:
