@@ -19,6 +19,7 @@ __all__ = [
     "Delayed",
     "Distribution",
     "Exponential",
+    "Gridded",
     "Lognormal",
     "Mixture",
     "Weibull",
@@ -169,6 +170,31 @@ class Delayed:
     def survival(self, age: float) -> float:
         """Return the share that takes longer than this."""
         return math.exp(-max(0.0, age - self.least) / self.mean)
+
+
+@frozen
+class Gridded:
+    """Another law, of whose ends a gateway hears at instants on a grid from acceptance, and tells within a second."""
+
+    law: Distribution
+    period: float
+
+    @property
+    def median(self) -> float:
+        """That of the other law, as a catalogue would have it."""
+        return self.law.median
+
+    def draw(self, rng: Random) -> float:
+        """One generation's duration."""
+        return math.ceil(self.law.draw(rng) / self.period) * self.period + rng.random()
+
+    def survival(self, age: float) -> float:
+        """Return the share that takes longer than this."""
+        instant = max(0.0, age) // self.period * self.period
+        left, within = self.law.survival(instant), max(0.0, age) - instant
+        if within >= 1.0:
+            return left
+        return left + (1.0 - within) * (self.law.survival(instant - self.period) - left)
 
 
 def quantile(law: Distribution, share: float) -> float:

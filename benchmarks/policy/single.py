@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from benchmarks.policy.durations import Delayed, Exponential, Lognormal, Mixture, Weibull, even
+from benchmarks.policy.durations import Delayed, Exponential, Gridded, Lognormal, Mixture, Weibull, even
 from benchmarks.policy.exact import Outcome, Survival, mean, optimum, outcome
 from benchmarks.policy.learned import MODEL, Workload
 from benchmarks.policy.policies import RUNWAY, ours, rivals
@@ -28,6 +28,7 @@ __all__ = [
     "COLD",
     "COMPARED",
     "FIVE",
+    "GRIDDED",
     "MAIN",
     "OPTIMUM",
     "TEN",
@@ -134,6 +135,8 @@ TWO_ENDS: Final = "two back ends, of 150 s and 420 s"
 
 TWO: Final = Mixture(((0.5, Lognormal(150.0, slow=0.0)), (0.5, Lognormal(420.0, slow=0.0))))
 
+GRIDDED: Final = Gridded(FIVE, 15.0)
+
 _WORKLOADS: Final = {
     MAIN: (Workload({5: FIVE}), 5),
     "10 s video": (Workload({10: TEN}), 10),
@@ -144,6 +147,7 @@ _WORKLOADS: Final = {
     "flat hazard": (Workload({5: Exponential(367.0)}), 5),
     "Weibull of shape 3": (Workload({5: Weibull(330.0, 3.0)}), 5),
     TWO_ENDS: (Workload({5: TWO}), 5),
+    "ends on a grid of 15 s from acceptance": (Workload({5: GRIDDED}), 5),
     "180 s and an exponential of 120 s": (Workload({5: Delayed(180.0, 120.0)}), 5),
 }
 

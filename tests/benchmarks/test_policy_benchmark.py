@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.policy.batch import Generation, Vendor, run
 from benchmarks.policy.bound import Group, _Plans, bound
-from benchmarks.policy.durations import Exponential, Lognormal, even, quantile, trace
+from benchmarks.policy.durations import Exponential, Gridded, Lognormal, even, quantile, trace
 from benchmarks.policy.exact import Outcome, Survival, least_product, optimum, outcome
 from benchmarks.policy.learned import Workload
 from benchmarks.policy.policies import Policy, ours, rivals
@@ -75,8 +75,8 @@ def test_survival_falls_and_quantiles_undo_it() -> None:
     assert FIVE.survival(quantile(FIVE, 0.3)) == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("law", [Lognormal(330.0, sigma=0.35, early=0.05), Exponential(367.0)])
-def test_drawn_durations_follow_the_distribution(law: Lognormal | Exponential) -> None:
+@pytest.mark.parametrize("law", [Lognormal(330.0, sigma=0.35, early=0.05), Exponential(367.0), Gridded(FIVE, 15.0)])
+def test_drawn_durations_follow_the_distribution(law: Lognormal | Exponential | Gridded) -> None:
     drawn = trace(law, 4000, seed=1)
     assert drawn == trace(law, 4000, seed=1)
     for age in (40.0, law.median, 800.0):
