@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, Final
 
+from kling_async.pacing.end_grid import EndGrid
 from kling_async.pacing.hazard import BINS, RATIO, WIDTHS, Hazard
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class HazardEstimator:
         hazard: The hazard as of the last rebuild, which comes after 20 observations, or after 10 % of all there were if
             those are more, but at most 1,000.
         generations: The number of ends that were seen, older ones counting less.
+        grid: The grid that its ends may fall on; not kept for later estimators.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class HazardEstimator:
         "_whole_bins",
         "bins",
         "generations",
+        "grid",
         "hazard",
         "prior",
     )
@@ -83,6 +86,7 @@ class HazardEstimator:
         self.bins: AgeBins = bins
         self.prior: PriorFamily = prior
         self.generations: float = generations
+        self.grid: EndGrid = EndGrid()
         self._events = [0.0] * BINS if events is None else list(events)
         self._exposure = [0.0] * BINS if exposure is None else list(exposure)
         self._whole_bins = [0.0] * BINS  # changes, from bin to bin, in how many lived through the whole of it
@@ -114,6 +118,7 @@ class HazardEstimator:
         start = max(start, 0.0)
         if not start <= end < _OLDEST:
             return
+        self.grid.observe(self.hazard, start, end)
         pieces = list(self._pieces(start, end))
         cumulative = sum(rate * width for _, width, rate in pieces)
         ended = -math.expm1(-cumulative)

@@ -160,6 +160,10 @@ class HazardSchedule:
         at = tracker.forced_at
         if at is None:
             at = tracker.seen + max(self._min_gap, self._gap(tracker, cost, scarcity))
+            grid = tracker.run_estimator.grid
+            if grid.period is not None and not tracker.queued and self._thinning(tracker) is None:
+                begun, least = tracker.since, tracker.seen + self._min_gap
+                at = begun + grid.aligned(at - begun, least - begun, tracker.jitter)
         return at if at <= tracker.latest else min(at, max(tracker.seen, tracker.latest))
 
     def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
