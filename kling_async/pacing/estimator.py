@@ -54,7 +54,7 @@ class HazardEstimator:
         hazard: The hazard as of the last rebuild, which comes after 20 observations, or after 10 % of all there were if
             those are more, but at most 1,000.
         generations: The number of ends that were seen, older ones counting less.
-        grid: The grid that its ends may fall on; not kept for later estimators.
+        grid: The grid that its ends may fall on, which is told of them apart; not kept for later estimators.
     """
 
     __slots__ = (
@@ -118,7 +118,6 @@ class HazardEstimator:
         start = max(start, 0.0)
         if not start <= end < _OLDEST:
             return
-        self.grid.observe(self.hazard, start, end)
         pieces = list(self._pieces(start, end))
         cumulative = sum(rate * width for _, width, rate in pieces)
         ended = -math.expm1(-cumulative)

@@ -138,12 +138,14 @@ class DurationLearner:
         if tracker.queued:
             tracker.queue_estimator.observe_detection(tracker.seen - tracker.since, at - tracker.since)
             tracker.since = tracker.seen
-        begun = tracker.seen
+        begun, estimator = tracker.seen, tracker.run_estimator
         if tracker.shown is None:
             _retract(tracker)
+            # Not those that the ledger shows: how late it is hides where in an interval they were.
+            estimator.grid.observe(estimator.hazard, begun - tracker.since, at - tracker.since)
         else:
             begun, at = max(begun, tracker.lived), max(begun, tracker.shown)
-        tracker.run_estimator.observe_detection(begun - tracker.since, max(begun, at) - tracker.since)
+        estimator.observe_detection(begun - tracker.since, max(begun, at) - tracker.since)
 
     def longest(self, model: str, duration: int | None) -> float:
         """Return the seconds within which 99 % of the generations of this kind end."""

@@ -123,19 +123,20 @@ def test_nothing_that_is_observed_raises(start: float, end: float, seed: int) ->
     EndGrid().observe(wild(seed), start, end)
 
 
-def polled(learner: DurationLearner, duration: float, rng: Random) -> None:
-    """Poll a generation by the schedule until its end is noticed."""
+def polled(learner: DurationLearner, duration: float, rng: Random, *, shown: bool = False) -> None:
+    """Poll a generation by the schedule until its end is noticed, which the ledger may have shown."""
     schedule, tracker = HazardSchedule(PollCost.of(0.15)), learner.track("a", 5, 100.0)
     while (at := schedule.due(tracker)) < 100.0 + duration:
         learner.running(tracker, at, GenerationStatus.GENERATING, rng)
+    tracker.shown = at if shown else None
     learner.ended(tracker, at)
 
 
-def learned() -> tuple[DurationLearner, Random]:
+def learned(*, shown: bool = False) -> tuple[DurationLearner, Random]:
     """A learner whose generations of a kind ended on a grid of 15 s."""
     learner, rng = DurationLearner(DurationModels()), Random(3)
     for _ in range(60):
-        polled(learner, math.ceil(lognormal(rng) / 15.0) * 15.0 + rng.random(), rng)
+        polled(learner, math.ceil(lognormal(rng) / 15.0) * 15.0 + rng.random(), rng, shown=shown)
     return learner, rng
 
 
@@ -153,6 +154,13 @@ def test_the_schedule_moves_the_polls_of_a_kind_on_a_grid() -> None:
     assert on_grid >= 14  # one in ten is not moved
     tracker.latest = tracker.seen + 0.5
     assert schedule.due(tracker) == tracker.latest
+
+
+def test_ends_that_the_ledger_shows_tell_of_no_grid() -> None:
+    learner, _ = learned(shown=True)
+    estimator = learner.track("a", 5, 0.0).run_estimator
+    assert estimator.generations > 30.0
+    assert estimator.grid.period is None
 
 
 def test_a_queued_one_and_other_kinds_are_left_alone() -> None:
