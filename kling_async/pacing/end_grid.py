@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from kling_async.pacing.hazard import Hazard
 
 _PERIODS: Final = (5.0, 10.0, 15.0, 20.0, 30.0)  # seconds: what gateways are set to
-_WITHIN: Final = 1.0  # seconds after a grid's instant, in which an end is told
+_WITHIN: Final = 0.5  # seconds after a grid's instant, in which an end is told
+_AFTER: Final = 2.0  # seconds after it, when polls come: to just miss what is told a little later costs a period
 _STRAY: Final = 0.05  # the share of ends, as failures at once, that a grid does not hold
 _TELLING: Final = 0.5  # of a period: an end between polls that lie further apart is not counted
 _MOST: Final = 2.0  # the logarithm of the ratio of ends around one instant counts for no more, either way, ...
@@ -67,8 +68,8 @@ class EndGrid:
         """
         if self.period is None or abs(jitter) > _TRIED:
             return age
-        nearest = round((age - _WITHIN) / self.period)
-        return max(nearest, math.ceil((least - _WITHIN) / self.period)) * self.period + _WITHIN
+        nearest = round((age - _AFTER) / self.period)
+        return max(nearest, math.ceil((least - _AFTER) / self.period)) * self.period + _AFTER
 
     def __repr__(self) -> str:
         return f"<EndGrid of {self.period} s>"

@@ -108,7 +108,7 @@ def test_polls_move_to_just_after_the_nearest_instant(age: float, other: float, 
     grid, planned = BELIEVING, max(age, least)
     moved = grid.aligned(planned, least, jitter)
     assert moved >= least - 1e-9
-    assert moved % 15.0 == pytest.approx(1.0)
+    assert moved % 15.0 == pytest.approx(2.0)
     assert abs(moved - planned) <= 15.0
     assert moved <= grid.aligned(max(planned, other), least, jitter)
 
@@ -149,11 +149,22 @@ def test_the_schedule_moves_the_polls_of_a_kind_on_a_grid() -> None:
         at = schedule.due(tracker)
         assert at >= tracker.seen + 1.0
         assert schedule.earliest(tracker) <= at
-        on_grid += math.isclose((at - 7.0) % 15.0, 1.0, abs_tol=1e-6)
+        on_grid += math.isclose((at - 7.0) % 15.0, 2.0, abs_tol=1e-6)
         learner.running(tracker, at, GenerationStatus.GENERATING, rng)
     assert on_grid >= 14  # one in ten is not moved
     tracker.latest = tracker.seen + 0.5
     assert schedule.due(tracker) == tracker.latest
+
+
+@pytest.mark.parametrize(("late", "within"), [(0.5, 1.0), (0.0, 2.0), (1.5, 1.0), (3.0, 1.0), (0.0, 8.0)])
+def test_a_grid_that_is_not_quite_one_is_believed_only_where_polls_after_it_find_the_ends(
+    late: float, within: float
+) -> None:
+    learner, rng = DurationLearner(DurationModels()), Random(6)
+    for _ in range(100):
+        polled(learner, math.ceil(lognormal(rng) / 15.0) * 15.0 + late + within * rng.random(), rng)
+    believed = learner.track("a", 5, 0.0).run_estimator.grid.period is not None
+    assert believed == (late + within <= 2.0)
 
 
 def test_ends_that_the_ledger_shows_tell_of_no_grid() -> None:
