@@ -6,7 +6,6 @@ import os
 import sys
 from ipaddress import ip_address
 
-import pytest
 from hypothesis import settings
 
 # A run in CI is the same every time; elsewhere every run looks somewhere new.
@@ -19,15 +18,6 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.upper().endswith("_PROXY") or name.startswith("AIML")]:
         del os.environ[name]
     sys.addaudithook(_stay_on_loopback)
-
-
-_SLOW_TO_MAKE = {"batch", "browser", "quick", "results", "wheel"}
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Have the tests of a module that share what is slow to make run in one process, where it is made once."""
-    if _SLOW_TO_MAKE.intersection(getattr(item, "fixturenames", ())):
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def _stay_on_loopback(event: str, arguments: tuple[object, ...]) -> None:

@@ -194,6 +194,10 @@ class SharedMemory:
         return None
 
 
+def _is_begin(record: Record, waiter: object) -> bool:
+    return record.state is JobState.SUBMITTING and waiter is not None
+
+
 class MemoryTerm(MemoryJournal):
     """The leader's journal: a view of its own, and writes that reach the database later."""
 
@@ -299,10 +303,12 @@ class MemoryTerm(MemoryJournal):
             for record, write, waiter in writes:
                 if not self.is_fenced:
                     write()
-                elif record is not None and (late := late_answer(record)) is not None:
+                elif (
+                    record is not None and (late := late_answer(record, is_begin=_is_begin(record, waiter))) is not None
+                ):
                     self.database.late.append(evolve(late, number=self.database.next()))
                 if waiter is not None and not waiter.done():
-                    if self.is_fenced and record is not None and record.state is JobState.SUBMITTING:
+                    if self.is_fenced and record is not None and _is_begin(record, waiter):
                         waiter.set_exception(JournalError("another member leads by now"))
                     else:
                         waiter.set_result(None)

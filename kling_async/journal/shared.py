@@ -170,9 +170,17 @@ class LateAnswer:
     number: int = 0
 
 
-def late_answer(record: Record) -> LateAnswer | None:
-    """Return what a record that could not be written says about its last POST; None if it says nothing."""
+def late_answer(record: Record, *, is_begin: bool = False) -> LateAnswer | None:
+    """Return what a record that could not be written says about its last POST; None if it says nothing.
+
+    Args:
+        record: The record.
+        is_begin: Whether it was to be durable before its POST, which is therefore not sent. It may be written all the
+            same, if the answer to an earlier try to write it was lost.
+    """
     name = record.client_request_id
+    if name is not None and is_begin:
+        return LateAnswer(record.key, name, None)
     if name is None or (record.generation_id is None and record.state not in (JobState.QUEUED, JobState.REJECTED)):
         return None
     if record.generation_id is None and name in record.former_request_ids:  # queued again by choice, not by proof

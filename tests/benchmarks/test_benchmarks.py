@@ -2,19 +2,29 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from programs import run
+from programs import TIMEOUT, run
 
 from benchmarks.figure import Figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    """What one quick run of everything printed, and wrote."""
-    file = tmp_path_factory.mktemp("figures") / "figures.json"
-    done = run("benchmarks", "--quick", "--json", str(file))
+    """What one quick run of all that needs one session alone printed, and wrote."""
+    return measured(tmp_path_factory.mktemp("figures") / "figures.json", *_ALONE)
+
+
+_ALONE = ("cpu", "decision", "lines", "memory", "stall", "import", "journal", "downloads")
+
+
+def measured(file: Path, *names: str) -> tuple[str, dict[str, Any]]:
+    """What a quick run of measurements printed, and wrote."""
+    done = run("benchmarks", "--quick", "--json", str(file), *names)
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text("utf-8"))
 
@@ -94,6 +104,18 @@ def test_the_journals_that_are_opened_hold_the_jobs_that_are_told(quick: tuple[s
     assert small["raw"]["file_mb"] > 500 * 200 / 1e6  # a row has its request, its id and its instants at least
     assert large["raw"]["file_mb"] > 2 * small["raw"]["file_mb"]
     assert figure(quick[1], "Peak memory for that")["unit"] == "MB"
+
+
+@pytest.mark.timeout(TIMEOUT)
+def test_journals_that_are_shared_are_measured_on_either_database(tmp_path: Path) -> None:
+    _, data = measured(tmp_path / "figures.json", "sharing", "database")
+
+    assert figure(data, "The leader's CPU a job")["raw"]["followed_ms"] > 0
+    submits = figure(data, "Submits per second, PostgreSQL")
+    assert submits["raw"]["lowest_ratio"] <= submits["value"] <= submits["raw"]["highest_ratio"]
+    for kind in ("SQLite", "PostgreSQL"):
+        for beginning in ("From a release to the next leader", "What watching adds to a follower's notice, median"):
+            assert figure(data, f"{beginning}, {kind}")["value"] > 0
 
 
 def test_an_unknown_measurement_is_refused_by_name() -> None:

@@ -339,6 +339,23 @@ async def test_a_stale_leader_that_learns_several_things_of_a_job_keeps_each_of_
     assert set(found) == {("a", GENERATION), ("b", "g2"), ("c", "g3")}
 
 
+async def test_a_submit_whose_begin_was_written_though_the_answer_was_lost_is_told_to_be_unsent(
+    members: Members,
+) -> None:
+    stale, term = await taken_over(members)
+    with pytest.raises(Exception, match="another member leads by now"):
+        await stale.commit(job("a", JobState.SUBMITTING, **SENT))
+    (late,) = (await term.news()).late
+    assert evolve(late, number=0) == LateAnswer("a", "a:1", None)
+
+
+async def test_a_note_of_a_submit_that_is_on_its_way_does_not_say_that_it_was_not_sent(members: Members) -> None:
+    stale, term = await taken_over(members)
+    stale.append(job("a", JobState.SUBMITTING, deadline=9e9, **SENT))
+    await stale.flush()
+    assert not (await term.news()).late
+
+
 async def test_a_stale_leader_cannot_begin_a_submit(members: Members) -> None:
     stale, term = await taken_over(members)
     with pytest.raises(Exception, match="another member leads by now"):

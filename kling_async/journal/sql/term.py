@@ -171,13 +171,12 @@ class TermWriter(Writer):
             self._keep_late(writes, connection)
 
     def _keep_late(self, writes: list[Write], connection: Own) -> None:
-        records = [write.record for write in writes if write.record is not None]
-        found = [answer for answer in map(late_answer, records) if answer is not None]
-        self._tables.keep_late(connection, found)
+        learned = (late_answer(write.record, is_begin=_is_begin(write)) for write in writes if write.record is not None)
+        self._tables.keep_late(connection, [answer for answer in learned if answer is not None])
 
     def _notify(self, writes: list[Write]) -> None:
         """Tell that writes are done, and that nothing must be sent whose submit could not be recorded."""
-        begun = [write for write in writes if self.is_fenced and _is_begun(write)]
+        begun = [write for write in writes if self.is_fenced and _is_begin(write)]
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._on_written, begun, "another member leads by now")
         super()._notify([write for write in writes if write not in begun])
@@ -190,5 +189,7 @@ class TermWriter(Writer):
             self._retained = writes
 
 
-def _is_begun(write: Write) -> bool:
-    return write.record is not None and write.record.state is JobState.SUBMITTING
+def _is_begin(write: Write) -> bool:
+    """Return whether a POST waits for this write, as it does for no note of a record whose POST is on its way."""
+    begins = write.record is not None and write.record.state is JobState.SUBMITTING
+    return begins and write.waiter is not None
