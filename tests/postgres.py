@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
-import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -29,8 +27,7 @@ def server_url() -> str:
     if given:
         return given
     folder = Path(tempfile.gettempdir()) / f"kling-{_RUN}"
-    url: str = start_server(folder).get_uri()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    url: str = start_server(folder).get_uri()  # the last process that uses it removes the folder as it ends
     return url
 
 

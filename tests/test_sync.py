@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +33,8 @@ from kling_async.sync import Job, KlingSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+HERE = Path(__file__).parent  # where children find what tests share
 
 
 def promptly(vendor: ScriptedVendor | None = None, **settings: Any) -> KlingSession:
@@ -301,7 +303,7 @@ if not child:
 print(os.waitpid(child, 0)[1], flush=True)
 """
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=50, check=False
     )
     assert (done.stdout, done.returncode) == (
         "a session is used in the process that opened it; make one after each fork\n0\n",
@@ -328,7 +330,7 @@ with KlingSession(transport=ScriptedVendor(takes=1e9)) as kling:
     raise KeyboardInterrupt
 """
     with subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         for _ in range(2):
