@@ -116,10 +116,14 @@ async def until(page: Page, truth: str, argument: Any = None) -> None:
 async def clipboard(page: Page) -> str:
     """What a person would paste."""
     await page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
-    await page.locator("#paste").focus()
-    await page.keyboard.press("Control+v")
+    box = page.locator("#paste")
+    for _ in range(3):  # a viewer that has closed may take the focus once more in between
+        await box.focus()
+        await page.keyboard.press("Control+v")
+        if text := await box.input_value():
+            return text
     await until(page, "() => document.querySelector('#paste').value")
-    return await page.locator("#paste").input_value()
+    return await box.input_value()
 
 
 FILM = "document.querySelector(`#card-${place} video`)"
