@@ -139,9 +139,10 @@ class Poller:
         return None
 
     async def _buy_again(self, active: ActiveJob, error: GenerationFailed) -> RequestResult:
+        fields = active.log_fields  # of the generation that has failed, before the job forgets it
         await self._store.buy_again(active)
         retry_at = self._now() + self._backoff.wait(len(active.record.former_generation_ids) - 1)
-        _logger.info("job %s is bought again, as its %s", active.record.key, error, extra=active.log_fields)
+        _logger.info("job %s is bought again, as its %s", active.record.key, error, extra=fields)
         self._store.emit(active, events.Retrying, error=error, retry_at=retry_at)
         return RetryAt(retry_at)
 

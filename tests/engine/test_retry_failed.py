@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -138,7 +139,8 @@ async def test_it_goes_on_across_sessions_and_the_journal_tells_the_attempts(tmp
 
 
 @virtual
-async def test_a_session_buys_again_as_often_as_it_may_and_says_so() -> None:
+async def test_a_session_buys_again_as_often_as_it_may_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "kling_async.poll")
     vendor = ScriptedVendor(on_poll=failing("g1", "g2", "g4", "g5", "g6"))
     async with session(vendor, polling=STEADY, retry=Retry(failed=2)) as kling:
         events = kling.subscribe()
@@ -153,6 +155,8 @@ async def test_a_session_buys_again_as_often_as_it_may_and_says_so() -> None:
         *[("b", GenerationFailed)] * 2,
     ]
     assert vendor.submits == 6
+    logged = [(record.key, record.generation_id) for record in caplog.records]  # type: ignore[attr-defined]
+    assert logged == [("a", "g1"), ("a", "g2"), ("b", "g4"), ("b", "g5")]  # which generation it was that failed
 
 
 @pytest.mark.asyncio
