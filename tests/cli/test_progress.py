@@ -107,6 +107,15 @@ async def test_it_follows_jobs_until_their_files_are_there(tmp_path: Path, live:
 
 
 @pytest.mark.asyncio
+async def test_where_there_is_nothing_to_do_one_line_says_so() -> None:
+    file = io.StringIO()
+    screen = terminal(file, live=False)
+    async with Sandbox(speed=500) as sandbox, sandbox.session() as kling, show_progress(kling, screen, 0):
+        await asyncio.sleep(0)
+    assert file.getvalue().splitlines() == ["0:00  0 of 0; 0 requests, 0.0/s"]
+
+
+@pytest.mark.asyncio
 async def test_what_goes_wrong_in_the_display_comes_out_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         monkeypatch.undo()

@@ -25,6 +25,8 @@ class LineDisplay(nullcontext[None]):
 
     rows = 0
     """Single jobs are not shown."""
+    shown: str = ""
+    """The line that was printed last."""
 
     def __init__(self, terminal: Terminal, interval: float) -> None:
         super().__init__()
@@ -33,7 +35,8 @@ class LineDisplay(nullcontext[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Print a line."""
-        self._terminal.message(render_line(snapshot))
+        self.shown = render_line(snapshot)
+        self._terminal.message(self.shown)
 
 
 def render_line(snapshot: Snapshot) -> str:
@@ -51,4 +54,4 @@ def render_line(snapshot: Snapshot) -> str:
         parts.append(f"no more submits: {shorten(snapshot.halted, _LONGEST, placeholder='...')}")
     elif snapshot.left is not None and snapshot.finished < snapshot.total:
         parts.append(f"about {clock(snapshot.left)} left")
-    return "; ".join(parts)
+    return "; ".join(filter(None, parts))

@@ -39,6 +39,8 @@ class LiveDisplay:
 
     interval: float = 0.125
     """Seconds between redraws."""
+    shown: str = ""
+    """Nothing that is drawn stays."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._console = terminal.err

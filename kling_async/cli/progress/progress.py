@@ -66,7 +66,9 @@ async def show_progress(
     finally:
         if last is not None:  # as it stands when it ends, also by Ctrl-C; the summary says why submits have halted
             mean = last.requests / max(last.elapsed, _SHORTEST)
-            terminal.message(render_line(evolve(last, per_second=mean, halted=None, left=None)))
+            line = render_line(evolve(last, per_second=mean, halted=None, left=None))
+            if line != display.shown:
+                terminal.message(line)
 
 
 async def _follow(events: Subscription[Event], tracker: ProgressTracker, terminal: Terminal) -> None:
