@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
-    from kling_async.journal.postgres.address import Address
     from kling_async.journal.shared import Entry, Token
     from kling_async.journal.sql.write_queue import Write
 

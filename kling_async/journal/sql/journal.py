@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import wrap_future
 from contextlib import suppress
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
+from kling_async.journal.sql.database import Database, written
 from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sql.unflushed import HashedKeySet, UnflushedRecords
 from kling_async.journal.sql.write_queue import Write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from kling_async.journal.base import Record
     from kling_async.journal.sql.tables import Own
-    from kling_async.journal.sql.writer import Writer
-
-_T = TypeVar("_T")
 
 
-class DatabaseJournal:
+class DatabaseJournal(Database):
     """Records in a database: see `Journal`; what a kind of database promises beyond that, its own class says.
 
     Args:
@@ -33,12 +29,10 @@ class DatabaseJournal:
     """
 
     def __init__(self, place: object) -> None:
-        self._place = place
-        self._writer: Writer | None = None
+        super().__init__(place)
         self._unflushed = UnflushedRecords()
         self._keys = HashedKeySet(())  # of the jobs in the database; `_generations`: generation ids
         self._generations = HashedKeySet(())
-        self._numbers = count(1)
         self._lost_reason: str | None = None  # why the last session could not write everything
 
     async def open(self) -> None:
@@ -47,20 +41,11 @@ class DatabaseJournal:
         Raises:
             JournalError: It cannot be used, or there is no thread to write it in.
         """
-        if self._writer is not None:
-            raise JournalError(f"journal {self._place}: it is open already")
-        writer = self._writer = self._make_writer(asyncio.get_running_loop())
-        try:
-            await writer.start()
-            self._keys, self._generations = await wrap_future(writer.ask(self._known))
-        except BaseException:
-            self._writer = None
-            await writer.stop()
-            raise
+        await self._begin(self._read_known)
         self._unflushed, self._lost_reason = UnflushedRecords(), None
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
-        raise NotImplementedError
+    async def _read_known(self) -> None:
+        self._keys, self._generations = await self._ask(self._known)
 
     def _known(self, connection: Own) -> tuple[HashedKeySet, HashedKeySet]:
         """Return the keys and the generation ids that are worth looking for."""
@@ -103,11 +88,8 @@ class DatabaseJournal:
             JournalError: They cannot be read.
         """
         await self._try_flush()
-        records, place = await self._ask(partial(queries.page, after=0))
-        while records:
-            for record in records:
-                yield await self._newest(record)
-            records, place = await self._ask(partial(queries.page, after=place))
+        async for record in super().history():
+            yield await self._newest(record)
         for record in self._never_written():
             yield record
 
@@ -132,7 +114,7 @@ class DatabaseJournal:
         """
         waiter = asyncio.get_running_loop().create_future()
         self._write(record, waiter)
-        await _written(waiter)
+        await written(waiter)
 
     async def flush(self) -> None:
         """Return once a crash cannot lose anything appended until now.
@@ -141,19 +123,9 @@ class DatabaseJournal:
             JournalError: Something could not be written; it will be tried again with whatever is written next.
         """
         if self._writer is not None:
-            waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-            self._writer.put(Write(next(self._numbers), None, None, waiter))
-            await _written(waiter)
+            await super().flush()
         elif self._lost_reason is not None:
             raise JournalError(self._lost_reason)
-
-    async def load_learned(self) -> str | None:
-        """Return the text that was last saved, in any session.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
-        return await self._ask(queries.load_learned)
 
     async def close(self) -> None:
         """Write what was appended, and release the database. Cancelled, it still returns only then.
@@ -165,11 +137,6 @@ class DatabaseJournal:
         if writer is not None:
             self._lost_reason = await writer.stop()
             await self.flush()
-
-    def _opened(self) -> Writer:
-        if self._writer is None:
-            raise JournalError(f"journal {self._place}: it is not open")
-        return self._writer
 
     def _write(self, record: Record, waiter: asyncio.Future[str | None] | None) -> Write:
         writer = self._opened()
@@ -186,9 +153,6 @@ class DatabaseJournal:
                     self._generations.add(write.record.generation_id)
             if write.waiter is not None and not write.waiter.done():
                 write.waiter.set_result(reason)
-
-    async def _ask(self, question: Callable[[Any], _T]) -> _T:
-        return await wrap_future(self._opened().ask(question))
 
     async def _newest(self, record: Record) -> Record:
         """Return the newest record of a job, given one that was read from the file a while ago."""
@@ -209,9 +173,3 @@ class DatabaseJournal:
     def __repr__(self) -> str:
         state = "closed" if self._writer is None else f"open, {len(self._unflushed)} jobs in memory"
         return f"<{type(self).__name__} {str(self._place)!r} {state}>"
-
-
-async def _written(waiter: asyncio.Future[str | None]) -> None:
-    reason = await waiter
-    if reason is not None:
-        raise JournalError(reason)

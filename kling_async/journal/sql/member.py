@@ -9,28 +9,26 @@ import secrets
 from asyncio import wrap_future
 from contextlib import suppress
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
+from kling_async.journal.sql.database import Database
 from kling_async.journal.sql.rows import check_tag, write_row
 from kling_async.journal.sql.tables import Insertion
 from kling_async.journal.sql.write_queue import Write
 from kling_async.journal.sql.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from kling_async.journal.base import Choices, Record
     from kling_async.journal.shared import Entry, Instruction, Lease, Token
     from kling_async.journal.sql.tables import OfMember, Own, Tables
     from kling_async.journal.sql.term import DatabaseTerm
 
-_T = TypeVar("_T")
 
-
-class SharedDatabase:
+class SharedDatabase(Database):
     """A journal as one of the sessions has it that share it; see `SharedJournal`.
 
     Args:
@@ -52,16 +50,14 @@ class SharedDatabase:
         account: str | None,
         is_local: bool,
     ) -> None:
+        super().__init__(place)
         self.now = now
         self.lease_length = length
         self.is_local = is_local
-        self._place = place
         self._tables = tables
         self._account = account
         self._name = secrets.token_hex(8)
         self._owner = f"process {os.getpid()} on {platform.node()}"
-        self._writer: Writer | None = None
-        self._numbers = count(1)
         self._change_place: queries.Place = (0, 0)
         self._on_change: Callable[[], object] = lambda: None
         self._limits = ""
@@ -82,20 +78,11 @@ class SharedDatabase:
         self._on_change, self._limits, self._on_free = on_change, limits, on_free
         self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
         self._soon.set_result(None)
-        if self._writer is not None:
-            raise JournalError(f"journal {self._place}: it is open already")
-        self._writer = writer = self._make_writer(asyncio.get_running_loop())
-        try:
-            await writer.start()
-            self._change_place = await self._ask(queries.last_place)
-            await self._ask(lambda connection: self._see_member(connection, self.now()))
-        except BaseException:
-            self._writer = None
-            await writer.stop()
-            raise
+        await self._begin(self._join)
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
-        raise NotImplementedError
+    async def _join(self) -> None:
+        self._change_place = await self._ask(queries.last_place)
+        await self._ask(lambda connection: self._see_member(connection, self.now()))
 
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave.
@@ -166,14 +153,6 @@ class SharedDatabase:
             self._soon = asyncio.get_running_loop().create_future()
             self._opened().put(Write(next(self._numbers), None, None, self._soon))
 
-    async def flush(self) -> None:
-        """Return once a crash cannot lose anything inserted or instructed until now."""
-        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._opened().put(Write(next(self._numbers), None, None, waiter))
-        reason = await waiter
-        if reason is not None:
-            raise JournalError(reason)
-
     def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
         for write in writes:
             if write.waiter is not None and not write.waiter.done():
@@ -202,26 +181,6 @@ class SharedDatabase:
     def find(self, generation_id: str) -> Entry | None:
         """Return the job of this generation at once."""
         return self._opened().answer(partial(queries.entry_by_generation, generation_id=generation_id))
-
-    async def history(self) -> AsyncIterator[Record]:
-        """Yield the record of every key, read a few hundred at a time."""
-        records, place = await self._ask(partial(queries.page, after=0))
-        while records:
-            for record in records:
-                yield record
-            records, place = await self._ask(partial(queries.page, after=place))
-
-    async def load_learned(self) -> str | None:
-        """Return the learned durations that were last saved."""
-        return await self._ask(queries.load_learned)
-
-    def _opened(self) -> Writer:
-        if self._writer is None:
-            raise JournalError(f"journal {self._place}: it is not open")
-        return self._writer
-
-    async def _ask(self, question: Callable[[Any], _T]) -> _T:
-        return await wrap_future(self._opened().ask(question))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self._place)!r} {'closed' if self._writer is None else 'open'}>"
