@@ -253,7 +253,11 @@ async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocke
         with pytest.raises(JournalError, match=r"the server has said nothing for 0\.45 s|timeout expired"):
             await joined.lease()
         way.open.set()
-        assert await asyncio.to_thread(joined.get, "a") is None
+        found: object = "nothing yet"
+        while found == "nothing yet":  # on a busy machine a new connection may take longer than a look-up is waited for
+            with suppress(JournalError):
+                found = await asyncio.to_thread(joined.get, "a")
+        assert found is None
 
 
 @pytest.mark.parametrize(("given", "taken"), [("", 10), ("connect_timeout=3&", 3)])
