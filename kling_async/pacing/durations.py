@@ -13,6 +13,7 @@ from kling_async.api.catalogue.lookup import find_model, typical_seconds
 from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing import priors
+from kling_async.pacing.end_grid import EndGrid
 from kling_async.pacing.estimator import HazardEstimator
 from kling_async.pacing.hazard import BINS, FIRST, RATIO, AgeBins
 from kling_async.pacing.percentiles import believable
@@ -184,10 +185,7 @@ def from_data(data: object, scale: float = 1.0) -> DurationModels:
         raise _unreadable("version", document.get("version"), f"the number {_VERSION}")
     if document.get("grid") != _BIN_LAYOUT:
         raise _unreadable("grid", document.get("grid"), f"{_BIN_LAYOUT}")
-    estimators = _list(document.get("tables"))
-    if estimators is None:
-        raise _unreadable("tables", document.get("tables"), "a list")
-    for number, each in enumerate(estimators):
+    for number, each in enumerate(_list(document.get("tables"), "tables")):
         _restore(models, _mapping(each, f"tables[{number}]"), f"tables[{number}]")
     return models
 
@@ -204,6 +202,8 @@ def _estimator_data(kind: GenerationKind, estimator: HazardEstimator, models: Du
         "ends": [_rounded(each) for each in events],
         "lives": [_rounded(each / estimator.bins.unit) for each in exposure],
         "prior": None if borrowed is None else [_rounded(each) for each in borrowed],
+        # Grids are of seconds, which a stand-in of another speed does not share.
+        "instants": [[*map(_rounded, each)] for each in estimator.grid.evidence()] if models.scale == 1.0 else [],
     }
 
 
@@ -216,7 +216,11 @@ def _restore(models: DurationModels, data: Mapping[str, object], where: str) -> 
         prior = models.borrowed_prior(kind, _numbers(borrowed, f"{where}.prior", least=1e-6))
     events = _numbers(data.get("ends"), f"{where}.ends")
     exposure = [lived * bins.unit for lived in _numbers(data.get("lives"), f"{where}.lives")]
-    models.restore(kind, HazardEstimator(bins, prior, events, exposure, _number(data.get("jobs"), f"{where}.jobs")))
+    estimator = HazardEstimator(bins, prior, events, exposure, _number(data.get("jobs"), f"{where}.jobs"))
+    instants = _list(data.get("instants", []), f"{where}.instants")
+    told = [_numbers(each, f"{where}.instants[{at}]", -_MAX_NUMBER, 3) for at, each in enumerate(instants)]
+    estimator.grid = EndGrid(told if models.scale == 1.0 else [])
+    models.restore(kind, estimator)
 
 
 def _kind(data: Mapping[str, object], where: str) -> GenerationKind:
@@ -236,14 +240,15 @@ def _mapping(value: object, where: str) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value)
 
 
-def _list(value: object) -> list[object] | None:
-    return cast("list[object]", value) if isinstance(value, list) else None
+def _list(value: object, where: str, count: int | None = None) -> list[object]:
+    items = cast("list[object]", value) if isinstance(value, list) else None
+    if items is None or count not in (None, len(items)):
+        raise _unreadable(where, value, "a list" if count is None else f"a list of {count} numbers")
+    return items
 
 
-def _numbers(value: object, where: str, least: float = 0.0) -> list[float]:
-    items = _list(value)
-    if items is None or len(items) != BINS:
-        raise _unreadable(where, value, f"a list of {BINS} numbers")
+def _numbers(value: object, where: str, least: float = 0.0, count: int = BINS) -> list[float]:
+    items = _list(value, where, count)
     return [_number(each, f"{where}[{number}]", least) for number, each in enumerate(items)]
 
 

@@ -15,13 +15,15 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from kling_async.pacing.hazard import Hazard
 
 _PERIODS: Final = (5.0, 10.0, 15.0, 20.0, 30.0)  # seconds: what gateways are set to
 _WITHIN: Final = 0.5  # seconds after a grid's instant, in which an end is told
 _AFTER: Final = 2.0  # seconds after it, when polls come: to just miss what is told a little later costs a period
 _STRAY: Final = 0.05  # the share of ends, as failures at once, that a grid does not hold
-_TELLING: Final = 0.5  # of a period: an end between polls that lie further apart is not counted
+_TELLING: Final = 0.75  # of a period: an end between polls that lie further apart is not counted
 _MOST: Final = 2.0  # the logarithm of the ratio of ends around one instant counts for no more, either way, ...
 _ENOUGH: Final = 8.0  # ... and a grid is believed from this sum on
 _KEPT: Final = 0.998  # of what there was for an instant, for each end around it
@@ -38,10 +40,24 @@ class EndGrid:
 
     __slots__ = ("_evidence", "_sums", "period")
 
-    def __init__(self) -> None:
+    def __init__(self, evidence: Iterable[Sequence[float]] = ()) -> None:
+        """Begin with the `evidence` of an earlier one, or with none."""
         self._evidence: dict[float, dict[int, float]] = {period: {} for period in _PERIODS}  # by instant
         self._sums = dict.fromkeys(_PERIODS, 0.0)
         self.period: float | None = None
+        for period, instant, told in evidence:
+            if period in self._evidence:
+                self._count(period, round(instant), told)
+        self._believe()
+
+    def evidence(self) -> list[tuple[float, int, float]]:
+        """Return the period, the number of the instant and what it tells of each grid that is likelier than none."""
+        return [
+            (period, *each)
+            for period, sum_ in self._sums.items()
+            if sum_ > 0.0
+            for each in self._evidence[period].items()
+        ]
 
     def observe(self, hazard: Hazard, start: float, end: float) -> None:
         """Count an end between these ages; ``hazard`` is what is known without a grid. Nonsense is ignored."""
@@ -50,14 +66,19 @@ class EndGrid:
         smooth = hazard.survival(start) - hazard.survival(end)
         if smooth <= 0.0:
             return
-        for period, instants in self._evidence.items():
+        for period in _PERIODS:
             instant = round((start + end) / 2.0 / period)
             if end - start <= _TELLING * period and instant < _INSTANTS:
                 ratio = max(0.0, _survival(hazard, start, period) - _survival(hazard, end, period)) / smooth
-                before = instants.get(instant, 0.0)
-                told = math.log(_STRAY + (1.0 - _STRAY) * ratio)
-                after = instants[instant] = min(_MOST, _KEPT * before + told)
-                self._sums[period] += max(-_MOST, after) - max(-_MOST, before)
+                self._count(period, instant, math.log(_STRAY + (1.0 - _STRAY) * ratio))
+        self._believe()
+
+    def _count(self, period: float, instant: int, told: float) -> None:
+        before = self._evidence[period].get(instant, 0.0)
+        after = self._evidence[period][instant] = min(_MOST, _KEPT * before + told)
+        self._sums[period] += max(-_MOST, after) - max(-_MOST, before)
+
+    def _believe(self) -> None:
         most, period = max((evidence, period) for period, evidence in self._sums.items())  # where 15 s hold, so do 5
         self.period = period if most >= _ENOUGH else None
 

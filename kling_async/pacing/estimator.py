@@ -54,7 +54,7 @@ class HazardEstimator:
         hazard: The hazard as of the last rebuild, which comes after 20 observations, or after 10 % of all there were if
             those are more, but at most 1,000.
         generations: The number of ends that were seen, older ones counting less.
-        grid: The grid that its ends may fall on, which is told of them apart; not kept for later estimators.
+        grid: The grid that its ends may fall on, which is learned apart.
     """
 
     __slots__ = (

@@ -159,6 +159,9 @@ def spoilt(**changes: Any) -> dict[str, Any]:
         (spoilt(lives="x" * BINS), "tables[0].lives is 'xxx"),
         (spoilt(lives=[-1.0] + [0.0] * (BINS - 1)), "tables[0].lives[0] is -1.0"),
         (spoilt(prior=[0.0] * BINS), "tables[0].prior[0] is 0.0"),
+        (spoilt(instants={}), "tables[0].instants is {}"),
+        (spoilt(instants=[[15.0, 2.0]]), "tables[0].instants[0] is [15.0, 2.0]"),
+        (spoilt(instants=[[15.0, 2.0, None]]), "tables[0].instants[0][2] is None"),
     ],
 )
 def test_data_of_another_shape_is_refused_with_the_place(data: object, where: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 from random import Random
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.results import GenerationStatus
-from kling_async.pacing.durations import DurationModels
+from kling_async.pacing.durations import DurationModels, GenerationKind, from_data, to_data
 from kling_async.pacing.end_grid import EndGrid, _survival
 from kling_async.pacing.poll_cost import PollCost
 from kling_async.pacing.schedules import HazardSchedule
@@ -63,7 +64,7 @@ def test_no_grid_is_believed_where_there_is_none(gap: float) -> None:
             assert grid.period is None
 
 
-@pytest.mark.parametrize("gap", [2.0, 4.0, 7.0, 10.0])
+@pytest.mark.parametrize("gap", [2.0, 4.0, 7.0, 10.0, 14.0])
 def test_many_that_began_together_do_not_look_like_a_grid(gap: float) -> None:
     """They are polled at much the same ages, while the hazard is hardly known: their ends come in clusters."""
     hazard = estimator(330.0).hazard
@@ -123,9 +124,9 @@ def test_nothing_that_is_observed_raises(start: float, end: float, seed: int) ->
     EndGrid().observe(wild(seed), start, end)
 
 
-def polled(learner: DurationLearner, duration: float, rng: Random, *, shown: bool = False) -> None:
+def polled(learner: DurationLearner, duration: float, rng: Random, *, shown: bool = False, price: float = 0.15) -> None:
     """Poll a generation by the schedule until its end is noticed, which the ledger may have shown."""
-    schedule, tracker = HazardSchedule(PollCost.of(0.15)), learner.track("a", 5, 100.0)
+    schedule, tracker = HazardSchedule(PollCost.of(price)), learner.track("a", 5, 100.0)
     while (at := schedule.due(tracker)) < 100.0 + duration:
         learner.running(tracker, at, GenerationStatus.GENERATING, rng)
     tracker.shown = at if shown else None
@@ -172,6 +173,32 @@ def test_ends_that_the_ledger_shows_tell_of_no_grid() -> None:
     estimator = learner.track("a", 5, 0.0).run_estimator
     assert estimator.generations > 30.0
     assert estimator.grid.period is None
+
+
+def test_evidence_is_kept_with_what_was_learned() -> None:
+    """A session whose few ends say little goes on where the one before it ended."""
+    models, rng = DurationModels(), Random(3)
+    for _ in range(60):
+        polled(DurationLearner(models), math.ceil(lognormal(rng) / 15.0) * 15.0 + rng.random(), rng, price=0.5)
+        models = from_data(json.loads(json.dumps(to_data(models), allow_nan=False)))
+    grid = models.estimator(GenerationKind("a", 5)).grid
+    assert grid.period == 15.0
+    assert [each for each in grid.evidence() if each[0] == 10.0] == []  # what speaks against one is not
+
+
+def test_evidence_in_seconds_is_nothing_to_a_stand_in_of_another_speed() -> None:
+    models = learned()[0].models
+    assert from_data(to_data(models), scale=60.0).estimator(GenerationKind("a", 5)).grid.evidence() == []
+    models = from_data(to_data(models), scale=60.0)
+    models.estimator(GenerationKind("a", 5)).grid = believing()
+    assert to_data(models)["tables"][0]["instants"] == []
+
+
+@given(st.lists(st.tuples(st.floats(-1e12, 1e12) | st.sampled_from(PERIODS), st.floats(-1e12, 1e12), st.floats(-9, 9))))
+def test_any_numbers_are_evidence(evidence: list[tuple[float, float, float]]) -> None:
+    grid = EndGrid(evidence)
+    assert grid.aligned(100.0, 0.0, 0.0) > 0.0
+    assert EndGrid(grid.evidence()).period == grid.period
 
 
 def test_a_queued_one_and_other_kinds_are_left_alone() -> None:
