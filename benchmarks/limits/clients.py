@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from kling_async import KlingSession, Limits, TextToVideo
-from kling_async.pacing.backoff import full_jitter
+from kling_async.pacing.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,4 +80,4 @@ async def _watch(vendor: LimitedVendor, number: int, rng: Random) -> None:
 
 
 async def _back_off(refusals: int, rng: Random) -> None:
-    await asyncio.sleep(full_jitter(refusals, base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=rng))
+    await asyncio.sleep(Backoff(base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=rng).wait(refusals))

@@ -31,7 +31,7 @@ from kling_async.engine.cost_report import billable, match_charges
 from kling_async.engine.tasks import sleep_until
 from kling_async.errors import KlingError, MalformedResponse, RateLimited
 from kling_async.journal.base import JobState
-from kling_async.pacing.backoff import full_jitter
+from kling_async.pacing.backoff import Backoff
 from kling_async.pacing.rate_limiter import Gcra
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Account:
         self._transport = transport
         self._limiter = limiter
         self._now = clock.now
-        self._rng = rng
+        self._backoff = Backoff(base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=rng)
         self._check_open = check_open  # raises once the session has ended
         self._seen_charges = seen_charges  # of a generation, as the completion feed has met them
         self._log_rate = Gcra(_PAGES_PER_SECOND, _PAGES_AT_ONCE)
@@ -302,4 +302,4 @@ class Account:
     def _wait_after(self, attempt: int, error: KlingError) -> float:
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return min(max(error.retry_after, 0.0), _LONGEST_WAIT)
-        return full_jitter(attempt, base=_FIRST_WAIT, cap=_LONGEST_WAIT, rng=self._rng)
+        return self._backoff.wait(attempt)

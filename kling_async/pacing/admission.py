@@ -34,21 +34,6 @@ class AdmissionControl:
         breakers: The lines and models whose submits wait by themselves.
     """
 
-    __slots__ = (
-        "_concurrency",
-        "_cooldown",
-        "_max_in_flight",
-        "_max_submits",
-        "_may_probe",
-        "_passed_at",
-        "_rate",
-        "_rng",
-        "_submits",
-        "_suspect",
-        "breakers",
-        "in_flight",
-    )
-
     def __init__(
         self,
         rng: Random,

@@ -33,20 +33,6 @@ class ConcurrencyLimiter:
     caller's count; the limiter keeps none of its own that could drift from it.
     """
 
-    __slots__ = (
-        "_cooldown",
-        "_level",
-        "_passed",
-        "_polls_passed",
-        "_polls_refused",
-        "_probe_at",
-        "_probe_wait",
-        "_quick",
-        "_refused_at",
-        "_retry_at",
-        "_retry_wait",
-    )
-
     def __init__(self) -> None:
         self._level: int | None = None
         self._refused_at = -math.inf  # answers to requests sent by then change nothing

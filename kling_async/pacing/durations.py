@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from kling_async.api.arguments import is_number
 from kling_async.api.catalogue.lookup import find_model, typical_seconds
+from kling_async.api.parsing import is_list
 from kling_async.api.reprs import show
+from kling_async.api.requests.serialize import is_mapping
 from kling_async.errors import ConfigurationError
 from kling_async.pacing import priors
 from kling_async.pacing.end_grid import EndGrid
@@ -19,7 +20,7 @@ from kling_async.pacing.hazard import BINS, FIRST, RATIO, AgeBins
 from kling_async.pacing.percentiles import believable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kling_async.api.account.metrics import Metrics
     from kling_async.pacing.percentiles import Percentiles
@@ -235,16 +236,15 @@ def _kind(data: Mapping[str, object], where: str) -> GenerationKind:
 
 
 def _mapping(value: object, where: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
+    if not is_mapping(value):
         raise _unreadable(where, value, "an object")
-    return cast("Mapping[str, object]", value)
+    return value
 
 
 def _list(value: object, where: str, count: int | None = None) -> list[object]:
-    items = cast("list[object]", value) if isinstance(value, list) else None
-    if items is None or count not in (None, len(items)):
+    if not is_list(value) or count not in (None, len(value)):
         raise _unreadable(where, value, "a list" if count is None else f"a list of {count} numbers")
-    return items
+    return value
 
 
 def _numbers(value: object, where: str, least: float = 0.0, count: int = BINS) -> list[float]:

@@ -57,23 +57,6 @@ class HazardEstimator:
         grid: The grid that its ends may fall on, which is learned apart.
     """
 
-    __slots__ = (
-        "_events",
-        "_exposure",
-        "_fitted",
-        "_new_events",
-        "_observed",
-        "_prior_weights",
-        "_total_observed",
-        "_unfitted",
-        "_whole_bins",
-        "bins",
-        "generations",
-        "grid",
-        "hazard",
-        "prior",
-    )
-
     def __init__(
         self,
         bins: AgeBins,

@@ -50,7 +50,7 @@ _BOUNDS: Final = (*EDGES, EDGES[-1] * RATIO)
 def generating(*, known: bool) -> PriorFamily:
     """Return the prior of the time from start to end; wider for a model that is not in the catalogue."""
     return PriorFamily(
-        (*_lognormals(), *_two_ends()),
+        _priors(),
         _LOG_SIGMA if known else _UNKNOWN_LOG_SIGMA,
         early_share=_EARLY_SHARE,
         early_density=_density(*_EARLY),
@@ -69,22 +69,14 @@ def borrowed(rates: Sequence[float], *, known: bool) -> PriorFamily:
 
 
 @cache
-def _lognormals() -> tuple[tuple[float, Prior], ...]:
-    usual = 1.0 - _TAIL[0]
-    return tuple((weight, Prior(_mixture((usual, 1.0, sigma), _TAIL))) for sigma, weight in _SIGMAS.items())
-
-
-@cache
-def _two_ends() -> tuple[tuple[float, Prior], ...]:
-    share, (_, *slow) = (1.0 - _ENDS_TAIL) / 2.0, _TAIL
-    medians = ((1.0 / math.sqrt(apart), math.sqrt(apart)) for apart in _TWO_ENDS)
-    return tuple(
-        (
-            _ENDS_WEIGHT,
-            Prior(_mixture(*((share, median, _ENDS_SIGMA) for median in pair), (_ENDS_TAIL, slow[0], slow[1]))),
-        )
-        for pair in medians
-    )
+def _priors() -> list[tuple[float, Prior]]:
+    """Return the weights and hazards of lognormals, and of pairs of back ends, around the typical duration."""
+    found = [(weight, Prior(_mixture((1.0 - _TAIL[0], 1.0, sigma), _TAIL))) for sigma, weight in _SIGMAS.items()]
+    half, (_, median, sigma) = (1.0 - _ENDS_TAIL) / 2.0, _TAIL
+    for apart in _TWO_ENDS:
+        pair = [(half, math.pow(apart, power), _ENDS_SIGMA) for power in (-0.5, 0.5)]
+        found.append((_ENDS_WEIGHT, Prior(_mixture(*pair, (_ENDS_TAIL, median, sigma)))))
+    return found
 
 
 def _density(median: float, sigma: float) -> list[float]:
@@ -161,12 +153,6 @@ class PriorFamily:
         borrowed_rates: The hazards it was made of, if borrowed from another kind.
     """
 
-    __slots__ = ("_early_density", "_early_fractions", "_early_share", "_members", "borrowed_rates", "rates")
-
-    _members: Sequence[
-        tuple[float, Prior, int]
-    ]  # the logarithm of the weight, the prior, by how many bins it is shifted
-
     def __init__(
         self,
         priors: Iterable[tuple[float, Prior]],
@@ -195,7 +181,7 @@ class PriorFamily:
         )
 
     def _weigh(self, members: Sequence[tuple[float, Prior, int]]) -> None:
-        """Take these members, and compute what is expected of them before anything was seen."""
+        """Compute what is expected of members before anything was seen: by log-weight, prior and shift in bins."""
         self._members = members
         usual = self._mean_rates(_NO_COUNTS, _NO_COUNTS)
         self._early_fractions = [

@@ -48,15 +48,6 @@ class DelayQueue(Generic[T]):
         """The instant at which the earliest item is due; infinity when there is none."""
         return self._entries[0][0] if self._entries else math.inf
 
-    @property
-    def first(self) -> T:
-        """The earliest item, left where it is.
-
-        Raises:
-            IndexError: There is none.
-        """
-        return self._entries[0][2]
-
     def take_due(self, now: float) -> T | None:
         """Remove and return the earliest item due by ``now``, or None. Equals come out in the order they went in."""
         if not self._entries or self._entries[0][0] > now:
@@ -65,10 +56,6 @@ class DelayQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def __iter__(self) -> Iterator[T]:
-        """Iterate over every item waiting, in no promised order. Nothing may be put or taken meanwhile."""
-        return (item for _, _, item in self._entries)
 
     def __repr__(self) -> str:
         return f"<DelayQueue of {len(self)}, next due {self.next_due}>"

@@ -49,6 +49,15 @@ class Gcra:
         self._taken += 1
         return instant
 
+    def give_back(self, now: float) -> None:
+        """Give one place back, up to the burst."""
+        if not self.is_full(now):
+            self._taken = max(0.0, self._taken - 1, (now - self._start) * self.rate)
+
+    def is_full(self, now: float) -> bool:
+        """Return whether the whole burst is there."""
+        return self._start + self._taken / self.rate <= now
+
     def set_rate(self, now: float, rate: float) -> None:
         """Change the rate from ``now`` on. The part of the burst that was used stays used, places reserved stay.
 

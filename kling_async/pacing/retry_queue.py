@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Final, Generic, TypeVar
 
-from kling_async.pacing.backoff import RetryQuota
 from kling_async.pacing.fair_queue import AGEING, FairQueue, Line, Obstacle
 from kling_async.pacing.queues import DelayQueue
+from kling_async.pacing.rate_limiter import Gcra
 
 T = TypeVar("T")
 
+_AT_ONCE: Final = 50  # retries of a session, and of a line, that may go at once, ...
+_PER_SECOND: Final = 1.0  # ... and after that, however many jobs wait
 _MAX_MOVED: Final = 64  # that have become due, in one step: no step is long
 
 
@@ -20,6 +22,9 @@ class RetryQueue(Generic[T]):
     A first retry goes when it is due: many that are sick must not hold up those that had one hiccup. For further ones
     lines take turns as in a `FairQueue`, and in a line those go first that have failed less often, by ten minutes for
     each failure. Costs are those of a `FairQueue`.
+
+    A success gives a retry back, so that all have gone within seconds once an outage is over. A retry that waits for a
+    quota never fails for it.
     """
 
     __slots__ = ("_due", "_most_quotas", "_quota", "_quotas", "_waiting")
@@ -27,8 +32,8 @@ class RetryQueue(Generic[T]):
     def __init__(self) -> None:
         self._waiting: DelayQueue[tuple[Line, T, float | None]] = DelayQueue()
         self._due: FairQueue[T] = FairQueue(self._take_quotas)
-        self._quota = RetryQuota()
-        self._quotas: dict[Line, RetryQuota] = {}  # those that may not be full
+        self._quota = _quota()
+        self._quotas: dict[Line, Gcra] = {}  # those that may not be full
         self._most_quotas = _MAX_MOVED
 
     def put(self, line: Line, item: T, due: float, failures: int) -> None:
@@ -62,19 +67,19 @@ class RetryQueue(Generic[T]):
         if line not in self._quotas and len(self._quotas) >= self._most_quotas:
             self._quotas = {line: quota for line, quota in self._quotas.items() if not quota.is_full(now)}
             self._most_quotas = 2 * len(self._quotas) + _MAX_MOVED
-        quota = self._quotas.setdefault(line, RetryQuota())
+        quota = self._quotas.setdefault(line, _quota())
         if (ready_at := quota.ready_at(now)) > now:
             return Obstacle(line, ready_at)
-        quota.take(now)
-        self._quota.take(now)
+        quota.reserve(now)
+        self._quota.reserve(now)
         return None
 
     def succeeded(self, line: Line, now: float) -> None:
         """Count a request of this line that the vendor answered: gives a retry back to both quotas."""
-        self._quota.succeeded(now)
+        self._quota.give_back(now)
         quota = self._quotas.get(line)
         if quota is not None:
-            quota.succeeded(now)
+            quota.give_back(now)
 
     @property
     def is_in_use(self) -> bool:
@@ -86,3 +91,7 @@ class RetryQueue(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<RetryQueue of {len(self)}, {self._quota!r}>"
+
+
+def _quota() -> Gcra:
+    return Gcra(_PER_SECOND, _AT_ONCE)

@@ -39,8 +39,22 @@ def _at(tracker: GenerationTracker, gap: float) -> float:
     return at if at <= tracker.latest else min(at, max(tracker.seen, tracker.latest))
 
 
+class _Unhurried:
+    """A schedule that goes by no cost."""
+
+    __slots__ = ()
+
+    def due(self: PollSchedule, tracker: GenerationTracker) -> float:
+        """Return the earliest instant: nothing makes one more urgent than another but how long it has waited."""
+        return self.earliest(tracker)
+
+    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
+        """Return none: there is no cost to set."""
+        return 0.0
+
+
 @frozen(kw_only=True)
-class FixedSchedule:
+class FixedSchedule(_Unhurried):
     """Polls at intervals. Durations are seconds or a ``timedelta``.
 
     Attributes:
@@ -62,17 +76,9 @@ class FixedSchedule:
             return _at(tracker, self.first)
         return _at(tracker, self.interval * (1.0 + self.jitter * tracker.jitter))
 
-    def due(self, tracker: GenerationTracker) -> float:
-        """Return the same: nothing makes one more urgent than another but how long it has waited."""
-        return self.earliest(tracker)
-
-    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
-        """Return None: there is no cost to set."""
-        return 0.0
-
 
 @frozen(kw_only=True)
-class BackoffSchedule:
+class BackoffSchedule(_Unhurried):
     """Polls ever more rarely: each gap is random, up to a length that doubles with every answer.
 
     Durations are seconds or a ``timedelta``.
@@ -91,14 +97,6 @@ class BackoffSchedule:
     def earliest(self, tracker: GenerationTracker) -> float:
         """Return the instant a random part of the doubled base after the last answer; half of it at first."""
         return _at(tracker, doubled(tracker.polls, base=self.base, cap=self.cap) * (0.5 + 0.5 * tracker.jitter))
-
-    def due(self, tracker: GenerationTracker) -> float:
-        """Return the same: nothing makes one more urgent than another but how long it has waited."""
-        return self.earliest(tracker)
-
-    def demand(self, tracker: GenerationTracker, now: float) -> float:  # noqa: ARG002 - the protocol's
-        """Return None: there is no cost to set."""
-        return 0.0
 
 
 _SHORTEST_GAP: Final = 0.5  # of the median time: a gap up to this is never cut to the longest gap

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.pacing.backoff import doubled, full_jitter
+from kling_async.pacing.backoff import Backoff, doubled
 
 lengths = st.floats(min_value=0.001, max_value=1000.0)
 attempts = st.integers(min_value=0, max_value=10_000)
@@ -26,17 +26,18 @@ def test_another_attempt_never_has_a_lower_ceiling(attempt: int, base: float, ca
 
 @given(attempt=attempts, base=lengths, cap=lengths, seed=st.integers())
 def test_full_jitter_stays_between_nothing_and_the_ceiling(attempt: int, base: float, cap: float, seed: int) -> None:
-    wait = full_jitter(attempt, base=base, cap=cap, rng=Random(seed))
+    wait = Backoff(base=base, cap=cap, rng=Random(seed)).wait(attempt)
     assert 0.0 <= wait <= doubled(attempt, base=base, cap=cap)
 
 
 def test_full_jitter_uses_the_whole_range_evenly() -> None:
-    rng = Random(1)
-    waits = [full_jitter(2, base=1.0, cap=60.0, rng=rng) for _ in range(2_000)]
+    backoff = Backoff(base=1.0, cap=60.0, rng=Random(1))
+    waits = [backoff.wait(2) for _ in range(2_000)]
     quarters = [sum(low <= wait < low + 1.0 for wait in waits) for low in (0.0, 1.0, 2.0, 3.0)]
     assert sum(quarters) == 2_000
     assert all(420 < count < 580 for count in quarters)
 
 
 def test_the_same_seed_waits_the_same() -> None:
-    assert full_jitter(3, base=1.0, cap=60.0, rng=Random(7)) == full_jitter(3, base=1.0, cap=60.0, rng=Random(7))
+    one, other = (Backoff(base=1.0, cap=60.0, rng=Random(7)) for _ in range(2))
+    assert one.wait(3) == other.wait(3)

@@ -28,7 +28,7 @@ def test_what_is_put_at_infinity_is_kept_for_good() -> None:
     queue = DelayQueue[str]()
     queue.put(math.inf, "never")
     assert queue.take_due(1e300) is None
-    assert list(queue) == ["never"]
+    assert len(queue) == 1
 
 
 def test_an_instant_that_is_no_number_is_refused_and_changes_nothing() -> None:
@@ -36,7 +36,7 @@ def test_an_instant_that_is_no_number_is_refused_and_changes_nothing() -> None:
     queue.put(1.0, "fine")
     with pytest.raises(ValueError, match="'broken' cannot be due at NaN"):
         queue.put(math.nan, "broken")
-    assert list(queue) == ["fine"]
+    assert queue.take_due(math.inf) == "fine"
 
 
 def test_items_are_never_compared_nor_hashed() -> None:
