@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
+import pytest
+from coverage import Coverage
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 # A run in CI is the same every time; elsewhere every run looks somewhere new.
 settings.register_profile("kling_async", deadline=None, derandomize="CI" in os.environ, print_blob=True)
@@ -18,6 +25,36 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.upper().endswith("_PROXY") or name.startswith("AIML")]:
         del os.environ[name]
     sys.addaudithook(_stay_on_loopback)
+
+
+def pytest_collection_finish() -> None:
+    """Have a search for garbage, with which many tests end, look only at what has come since."""
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have more workers than CPUs: a good part of the tests waits, for children, for files and for time to pass."""
+    return (os.cpu_count() or 1) + 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace neither a test that is marked ``untraced`` nor its children, so that they take a third of the time.
+
+    What is covered can only be told too low by that: such tests play at length what others cover piece by piece.
+    """
+    coverage = Coverage.current()
+    if coverage is None or item.get_closest_marker("untraced") is None:
+        return (yield)
+    coverage.stop()
+    told = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    try:
+        return (yield)
+    finally:
+        if told is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = told
+        coverage.start()
 
 
 def _stay_on_loopback(event: str, arguments: tuple[object, ...]) -> None:

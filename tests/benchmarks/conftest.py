@@ -1,4 +1,4 @@
-"""Time for benchmarks on a busy machine: the fixture that runs one counts towards whichever test needs it first."""
+"""Benchmarks run untraced, as they would not measure much else, and have time for it on a busy machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever needs a whole run of a benchmark has the patience for it."""
+    """Have patience with whoever needs a whole run of a benchmark, which counts towards the first test of it."""
     for item in items:
-        if item.path.parent == HERE and "quick" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(TIMEOUT))
+        if item.path.parent == HERE:
+            item.add_marker("untraced")
+            if "quick" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.timeout(TIMEOUT))

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_once import made_once
 from programs import TIMEOUT, run
 
 from benchmarks.figure import Figure
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """What one quick run of all that needs one session alone printed, and wrote."""
-    return measured(tmp_path_factory.mktemp("figures") / "figures.json", *_ALONE)
+    folder = tmp_path_factory.mktemp("figures")
+    return made_once(tmp_path_factory, "figures", lambda: measured(folder / "figures.json", *_ALONE))
 
 
 _ALONE = ("cpu", "decision", "lines", "memory", "stall", "import", "journal", "downloads")

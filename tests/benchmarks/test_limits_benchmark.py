@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_once import made_once
 from programs import run
 
 from benchmarks.limits.clients import loops, session
@@ -14,11 +15,17 @@ from benchmarks.limits.scenarios import LOOPS, OURS, Hidden, Stepped
 from benchmarks.limits.vendor import LimitedVendor
 from benchmarks.policy.session import run_virtual
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """What one quick run printed, and wrote."""
-    file = tmp_path_factory.mktemp("limits") / "figures.json"
+    return made_once(tmp_path_factory, "limits", lambda: quick_run(tmp_path_factory.mktemp("limits") / "figures.json"))
+
+
+def quick_run(file: Path) -> tuple[str, dict[str, Any]]:
     done = run("benchmarks.limits", "--quick", "--json", str(file))
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text("utf-8"))

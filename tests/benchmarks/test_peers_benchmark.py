@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_once import made_once
 from programs import TIMEOUT, run, run_program
 
 from benchmarks.peers import plot
@@ -431,7 +432,10 @@ def test_an_undisclosed_limit_is_felt_and_costs_no_job() -> None:
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
     """What one small run of the command printed, and the runs it wrote."""
-    file = tmp_path_factory.mktemp("peers") / "peers.json"
+    return made_once(tmp_path_factory, "peers", lambda: small_run(tmp_path_factory.mktemp("peers") / "peers.json"))
+
+
+def small_run(file: Path) -> tuple[str, list[dict[str, Any]]]:
     arguments = ["--quick", "--jobs", "6", "--conditions", "plain", "lost", "--json", str(file), "--only", *FAST]
     done = run("benchmarks.peers", *arguments)
     assert done.returncode == 0, done.stderr

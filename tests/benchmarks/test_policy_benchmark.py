@@ -4,10 +4,11 @@ import json
 from itertools import pairwise
 from random import Random
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import programs
 import pytest
+from made_once import made_once
 
 from benchmarks.policy.batch import Generation, Vendor, run
 from benchmarks.policy.bound import Group, _Plans, bound
@@ -20,6 +21,9 @@ from benchmarks.policy.session import run_session
 from benchmarks.policy.single import best_curve, frontier, in_turn, play, requests_at, value_at
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing.schedules import FixedSchedule
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIVE = Lognormal(330.0)
 WORLD = Workload({5: FIVE})
@@ -34,7 +38,10 @@ def survival() -> Survival:
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """What one quick run printed, and wrote."""
-    folder = tmp_path_factory.mktemp("policy")
+    return made_once(tmp_path_factory, "policy", lambda: quick_run(tmp_path_factory.mktemp("policy")))
+
+
+def quick_run(folder: Path) -> tuple[str, dict[str, Any]]:
     files = ["--json", str(folder / "figures.json"), "--markdown", str(folder / "tables.md")]
     done = programs.run("benchmarks.policy", "--quick", *files)
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,7 @@ import pytest
 from fault_case import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def little_to_collect() -> Iterator[None]:
-    """Have a search for garbage look only at what came with the test: each of them ends with one."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

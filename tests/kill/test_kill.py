@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 from postgres import server_url
 
 from benchmarks.kill.checks import RoundResult, check_round
@@ -17,15 +18,18 @@ from benchmarks.kill.rounds import Round, play
 from kling_async import TextToVideo
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 
-pytestmark = pytest.mark.timeout(600)  # the first test waits for all rounds, on a busy machine for minutes
+pytestmark = [
+    pytest.mark.timeout(600),  # the first test waits for all rounds, on a busy machine for minutes
+    pytest.mark.untraced,
+]
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def results() -> list[RoundResult]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[RoundResult]:
     with ThreadPoolExecutor(4) as pool:  # a round mostly waits for time to pass
-        return list(pool.map(play, range(6)))
+        return made_once(tmp_path_factory, "kill", lambda: list(pool.map(play, range(6))))
 
 
 def test_batches_are_killed_while_submits_are_under_way(results: list[RoundResult]) -> None:
