@@ -161,14 +161,29 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_and_argument_of_every_command_is_explained(command: str) -> None:
-    shown = run(command, "--help", COLUMNS="200")
-    assert shown.returncode == 0
-    cells = [line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ") for line in shown.stdout.splitlines()]
-    named = [cell for cell in cells if cell.startswith(("--", "* "))]
-    assert named
-    assert [cell for cell in named if len(cell.lstrip("* ").split("  ", 1)) < 2] == []
+_EVERY_HELP = """
+import sys
+from kling_async.cli import main
+for command in sys.argv[1:]:
+    print(f"# {command}")
+    assert main([command, "--help"]) == 0
+"""
+
+
+def test_every_option_and_argument_of_every_command_is_explained() -> None:
+    shown = run_child([sys.executable, "-c", _EVERY_HELP, *COMMANDS], COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    named: dict[str, list[str]] = {}
+    for line in shown.stdout.splitlines():
+        cell = line.strip("\N{BOX DRAWINGS LIGHT VERTICAL} ")
+        if cell.startswith("# "):
+            explained = named[cell[2:]] = list[str]()
+        elif cell.startswith(("--", "* ")):
+            explained.append(cell.lstrip("* "))
+    assert list(named) == COMMANDS
+    for command, cells in named.items():
+        assert cells, command
+        assert [cell for cell in cells if len(cell.split("  ", 1)) < 2] == [], command
 
 
 def test_the_list_of_commands_says_what_each_does_and_what_exit_codes_mean() -> None:
