@@ -77,7 +77,7 @@ async def test_a_session_goes_by_a_sandboxs_time() -> None:
 
 @pytest.mark.asyncio
 async def test_whoever_is_no_sandbox_is_not_asked_and_not_believed() -> None:
-    asked, speeds = list[str](), ("no", "inf", "-1")
+    asked, speeds = list[str](), ("no", "no", "no", "inf", "-1")
 
     async def gateway(request: web.Request) -> web.Response:
         asked.append(request.headers["Authorization"])
@@ -89,7 +89,23 @@ async def test_whoever_is_no_sandbox_is_not_asked_and_not_believed() -> None:
         for key in ("a-key", "sandbox-k", "sandbox-k", "sandbox-k"):
             async with KlingSession(key, base_url=str(server.make_url("/"))) as kling:
                 assert kling.vendor_speed == 1.0
-    assert asked == ["Bearer sandbox-k"] * 3
+    assert asked == ["Bearer sandbox-k"] * 5
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_whose_answer_is_lost_is_asked_again() -> None:
+    answers = [web.Response(status=502), web.Response(headers={"X-Sandbox-Speed": "7"})]
+
+    async def gateway(_: web.Request) -> web.Response:
+        return answers.pop(0)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", gateway)
+    async with (
+        TestServer(application) as server,
+        KlingSession("sandbox-k", base_url=str(server.make_url("/"))) as kling,
+    ):
+        assert kling.vendor_speed == 7.0
 
 
 @pytest.mark.asyncio

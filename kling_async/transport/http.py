@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache
 from inspect import signature
 from io import BytesIO
@@ -40,7 +40,7 @@ _PIECE = 64 * 1024  # bytes of a body that are sent at once
 _SLOW_LINE = 100_000  # bytes per second
 _FILE_BUFFER = 256 * 1024  # bytes; aiohttp pauses reading at twice as much
 _MAX_REDIRECTS = 5
-_SANDBOX_ANSWERS = 2.0  # seconds
+_SANDBOX_ANSWERS, _SANDBOX_TRIES = 2.0, 3  # seconds; requests
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILE_HEADERS = frozenset({"accept", "if-range", "range"})
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # in which JSON may come, too
@@ -195,12 +195,13 @@ class HttpTransport:
         """
         if not self._key.startswith(SANDBOX_KEY):
             return 1.0
-        try:
-            async with asyncio.timeout(_SANDBOX_ANSWERS):
-                answer = await self.send(HttpRequest("GET", SANDBOX_PATH))
-            speed = float(answer.headers.get(SANDBOX_SPEED, ""))
-        except (TransportError, TimeoutError, ValueError):
-            return 1.0
+        speed = 1.0
+        for _ in range(_SANDBOX_TRIES):  # its answer may be lost, or a gateway's page in its place
+            with suppress(TransportError, TimeoutError, KeyError, ValueError):
+                async with asyncio.timeout(_SANDBOX_ANSWERS):
+                    answer = await self.send(HttpRequest("GET", SANDBOX_PATH))
+                speed = float(answer.headers[SANDBOX_SPEED])
+                break
         return speed if 0 < speed < math.inf else 1.0
 
     def _redacted(self, status: int, headers: Mapping[str, str], body: bytes) -> HttpResponse:
