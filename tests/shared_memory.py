@@ -15,7 +15,7 @@ from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.shared import LEASE, Entry, Instruction, LateAnswer, Lease, Member, News, Token, late_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Container, Sequence
+    from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
@@ -261,6 +261,9 @@ class MemoryTerm(MemoryJournal):
         if keep:
             self._put(None, lambda: self.database.kept.append(item))
         self._put(None, lambda: self.database.settle(item))
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Nothing is lost here."""
 
     def withheld(self, record: Record) -> None:
         """Nothing is lost here."""

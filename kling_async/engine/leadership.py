@@ -143,16 +143,22 @@ class LeadingEngine(Engine):
 
     async def _work(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         await super()._work(ready, stop)
+        self._term.journal.keep(active.record for active in self.store.active_jobs())
         with suppress(JournalError):  # what was asked for until now need not wait for the next one
             await self._act_on_news()
 
     async def _listen(self) -> None:
+        told = ""  # once, and not with every look
         while True:
             await self.news.sleep_until(self.store.clock.now() + (LOOK_EVERY if self.store.open else _IDLE_NEWS_EVERY))
+            trouble = ""
             try:
                 await self._act_on_news()
             except JournalError as error:
-                _logger.warning("what members have asked for cannot be read: %s", error)
+                trouble = str(error)
+            if trouble not in ("", told):
+                _logger.warning("what members have asked for cannot be read: %s", trouble)
+            told = trouble
 
     async def _before_resubmit(self) -> None:
         await self._act_on_news()

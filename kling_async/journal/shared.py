@@ -17,7 +17,7 @@ from attrs import asdict, evolve, field, frozen
 from kling_async.journal.base import Choices, JobState, Journal, Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 
     from kling_async.errors import KlingError
 
@@ -266,6 +266,10 @@ class TermJournal(Journal, Protocol):
 
     def choices(self, key: str) -> Choices:
         """Return what the caller chose for an open job."""
+        ...
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Write open jobs' records as a whole once more, if commits of this term may be lost; like appends."""
         ...
 
     def withheld(self, record: Record) -> KlingError | None:

@@ -91,15 +91,16 @@ def read_url(url: str) -> Address:
 
 
 def _place(base: str, parts: dict[str, Any], schema: str) -> str:
-    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "localhost").split(",")
+    ports = [f":{port}" if port else "" for port in str(parts.get("port") or "").split(",")]
     shown: dict[str, str] = {}
-    if host.startswith("/"):  # the folder of a socket
-        host, shown["host"] = "", host
+    if hosts[0].startswith("/"):  # folders of sockets
+        hosts, shown["host"] = [""], ",".join(hosts)
     if schema != DEFAULT_SCHEMA:
         shown["schema"] = schema
-    port = f":{parts['port']}" if parts.get("port") else ""
+    reached = ",".join(map(str.__add__, hosts, ports if len(ports) > 1 else ports * len(hosts)))
     database = parts.get("dbname") or unquote(urlsplit(base).path).strip("/")
-    return f"postgresql://{host}{port}/{database}" + (f"?{urlencode(shown, safe='/')}" if shown else "")
+    return f"postgresql://{reached}/{database}" + (f"?{urlencode(shown, safe='/,')}" if shown else "")
 
 
 def without_secrets(text: str, address: Address) -> str:

@@ -100,6 +100,8 @@ class Link:
     """One member's or leader's connection, for one thread; statements are in the dialect of `Connection`.
 
     Attributes:
+        system: Which database a leader's statements go to, and its timeline.
+        is_another: Whether that is not the one that it took the lease in, which may know less than this leader wrote.
         fence: What a leader's writes have to name beside its token: a number that is new with every connection, so that
             what the one before may still have under way cannot come after it; None until it is asked for.
         change: The number of the last change that was written.
@@ -125,6 +127,8 @@ class Link:
         self._on_connect = on_connect  # gets a descriptor to be closed by it, which can be read once there is news
         self._on_notify = on_notify  # gets the name of a channel on which somebody else has told something
         self._connection: _Connection | None = None
+        self.system: str = ""
+        self.is_another: bool = False
         self.fence: int | None = None
         self.fenced_token: Token | None = None
         self.change = 0
@@ -243,7 +247,7 @@ def postgres_errors(address: Address) -> Generator[None]:
     try:
         yield
     except psycopg.Error as error:
-        said = error.diag.message_primary or " ".join(str(error).split())
+        said = error.diag.message_primary or " ".join(str(error).partition("\nMultiple connection attempts")[0].split())
         said = without_secrets(said, address)
         raise JournalError(f"journal {address}: {said}") from None
     except JournalError as error:

@@ -36,6 +36,7 @@ _CLOCKS_AGREE = 1.0  # seconds by which the time of records may be wrong: it had
 _LOST_AT_MOST = 2**40  # changes, by a failover, a restore or a dump
 _MOST_ROWS = 256  # in a statement
 _MOST_SIZE = 16_000_000  # characters of rows in a statement; one of a row alone may have more
+_TIMELINE = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 _AGE = "greatest(0, extract(epoch FROM clock_timestamp() - {}))::float8"
 
 # The lease
@@ -84,7 +85,7 @@ def take(link: Link, holder: str, owner: str, now: float, length: float) -> Toke
 def _system(link: Link) -> str:
     """Return which database this is, and on which timeline, where told; and which table: a dump makes another."""
     table = "'main.lease'::regclass::oid::text"
-    told = f"system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || ' ' || {table}"
+    told = f"system_identifier || ' ' || {_TIMELINE} || ' ' || {table}"
     try:
         return str(link.execute(f"SELECT {told} FROM pg_control_system()").fetchone()[0])
     except (psycopg.ProgrammingError, psycopg.NotSupportedError):
@@ -261,19 +262,20 @@ def _insert_all(link: Link, insertions: Sequence[Insertion]) -> set[Value]:
 
 # What the leader writes
 
-_HELD = "held AS MATERIALIZED (SELECT 1 FROM main.lease WHERE term = ? AND holder = ? AND writer = ? FOR SHARE)"
+_HELD = "SELECT 1 FROM main.lease WHERE term = ? AND holder = ? AND writer = ?"
 
 
 def _fence(link: Link, token: Token) -> tuple[object, ...]:
     """Return what fences a statement, on this very connection: what one before has under way is waited for first."""
     if link.fence is None or link.fenced_token != token:
-        statement = "UPDATE main.lease SET writer = writer + 1 WHERE term = ? AND holder = ? RETURNING writer"
+        statement = "UPDATE main.lease SET writer = writer + 1 WHERE term = ? AND holder = ? RETURNING writer, system"
         row = link.execute(statement, (token.term, token.holder)).fetchone()
         if row is None:
             raise Fenced
         newest = "SELECT greatest(least_change, (SELECT max(change) FROM main.jobs)) FROM main.lease"
         link.change = max(link.change, link.execute(newest).fetchone()[0] or 0)
-        link.fence, link.fenced_token = row[0], token
+        link.fence, link.fenced_token, link.system = row[0], token, _system(link)
+        link.is_another = link.system != row[1]
     return (token.term, token.holder, link.fence)
 
 
@@ -283,9 +285,16 @@ def _execute(link: Link, token: Token, deed: str, given: Sequence[object]) -> No
     Raises:
         Fenced: The token has not the lease; nothing was written.
     """
-    statement = f"WITH {_HELD}, {deed} SELECT count(*) FROM held"
-    if link.execute(statement, (*_fence(link, token), *given)).fetchone() == (0,):
+    fence = _fence(link, token)
+    # A proxy may lead a connection that was never lost to another server.
+    timeline = f" AND {_TIMELINE} = '{link.system.split()[1]}'" if " " in link.system else ""
+    statement = f"WITH held AS MATERIALIZED ({_HELD}{timeline} FOR SHARE), {deed} SELECT count(*) FROM held"
+    if link.execute(statement, (*fence, *given)).fetchone() != (0,):
+        return
+    if _system(link) == link.system:
         raise Fenced
+    link.fence = None
+    _execute(link, token, deed, given)
 
 
 def write_of_leader(link: Link, token: Token, works: Sequence[OfLeader]) -> None:

@@ -17,17 +17,18 @@ from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.member import MemberWriter, SharedDatabase
+from kling_async.journal.sql.rows import write_row
 from kling_async.journal.sql.tables import Trusting
 from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
+from kling_async.journal.sql.write_queue import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Generator, Sequence
+    from collections.abc import Callable, Container, Generator, Iterable, Sequence
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
     from kling_async.journal.shared import Entry, Token
-    from kling_async.journal.sql.write_queue import Write
 
 _T = TypeVar("_T")
 
@@ -235,17 +236,31 @@ class PostgresTerm(DatabaseTerm):
         self._length = length
         self._told = told  # of the member, which hears for it
         self.feed: Feed = Feed()
+        self._end = on_fenced
+        self._is_another = False  # whether another database has taken over in this term
         self._restored: float | None = None  # when commits were found to be lost
         self._least_change = 0  # which changes begin after since then
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
-        return TermWriter(
+        writer = _TermWriter(
             *given,
             partial(connected, Link(self._address, patience=max(_LEAST_PATIENCE, self._length / 2))),
             partial(postgres_errors, self._address),
             place=self._address,
             patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self._length / 3)),
         )
+        writer.on_another = self._find_another
+        return writer
+
+    def _find_another(self) -> None:
+        """End the term: the next one finds that commits were lost, and does what follows from it."""
+        self._is_another = True
+        self._end()
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Write records as a whole if another database has taken over, which may not have heard of them."""
+        for record in records if self._is_another else ():
+            self._opened().put(Write(next(self._numbers), None, write_row(record), None))
 
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
         """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""
@@ -279,6 +294,17 @@ class PostgresTerm(DatabaseTerm):
         if news.entries or news.instructions or news.late:  # there may be more than one page
             self.feed.is_stale = True
         return news
+
+
+class _TermWriter(TermWriter):
+    on_another: Callable[[], object]  # called on the loop once another database has taken over
+
+    def _commit(self, writes: list[Write], connection: Link) -> None:
+        super()._commit(writes, connection)
+        if connection.is_another and not self.is_fenced:  # it may not know the jobs
+            self._loop.call_soon_threadsafe(self.on_another)
+            whole = [write_row(write.record) for write in writes if write.record is not None]
+            lease.write_of_leader(connection, self._token, whole)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from kling_async.journal.sql.write_queue import Write
 from kling_async.journal.sql.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kling_async.errors import KlingError
     from kling_async.journal.base import Record
@@ -120,6 +120,9 @@ class DatabaseTerm(DatabaseJournal):
 
     def trust(self, seen: float = math.inf) -> None:
         """Withhold nothing any more."""
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Do nothing: no commits are lost here while a term goes on."""
 
     def choices(self, key: str) -> Choices:
         """Return what the caller chose for an open job."""
