@@ -7,211 +7,122 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from kling_async.api.account.billing import AutoTopUp, Balance, BillingDetail, Transaction
-    from kling_async.api.account.estimates import Cost, Estimate
-    from kling_async.api.account.logs import LogEntry
-    from kling_async.api.account.metrics import Metrics, ModelMetrics
-    from kling_async.api.account.models import CatalogueChanges, LiveModel, ModelList, Pricing
-    from kling_async.api.account.usage import AccountUsage
-    from kling_async.api.catalogue.lookup import find_model, get_model, models
-    from kling_async.api.catalogue.model import Kind, Model
-    from kling_async.api.messages import HttpRequest, HttpResponse, Lane
-    from kling_async.api.protocol import LEGACY, UNIVERSAL
+    from kling_async.api.account.billing import (
+        AutoTopUp as AutoTopUp,
+        Balance as Balance,
+        BillingDetail as BillingDetail,
+        Transaction as Transaction,
+    )
+    from kling_async.api.account.estimates import Cost as Cost, Estimate as Estimate
+    from kling_async.api.account.logs import LogEntry as LogEntry
+    from kling_async.api.account.metrics import Metrics as Metrics, ModelMetrics as ModelMetrics
+    from kling_async.api.account.models import (
+        CatalogueChanges as CatalogueChanges,
+        LiveModel as LiveModel,
+        ModelList as ModelList,
+        Pricing as Pricing,
+    )
+    from kling_async.api.account.usage import AccountUsage as AccountUsage
+    from kling_async.api.catalogue.lookup import find_model as find_model, get_model as get_model, models as models
+    from kling_async.api.catalogue.model import Kind as Kind, Model as Model
+    from kling_async.api.messages import HttpRequest as HttpRequest, HttpResponse as HttpResponse, Lane as Lane
+    from kling_async.api.protocol import LEGACY as LEGACY, UNIVERSAL as UNIVERSAL
     from kling_async.api.requests import (
-        Avatar,
-        Effect,
-        ImageToVideo,
-        MotionControl,
-        MultiImageToVideo,
-        ReferenceToVideo,
-        Request,
-        TextToVideo,
-        VideoEdit,
-        VideoReference,
+        Avatar as Avatar,
+        Effect as Effect,
+        ImageToVideo as ImageToVideo,
+        MotionControl as MotionControl,
+        MultiImageToVideo as MultiImageToVideo,
+        ReferenceToVideo as ReferenceToVideo,
+        Request as Request,
+        TextToVideo as TextToVideo,
+        VideoEdit as VideoEdit,
+        VideoReference as VideoReference,
     )
-    from kling_async.api.requests.codec import from_dict, to_dict
-    from kling_async.api.requests.rows import from_row
-    from kling_async.api.requests.submission import Submission
+    from kling_async.api.requests.codec import from_dict as from_dict, to_dict as to_dict
+    from kling_async.api.requests.rows import from_row as from_row
+    from kling_async.api.requests.submission import Submission as Submission
     from kling_async.api.requests.values import (
-        AdvancedCameraControl,
-        CameraConfig,
-        CameraControl,
-        DynamicMask,
-        Element,
-        Point,
-        Shot,
+        AdvancedCameraControl as AdvancedCameraControl,
+        CameraConfig as CameraConfig,
+        CameraControl as CameraControl,
+        DynamicMask as DynamicMask,
+        Element as Element,
+        Point as Point,
+        Shot as Shot,
     )
-    from kling_async.api.results import Generation, GenerationStatus, Usage, Video
-    from kling_async.engine.cost_report import CostReport, JobCost
-    from kling_async.engine.downloads import Delivery
-    from kling_async.engine.event_bus import Event, Subscription
+    from kling_async.api.results import (
+        Generation as Generation,
+        GenerationStatus as GenerationStatus,
+        Usage as Usage,
+        Video as Video,
+    )
+    from kling_async.engine.cost_report import CostReport as CostReport, JobCost as JobCost
+    from kling_async.engine.downloads import Delivery as Delivery
+    from kling_async.engine.event_bus import Event as Event, Subscription as Subscription
     from kling_async.engine.events import (
-        Accepted,
-        Completed,
-        Downloaded,
-        DownloadFailed,
-        Downloading,
-        Failed,
-        Interrupted,
-        LeadershipChanged,
-        Polled,
-        Queued,
-        Retrying,
-        Submitted,
-        Throttled,
+        Accepted as Accepted,
+        Completed as Completed,
+        Downloaded as Downloaded,
+        DownloadFailed as DownloadFailed,
+        Downloading as Downloading,
+        Failed as Failed,
+        Interrupted as Interrupted,
+        LeadershipChanged as LeadershipChanged,
+        Polled as Polled,
+        Queued as Queued,
+        Retrying as Retrying,
+        Submitted as Submitted,
+        Throttled as Throttled,
     )
-    from kling_async.engine.job import ExpectedCompletion, Job, JobEvent, Progress
-    from kling_async.engine.stats import FeedStats, LearnedDuration, Stats
+    from kling_async.engine.job import (
+        ExpectedCompletion as ExpectedCompletion,
+        Job as Job,
+        JobEvent as JobEvent,
+        Progress as Progress,
+    )
+    from kling_async.engine.stats import FeedStats as FeedStats, LearnedDuration as LearnedDuration, Stats as Stats
     from kling_async.errors import (
-        APIError,
-        AuthenticationError,
-        BadRequest,
-        ConfigurationError,
-        ConnectFailed,
-        DeadlineExceeded,
-        DownloadError,
-        GatewayError,
-        GenerationFailed,
-        InvalidRequest,
-        JobAbandoned,
-        JournalError,
-        KlingError,
-        MalformedResponse,
-        NotFound,
-        OutOfCredits,
-        PermissionDenied,
-        RateLimited,
-        RequestTimeout,
-        ServerError,
-        SessionClosed,
-        SpendLimitReached,
-        StorageError,
-        SubmissionUncertain,
-        TransportError,
+        APIError as APIError,
+        AuthenticationError as AuthenticationError,
+        BadRequest as BadRequest,
+        ConfigurationError as ConfigurationError,
+        ConnectFailed as ConnectFailed,
+        DeadlineExceeded as DeadlineExceeded,
+        DownloadError as DownloadError,
+        GatewayError as GatewayError,
+        GenerationFailed as GenerationFailed,
+        InvalidRequest as InvalidRequest,
+        JobAbandoned as JobAbandoned,
+        JournalError as JournalError,
+        KlingError as KlingError,
+        MalformedResponse as MalformedResponse,
+        NotFound as NotFound,
+        OutOfCredits as OutOfCredits,
+        PermissionDenied as PermissionDenied,
+        RateLimited as RateLimited,
+        RequestTimeout as RequestTimeout,
+        ServerError as ServerError,
+        SessionClosed as SessionClosed,
+        SpendLimitReached as SpendLimitReached,
+        StorageError as StorageError,
+        SubmissionUncertain as SubmissionUncertain,
+        TransportError as TransportError,
     )
-    from kling_async.journal.base import JobState, Journal, Record
-    from kling_async.journal.memory import MemoryJournal
-    from kling_async.journal.open import read_journal
-    from kling_async.session import KlingSession
-    from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
-    from kling_async.transport.base import StreamedResponse, Transport
+    from kling_async.journal.base import JobState as JobState, Journal as Journal, Record as Record
+    from kling_async.journal.memory import MemoryJournal as MemoryJournal
+    from kling_async.journal.open import read_journal as read_journal
+    from kling_async.session import KlingSession as KlingSession
+    from kling_async.settings import (
+        Limits as Limits,
+        Polling as Polling,
+        Reconciliation as Reconciliation,
+        Retry as Retry,
+        Timeouts as Timeouts,
+    )
+    from kling_async.transport.base import StreamedResponse as StreamedResponse, Transport as Transport
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "LEGACY",
-    "UNIVERSAL",
-    "APIError",
-    "Accepted",
-    "AccountUsage",
-    "AdvancedCameraControl",
-    "AuthenticationError",
-    "AutoTopUp",
-    "Avatar",
-    "BadRequest",
-    "Balance",
-    "BillingDetail",
-    "CameraConfig",
-    "CameraControl",
-    "CatalogueChanges",
-    "Completed",
-    "ConfigurationError",
-    "ConnectFailed",
-    "Cost",
-    "CostReport",
-    "DeadlineExceeded",
-    "Delivery",
-    "DownloadError",
-    "DownloadFailed",
-    "Downloaded",
-    "Downloading",
-    "DynamicMask",
-    "Effect",
-    "Element",
-    "Estimate",
-    "Event",
-    "ExpectedCompletion",
-    "Failed",
-    "FeedStats",
-    "GatewayError",
-    "Generation",
-    "GenerationFailed",
-    "GenerationStatus",
-    "HttpRequest",
-    "HttpResponse",
-    "ImageToVideo",
-    "Interrupted",
-    "InvalidRequest",
-    "Job",
-    "JobAbandoned",
-    "JobCost",
-    "JobEvent",
-    "JobState",
-    "Journal",
-    "JournalError",
-    "Kind",
-    "KlingError",
-    "KlingSession",
-    "Lane",
-    "LeadershipChanged",
-    "LearnedDuration",
-    "Limits",
-    "LiveModel",
-    "LogEntry",
-    "MalformedResponse",
-    "MemoryJournal",
-    "Metrics",
-    "Model",
-    "ModelList",
-    "ModelMetrics",
-    "MotionControl",
-    "MultiImageToVideo",
-    "NotFound",
-    "OutOfCredits",
-    "PermissionDenied",
-    "Point",
-    "Polled",
-    "Polling",
-    "Pricing",
-    "Progress",
-    "Queued",
-    "RateLimited",
-    "Reconciliation",
-    "Record",
-    "ReferenceToVideo",
-    "Request",
-    "RequestTimeout",
-    "Retry",
-    "Retrying",
-    "ServerError",
-    "SessionClosed",
-    "Shot",
-    "SpendLimitReached",
-    "Stats",
-    "StorageError",
-    "StreamedResponse",
-    "Submission",
-    "SubmissionUncertain",
-    "Submitted",
-    "Subscription",
-    "TextToVideo",
-    "Throttled",
-    "Timeouts",
-    "Transaction",
-    "Transport",
-    "TransportError",
-    "Usage",
-    "Video",
-    "VideoEdit",
-    "VideoReference",
-    "find_model",
-    "from_dict",
-    "from_row",
-    "get_model",
-    "models",
-    "read_journal",
-    "to_dict",
-]
 
 _LATER = {
     name: module
@@ -259,6 +170,7 @@ from its first moment on, and no program waits for what it does not use."""
 
 
 if not _typing.TYPE_CHECKING:  # or a type checker would believe that there is any name at all
+    __all__ = list(_LATER)
 
     def __getattr__(name: str) -> object:
         if name not in _LATER:
