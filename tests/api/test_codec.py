@@ -88,7 +88,7 @@ def test_files_are_written_as_uris_from_which_paths_are_read_again(request_: Req
         ({"kind": "multi-image-to-video", "image_list": "abc"}, "image_list"),
         ({"kind": "multi-image-to-video", "image_list": ["a", 5]}, "image_list.1"),
         ({"kind": "effect", "image_url": 5}, "image_url"),
-        ({"kind": "effect", "image_url": [5]}, "image_url"),
+        ({"kind": "effect", "image_url": [5]}, "image_url.0"),
         ({"kind": "avatar", "audio_url": {}}, "audio_url"),
         ({"kind": "motion-control", "keep_audio": "yes"}, "keep_audio"),
         ({"kind": "reference-to-video", "elements": [{"frontal_image": "a"}]}, "elements.0.frontal_image"),
@@ -211,16 +211,17 @@ def test_all_wrong_fields_are_named() -> None:
         }
     )
     assert [problem.field for problem in error.problems] == [
-        "promt",
         "prompt",
         "duration",
-        "advanced_camera_control.movement",
         "advanced_camera_control.movement_value",
+        "advanced_camera_control.movement",
+        "promt",
     ]
 
 
-def test_a_missing_field_is_named() -> None:
-    assert refusal_of({"kind": "any"}).field == "model"
+@pytest.mark.parametrize("data", [{"kind": "any"}, {"kind": "any", "validate": False}])
+def test_a_missing_field_is_named(data: dict[str, Any]) -> None:
+    assert refusal_of(data).field == "model"
 
 
 @pytest.mark.parametrize("data", [None, 5, "text", [("kind", "any")]])

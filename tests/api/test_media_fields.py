@@ -11,7 +11,7 @@ import pytest
 from samples import SAMPLES, boxed, data_uri, jpeg, png, webp
 
 from kling_async.api.catalogue.problems import Problem, refusal
-from kling_async.api.catalogue.spec import Field, ListOf, Object, OneOf, Text, Url
+from kling_async.api.catalogue.spec import Field, ListOf, Object, OneOf, Text, Url, read
 from kling_async.api.file_types import FileType, Format
 from kling_async.api.media import LocalFile
 from kling_async.api.reprs import show
@@ -204,9 +204,9 @@ def test_only_fields_that_take_files_read_file_uris() -> None:
         }
     )
     uri, path = Path("/a/cat 1.png").as_uri(), Path("/a/cat 1.png")
-    assert spec.read({"prompt": uri, "images": uri, "else": uri}) == {"prompt": uri, "images": path, "else": uri}
-    assert spec.read({"images": [uri, 5], "elements": [{"video_url": uri}, None]}) == {
+    assert read(spec, {"prompt": uri, "images": uri, "else": uri}) == {"prompt": uri, "images": path, "else": uri}
+    assert read(spec, {"images": [uri, 5], "elements": [{"video_url": uri}, None]}) == {
         "images": [path, 5],
         "elements": [{"video_url": path}, None],
     }
-    assert spec.read("no object") == "no object"
+    assert read(spec, "no object") == "no object"

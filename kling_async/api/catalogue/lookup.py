@@ -12,7 +12,7 @@ from kling_async.api.catalogue.data import MODELS
 from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, scale
 from kling_async.api.catalogue.problems import Problem, either, refusal
 from kling_async.api.catalogue.rules import lacks_script
-from kling_async.api.catalogue.spec import Field, Integer, ListOf, Number, Object, OneOf, Text, Url
+from kling_async.api.catalogue.spec import AnyMedia, Field, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.catalogue.suggestions import close_names, did_you_mean, misspelt
 
 if TYPE_CHECKING:
@@ -153,6 +153,32 @@ def fields_of(kind: Kind | None) -> Mapping[str, Field]:
     """Return the fields of a kind, as loose as can be; for no kind those that every request has."""
     known = () if kind is None else models(kind)
     return {**_fields([model.fields for model in known]), **_ANY_MODELS}
+
+
+@cache
+def types_of(kind: Kind | None) -> Mapping[str, Field]:
+    """Return the fields of a kind, of which nothing but the types is judged."""
+    return _typed_fields(fields_of(kind))
+
+
+def _typed_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
+    return {name: Field(_typed(part.spec), nullable=True) for name, part in fields.items()}
+
+
+def _typed(spec: Spec) -> Spec:
+    match spec:
+        case Url():
+            return AnyMedia()
+        case Integer():
+            return Integer()
+        case ListOf():
+            return ListOf(_typed(spec.item))
+        case Object():
+            return Object(_typed_fields(spec.fields))
+        case OneOf():
+            return OneOf(tuple(map(_typed, spec.options)))
+        case _:
+            return spec
 
 
 def check_kind(kind: Kind | None, content: Mapping[str, object]) -> list[Problem]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from collections.abc import Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import urlsplit
 
 import attrs
@@ -14,44 +15,40 @@ from attrs import frozen
 
 from kling_async.api.catalogue.problems import Problem, either, join, unknown_fields
 from kling_async.api.file_types import FileType, Format, ending, picture_size, recognised
-from kling_async.api.media import (
-    LocalFile,
-    is_data_uri,
-    is_path,
-    path_from_uri,
-    read_data_uri,
-)
+from kling_async.api.media import LocalFile, is_data_uri, is_file, is_path, path_from_uri, read_data_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kling_async.api.media import FilePath
 
 
 _DIGITS = re.compile(r"-?[0-9]{1,9}")
-_ReadFile: TypeAlias = Callable[[object], object]
 
 
 class Spec(ABC):
-    """The values that a field takes: those that fit, each by itself, and no parts unless a kind of spec has them."""
+    """The values that a field takes."""
 
     __slots__ = ()
 
     @property
-    @abstractmethod
     def allowed(self) -> str:
         """The values that are taken, in words that follow "allowed:"."""
+        return self._words()
+
+    @abstractmethod
+    def _words(self) -> str: ...
 
     @abstractmethod
     def _fits(self, value: object) -> bool: ...
 
     def problems(self, value: object, path: str = "") -> list[Problem]:
-        """Return the problems of a value, whose dotted name is ``path``. Never raises."""
-        return [] if self._fits(value) else [Problem(path, value, self.allowed)]
+        """Return the problems of a value, whose dotted name is ``path``, and of its parts. Never raises."""
+        own = [] if self._fits(value) else [Problem(path, value, self.allowed)]
+        return own + self._parts_problems(value, path)
 
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:  # noqa: ARG002 - of files alone
-        """Return the value that plain data stands for: the same, but where files go what ``as_file`` makes of it."""
-        return value
+    def _parts_problems(self, value: object, path: str) -> list[Problem]:  # noqa: ARG002 - few specs look into values
+        return []
 
 
 @frozen(eq=False)
@@ -62,9 +59,7 @@ class Text(Spec):
     longest: int | None = None
     blank: bool = True
 
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words."""
+    def _words(self) -> str:
         if self.choices:
             return either([repr(choice) for choice in self.choices])
         kind = "text" if self.blank else "text that is not blank"
@@ -107,9 +102,7 @@ class Url(Spec):
     steepest: float | None = attrs.field(default=None, kw_only=True)
     loose: bool = attrs.field(default=False, kw_only=True)
 
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words."""
+    def _words(self) -> str:
         text = "any text" if self.loose else "an http(s) URL, a data: URI"
         return f"{text}, or a file as a Path or bytes ({either([known.label for known in self._wanted])}{self._limits})"
 
@@ -118,10 +111,6 @@ class Url(Spec):
         pixels = f", at least {self.shortest} pixels a side" if self.shortest > 1 else ""
         shape = f", between 1:{self.steepest} and {self.steepest}:1" if self.steepest else ""
         return f", at most {self._most // _MB} MB{pixels}{shape}"
-
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
-        """Return what ``as_file`` makes of the value; by default a ``file:`` URI becomes the path it names."""
-        return as_file(value)
 
     def _fits(self, value: object) -> bool:
         if isinstance(value, str):
@@ -181,6 +170,17 @@ class Url(Spec):
 
 
 @frozen(eq=False)
+class AnyMedia(Spec):
+    """Any text, or a local file that is not looked at."""
+
+    def _words(self) -> str:
+        return "a URL, or a file as a data URI or a file: URI"
+
+    def _fits(self, value: object) -> bool:
+        return isinstance(value, str) or is_file(value)
+
+
+@frozen(eq=False)
 class Integer(Spec):
     """A whole number: one of ``choices`` if there are any, from ``least`` to ``most``.
 
@@ -191,9 +191,7 @@ class Integer(Spec):
     least: int | None = None
     most: int | None = None
 
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words."""
+    def _words(self) -> str:
         if not self.choices:
             return "a whole number" + _bounds(self.least, self.most)
         first, last = self.choices[0], self.choices[-1]
@@ -215,9 +213,7 @@ class Number(Spec):
     least: float | None = None
     most: float | None = None
 
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words."""
+    def _words(self) -> str:
         return "a number" + _bounds(self.least, self.most)
 
     def _fits(self, value: object) -> bool:
@@ -231,9 +227,7 @@ class Number(Spec):
 class Flag(Spec):
     """True or false."""
 
-    @property
-    def allowed(self) -> str:
-        """The values that are taken, in words."""
+    def _words(self) -> str:
         return "true or false"
 
     def _fits(self, value: object) -> bool:
@@ -248,24 +242,15 @@ class ListOf(Spec):
     fewest: int = 0
     most: int | None = None
 
-    @property
-    def allowed(self) -> str:
-        """The count, and what each item takes."""
+    def _words(self) -> str:
         return f"a list{_count(self.fewest, self.most)}, each {self.item.allowed}"
 
     def _fits(self, value: object) -> bool:
         return _is_list(value) and _within(len(value), self.fewest, self.most)
 
-    def problems(self, value: object, path: str = "") -> list[Problem]:
-        """Return a problem for a wrong count, and those of each item."""
-        found = super().problems(value, path)
-        for index, item in enumerate(value if _is_list(value) else ()):
-            found += self.item.problems(item, join(path, index))
-        return found
-
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
-        """Return a list with each item read as ``item`` says; anything else as it is."""
-        return [self.item.read(item, as_file) for item in value] if _is_list(value) else value
+    def _parts_problems(self, value: object, path: str) -> list[Problem]:
+        items = enumerate(value if _is_list(value) else ())
+        return [problem for index, item in items for problem in self.item.problems(item, join(path, index))]
 
 
 @frozen(eq=False)
@@ -291,31 +276,18 @@ class Object(Spec):
 
     fields: Mapping[str, Field]
 
-    @property
-    def allowed(self) -> str:
-        """The names of the fields."""
+    def _words(self) -> str:
         return f"an object of {', '.join(self.fields)}"
 
     def _fits(self, value: object) -> bool:
         return _is_object(value)
 
-    def problems(self, value: object, path: str = "") -> list[Problem]:
+    def _parts_problems(self, value: object, path: str) -> list[Problem]:
         """Return the problems of each field in the order of the spec, then the unknown fields."""
-        found = super().problems(value, path)
         if not _is_object(value):
-            return found
-        for name, part in self.fields.items():
-            found += _field_problems(part, value, name, join(path, name))
-        return found + unknown_fields(value, self.fields, path)
-
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
-        """Return an object with each field read as its spec says; anything else as it is."""
-        if not _is_object(value):
-            return value
-        return {
-            name: self.fields[name].spec.read(part, as_file) if name in self.fields else part
-            for name, part in value.items()
-        }
+            return []
+        found = [_field_problems(part, value, name, join(path, name)) for name, part in self.fields.items()]
+        return [*chain.from_iterable(found), *unknown_fields(value, self.fields, path)]
 
 
 @frozen(eq=False)
@@ -324,9 +296,7 @@ class OneOf(Spec):
 
     options: tuple[Spec, ...]
 
-    @property
-    def allowed(self) -> str:
-        """The values that any option takes, in words."""
+    def _words(self) -> str:
         return either([option.allowed for option in self.options])
 
     def _fits(self, value: object) -> bool:
@@ -340,11 +310,24 @@ class OneOf(Spec):
         inner = (problems for problems in found if all(problem.field != path for problem in problems))
         return next(inner, [Problem(path, value, self.allowed)])
 
-    def read(self, value: object, as_file: _ReadFile = path_from_uri) -> object:
-        """Return the value as every option reads it: each leaves alone what another takes."""
-        for option in self.options:
-            value = option.read(value, as_file)
-        return value
+
+def read(spec: Spec, value: object, as_file: Callable[[object], object] = path_from_uri) -> object:
+    """Return the value that plain data stands for: the same, but where files go what ``as_file`` makes of it."""
+    match spec:
+        case Url():
+            return as_file(value)
+        case ListOf() if _is_list(value):
+            return [read(spec.item, item, as_file) for item in value]
+        case Object(fields=fields) if _is_object(value):
+            return {
+                name: read(fields[name].spec, part, as_file) if name in fields else part for name, part in value.items()
+            }
+        case OneOf():
+            for option in spec.options:  # each leaves alone what another takes
+                value = read(option, value, as_file)
+        case _:
+            pass
+    return value
 
 
 def whole(value: object) -> int | None:

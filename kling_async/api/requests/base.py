@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping  # noqa: TC003 - the codec reads the annotations
+from collections.abc import Mapping  # noqa: TC003 - callers may read the annotations
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from attrs import field, frozen
 
 from kling_async.api.catalogue.lookup import check_body, check_kind, find_model, ids_of, suggest, typo_of
-from kling_async.api.catalogue.model import Kind  # noqa: TC001 - the codec reads the annotations
+from kling_async.api.catalogue.model import Kind  # noqa: TC001 - callers may read the annotations
 from kling_async.api.catalogue.problems import Problem, refusal
 from kling_async.api.catalogue.spec import Flag, Text, whole
 from kling_async.api.protocol import LEGACY, UNIVERSAL

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.catalogue.lookup import fields_of, find_model, suggest
+from kling_async.api.catalogue.lookup import fields_of, find_model, suggest, types_of
 from kling_async.api.catalogue.model import Kind
 from kling_async.api.catalogue.problems import Problem, either, refusal, unknown_fields
+from kling_async.api.catalogue.spec import Field, Flag, Object, Text, read
 from kling_async.api.catalogue.suggestions import did_you_mean
 from kling_async.api.requests import Request, request_class
-from kling_async.api.requests.serialize import as_texts, field_names, is_mapping, plain, read_paths, structure
+from kling_async.api.requests.serialize import JSON, as_texts, field_names, is_json, is_mapping, plain, read_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from kling_async.api.catalogue.spec import Spec
 
 _ANY = "any"
+_SETTINGS = {"extra": Field(Object({})), "validate": Field(Flag())}
 _KINDS = (*(kind.value for kind in Kind), _ANY)
 
 
@@ -51,18 +56,41 @@ def from_dict(data: Mapping[str, Any]) -> Request:
     if not is_mapping(data):
         raise refusal([Problem("request", data, "an object of a request's fields")])
     cls = class_of(data)
-    fields = fields_of(cls.kind)
-    named = renamed(cls, {name: part for name, part in data.items() if name != "kind"})
-    parts: dict[str, Any] = {
-        name: fields[name].spec.read(part) if name in fields else part for name, part in named.items()
-    }
-    parts |= {name: read_paths(part) for name, part in parts.items() if name == "extra"}
-    if parts.get("validate") is not False:
-        return structure(parts, cls)
-    unknown = unknown_fields(parts, field_names(cls))
-    if unknown:
-        raise refusal(unknown)
+    parts = read_parts(cls, data, lambda _, spec, part: read(spec, part))
+    if parts.get("validate") is False:
+        problems = unknown_fields(parts, field_names(cls))
+    else:
+        problems = _type_problems(cls.kind, parts)
+    if cls is Request and "model" not in parts:
+        problems.append(Problem("model", None, "a value; there is no default"))
+    if problems:
+        raise refusal(problems)
     return cls(**parts)
+
+
+def read_parts(
+    cls: type[Request], data: Mapping[str, Any], read_one: Callable[[str, Spec, Any], object]
+) -> dict[str, Any]:
+    """Return a request's fields under their current names, each as ``read_one`` reads it by its name and spec."""
+    fields = {**fields_of(cls.kind), **_SETTINGS}
+    is_older = "aspect_ratio" in field_names(cls) and "aspect_ratio" not in data
+    named = {"aspect_ratio" if name == "ratio" and is_older else name: part for name, part in data.items()}
+    parts = {name: read_one(name, fields[name].spec, named[name]) if name in fields else named[name] for name in named}
+    parts |= {"extra": read_paths(parts["extra"])} if "extra" in parts else {}
+    parts.pop("kind", None)
+    return parts
+
+
+def _type_problems(kind: Kind | None, parts: Mapping[str, Any]) -> list[Problem]:
+    problems = _types(kind).problems({name: part for name, part in parts.items() if name != "extra"})
+    extra = parts.get("extra", {})
+    fits = is_mapping(extra) and is_json(extra)
+    return problems if fits else [*problems, Problem("extra", extra, f"an object of {JSON}")]
+
+
+@cache
+def _types(kind: Kind | None) -> Object:
+    return Object({"model": Field(Text()), **types_of(kind), "endpoint": Field(Text()), "validate": Field(Flag())})
 
 
 def class_of(data: Mapping[str, Any]) -> type[Request]:
@@ -86,13 +114,6 @@ def _kind_of(model_id: str) -> Kind:
         allowed = f"an id in the catalogue{close}; beside any other its kind: {_ANY_KIND}"
         raise refusal([Problem("model", model_id, allowed)])
     return model.kind
-
-
-def renamed(cls: type[Request], parts: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of a request under their current names."""
-    if "aspect_ratio" in parts or "aspect_ratio" not in field_names(cls):
-        return parts
-    return {"aspect_ratio" if name == "ratio" else name: part for name, part in parts.items()}
 
 
 _ANY_KIND = either([*map(repr, _KINDS)])

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kling_async.api.arguments import DURATION, GROUP, PRIORITY, check_path, is_group, is_number, is_priority
-from kling_async.api.catalogue.lookup import fields_of
 from kling_async.api.catalogue.model import Kind
 from kling_async.api.catalogue.problems import Problem, refusal, unknown_fields
-from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf
+from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, read
 from kling_async.api.labels import OUTPUT, is_output, tag_of
 from kling_async.api.media import path_from_text
 from kling_async.api.requests import request_class
-from kling_async.api.requests.codec import class_of, renamed
-from kling_async.api.requests.serialize import field_names, is_mapping, read_paths
+from kling_async.api.requests.codec import class_of, read_parts
+from kling_async.api.requests.serialize import field_names, is_mapping
 from kling_async.api.requests.submission import Submission
 from kling_async.errors import InvalidRequest
 
@@ -39,7 +38,6 @@ _MEDIA = frozenset({"image_url", "audio_url", "video_url", "image_list", "elemen
 _WHICH = frozenset({"kind", "model"})
 
 _FLAGS = {"true": True, "false": False}
-_SETTINGS = {"extra": Field(Object({})), "validate": Field(Flag())}
 
 
 def from_row(
@@ -133,20 +131,14 @@ def _read_request(
         kind = _KINDS.get(frozenset(cells.keys() & _MEDIA))
         cells = cells if kind is None else cells | {"kind": kind}
     cls = class_of(cells)
-    fields = {**fields_of(cls.kind), **_SETTINGS}
-    named = renamed(cls, {name: cell for name, cell in cells.items() if name != "kind"})
-    parts: dict[str, Any] = {
-        name: _read(fields[name].spec, cell, folder_of(name)) if name in fields else cell
-        for name, cell in named.items()
-    }
-    parts |= {name: read_paths(part) for name, part in parts.items() if name == "extra"}
+    parts = read_parts(cls, cells, lambda name, spec, cell: _read(spec, cell, folder_of(name)))
     request = cls(**{name: part for name, part in parts.items() if name in field_names(cls)})
     return request, _strange(parts, field_names(cls)) + request.problems()
 
 
 def _read(spec: Spec, cell: object, folder: FilePath | str | None) -> object:
     value = _parsed(spec, cell) if isinstance(cell, str) else cell
-    return spec.read(value, partial(path_from_text, folder=folder))
+    return read(spec, value, partial(path_from_text, folder=folder))
 
 
 def _parsed(spec: Spec, cell: str) -> object:

@@ -1,26 +1,18 @@
-"""Requests and their parts to plain JSON data, and back with every type checked.
-
-The first part writes: plain data, canonical JSON, files replaced. Converters follow, by which the classes of requests
-read the mappings and lists they are made of. The last part, from ``structure`` on, reads plain data strictly.
-"""
+"""Requests and their parts as plain JSON data, canonical or with files replaced; the converters of their classes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import GenericAlias, NoneType
-from typing import Any, Literal, TypeAlias, TypeGuard, TypeVar, cast, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from attrs import evolve, fields_dict, has
-from cattrs import BaseValidationError, Converter
-from cattrs.errors import AttributeValidationNote, IterableValidationNote
-from cattrs.gen import make_dict_structure_fn
 
-from kling_async.api.catalogue.problems import Problem, join, refusal, unknown_fields
-from kling_async.api.catalogue.spec import Flag, Integer, Number, Spec, Text, whole
-from kling_async.api.media import File, Media, file_uri, is_file, media_type, path_from_uri
+from kling_async.api.catalogue.problems import join
+from kling_async.api.catalogue.spec import whole
+from kling_async.api.media import File, file_uri, is_file, media_type, path_from_uri
 from kling_async.api.reprs import show
 
 JSON = "JSON data, without NaN, infinities or broken characters"
@@ -190,156 +182,3 @@ class ShortRepr:
 
     def __repr__(self) -> str:
         return short_repr(self, given(self))
-
-
-_Hook = Callable[[object, object], Any]
-
-
-def structure(data: object, cls: type[_T]) -> _T:
-    """Return the value of this class that plain data describes.
-
-    Raises:
-        InvalidRequest: A field is unknown, missing or of the wrong type.
-    """
-    try:
-        return _CONVERTER.structure(data, cls)
-    except (_Refused, BaseValidationError) as error:
-        raise refusal(list(_problems(error, ""))) from None
-
-
-class _Refused(ValueError):
-    """Data of the wrong type; the problems' fields are named from where the data stands."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__(*problems)
-        self.problems = problems
-
-
-def _problems(error: Exception, path: str) -> Iterator[Problem]:
-    """Yield the problems in what the converter raised, with whole names of fields."""
-    if isinstance(error, BaseValidationError):
-        for inner in error.exceptions:
-            yield from _problems(inner, join(path, _place(inner)))
-    elif isinstance(error, _Refused):
-        for problem in error.problems:
-            yield Problem(join(path, problem.field), problem.value, problem.allowed)
-    else:
-        yield Problem(path, None, "a value; there is no default")
-
-
-def _place(error: Exception) -> str:
-    notes: list[object] = getattr(error, "__notes__", [])
-    fields = [note.name for note in notes if isinstance(note, AttributeValidationNote)]
-    items = [str(note.index) for note in notes if isinstance(note, IterableValidationNote)]
-    return ".".join(fields + items)
-
-
-def _by(spec: Spec, read: Callable[[object], object] = lambda value: value) -> _Hook:
-    """Return a hook that takes what the spec takes."""
-
-    def hook(value: object, _: object) -> object:
-        problems = spec.problems(value, "")
-        if problems:
-            raise _Refused(*problems)
-        return read(value)
-
-    return hook
-
-
-def _mapping(value: object, _: object) -> Mapping[str, Any]:
-    if not is_mapping(value):
-        raise _Refused(Problem("", value, "an object"))
-    if not is_json(value):
-        raise _Refused(Problem("", value, JSON))
-    return value
-
-
-def _is_scene(cls: object) -> bool:
-    """Return whether a type is ``str | V`` with a class of attrs V, as scenes have it."""
-    kinds = get_args(cls)
-    return kinds[:1] == (str,) and has(kinds[-1])
-
-
-def _scene_hook(cls: object) -> _Hook:
-    value = get_args(cls)[-1]
-
-    def hook(data: object, _: object) -> object:
-        return data if isinstance(data, str) else _CONVERTER.structure(data, value)
-
-    return hook
-
-
-def _is_text(cls: object) -> bool:
-    """Return whether a type is a text, of which some are suggested; the model's own spec judges which it takes."""
-    return str in get_args(cls) and any(get_origin(kind) is Literal for kind in get_args(cls))
-
-
-def _text_hook(cls: object) -> _Hook:
-    def hook(value: object, _: object) -> object:
-        return value if value is None and NoneType in get_args(cls) else _TEXT(value, cls)
-
-    return hook
-
-
-def _media(value: object, _: object) -> Media:
-    if isinstance(value, str) or is_file(value):
-        return value
-    raise _Refused(Problem("", value, "a URL, or a file as a data URI or a file: URI"))
-
-
-def _is_media(cls: object) -> bool:
-    return cls in (Media, Media | None)
-
-
-def _pictures(value: object, cls: object) -> Media | tuple[Media, ...]:
-    if not isinstance(value, list | tuple):
-        return _media(value, cls)
-    return tuple(_media(item, cls) for item in cast("list[object] | tuple[object, ...]", value))
-
-
-def _is_tuple(cls: Any) -> bool:  # noqa: ANN401 - annotations have no common type
-    return get_origin(cls) is tuple
-
-
-def _tuple_hook(cls: type[Any]) -> _Hook:
-    items = _CONVERTER.get_structure_hook(GenericAlias(list, get_args(cls)[:1]))
-
-    def hook(value: object, _: object) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise _Refused(Problem("", value, "a list"))
-        return tuple(items(value, list))
-
-    return hook
-
-
-def _value_hook(cls: type[Any]) -> _Hook:
-    parts = make_dict_structure_fn(cls, _CONVERTER)
-
-    def hook(value: object, _: object) -> object:
-        if not is_mapping(value):
-            raise _Refused(Problem("", value, f"an object of {', '.join(field_names(cls))}"))
-        unknown = unknown_fields(value, field_names(cls))
-        try:
-            found = parts(value, cls)
-        except BaseValidationError as error:
-            raise _Refused(*unknown, *_problems(error, "")) from None
-        if unknown:
-            raise _Refused(*unknown)
-        return found
-
-    return hook
-
-
-_TEXT = _by(Text())
-_CONVERTER = Converter(detailed_validation=True)
-_CONVERTER.register_structure_hook(str, _TEXT)
-_CONVERTER.register_structure_hook(int, _by(Integer(), whole))
-_CONVERTER.register_structure_hook(float, _by(Number()))
-_CONVERTER.register_structure_hook(bool, _by(Flag()))
-_CONVERTER.register_structure_hook_func(lambda cls: cls == Mapping[str, Any], _mapping)
-_CONVERTER.register_structure_hook_factory(_is_text, _text_hook)
-_CONVERTER.register_structure_hook_func(_is_media, _media)
-_CONVERTER.register_structure_hook_func(lambda cls: cls == Media | tuple[Media, ...] | None, _pictures)
-_CONVERTER.register_structure_hook_factory(_is_scene, _scene_hook)
-_CONVERTER.register_structure_hook_factory(_is_tuple, _tuple_hook)
-_CONVERTER.register_structure_hook_factory(has, _value_hook)
