@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LARGEST = 1e300  # a whole number may be larger than any float
+_MOST_DIGITS = 1000  # of an amount, before its point or after: nobody can reckon with "1e999999"
 _decode = json.JSONDecoder(strict=False).decode
 _DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no encoding takes, or one that was not read
 
@@ -38,6 +42,12 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Return whether it is a JSON array."""
     return isinstance(value, list)
+
+
+def part(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the object under a name; an empty one if there is none."""
+    found = value.get(name)
+    return found if is_object(found) else {}
 
 
 def text(value: object) -> str | None:
@@ -77,7 +87,9 @@ def read_moment(value: object) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except (ValueError, OverflowError, OSError):
         return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+    if moment is None or moment.year in (MINYEAR, MAXYEAR):  # in which other zones may be beyond the calendar
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def format_moment(moment: datetime) -> str:
@@ -97,7 +109,7 @@ def dollars(value: object) -> Decimal | None:
         amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     except (InvalidOperation, ValueError):
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and abs(amount.adjusted()) <= _MOST_DIGITS else None
 
 
 def format_usd(amount: Decimal) -> str:

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
-from kling_async.api.parsing import amount, is_list, is_object, read_id, text
+from kling_async.api.parsing import amount, is_list, is_object, part, read_id, text
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
 from kling_async.errors import (
     APIError,
@@ -44,6 +44,9 @@ SANDBOX_PATH, SANDBOX_SPEED = "/sandbox", "x-sandbox-speed"
 
 CLIENT_REQUEST_ID = "X-Client-Request-Id"
 """Names a request in the account's log; 1-128 characters of ``A-Za-z0-9._:-``, else dropped ("Request tracing")."""
+
+PAGE = 100
+"""The most rows that a page of the log or of the ledger may have."""
 
 _INFERENCE_ID = "x-inference-id"
 """In every answer; for a generation, on submits and polls, it is the generation's id ("Request tracing")."""
@@ -315,11 +318,8 @@ def _read_video(answer: Mapping[str, Any], response: HttpResponse, generation_id
 
 def _read_usage(answer: Mapping[str, Any], response: HttpResponse) -> Usage:
     """Read the cost from the answer's ``meta.usage`` or else from the headers."""
-    meta = answer.get("meta")
-    usage = meta.get("usage") if is_object(meta) else None
-    stated: Mapping[str, Any] = usage if is_object(usage) else {}
-    credits_used = amount(stated.get("credits_used"))
-    usd_spent = amount(stated.get("usd_spent"))
+    stated = part(part(answer, "meta"), "usage")
+    credits_used, usd_spent = amount(stated.get("credits_used")), amount(stated.get("usd_spent"))
     return Usage(
         credits_used=_header_amount(response, "x-aimlapi-credits-used") if credits_used is None else credits_used,
         tokens_used=amount(stated.get("tokens_used")),

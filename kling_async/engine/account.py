@@ -13,8 +13,8 @@ from attrs import evolve, frozen
 from kling_async.api.account.billing import (
     balance_request,
     detail_request,
+    read_balance,
     read_detail,
-    read_statement,
     read_transactions,
     transactions_request,
 )
@@ -103,7 +103,7 @@ class Account:
 
     async def balance(self) -> Balance:
         """Return the balance."""
-        return await self._ask(balance_request(), read_statement)
+        return await self._ask(balance_request(), read_balance)
 
     async def billing_detail(self) -> BillingDetail:
         """Return the balance and the top-up settings."""

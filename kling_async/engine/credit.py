@@ -11,6 +11,8 @@ from kling_async.api.account.billing import Opinion, balance_request, read_balan
 from kling_async.errors import GatewayError, KlingError, MalformedResponse, OutOfCredits
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from kling_async.engine.limiter import RequestLimiter
     from kling_async.engine.queue import JobQueue
     from kling_async.engine.tasks import Clock
@@ -34,7 +36,7 @@ class Confirmation:
         self._now = clock.now
         self._asking = asyncio.Lock()
         self._answered_at = -math.inf
-        self._balance_answer: float | KlingError = MalformedResponse("the balance was not asked for yet")
+        self._balance_answer: Decimal | KlingError = MalformedResponse("the balance was not asked for yet")
 
     async def opinion(self, refusal: APIError) -> Opinion:
         """Ask for the balance, and return what it says about this refusal."""
@@ -49,10 +51,10 @@ class Confirmation:
         """Return whether the balance confirms this refusal, so that it concerns every job."""
         return await self.opinion(refusal) is Opinion.CONFIRMED
 
-    async def _balance(self) -> float | KlingError:
+    async def _balance(self) -> Decimal | KlingError:
         await self._limiter.acquire()
         try:
-            return read_balance(await self._transport.send(balance_request()))
+            return read_balance(await self._transport.send(balance_request())).usd
         except KlingError as error:
             return error
 

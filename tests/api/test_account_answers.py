@@ -24,8 +24,8 @@ from kling_async import (
 )
 from kling_async.api.account.billing import (
     detail_request,
+    read_balance,
     read_detail,
-    read_statement,
     read_transactions,
     transactions_request,
 )
@@ -33,7 +33,7 @@ from kling_async.api.account.logs import logs_request, read_logs
 from kling_async.api.account.metrics import Quantiles, metrics_request, read_metrics
 from kling_async.api.account.models import read_models
 from kling_async.api.account.usage import read_usage, span_query, usage_request
-from kling_async.api.parsing import dollars, format_usd
+from kling_async.api.parsing import dollars, format_usd, read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kling_async import HttpRequest
 
 READERS: list[Callable[[HttpResponse], object]] = [
-    read_statement,
+    read_balance,
     read_detail,
     read_transactions,
     read_usage,
@@ -76,7 +76,9 @@ def test_an_amount_is_exactly_what_was_written(value: object, amount: str) -> No
     assert dollars(value) == Decimal(amount)
 
 
-@pytest.mark.parametrize("value", [None, True, [], {}, "much", "", "NaN", "Infinity", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value", [None, True, [], {}, "much", "", "NaN", "Infinity", float("nan"), float("inf"), "1e9999", "1e-9999"]
+)
 def test_what_is_no_amount_is_none(value: object) -> None:
     assert dollars(value) is None
 
@@ -89,11 +91,16 @@ def test_an_amount_is_shown_in_full_with_cents(amount: str, text: str) -> None:
     assert format_usd(Decimal(amount)) == text
 
 
+@pytest.mark.parametrize("said", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-12:00", 253402300799])
+def test_a_moment_at_the_edge_of_the_calendar_is_none_as_other_zones_have_none(said: object) -> None:
+    assert read_moment(said) is None
+
+
 # The balance
 
 
 def test_the_balance_is_in_dollars_and_keeps_what_else_came() -> None:
-    balance = read_statement(answer({"current_balance": 123.45, "currency": "USD", "new": 1}))
+    balance = read_balance(answer({"current_balance": 123.45, "currency": "USD", "new": 1}))
     assert balance == Balance(Decimal("123.45"), "USD")
     assert balance.raw["new"] == 1
 

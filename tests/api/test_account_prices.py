@@ -192,6 +192,11 @@ def test_what_cannot_be_known_is_unknown_and_says_why(request_: Request, pricing
     assert why in estimated.note
 
 
+def test_a_price_beyond_reckoning_is_unknown_rather_than_an_error_of_arithmetic() -> None:
+    unit = {"name": "second", "measure": "output", "price": "9e999999", "per": "1e-99"}
+    assert cost_of(TextToVideo("a", duration=5), fixed(unit)).usd is None
+
+
 def test_lengths_that_are_not_published_leave_the_cost_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     any_length = evolve(models()[0], fields={"duration": Field(Integer(least=1))})
     monkeypatch.setattr("kling_async.api.account.estimates.find_model", lambda _: any_length)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -309,10 +310,10 @@ def test_words_of_money_mean_less_where_there_is_some(said: str, cls: type) -> N
     assert (meant.message, meant.status, meant.enveloped) == (refusal.message, 403, True)
 
 
-OTHERS: dict[str, float | KlingError] = {
-    "enough": 5.0,
-    "none": 0.0,
-    "debt": -1.0,
+OTHERS: dict[str, Decimal | KlingError] = {
+    "enough": Decimal(5),
+    "none": Decimal(0),
+    "debt": Decimal(-1),
     "bad key": read_error(answer(401, envelope(401))),
     "broke": read_error(answer(403, envelope(403, "no credits"))),
     "forbidden": read_error(answer(403, envelope(403, "not with a management key"))),

@@ -126,7 +126,7 @@ async def test_being_told_to_go_on_ends_the_looking() -> None:
         assert len(looks) <= 2
 
 
-@pytest.mark.parametrize("balance", [None, "12", True, [], float("nan"), 10**400])
+@pytest.mark.parametrize("balance", [None, "twelve", True, [], float("nan"), "1e999999"])
 def test_an_answer_without_a_balance_is_malformed(balance: object) -> None:
     with pytest.raises(MalformedResponse):
         read_balance(answer(200, {"current_balance": balance}))

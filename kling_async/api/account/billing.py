@@ -1,8 +1,4 @@
-"""The account's balance, its top-ups and its ledger; and a refusal judged by the balance.
-
-The shapes are those of "Account Balance". A field that an answer lacks, or has in another shape, is None here; ``raw``
-holds the whole answer.
-"""
+"""The account's balance, its top-ups and its ledger ("Account Balance"); and a refusal judged by the balance."""
 
 from __future__ import annotations
 
@@ -13,8 +9,8 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, dollars, format_moment, is_object, number, read_id, read_moment, text
-from kling_async.api.protocol import malformed, read_answer, read_page
+from kling_async.api.parsing import amount, dollars, format_moment, is_object, part, read_id, read_moment, text
+from kling_async.api.protocol import PAGE, malformed, read_answer, read_page
 from kling_async.errors import APIError, AuthenticationError, GatewayError, KlingError, MalformedResponse, OutOfCredits
 
 if TYPE_CHECKING:
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from kling_async.api.messages import HttpResponse
-
-_PAGE = 100  # the most entries a page may have
 
 
 @frozen
@@ -121,26 +115,8 @@ def balance_request() -> HttpRequest:
     return HttpRequest("GET", "/v2/billing")
 
 
-def read_balance(response: HttpResponse) -> float:
-    """Read the balance in US dollars; it may be negative.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer names no balance.
-    """
-    balance = number(read_answer(response).get("current_balance"))
-    if balance is None:
-        raise malformed(response, "the answer names no balance")
-    return balance
-
-
-def read_statement(response: HttpResponse) -> Balance:
-    """Read the balance.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer names no balance.
-    """
+def read_balance(response: HttpResponse) -> Balance:
+    """Read the balance."""
     answer = read_answer(response)
     return Balance(_balance(answer, response), text(answer.get("currency")), answer)
 
@@ -151,12 +127,7 @@ def detail_request() -> HttpRequest:
 
 
 def read_detail(response: HttpResponse) -> BillingDetail:
-    """Read the balance, and how it is topped up.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer names no balance.
-    """
+    """Read the balance, and how it is topped up."""
     answer = read_answer(response)
     return BillingDetail(
         usd=_balance(answer, response),
@@ -195,25 +166,14 @@ def transactions_request(
     cursor: str | None = None,
 ) -> HttpRequest:
     """Return the GET for a page of the ledger; a cursor is opaque, and is sent back exactly as it came."""
-    query = {
-        "from": None if start is None else format_moment(start),
-        "to": None if end is None else format_moment(end),
-        "direction": direction,
-        "type": type,
-        "limit": _PAGE,
-        "cursor": cursor,
-    }
-    asked = urlencode({name: value for name, value in query.items() if value is not None})
-    return HttpRequest("GET", f"/v2/billing/transactions?{asked}")
+    span = {name: format_moment(moment) for name, moment in (("from", start), ("to", end)) if moment is not None}
+    filters = {"direction": direction, "type": type, "limit": PAGE, "cursor": cursor}
+    query = span | {name: value for name, value in filters.items() if value is not None}
+    return HttpRequest("GET", f"/v2/billing/transactions?{urlencode(query)}")
 
 
 def read_transactions(response: HttpResponse) -> TransactionPage:
-    """Read a page; rows that are no objects are left out.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer is not a page.
-    """
+    """Read a page; rows that are no objects are left out."""
     rows, pagination = read_page(response, "ledger")
     cursor = text(pagination.get("next_cursor"))
     goes_on = cursor is not None and pagination.get("has_more") is not False and bool(rows)
@@ -221,8 +181,7 @@ def read_transactions(response: HttpResponse) -> TransactionPage:
 
 
 def _read_row(row: dict[str, Any]) -> Transaction:
-    moved = row.get("amount")
-    parts: Mapping[str, Any] = moved if is_object(moved) else {}
+    parts = part(row, "amount")
     return Transaction(
         created=read_moment(row.get("created_at")),
         direction=text(row.get("direction")),
@@ -243,35 +202,31 @@ class Opinion(Enum):
     NONE = "none"
 
 
-def second_opinion(refusal: APIError, balance: float | KlingError) -> Opinion:
+def second_opinion(refusal: APIError, balance: Decimal | KlingError) -> Opinion:
     """Judge a refusal by the balance, or by the error that came instead.
 
     A bad key is refused everywhere, an account without credits has no balance, and behind a wrong address no request
     reaches the vendor. What only failed says nothing.
     """
     if isinstance(refusal, AuthenticationError):
-        return _opinion(confirmed=isinstance(balance, AuthenticationError), denied=_is_from_vendor(balance))
-    if isinstance(refusal, OutOfCredits):
-        broke = balance <= 0 if isinstance(balance, float) else isinstance(balance, OutOfCredits)
-        return _opinion(confirmed=broke, denied=isinstance(balance, float))
-    if isinstance(refusal, GatewayError):
-        return _opinion(confirmed=_is_from_gateway(balance), denied=_is_from_vendor(balance))
-    return Opinion.NONE
+        confirmed, denied = isinstance(balance, AuthenticationError), _is_from_vendor(balance)
+    elif isinstance(refusal, OutOfCredits):
+        broke = isinstance(balance, OutOfCredits) if isinstance(balance, KlingError) else balance <= 0
+        confirmed, denied = broke, not isinstance(balance, KlingError)
+    elif isinstance(refusal, GatewayError):
+        confirmed, denied = _is_from_gateway(balance), _is_from_vendor(balance)
+    else:
+        return Opinion.NONE
+    return Opinion.CONFIRMED if confirmed else Opinion.DENIED if denied else Opinion.NONE
 
 
-def _opinion(*, confirmed: bool, denied: bool) -> Opinion:
-    if confirmed:
-        return Opinion.CONFIRMED
-    return Opinion.DENIED if denied else Opinion.NONE
-
-
-def _is_from_vendor(balance: float | KlingError) -> bool:
+def _is_from_vendor(balance: Decimal | KlingError) -> bool:
     if isinstance(balance, APIError):
         return not isinstance(balance, GatewayError) and balance.enveloped and balance.status in range(400, 500)
-    return isinstance(balance, float)
+    return not isinstance(balance, KlingError)
 
 
-def _is_from_gateway(balance: float | KlingError) -> bool:
+def _is_from_gateway(balance: Decimal | KlingError) -> bool:
     # A web site may answer any address with a page of its own.
     is_page = isinstance(balance, MalformedResponse) and balance.excerpt.lstrip().startswith("<")
     return is_page or isinstance(balance, GatewayError)

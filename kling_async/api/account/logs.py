@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from attrs import define, field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, dollars, is_object, read_id, read_moment, text
-from kling_async.api.protocol import CLIENT_REQUEST_ID, read_page
+from kling_async.api.parsing import amount, dollars, is_object, part, read_id, read_moment, text
+from kling_async.api.protocol import CLIENT_REQUEST_ID, PAGE, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from kling_async.api.messages import HttpResponse
-
-_PAGE = 100  # the most rows a page may have
 
 
 @frozen
@@ -96,17 +94,12 @@ def logs_request(
     that one of an earlier reading, left over on a connection, could be taken for it.
     """
     query = [*span.items(), *(("model", model) for model in models), *(("status", status) for status in statuses)]
-    target = f"/v2/logs?{urlencode([*query, ('limit', _PAGE), ('offset', offset)])}"
+    target = f"/v2/logs?{urlencode([*query, ('limit', PAGE), ('offset', offset)])}"
     return HttpRequest("GET", target, headers={CLIENT_REQUEST_ID: name} if name else {})
 
 
 def read_logs(response: HttpResponse, offset: int = 0) -> LogRows:
-    """Read the page that was asked for at this offset.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer is not a page.
-    """
+    """Read the page that was asked for at this offset."""
     rows, pagination = read_page(response, "log")
     total = amount(pagination.get("total"))
     follows = total is not None and total > offset + len(rows)
@@ -120,7 +113,6 @@ def read_logs(response: HttpResponse, offset: int = 0) -> LogRows:
 
 
 def _is_readable(row: object) -> bool:
-    """Return whether a row is an object whose ``client_request_id`` is a text or absent."""
     return is_object(row) and isinstance(row.get("client_request_id"), str | None)
 
 
@@ -145,8 +137,7 @@ def _sent_at(response: HttpResponse) -> datetime | None:
 
 
 def _read_entry(row: dict[str, Any]) -> LogEntry:
-    cost, tokens = row.get("cost"), row.get("tokens")
-    charged: Mapping[str, Any] = cost if is_object(cost) else {}
+    charged = part(row, "cost")
     return LogEntry(
         created=read_moment(row.get("created")),
         status=text(row.get("status")),
@@ -154,7 +145,7 @@ def _read_entry(row: dict[str, Any]) -> LogEntry:
         model=text(row.get("model")),
         usd=dollars(charged.get("usd")),
         credits=amount(charged.get("credits")),
-        tokens=amount(tokens.get("total")) if is_object(tokens) else None,
+        tokens=amount(part(row, "tokens").get("total")),
         inference_id=read_id(row.get("inference_id")),
         request_id=read_id(row.get("request_id")),
         client_request_id=text(row.get("client_request_id")),

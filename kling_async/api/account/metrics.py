@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import amount, is_list, is_object, read_moment, text
+from kling_async.api.parsing import amount, is_list, is_object, part, read_moment, text
 from kling_async.api.protocol import malformed, read_answer
 
 if TYPE_CHECKING:
@@ -71,12 +71,7 @@ def metrics_request(models: Sequence[str]) -> HttpRequest:
 
 
 def read_metrics(response: HttpResponse) -> Metrics:
-    """Read the answer; entries without a name are left out.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer lists no models.
-    """
+    """Read the answer; entries without a name are left out."""
     answer = read_answer(response)
     entries = answer.get("models")
     if not is_list(entries):
@@ -92,8 +87,7 @@ def _read_entry(entry: dict[str, Any]) -> ModelMetrics | None:
     name = text(entry.get("alias")) or text(entry.get("id"))
     if name is None:
         return None
-    figures = entry.get("metrics")
-    spread: object = (figures if is_object(figures) else entry).get("duration_ms")
+    spread = (part(entry, "metrics") or entry).get("duration_ms")
     return ModelMetrics(name, _read_quantiles(spread), text(entry.get("endpoint")), entry)
 
 

@@ -9,7 +9,7 @@ from attrs import Factory, field, frozen
 
 from kling_async.api.catalogue.lookup import find_model, models
 from kling_async.api.messages import HttpRequest
-from kling_async.api.parsing import dollars, is_list, is_object, text
+from kling_async.api.parsing import dollars, is_list, is_object, part, text
 from kling_async.api.protocol import malformed, read_answer
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Pricing:
 
 def read_pricing(block: object) -> Pricing | None:
     """Return a model's pricing; None if there is none, or none that says of which kind it is."""
-    kind = text(block.get("kind")) if is_object(block) else None
-    if kind is None or not is_object(block):
+    if not is_object(block) or (kind := text(block.get("kind"))) is None:
         return None
     listed = block.get("units" if kind == "fixed" else "variants")
     entries: list[Any] = listed if is_list(listed) else [block] if "price" in block else []
@@ -171,12 +170,7 @@ def models_request(include: Sequence[str] = (), ids: Sequence[str] = (), etag: s
 
 
 def read_models(response: HttpResponse) -> ModelList:
-    """Return the models of an answer; what has no id is left out.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer is not a list of models.
-    """
+    """Return the models of an answer; what has no id is left out."""
     entries = read_answer(response).get("data")
     if not is_list(entries):
         raise malformed(response, "the answer is not a list of models")
@@ -185,11 +179,9 @@ def read_models(response: HttpResponse) -> ModelList:
 
 
 def _read_model(entry: dict[str, Any]) -> LiveModel | None:
-    name, about, modalities = text(entry.get("id")), entry.get("info"), entry.get("modalities")
+    name, info, sides = text(entry.get("id")), part(entry, "info"), part(entry, "modalities")
     if name is None:
         return None
-    info: Mapping[str, Any] = about if is_object(about) else {}
-    sides: Mapping[str, Any] = modalities if is_object(modalities) else {}
     return LiveModel(
         id=name,
         aliases=_texts(entry.get("aliases")) or (),

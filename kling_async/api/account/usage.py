@@ -82,12 +82,7 @@ def usage_request(span: Mapping[str, str]) -> HttpRequest:
 
 
 def read_usage(response: HttpResponse) -> AccountUsage:
-    """Read how much was spent.
-
-    Raises:
-        APIError: The vendor answered with an error status.
-        MalformedResponse: The answer does not say.
-    """
+    """Read how much was spent."""
     answer = read_answer(response)
     spend = answer.get("spend")
     usd = dollars(spend.get("usd") if is_object(spend) else spend)
