@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kling_async.api.arguments import check_callable, check_path, refused
+from kling_async.api.arguments import PATH, check_callable, refused
 from kling_async.api.reprs import show
 from kling_async.api.results import Video
 from kling_async.engine.as_completed import Window
@@ -93,7 +93,7 @@ class FileCalls(ABC):
             raise refused("video", video, "a video or a job")
         _check_place(path, into)
         if path is not None:
-            check_path("path", path)
+            PATH.check("path", path)
         check_callable("progress", progress, "a function of the bytes there are and the size, or None")
         job = video if isinstance(video, Job) else engine.downloads.job_of(video)
         video = await video if isinstance(video, Job) else video
@@ -140,7 +140,7 @@ class FileCalls(ABC):
         async def download(job: Job) -> Path:
             video = job.result()
             named = engine.downloads.place(video, Path(into or "")) if path is None else path(job)
-            check_path("path", named)
+            PATH.check("path", named)
             if await engine.downloads.is_there(video, Path(named)):
                 return Path(named)
             return await self._download(job, named, None, None, window.waiting)
@@ -156,4 +156,4 @@ def _check_place(path: object, into: object) -> None:
     if path is not None and into is not None:
         raise refused("into", into, f"nothing beside path ({show(path)}): one of the two")
     if into is not None:
-        check_path("into", into)
+        PATH.check("into", into)

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import asdict
 
-from kling_async.api.arguments import (
-    check_count,
-    check_endpoint,
-    check_id,
-    check_key,
-    check_line,
-    check_text,
-    deadline_seconds,
-    refused,
-)
+from kling_async.api.arguments import COUNT, ENDPOINT, GROUP, ID, KEY, PRIORITY, deadline_seconds, refused
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
 from kling_async.api.requests.submission import Submission
@@ -106,8 +97,9 @@ class JobCalls(ABC):
         if not isinstance(request, Request):
             raise refused("request", request, "a request, such as TextToVideo(...)")
         request.check()
-        check_key(key)
-        check_line(priority, group)
+        KEY.check("key", key)
+        PRIORITY.check("priority", priority)
+        GROUP.check("group", group)
         if not isinstance(retry_failed, bool) and retry_failed != "all":
             raise refused("retry_failed", retry_failed, 'True, False or "all"')
         request = with_absolute_paths(request)
@@ -149,13 +141,13 @@ class JobCalls(ABC):
             ConfigurationError: Called from another thread or event loop than the session's.
         """
         engine = self._running_engine()
-        check_id(generation_id)
-        check_endpoint(endpoint)
-        check_key(key)
+        ID.check("generation_id", generation_id)
+        ENDPOINT.check("endpoint", endpoint)
+        KEY.check("key", key)
         limit = deadline_seconds(deadline)
         if is_token(generation_id):
             record = read_token(generation_id)
-            check_key(key := record.key)
+            KEY.check("key", key := record.key)
         else:
             record = record_of_generation(generation_id, endpoint=endpoint, key=key, now=engine.store.clock.wall())
         return engine.store.resume(record, key=key, tag=tag, deadline=limit)
@@ -183,7 +175,7 @@ class JobCalls(ABC):
             SessionClosed: The session has not been entered, or has ended.
         """
         most = self._limits.max_in_flight if max_in_flight is None else max_in_flight
-        check_count("max_in_flight", most)
+        COUNT.check("max_in_flight", most)
         return self._running_engine().as_completed(source, self._as_job, Window(most))
 
     def _as_job(self, item: Request | Submission | Job) -> Job:
@@ -228,8 +220,9 @@ class JobCalls(ABC):
             SessionClosed: The session has not been entered, or has ended.
         """
         engine = self._running_engine()
-        check_text("key", key, "the key of a job")
-        check_key(key)
+        if key is None:
+            raise refused("key", key, "the key of a job")
+        KEY.check("key", key)
         return engine.store.find(key)
 
     def resume_submissions(self) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from kling_async.account_calls import AccountCalls
 from kling_async.api.arguments import (
+    COUNT,
+    ENDPOINT,
+    ID,
     bad_setting,
-    check_count,
-    check_endpoint,
-    check_id,
     check_methods,
     checked_api_key,
     refused,
@@ -310,8 +310,8 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             SessionClosed: The session has not been entered, or has ended.
         """
         engine = self._running_engine()
-        check_id(generation_id)
-        check_endpoint(endpoint)
+        ID.check("generation_id", generation_id)
+        ENDPOINT.check("endpoint", endpoint)
         return await engine.fetch(generation_id, endpoint)
 
     def stats(self, *, own: bool = False) -> Stats:
@@ -371,7 +371,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """
-        check_count("buffer", buffer)
+        COUNT.check("buffer", buffer)
         if not (job is None or isinstance(job, Job)):
             raise refused("job", job, "None or a job")
         return self._running_engine().events.subscribe(buffer, None if job is None else job.key)

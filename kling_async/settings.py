@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from attrs.converters import optional
 from attrs.validators import optional as if_given
 
-from kling_async.api.arguments import COUNT, is_count, is_group, is_number, is_text
+from kling_async.api.arguments import COUNT, GROUP, is_count, is_number, is_text
 from kling_async.api.catalogue.lookup import typical_seconds
 from kling_async.api.parsing import dollars
 from kling_async.pacing.poll_cost import PollCost
@@ -56,10 +56,12 @@ def _are_counts(value: object, is_name: Callable[[object], bool]) -> bool:
 
 
 _is_per_group = takes(
-    lambda value: _are_counts(value, is_group),
-    f"None, {COUNT}, or a mapping of groups (None, or texts) to such numbers",
+    lambda value: _are_counts(value, GROUP.fits),
+    f"None, {COUNT.allowed}, or a mapping of groups (None, or texts) to such numbers",
 )
-_is_per_model = takes(lambda value: _are_counts(value, is_text), f"None, {COUNT}, or a mapping of models' ids to such")
+_is_per_model = takes(
+    lambda value: _are_counts(value, is_text), f"None, {COUNT.allowed}, or a mapping of models' ids to such"
+)
 _is_amount = takes(
     lambda value: isinstance(value, Decimal) and value.is_finite() and value >= 0, "a number of US dollars, 0 or more"
 )

@@ -1,6 +1,6 @@
-"""Checks of the arguments of public calls and of settings, before anything is begun.
+"""What arguments of public calls and settings take; they are checked before anything is begun.
 
-A ``check_`` function raises `InvalidRequest` with the argument's name, its value and what is allowed.
+A check raises `InvalidRequest` with the argument's name, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
+
+from attrs import frozen
 
 from kling_async.api.catalogue.problems import Problem, either, refusal
 from kling_async.api.media import is_path
@@ -21,11 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kling_async.errors import InvalidRequest
-
-COUNT = "a whole number, 1 or more"
-PRIORITY = "a whole number from -1000 to 1000"
-GROUP = "None, or a text of 1 to 200 characters"
-DURATION = "seconds or a timedelta, more than 0 s"
 
 _T = TypeVar("_T")
 
@@ -77,76 +74,52 @@ def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip()) and _UNSENDABLE.search(value) is None
 
 
-def check_key(key: object) -> None:
-    """Refuse a key that an ``X-Client-Request-Id``, of which it becomes a part, cannot hold ("Request tracing")."""
-    if key is not None and not (isinstance(key, str) and _KEY.fullmatch(key)):
-        raise refused("key", key, "1 to 110 characters of A-Z a-z 0-9 . _ : -")
+@frozen
+class Wanted:
+    """What an argument takes: in words, and by a test of its values."""
 
+    allowed: str
+    fits: Callable[[object], bool]
 
-def check_line(priority: object, group: object) -> None:
-    """Refuse a priority or a group that cannot be used."""
-    if not is_priority(priority):
-        raise refused("priority", priority, PRIORITY)
-    if not is_group(group):
-        raise refused("group", group, GROUP)
+    def check(self, field: str, value: object) -> None:
+        """Refuse a value that does not fit."""
+        if not self.fits(value):
+            raise refused(field, value, self.allowed)
 
 
 def is_priority(value: object) -> TypeGuard[int]:
     """Return whether it is a whole number from -1000 to 1000."""
-    return isinstance(value, int) and not isinstance(value, bool) and value in range(-1000, 1001)
+    return is_count(value, -1000) and value <= 1000  # noqa: PLR2004 - as said
 
 
-def is_group(value: object) -> TypeGuard[str | None]:
-    """Return whether it is None, or a text of up to 200 characters."""
-    return value is None or (is_text(value) and len(value) in range(201))
+def _is_moment(value: object) -> bool:
+    try:
+        return value is None or (isinstance(value, datetime) and bool(value.astimezone(UTC)))
+    except (OverflowError, ValueError, OSError):  # beyond the calendar
+        return False
 
 
-def check_id(generation_id: object) -> None:
-    """Refuse an id that is no text, or blank; ids are opaque, so any other text may be one."""
-    check_text("generation_id", generation_id, "the vendor's id of a generation")
-
-
-def check_text(field: str, value: object, allowed: str) -> None:
-    """Refuse a text that is blank or cannot be encoded."""
-    if not is_text(value):
-        raise refused(field, value, allowed)
-
-
-def check_endpoint(endpoint: object) -> None:
-    """Refuse a path other than the two that generations are submitted to and polled at."""
-    if endpoint not in (UNIVERSAL, LEGACY):
-        raise refused("endpoint", endpoint, f"{UNIVERSAL} or {LEGACY}")
-
-
-def check_count(field: str, value: object) -> None:
-    """Refuse a number of things that is no whole number, or less than 1."""
-    if not is_count(value):
-        raise refused(field, value, COUNT)
+COUNT = Wanted("a whole number, 1 or more", is_count)
+DURATION = Wanted("seconds or a timedelta, more than 0 s", lambda value: is_number(value) and value > 0)
+PRIORITY = Wanted("a whole number from -1000 to 1000", is_priority)
+GROUP = Wanted(
+    "None, or a text of 1 to 200 characters",
+    lambda value: value is None or (is_text(value) and len(value) in range(201)),
+)
+KEY = Wanted(  # becomes a part of an ``X-Client-Request-Id`` ("Request tracing")
+    "1 to 110 characters of A-Z a-z 0-9 . _ : -",
+    lambda value: value is None or (isinstance(value, str) and _KEY.fullmatch(value) is not None),
+)
+ID = Wanted("the vendor's id of a generation", is_text)  # opaque
+ENDPOINT = Wanted(f"{UNIVERSAL} or {LEGACY}", lambda value: value in (UNIVERSAL, LEGACY))
+PATH = Wanted("a path, as a text or a Path", lambda value: bool(value) and (isinstance(value, str) or is_path(value)))
+MOMENT = Wanted("a datetime; without a zone it is this machine's time", _is_moment)
 
 
 def check_callable(field: str, value: object, allowed: str) -> None:
     """Refuse a value that can neither be called nor is None."""
     if value is not None and not callable(value):
         raise refused(field, value, allowed)
-
-
-def check_path(field: str, value: object) -> None:
-    """Refuse a path that is neither a text nor a ``Path``; the file system has its say when it is used."""
-    if not value or not (isinstance(value, str) or is_path(value)):
-        raise refused(field, value, "a path, as a text or a Path")
-
-
-def check_moment(field: str, value: object) -> None:
-    """Refuse a moment that the vendor cannot be asked about; None is taken."""
-    allowed = "a datetime; without a zone it is this machine's time"
-    if value is None:
-        return
-    if not isinstance(value, datetime):
-        raise refused(field, value, allowed)
-    try:
-        value.astimezone(UTC)
-    except (OverflowError, ValueError, OSError):  # beyond the calendar
-        raise refused(field, value, allowed) from None
 
 
 def check_items(field: str, value: object, allowed: str) -> None:
@@ -184,7 +157,7 @@ def deadline_seconds(deadline: object) -> float | None:
     if length is None:
         return None
     if not (is_number(length) and length > 0):
-        raise refused("deadline", deadline, DURATION)
+        raise refused("deadline", deadline, DURATION.allowed)
     return float(length)
 
 

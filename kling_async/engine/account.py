@@ -23,7 +23,7 @@ from kling_async.api.account.logs import LogReading, logs_request, read_logs
 from kling_async.api.account.metrics import metrics_request, read_metrics
 from kling_async.api.account.models import ModelList, changes, models_request, read_models
 from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
-from kling_async.api.arguments import check_items, check_moment, check_text, names, refused
+from kling_async.api.arguments import MOMENT, Wanted, check_items, is_text, names, refused
 from kling_async.api.catalogue.problems import either
 from kling_async.api.protocol import answers, malformed
 from kling_async.api.requests import Request
@@ -126,7 +126,7 @@ class Account:
         if direction is not None and direction not in _DIRECTIONS:
             raise refused("direction", direction, either([*map(repr, _DIRECTIONS)]))
         if type is not None:
-            check_text("type", type, "a type of the vendor's, such as 'MODEL_USAGE'")
+            Wanted("a type of the vendor's, such as 'MODEL_USAGE'", is_text).check("type", type)
         return self._transactions(start, end, direction, type)
 
     async def _transactions(
@@ -149,7 +149,7 @@ class Account:
     async def reconcile_costs(self, jobs: Iterable[Job | Record], start: datetime | None) -> CostReport:
         """Match jobs with the ledger's charges."""
         check_items("jobs", jobs, "jobs, or records of them")
-        check_moment("start", start)
+        MOMENT.check("start", start)
         known = billable(jobs)
         if not known:
             return match_charges(known, (), {})

@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kling_async.api.arguments import check_path
+from kling_async.api.arguments import PATH
 from kling_async.errors import ConfigurationError
 from kling_async.journal.paths import absolute, unusable_reason
 from kling_async.journal.shared import LEASE
@@ -63,7 +63,7 @@ def prune_journal(path: str | os.PathLike[str], before: float, *, forget_keys: b
     """
     from kling_async.journal.sqlite.prune import prune_file  # noqa: PLC0415 - SQLite is imported on use
 
-    check_path("path", path)
+    PATH.check("path", path)
     if is_url(path):
         pruned: Pruned = _postgres("prune").prune_postgres(path, before, forget_keys=forget_keys)
         return pruned
@@ -90,7 +90,7 @@ def read_journal(path: str | os.PathLike[str]) -> JournalReader:
     """
     from kling_async.journal.sqlite.reader import SQLiteReader  # noqa: PLC0415 - SQLite is imported on use
 
-    check_path("path", path)
+    PATH.check("path", path)
     if is_url(path):
         reader: JournalReader = _postgres("reader").PostgresReader(path)
         return reader

@@ -45,7 +45,7 @@ def _fits_rate(value: object) -> bool:
     return (is_number(value) and value >= _SLOWEST) or (isinstance(value, float) and value == math.inf)
 
 
-positive_duration: Validator = takes(lambda value: is_number(value) and value > 0, DURATION)
+positive_duration: Validator = takes(lambda value: is_number(value) and value > 0, DURATION.allowed)
 non_negative_duration: Validator = takes(
     lambda value: is_number(value) and value >= 0, "seconds or a timedelta, 0 s or more"
 )
@@ -53,6 +53,6 @@ share: Validator = takes(lambda value: is_number(value) and 0 <= value < 1, "a n
 positive_number: Validator = takes(lambda value: is_number(value) and value > 0, "a finite number, more than 0")
 non_negative_number: Validator = takes(lambda value: is_number(value) and value >= 0, "a number from 0 up")
 is_rate: Validator = takes(_fits_rate, f"a number per second, {_SLOWEST} or more, or math.inf")
-count: Validator = takes(is_count, COUNT)
+count: Validator = takes(is_count, COUNT.allowed)
 times: Validator = takes(lambda value: is_count(value, 0), "a whole number, 0 or more")
 flag: Validator = takes(lambda value: isinstance(value, bool), "True or False")

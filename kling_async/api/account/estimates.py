@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kling_async.api.account.models import ModelList, Pricing, UnitPrice
     from kling_async.api.catalogue.model import Model
+    from kling_async.api.catalogue.spec import Field
     from kling_async.api.requests import Request
 
 _ZERO = Decimal(0)
@@ -126,23 +127,23 @@ def _totals(rates: tuple[UnitPrice, ...], stated: _Stated) -> list[Decimal]:
     return [sum((each * count[end] for each, count in counted), _ZERO) for end in (0, 1)]
 
 
+@frozen(eq=False)
 class _Stated:
     """The fields that a request states, and the vendor's published defaults where it states none."""
 
-    def __init__(self, body: Mapping[str, object], model: Model | None) -> None:
-        self._body = body
-        self._model = model
+    body: Mapping[str, object]
+    model: Model | None
 
     def may_fit(self, when: Mapping[str, object]) -> bool:
         """Return whether the request may meet a price's conditions."""
-        return all(stated is None or _normalised(stated) == _normalised(wanted) for stated, wanted in self._pairs(when))
+        pairs = ((self._value(name), wanted) for name, wanted in when.items())
+        return all(stated is None or _normalised(stated) == _normalised(wanted) for stated, wanted in pairs)
 
-    def _pairs(self, when: Mapping[str, object]) -> list[tuple[object, object]]:
-        return [(self._value(name), wanted) for name, wanted in when.items()]
+    def _field(self, name: str) -> Field | None:
+        return None if self.model is None else self.model.fields.get(name)
 
     def _value(self, name: str) -> object:
-        stated = self._body.get(name)
-        field = None if self._model is None else self._model.fields.get(name)
+        stated, field = self.body.get(name), self._field(name)
         return field.default if stated is None and field is not None else stated
 
     def count(self, rate: UnitPrice) -> tuple[int, int]:
@@ -152,31 +153,17 @@ class _Stated:
             return 1, 1
         if unit not in _SECONDS or rate.measure not in (None, "output"):
             raise _Unknown(f"it is paid by the {rate.unit}, of which the number is not known beforehand")
-        return self._seconds()
-
-    def _seconds(self) -> tuple[int, int]:
-        if self._body.get("duration") is None and _has_timed_shots(self._body):
+        scenes, field = self.body.get("multi_prompt"), self._field("duration")
+        if self.body.get("duration") is None and is_list(scenes) and any(map(is_mapping, scenes)):
             raise _Unknown("it is paid by the second, and the request states only how long its scenes are")
-        stated = self._value("duration")
-        length = whole(stated)
+        length = whole(self._value("duration"))
         if length is not None and length > 0:
             return length, length
-        field = None if self._model is None else self._model.fields.get("duration")
-        if stated is not None or field is None:
+        if self._value("duration") is not None or field is None:
             raise _Unknown("it is paid by the second, and how long the video will be is not known beforehand")
-        return _bounds(field.spec)
-
-
-def _bounds(spec: object) -> tuple[int, int]:
-    """Return the shortest and the longest video that a model makes."""
-    if isinstance(spec, Integer) and spec.choices:
-        return min(spec.choices), max(spec.choices)
-    raise _Unknown("it is paid by the second, and the lengths the model makes are not published")
-
-
-def _has_timed_shots(body: Mapping[str, object]) -> bool:
-    scenes = body.get("multi_prompt")
-    return is_list(scenes) and any(map(is_mapping, scenes))
+        if isinstance(field.spec, Integer) and field.spec.choices:
+            return min(field.spec.choices), max(field.spec.choices)
+        raise _Unknown("it is paid by the second, and the lengths the model makes are not published")
 
 
 def _normalised(value: object) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from kling_async.api.arguments import check_moment, refused
+from kling_async.api.arguments import MOMENT, refused
 from kling_async.api.messages import HttpRequest
 from kling_async.api.parsing import dollars, format_moment, is_object, read_moment, text
 from kling_async.api.protocol import malformed, read_answer
@@ -49,8 +49,8 @@ def check_span(start: datetime | None, end: datetime | None) -> None:
     Raises:
         InvalidRequest: One is no moment, or the end is not after the start.
     """
-    check_moment("start", start)
-    check_moment("end", end)
+    MOMENT.check("start", start)
+    MOMENT.check("end", end)
     if start is not None and end is not None and end.timestamp() <= start.timestamp():
         raise refused("end", end, "a moment after start")
 

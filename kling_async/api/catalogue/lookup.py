@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from kling_async.api.catalogue.data import MODELS
 from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, scale
-from kling_async.api.catalogue.problems import Problem, either, refusal
+from kling_async.api.catalogue.problems import Problem, close_names, did_you_mean, either, misspelt, refusal
 from kling_async.api.catalogue.rules import lacks_script
 from kling_async.api.catalogue.spec import AnyMedia, Field, Integer, ListOf, Number, Object, OneOf, Text, Url
-from kling_async.api.catalogue.suggestions import close_names, did_you_mean, misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async.api.catalogue.lookup import fields_of, find_model, suggest, types_of
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.catalogue.problems import Problem, either, refusal, unknown_fields
+from kling_async.api.catalogue.problems import Problem, did_you_mean, either, refusal, unknown_fields
 from kling_async.api.catalogue.spec import Field, Flag, Object, Text, read
-from kling_async.api.catalogue.suggestions import did_you_mean
 from kling_async.api.requests import Request, request_class
 from kling_async.api.requests.serialize import JSON, as_texts, field_names, is_json, is_mapping, plain, read_paths
 

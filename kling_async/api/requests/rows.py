@@ -6,9 +6,7 @@ import json
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
-from kling_async.api.arguments import DURATION, GROUP, PRIORITY, check_path, is_group, is_number, is_priority
+from kling_async.api.arguments import DURATION, GROUP, PATH, PRIORITY, Wanted, is_number
 from kling_async.api.catalogue.model import Kind
 from kling_async.api.catalogue.problems import Problem, refusal, unknown_fields
 from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, read
@@ -68,7 +66,7 @@ def from_row(
     if not (defaults is None or is_mapping(defaults)):
         raise refusal([Problem("defaults", defaults, "None, or a mapping of columns to cells")])
     if folder is not None:
-        check_path("folder", folder)
+        PATH.check("folder", folder)
     submission, problems = read_row(row, defaults or {}, folder)
     if problems or submission is None:
         raise refusal(problems)
@@ -91,13 +89,13 @@ def read_row(
     cells: dict[str, Any] = usual | given
     problems: list[Problem] = []
     job: dict[str, Any] = {}
-    for name, column in _JOB_COLUMNS.items():
-        if name in cells:
-            cell = cells.pop(name)
-            job[name] = column.read(cell)
-            if not column.fits(job[name]):
-                problems.append(Problem(name, cell, column.allowed))
-                job[name] = None
+    for name in [name for name in _JOB_COLUMNS if name in cells]:
+        read_cell, wanted = _JOB_COLUMNS[name]
+        cell = cells.pop(name)
+        job[name] = read_cell(cell)
+        if not wanted.fits(job[name]):
+            problems.append(Problem(name, cell, wanted.allowed))
+            job[name] = None
     job["tag"] = tag_of(job.get("tag"), job.pop("output", None))
     try:
         request, found = _read_request(cells, lambda name: folder if name in given else defaults_folder)
@@ -181,19 +179,11 @@ def _strange(parts: Mapping[Any, object], known: tuple[str, ...]) -> list[Proble
     return spare + unknown_fields(named, known)
 
 
-@frozen
-class _JobColumn:
-    """A column that is not about the request: how it is read, and what it takes."""
-
-    read: Callable[[object], object]
-    fits: Callable[[object], bool]
-    allowed: str
-
-
-_JOB_COLUMNS = {
-    "tag": _JobColumn(lambda cell: cell, lambda _: True, "anything"),
-    "output": _JobColumn(lambda cell: cell, is_output, OUTPUT),
-    "priority": _JobColumn(_number, is_priority, PRIORITY),
-    "group": _JobColumn(_group, is_group, GROUP),
-    "deadline": _JobColumn(_number, lambda value: is_number(value) and value > 0, DURATION),
+_JOB_COLUMNS: dict[str, tuple[Callable[[object], object], Wanted]] = {
+    "tag": (lambda cell: cell, Wanted("anything", lambda _: True)),
+    "output": (lambda cell: cell, Wanted(OUTPUT, is_output)),
+    "priority": (_number, PRIORITY),
+    "group": (_group, GROUP),
+    "deadline": (_number, DURATION),
 }
+"""The columns that are not about the request: how they are read, and what they take."""

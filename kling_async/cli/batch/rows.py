@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, to_dict
-from kling_async.api.catalogue.suggestions import did_you_mean
+from kling_async.api.catalogue.problems import did_you_mean
 from kling_async.api.reprs import cut, show
 from kling_async.api.requests.rows import columns, is_blank, problems_of, read_row
 from kling_async.cli.batch.table import InputError, InputRow, read_table
