@@ -132,10 +132,7 @@ class AccountCalls(ABC):
         return await self._account.metrics(models)
 
     async def list_models(
-        self,
-        *,
-        include: str | Iterable[str] = ("pricing", "capabilities", "modalities"),
-        ids: str | Iterable[str] = (),
+        self, *, include: str | Iterable[str] = ("pricing", "capabilities", "modalities"), ids: str | Iterable[str] = ()
     ) -> ModelList:
         """Return the vendor's live list of all its models, those of other makers included.
 

@@ -13,16 +13,7 @@ from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from kling_async.account_calls import AccountCalls
-from kling_async.api.arguments import (
-    COUNT,
-    ENDPOINT,
-    ID,
-    bad_setting,
-    check_methods,
-    checked_api_key,
-    refused,
-    setting,
-)
+from kling_async.api.arguments import COUNT, ENDPOINT, ID, bad_setting, check_methods, checked_api_key, refused, setting
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
@@ -191,10 +182,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         crash = await self._close()
         if crash is None:

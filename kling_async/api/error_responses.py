@@ -43,11 +43,11 @@ def read_error(response: HttpResponse) -> APIError:
     body = _read_error_body(response)  # whole: a refusal that repeats an image is one all the same
     status = response.status
     enveloped = _is_envelope(body, status)
+    stated = body if is_object(body) else {}
     details: dict[str, Any] = {
         "status": status,
-        "path": text(body.get("path")) if is_object(body) else None,
-        "request_id": (text(body.get("requestId")) if is_object(body) else None)
-        or response.headers.get("x-request-id"),
+        "path": text(stated.get("path")),
+        "request_id": text(stated.get("requestId")) or response.headers.get("x-request-id"),
         "body": body if len(response.body) <= _BODY else _beginning(response),
         "enveloped": enveloped,
     }
@@ -170,38 +170,27 @@ def describe_reason(reason: object, depth: int = _DEPTH) -> str:
     if depth == 0:
         return "…"
     if isinstance(reason, str):
-        return _shorten(reason.strip()) or "no reason given"
+        return _cut(reason.strip()) or "no reason given"
     if is_list(reason):
-        return _shorten("; ".join(describe_reason(part, depth - 1) for part in reason[:_PARTS]))
+        return _cut("; ".join(describe_reason(part, depth - 1) for part in reason[:_PARTS]))
     if is_object(reason):
         return _describe_object(reason, depth)
-    return _shorten(str(reason))
+    return _cut(str(reason))
 
 
 def _describe_object(reason: Mapping[str, Any], depth: int) -> str:
-    said = _first_text(reason, "message", "msg", "description", "title", "reason")
+    words = (text(reason.get(name)) for name in ("message", "msg", "description", "title", "reason"))
+    said = next(filter(None, words), None)
     nested = next((reason[name] for name in ("error", "detail", "details", "errors") if reason.get(name)), None)
     why = None if nested is None else describe_reason(nested, depth - 1)
     if said is None:
-        return why or _describe_fields(reason, depth)
+        parts = (f"{name}: {describe_reason(value, depth - 1)}" for name, value in list(reason.items())[:_PARTS])
+        return why or _cut(", ".join(parts))
     place = reason.get("loc") or reason.get("path")
     if is_list(place):
         said = f"{'.'.join(str(part) for part in place)}: {said}"
-    return _shorten(said if why is None else f"{said} ({why})")
+    return _cut(said if why is None else f"{said} ({why})")
 
 
-def _describe_fields(reason: Mapping[str, Any], depth: int) -> str:
-    fields = list(reason.items())[:_PARTS]
-    return _shorten(", ".join(f"{name}: {describe_reason(value, depth - 1)}" for name, value in fields))
-
-
-def _first_text(values: Mapping[str, Any], *names: str) -> str | None:
-    return next((said for name in names if (said := text(values.get(name))) is not None), None)
-
-
-def _shorten(said: str) -> str:
-    return _cut(said, EXCERPT)
-
-
-def _cut(said: str, length: int) -> str:
+def _cut(said: str, length: int = EXCERPT) -> str:
     return said if len(said) <= length else f"{said[: length - 1]}…"

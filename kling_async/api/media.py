@@ -94,13 +94,10 @@ def brief_text(text: str) -> Brief | None:
     if is_data_uri(text):
         about = text[: _LONGEST_ABOUT + 1].partition(",")[0]
         held = read_data_uri(text)
-        return Brief(f"<{about[:_LONGEST_ABOUT]},… of {_described(held)}>")
+        told = "no whole base64" if held is None else _description(held.content or b"", held.size)
+        return Brief(f"<{about[:_LONGEST_ABOUT]},… of {told}>")
     kind = bare_base64(text)
     return None if kind is None else Brief(f"<{kind.label} in base64 without data:{kind.media_type};base64, before it>")
-
-
-def _described(file: LocalFile | None) -> str:
-    return "no whole base64" if file is None else _description(file.content or b"", file.size)
 
 
 def _description(content: bytes, size: int) -> str:

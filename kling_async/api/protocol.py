@@ -17,13 +17,7 @@ from kling_async.api.error_responses import EXCERPT, describe_reason, read_error
 from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.parsing import amount, is_list, is_object, part, read_id, text
 from kling_async.api.results import Generation, GenerationStatus, Usage, Video
-from kling_async.errors import (
-    APIError,
-    GatewayError,
-    MalformedResponse,
-    RateLimited,
-    TransportError,
-)
+from kling_async.errors import APIError, GatewayError, MalformedResponse, RateLimited, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,13 +113,9 @@ def submit_request(endpoint: str, body: Mapping[str, Any], client_request_id: st
 
 def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
     """Return the GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
-    target = f"{endpoint}?generation_id={_escape(generation_id)}"
-    return HttpRequest("GET", target, Lane.CALL, {}, None, generation_id)
-
-
-def _escape(text: str) -> str:
-    # Done for every poll, and eight times as fast as quote: of what ids usually hold, two characters need it.
-    return text.replace(":", "%3A").replace("/", "%2F") if _is_usual_id(text) else quote(text, safe="")
+    is_usual = _is_usual_id(generation_id)
+    named = generation_id.replace(":", "%3A").replace("/", "%2F") if is_usual else quote(generation_id, safe="")
+    return HttpRequest("GET", f"{endpoint}?generation_id={named}", Lane.CALL, {}, None, generation_id)
 
 
 def file_request(url: str, headers: Mapping[str, str]) -> HttpRequest:
@@ -233,20 +223,14 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
 # The documented words ("Fetch the video") are queued, generating, completed and error. The vendor's older samples also
 # wait on waiting and active, one page's prose writes complete, and its other video pages use the rest.
 _STATUSES: Mapping[str, GenerationStatus] = {
-    "queued": GenerationStatus.QUEUED,
-    "waiting": GenerationStatus.QUEUED,
-    "pending": GenerationStatus.QUEUED,
-    "generating": GenerationStatus.GENERATING,
-    "active": GenerationStatus.GENERATING,
-    "processing": GenerationStatus.GENERATING,
-    "in_progress": GenerationStatus.GENERATING,
-    "completed": GenerationStatus.COMPLETED,
-    "complete": GenerationStatus.COMPLETED,
-    "succeeded": GenerationStatus.COMPLETED,
-    "error": GenerationStatus.FAILED,
-    "failed": GenerationStatus.FAILED,
-    "canceled": GenerationStatus.FAILED,
-    "cancelled": GenerationStatus.FAILED,
+    word: status
+    for status, words in {
+        GenerationStatus.QUEUED: "queued waiting pending",
+        GenerationStatus.GENERATING: "generating active processing in_progress",
+        GenerationStatus.COMPLETED: "completed complete succeeded",
+        GenerationStatus.FAILED: "error failed canceled cancelled",
+    }.items()
+    for word in words.split()
 }
 
 

@@ -83,13 +83,9 @@ def read_answer(status: int, headers: Mapping[str, str], have: int, etag: str | 
         return Answer.ABSENT
     if status in _TRANSIENT:
         return Answer.PASSING
-    if have and (_is_refusal(status) or status == HTTPStatus.NOT_IMPLEMENTED):
+    if have and (status in range(400, 500) or status == HTTPStatus.NOT_IMPLEMENTED):
         return Answer.NO_RANGES
     return Answer.PASSING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Answer.FINAL
-
-
-def _is_refusal(status: int) -> bool:
-    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _read_rest(headers: Mapping[str, str], have: int, etag: str | None) -> Body | Answer:

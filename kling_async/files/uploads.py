@@ -39,12 +39,12 @@ _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread
 
 def with_absolute_paths(request: Request) -> Request:
     """Return the request with absolute paths, as the working directory may change while it is queued."""
-    anchored: Request = with_files(request, _absolute)
+
+    def anchor(file: File, _: str) -> File:
+        return file if isinstance(file, bytes) or Path(file).is_absolute() else Path(file).absolute()
+
+    anchored: Request = with_files(request, anchor)
     return anchored
-
-
-def _absolute(file: File, _: str) -> File:
-    return file if isinstance(file, bytes) or Path(file).is_absolute() else Path(file).absolute()
 
 
 def with_contents(request: Request) -> Request:
@@ -53,12 +53,12 @@ def with_contents(request: Request) -> Request:
     Raises:
         InvalidRequest: One cannot be read.
     """
-    loaded: Request = with_files(request, _content_of)
+
+    def content_of(file: File, name: str) -> File:
+        return file if isinstance(file, bytes) else _content(os.fspath(file), _size(os.fspath(file), name), name)
+
+    loaded: Request = with_files(request, content_of)
     return loaded
-
-
-def _content_of(file: File, name: str) -> File:
-    return file if isinstance(file, bytes) else _content(os.fspath(file), _size(os.fspath(file), name), name)
 
 
 def check_files(request: Request) -> None:
@@ -91,7 +91,7 @@ async def build_submit(request: Request, endpoint: str, client_request_id: str) 
     Raises:
         InvalidRequest: A file is missing by now, or its content is not what its field takes.
     """
-    if not _has_files(request):
+    if with_files(request, lambda _file, _name: None) is request:  # it has no files
         return _check_complete(submit_request(endpoint, request.body(), client_request_id))
     build = partial(_load_and_build, request, endpoint, client_request_id)
     return await to_thread.run_sync(build, abandon_on_cancel=True)  # reading from a network drive may never end
@@ -102,10 +102,6 @@ def _check_complete(message: HttpRequest) -> HttpRequest:
     if message.body and _CUT.search(message.body):
         raise refusal([Problem("request", Brief("one from a token"), "the request itself: tokens do not carry files")])
     return message
-
-
-def _has_files(request: Request) -> bool:
-    return with_files(request, lambda _file, _name: None) is not request
 
 
 def _load_and_build(request: Request, endpoint: str, client_request_id: str) -> HttpRequest:
@@ -160,13 +156,10 @@ def _inspected(file: File, name: str) -> File | Problem:
 def _beginning(path: str, size: int, name: str) -> bytes:
     """Read enough of a file to recognise its format, and of an image its size in pixels."""
     head = _content(path, HEAD, name)
-    is_cut = len(head) < size <= _PICTURE and picture_size(head) is None and _is_picture(head)
-    return _content(path, size, name) if is_cut else head
-
-
-def _is_picture(head: bytes) -> bool:
     known = recognised(head)
-    return known is not None and known.file is FileType.IMAGE
+    is_picture = known is not None and known.file is FileType.IMAGE
+    is_cut = len(head) < size <= _PICTURE and is_picture and picture_size(head) is None
+    return _content(path, size, name) if is_cut else head
 
 
 def _read(file: File, name: str) -> File:

@@ -132,10 +132,7 @@ class HttpTransport:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
 
@@ -164,7 +161,8 @@ class HttpTransport:
             response = await session.request(
                 request.method,
                 url,
-                data=_payload(request.body) if request.body else request.body,
+                # From a buffer, aiohttp sends long bodies with files piece by piece, without blocking the loop.
+                data=BytesIO(request.body) if len(request.body or b"") > _PIECE else request.body,
                 headers={**request.headers, **self._headers} if request.headers else self._headers,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -250,10 +248,7 @@ class HttpTransport:
     async def _get_file(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
             return await self._open(Lane.FILE).get(
-                URL(url, encoded=True),
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._proxies.find(url),
+                URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=self._proxies.find(url)
             )
         except CLIENT_ERRORS as error:
             failure = translated(error, self._shown("GET", url), sent=True)
@@ -308,11 +303,7 @@ class HttpTransport:
         path, _, query = request.target.partition("?")
         # Built of known parts: a whole URL would be parsed for every poll.
         return URL.build(
-            scheme=self._scheme,
-            authority=self._authority,
-            path=self._prefix + path,
-            query_string=query,
-            encoded=True,
+            scheme=self._scheme, authority=self._authority, path=self._prefix + path, query_string=query, encoded=True
         )
 
     def _shown(self, method: str, url: str) -> str:
@@ -356,11 +347,6 @@ class _Streamed:
         except CLIENT_ERRORS as error:
             failure = translated(error, self._shown, sent=True)
         raise failure
-
-
-def _payload(body: bytes) -> bytes | BytesIO:
-    # From a buffer, aiohttp sends long bodies with files piece by piece, without blocking the loop.
-    return BytesIO(body) if len(body) > _PIECE else body
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:

@@ -39,27 +39,16 @@ def checked_file_url(url: str, base: str = "", plain_host: str | None = None) ->
     Raises:
         TransportError: It cannot be used.
     """
-    whole = _joined(base, _escaped(url.strip()))
+    try:
+        whole = urljoin(base, quote(url.strip(), safe=string.punctuation, errors="surrogateescape"))
+    except ValueError:  # as for a lone surrogate, which JSON may have
+        whole = ""
     parts = _split(whole)
     if parts is None:
         raise unusable("GET: the file's URL has no host, or holds a user, or cannot be read")
     if not _is_safe(parts, plain_host):
         raise unusable(f"GET {parts.scheme}://{parts.hostname}: a file is fetched over https, or on this machine")
     return whole
-
-
-def _escaped(url: str) -> str:
-    try:
-        return quote(url, safe=string.punctuation, errors="surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate, as JSON may have
-        return ""
-
-
-def _joined(base: str, url: str) -> str:
-    try:
-        return urljoin(base, url)
-    except ValueError:
-        return ""
 
 
 def _split(url: str) -> SplitResult | None:

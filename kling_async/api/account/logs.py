@@ -81,12 +81,7 @@ class LogRows:
 
 
 def logs_request(
-    span: Mapping[str, str],
-    offset: int,
-    *,
-    models: Sequence[str] = (),
-    statuses: Sequence[str] = (),
-    name: str = "",
+    span: Mapping[str, str], offset: int, *, models: Sequence[str] = (), statuses: Sequence[str] = (), name: str = ""
 ) -> HttpRequest:
     """Return the GET for a page. A filter of several values is one parameter each: the vendor splits no commas.
 
@@ -102,18 +97,15 @@ def read_logs(response: HttpResponse, offset: int = 0) -> LogRows:
     """Read the page that was asked for at this offset."""
     rows, pagination = read_page(response, "log")
     total = amount(pagination.get("total"))
+    readable = all(is_object(row) and isinstance(row.get("client_request_id"), str | None) for row in rows)
     follows = total is not None and total > offset + len(rows)
     return LogRows(
         rows=tuple(map(_read_entry, filter(is_object, rows))),
         size=len(rows),
         has_more=bool(rows) and (pagination.get("has_more") is True or follows),
-        sound=all(map(_is_readable, rows)) and _agrees(pagination, offset, len(rows), total),
+        sound=readable and _agrees(pagination, offset, len(rows), total),
         at=_sent_at(response),
     )
-
-
-def _is_readable(row: object) -> bool:
-    return is_object(row) and isinstance(row.get("client_request_id"), str | None)
 
 
 def _agrees(pagination: Mapping[str, Any], offset: int, size: int, total: float | None) -> bool:

@@ -43,10 +43,7 @@ _ONE_MOVE = Object(
     }
 )
 _CAMERA = Object(
-    {
-        "type": Field(Text(("simple", *_PRESETS))),
-        "config": Field(Object(dict.fromkeys(_MOVES, Field(Number(-10, 10))))),
-    }
+    {"type": Field(Text(("simple", *_PRESETS))), "config": Field(Object(dict.fromkeys(_MOVES, Field(Number(-10, 10)))))}
 )
 _POINT = Object({"x": Field(Integer(), required=True), "y": Field(Integer(), required=True)})
 _MASK = Object(

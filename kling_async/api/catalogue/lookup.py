@@ -43,13 +43,18 @@ def models(
     """
     if kind is None and family is None and version is None and tier is None:
         return tuple(_BY_ID.values())
-    wanted = {
-        "kind": None if kind is None else Kind(_known("kind", _value(kind), [member.value for member in Kind])),
-        "family": None if family is None else _known("family", family, get_args(Family)),
-        "version": None if version is None else _known("version", _with_v(version), _versions()),
-        "tier": None if tier is None else _known("tier", tier, get_args(Tier)),
+    versions = sorted({model.version for model in _BY_ID.values() if model.version is not None})
+    given = {
+        "kind": (kind.value if isinstance(kind, Kind) else kind, [member.value for member in Kind]),
+        "family": (family, get_args(Family)),
+        "version": (f"v{version}" if str(version)[:1].isdigit() else version, versions),
+        "tier": (tier, get_args(Tier)),
     }
-    sought = {name: value for name, value in wanted.items() if value is not None}
+    sought: dict[str, object] = {
+        name: _known(name, value, known) for name, (value, known) in given.items() if value is not None
+    }
+    if kind is not None:
+        sought["kind"] = Kind(sought["kind"])
     return tuple(
         model for model in _BY_ID.values() if all(getattr(model, name) == value for name, value in sought.items())
     )
@@ -132,26 +137,11 @@ def _known(field: str, value: str, known: Sequence[str], words: str = "") -> str
     raise refusal([Problem(field, value, allowed + did_you_mean(str(value), known))])
 
 
-def _value(kind: Kind | str) -> str:
-    return kind.value if isinstance(kind, Kind) else kind
-
-
-def _with_v(version: str) -> str:
-    return f"v{version}" if str(version)[:1].isdigit() else version
-
-
-def _versions() -> list[str]:
-    return sorted({model.version for model in _BY_ID.values() if model.version is not None})
-
-
-_ANY_MODELS: Mapping[str, Field] = {"provider": Field(Text())}
-
-
 @cache
 def fields_of(kind: Kind | None) -> Mapping[str, Field]:
     """Return the fields of a kind, as loose as can be; for no kind those that every request has."""
     known = () if kind is None else models(kind)
-    return {**_fields([model.fields for model in known]), **_ANY_MODELS}
+    return {**_fields([model.fields for model in known]), "provider": Field(Text())}
 
 
 @cache

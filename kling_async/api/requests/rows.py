@@ -168,10 +168,6 @@ def _number(cell: object) -> object:
     return int(value) if value == int(value) else value
 
 
-def _group(cell: object) -> object:
-    return str(cell) if is_number(cell) else cell
-
-
 def _strange(parts: Mapping[Any, object], known: tuple[str, ...]) -> list[Problem]:
     """Return the columns that no request of the kind has; under None are the cells beyond the last column."""
     named = {name: part for name, part in parts.items() if name is not None}
@@ -183,7 +179,7 @@ _JOB_COLUMNS: dict[str, tuple[Callable[[object], object], Wanted]] = {
     "tag": (lambda cell: cell, Wanted("anything", lambda _: True)),
     "output": (lambda cell: cell, Wanted(OUTPUT, is_output)),
     "priority": (_number, PRIORITY),
-    "group": (_group, GROUP),
+    "group": (lambda cell: str(cell) if is_number(cell) else cell, GROUP),
     "deadline": (_number, DURATION),
 }
 """The columns that are not about the request: how they are read, and what they take."""
