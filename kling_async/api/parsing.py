@@ -82,12 +82,15 @@ def read_moment(value: object) -> datetime | None:
     What has no offset is taken for UTC, as the vendor takes it ("API Key Usage").
     """
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value, UTC)
+        else:
+            return None
     except (ValueError, OverflowError, OSError):
         return None
-    if moment is None or moment.year in (MINYEAR, MAXYEAR):  # in which other zones may be beyond the calendar
+    if moment.year in (MINYEAR, MAXYEAR):  # in which other zones may be beyond the calendar
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
