@@ -122,6 +122,8 @@ if _typing.TYPE_CHECKING:
     )
     from kling_async.transport.base import StreamedResponse as StreamedResponse, Transport as Transport
 
+    __all__: list[str]
+
 __version__ = "0.1.0"
 
 _LATER = {

@@ -62,8 +62,7 @@ class AccountCalls(ABC):
     ) -> AsyncGenerator[Transaction]:
         """Yield every movement of the account's money, newest first, read a page at a time.
 
-        Arguments are checked at the call, before the iteration. A generation's charge appears some time after it has
-        completed.
+        Arguments are checked at the call, before the iteration. A generation's charge appears some time after its end.
 
         Args:
             start: The first moment.
@@ -182,8 +181,7 @@ class AccountCalls(ABC):
 
         Args:
             jobs: Jobs, or records such as those of `history`. Those without a generation are left out.
-            start: The moment from which the ledger is read. By default an hour before the first of the jobs was
-                submitted.
+            start: The moment from which the ledger is read. By default an hour before the first job's submit.
 
         Raises:
             KlingError: As `balance` does.

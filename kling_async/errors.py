@@ -303,8 +303,7 @@ class SubmissionUncertain(KlingError):
     """A submit was sent, and it is unknown whether it was accepted, so it is not sent again.
 
     Attributes:
-        client_request_id: The ``X-Client-Request-Id`` it was sent under; the account's log shows it if it was
-            accepted.
+        client_request_id: The ``X-Client-Request-Id`` it was sent under; the account's log shows it, if accepted.
     """
 
     def __init__(self, message: str, *, client_request_id: str | None = None) -> None:

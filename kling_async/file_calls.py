@@ -67,8 +67,7 @@ class FileCalls(ABC):
             into: The folder to write to, instead, under a name that the prompt and the job's key make, or that its tag
                 asks for (see `from_row`); for what this session's journal does not know, under the generation's id. One
                 of the two is needed.
-            progress: Called with the bytes there are so far, and the file's size if known. What it raises ends the
-                download.
+            progress: Called with the bytes there are so far, and the file's size if known. What it raises ends it.
 
         Raises:
             DownloadError: The file could not be fetched or not be written; nothing was left under its name. Where it
@@ -121,12 +120,10 @@ class FileCalls(ABC):
             source: As for `as_completed`.
             path: Called for each job's file path, once the job has its video.
             into: The folder to write to, instead, under names as `download` makes them. One of the two is needed.
-            max_in_flight: The most jobs between being read and having their download begun, 1 or more. By default
-                ``Limits.max_in_flight``.
+            max_in_flight: The most jobs from being read to their download; by default ``Limits.max_in_flight``.
 
         Raises:
-            Exception: The source's own error, after every job read before it has been handed out; or an error that
-                ``path`` raised.
+            Exception: The source's own error, after every job read before it has been handed out; or one of ``path``.
             InvalidRequest: An argument cannot be used.
             SessionClosed: The session has not been entered, or has ended.
         """

@@ -83,8 +83,7 @@ class JobCalls(ABC):
                 this is ``"all"``.
 
         Raises:
-            InvalidRequest: An argument cannot be used, the key stands for another request, or the journal cannot keep
-                the tag.
+            InvalidRequest: An argument cannot be used, the key is another request's, or no journal can keep the tag.
             JournalError: The journal cannot be read.
             SessionClosed: The session has not been entered, or has ended.
             ConfigurationError: Called from another thread or event loop than the session's.
@@ -135,8 +134,7 @@ class JobCalls(ABC):
             endpoint: The endpoint it was submitted to, universal or legacy.
 
         Raises:
-            InvalidRequest: An argument cannot be used, the key stands for something else, or the generation is another
-                key's.
+            InvalidRequest: An argument cannot be used, or the key or the generation stands for something else.
             SessionClosed: The session has not been entered, or has ended.
             ConfigurationError: Called from another thread or event loop than the session's.
         """
@@ -166,8 +164,7 @@ class JobCalls(ABC):
 
         Args:
             source: An iterable or an async iterable.
-            max_in_flight: The most jobs between being read and being handed out, 1 or more. By default
-                ``Limits.max_in_flight``.
+            max_in_flight: The most jobs from being read to being handed out; by default ``Limits.max_in_flight``.
 
         Raises:
             Exception: The source's own error, after every job read before it has been handed out.

@@ -73,8 +73,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         journal: The record of jobs: the path of a file, which is made if there is none, or a journal. Jobs that an
             earlier session left open there continue, and are in `pending` at once. The URL of a PostgreSQL database,
             ``postgresql://user@host/database``, is a journal that sessions of any hosts share, as with ``shared``; it
-            needs the extra ``postgres``. By default jobs are recorded in memory, so that a key is known within one
-            session only.
+            needs the extra ``postgres``. By default jobs are recorded in memory, so a key is known within one session.
         limits: Limits on concurrency, rates and spending.
         polling: The times of polls.
         timeouts: Limits on durations.
@@ -306,8 +305,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         """Return the numbers of the session: its jobs by state, its requests, its rate.
 
         On a shared journal they are those of the account, as the session that leads has counted them since it began,
-        and some seconds old in the others; with ``own``, the numbers of jobs are this session's alone, as those of
-        files always are.
+        and some seconds old in the others; with ``own``, those of jobs are this session's alone, as files' always are.
 
         Raises:
             InvalidRequest: ``own`` is neither True nor False.
@@ -352,8 +350,7 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         Args:
             job: The only job whose events are wanted, downloads included; by default all events. Nobody pays for
                 others' jobs. `Job.events` ends once its job has settled.
-            buffer: The most events kept for a reader that is behind, 1 or more. When it is full, the oldest is dropped
-                and counted in ``missed``.
+            buffer: The most events kept for a reader that is behind, 1 or more; ``missed`` counts older ones, dropped.
 
         Raises:
             InvalidRequest: An argument cannot be used.

@@ -177,13 +177,10 @@ class Polling:
         profile: The eagerness while the rate allows all polls: ``fast``, ``balanced`` or ``economy``. A video that
             typically takes five and a half minutes is polled some 47, 27 or 15 times, and its end is noticed some 2,
             3.5 or 6 s late; once many were seen, fewer polls do.
-        seconds_per_poll: The same as a number: the seconds of delay that one poll is worth. By default the profile's:
-            0.05, 0.15 or 0.5.
-        min_gap: The shortest time from one poll of a generation to its next. 1 s: shorter gaps cannot matter where
-            generations take minutes.
+        seconds_per_poll: The seconds of delay that one poll is worth. By default the profile's 0.05, 0.15 or 0.5.
+        min_gap: The shortest time from one poll of a generation to its next. 1 s: generations take minutes.
         max_gap: The longest time from one poll of a generation to its next, except before the first. 120 s: a wrong
-            expectation is found within two minutes. It grows while polls are scarce, and is at least half of the
-            typical duration.
+            expectation is found within two minutes. At least half the typical duration; more while polls are scarce.
         jitter: The random part of gaps, as a share of a poll's worth, either way. 0.2: polls that fell together drift
             apart. The gap before the first poll has none: the rate has spread the submits already.
         retry_base: The longest wait before a request that failed without an answer is tried again. 1 s. It doubles

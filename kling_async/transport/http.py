@@ -59,8 +59,7 @@ class HttpTransport:
 
     Args:
         api_key: Sent to ``base_url`` and nowhere else; never shown.
-        base_url: The URL of the vendor's API, or of a gateway in front of it: https, or http on this machine. Its path
-            is put before every target.
+        base_url: The URL of the vendor's API or of a gateway: https, or http on this machine; it precedes targets.
         timeouts: The limits on exchanges; ``Timeouts()`` by default.
         proxy, trust_env, ssl, headers, user_agent, allow_http: As for `KlingSession`. Passwords are not read from
             ``.netrc``, as aiohttp's option ``trust_env`` would.
@@ -222,8 +221,7 @@ class HttpTransport:
         request's headers only ``Accept``, ``Range`` and ``If-Range`` are sent.
 
         Raises:
-            TransportError: No answer came, or the URL or a redirect is one that must not be followed; then it is not
-                ``retryable``.
+            TransportError: No answer came, or the URL or a redirect must not be followed; then it is not ``retryable``.
         """
         response, url = await self._follow(request)
         try:

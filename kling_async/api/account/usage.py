@@ -27,8 +27,7 @@ def span_query(period: str | None, start: datetime | None, end: datetime | None)
     """Return the query for a span of time: a period up to now, or from a start to an end ("API Key Usage").
 
     Raises:
-        InvalidRequest: It is both or half of one, a period is not of the vendor's form, or the end is not after the
-            start.
+        InvalidRequest: It is both or half of one, a period is not of the vendor's form, or the end is not later.
     """
     if start is None and end is None:
         wanted = "24h" if period is None else period

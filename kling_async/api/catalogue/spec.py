@@ -88,8 +88,7 @@ class Url(Spec):
     Attributes:
         file: The type of the file; None for any.
         formats: In which formats; None for all there are of ``file``.
-        largest: The most bytes it may have; None for what is usual for ``file``: 50 MB for an image, 5 MB for audio,
-            200 MB for a video.
+        largest: The most bytes it may have; None for the usual: 50 MB for an image, 5 MB for audio, 200 MB for a video.
         shortest: The fewest pixels that each side of an image may have.
         steepest: The largest ratio of an image's longer side to its shorter; None for any.
         loose: Whether any text is taken that is not blank, as where the vendor publishes a text rather than a URL.

@@ -73,8 +73,7 @@ class Request:
         """Judge the request by the catalogue, without sending anything.
 
         Raises:
-            InvalidRequest: It cannot be sent, or its model does not take it. The attributes tell the first problem, the
-                message all of them.
+            InvalidRequest: It cannot be sent, or its model does not take it; the message has every problem.
         """
         problems = self.problems()
         if problems:

@@ -49,8 +49,7 @@ def from_dict(data: Mapping[str, Any]) -> Request:
     is as good as leaving a field out. With ``validate`` false only the names are looked at.
 
     Raises:
-        InvalidRequest: A field is unknown, missing or of the wrong type. The attributes tell the first such field, the
-            message all of them.
+        InvalidRequest: A field is unknown, missing or of the wrong type; the message has every such field.
     """
     if not is_mapping(data):
         raise refusal([Problem("request", data, "an object of a request's fields")])

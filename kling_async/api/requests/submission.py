@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 class Submission:
     """A request with what `KlingSession.submit` takes beside it, for that, ``as_completed`` and ``as_downloaded``.
 
-    It is checked when it is submitted; in a source, one that cannot be comes out as a job that has settled with the
-    error.
+    It is checked when it is submitted; in a source, one that cannot be comes out as a job settled with the error.
 
     Attributes:
         request: The request; may be given by position.

@@ -55,13 +55,10 @@ class TextToVideo(Request):
         duration: Length in seconds: 5 or 10, on v3 models 3 to 15. The string "5" is taken for 5.
         negative_prompt: What not to show.
         cfg_scale: How closely to follow the prompt, from 0 to 1.
-        camera_control: A preset: ``down_back``, ``forward_up``, ``right_turn_forward`` or ``left_turn_forward``; v1
-            to v2.1.
+        camera_control: ``down_back``, ``forward_up``, ``right_turn_forward`` or ``left_turn_forward``; v1 to v2.1.
         advanced_camera_control: One movement of the camera instead; a mapping of its fields is taken, too.
-        generate_audio: Whether the video has sound; v2.6 and v3 only (not turbo), where the vendor's default is
-            yes.
-        shot_type: ``customize`` (the vendor's default) or ``intelligent``, of omni models also ``intelligence``; v3
-            only.
+        generate_audio: Whether the video has sound, by the vendor's default yes; v2.6 and v3 only (not turbo).
+        shot_type: v3 only: ``customize`` (the vendor's default), ``intelligent``, of omni models also ``intelligence``.
         multi_prompt: Several scenes instead of one prompt: texts on v3, 1 to 6 `Shot` values on v3 turbo.
     """
 
@@ -89,8 +86,7 @@ class ImageToVideo(Request):
 
     Attributes:
         image_url: The first frame. Required.
-        prompt: What happens; v1.6 standard, v2.5 turbo, v2.6 and o1 require it, and the last two take 2500
-            characters.
+        prompt: What happens; v1.6 standard, v2.5 turbo, v2.6 and o1 require it, the last two up to 2500 characters.
         model: Any image-to-video model; by default v2.1 master.
         duration: Length in seconds: 5 or 10, on v3 models 3 to 15. The string "5" is taken for 5.
         negative_prompt: What not to show.
@@ -101,10 +97,8 @@ class ImageToVideo(Request):
         dynamic_masks: Up to 6 parts that move along paths; mappings of their fields are taken, too; v1 to v2.1.
         camera_control: How the camera moves; a mapping of its fields is taken, too; v1 to v2.1.
         elements: Up to 4 persons, animals or things to appear, on v3; mappings of their fields are taken, too.
-        generate_audio: Whether the video has sound; v2.6 and v3 only (not turbo), where the vendor's default is
-            yes.
-        shot_type: ``customize`` (the vendor's default) or ``intelligent``, of omni models also ``intelligence``; v3
-            only.
+        generate_audio: Whether the video has sound, by the vendor's default yes; v2.6 and v3 only (not turbo).
+        shot_type: v3 only: ``customize`` (the vendor's default), ``intelligent``, of omni models also ``intelligence``.
         multi_prompt: Several scenes instead of one prompt: texts on v3, 1 to 6 `Shot` values on v3 turbo.
     """
 
@@ -165,8 +159,7 @@ class Effect(Request):
     Attributes:
         image_url: The image, or a list of two, left and right. ``hug``, ``kiss`` and ``heart_gesture`` need two,
             ``squish`` and ``expansion`` one. Required.
-        effect_scene: Which effect: one of 80, such as ``hug`` or ``magic_fireball``; a refusal lists them all.
-            Required.
+        effect_scene: Which effect: one of 80, such as ``hug``; a refusal lists them all. Required.
         model: Either effects model; by default v1.6 standard.
         duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
     """
@@ -212,8 +205,7 @@ class MotionControl(Request):
         video_url: The movements. Required.
         prompt: What else there is to see.
         model: Either motion-control model; by default v3.
-        character_orientation: Which way the figure faces: as in the ``image`` or as in the ``video`` (the vendor's
-            default).
+        character_orientation: The figure faces as in the ``image`` or as in the ``video`` (the vendor's default).
         keep_audio: Whether the video keeps the sound of ``video_url``; the vendor's default is yes.
         mode: ``std`` (the vendor's default) or ``pro``.
     """
@@ -239,8 +231,7 @@ class ReferenceToVideo(Request):
         prompt: What to show. At most 2500 characters. Required.
         model: By default o1, the only one there is.
         image_list: 1 to 7 images to refer to.
-        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
-            are taken, too.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; or mappings of their fields.
         aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
         duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
     """
@@ -266,8 +257,7 @@ class VideoEdit(Request):
         video_url: The video to change. Required.
         model: By default o1, the only one there is.
         image_list: 1 to 7 further images to refer to.
-        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
-            are taken, too.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; or mappings of their fields.
         keep_audio: Whether the video keeps the sound of the one it is made from; the vendor's default is no.
     """
 
@@ -292,8 +282,7 @@ class VideoReference(Request):
         video_url: The video to refer to. Required.
         model: By default o1, the only one there is.
         image_list: 1 to 4 further images to refer to.
-        elements: Up to 4 persons, animals or things to appear, each with a frontal image; mappings of their fields
-            are taken, too.
+        elements: Up to 4 persons, animals or things to appear, each with a frontal image; or mappings of their fields.
         aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
         duration: Length in seconds: 5 or 10; the vendor takes 5 for None. The string "5" is taken for 5.
         keep_audio: Whether the video keeps the sound of the one it is made from; the vendor's default is no.

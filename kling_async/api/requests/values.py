@@ -1,7 +1,6 @@
 """The parts of requests that are objects: cameras, masks, elements, shots, by the vendor's field names.
 
-They can be made with anything in them: a request's ``check`` judges them. A field that is None is left out of the
-request's body.
+They can be made with anything in them: a request's ``check`` judges them. A field that is None is left out.
 """
 
 from __future__ import annotations
