@@ -15,7 +15,7 @@ if _typing.TYPE_CHECKING:
     )
     from kling_async.api.account.estimates import Cost as Cost, Estimate as Estimate
     from kling_async.api.account.logs import LogEntry as LogEntry
-    from kling_async.api.account.metrics import Metrics as Metrics, ModelMetrics as ModelMetrics
+    from kling_async.api.account.usage import Metrics as Metrics, ModelMetrics as ModelMetrics
     from kling_async.api.account.models import (
         CatalogueChanges as CatalogueChanges,
         LiveModel as LiveModel,
@@ -41,7 +41,7 @@ if _typing.TYPE_CHECKING:
     )
     from kling_async.api.requests.codec import from_dict as from_dict, to_dict as to_dict
     from kling_async.api.requests.rows import from_row as from_row
-    from kling_async.api.requests.submission import Submission as Submission
+    from kling_async.api.requests.base import Submission as Submission
     from kling_async.api.requests.values import (
         AdvancedCameraControl as AdvancedCameraControl,
         CameraConfig as CameraConfig,
@@ -132,9 +132,8 @@ _LATER = {
         "api.account.billing": "AutoTopUp Balance BillingDetail Transaction",
         "api.account.estimates": "Cost Estimate",
         "api.account.logs": "LogEntry",
-        "api.account.metrics": "Metrics ModelMetrics",
         "api.account.models": "CatalogueChanges LiveModel ModelList Pricing",
-        "api.account.usage": "AccountUsage",
+        "api.account.usage": "AccountUsage Metrics ModelMetrics",
         "api.catalogue.lookup": "find_model get_model models",
         "api.catalogue.model": "Kind Model",
         "api.messages": "HttpRequest HttpResponse Lane",
@@ -143,7 +142,7 @@ _LATER = {
         " TextToVideo VideoEdit VideoReference",
         "api.requests.codec": "from_dict to_dict",
         "api.requests.rows": "from_row",
-        "api.requests.submission": "Submission",
+        "api.requests.base": "Submission",
         "api.requests.values": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
         "api.results": "Generation GenerationStatus Usage Video",
         "engine.cost_report": "CostReport JobCost",

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from kling_async.api.account.billing import Balance, BillingDetail, Transaction
     from kling_async.api.account.estimates import Cost
     from kling_async.api.account.logs import LogEntry
-    from kling_async.api.account.metrics import Metrics
     from kling_async.api.account.models import CatalogueChanges, ModelList
-    from kling_async.api.account.usage import AccountUsage
+    from kling_async.api.account.usage import AccountUsage, Metrics
     from kling_async.api.requests import Request
     from kling_async.engine.account import Account
     from kling_async.engine.cost_report import CostReport

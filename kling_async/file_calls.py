@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kling_async.api.requests import Request
-    from kling_async.api.requests.submission import Submission
+    from kling_async.api.requests.base import Submission
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.engine import Engine
 

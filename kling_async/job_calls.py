@@ -10,7 +10,7 @@ from attrs import asdict
 from kling_async.api.arguments import COUNT, ENDPOINT, GROUP, ID, KEY, PRIORITY, deadline_seconds, refused
 from kling_async.api.protocol import UNIVERSAL
 from kling_async.api.requests import Request
-from kling_async.api.requests.submission import Submission
+from kling_async.api.requests.base import Submission
 from kling_async.engine.as_completed import Window
 from kling_async.engine.identity import record_of_generation
 from kling_async.engine.job import Job

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kling_async.api.requests import Request
-    from kling_async.api.requests.submission import Submission
+    from kling_async.api.requests.base import Submission
     from kling_async.api.results import Video
     from kling_async.engine.downloads import Delivery
     from kling_async.engine.event_bus import Event

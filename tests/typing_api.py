@@ -132,8 +132,8 @@ from kling_async import (
     read_journal,
     to_dict,
 )
-from kling_async.api.account.metrics import Quantiles
 from kling_async.api.account.models import UnitPrice
+from kling_async.api.account.usage import Quantiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator

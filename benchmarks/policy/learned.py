@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from benchmarks.policy.durations import trace
-from kling_async.api.account.metrics import Quantiles
+from kling_async.api.account.usage import Quantiles
 from kling_async.api.results import GenerationStatus
 from kling_async.pacing import priors
 from kling_async.pacing.durations import DurationModels, GenerationKind

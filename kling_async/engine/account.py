@@ -20,9 +20,15 @@ from kling_async.api.account.billing import (
 )
 from kling_async.api.account.estimates import Cost, Estimate, estimate
 from kling_async.api.account.logs import LogReading, logs_request, read_logs
-from kling_async.api.account.metrics import metrics_request, read_metrics
 from kling_async.api.account.models import ModelList, changes, models_request, read_models
-from kling_async.api.account.usage import check_span, read_usage, span_query, usage_request
+from kling_async.api.account.usage import (
+    check_span,
+    metrics_request,
+    read_metrics,
+    read_usage,
+    span_query,
+    usage_request,
+)
 from kling_async.api.arguments import MOMENT, Wanted, check_items, is_text, names, refused
 from kling_async.api.catalogue.problems import either
 from kling_async.api.protocol import answers, malformed
@@ -41,9 +47,8 @@ if TYPE_CHECKING:
 
     from kling_async.api.account.billing import Balance, BillingDetail, Transaction
     from kling_async.api.account.logs import LogEntry
-    from kling_async.api.account.metrics import Metrics
     from kling_async.api.account.models import CatalogueChanges
-    from kling_async.api.account.usage import AccountUsage
+    from kling_async.api.account.usage import AccountUsage, Metrics
     from kling_async.api.messages import HttpRequest, HttpResponse
     from kling_async.engine.cost_report import CostReport
     from kling_async.engine.job import Job

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from kling_async.api.account.metrics import metrics_request, read_metrics
+from kling_async.api.account.usage import metrics_request, read_metrics
 from kling_async.api.catalogue.lookup import models
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from kling_async.pacing.percentiles import believable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kling_async.api.account.metrics import Metrics
+    from kling_async.api.account.usage import Metrics
     from kling_async.pacing.percentiles import Percentiles
     from kling_async.pacing.priors import PriorFamily
 

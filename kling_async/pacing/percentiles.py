@@ -16,7 +16,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kling_async.api.account.metrics import Quantiles
+    from kling_async.api.account.usage import Quantiles
 
 _BETWEEN: Final = (0.5, 0.25, 0.15, 0.1)  # the shares up to p50, between the percentiles, and beyond p90
 # The generations they are worth, and the likelihood of what does not fit at all, beside that of what fits exactly: for

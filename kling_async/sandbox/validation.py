@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 from kling_async.api.catalogue.lookup import check_body, find_model
+from kling_async.api.catalogue.model import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
 from kling_async.api.catalogue.problems import either
-from kling_async.api.catalogue.rules import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
 from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.parsing import is_list, is_object
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from jsonschema import ValidationError
 
-    from kling_async.api.catalogue.model import Model
-    from kling_async.api.catalogue.rules import Rule
+    from kling_async.api.catalogue.model import Model, Rule
     from kling_async.api.catalogue.spec import Spec
 
 _WEB_OR_DATA = "^(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[Dd][Aa][Tt][Aa]:[^,]*,)"

@@ -21,9 +21,18 @@ from kling_async.api.messages import HttpRequest, HttpResponse, Lane
 from kling_async.api.protocol import SANDBOX_KEY, SANDBOX_PATH, SANDBOX_SPEED, answers
 from kling_async.errors import ConfigurationError, TransportError
 from kling_async.settings import Timeouts
-from kling_async.transport.connections import FREE, Progress, Request, Response, drop_connection, sending_trace
+from kling_async.transport.connections import (
+    CLIENT_ERRORS,
+    FREE,
+    PROXY_WANTS_LOGIN,
+    Progress,
+    Request,
+    Response,
+    drop_connection,
+    sending_trace,
+    translated,
+)
 from kling_async.transport.decoding import Decoder
-from kling_async.transport.failures import CLIENT_ERRORS, PROXY_WANTS_LOGIN, translated
 from kling_async.transport.options import Proxies, check_value, checked_headers, checked_ssl
 from kling_async.transport.urls import bare, checked_base_url, checked_file_url, is_loopback, is_plain, unusable
 

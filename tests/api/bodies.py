@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from samples import data_uri_for
 
 from kling_async.api.catalogue.lookup import models
-from kling_async.api.catalogue.model import Kind, Model
-from kling_async.api.catalogue.rules import SCENES_OF_ONE, SCENES_OF_TWO
+from kling_async.api.catalogue.model import SCENES_OF_ONE, SCENES_OF_TWO, Kind, Model
 from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object, OneOf, Spec, Text, Url
 from kling_async.api.requests import Request, request_class
 

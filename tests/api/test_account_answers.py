@@ -30,9 +30,15 @@ from kling_async.api.account.billing import (
     transactions_request,
 )
 from kling_async.api.account.logs import logs_request, read_logs
-from kling_async.api.account.metrics import Quantiles, metrics_request, read_metrics
 from kling_async.api.account.models import read_models
-from kling_async.api.account.usage import read_usage, span_query, usage_request
+from kling_async.api.account.usage import (
+    Quantiles,
+    metrics_request,
+    read_metrics,
+    read_usage,
+    span_query,
+    usage_request,
+)
 from kling_async.api.parsing import dollars, format_usd, read_moment
 
 if TYPE_CHECKING:

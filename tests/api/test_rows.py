@@ -23,9 +23,9 @@ from kling_async.api.requests import (
     Request,
     TextToVideo,
 )
+from kling_async.api.requests.base import Submission
 from kling_async.api.requests.codec import to_dict
 from kling_async.api.requests.rows import columns, from_row
-from kling_async.api.requests.submission import Submission
 from kling_async.api.requests.values import CameraConfig, CameraControl, Shot
 from kling_async.errors import InvalidRequest
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.api.account.metrics import Metrics, ModelMetrics, Quantiles
+from kling_async.api.account.usage import Metrics, ModelMetrics, Quantiles
 from kling_async.pacing import priors
 from kling_async.pacing.durations import DurationModels, GenerationKind, Phase
 from kling_async.pacing.hazard import BINS, AgeBins, Hazard

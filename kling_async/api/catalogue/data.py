@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kling_async.api.catalogue.model import TEN, Kind, Model
-from kling_async.api.catalogue.rules import ImagesForScene, PromptOrScenes
+from kling_async.api.catalogue.model import TEN, ImagesForScene, Kind, Model, PromptOrScenes
 from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url
 from kling_async.api.file_types import FileType, Format
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 
 if TYPE_CHECKING:
-    from kling_async.api.catalogue.rules import Rule
+    from kling_async.api.catalogue.model import Rule
 
 _RATIOS = Text(("16:9", "9:16", "1:1"))
 _SHOT_TYPES = ("customize", "intelligent")

@@ -9,9 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, get_args
 
 from kling_async.api.catalogue.data import MODELS
-from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, scale
+from kling_async.api.catalogue.model import TEN, Family, Kind, Model, Tier, lacks_script, scale
 from kling_async.api.catalogue.problems import Problem, close_names, did_you_mean, either, misspelt, refusal
-from kling_async.api.catalogue.rules import lacks_script
 from kling_async.api.catalogue.spec import AnyMedia, Field, Integer, ListOf, Number, Object, OneOf, Text, Url
 
 if TYPE_CHECKING:

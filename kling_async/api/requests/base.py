@@ -1,4 +1,4 @@
-"""The base class of requests: the fields they share, their check, their body and its digest."""
+"""The base class of requests: their fields, check, body and digest; and what a session knows beside a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping  # noqa: TC003 - callers may read the annotations
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen
 
@@ -27,6 +27,9 @@ from kling_async.api.requests.serialize import (
     short_repr,
 )
 from kling_async.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _logger = logging.getLogger("kling_async.requests")
 
@@ -144,6 +147,25 @@ class Request:
 
     def __repr__(self) -> str:
         return short_repr(self, self.stated())
+
+
+@frozen(kw_only=True)
+class Submission:
+    """A request with what `KlingSession.submit` takes beside it, for that, ``as_completed`` and ``as_downloaded``.
+
+    It is checked when it is submitted; in a source, one that cannot be comes out as a job settled with the error.
+
+    Attributes:
+        request: The request; may be given by position.
+        tag: As for ``submit``, like all others.
+    """
+
+    request: Request = field(kw_only=False)
+    tag: object = None
+    key: str | None = None
+    deadline: float | timedelta | None = None
+    priority: int = 0
+    group: str | None = None
 
 
 def _stranger_problems(model_id: str) -> list[Problem]:

@@ -13,9 +13,9 @@ from kling_async.api.catalogue.spec import Flag, Integer, ListOf, Number, Object
 from kling_async.api.labels import OUTPUT, is_output, tag_of
 from kling_async.api.media import path_from_text
 from kling_async.api.requests import request_class
+from kling_async.api.requests.base import Submission
 from kling_async.api.requests.codec import class_of, read_parts
 from kling_async.api.requests.serialize import field_names, is_mapping
-from kling_async.api.requests.submission import Submission
 from kling_async.errors import InvalidRequest
 
 if TYPE_CHECKING:
