@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kling_async.errors import MalformedResponse
 
@@ -17,9 +17,7 @@ _SLICE = 16 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS  # the window bits of zlib's three formats
 _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate"})
-_UNASKED = frozenset(
-    {"br", "zstd", "compress", "x-compress", "dcb", "dcz"}
-)  # registered encodings that are not decoded here
+_UNASKED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})  # registered, and not decoded here
 _LAYERS = 5  # as many as curl and urllib3 undo
 
 
@@ -71,7 +69,8 @@ class Decoder:
         return (data,) if data else ()
 
     def _unpacked(self, data: bytes) -> Iterator[bytes]:
-        pieces: Iterable[bytes] = _slices(data)
+        # In short slices: zlib copies the bytes after each member, which is slow for many members in long data.
+        pieces: Iterable[bytes] = (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
         for layer in self._layers:
             pieces = chain.from_iterable(map(layer.feed, pieces))
         with suppress(zlib.error):
@@ -103,25 +102,13 @@ class Decoder:
         return MalformedResponse(f"{self._status}: {what}" if self._status else what, status=self._status)
 
 
-class _Unpacker(Protocol):
-    """The type of ``zlib.decompressobj()``, which has no public name."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unconsumed_tail(self) -> bytes: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
 class _Layer:
     """One compression to decode."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._is_gzip = gzip
         self._held = b""  # too few bytes to recognise the format
-        self._unpacker: _Unpacker | None = None
+        self._unpacker: Any = None  # of zlib's own type, which has no public name
         self._members = 0  # that have ended
         self._is_plain = False
         self._is_over = False
@@ -137,10 +124,7 @@ class _Layer:
             if self._is_plain:
                 yield data
                 return
-            if self._unpacker is None:
-                data = self._begin(data)
-            else:
-                data = yield from self._unpack(self._unpacker, data)
+            data = self._begin(data) if self._unpacker is None else (yield from self._unpack(data))
 
     def _begin(self, data: bytes) -> bytes:
         """Recognise the format that begins here, and return the bytes to decode; none while there are too few."""
@@ -148,18 +132,19 @@ class _Layer:
             self._held = data
             return b""
         if not self._is_gzip:
-            self._unpacker = zlib.decompressobj(_ZLIB if _begins_zlib(data) else _RAW)
+            # A header of zlib's (RFC 1950, 2.2), or raw deflate from its beginning.
+            is_zlib = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+            self._unpacker = zlib.decompressobj(_ZLIB if is_zlib else _RAW)
         elif data.startswith(_GZIP_MAGIC):
             self._unpacker = zlib.decompressobj(_GZIP)
         else:
-            self._is_plain, self._is_over = (
-                not self._members,
-                self._members > 0,
-            )  # after a member, other bytes are padding
+            self._is_over = self._members > 0  # after a member, other bytes are padding
+            self._is_plain = not self._is_over
         return data
 
-    def _unpack(self, unpacker: _Unpacker, data: bytes) -> Generator[bytes, None, bytes]:
+    def _unpack(self, data: bytes) -> Generator[bytes, None, bytes]:
         """Yield the bytes decompressed; return those beyond the end of the member."""
+        unpacker = self._unpacker
         piece = unpacker.decompress(data, _PIECE)
         yield piece
         while not unpacker.eof and (unpacker.unconsumed_tail or len(piece) == _PIECE):  # zlib may hold more output
@@ -170,14 +155,5 @@ class _Layer:
         self._unpacker = None
         self._members += 1
         self._is_over = not self._is_gzip
-        return unpacker.unused_data
-
-
-def _slices(data: bytes) -> Iterator[bytes]:
-    """Yield short slices: zlib copies the bytes after each member, which is slow for many members in long data."""
-    return (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
-
-
-def _begins_zlib(data: bytes) -> bool:
-    """Return whether these are zlib's header (RFC 1950, 2.2) rather than the beginning of raw deflate."""
-    return data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+        rest: bytes = unpacker.unused_data
+        return rest
