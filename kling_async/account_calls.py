@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
+
+from kling_async.job_calls import JobCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kling_async.journal.base import Record
 
 
-class AccountCalls(ABC):
+class AccountCalls(JobCalls):
     """The part of `KlingSession` that is about the account.
 
     Every call costs nothing, waits for a place among the session's requests, and is tried up to three more times, some
@@ -29,13 +30,8 @@ class AccountCalls(ABC):
     """
 
     @property
-    @abstractmethod
     def _account(self) -> Account:
-        """The open session's account.
-
-        Raises:
-            SessionClosed: The session has not been entered, or has ended.
-        """
+        return self._running_engine().account
 
     async def balance(self) -> Balance:
         """Return the account's balance.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from kling_async.api.reprs import show
 from kling_async.api.results import Video
 from kling_async.engine.as_completed import Window
 from kling_async.engine.job import Job
+from kling_async.job_calls import JobCalls
 
 if TYPE_CHECKING:
     import os
@@ -21,29 +21,10 @@ if TYPE_CHECKING:
     from kling_async.api.requests import Request
     from kling_async.api.requests.base import Submission
     from kling_async.engine.downloads import Delivery
-    from kling_async.engine.engine import Engine
 
 
-class FileCalls(ABC):
+class FileCalls(JobCalls):
     """The part of `KlingSession` that is about files."""
-
-    @abstractmethod
-    def _running_engine(self) -> Engine:
-        """Return the engine of the open session.
-
-        Raises:
-            SessionClosed: The session has not been entered, or has ended.
-            ConfigurationError: The caller is in another thread or event loop.
-        """
-
-    @abstractmethod
-    def as_completed(
-        self,
-        source: Iterable[Request | Submission | Job] | AsyncIterable[Request | Submission | Job],
-        *,
-        max_in_flight: int | None = None,
-    ) -> AsyncGenerator[Job, None]:
-        """Yield the jobs of a source in the order in which they settle; see `KlingSession.as_completed`."""
 
     async def download(
         self,

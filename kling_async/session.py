@@ -19,7 +19,6 @@ from kling_async.engine.job import Job
 from kling_async.engine.tasks import BackgroundTask
 from kling_async.errors import ConfigurationError, SessionClosed
 from kling_async.file_calls import FileCalls
-from kling_async.job_calls import JobCalls
 from kling_async.journal.memory import MemoryJournal
 from kling_async.journal.open import is_url, open_journal, open_shared
 from kling_async.settings import Limits, Polling, Reconciliation, Retry, Timeouts
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kling_async.api.results import Generation
-    from kling_async.engine.account import Account
     from kling_async.engine.engine import Engine
     from kling_async.engine.event_bus import Event, Subscription
     from kling_async.engine.job import JobEvent
@@ -51,7 +49,7 @@ _WRONG_THREAD = (
 )
 
 
-class KlingSession(AccountCalls, JobCalls, FileCalls):
+class KlingSession(AccountCalls, FileCalls):
     """Runs any number of generations at once, under one account's limits.
 
     ::
@@ -279,10 +277,6 @@ class KlingSession(AccountCalls, JobCalls, FileCalls):
         if self._engine is None:
             raise SessionClosed("the session has not been entered; use it inside `async with`")
         return self._engine
-
-    @property
-    def _account(self) -> Account:
-        return self._running_engine().account
 
     # One generation, and the session's numbers
 
