@@ -229,6 +229,12 @@ def test_data_that_is_no_object_is_refused(data: object) -> None:
     assert refusal_of(data).field == "request"
 
 
+def test_what_leads_in_a_circle_is_refused() -> None:
+    circle: dict[str, object] = {}
+    circle["a"] = circle
+    assert refusal_of({"kind": "text-to-video", "extra": circle}).field == "extra"
+
+
 def test_digits_are_a_number_where_a_whole_one_is_due() -> None:
     assert from_dict({"kind": "text-to-video", "prompt": "a", "duration": "5"}) == TextToVideo("a", duration=5)
 

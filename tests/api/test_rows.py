@@ -41,6 +41,10 @@ def problems_of(row: dict[Any, Any]) -> dict[str, str]:
     return {problem.field: problem.allowed for problem in caught.value.problems}
 
 
+def test_a_row_for_any_kind_names_its_model() -> None:
+    assert problems_of({"kind": "any", "prompt": "a"}).keys() == {"model"}
+
+
 @pytest.mark.parametrize(
     ("row", "request_"),
     [

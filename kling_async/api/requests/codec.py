@@ -59,8 +59,6 @@ def from_dict(data: Mapping[str, Any]) -> Request:
         problems = unknown_fields(parts, field_names(cls))
     else:
         problems = _type_problems(cls.kind, parts)
-    if cls is Request and "model" not in parts:
-        problems.append(Problem("model", None, "a value; there is no default"))
     if problems:
         raise refusal(problems)
     return cls(**parts)
@@ -74,7 +72,8 @@ def read_parts(
     is_older = "aspect_ratio" in field_names(cls) and "aspect_ratio" not in data
     named = {"aspect_ratio" if name == "ratio" and is_older else name: part for name, part in data.items()}
     parts = {name: read_one(name, fields[name].spec, named[name]) if name in fields else named[name] for name in named}
-    parts |= {"extra": read_paths(parts["extra"])} if "extra" in parts else {}
+    if "extra" in parts and is_json(parts["extra"]):  # which a circle is not
+        parts["extra"] = read_paths(parts["extra"])
     parts.pop("kind", None)
     return parts
 
@@ -95,13 +94,15 @@ def class_of(data: Mapping[str, Any]) -> type[Request]:
     """Return the class of the request that data is for.
 
     Raises:
-        InvalidRequest: It does not tell what kind of request it is.
+        InvalidRequest: It does not tell what kind of request it is, or for any kind not of which model.
     """
     kind, model_id = data.get("kind"), data.get("model")
     if kind is None and isinstance(model_id, str):
         return request_class(_kind_of(model_id))
     if not isinstance(kind, str) or kind not in _KINDS:
         raise refusal([Problem("kind", kind, _ANY_KIND + did_you_mean(str(kind), _KINDS))])
+    if kind == _ANY and model_id is None:
+        raise refusal([Problem("model", None, "a value; there is no default")])
     return Request if kind == _ANY else request_class(Kind(kind))
 
 
