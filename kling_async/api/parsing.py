@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 _LARGEST = 1e300  # a whole number may be larger than any float
 _MOST_DIGITS = 1000  # of an amount, before its point or after: nobody can reckon with "1e999999"
 _decode = json.JSONDecoder(strict=False).decode
+_decode_huge = json.JSONDecoder(strict=False, parse_int=float).decode
 _DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no encoding takes, or one that was not read
 
 
 def parse_json(body: bytes) -> object:
     """Decode a body as JSON in UTF-8, with or without a byte order mark, UTF-16 or UTF-32.
 
-    Bytes that are no UTF-8 become U+FFFD, and raw control characters within texts are taken: an answer that a video
-    was paid for is not lost for them.
+    Bytes that are no UTF-8 become U+FFFD, raw control characters within texts are taken, and whole numbers may be of
+    any length: an answer that a video was paid for is not lost for them.
 
     Raises:
         ValueError: It is not JSON.
@@ -31,7 +32,12 @@ def parse_json(body: bytes) -> object:
         said = body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
         said = body.decode("utf-8", "replace")
-    return _decode(said)
+    try:
+        return _decode(said)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a whole number of thousands of digits
+        return _decode_huge(said)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -102,6 +102,13 @@ def test_a_moment_at_the_edge_of_the_calendar_is_none_as_other_zones_have_none(s
     assert read_moment(said) is None
 
 
+@pytest.mark.parametrize(("said", "cursor"), [("\ud800", None), (7, "7"), ("a b", "a b"), (True, None), ("", None)])
+def test_a_cursor_is_one_that_a_url_can_hold(said: object, cursor: str | None) -> None:
+    page = read_transactions(answer({"data": [{}], "pagination": {"next_cursor": said}}))
+    assert page.next_cursor == cursor
+    assert transactions_request(cursor=page.next_cursor).target
+
+
 # The balance
 
 

@@ -640,3 +640,10 @@ def test_a_long_reason_is_shortened() -> None:
     described = describe_reason({"message": "x" * 10_000})
     assert len(described) == 500
     assert described.endswith("\u2026")
+
+
+def test_an_answer_with_a_number_of_thousands_of_digits_is_read_all_the_same() -> None:
+    body = b'{"id": "a", "status": "completed", "video": {"url": "https://h/a", "file_size": %b}}' % (b"9" * 5000)
+    video = read_generation(HttpResponse(200, {}, body), "a").video
+    assert video is not None
+    assert (video.url, video.file_size) == ("https://h/a", None)

@@ -175,7 +175,7 @@ def transactions_request(
 def read_transactions(response: HttpResponse) -> TransactionPage:
     """Read a page; rows that are no objects are left out."""
     rows, pagination = read_page(response, "ledger")
-    cursor = text(pagination.get("next_cursor"))
+    cursor = read_id(pagination.get("next_cursor"))  # of which a URL is made
     goes_on = cursor is not None and pagination.get("has_more") is not False and bool(rows)
     return TransactionPage(tuple(map(_read_row, filter(is_object, rows))), cursor if goes_on else None)
 
