@@ -6,34 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.requests.base import Request
+from kling_async.api.requests.base import Request as Request  # noqa: TC001 - re-exported
 
 if TYPE_CHECKING:
     from kling_async.api.requests.types import (
-        Avatar,
-        Effect,
-        ImageToVideo,
-        MotionControl,
-        MultiImageToVideo,
-        ReferenceToVideo,
-        TextToVideo,
-        VideoEdit,
-        VideoReference,
+        Avatar as Avatar,
+        Effect as Effect,
+        ImageToVideo as ImageToVideo,
+        MotionControl as MotionControl,
+        MultiImageToVideo as MultiImageToVideo,
+        ReferenceToVideo as ReferenceToVideo,
+        TextToVideo as TextToVideo,
+        VideoEdit as VideoEdit,
+        VideoReference as VideoReference,
     )
-
-__all__ = [
-    "Avatar",
-    "Effect",
-    "ImageToVideo",
-    "MotionControl",
-    "MultiImageToVideo",
-    "ReferenceToVideo",
-    "Request",
-    "TextToVideo",
-    "VideoEdit",
-    "VideoReference",
-    "request_class",
-]
 
 _KINDS = {kind.value.title().replace("-", ""): kind for kind in Kind}
 _NAMES = {kind: name for name, kind in _KINDS.items()}

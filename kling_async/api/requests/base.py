@@ -116,18 +116,16 @@ class Request:
 
     def _basic_problems(self) -> list[Problem]:
         """Return the problems that keep the request from being sent at all."""
-        found = Text(blank=False).problems(self.model, "model") + self._endpoint_problems()
+        found = Text(blank=False).problems(self.model, "model")
+        if self.endpoint not in (UNIVERSAL, LEGACY) and (self.validate or not _is_path(self.endpoint)):
+            allowed = f"{UNIVERSAL} or {LEGACY}; with validate=False any other path"
+            found.append(Problem("endpoint", self.endpoint, allowed))
         found += Flag().problems(self.validate, "validate")
         if not is_mapping(self.extra):
             return [*found, Problem("extra", self.extra, "a mapping of further fields")]
         own = set(field_names(type(self))) - _USUAL.keys()
         taken = [Problem(f"extra.{name}", self.extra[name], f"only as {name}=") for name in self.extra if name in own]
         return found + taken + self._json_problems()
-
-    def _endpoint_problems(self) -> list[Problem]:
-        if self.endpoint in (UNIVERSAL, LEGACY) or (not self.validate and _is_path(self.endpoint)):
-            return []
-        return [Problem("endpoint", self.endpoint, f"{UNIVERSAL} or {LEGACY}; with validate=False any other path")]
 
     def _json_problems(self) -> list[Problem]:
         parts = {"model": self.model, **self._typed(), **self.extra}
