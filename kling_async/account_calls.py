@@ -57,24 +57,21 @@ class AccountCalls(JobCalls):
     ) -> AsyncGenerator[Transaction]:
         """Yield every movement of the account's money, newest first, read a page at a time.
 
-        Arguments are checked at the call, before the iteration. A generation's charge appears some time after its end.
+        Arguments are checked at the call; the iteration raises as `balance` does. A generation's charge appears some
+        time after its end.
 
         Args:
             start: The first moment.
             end: The moment after the last.
             direction: ``CHARGE`` for money going out, ``TOPUP`` for money coming in; by default both.
             type: Such as ``MODEL_USAGE``, ``PAYMENT``, ``BONUS``, ``REFUND`` or ``ADJUSTMENT``; by default any.
-
-        Raises:
-            KlingError: From the iteration, as `balance` does.
-            SessionClosed: The session has not been entered, or has ended.
         """
         return self._account.transactions(start=start, end=end, direction=direction, type=type)
 
     async def usage(
         self, period: str | None = None, *, start: datetime | None = None, end: datetime | None = None
     ) -> AccountUsage:
-        """Return the spending of the session's key over a span of at most 92 days.
+        """Return the spending of the session's key over a span of at most 92 days. Raises as `balance` does.
 
         Args:
             period: The time up to now: a number followed by h or d, such as ``7d``. By default ``24h``.
@@ -83,7 +80,6 @@ class AccountCalls(JobCalls):
 
         Raises:
             InvalidRequest: The arguments do not make a span of time.
-            KlingError: As `balance` does.
         """
         return await self._account.usage(period, start, end)
 
@@ -99,6 +95,7 @@ class AccountCalls(JobCalls):
         """Yield the requests made with the session's key, newest first, read a page at a time.
 
         Rows appear late, a generation's once it has ended. Each comes once, even if others push it to a later page.
+        The iteration raises as `balance` does.
 
         Args:
             period: As for `usage`, as are ``start`` and ``end``.
@@ -109,19 +106,15 @@ class AccountCalls(JobCalls):
 
         Raises:
             InvalidRequest: The arguments do not make a span of time.
-            KlingError: From the iteration, as `balance` does.
             SessionClosed: The session has not been entered, or has ended.
         """
         return self._account.logs(period, start, end, models=models, statuses=statuses)
 
     async def metrics(self, models: str | Iterable[str] = ()) -> Metrics:
-        """Return the present speed of models, by the vendor's measurements of the last minutes.
+        """Return the present speed of models, as the vendor measured it just now. Raises as `balance` does.
 
         Args:
             models: Their ids or aliases; by default all. One that completed nothing lately is missing.
-
-        Raises:
-            KlingError: As `balance` does.
         """
         return await self._account.metrics(models)
 
@@ -130,32 +123,22 @@ class AccountCalls(JobCalls):
     ) -> ModelList:
         """Return the vendor's live list of all its models, those of other makers included.
 
-        The same list is asked for again by its ETag, and comes from memory if it has not changed.
+        The same list is asked for again by its ETag, and comes from memory if unchanged. Raises as `balance` does.
 
         Args:
             include: The sections to have: any of ``pricing``, ``capabilities`` and ``modalities``.
             ids: Only these models, by id or alias.
-
-        Raises:
-            KlingError: As `balance` does.
         """
         return await self._account.list_models(include, ids)
 
     async def list_kling_models(self) -> ModelList:
-        """Return Kling's video models as the vendor serves them now, with their aliases and prices.
-
-        Raises:
-            KlingError: As `balance` does.
-        """
+        """Return Kling's video models as served now, with aliases and prices. Raises as `balance` does."""
         return await self._account.list_kling_models()
 
     async def catalogue_changes(self) -> CatalogueChanges:
         """Return the models that are new, gone or renamed at the vendor, compared with this library's catalogue.
 
-        The catalogue itself stays as it is; models that it does not know can be used all the same, unchecked.
-
-        Raises:
-            KlingError: As `balance` does.
+        The catalogue itself stays as it is; others can be used all the same, unchecked. Raises as `balance` does.
         """
         return await self._account.catalogue_changes()
 
@@ -163,22 +146,18 @@ class AccountCalls(JobCalls):
         """Return the cost of one or several requests by the vendor's price list, without submitting any.
 
         The list is read at the first call, and asked for changes at most once an hour. A price that it does not have is
-        unknown, and a field that a request leaves to the vendor makes the cost a range.
+        unknown, and a field that a request leaves to the vendor makes the cost a range. Raises as `balance` does.
 
         Raises:
             InvalidRequest: A request cannot be submitted.
-            KlingError: As `balance` does.
         """
         return await self._account.estimate(requests)
 
     async def reconcile_costs(self, jobs: Iterable[Job | Record], *, start: datetime | None = None) -> CostReport:
-        """Match jobs with the charges in the account's ledger, by generation id.
+        """Match jobs with the charges in the account's ledger, by generation id. Raises as `balance` does.
 
         Args:
             jobs: Jobs, or records such as those of `history`. Those without a generation are left out.
             start: The moment from which the ledger is read. By default an hour before the first job's submit.
-
-        Raises:
-            KlingError: As `balance` does.
         """
         return await self._account.reconcile_costs(jobs, start)
