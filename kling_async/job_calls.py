@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
     from datetime import timedelta
 
-    from attrs import Attribute
-
     from kling_async.engine.engine import Engine
     from kling_async.journal.base import Journal, Record
     from kling_async.journal.shared import SharedJournal
@@ -91,7 +89,9 @@ class JobCalls(ABC):
         engine = self._running_engine()
         if isinstance(request, Submission):
             beside = Submission(request.request, tag=tag, key=key, deadline=deadline, priority=priority, group=group)
-            arguments = asdict(request, recurse=False) | asdict(beside, recurse=False, filter=_is_given)
+            arguments = asdict(request, recurse=False) | asdict(
+                beside, recurse=False, filter=lambda part, given: given is not part.default
+            )
             return self.submit(**arguments, retry_failed=retry_failed)
         if not isinstance(request, Request):
             raise refused("request", request, "a request, such as TextToVideo(...)")
@@ -231,7 +231,3 @@ class JobCalls(ABC):
             SessionClosed: The session has not been entered, or has ended.
         """
         self._running_engine().store.resume_submissions()
-
-
-def _is_given(argument: Attribute[object], value: object) -> bool:
-    return value is not argument.default

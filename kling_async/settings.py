@@ -149,13 +149,12 @@ def _with_scale(settings: _T, speed: float) -> _T:
     return settings
 
 
-def _is_poll_schedule(value: object) -> bool:
-    return value is None or all(hasattr(value, name) for name in ("earliest", "due", "demand"))
-
-
 _is_profile = takes(lambda value: isinstance(value, str) and value in PROFILES, ", ".join(map(repr, PROFILES)))
 _is_auto = takes(lambda value: value == "auto" or value is False, '"auto" or False')
-_is_schedule = takes(_is_poll_schedule, "None or a schedule, as Polling.fixed makes")
+_is_schedule = takes(
+    lambda value: value is None or all(hasattr(value, name) for name in ("earliest", "due", "demand")),
+    "None or a schedule, as Polling.fixed makes",
+)
 
 
 def _was_learned(polling: Polling, _: Attribute[Any], value: object) -> None:

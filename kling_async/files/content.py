@@ -176,7 +176,9 @@ class Incoming:
             self.final_size = stated
             return
         self.final_size = self._expected_size if stated is None else stated
-        if (other := _other_type(head) or _page_type(self._body.media_type)) is not None:
+        label = self._body.media_type
+        is_page = label.startswith("text/") or label.endswith(("json", "xml"))  # as an error may come with status 200
+        if (other := _other_type(head) or (label if is_page else None)) is not None:
             raise NoVideo(other)
         if self.final_size is None:
             raise NoVideo("something of unknown length that begins like no video")
@@ -198,11 +200,6 @@ def _other_type(head: bytes) -> str | None:
     if known is not None and known.file is FileType.IMAGE:
         return f"a {known.label} image"
     return next((what for magic, what in _OTHERS.items() if head.startswith(magic)), None)
-
-
-def _page_type(label: str) -> str | None:
-    """Return the media type if it is that of a page, as an error may come with status 200."""
-    return label if label.startswith("text/") or label.endswith(("json", "xml")) else None
 
 
 def _strong_etag(headers: Mapping[str, str]) -> str | None:

@@ -189,9 +189,7 @@ class _Download:
                 self.retries.begin()
             wait = self.retries.next_wait(self.retry_after)
             if wait is None:
-                reason = (
-                    f"gave up after {self.retries.give_up_after:g} s without anything new; the last: {error.message}"
-                )
+                reason = f"gave up after {self.retries.give_up_after:g} s without anything new; last: {error.message}"
                 raise self.failure(reason, retryable=True) from error
         await self.retries.sleep(wait)
         return False

@@ -35,7 +35,9 @@ def translated(error: Exception, place: str, *, sent: bool) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
         if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == PROXY_WANTS_LOGIN:
             return unusable(f"{place}: the proxy wants a user name and a password (407)")
-        return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=_is_tls(error))
+        broke_off = isinstance(error.__cause__, ssl.SSLEOFError)  # during the handshake: TLS itself did not fail
+        tls = isinstance(error, aiohttp.ClientSSLError) and not broke_off
+        return ConnectFailed(f"{place}: no connection: {_connect_reason(error)}", tls=tls)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return RequestTimeout(f"{place}: no connection in time", sent=False)
     if isinstance(error, TimeoutError):
@@ -46,12 +48,6 @@ def translated(error: Exception, place: str, *, sent: bool) -> TransportError:
             f"{place}: {'the header of the answer is too long' if is_long else 'the answer is not HTTP'}"
         )
     return TransportError(f"{place}: {_describe(error)}", sent=sent)
-
-
-def _is_tls(error: Exception) -> bool:
-    """Return whether TLS itself failed, other than by a connection that broke off during the handshake."""
-    broke_off = isinstance(error.__cause__, ssl.SSLEOFError)
-    return isinstance(error, aiohttp.ClientSSLError) and not broke_off
 
 
 def _connect_reason(error: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError) -> str:

@@ -175,7 +175,7 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 trace_request_ctx=progress,
-                timeout=self._timeout_for(request.body, session.timeout) if request.body else session.timeout,
+                timeout=self._timeout(request.lane, len(request.body)) if request.body else session.timeout,
             )
             try:
                 body = await _read(response, self._cap)
@@ -286,20 +286,14 @@ class HttpTransport:
             **_header_limits(),
         )
 
-    def _timeout_for(self, body: bytes, usual: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
-        """Return a longer timeout for a submit with files: as much more as a slow line needs to send them."""
-        if len(body) < _PIECE:
-            return usual
-        limits = self._timeouts
-        total = limits.submit + len(body) / _SLOW_LINE
-        return aiohttp.ClientTimeout(total=total, connect=limits.connect)
-
-    def _timeout(self, lane: Lane) -> aiohttp.ClientTimeout:
+    def _timeout(self, lane: Lane, size: int = 0) -> aiohttp.ClientTimeout:
+        """Return a lane's timeout, for a submit with files as much longer as a slow line needs to send them."""
         limits = self._timeouts
         if lane is Lane.FILE:
             return aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.file)
         if lane is Lane.SUBMIT:
-            return aiohttp.ClientTimeout(total=limits.submit, connect=limits.connect)
+            more = 0.0 if size < _PIECE else size / _SLOW_LINE
+            return aiohttp.ClientTimeout(total=limits.submit + more, connect=limits.connect)
         # sock_connect starts a timer only when a connection is made; connect would for every poll on a kept-alive one.
         return aiohttp.ClientTimeout(total=limits.call, sock_connect=limits.connect)
 

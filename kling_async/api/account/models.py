@@ -225,7 +225,10 @@ class CatalogueChanges:
         if not self:
             return f"nothing has changed: the vendor serves all {self.total} models of the catalogue, and no others"
         lines = [
-            *(f"new: {_described(model)}" for model in self.new),
+            *(
+                f"new: {model.id}" + ("" if model.name in (None, model.id) else f" ({model.name})")
+                for model in self.new
+            ),
             *(f"gone: {name}" for name in self.gone),
             *(f"renamed: {name} is now {canonical}" for name, canonical in self.renamed.items()),
         ]
@@ -243,7 +246,3 @@ def changes(listing: ModelList) -> CatalogueChanges:
         renamed={name: model.id for name, model in live.items() if model is not None and model.id != name},
         total=len(known),
     )
-
-
-def _described(model: LiveModel) -> str:
-    return model.id if model.name in (None, model.id) else f"{model.id} ({model.name})"

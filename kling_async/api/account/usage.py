@@ -168,10 +168,6 @@ def _read_entry(entry: dict[str, Any]) -> ModelMetrics | None:
     if name is None:
         return None
     spread = (part(entry, "metrics") or entry).get("duration_ms")
-    return ModelMetrics(name, _read_quantiles(spread), text(entry.get("endpoint")), entry)
-
-
-def _read_quantiles(spread: object) -> Quantiles | None:
-    if not is_object(spread):
-        return None
-    return Quantiles(*(amount(spread.get(name)) for name in ("p50", "p75", "p90", "p99")))
+    parts = ("p50", "p75", "p90", "p99")
+    quantiles = Quantiles(*(amount(spread.get(part)) for part in parts)) if is_object(spread) else None
+    return ModelMetrics(name, quantiles, text(entry.get("endpoint")), entry)

@@ -177,12 +177,14 @@ def check_kind(kind: Kind | None, content: Mapping[str, object]) -> list[Problem
 
 def _fields(objects: Sequence[Mapping[str, Field]]) -> dict[str, Field]:
     names = dict.fromkeys(name for members in objects for name in members)
-    return {name: _field([members.get(name) for members in objects]) for name in names}
-
-
-def _field(parts: Sequence[Field | None]) -> Field:
-    spec = _union([part.spec for part in parts if part is not None])
-    return Field(spec, required=all(part is not None and part.required for part in parts))
+    parts = {name: [members[name] for members in objects if name in members] for name in names}
+    return {
+        name: Field(
+            _union([part.spec for part in same]),
+            required=len(same) == len(objects) and all(part.required for part in same),
+        )
+        for name, same in parts.items()
+    }
 
 
 def _union(specs: Sequence[Spec]) -> Spec:
