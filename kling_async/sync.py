@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "KlingSession"]
 
 _P = ParamSpec("_P")
+_R = TypeVar("_R")
 _T = TypeVar("_T")
 _END: Final = object()
 
@@ -225,42 +226,32 @@ def _made_like(
     return wraps(_Session.__init__)
 
 
-def _waiting(method: Callable[Concatenate[_Session, _P], Awaitable[_T]]) -> Callable[Concatenate[KlingSession, _P], _T]:
+def _passed_on(
+    method: Callable[Concatenate[_Session, _P], _R], carry: Callable[[_SessionThread, Callable[[], _R]], _T]
+) -> Callable[Concatenate[KlingSession, _P], _T]:
     @wraps(method)
     def call(kling: KlingSession, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return _thread_of(kling).wait(partial(method, _session_of(kling), *args, **kwargs))
+        return carry(_thread_of(kling), partial(method, _session_of(kling), *args, **kwargs))
 
     return call
+
+
+def _waiting(method: Callable[Concatenate[_Session, _P], Awaitable[_T]]) -> Callable[Concatenate[KlingSession, _P], _T]:
+    return _passed_on(method, lambda thread, act: thread.wait(act))
 
 
 def _at_once(method: Callable[Concatenate[_Session, _P], _T]) -> Callable[Concatenate[KlingSession, _P], _T]:
-    @wraps(method)
-    def call(kling: KlingSession, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return _thread_of(kling).call(partial(method, _session_of(kling), *args, **kwargs))
-
-    return call
+    return _passed_on(method, lambda thread, act: thread.call(act))
 
 
 def _giving_a_job(method: Callable[Concatenate[_Session, _P], _Job]) -> Callable[Concatenate[KlingSession, _P], Job]:
-    give = _at_once(method)
-
-    @wraps(method)
-    def call(kling: KlingSession, /, *args: _P.args, **kwargs: _P.kwargs) -> Job:
-        return Job(give(kling, *args, **kwargs), _thread_of(kling))
-
-    return call
+    return _passed_on(method, lambda thread, act: Job(thread.call(act), thread))
 
 
 def _iterating(
     method: Callable[Concatenate[_Session, _P], AsyncIterator[_T]],
 ) -> Callable[Concatenate[KlingSession, _P], Generator[_T, None, None]]:
-    give = _at_once(method)
-
-    @wraps(method)
-    def call(kling: KlingSession, /, *args: _P.args, **kwargs: _P.kwargs) -> Generator[_T, None, None]:
-        return _thread_of(kling).values(give(kling, *args, **kwargs))
-
-    return call
+    return _passed_on(method, lambda thread, act: thread.values(thread.call(act)))
 
 
 class KlingSession:

@@ -86,11 +86,6 @@ def typo_of(model_id: str) -> str | None:
     return misspelt(model_id, tuple(_BY_ID))
 
 
-def ids_of(kind: Kind) -> str:
-    """Return the ids of the kind's models, in words."""
-    return ", ".join(model.id for model in models(kind))
-
-
 def typical_seconds(model_id: str, duration: int | None) -> float:
     """Return how long a generation usually takes, in seconds; for an unknown model 240 s per 5 seconds of video."""
     model = find_model(model_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from attrs import frozen
 
@@ -27,8 +27,8 @@ _VIDEO: Final = 5  # seconds of video that published timings are for
 
 _VERSION = re.compile(r"\b(?:v(?P<number>\d+(?:[.-]\d)?)|o1)\b")
 _WORDS = re.compile(r"[a-z0-9]+")
-_LINES: tuple[Family, ...] = ("turbo", "omni", "o1", "avatar")
-_TIERS: tuple[Tier, ...] = ("standard", "pro", "master", "720p", "1080p")
+_LINES: tuple[Family, ...] = get_args(Family)[1:]
+_TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 class Kind(Enum):
@@ -143,10 +143,7 @@ class Model:
     def family(self) -> Family:
         """The line it belongs to."""
         words = _WORDS.findall(self.id)
-        for line in _LINES:
-            if line in words:
-                return line
-        return "video"
+        return next((line for line in _LINES if line in words), "video")
 
     @property
     def tier(self) -> Tier | None:

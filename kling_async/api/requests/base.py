@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen
 
-from kling_async.api.catalogue.lookup import check_body, check_kind, find_model, ids_of, suggest, typo_of
+from kling_async.api.catalogue.lookup import check_body, check_kind, find_model, models, suggest, typo_of
 from kling_async.api.catalogue.model import Kind  # noqa: TC001 - callers may read the annotations
 from kling_async.api.catalogue.problems import Problem, refusal
 from kling_async.api.catalogue.spec import Flag, Text, whole
@@ -139,7 +139,8 @@ class Request:
         if model is None:
             return _stranger_problems(self.model) + check_kind(self.kind, plain(self._typed()))
         if self.kind is not None and model.kind is not self.kind:
-            return [Problem("model", self.model, f"a model for {self.kind.value}: {ids_of(self.kind)}")]
+            ids = ", ".join(known.id for known in models(self.kind))
+            return [Problem("model", self.model, f"a model for {self.kind.value}: {ids}")]
         # Models change: fields in ``extra`` of a typed request are sent unchecked, as the caller may know more.
         return check_body(self.body() if self.kind is None else self._known_part())
 
