@@ -39,8 +39,7 @@ if _typing.TYPE_CHECKING:
         VideoEdit as VideoEdit,
         VideoReference as VideoReference,
     )
-    from kling_async.api.requests.codec import from_dict as from_dict, to_dict as to_dict
-    from kling_async.api.requests.rows import from_row as from_row
+    from kling_async.api.requests.codec import from_dict as from_dict, from_row as from_row, to_dict as to_dict
     from kling_async.api.requests.base import Submission as Submission
     from kling_async.api.requests.values import (
         AdvancedCameraControl as AdvancedCameraControl,
@@ -140,8 +139,7 @@ _LATER = {
         "api.protocol": "LEGACY UNIVERSAL",
         "api.requests": "Request Avatar Effect ImageToVideo MotionControl MultiImageToVideo ReferenceToVideo"
         " TextToVideo VideoEdit VideoReference",
-        "api.requests.codec": "from_dict to_dict",
-        "api.requests.rows": "from_row",
+        "api.requests.codec": "from_dict from_row to_dict",
         "api.requests.base": "Submission",
         "api.requests.values": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
         "api.results": "Generation GenerationStatus Usage Video",

@@ -24,8 +24,7 @@ from kling_async.api.requests import (
     TextToVideo,
 )
 from kling_async.api.requests.base import Submission
-from kling_async.api.requests.codec import to_dict
-from kling_async.api.requests.rows import columns, from_row
+from kling_async.api.requests.codec import columns, from_row, to_dict
 from kling_async.api.requests.values import CameraConfig, CameraControl, Shot
 from kling_async.errors import InvalidRequest
 

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from kling_async import ConfigurationError, InvalidRequest, to_dict
 from kling_async.api.catalogue.problems import did_you_mean
 from kling_async.api.reprs import cut, show
-from kling_async.api.requests.rows import columns, is_blank, problems_of, read_row
+from kling_async.api.requests.codec import columns, is_blank, problems_of, read_row
 from kling_async.cli.batch.table import InputError, InputRow, read_table
 from kling_async.cli.paths import current_folder, is_pipe, read_file, read_stdin
 from kling_async.cli.text import count
