@@ -37,7 +37,7 @@ _USUAL: Mapping[str, object] = {"endpoint": UNIVERSAL, "extra": {}, "validate": 
 """The fields of a request that are not in its body, and their defaults."""
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class Request:
     """A request for one video from any model; what has no field here goes into ``extra``.
 
@@ -61,11 +61,11 @@ class Request:
     kind: ClassVar[Kind | None] = None
     """The kind of model this is for; None for any."""
 
-    model: str = field(kw_only=True)
-    endpoint: str = field(default=UNIVERSAL, kw_only=True)
-    extra: Mapping[str, Any] = field(default=None, kw_only=True, converter=read_mapping)
-    provider: str | None = field(default=None, kw_only=True)
-    validate: bool = field(default=True, kw_only=True)
+    model: str
+    endpoint: str = UNIVERSAL
+    extra: Mapping[str, Any] = field(default=None, converter=read_mapping)
+    provider: str | None = None
+    validate: bool = True
 
     @property
     def duration_seconds(self) -> int | None:

@@ -9,41 +9,18 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from attrs import field, frozen
 
+from kling_async.api.catalogue import names
 from kling_async.api.catalogue.model import Kind
-from kling_async.api.catalogue.names import (
-    AspectRatio,
-    AvatarModel,
-    EffectModel,
-    ImageToVideoModel,
-    MotionControlModel,
-    MultiImageToVideoModel,
-    ReferenceToVideoModel,
-    TextToVideoModel,
-    VideoEditModel,
-    VideoReferenceModel,
-)
 from kling_async.api.media import Media
+from kling_async.api.requests import values
 from kling_async.api.requests.base import Request
 from kling_async.api.requests.serialize import read_whole
-from kling_async.api.requests.values import (
-    AdvancedCameraControl,
-    CameraControl,
-    DynamicMask,
-    Element,
-    Shot,
-    read_camera,
-    read_elements,
-    read_masks,
-    read_media,
-    read_movement,
-    read_shots,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class TextToVideo(Request):
     """A video from words ("Video Models: Kling AI", the text-to-video pages).
 
@@ -64,20 +41,20 @@ class TextToVideo(Request):
 
     kind: ClassVar[Kind | None] = Kind.TEXT_TO_VIDEO
 
-    prompt: str | None = None
-    model: TextToVideoModel | str = field(default="klingai/v2.1-master-text-to-video", kw_only=True)
-    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
-    negative_prompt: str | None = field(default=None, kw_only=True)
-    cfg_scale: float | None = field(default=None, kw_only=True)
-    camera_control: str | None = field(default=None, kw_only=True)
-    advanced_camera_control: AdvancedCameraControl | None = field(default=None, kw_only=True, converter=read_movement)
-    generate_audio: bool | None = field(default=None, kw_only=True)
-    shot_type: str | None = field(default=None, kw_only=True)
-    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, kw_only=True, converter=read_shots)
+    prompt: str | None = field(default=None, kw_only=False)
+    model: names.TextToVideoModel | str = "klingai/v2.1-master-text-to-video"
+    aspect_ratio: names.AspectRatio | str | None = None
+    duration: int | None = field(default=None, converter=read_whole)
+    negative_prompt: str | None = None
+    cfg_scale: float | None = None
+    camera_control: str | None = None
+    advanced_camera_control: values.AdvancedCameraControl | None = field(default=None, converter=values.read_movement)
+    generate_audio: bool | None = None
+    shot_type: str | None = None
+    multi_prompt: tuple[str | values.Shot, ...] | None = field(default=None, converter=values.read_shots)
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class ImageToVideo(Request):
     """A video that begins with an image ("Video Models: Kling AI", the image-to-video pages).
 
@@ -104,24 +81,24 @@ class ImageToVideo(Request):
 
     kind: ClassVar[Kind | None] = Kind.IMAGE_TO_VIDEO
 
-    image_url: Media | None = None
-    prompt: str | None = field(default=None, kw_only=True)
-    model: ImageToVideoModel | str = field(default="klingai/v2.1-master-image-to-video", kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
-    negative_prompt: str | None = field(default=None, kw_only=True)
-    cfg_scale: float | None = field(default=None, kw_only=True)
-    tail_image_url: Media | None = field(default=None, kw_only=True)
-    last_image_url: Media | None = field(default=None, kw_only=True)
-    static_mask: Media | None = field(default=None, kw_only=True)
-    dynamic_masks: tuple[DynamicMask, ...] | None = field(default=None, kw_only=True, converter=read_masks)
-    camera_control: CameraControl | None = field(default=None, kw_only=True, converter=read_camera)
-    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    generate_audio: bool | None = field(default=None, kw_only=True)
-    shot_type: str | None = field(default=None, kw_only=True)
-    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, kw_only=True, converter=read_shots)
+    image_url: Media | None = field(default=None, kw_only=False)
+    prompt: str | None = None
+    model: names.ImageToVideoModel | str = "klingai/v2.1-master-image-to-video"
+    duration: int | None = field(default=None, converter=read_whole)
+    negative_prompt: str | None = None
+    cfg_scale: float | None = None
+    tail_image_url: Media | None = None
+    last_image_url: Media | None = None
+    static_mask: Media | None = None
+    dynamic_masks: tuple[values.DynamicMask, ...] | None = field(default=None, converter=values.read_masks)
+    camera_control: values.CameraControl | None = field(default=None, converter=values.read_camera)
+    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    generate_audio: bool | None = None
+    shot_type: str | None = None
+    multi_prompt: tuple[str | values.Shot, ...] | None = field(default=None, converter=values.read_shots)
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class MultiImageToVideo(Request):
     """A video in which several images come together ("v1.6-standard/multi-image-to-video").
 
@@ -138,19 +115,19 @@ class MultiImageToVideo(Request):
 
     kind: ClassVar[Kind | None] = Kind.MULTI_IMAGE_TO_VIDEO
 
-    image_list: tuple[Media, ...] | None = field(default=None, converter=read_media)
-    prompt: str | None = field(default=None, kw_only=True)
-    model: MultiImageToVideoModel | str = field(default="kling-video/v1.6/standard/multi-image-to-video", kw_only=True)
-    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
-    negative_prompt: str | None = field(default=None, kw_only=True)
+    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media, kw_only=False)
+    prompt: str | None = None
+    model: names.MultiImageToVideoModel | str = "kling-video/v1.6/standard/multi-image-to-video"
+    aspect_ratio: names.AspectRatio | str | None = None
+    duration: int | None = field(default=None, converter=read_whole)
+    negative_prompt: str | None = None
 
 
 def _images(value: Media | Sequence[Media] | None) -> Media | tuple[Media, ...] | None:
     return tuple(value) if isinstance(value, list | tuple) else cast("Media | None", value)
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class Effect(Request):
     """A ready-made effect played on the persons in one image or two ("v1.6-standard/effects", "v1.6-pro/effects").
 
@@ -166,13 +143,13 @@ class Effect(Request):
 
     kind: ClassVar[Kind | None] = Kind.EFFECT
 
-    image_url: Media | tuple[Media, ...] | None = field(default=None, converter=_images)
-    effect_scene: str | None = None
-    model: EffectModel | str = field(default="klingai/kling-video-v1.6-standard-effects", kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    image_url: Media | tuple[Media, ...] | None = field(default=None, converter=_images, kw_only=False)
+    effect_scene: str | None = field(default=None, kw_only=False)
+    model: names.EffectModel | str = "klingai/kling-video-v1.6-standard-effects"
+    duration: int | None = field(default=None, converter=read_whole)
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class Avatar(Request):
     """A face that speaks or sings what is heard ("Video Models: Kling AI", the avatar pages).
 
@@ -188,13 +165,13 @@ class Avatar(Request):
 
     kind: ClassVar[Kind | None] = Kind.AVATAR
 
-    image_url: Media | None = None
-    audio_url: Media | None = None
-    prompt: str | None = field(default=None, kw_only=True)
-    model: AvatarModel | str = field(default="klingai/avatar-standard", kw_only=True)
+    image_url: Media | None = field(default=None, kw_only=False)
+    audio_url: Media | None = field(default=None, kw_only=False)
+    prompt: str | None = None
+    model: names.AvatarModel | str = "klingai/avatar-standard"
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class MotionControl(Request):
     """A figure from an image that moves as one in a video does ("Video Models: Kling AI", the motion-control pages).
 
@@ -212,16 +189,16 @@ class MotionControl(Request):
 
     kind: ClassVar[Kind | None] = Kind.MOTION_CONTROL
 
-    image_url: Media | None = None
-    video_url: Media | None = None
-    prompt: str | None = field(default=None, kw_only=True)
-    model: MotionControlModel | str = field(default="klingai/video-v3-motion-control", kw_only=True)
-    character_orientation: str | None = field(default=None, kw_only=True)
-    keep_audio: bool | None = field(default=None, kw_only=True)
-    mode: str | None = field(default=None, kw_only=True)
+    image_url: Media | None = field(default=None, kw_only=False)
+    video_url: Media | None = field(default=None, kw_only=False)
+    prompt: str | None = None
+    model: names.MotionControlModel | str = "klingai/video-v3-motion-control"
+    character_orientation: str | None = None
+    keep_audio: bool | None = None
+    mode: str | None = None
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class ReferenceToVideo(Request):
     """A video from words, with the looks of images ("Video Models: Kling AI", the o1 reference-to-video page).
 
@@ -238,15 +215,15 @@ class ReferenceToVideo(Request):
 
     kind: ClassVar[Kind | None] = Kind.REFERENCE_TO_VIDEO
 
-    prompt: str | None = None
-    model: ReferenceToVideoModel | str = field(default="klingai/video-o1-reference-to-video", kw_only=True)
-    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
-    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
+    prompt: str | None = field(default=None, kw_only=False)
+    model: names.ReferenceToVideoModel | str = "klingai/video-o1-reference-to-video"
+    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
+    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    aspect_ratio: names.AspectRatio | str | None = None
+    duration: int | None = field(default=None, converter=read_whole)
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class VideoEdit(Request):
     """A video changed as words say ("Video Models: Kling AI", the o1 video edit page).
 
@@ -263,15 +240,15 @@ class VideoEdit(Request):
 
     kind: ClassVar[Kind | None] = Kind.VIDEO_EDIT
 
-    prompt: str | None = None
-    video_url: Media | None = None
-    model: VideoEditModel | str = field(default="klingai/video-o1-video-to-video-edit", kw_only=True)
-    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
-    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    keep_audio: bool | None = field(default=None, kw_only=True)
+    prompt: str | None = field(default=None, kw_only=False)
+    video_url: Media | None = field(default=None, kw_only=False)
+    model: names.VideoEditModel | str = "klingai/video-o1-video-to-video-edit"
+    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
+    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    keep_audio: bool | None = None
 
 
-@frozen(repr=False, unsafe_hash=False)
+@frozen(repr=False, unsafe_hash=False, kw_only=True)
 class VideoReference(Request):
     """A new video from words, in the manner of another ("Video Models: Kling AI", the o1 video reference page).
 
@@ -290,11 +267,11 @@ class VideoReference(Request):
 
     kind: ClassVar[Kind | None] = Kind.VIDEO_REFERENCE
 
-    prompt: str | None = None
-    video_url: Media | None = None
-    model: VideoReferenceModel | str = field(default="klingai/video-o1-video-to-video-reference", kw_only=True)
-    image_list: tuple[Media, ...] | None = field(default=None, kw_only=True, converter=read_media)
-    elements: tuple[Element, ...] | None = field(default=None, kw_only=True, converter=read_elements)
-    aspect_ratio: AspectRatio | str | None = field(default=None, kw_only=True)
-    duration: int | None = field(default=None, kw_only=True, converter=read_whole)
-    keep_audio: bool | None = field(default=None, kw_only=True)
+    prompt: str | None = field(default=None, kw_only=False)
+    video_url: Media | None = field(default=None, kw_only=False)
+    model: names.VideoReferenceModel | str = "klingai/video-o1-video-to-video-reference"
+    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
+    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    aspect_ratio: names.AspectRatio | str | None = None
+    duration: int | None = field(default=None, converter=read_whole)
+    keep_audio: bool | None = None
