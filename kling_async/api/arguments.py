@@ -41,11 +41,7 @@ def bad_setting(field: str, value: object, allowed: str) -> ConfigurationError:
 
 
 def setting(field: str, value: _T | None, kind: type[_T]) -> _T:
-    """Return a setting of this class as it was given, or the default one for None.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Return a setting of this class, or the default one for None; raise `ConfigurationError` for anything else."""
     if value is None:
         return kind()
     if not isinstance(value, kind):
@@ -129,11 +125,7 @@ def check_items(field: str, value: object, allowed: str) -> None:
 
 
 def names(field: str, value: object, choices: Collection[str] = ()) -> tuple[str, ...]:
-    """Return names as a tuple, a single one given by itself included; each of ``choices``, if there are any.
-
-    Raises:
-        InvalidRequest: It is something else.
-    """
+    """Return one name or several as a tuple, each of ``choices`` if there are any; refuse anything else."""
     allowed = either([repr(choice) for choice in choices]) if choices else "a name, or several in a list"
     if not isinstance(value, str):
         check_items(field, value, allowed)
@@ -175,11 +167,7 @@ _NOT_OF_A_KEY: tuple[tuple[Callable[[str], object], str], ...] = (
 
 
 def checked_api_key(key: object, what: str = "the API key") -> str:
-    """Return the key unless it cannot be one, as a blank or quoted text.
-
-    Raises:
-        ConfigurationError: It cannot be one; the message says why, and never shows it.
-    """
+    """Return the key; raise `ConfigurationError` if it cannot be one, which says why and never shows it."""
     if not isinstance(key, str):
         raise ConfigurationError(f"{what} is of the type {type(key).__name__}; it takes a text")
     for is_wrong, told in _NOT_OF_A_KEY:

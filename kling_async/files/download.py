@@ -305,11 +305,7 @@ class _Download:
             raise self.failure(f"the file is larger than {self.size_cap} bytes")
 
     async def check_end(self, stated: int | None) -> None:
-        """Check that the body that has ended was complete.
-
-        Raises:
-            TransportError: It was not.
-        """
+        """Raise `TransportError` unless the body that has ended was complete."""
         size, expected = self.part.size, self.expected_size
         if stated is not None and size < stated:
             raise self.broke_off(stated)

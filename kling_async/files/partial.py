@@ -316,11 +316,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _link(part: Path, final: Path) -> bool:
-    """Link a partial file to its final name, in one step; return False where there are no hard links.
-
-    Raises:
-        FileExistsError: There is a file of that name.
-    """
+    """Link a file to its final name, which fails if there is one, in one step; return False without hard links."""
     if sys.platform == "win32":  # renaming is safe there
         return False
     try:

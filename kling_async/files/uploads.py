@@ -48,11 +48,7 @@ def with_absolute_paths(request: Request) -> Request:
 
 
 def with_contents(request: Request) -> Request:
-    """Return the request with the contents of its files in place of their paths. Blocks while it reads them.
-
-    Raises:
-        InvalidRequest: One cannot be read.
-    """
+    """Return the request with its files' contents, read here, for their paths; refuse one that cannot be read."""
 
     def content_of(file: File, name: str) -> File:
         return file if isinstance(file, bytes) else _content(os.fspath(file), _size(os.fspath(file), name), name)

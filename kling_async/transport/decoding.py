@@ -81,11 +81,7 @@ class Decoder:
         raise self._broken()
 
     def finish(self) -> None:
-        """Check, at the end of the body, that its compression is complete.
-
-        Raises:
-            MalformedResponse: It is cut short.
-        """
+        """Raise `MalformedResponse` if the body has ended, and its compression has not."""
         for layer in self._layers:
             if not layer.is_whole:
                 raise self._broken()

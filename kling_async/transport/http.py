@@ -126,11 +126,7 @@ class HttpTransport:
         return f"<HttpTransport {self._base} {state}>"
 
     async def __aenter__(self) -> Self:
-        """Make it ready to send on the running loop.
-
-        Raises:
-            ConfigurationError: It is open already.
-        """
+        """Make it ready to send on the running loop; raise `ConfigurationError` if it is open already."""
         if self._sessions:
             raise ConfigurationError(f"{self!r} cannot be entered again before it was left")
         self._sessions = {lane: self._session(lane) for lane in Lane}
@@ -334,11 +330,7 @@ class _Streamed:
         return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body's bytes in order, once, in pieces of 1 MiB at most.
-
-        Raises:
-            TransportError: The body broke off before its stated length, or nothing came for ``Timeouts.file``.
-        """
+        """Yield the bytes once, 1 MiB at most at a time; raise `TransportError` if they break off or stop coming."""
         while piece := await self._next():
             yield piece
 

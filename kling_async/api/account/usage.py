@@ -24,11 +24,7 @@ _PERIOD = re.compile(r"[1-9][0-9]{0,5}[hd]")
 
 
 def span_query(period: str | None, start: datetime | None, end: datetime | None) -> dict[str, str]:
-    """Return the query for a span of time: a period up to now, or from a start to an end ("API Key Usage").
-
-    Raises:
-        InvalidRequest: It is both or half of one, a period is not of the vendor's form, or the end is not later.
-    """
+    """Return the query for a period up to now, or from a start to an end ("API Key Usage"); refuse both, or half."""
     if start is None and end is None:
         wanted = "24h" if period is None else period
         if not (isinstance(wanted, str) and _PERIOD.fullmatch(wanted)):
@@ -43,11 +39,7 @@ def span_query(period: str | None, start: datetime | None, end: datetime | None)
 
 
 def check_span(start: datetime | None, end: datetime | None) -> None:
-    """Refuse an end that is not after its start; either may be None.
-
-    Raises:
-        InvalidRequest: One is no moment, or the end is not after the start.
-    """
+    """Refuse what is no moment, and an end that is not after its start; either may be None."""
     MOMENT.check("start", start)
     MOMENT.check("end", end)
     if start is not None and end is not None and end.timestamp() <= start.timestamp():

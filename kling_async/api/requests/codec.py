@@ -110,11 +110,7 @@ def _types(kind: Kind | None) -> Object:
 
 
 def class_of(data: Mapping[str, Any]) -> type[Request]:
-    """Return the class of the request that data is for.
-
-    Raises:
-        InvalidRequest: It does not tell what kind of request it is, or for any kind not of which model.
-    """
+    """Return the class of the request that data is for; refuse data that does not tell, or not of which model."""
     kind, model_id = data.get("kind"), data.get("model")
     if kind is None and isinstance(model_id, str):
         return request_class(_kind_of(model_id))

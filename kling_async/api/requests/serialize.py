@@ -90,11 +90,7 @@ def _with_parts(value: Any, change: _Change, path: str) -> object:  # noqa: ANN4
 
 
 def canonical(data: object) -> bytes:
-    """Encode data as JSON, equal data to equal bytes. Files count by their paths, or the SHA-256 of their contents.
-
-    Raises:
-        TypeError, ValueError, RecursionError: It is not ``JSON``.
-    """
+    """Encode data as JSON, equal data to equal bytes; files by their paths, or the SHA-256 of their contents."""
     return _canonical(data, _identity)
 
 
