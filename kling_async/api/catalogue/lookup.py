@@ -40,8 +40,6 @@ def models(
     Raises:
         InvalidRequest: There is no such kind, family, version or tier; the message has the nearest there is.
     """
-    if kind is None and family is None and version is None and tier is None:
-        return tuple(_BY_ID.values())
     versions = sorted({model.version for model in _BY_ID.values() if model.version is not None})
     given = {
         "kind": (kind.value if isinstance(kind, Kind) else kind, [member.value for member in Kind]),
@@ -49,14 +47,13 @@ def models(
         "version": (f"v{version}" if str(version)[:1].isdigit() else version, versions),
         "tier": (tier, get_args(Tier)),
     }
-    sought: dict[str, object] = {
-        name: _known(name, value, known) for name, (value, known) in given.items() if value is not None
-    }
-    if kind is not None:
-        sought["kind"] = Kind(sought["kind"])
-    return tuple(
-        model for model in _BY_ID.values() if all(getattr(model, name) == value for name, value in sought.items())
-    )
+    sought = [(name, _known(name, value, known)) for name, (value, known) in given.items() if value is not None]
+
+    def is_sought(model: Model) -> bool:
+        facts = {"kind": model.kind.value, "family": model.family, "version": model.version, "tier": model.tier}
+        return all(facts[name] == value for name, value in sought)
+
+    return tuple(filter(is_sought, _BY_ID.values())) if sought else tuple(_BY_ID.values())
 
 
 def find_model(model_id: str) -> Model | None:
