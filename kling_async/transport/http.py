@@ -166,7 +166,7 @@ class HttpTransport:
                 request.method,
                 url,
                 # From a buffer, aiohttp sends long bodies with files piece by piece, without blocking the loop.
-                data=BytesIO(request.body) if len(request.body or b"") > _PIECE else request.body,
+                data=BytesIO(request.body) if request.body and len(request.body) > _PIECE else request.body,
                 headers={**request.headers, **self._headers} if request.headers else self._headers,
                 allow_redirects=False,
                 proxy=self._proxy,

@@ -6,7 +6,6 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from attrs import evolve, fields_dict, has
@@ -20,14 +19,17 @@ JSON = "JSON data, without NaN, infinities or broken characters"
 """The values that ``is_json`` accepts, in words."""
 
 _T = TypeVar("_T")
+_NAMES: dict[type[Any], tuple[str, ...]] = {}  # looked up many times for every request
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _Change: TypeAlias = Callable[[File, str], object]
 
 
-@cache  # looked up many times for every request
 def field_names(cls: type[Any]) -> tuple[str, ...]:
     """Return the names of a class's fields, in their order."""
-    return tuple(fields_dict(cls))
+    names = _NAMES.get(cls)
+    if names is None:
+        names = _NAMES[cls] = tuple(fields_dict(cls))
+    return names
 
 
 def given(value: object) -> dict[str, object]:
