@@ -189,8 +189,8 @@ class _Download:
                 self.retries.begin()
             wait = self.retries.next_wait(self.retry_after)
             if wait is None:
-                reason = f"gave up after {self.retries.give_up_after:g} s without anything new; last: {error.message}"
-                raise self.failure(reason, retryable=True) from error
+                gave_up = f"gave up after {self.retries.give_up_after:g} s without anything new"
+                raise self.failure(f"{gave_up}; the last: {error.message}", retryable=True) from error
         await self.retries.sleep(wait)
         return False
 

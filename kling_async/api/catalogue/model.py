@@ -85,7 +85,7 @@ class ImagesForScene:
     def problems(self, body: Mapping[str, object]) -> list[Problem]:
         """Return the ``image_url`` with too few or too many images for the ``effect_scene``."""
         images, scene = body.get("image_url"), body.get("effect_scene")
-        count = len(cast("Sequence[object]", images)) if isinstance(images, list | tuple) else 1
+        count = _count(images)
         if scene in SCENES_OF_TWO:
             fits, allowed = count == _MOST_IMAGES, f"a list of two images, left and right, for the scene {scene!r}"
         elif scene in SCENES_OF_ONE:
@@ -93,6 +93,10 @@ class ImagesForScene:
         else:
             fits, allowed = 1 <= count <= _MOST_IMAGES, "one image, or a list of two, as the scene needs"
         return [] if fits else [Problem("image_url", images, allowed)]
+
+
+def _count(images: object) -> int:
+    return len(cast("Sequence[object]", images)) if isinstance(images, list | tuple) else 1
 
 
 Rule: TypeAlias = PromptOrScenes | ImagesForScene
@@ -143,7 +147,10 @@ class Model:
     def family(self) -> Family:
         """The line it belongs to."""
         words = _WORDS.findall(self.id)
-        return next((line for line in _LINES if line in words), "video")
+        for line in _LINES:
+            if line in words:
+                return line
+        return "video"
 
     @property
     def tier(self) -> Tier | None:
