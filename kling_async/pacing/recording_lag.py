@@ -12,10 +12,15 @@ of ends within x seconds of a the share I(x) / x is recorded by then. There are 
 An end counts for that share when a poll of its generation is due. One that is never recorded is not known before; to
 count those that the ledger shows at once would make the share seem small while many end, and large afterwards.
 
-A vendor may change, so after each observation a five-hundredth of the belief goes back to what it was at first: a lag
-that grows is believed after a few observations, not after as many as spoke for the old one. What is acted on is the
-mean belief of the last twenty observations. A ledger that is written once a minute seems not to lag at all just then,
-and hardly to lead the rest of the time; the mean comes to the latter.
+*A vendor may record many charges together*, once a minute, say. Between two such instants nothing but polls finds ends,
+then one look shows all, and neither says much about the lag, however many ends it is. So what a look shows, and what
+polls have found since the look before it, counts as five observations at most, in the proportion in which they were
+made. Where ends are recorded one by one, that changes nothing but how soon a lag is certain.
+
+*A vendor may change*, so evidence, which is the logarithm of likelihoods, is forgotten: a fiftieth with each
+observation, but no more than in proportion to two minutes, over which a ledger that is written once a minute has shown
+both its sides. No observation rules out a lag, and whatever was observed, a fiftieth of the belief is what it was at
+first: to poll on where nothing comes is cheaper than to wait for it.
 """
 
 from __future__ import annotations
@@ -35,17 +40,20 @@ LAGS: Final = tuple(0.25 * 2.0 ** (step / 2.0) for step in range(20))
 """The mean lags that are thought possible, in the vendor's seconds, beside that nothing comes before a poll."""
 
 _NEVER: Final = 0.5  # how likely it is, before anything was observed, that the ledger never leads
-_FORGETTING: Final = 0.002  # by each observation
+_UNSURE: Final = 0.02  # the share of the belief that no observation changes
+_LEAST_LIKELY: Final = 1e-4  # beside the likeliest lag: what every other is granted, whatever is observed
+_AT_ONCE: Final = 5.0  # observations that one look and the polls since the last one count as at most
+_MEMORY: Final = 50.0  # observations, ...
+_MEMORY_IN_TIME: Final = 120.0  # ... or so many seconds, if they come faster
 _FORGETTING_SHARES: Final = 0.001  # by each end: a share so small takes hundreds to tell, and hardly changes; ...
 # ... but no faster than by time: what is not recorded is found late, so of the last ends found there are too many.
 _MEMORY_OF_SHARES: Final = 3600.0  # seconds
-_AVERAGED: Final = (
-    20.0  # observations whose beliefs are averaged: one surprise, or many at once, are not acted on alone
-)
 _TRUSTED: Final = 7.0  # observations, older ones counting less, that the belief is acted on after
 _LEADS: Final = 2.5  # times that the ledger was first, older ones counting less: three, and a few misses since
 _ENDS_BEFORE: Final = 20.0  # generations that the share without a charge is based on at first, ...
 _MISSED_BEFORE: Final = 1.5  # ... and how many of them had none
+_LEAST_KEPT: Final = 1e-12  # of what a lag was believed at first
+_OBSERVED, _LED = -2, -1  # places in the evidence
 _VERSION: Final = 1
 
 
@@ -62,9 +70,11 @@ class RecordingLag:
         """Begin with nothing observed; ``scale`` is the number of times as fast as the vendor that a sandbox is."""
         self._scale = scale
         self.means: tuple[float, ...] = tuple(lag / scale for lag in LAGS)
-        self._weights = _prior()  # after the last observation
-        self._averaged = _prior()  # the mean of those after the last few
-        self._observed = self._leads = 0.0
+        # By mean lag, and for never: logarithms of likelihoods; then how many were observed, and were leads.
+        self._evidence = [0.0] * (len(LAGS) + 3)
+        self._latest = [0.0] * (len(LAGS) + 3)  # the same since the last look, all of it
+        self._belief: list[float] | None = None  # what follows from that; None: not worked out yet
+        self._looked_at = -math.inf
         self._ends = self._missed = 0.0
         self._spared: list[float] = []  # a heap: when polls would have found what the ledger has shown
         self._ended_at: float | None = None  # of the last end that counts
@@ -73,12 +83,12 @@ class RecordingLag:
     @property
     def leads(self) -> bool:
         """True if the ledger has shown ends before polls did, and still does."""
-        return self._leads >= _LEADS
+        return self._seen(_LED) >= _LEADS
 
     @property
     def is_trusted(self) -> bool:
         """True once enough was observed to poll less for it."""
-        return self.leads and self._observed >= _TRUSTED
+        return self.leads and self._seen(_OBSERVED) >= _TRUSTED
 
     @property
     def unrecorded(self) -> float:
@@ -88,7 +98,7 @@ class RecordingLag:
     @property
     def never(self) -> float:
         """The probability that the ledger shows nothing before a poll has."""
-        return self._averaged[-1]
+        return self._believed()[-1]
 
     @property
     def mean(self) -> float | None:
@@ -107,8 +117,7 @@ class RecordingLag:
         """
         before = max(0.0, before)
         if after > before:
-            self._observe([_recorded(lag, after) - _recorded(lag, before) for lag in self.means], 0.0)
-            self._leads += 1.0
+            self._observe([_recorded(lag, after) - _recorded(lag, before) for lag in self.means], led=True)
 
     def polled_first(self, looked: float, gap: float) -> None:
         """Count an end that a poll found, ``gap`` seconds after the poll before it.
@@ -117,14 +126,19 @@ class RecordingLag:
         """
         if 0.0 < looked <= gap:
             q = self.unrecorded
-            self._observe([q + (1.0 - q) * (1.0 - _recorded(lag, looked) / gap) for lag in self.means], 1.0)
+            self._observe([q + (1.0 - q) * (1.0 - _recorded(lag, looked) / gap) for lag in self.means], led=False)
 
     def spared(self, due: float) -> None:
         """Count an end that the ledger showed, once a poll of that generation would have been due (`advance`)."""
         heappush(self._spared, due)
 
     def advance(self, now: float) -> None:
-        """Count the ends that polls would have found by now."""
+        """Count a look that begins now, and the ends that polls would have found by now."""
+        passed = max(0.0, now - self._looked_at) * self._scale
+        kept = 1.0 - min(self._share * self._latest[_OBSERVED] / _MEMORY, passed / _MEMORY_IN_TIME)
+        self._evidence = [kept * each for each in self._all()]
+        self._latest = [0.0] * len(self._latest)
+        self._looked_at, self._belief = now, None
         while self._spared and self._spared[0] <= now:
             self.ended(heappop(self._spared), recorded=True)
 
@@ -136,33 +150,51 @@ class RecordingLag:
         self._ends = self._ends * kept + 1.0
         self._missed = self._missed * kept + (not recorded)
 
-    def _observe(self, likelihoods: list[float], never: float) -> None:
-        likelihoods.append(never)
-        joint = [weight * each for weight, each in zip(self._weights, likelihoods, strict=True)]
-        total = sum(joint)
-        kept = 1.0 - _FORGETTING
-        if total > 0.0:
-            self._weights = [
-                kept * each / total + _FORGETTING * first for each, first in zip(joint, _prior(), strict=True)
+    def _observe(self, likelihoods: list[float], *, led: bool) -> None:
+        likelihoods.append(0.0 if led else 1.0)
+        least = _LEAST_LIKELY * max(likelihoods)
+        if least > 0.0:
+            observation = [*(math.log(max(least, each)) for each in likelihoods), 1.0, float(led)]
+            self._latest = [some + one for some, one in zip(self._latest, observation, strict=True)]
+            self._belief = None
+
+    @property
+    def _share(self) -> float:
+        """Return as how much of an observation each of those since the last look counts."""
+        return min(1.0, _AT_ONCE / max(1.0, self._latest[_OBSERVED]))
+
+    def _all(self) -> list[float]:
+        share = self._share
+        return [old + share * new for old, new in zip(self._evidence, self._latest, strict=True)]
+
+    def _seen(self, what: int) -> float:
+        return self._evidence[what] + self._share * self._latest[what]
+
+    def _believed(self) -> list[float]:
+        if self._belief is None:
+            self._belief = [
+                (1.0 - _UNSURE) * each + _UNSURE * first for each, first in zip(self._learned(), _prior(), strict=True)
             ]
-        self._observed = self._observed * kept + 1.0
-        new = 1.0 / min(self._observed, _AVERAGED)
-        self._averaged = [mean + new * (each - mean) for mean, each in zip(self._averaged, self._weights, strict=True)]
-        self._leads *= kept
+        return self._belief
+
+    def _learned(self) -> list[float]:
+        evidence = self._all()[:_OBSERVED]
+        most = max(evidence)
+        return _normalised([first * math.exp(each - most) for each, first in zip(evidence, _prior(), strict=True)])
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
         """Yield each mean lag with its probability; the rest is the probability that the ledger never leads."""
-        return zip(self.means, self._averaged, strict=False)
+        return zip(self.means, self._believed(), strict=False)
 
     def as_data(self) -> dict[str, Any]:
         """Return what was learned as data for ``json.dumps``."""
         counts = {
-            "observed": self._observed,
-            "leads": self._leads,
+            "observed": self._seen(_OBSERVED),
+            "leads": self._seen(_LED),
             "ends": self._ends + len(self._spared),
             "missed": self._missed,
         }
-        return {"version": _VERSION, "weights": self._weights, **counts}
+        return {"version": _VERSION, "weights": self._learned(), **counts}
 
     @classmethod
     def from_data(cls, data: object, scale: float = 1.0) -> RecordingLag:
@@ -177,11 +209,14 @@ class RecordingLag:
             raise _wrong("version", document.get("version"), f"the number {_VERSION}")
         given: object = document.get("weights")
         weights: list[object] = cast("list[object]", given) if isinstance(given, list) else []
-        if len(weights) != len(found._weights):
-            raise _wrong("weights", weights, f"a list of {len(found._weights)} numbers")
-        found._weights = _normalised([_amount(each, "weights") for each in weights])
-        found._averaged = list(found._weights)
-        found._observed, found._leads = (_amount(document.get(name), name) for name in ("observed", "leads"))
+        if len(weights) != len(LAGS) + 1:
+            raise _wrong("weights", weights, f"a list of {len(LAGS) + 1} numbers")
+        learned = _normalised([_amount(each, "weights") for each in weights])
+        counts = [_amount(document.get(name), name) for name in ("observed", "leads")]
+        found._evidence = [
+            *(math.log(max(_LEAST_KEPT, each / first)) for each, first in zip(learned, _prior(), strict=True)),
+            *counts,
+        ]
         found._ends, found._missed = (_amount(document.get(name), name) for name in ("ends", "missed"))
         return found
 

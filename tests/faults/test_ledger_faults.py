@@ -30,6 +30,7 @@ def proven() -> dict[str, Any]:
     lag = RecordingLag()
     for number in range(200):
         lag.shown_first(number % 4, number % 4 + 0.5)
+        lag.advance(float(number))
         lag.ended(0.0, recorded=True)
     return to_data(DurationModels()) | {"ledger": lag.as_data()}
 

@@ -30,6 +30,7 @@ def proven() -> RecordingLag:
     lag = RecordingLag()
     for number in range(200):
         lag.shown_first(number % 4, number % 4 + 0.5)
+        lag.advance(float(number))
         lag.ended(number * 0.5, recorded=True)
     return lag
 

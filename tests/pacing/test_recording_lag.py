@@ -29,7 +29,8 @@ def observed(
             found.polled_first(look, GAP)
         else:
             found.shown_first(look - look_gap, look)
-        found.ended(4.0 * number, recorded=shown < math.inf)
+        found.ended(GAP * number, recorded=shown < math.inf)
+        found.advance(GAP * number)
     return found
 
 
@@ -48,14 +49,58 @@ def test_three_leads_are_a_lead_and_seven_observations_are_trusted() -> None:
         assert lag.leads is (number > 3)
         assert not lag.is_trusted
         lag.shown_first(1.0, 2.0)
+        lag.advance(number * GAP)
     lag.shown_first(1.0, 2.0)
     assert lag.is_trusted
 
 
+def test_one_look_is_not_trusted_however_much_it_shows() -> None:
+    lag = RecordingLag()
+    for _ in range(500):
+        lag.shown_first(1.0, 2.0)
+    assert lag.leads
+    assert not lag.is_trusted
+
+
+def test_what_a_look_shows_and_what_polls_found_before_it_count_in_the_proportion_they_were_made_in() -> None:
+    many, few = RecordingLag(), RecordingLag()
+    for number in range(20):
+        for lag, times in ((many, 300), (few, 1)):
+            for _ in range(times):
+                lag.polled_first(2.0, GAP)
+                lag.shown_first(1.0, 2.0)
+                lag.shown_first(1.0, 2.0)
+            lag.advance(100.0 * number)
+    assert many.mean == pytest.approx(few.mean, rel=0.05)
+
+
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+@pytest.mark.parametrize("ends_a_second", [0.5, 3.0, 30.0])
+def test_a_ledger_written_once_a_minute_seems_neither_prompt_nor_useless(ends_a_second: float, scale: float) -> None:
+    """Polled every 30 s, an end is told first if it comes in the last 15 s of a minute, by and large."""
+    lag, rng, beliefs = RecordingLag(scale), Random(2), list[float]()
+    for second in range(600):
+        into = second % 60
+        for _ in range(round(ends_a_second) or second % 2):
+            if into == 0:
+                for _ in range(15):  # of the last half minute: half of them were found by polls
+                    after = rng.uniform(0.0, 30.0)
+                    lag.shown_first((after - 1.0) / scale, after / scale)
+            else:
+                end = rng.uniform(0.0, 30.0)
+                lag.polled_first((29.0 if end < into else 30.0 - into) / scale, 30.0 / scale)
+        lag.advance(second / scale)
+        if second > 120:
+            beliefs.append(lag.within(0.5) * scale)
+    assert min(beliefs) > 10.0
+    assert max(beliefs) < 200.0
+
+
 def test_a_ledger_that_never_leads_is_believed_not_to() -> None:
     lag = RecordingLag()
-    for _ in range(50):
+    for number in range(50):
         lag.polled_first(3.5, GAP)
+        lag.advance(number * GAP)
     assert not lag.leads
     assert sum(weight for mean, weight in lag if mean < 30.0) < 0.05
     assert lag.never > 0.8
@@ -78,12 +123,13 @@ def test_a_look_before_the_last_own_poll_says_nothing_and_is_not_counted() -> No
     assert not lag.leads
 
 
-def test_a_lag_that_grows_is_believed_after_a_few_dozen_ends() -> None:
+def test_a_lag_that_grows_is_believed_after_some_dozens_of_ends() -> None:
     lag = observed(0.5, 300)
     assert lag.mean is not None
     assert lag.mean < 1.0
-    for _ in range(30):
+    for number in range(70):
         lag.polled_first(3.8, GAP)
+        lag.advance((300.0 + number) * GAP)
     assert lag.within(0.5) > 5.0 or lag.never > 0.5
 
 

@@ -23,7 +23,9 @@ def believed(mean: float | None, unrecorded: float = 0.02) -> RecordingLag:
     weights[-1 if mean is None else LAGS.index(mean)] = 1.0
     ends = 1e6
     data = {"version": 1, "weights": weights, "observed": 100.0, "leads": 100.0}
-    return RecordingLag.from_data(data | {"ends": ends, "missed": unrecorded * (ends + 20.0) - 1.5})
+    lag = RecordingLag.from_data(data | {"ends": ends, "missed": unrecorded * (ends + 20.0) - 1.5})
+    lag._belief = weights  # what is learned is never sure
+    return lag
 
 
 def cost(gap: float, usual: float, mean: float, unrecorded: float) -> float:
