@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import define, field
 
 from kling_async.api.parsing import parse_json
 
@@ -28,7 +28,7 @@ class Lane(Enum):
     __hash__: Any = object.__hash__  # each request looks up its lane's connections: Enum's own takes ten times as long
 
 
-@frozen
+@define  # not frozen, which makes one that is made for every poll four times as slow; yet nobody changes one
 class HttpRequest:
     """A request, before a transport adds the base URL and the key.
 
@@ -50,7 +50,7 @@ class HttpRequest:
     about: str | None = None
 
 
-@frozen
+@define
 class HttpResponse:
     """A whole answer.
 
@@ -58,11 +58,13 @@ class HttpResponse:
         status: The HTTP status.
         headers: The headers, with lower-case names or a mapping that ignores case.
         body: The body, decompressed, at most as long as the transport's cap.
+        known_about: The id of the generation that it was found to be about, so that it is found out once only.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    known_about: str | None = field(default=None, init=False, eq=False, repr=False)
     _parsed: object = field(default=_UNREAD, init=False, eq=False, repr=False)
 
     def json(self) -> object:
@@ -73,5 +75,5 @@ class HttpResponse:
             RecursionError: It nests too deep.
         """
         if self._parsed is _UNREAD:
-            object.__setattr__(self, "_parsed", parse_json(self.body))
+            self._parsed = parse_json(self.body)
         return self._parsed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1e300  # a whole number may be larger than any float
 _MOST_DIGITS = 1000  # of an amount, before its point or after: nobody can reckon with "1e999999"
-_decode = json.JSONDecoder(strict=False).decode
+_decoder = json.JSONDecoder(strict=False)
 _decode_huge = json.JSONDecoder(strict=False, parse_int=float).decode
 _DAMAGE = re.compile("[\ud800-\udfff\ufffd]")  # half a character, which no encoding takes, or one that was not read
 
@@ -28,12 +28,15 @@ def parse_json(body: bytes) -> object:
         ValueError: It is not JSON.
         RecursionError: It nests too deep.
     """
+    is_usual = body.startswith(b'{"')  # nothing around an object, and no encoding by 16 or 32 bits begins so
     try:
-        said = body.decode(json.detect_encoding(body))
+        said = body.decode("utf-8" if is_usual else json.detect_encoding(body))
     except UnicodeDecodeError:
         said = body.decode("utf-8", "replace")
     try:
-        return _decode(said)
+        if is_usual and (found := _decoder.raw_decode(said))[1] == len(said):
+            return found[0]
+        return _decoder.decode(said)
     except json.JSONDecodeError:
         raise
     except ValueError:  # a whole number of thousands of digits

@@ -90,6 +90,8 @@ class Blocked:
     error: GatewayError
 
 
+_SUCCESS = range(200, 300)
+
 SubmitAnswer = Accepted | TryAgain | Refused | Uncertain | Unreached | Blocked
 
 # Decided by where a request goes (RFC 9110, 15.4 and 15.5; RFC 6585 for 511), before anything is done with it.
@@ -192,8 +194,8 @@ def _named(answer: Mapping[str, Any]) -> str | None:
     return read_id(answer.get("id")) or read_id(answer.get("generation_id"))
 
 
-def read_generation(response: HttpResponse, generation_id: str) -> Generation:
-    """Read an answer to a poll.
+def read_status(response: HttpResponse, generation_id: str) -> tuple[GenerationStatus, str]:
+    """Read an answer to a poll, as far as it tells whether the generation has ended; return the vendor's word as well.
 
     Raises:
         GatewayError: It was not the vendor that answered, so nothing is known.
@@ -203,12 +205,18 @@ def read_generation(response: HttpResponse, generation_id: str) -> Generation:
     if response.status in _ABOUT_ONE:
         _check_subject(response, _stated(response) or generation_id, generation_id)
     answer = read_answer(response)
-    if answer.get("id") != generation_id:
+    if response.known_about != generation_id:
         _check_subject(response, _named(answer) or _stated(response), generation_id)
     raw = answer.get("status")
     if not isinstance(raw, str):
         raise malformed(response, "the answer has no status")
-    status = _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), GenerationStatus.UNKNOWN)
+    return _STATUSES.get(raw) or _STATUSES.get(raw.strip().lower(), GenerationStatus.UNKNOWN), raw
+
+
+def read_generation(response: HttpResponse, generation_id: str) -> Generation:
+    """Read the whole of an answer to a poll; raises what `read_status` does."""
+    status, raw = read_status(response, generation_id)
+    answer = read_answer(response)
     if status is GenerationStatus.COMPLETED:
         return Generation(generation_id, status, raw, video=_read_video(answer, response, generation_id))
     if status is GenerationStatus.FAILED:
@@ -262,14 +270,14 @@ def is_about(response: HttpResponse, generation_id: str) -> bool:
     """Return whether a success is known to be about this generation; an error need not be about any."""
     if not _is_success(response.status):
         return True
-    stated = _stated(response)
-    if stated is not None and _same_generation(stated, generation_id):
-        return True
     try:
-        answered_id = _named(_read_object(response))
+        answered = _named(_read_object(response)) or _stated(response)
     except MalformedResponse:
+        answered = _stated(response)
+    if answered is None or not _same_generation(answered, generation_id):
         return False
-    return answered_id is not None and _same_generation(answered_id, generation_id)
+    response.known_about = generation_id
+    return True
 
 
 def bare_id(generation_id: str) -> str:
@@ -324,7 +332,7 @@ def read_answer(response: HttpResponse) -> dict[str, Any]:
 
 
 def _is_success(status: int) -> bool:
-    return status in range(200, 300)
+    return status in _SUCCESS
 
 
 def _read_object(response: HttpResponse) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The library's own errors hold nothing of aiohttp's and the system's that may be 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -14,6 +14,7 @@ from kling_async.errors import ConnectFailed, MalformedResponse, RequestTimeout,
 from kling_async.transport.urls import unusable
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import SimpleNamespace
 
     from aiohttp.client_proto import ResponseHandler
@@ -76,19 +77,21 @@ class Response(aiohttp.ClientResponse):
 
     used: ResponseHandler | None = None
 
+    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        """Keep the connection, and read the head."""
+        self.used = connection.protocol
+        return super().start(connection)
+
 
 class Request(aiohttp.ClientRequest):
     """A request that is not sent on a connection with unread bytes, which aiohttp would take for its response."""
 
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         """Send it; raise `SpokeFirstError`, upon which aiohttp takes another connection, if that has unread bytes."""
         protocol = conn.protocol
         if protocol is None or protocol.should_close:
             raise SpokeFirstError
-        response = await super().send(conn)
-        if isinstance(response, Response):
-            response.used = protocol
-        return response
+        return super().send(conn)
 
 
 def drop_connection(response: aiohttp.ClientResponse) -> None:
