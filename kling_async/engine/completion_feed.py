@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING
 
 from kling_async.api.account.billing import read_transactions, transactions_request
@@ -48,11 +47,6 @@ class LedgerReader:
         self._queue = queue
         self._now = clock.now
         self._charges: dict[str, list[Transaction]] = {}  # of this session's generations, the oldest first
-
-    @property
-    def next_look_at(self) -> float:
-        """The instant of the next `look`; infinity while one is under way, or if no job waits for a poll."""
-        return self.feed.next_look_at if self._queue.polls else math.inf
 
     def begin(self, now: float) -> None:
         """Count a look as under way, so that `look` is called only once."""

@@ -32,6 +32,7 @@ class OpenJobs(ABC):
 
     Attributes:
         clock: The session's clock.
+        bus: Hands out events.
         open: Unsettled jobs by key, in the order they came.
         open_by_state: The number of them in each state.
         settled_by_state: The number of settled ones, by the state that each had when it settled.
@@ -51,7 +52,7 @@ class OpenJobs(ABC):
         self.settled_by_state: Counter[JobState] = Counter()
         self._overdue: set[ActiveJob] = set()  # uncertain jobs whose generations, if there are any, should have ended
         self._queue = queue
-        self._bus = bus
+        self.bus = bus
         self._feed = feed  # None without a completion feed
         self._park = park  # told of each job that settles before its generation's life has ended; None for nobody
         self._idle = asyncio.Event()  # set while nothing is open
@@ -115,7 +116,7 @@ class OpenJobs(ABC):
         if error is not None:
             is_failure = record.state in (JobState.FAILED, JobState.REJECTED)
             self.emit(active, events.Failed if is_failure else events.Interrupted, error=error)
-        elif self.is_watched(active):
+        elif self.bus.is_watched(record.key):
             shown = active.tracker is not None and active.tracker.shown is not None
             lag, told = (None, 0) if feed is None else (feed.lag.mean, feed.told_first)
             video = record.video
@@ -171,20 +172,16 @@ class OpenJobs(ABC):
 
     def follow(self, job: Job) -> Subscription[JobEvent]:
         """Return a subscription to a job's events until it settles."""
-        subscription = self._bus.subscribe(_EVENTS_KEPT, job.key, events.SETTLING)
+        subscription = self.bus.subscribe(_EVENTS_KEPT, job.key, events.SETTLING)
         if job.done():
             subscription.close()
         return subscription
 
-    def is_watched(self, active: ActiveJob) -> bool:
-        """Return whether somebody gets this job's events."""
-        return self._bus.is_watched(active.record.key)
-
     def emit(self, active: ActiveJob, kind: type[JobEvent], **values: Any) -> None:  # noqa: ANN401 - the event's own
         """Emit an event about an open job, made only if somebody gets it."""
         key = active.record.key
-        if self._bus.is_watched(key) and (job := self.open.get(key)) is not None:
-            self._bus.emit(kind, key, job=job, **values)
+        if self.bus.is_watched(key) and (job := self.open.get(key)) is not None:
+            self.bus.emit(kind, key, job=job, **values)
 
     @property
     def summary(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from kling_async.api.error_responses import is_moderation
-from kling_async.api.protocol import fetch_request, read_generation
+from kling_async.api.protocol import fetch_request, read_generation, read_status
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
 from kling_async.engine.results import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from kling_async.engine.store import JobStore
     from kling_async.journal.base import Choices
     from kling_async.pacing.backoff import Backoff
-    from kling_async.pacing.tracking import DurationLearner
+    from kling_async.pacing.tracking import DurationLearner, GenerationTracker
     from kling_async.settings import Polling
     from kling_async.transport.base import Transport
 
 _logger = logging.getLogger("kling_async.poll")
 
+_ENDED = (GenerationStatus.COMPLETED, GenerationStatus.FAILED)
 _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job whose deadline has passed, in seconds
 
 
@@ -78,50 +79,44 @@ class Poller:
 
     async def poll(self, active: ActiveJob, begun: float) -> RequestResult:
         """Ask once, record the outcome, and return what it asks of the session; it is begun at this instant."""
-        record = active.record
+        record, tracker = active.record, active.tracker
         generation_id = record.generation_id
-        assert generation_id is not None and active.tracker is not None  # noqa: S101, PT018 - only what was begun is polled
+        assert generation_id is not None and tracker is not None  # noqa: S101, PT018 - only what was begun is polled
         try:
             response = await self._transport.send(fetch_request(record.endpoint, generation_id))
-            generation = read_generation(response, generation_id)
+            status, word = read_status(response, generation_id)
+            ended = read_generation(response, generation_id) if status in _ENDED else None
         except KlingError as error:
             return None if active.settled else await self._handle_error(active, error, begun)
         if active.settled:
             return None
         active.polls += 1
-        active.last_status = generation.raw_status
-        if generation.status is GenerationStatus.COMPLETED and generation.video is None:
-            active.tracker.unanswered = True
-            message = f"the vendor calls generation {generation.id} {generation.raw_status!r} and gives no url"
+        active.last_status = word
+        if status is GenerationStatus.COMPLETED and ended is not None and ended.video is None:
+            tracker.unanswered = True
+            message = f"the vendor calls generation {generation_id} {word!r} and gives no url"
             return self._retry(active, MalformedResponse(message), begun, missing=True)
         if active.failures:
             active.clear_failures()
-        running = generation.status.is_running
-        if running:
-            self._learner.running(active.tracker, begun, generation.status, self._rng)
-        else:
-            if self._ledger is not None:
-                self._ledger.ended(active, begun, completed=generation.video is not None)
-            self._learner.ended(active.tracker, begun)
-        if self._store.is_watched(active):
-            self._emit_polled(active, generation)
-        return self._running(active, generation, begun) if running else await self._ended(active, generation)
+        if ended is not None:
+            return await self._ended(active, tracker, ended, begun)
+        self._learner.running(tracker, begun, status, self._rng)
+        if self._store.bus.is_watched(record.key):
+            self._emit_polled(active, status, tracker.forecast(self._now()).median)
+        if status is GenerationStatus.UNKNOWN:
+            self._warn_unknown(active, word)
+        return Requeue.ON if begun < active.deadline else self._expire(active, f"still {word!r}", None)
 
-    def _emit_polled(self, active: ActiveJob, generation: Generation) -> None:
-        forecast = None
-        if active.tracker is not None and generation.status.is_running:
-            forecast = active.tracker.forecast(self._now())
-        expected_at = None if forecast is None else forecast.median
-        self._store.emit(active, events.Polled, status=generation.status, polls=active.polls, expected_at=expected_at)
+    def _emit_polled(self, active: ActiveJob, status: GenerationStatus, expected_at: float | None) -> None:
+        self._store.emit(active, events.Polled, status=status, polls=active.polls, expected_at=expected_at)
 
-    def _running(self, active: ActiveJob, generation: Generation, begun: float) -> RequestResult:
-        if generation.status is GenerationStatus.UNKNOWN:
-            self._warn_unknown(active, generation.raw_status)
-        if begun >= active.deadline:
-            return self._expire(active, f"still {generation.raw_status!r}", None)
-        return Requeue.ON
-
-    async def _ended(self, active: ActiveJob, generation: Generation) -> RequestResult:
+    async def _ended(
+        self, active: ActiveJob, tracker: GenerationTracker, generation: Generation, begun: float
+    ) -> RequestResult:
+        if self._ledger is not None:
+            self._ledger.ended(active, begun, completed=generation.video is not None)
+        self._learner.ended(tracker, begun)
+        self._emit_polled(active, generation.status, None)
         if generation.video is not None:
             await self._store.finish(active, JobState.COMPLETED, video=self._with_charge(generation.video))
             return None

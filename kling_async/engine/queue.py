@@ -51,6 +51,7 @@ class JobQueue:
         stopped: Jobs to settle because of the halt, for the scheduler to take.
         halts: Wakes the credit monitor.
         accepted: Set when a generation has been accepted, for `PublishedDurations`.
+        polls: Jobs at the vendor that wait until they are worth a poll.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class JobQueue:
         self.stopped: deque[ActiveJob] = deque()
         self.halts: Wakeup = Wakeup(clock)
         self.accepted: asyncio.Event = asyncio.Event()
-        self._polls = polls
+        self.polls: PollQueue[ActiveJob] = polls
         self._admission = admission
         self._learner = learner
         self._submits: FairQueue[ActiveJob] = FairQueue(admission.obstacle)
@@ -82,7 +83,7 @@ class JobQueue:
         """Add a job for the next request of its state."""
         state = active.record.state
         if state is JobState.PENDING:
-            self._polls.put(active.tracker or self._begin_polling(active, now), active)
+            self.polls.put(active.tracker or self._begin_polling(active, now), active)
         elif state is JobState.QUEUED:
             self._leave_flight(active)
             if active.begun_at == -math.inf:  # only once, not after each refusal
@@ -133,7 +134,7 @@ class JobQueue:
     def _force_poll(self, active: ActiveJob, at: float) -> None:
         if active.tracker is not None:
             active.tracker.forced_at = at
-            self._polls.put(active.tracker, active)
+            self.polls.put(active.tracker, active)
 
     def retry_at(self, now: float) -> float:
         """Return the instant at which `release_retry` is to be called; infinity without any retries."""
@@ -161,7 +162,7 @@ class JobQueue:
         self._retrying.discard(active)
         self._leave_flight(active)
         if active.tracker is not None:
-            self._polls.drop(active.tracker)
+            self.polls.drop(active.tracker)
             self._generations.pop(active.record.generation_id or "", None)
         self.changed.wake()
 
@@ -201,7 +202,7 @@ class JobQueue:
         """Poll this generation before all others: the ledger shows that it has completed."""
         active = self.find(generation_id)
         if active is not None and active.tracker is not None:
-            self._polls.show(active.tracker, active)
+            self.polls.show(active.tracker, active)
 
     # Deadlines
 
@@ -260,6 +261,10 @@ class JobQueue:
 
     # Taking
 
+    def has_only_polls(self, now: float) -> bool:
+        """Return whether nothing but polls is to be begun now: no submit, no retry, and no settling after a halt."""
+        return not (self._submits or self.stopped) and (not self._retrying or self._retries.next_at(now) > now)
+
     @property
     def has_submits(self) -> bool:
         """True while any submit waits."""
@@ -269,13 +274,9 @@ class JobQueue:
         """Return the instant from which the next submit may go; infinity if none may for now."""
         return self._submits.next_at()
 
-    def poll_at(self) -> float:
-        """Return the earliest instant at which a job may be worth a poll."""
-        return self._polls.next_at()
-
     def submit_goes_first(self, *, polls_due: bool) -> bool:
         """Return whether the next request is a submit, given that one is due and polls may be as well."""
-        if polls_due and self._polls.has_shown:
+        if polls_due and self.polls.has_shown:
             return self._polls_in_a_row >= _POLLS_PER_SUBMIT
         return not polls_due or self._submits_in_a_row < _SUBMITS_PER_POLL
 
@@ -311,21 +312,12 @@ class JobQueue:
 
     def take_poll(self, now: float) -> ActiveJob | None:
         """Take the job whose poll is worth most now; None if there is none or it has settled."""
-        active = self._polls.take(now)
+        active = self.polls.take(now)
         if active is None or active.settled:
             return None
         self._submits_in_a_row = 0
         self._polls_in_a_row += 1
         return active
-
-    def review(self, now: float, rate: float) -> bool:
-        """Recompute the due times of the next few waiting polls; return whether this round is complete."""
-        return self._polls.review(now, rate)
-
-    @property
-    def polls(self) -> int:
-        """The number of jobs that wait until they are due for a poll."""
-        return len(self._polls)
 
     def take_uncertain(self) -> list[ActiveJob]:
         """Take all jobs that have become uncertain since the last call."""
@@ -333,4 +325,4 @@ class JobQueue:
         return taken
 
     def __repr__(self) -> str:
-        return f"<JobQueue of {len(self._submits)} submits and {self.polls} polls>"
+        return f"<JobQueue of {len(self._submits)} submits and {len(self.polls)} polls>"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kling_async.engine.stats import Counters
     from kling_async.engine.store import JobStore
     from kling_async.engine.submitter import Submitter
+    from kling_async.engine.tasks import Wait
     from kling_async.pacing.admission import AdmissionControl
     from kling_async.pacing.backoff import Backoff
 
@@ -78,7 +79,7 @@ class Scheduler:
 
     async def run(self, polls: TaskGroup, submits: TaskGroup) -> None:
         """Decide until cancelled. Polls and submits run in task groups of their own, as they end differently."""
-        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll, self._next_poll)
+        pool: WorkerPool[ActiveJob] = WorkerPool(polls, self._store.clock.loop, self._poll)
         now, decisions = self._now(), 0
         while True:
             start_at, retry_at = self._next_start(now), self._queue.retry_at(now)
@@ -104,14 +105,15 @@ class Scheduler:
 
     def _next_start(self, now: float) -> float:
         """Return the earliest instant at which some request may be started, as far as is known now."""
-        return self._admitted_at(min(self._submit_at(now), self._poll_at(), self._look_at), now)
+        return self._admitted_at(min(self._submit_at(now), self._poll_at(), self._look_at()), now)
 
     def _admitted_at(self, wanted: float, now: float) -> float:
         """Return the earliest instant at which a request may be started that is wanted from that instant on."""
         if wanted == math.inf:
             self._admission.waiting(now, due=False)
             return wanted
-        start_at = max(wanted, self._admission.request_at(now))
+        admitted_at = self._admission.request_at(now)
+        start_at = wanted if wanted > admitted_at else admitted_at
         if start_at > now:
             self._admission.waiting(now, due=wanted <= now)
         return start_at
@@ -125,15 +127,15 @@ class Scheduler:
         )
 
     def _poll_at(self) -> float:
-        return math.inf if self._polling >= self._max_polls else self._queue.poll_at()
+        return math.inf if self._polling >= self._max_polls else self._queue.polls.next_at()
 
-    @property
     def _look_at(self) -> float:
-        return math.inf if self._ledger is None else self._ledger.next_look_at
+        """Return the instant of the next look at the ledger; there is none while no job waits for a poll."""
+        return self._ledger.feed.next_look_at if self._ledger is not None and self._queue.polls else math.inf
 
     def _start(self, now: float, pool: WorkerPool[ActiveJob], polls: TaskGroup, submits: TaskGroup) -> None:
         """Start the most urgent request that is due; a job that has settled meanwhile just leaves the queue."""
-        if self._ledger is not None and self._look_at <= now:
+        if self._ledger is not None and self._look_at() <= now:
             self._ledger.begin(now)
             polls.start_soon(self._ledger.look, name="kling_async look at the ledger")
             return
@@ -154,16 +156,15 @@ class Scheduler:
             self._polling += 1
         return active
 
-    def _next_poll(self) -> ActiveJob | None:
+    def _next_poll(self, now: float) -> ActiveJob | None:
         """Return the next poll for a worker that has become free; None if the coroutine has to decide."""
-        now = self._now()
-        retry_at = self._queue.retry_at(now)
-        if not self._queue.has_submits and not self._queue.stopped and retry_at > now:
-            start_at = self._admitted_at(self._poll_at(), now)
+        if self._queue.has_only_polls(now):
+            start_at = self._admitted_at(self._queue.polls.next_at(), now)
             if start_at > now:
-                self._queue.changed.wake_by(min(start_at, retry_at))
+                self._queue.changed.wake_by(min(start_at, self._queue.retry_at(now)))
                 return None
-            if self._look_at > now and (poll := self._take_poll(now)) is not None:
+            no_look = self._ledger is None or self._ledger.feed.next_look_at > now
+            if no_look and (poll := self._take_poll(now)) is not None:
                 return poll
         self._queue.changed.wake()
         return None
@@ -179,7 +180,7 @@ class Scheduler:
     def _review(self, now: float) -> None:
         """Review some more of the waiting polls: durations learned meanwhile may make them due sooner."""
         self._review_at = min(self._review_at, now)  # so that a round that was asked for is also finished
-        if self._queue.review(now, self._admission.rate):
+        if self._queue.polls.review(now, self._admission.rate):
             self._reviewed_at = now
             self._review_at = now + self._review_every
 
@@ -246,22 +247,30 @@ class Scheduler:
             self._posting -= 1
             self._queue.changed.wake()
 
-    async def _poll(self, active: ActiveJob) -> None:
-        self._counters.polls += 1
-        begun = self._now()
-        try:
-            result = await self._poller.poll(active, begun)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see _fail
-            result = self._fail(active, error)
-        finally:
-            self._polling -= 1
-        now = self._now()
-        if isinstance(result, RateLimitHit):
-            result = self._poll_refused(active, result, now, begun)
-        elif not isinstance(result, RetryAt):
-            self._admission.poll_passed(now, begun)
-            self._queue.passed(active, now)
-        self._store.apply(active, result)
+    async def _poll(self, active: ActiveJob, wait: Wait[ActiveJob]) -> None:
+        """Poll this job, and then one after another."""
+        while True:
+            self._counters.polls += 1
+            if self._counters.polls % _STRIDE == 0:
+                await asyncio.sleep(0)
+            begun = self._now()
+            try:
+                result = await self._poller.poll(active, begun)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see _fail
+                result = self._fail(active, error)
+            finally:
+                self._polling -= 1
+            now = self._now()
+            if isinstance(result, RateLimitHit):
+                result = self._poll_refused(active, result, now, begun)
+            elif not isinstance(result, RetryAt):
+                self._admission.poll_passed(now, begun)
+                self._queue.passed(active, now)
+            if result is Requeue.ON and self._queue.halted is None:  # as nearly always
+                self._queue.put(active, now)
+            else:
+                self._store.apply(active, result)
+            active = self._next_poll(now) or await wait()
 
     def _poll_refused(self, active: ActiveJob, hit: RateLimitHit, now: float, begun: float) -> RetryAt:
         retry_after, last = hit.error.retry_after, active.trouble.refused_at

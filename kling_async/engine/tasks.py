@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from anyio import CancelScope
 
@@ -195,27 +195,26 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-_STRIDE = 64  # items in a row before a worker yields to the loop
+Wait: TypeAlias = "Callable[[], Awaitable[T]]"
+"""What a worker awaits, while it has nothing to do, for its next item."""
 
 
 class WorkerPool(Generic[T]):
-    """Runs work on items in tasks that are made as needed and then reused; the caller of `give` bounds their number.
+    """Runs workers in tasks that are made as needed and then reused; the caller of `give` bounds their number.
 
-    A worker that has become free calls ``more`` for its next item, which saves a turn of the loop, and waits if there
-    is none.
+    A worker is a coroutine function of its first item: it works on one item after another until it is cancelled, and
+    waits for those that it does not find itself by what it is given as its second argument.
     """
 
     def __init__(
         self,
         group: TaskGroup,
         loop: asyncio.AbstractEventLoop,
-        work: Callable[[T], Awaitable[None]],
-        more: Callable[[], T | None],
+        worker: Callable[[T, Wait[T]], Coroutine[Any, Any, None]],
     ) -> None:
         self._group = group
         self._loop = loop
-        self._work = work
-        self._more = more
+        self._worker = worker
         self._idle: list[asyncio.Future[T]] = []  # the last to become idle is the first to work
 
     def give(self, item: T) -> None:
@@ -225,16 +224,7 @@ class WorkerPool(Generic[T]):
             if not future.done():  # its worker may have been cancelled, as when the session closes
                 future.set_result(item)
                 return
-        self._group.start_soon(self._serve, item, name="kling_async worker")
-
-    async def _serve(self, item: T) -> None:
-        served = 0
-        while True:
-            await self._work(item)
-            served += 1
-            if served % _STRIDE == 0:
-                await asyncio.sleep(0)
-            item = self._more() or await self._next_item()
+        self._group.start_soon(self._worker, item, self._next_item, name="kling_async worker")
 
     def _next_item(self) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()

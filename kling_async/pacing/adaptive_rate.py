@@ -37,14 +37,18 @@ _ENOUGH = 100  # requests: the newest so many tell a rate to a percent
 _SHORTEST = 1.0  # seconds: limits count by the second or longer, so a shorter stretch tells no rate
 
 
-class AdaptiveRate:
-    """Spaces requests evenly at a rate that follows the vendor's refusals: a ``Gcra`` whose rate is learned.
+class AdaptiveRate(Gcra):
+    """Spaces requests evenly at a rate that follows the vendor's refusals.
 
     It never exceeds ``burst + most * t`` requests in any t seconds. Pauses are for a ``Cooldown``
     beside it. A long Retry-After then neither deepens a cut nor delays the way back up.
+
+    Attributes:
+        level: Requests per second that the vendor seemed to allow at the last cut; until one, the rate begun with.
+        is_binding: Whether requests wait for the rate or for a pause, so that those accepted tell something of it.
     """
 
-    __slots__ = ("_burst", "_climbed", "_cut_at", "_least", "_level", "_limiter", "_meter", "_most")
+    __slots__ = ("_climbed", "_cut_at", "_full_burst", "_least", "_meter", "_most", "is_binding", "level")
 
     def __init__(self, *, most: float = _MOST, burst: int = 5, initial: float = 10.0, least: float = 0.1) -> None:
         """Begin at ``initial`` requests per second, within ``least`` and ``most``.
@@ -55,49 +59,36 @@ class AdaptiveRate:
         Raises:
             ConfigurationError: ``burst`` or the rate to begin at is not taken by ``Gcra``.
         """
+        super().__init__(most if most == math.inf else min(max(initial, least), most), burst)
+        self.level: float = self.rate
+        self.is_binding: bool = False
         self._most = most
         self._least = min(least, most)
-        self._burst = burst
-        self._level = most if most == math.inf else min(max(initial, least), most)
+        self._full_burst = burst
         self._climbed = _RETURN  # seconds' worth of accepted requests since the cut; none is to be returned from yet
         self._cut_at = -math.inf
         self._meter = _RateMeter()
-        self._limiter = Gcra(self._level, burst)
-
-    @property
-    def rate(self) -> float:
-        """Requests per second, as they are spaced now."""
-        return self._limiter.rate
-
-    @property
-    def level(self) -> float:
-        """Requests per second that the vendor seemed to allow at the last cut; until one, the rate begun with."""
-        return self._level
-
-    def ready_at(self, now: float) -> float:
-        """Return the earliest instant, not before ``now``, at which a request may go. Consumes nothing."""
-        return self._limiter.ready_at(now)
-
-    def reserve(self, now: float) -> float:
-        """Take the next place, and return its instant: what ``ready_at`` says. It cannot be given back."""
-        return self._limiter.reserve(now)
 
     def saturated(self, now: float) -> None:
         """Begin to measure: from ``now`` on requests wait, for the rate or for a pause."""
-        self._meter.start(now)
+        if not self.is_binding:
+            self.is_binding = True
+            self._meter.start(now)
 
     def idle(self, now: float) -> None:
         """Stop measuring: from ``now`` on nothing is due, or waits for something else than the rate."""
-        self._meter.stop(now)
+        if self.is_binding:
+            self.is_binding = False
+            self._meter.stop(now)
 
     def accepted(self, now: float, sent_at: float) -> None:
         """Count a request that was answered, and not with 429: raises the rate if it was sent since the cut."""
-        if sent_at <= self._cut_at or not self._meter.running:
+        if sent_at <= self._cut_at or not self.is_binding:
             return
         self._meter.count(now)
         if self.rate < self._most:
             self._climbed += 1 / self.rate
-            self._set_rate(now, self._recovered_rate())
+            self._follow(now, self._recovered_rate())
 
     def refused(self, now: float, sent_at: float) -> None:
         """Count a request that was answered with 429: cuts the rate to 0.85 of its new level.
@@ -113,24 +104,24 @@ class AdaptiveRate:
         refused = min(self.rate, self._most)
         accepted = min(self._meter.per_second(now), refused)
         level = accepted + _TOWARDS_REFUSED * (refused - accepted)
-        self._level = max(level, _FULLEST_CUT * refused, self._least)
+        self.level = max(level, _FULLEST_CUT * refused, self._least)
         self._climbed = 0.0
         self._cut_at = now
         self._meter.reset(now)
-        self._limiter.burst = 1  # a limit by the second counts a burst on top of the rate
-        self._set_rate(now, max(self._least, _CUT * self._level))
+        self.burst = 1  # a limit by the second counts a burst on top of the rate
+        self._follow(now, max(self._least, _CUT * self.level))
 
     def _recovered_rate(self) -> float:
         beyond = self._climbed - _RETURN
         if beyond < 0.0:
-            return max(self._least, self._level * (1.0 - (1.0 - _CUT) * (beyond / _RETURN) ** _FLATNESS))
-        looked = self._level * (1.0 + beyond / _LOOK)
+            return max(self._least, self.level * (1.0 - (1.0 - _CUT) * (beyond / _RETURN) ** _FLATNESS))
+        looked = self.level * (1.0 + beyond / _LOOK)
         return min(self._most, looked + self._most * (beyond / _CLIMB) ** 3)
 
-    def _set_rate(self, now: float, rate: float) -> None:
-        self._limiter.set_rate(now, rate)
+    def _follow(self, now: float, rate: float) -> None:
+        self.set_rate(now, rate)
         if rate >= self._most:
-            self._limiter.burst = self._burst
+            self.burst = self._full_burst
 
     def __repr__(self) -> str:
         return f"<AdaptiveRate {self.rate:.3g}/s, level {self.level:.3g}/s, most {self._most:.3g}/s>"
@@ -147,13 +138,8 @@ class _RateMeter:
         self._from = 0.0  # the start of the measurement, by this clock
         self._instants: deque[float] = deque(maxlen=_ENOUGH)  # of accepted requests, by this clock
 
-    @property
-    def running(self) -> bool:
-        return self._since is not None
-
     def start(self, now: float) -> None:
-        if self._since is None:
-            self._since = now
+        self._since = now
 
     def stop(self, now: float) -> None:
         self._elapsed = self._read(now)

@@ -60,7 +60,6 @@ class AdmissionControl:
         self._submits = Gcra(submits_per_second, burst)
         self._cooldown = Cooldown()
         self._concurrency = ConcurrencyLimiter()
-        self._passed_at = -math.inf  # when the newest poll was sent that passed
         self._suspect: str | None = None  # the model of the refused poll, while others may show that it is not the rate
         self._may_probe = False  # whether one of them may go during the pause
 
@@ -81,8 +80,8 @@ class AdmissionControl:
 
     def request_at(self, now: float) -> float:
         """Return the earliest instant, not before ``now``, at which any request may go."""
-        ready_at = self._rate.ready_at(now)
-        return ready_at if self._may_probe else max(self._cooldown.until, ready_at)
+        ready_at, until = self._rate.ready_at(now), self._cooldown.until
+        return until if until > ready_at and not self._may_probe else ready_at
 
     def submit_at(self, now: float, running: int, under_way: int, posting: int) -> float:
         """Return the earliest instant for a submit, beside ``request_at``; infinity until an answer has come.
@@ -127,10 +126,12 @@ class AdmissionControl:
         if self._suspect is not None and sent_at > self._cooldown.began:
             self._suspect, self._may_probe = None, False
             self._cooldown.until = min(self._cooldown.until, now)
-        self._cooldown.accepted(sent_at)
-        self._rate.accepted(now, sent_at)
-        self._concurrency.polled(sent_at, passed=True)
-        self._passed_at = max(self._passed_at, sent_at)
+        if self._cooldown.streak:
+            self._cooldown.accepted(sent_at)
+        if self._rate.is_binding:
+            self._rate.accepted(now, sent_at)
+        if sent_at > self._concurrency.poll_passed_at:
+            self._concurrency.poll_passed_at = sent_at
 
     def poll_refused(
         self, now: float, sent_at: float, retry_after: float | None, *, model: str = "", last: float | None = None
@@ -139,12 +140,12 @@ class AdmissionControl:
 
         ``last`` is the instant of the refusal before it, if its job was refused before and not answered since.
         """
-        if last is not None and self._passed_at > last:
+        if last is not None and self._concurrency.poll_passed_at > last:
             return now
         is_first = not self._cooldown.streak
         self._cooldown.refused(now, sent_at, retry_after, self._rng)
         self._rate.refused(now, sent_at)
-        self._concurrency.polled(sent_at, passed=False)
+        self._concurrency.poll_refused_at = max(self._concurrency.poll_refused_at, sent_at)
         self._may_probe = is_first or (model == self._suspect and self.in_flight.models > 1)
         self._suspect = model if self._may_probe else None
         return self._cooldown.until
@@ -154,7 +155,7 @@ class AdmissionControl:
         self._rate.accepted(now, sent_at)
         by_rate = self._concurrency.accepted(sent_at, running)
         refused_at = self.breakers.passed(line, sent_at, unlimited=self._concurrency.level is None)
-        if by_rate or (refused_at is not None and self._passed_at <= refused_at - _NEWS):
+        if by_rate or (refused_at is not None and self._concurrency.poll_passed_at <= refused_at - _NEWS):
             self._rate.refused(now, sent_at)
 
     def submit_refused(

@@ -31,6 +31,11 @@ class ConcurrencyLimiter:
 
     ``running`` is always how many of the session's generations are accepted and not known to have ended. It is the
     caller's count; the limiter keeps none of its own that could drift from it.
+
+    Attributes:
+        poll_passed_at: When the newest poll was sent that passed, for the caller to set: evidence that it is not the
+            rate that refuses submits.
+        poll_refused_at: When the newest was sent that was answered with 429.
     """
 
     def __init__(self) -> None:
@@ -42,8 +47,8 @@ class ConcurrencyLimiter:
         self._probe_wait = _SHORTEST_WAIT
         self._retry_at = -math.inf  # below the level
         self._retry_wait = _SHORTEST_WAIT
-        self._polls_passed = -math.inf  # when the newest poll was sent that passed
-        self._polls_refused = -math.inf  # and the newest that was refused
+        self.poll_passed_at: float = -math.inf
+        self.poll_refused_at: float = -math.inf
         self._cooldown = Cooldown()  # what the vendor itself asked for, in Retry-After
 
     @property
@@ -63,13 +68,6 @@ class ConcurrencyLimiter:
             alone = self._retry_wait > _SHORTEST_WAIT
             return math.inf if alone and under_way else max(self._cooldown.until, self._retry_at)
         return max(self._cooldown.until, self._probe_at) if under_way <= self._passed else math.inf
-
-    def polled(self, sent_at: float, *, passed: bool) -> None:
-        """Count a poll that was answered, with 429 or not: evidence whether the rate is what refuses submits."""
-        if passed:
-            self._polls_passed = max(self._polls_passed, sent_at)
-        elif sent_at > self._polls_refused:
-            self._polls_refused = sent_at
 
     def accepted(self, sent_at: float, running: int) -> bool:
         """Count a submit that was accepted; ``running`` includes it. Returns whether the refusal before was the rate's.
@@ -131,7 +129,7 @@ class ConcurrencyLimiter:
     @property
     def _polls_pass(self) -> bool:
         """True if the newest poll sent around the refusal of a submit passed."""
-        return self._polls_passed > max(self._polls_refused, self._refused_at - _NEWS)
+        return self.poll_passed_at > max(self.poll_refused_at, self._refused_at - _NEWS)
 
     def __repr__(self) -> str:
         level = "open" if self._level is None else f"level {self._level}, probed after {self._probe_wait:.3g} s"

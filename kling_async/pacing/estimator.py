@@ -76,6 +76,7 @@ class HazardEstimator:
         self._new_events = 0
         self._observed = self._unfitted = 0  # since the last rebuild, and since the family was fitted
         self._total_observed = 0.0  # until the last rebuild, older ones counting less
+        self._stale_after: float = _STALENESS  # observations
         self._fitted = prior.rates
         self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
         if events is not None:
@@ -84,7 +85,7 @@ class HazardEstimator:
 
     def observe_pending(self, start: float, end: float) -> None:
         """Count a generation that was running at age ``end``; its time before age ``start`` was counted already."""
-        start = max(start, 0.0)
+        start = 0.0 if start < 0.0 else start
         if not start <= end < _OLDEST:
             return
         self._live(start, end, 1.0)
@@ -137,7 +138,7 @@ class HazardEstimator:
 
     def _count(self) -> None:
         self._observed += 1
-        if self._observed >= max(_STALENESS, min(_STALEST, _NEWS * self._total_observed)):
+        if self._observed >= self._stale_after:
             self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._total_observed)
 
     def _live(self, start: float, end: float, times: float) -> None:
@@ -185,6 +186,7 @@ class HazardEstimator:
             self._exposure = [each * kept for each in self._exposure]
         self.generations *= kept
         self._total_observed = (self._total_observed + self._observed) * kept
+        self._stale_after = max(_STALENESS, min(_STALEST, _NEWS * self._total_observed))
         self._unfitted += self._observed
         self._new_events = self._observed = 0
 

@@ -188,13 +188,17 @@ class Hazard:
         self, place: float, cumulative: float, piece: int, cost: float, terms: list[tuple[float, float]]
     ) -> tuple[float, float, int]:
         """Return the first age from here on where the cumulative hazard since the last poll is what a poll needs."""
-        while cumulative < (needed := _needed(cost, *terms[piece])):
+        while True:
+            root, second = terms[piece]
+            x = cost * root
+            needed = math.log1p(x + second * x * x)  # `_needed`, without a call for every poll
+            if cumulative >= needed:
+                return place, cumulative, piece
             reached = place + (needed - cumulative) / self.rates[piece]
             if piece + 1 == len(self._edges) or reached <= self._edges[piece + 1]:
                 return reached, needed, piece
             cumulative += self.rates[piece] * (self._edges[piece + 1] - place)
             place, piece = self._edges[piece + 1], piece + 1
-        return place, cumulative, piece
 
     def _past_rise(
         self, place: float, cumulative: float, piece: int, cost: float, terms: list[tuple[float, float]], latest: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 _TRIM: Final = 0.6
 """The share, while polls are scarce, of the cost at which the rate would just do if no hazard changed between polls.
@@ -22,13 +22,12 @@ class PollCost:
     Attributes:
         least: While polls are not short; more than 0.
         now: At present; never less than ``least``.
+        is_short: True while there are fewer polls than are worth their cost.
     """
 
     least: float
-    now: float = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.now = self.least
+    now: float = field(default=Factory(lambda cost: cost.least, takes_self=True), init=False)
+    is_short: bool = field(default=False, init=False, repr=False)
 
     @classmethod
     def of(cls, seconds: float) -> PollCost:
@@ -41,11 +40,7 @@ class PollCost:
         ``demand`` is how many they should have at a cost of 1: the sum of the roots of their hazards.
         """
         self.now = max(self.least, _TRIM * demand / rate)
-
-    @property
-    def is_short(self) -> bool:
-        """True while there are fewer polls than are worth their cost."""
-        return self.now > self.least
+        self.is_short = self.now > self.least
 
     @property
     def scarcity(self) -> float:

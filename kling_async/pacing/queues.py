@@ -137,9 +137,12 @@ class PollQueue(Generic[T]):
 
     def next_at(self) -> float:
         """Return the instant at which `take` may next return one, which may be past; infinity if the queue is empty."""
-        if _drop_stale(self._awake) or (self._shown and self.has_shown):
+        if (self._awake and _drop_stale(self._awake)) or (self._shown and self.has_shown):
             return -math.inf
-        return self._asleep[0][0] if _drop_stale(self._asleep) else math.inf
+        asleep = self._asleep
+        if asleep and asleep[0][2].entry != asleep[0][1]:
+            _drop_stale(asleep)
+        return asleep[0][0] if asleep else math.inf
 
     def take(self, now: float) -> T | None:
         """Remove and return the most urgent one that is worth a poll by ``now``, or None."""

@@ -25,9 +25,12 @@ class RetryQueue(Generic[T]):
 
     A success gives a retry back, so that all have gone within seconds once an outage is over. A retry that waits for a
     quota never fails for it.
+
+    Attributes:
+        is_in_use: True once a retry was taken from the quotas; until then successes have nothing to give back.
     """
 
-    __slots__ = ("_due", "_most_quotas", "_quota", "_quotas", "_waiting")
+    __slots__ = ("_due", "_most_quotas", "_quota", "_quotas", "_waiting", "is_in_use")
 
     def __init__(self) -> None:
         self._waiting: DelayQueue[tuple[Line, T, float | None]] = DelayQueue()
@@ -35,6 +38,7 @@ class RetryQueue(Generic[T]):
         self._quota = _quota()
         self._quotas: dict[Line, Gcra] = {}  # those that may not be full
         self._most_quotas = _MAX_MOVED
+        self.is_in_use: bool = False
 
     def put(self, line: Line, item: T, due: float, failures: int) -> None:
         """Keep an item that has failed so often in a row until it is due, and its turn has come."""
@@ -70,6 +74,7 @@ class RetryQueue(Generic[T]):
         quota = self._quotas.setdefault(line, _quota())
         if (ready_at := quota.ready_at(now)) > now:
             return Obstacle(line, ready_at)
+        self.is_in_use = True
         quota.reserve(now)
         self._quota.reserve(now)
         return None
@@ -80,11 +85,6 @@ class RetryQueue(Generic[T]):
         quota = self._quotas.get(line)
         if quota is not None:
             quota.give_back(now)
-
-    @property
-    def is_in_use(self) -> bool:
-        """True once a retry was taken; until then successes have nothing to give back."""
-        return bool(self._quotas)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._due)

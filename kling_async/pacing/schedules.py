@@ -157,16 +157,16 @@ class HazardSchedule:
     def _after(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
         at = tracker.forced_at
         if at is None:
-            at = tracker.seen + max(self._min_gap, self._gap(tracker, cost, scarcity))
-            grid = tracker.run_estimator.grid
-            if grid.period is not None and not tracker.queued and self._thinning(tracker) is None:
+            thinning = None if self._feed is None or tracker.plain else self._feed.thinning
+            gap, grid = self._gap(tracker, cost, scarcity, thinning), tracker.run_estimator.grid
+            at = tracker.seen + (gap if gap > self._min_gap else self._min_gap)
+            if grid.period is not None and not tracker.queued and thinning is None:
                 begun, least = tracker.since, tracker.seen + self._min_gap
                 at = begun + grid.aligned(at - begun, least - begun, tracker.jitter)
         return at if at <= tracker.latest else min(at, max(tracker.seen, tracker.latest))
 
-    def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float) -> float:
+    def _gap(self, tracker: GenerationTracker, cost: float, scarcity: float, thinning: Thinning | None) -> float:
         hazard, age = tracker.run_estimator.hazard, tracker.seen - tracker.since
-        thinning = self._thinning(tracker)
         if not tracker.polls:
             return hazard.first_poll(cost, thinning)
         longest = max(self._max_gap, _SHORTEST_GAP * hazard.median) * scarcity
@@ -174,7 +174,8 @@ class HazardSchedule:
         if tracker.queued:
             return min(self._least_queued_gap(tracker) * scarcity * stretch, longest)
         if thinning is None:
-            return min(hazard.next_poll(age, cost * stretch) - age, longest)
+            gap = hazard.next_poll(age, cost * stretch) - age
+            return gap if gap < longest else longest
         gap = hazard.next_poll(age, cost * stretch, hazard.thinned(thinning, cost)) - age
         return min(gap, longest * thinning.stretch(cost / hazard.sqrt_hazard(age)))
 

@@ -115,7 +115,7 @@ class DurationLearner:
 
     def running(self, tracker: GenerationTracker, at: float, status: GenerationStatus, rng: Random) -> None:
         """Count a poll, begun at that instant, that found it queued or generating."""
-        at = max(at, tracker.seen)
+        at = at if at > tracker.seen else tracker.seen
         if status is GenerationStatus.QUEUED and (tracker.queued or not tracker.polls):
             _retract(tracker)
             tracker.queue_estimator.observe_pending(tracker.seen - tracker.since, at - tracker.since)
@@ -123,7 +123,8 @@ class DurationLearner:
         else:
             if tracker.queued:
                 self._started(tracker, at)
-            tracker.run_estimator.observe_pending(max(tracker.seen, tracker.lived) - tracker.since, at - tracker.since)
+            counted = tracker.lived if tracker.lived > tracker.seen else tracker.seen
+            tracker.run_estimator.observe_pending(counted - tracker.since, at - tracker.since)
         if tracker.shown is not None and at >= tracker.shown:  # the vendor contradicts its ledger
             tracker.shown = None
         tracker.seen = at

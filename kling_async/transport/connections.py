@@ -77,7 +77,9 @@ class Response(aiohttp.ClientResponse):
 
     used: ResponseHandler | None = None
 
-    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def start(  # pyright: ignore[reportIncompatibleMethodOverride] - it returns the coroutine it is to have
+        self, connection: Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         """Keep the connection, and read the head."""
         self.used = connection.protocol
         return super().start(connection)
@@ -86,7 +88,9 @@ class Response(aiohttp.ClientResponse):
 class Request(aiohttp.ClientRequest):
     """A request that is not sent on a connection with unread bytes, which aiohttp would take for its response."""
 
-    def send(self, conn: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def send(  # pyright: ignore[reportIncompatibleMethodOverride] - it returns the coroutine it is to have
+        self, conn: Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         """Send it; raise `SpokeFirstError`, upon which aiohttp takes another connection, if that has unread bytes."""
         protocol = conn.protocol
         if protocol is None or protocol.should_close:

@@ -109,7 +109,7 @@ def test_four_submits_in_a_row_leave_the_next_place_to_a_poll_that_is_due() -> N
 def test_a_poll_waits_for_its_course() -> None:
     waiting, one = queue(), active()
     waiting.put(one, 0.0)
-    assert waiting.poll_at() == 10.0
+    assert waiting.polls.next_at() == 10.0
     assert waiting.take_poll(9.9) is None
     assert waiting.take_poll(10.0) is one
 
@@ -178,7 +178,7 @@ def test_what_is_dropped_is_not_asked_about() -> None:
     retry(waiting, other, 1.0)
     waiting.discard(one)
     waiting.discard(other)
-    assert (waiting.polls, polled(waiting, 100.0), polled(waiting, 100.0)) == (0, None, None)
+    assert (len(waiting.polls), polled(waiting, 100.0), polled(waiting, 100.0)) == (0, None, None)
 
 
 class Polls(RuleBasedStateMachine):
@@ -237,7 +237,7 @@ class Polls(RuleBasedStateMachine):
 
     @invariant()
     def counts_what_waits(self) -> None:
-        assert self.queue.polls <= len(self.waiting)
+        assert len(self.queue.polls) <= len(self.waiting)
 
     def teardown(self) -> None:
         """Whatever still waits comes out in the end, each once."""

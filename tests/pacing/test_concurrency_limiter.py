@@ -214,12 +214,12 @@ def test_a_refusal_was_the_rates_only_once() -> None:
 
 def test_while_polls_pass_no_refusal_of_a_submit_was_the_rates() -> None:
     limiter = full_at(20, now=10.0)
-    limiter.polled(8.0, passed=True)
+    limiter.poll_passed_at = 8.0
     assert not limiter.accepted(11.0, 21)
 
 
 def be_refused_and_pass_at_once(limiter: ConcurrencyLimiter, running: int, now: float) -> bool:
-    limiter.polled(now, passed=True)
+    limiter.poll_passed_at = now
     limiter.refused(now + 0.2, now + 0.1, running, None, Random(0))
     return limiter.accepted(now + 1.0, running + 1)
 
@@ -241,8 +241,8 @@ def test_two_refusals_in_a_row_between_them_speak_for_the_accounts_limit_again()
 @pytest.mark.parametrize(("passed", "refused"), [(8.0, 8.5), (4.9, -math.inf)])
 def test_polls_that_passed_earlier_say_nothing(passed: float, refused: float) -> None:
     limiter = full_at(20, now=10.0)
-    limiter.polled(passed, passed=True)
-    limiter.polled(refused, passed=False)
+    limiter.poll_passed_at = passed
+    limiter.poll_refused_at = refused
     assert limiter.accepted(11.0, 21)
 
 
