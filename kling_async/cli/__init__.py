@@ -1,7 +1,7 @@
 """The command ``kling-async``, with the extra ``cli``.
 
-``app`` reads the command line, and ``commands`` has a file for each command. ``batch``, ``progress``, ``demo`` and
-``gallery`` are what the larger ones are made of; the ``README.md`` beside this file lists the rest.
+``app`` reads the command line, and ``commands`` has the commands. ``batch``, ``progress`` and ``gallery`` are what the
+larger ones are made of; the ``README.md`` beside this file lists the rest.
 """
 
 from __future__ import annotations

@@ -62,17 +62,17 @@ def install_completion(shell: Literal["bash", "zsh", "fish"] | None = None, /) -
 
 
 _COMMANDS = {
-    "Make videos": ("generate", "batch", "resume"),
-    "Look after them": ("status", "fetch", "download", "gallery", "prune"),
-    "Share a journal": ("worker", "leader"),
-    "Know before you pay": ("models", "balance", "cost", "logs"),
-    "Try it out": ("demo", "sandbox"),
+    "Make videos": ("generate:generate", "batch:batch", "batch:resume"),
+    "Look after them": ("journal:status", "account:fetch", "batch:download", "gallery:gallery", "journal:prune"),
+    "Share a journal": ("journal:worker", "journal:leader"),
+    "Know before you pay": ("account:models", "account:balance", "account:cost", "account:logs"),
+    "Try it out": ("demo:demo", "sandbox:sandbox"),
 }
-for _place, (_title, _names) in enumerate(_COMMANDS.items()):
-    _group = Group(_title, sort_key=_place)
-    for _name in _names:
+for _order, (_title, _places) in enumerate(_COMMANDS.items()):
+    _group = Group(_title, sort_key=_order)
+    for _place in _places:
         # By its place alone: a command and what it needs are loaded when it is called.
-        app.command(f"kling_async.cli.commands.{_name}:{_name}", name=_name, group=_group)
+        app.command(f"kling_async.cli.commands.{_place}", name=_place.partition(":")[2], group=_group)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -91,9 +91,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _load_all() -> None:
     """Load every command: the list of commands shows the first line of each one's docstring."""
-    for names in _COMMANDS.values():
-        for name in names:
-            app[name]  # which loads it
+    for places in _COMMANDS.values():
+        for place in places:
+            app[place.partition(":")[2]]  # which loads it
 
 
 def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kling_async import TextToVideo
-from kling_async.cli.demo.report import JobResult, Report, figures, problems
+from kling_async.cli.commands.demo import JobResult, Report, figures, problems
 from kling_async.sandbox import Faults, Sandbox
 
 GOOD = JobResult("01-fox", "m1", Path("a.mp4"), 1000)

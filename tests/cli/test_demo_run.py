@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-import kling_async.cli.demo.run
-from kling_async.cli.demo.run import Demo
+import kling_async.cli.commands.demo
+from kling_async.cli.commands.demo import Demo
 from kling_async.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run_demo(tmp_path: Path) -> tuple[int, str]:
 
 
 def test_a_file_that_is_not_whole_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kling_async.cli.demo.run, "file_problem", lambda _path, _size: "it breaks off")
+    monkeypatch.setattr(kling_async.cli.commands.demo, "file_problem", lambda _path, _size: "it breaks off")
     code, messages = run_demo(tmp_path)
     assert code == 1
     assert messages.splitlines()[-1] == "01-raccoon (klingai/v2.1-master-text-to-video): it breaks off"
@@ -33,7 +33,7 @@ def test_a_file_that_cannot_be_read_fails_the_demo(tmp_path: Path, monkeypatch: 
     def gone(_path: Path, _size: int) -> None:
         raise FileNotFoundError(2, "no such file")
 
-    monkeypatch.setattr(kling_async.cli.demo.run, "file_problem", gone)
+    monkeypatch.setattr(kling_async.cli.commands.demo, "file_problem", gone)
     code, messages = run_demo(tmp_path)
     assert code == 1
     assert "01-raccoon.mp4 cannot be read: " in messages.splitlines()[-1]

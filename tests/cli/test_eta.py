@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import LearnedDuration, Request, TextToVideo
-from kling_async.cli.progress.eta import EtaEstimator
+from kling_async.cli.progress.tracker import EtaEstimator
 
 MODEL = "klingai/v2.5-turbo/pro/text-to-video"
 REQUEST = TextToVideo("a fox", model=MODEL)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-import kling_async.cli.commands.status
+import kling_async.cli.commands.journal
 from kling_async import GenerationFailed, JobState, Record, TextToVideo, Usage, Video
-from kling_async.cli.commands.status import status
-from kling_async.cli.journal_summary import JournalSummary, file_of, lines
+from kling_async.cli.commands.journal import status
+from kling_async.cli.journals import JournalSummary, file_of, lines
 from kling_async.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -113,10 +113,10 @@ def test_it_is_looked_at_until_no_job_is_open(live: bool, as_json: bool, monkeyp
     out, naps = io.StringIO(), list[float]()
     Journal.looks = 0
     console = Console(file=out, force_terminal=live, width=60, _environ={})
-    monkeypatch.setattr(kling_async.cli.commands.status, "read_journal", Journal)
-    monkeypatch.setattr(kling_async.cli.commands.status, "sleep", naps.append)
+    monkeypatch.setattr(kling_async.cli.commands.journal, "read_journal", Journal)
+    monkeypatch.setattr(kling_async.cli.commands.journal, "sleep", naps.append)
     monkeypatch.setattr(
-        kling_async.cli.commands.status, "Terminal", lambda *, as_json: Terminal(console, console, as_json)
+        kling_async.cli.commands.journal, "Terminal", lambda *, as_json: Terminal(console, console, as_json)
     )
     status("journal.db", watch=True, as_json=as_json)
     assert len(naps) == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from progress_samples import snapshot
 
-from kling_async.cli.progress.lines import render_line
+from kling_async.cli.progress.display import render_line
 
 
 def test_a_line_says_how_far_it_is() -> None:

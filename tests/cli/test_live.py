@@ -7,7 +7,7 @@ import pytest
 from progress_samples import row, snapshot
 from rich.console import Console
 
-from kling_async.cli.progress.live import render
+from kling_async.cli.progress.display import render
 
 ROWS = tuple(row(name=f"{n:02}-a-name-of-some-length", age=n * 100.0, share=n / 12) for n in range(12))
 

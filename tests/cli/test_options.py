@@ -7,8 +7,7 @@ import pytest
 
 from kling_async import ConfigurationError, KlingSession
 from kling_async.cli.batch.rows import BatchSource, VideoOptions
-from kling_async.cli.connect import has_key, read_key
-from kling_async.cli.options import Connection, Running
+from kling_async.cli.options import Connection, Running, has_key, read_key
 from kling_async.cli.text import command, reason
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from attrs import evolve
 from rich.console import Console
 
 from kling_async import TextToVideo
-from kling_async.cli.progress.progress import show_progress
+from kling_async.cli.progress.display import show_progress
 from kling_async.cli.progress.tracker import ProgressTracker
 from kling_async.cli.terminal import LogLines, Terminal
 from kling_async.sandbox import Sandbox

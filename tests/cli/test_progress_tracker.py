@@ -30,8 +30,7 @@ from kling_async import (
     Usage,
     Video,
 )
-from kling_async.cli.progress.eta import EtaEstimator
-from kling_async.cli.progress.tracker import ProgressTracker
+from kling_async.cli.progress.tracker import EtaEstimator, ProgressTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kling_async.cli.progress.eta import RateMeter
+from kling_async.cli.progress.tracker import RateMeter
 
 
 def test_one_reading_is_no_rate() -> None:

@@ -22,7 +22,7 @@ from kling_async.journal.shared import LateAnswer, Lease, Member, Sharing, Token
 if TYPE_CHECKING:
     from kling_async.sandbox import Sandbox
 
-from kling_async.cli.journal_summary import shared_lines, sharing_json
+from kling_async.cli.journals import shared_lines, sharing_json
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a file cannot be shared there")
 

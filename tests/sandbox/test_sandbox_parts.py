@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.api.catalogue.lookup import models
-from kling_async.cli.gallery.videos import read_video_file
+from kling_async.cli.gallery.entries import read_video_file
 from kling_async.sandbox import Purchase
 from kling_async.sandbox.capacity import CreditAccount
 from kling_async.sandbox.files import SampleVideo, asked_range

@@ -1,15 +1,322 @@
-"""``kling-async demo``."""
+"""``kling-async demo``: videos from a sandbox with faults, checked, and a report."""
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated
+from random import Random
+from statistics import fmean
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
 
+from attrs import evolve, frozen
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from kling_async.cli.demo.run import Demo
+from kling_async import ImageToVideo, KlingError, TextToVideo
+from kling_async.api import mp4
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.paths import make_folder
+from kling_async.cli.progress.display import show_progress
+from kling_async.cli.signals import run
 from kling_async.cli.terminal import Terminal
+from kling_async.cli.text import count, one_line, percentile, span
+from kling_async.sandbox import Faults, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kling_async import Job, KlingSession, Request
+    from kling_async.cli.progress.tracker import ProgressTracker
+    from kling_async.sandbox import CallRecorder
+    from kling_async.sandbox.faults import Kind, Trigger
+
+
+_STILLS = "https://example.com/stills"  # the sandbox checks that there is an image, and fetches none
+
+
+def _words(model: str, **prompts: str) -> list[tuple[str, Request]]:
+    return [(_slug(name), TextToVideo(prompt, model=model)) for name, prompt in prompts.items()]
+
+
+def _images(model: str, **prompts: str) -> list[tuple[str, Request]]:
+    return [
+        (slug, ImageToVideo(f"{_STILLS}/{slug}.jpg", prompt=prompt, model=model))
+        for slug, prompt in ((_slug(name), prompt) for name, prompt in prompts.items())
+    ]
+
+
+def _slug(name: str) -> str:
+    return name.replace("_", "-")
+
+
+_BY_MODEL = (
+    _words(
+        "klingai/v2.1-master-text-to-video",
+        raccoon="A white raccoon tiptoes through a sequoia forest at dawn, its breath hanging in shafts of gold light",
+        tea_house="Rain drums on a tin tea house in the Darjeeling hills while steam curls from a hundred cups",
+        clockwork="Inside a pocket watch, brass gears the size of houses turn past a tiny mechanic with an oil can",
+    ),
+    _words(
+        "klingai/v2.5-turbo/pro/text-to-video",
+        parkour_fox="A red fox runs across the rooftops of Lisbon, tiles slipping under its paws, the tram far below",
+        neon_market="A night market in the rain, neon doubled in the puddles, a cook tossing noodles through a flame",
+        dandelion="One dandelion seed crosses a whole city in a single gust, past windows and laundry and pigeons",
+    ),
+    _words(
+        "kling-video/v1.6/standard/text-to-video",
+        paper_boats="Paper boats with candles drift down a river at dusk, children running along the bank",
+        glacier="A glacier calves into a green fjord in slow motion, gulls scattering, spray frozen by the sun",
+        chess="Two old men play chess in a park and the pieces, bored of waiting, begin to move by themselves",
+    ),
+    _words(
+        "klingai/video-v2-6-pro-text-to-video",
+        orchestra="An orchestra of frogs tunes up on lily pads, a heron in tails raising the baton",
+        sand_train="A steam train made of sand crosses the dunes and crumbles, carriage by carriage, into the wind",
+        baker="Four in the morning, a baker scores a hundred loaves and every cut opens like a leaf",
+    ),
+    _images(
+        "klingai/v2.1-master-image-to-video",
+        lighthouse="The storm breaks over the lighthouse, the beam sweeping through sheets of rain",
+        astronaut="The astronaut lifts a hand and fireflies drift out of the open glove",
+        origami="The origami crane unfolds its wings, shakes off the dust and flies out of the frame",
+    ),
+    _images(
+        "kling-video/v1.6/standard/image-to-video",
+        sunflowers="The sunflowers turn together as the clouds race over the field",
+        violin="Dust rises from the strings of the violin as an unseen bow begins to play",
+        lantern="The paper lantern catches a breeze, leaves its hook and rises between the pines",
+    ),
+    _images(
+        "klingai/video-v3-standard-image-to-video",
+        harbour="Fog slides off the harbour, masts appear one by one and a bell buoy starts to swing",
+        espresso="The crema swirls into a galaxy as the camera sinks into the cup",
+        snow_globe="Inside the snow globe somebody opens a window and looks up at the falling snow",
+    ),
+    _images(
+        "klingai/video-o1-image-to-video",
+        whale="The whale in the mural pushes its head out of the brick wall and breathes",
+        bicycle="The old bicycle leans back from the fence and rolls down the lane by itself",
+        market_cat="The cat on the melon stall stretches, yawns and knocks down one melon, slowly, on purpose",
+    ),
+)
+
+PROMPTS = tuple(scene for scenes_together in zip(*_BY_MODEL, strict=True) for scene in scenes_together)
+"""Names and requests; neighbours are for different models."""
+
+
+def prompts(number: int) -> Iterator[tuple[str, Request]]:
+    """Yield this many names and requests; beyond 24 the prompts repeat under new names."""
+    for place, (slug, request) in enumerate(islice(cycle(PROMPTS), number), start=1):
+        yield f"{place:0{max(2, len(str(number)))}}-{slug}", request
+
+
+@frozen
+class JobResult:
+    """The outcome of one job.
+
+    Attributes:
+        name: The job's.
+        model: Its model.
+        path: Its file, if it has one.
+        size: The file's size in bytes.
+        problem: Why it has no file, or what is wrong with the file.
+    """
+
+    name: str
+    model: str
+    path: Path | None = None
+    size: int = 0
+    problem: str | None = None
+
+
+@frozen
+class Report:
+    """The figures of a run, from the sandbox's ledger.
+
+    Attributes:
+        results: The outcome of each job.
+        bought: Generations bought.
+        submits: POSTs.
+        polls: GETs about generations.
+        delays: Seconds from each generation's end until it was noticed, shortest first.
+        throttled: Requests that got 429.
+        errors: Other requests that got an error status or a dropped connection.
+        elapsed: Seconds for the whole run.
+        speed: The speed of the sandbox's time.
+    """
+
+    results: tuple[JobResult, ...]
+    bought: int
+    submits: int
+    polls: int
+    delays: tuple[float, ...]
+    throttled: int
+    errors: int
+    elapsed: float
+    speed: float
+
+    @classmethod
+    def of(cls, results: tuple[JobResult, ...], ledger: CallRecorder, *, elapsed: float, speed: float) -> Report:
+        """Build the report from a sandbox's ledger."""
+        answers = ledger.answers
+        asked = {kind: sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll")}
+        good = sum(n for (_, status), n in answers.items() if status is not None and status < HTTPStatus.BAD_REQUEST)
+        return cls(
+            results=results,
+            bought=len(ledger.purchases),
+            submits=asked["submit"],
+            polls=asked["poll"],
+            delays=tuple(sorted(ledger.delays.values())),
+            throttled=ledger.throttled,
+            errors=answers.total() - good - ledger.throttled,
+            elapsed=elapsed,
+            speed=speed,
+        )
+
+    @property
+    def done(self) -> int:
+        """The number of jobs that ended with a whole file."""
+        return sum(result.problem is None for result in self.results)
+
+    @property
+    def is_good(self) -> bool:
+        """True if every job has a whole file and none was bought twice."""
+        return self.done == len(self.results) == self.bought
+
+
+def problems(report: Report) -> Iterator[str]:
+    """Yield a line for each failed job, and one if more was bought than asked for."""
+    for result in report.results:
+        if result.problem is not None:
+            yield f"{result.name} ({result.model}): {result.problem}"
+    if report.bought != len(report.results):
+        yield f"{count(report.bought, 'generation')} bought for {count(len(report.results), 'job')}"
+
+
+def figures(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the names of figures, and the figures."""
+    jobs = len(report.results)
+    yield "jobs", f"{jobs}: {report.done} completed, {jobs - report.done} failed, {report.bought} bought"
+    yield "models", f"{len({result.model for result in report.results})}"
+    each = (report.submits + report.polls) / jobs
+    yield "requests per job", f"{each:.1f} ({count(report.submits, 'submit')}, {count(report.polls, 'poll')})"
+    if report.delays:
+        yield "noticed late by", _delays(report)
+    yield "refused (429)", f"{report.throttled}"
+    yield "other errors", f"{report.errors} error answers and dropped connections"
+    yield "bytes", f"{sum(result.size for result in report.results):,}"
+    yield "elapsed", f"{report.elapsed:.1f} s"
+
+
+def _delays(report: Report) -> str:
+    mean, p99 = fmean(report.delays), percentile(report.delays, 0.99)
+    in_vendor_time = f"{span(mean * report.speed)} and {span(p99 * report.speed)}"
+    return f"{span(mean)} mean, {span(p99)} p99 (in the vendor's time {in_vendor_time})"
+
+
+_SLOTS = 16
+_INTERVAL = 2.0  # seconds between lines: a demo is short
+
+
+def _on(kind: Kind, *occasions: int) -> dict[Kind, Trigger]:
+    return {kind: occasions}
+
+
+_FAULTS = Faults(
+    server_error=_on("poll", 4, 8),
+    gateway_error=_on("poll", 11),
+    drop_before=_on("poll", 14),
+    malformed_json=_on("poll", 17),
+    rate_limited=_on("submit", 8) | _on("poll", 20),
+    expired_url={7},
+    truncated_file={2, 12},
+)
+"""Faults of every kind that loses no job. Polls fail early on only: the wait after an error takes real time, whatever
+the speed, so that later ones would make completions look noticed late."""
+
+
+@frozen
+class Demo:
+    """A run of the demo.
+
+    Attributes:
+        output: The folder for the videos.
+        jobs: The number of videos.
+        speed: The speed of the sandbox's time.
+        seed: Determines ids, durations and waits.
+    """
+
+    output: Path
+    jobs: int
+    speed: float
+    seed: int
+
+    def run(self, terminal: Terminal) -> Exit:
+        """Run it, print the report, and return the exit code.
+
+        Raises:
+            ConfigurationError: The speed is out of range, or the folder cannot be made.
+            OSError: The sandbox cannot listen.
+        """
+        sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
+        make_folder(self.output)
+        report = run(self._produce(sandbox, terminal), lambda: terminal.final_message("interrupted at once"))
+        report = evolve(report, results=tuple(map(_checked, report.results)))
+        _print_report(report, self.output, terminal)
+        return Exit.OK if report.is_good else Exit.FAILED
+
+    async def _produce(self, sandbox: Sandbox, terminal: Terminal) -> Report:
+        terminal.message(
+            f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor"
+        )
+        started = monotonic()
+        rng = Random(self.seed)  # noqa: S311 - for a run that can be repeated
+        async with (
+            sandbox,
+            sandbox.session(rng=rng) as kling,
+            show_progress(kling, terminal, self.jobs, interval=_INTERVAL) as tracker,
+        ):
+            jobs = [kling.submit(request, tag=name) for name, request in prompts(self.jobs)]
+            results = await asyncio.gather(*(self._obtain(job, kling, tracker) for job in jobs))
+        return Report.of(tuple(results), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
+
+    async def _obtain(self, job: Job, kling: KlingSession, tracker: ProgressTracker) -> JobResult:
+        result = JobResult(str(job.tag), job.request.model if job.request else "")
+        try:
+            video = await job
+            path = await kling.download(job, self.output / f"{job.tag}.mp4")
+        except KlingError as error:
+            tracker.download_failed(job)
+            return evolve(result, problem=f"{type(error).__name__}: {one_line(str(error))}")
+        return evolve(result, path=path, size=video.file_size or 0)
+
+
+def file_problem(path: Path, expected_size: int | None) -> str | None:
+    """Return what is wrong with an MP4 file, or None if it has its size and is whole."""
+    content = path.read_bytes()
+    if expected_size is not None and len(content) != expected_size:
+        return f"it has {len(content):,} bytes, not {expected_size:,}"
+    return mp4.find_defect(lambda at, length: content[at : at + length], len(content))
+
+
+def _checked(result: JobResult) -> JobResult:
+    """Check the file of a result."""
+    if result.path is None:
+        return result
+    try:
+        return evolve(result, problem=file_problem(result.path, result.size), size=result.path.stat().st_size)
+    except OSError as error:
+        return evolve(result, problem=f"{result.path} cannot be read: {error}")
+
+
+def _print_report(report: Report, output: Path, terminal: Terminal) -> None:
+    for line in problems(report):
+        terminal.message(line, "red")
+    terminal.text([f"{report.done} of {count(len(report.results), 'video')} in {output}", ""])
+    terminal.table(list(figures(report)))
 
 
 def demo(

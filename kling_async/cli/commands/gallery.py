@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from cyclopts.types import Port
 
 from kling_async import ConfigurationError
-from kling_async.cli.gallery.build import build
-from kling_async.cli.gallery.serve import served
+from kling_async.cli.gallery.live import served
+from kling_async.cli.gallery.page import build
 from kling_async.cli.journals import JournalArgument, Place, name_of
 from kling_async.cli.options import AsJson
 from kling_async.cli.paths import check_folder

@@ -10,13 +10,12 @@ from cyclopts.types import NonNegativeInt
 
 from kling_async import JobState, KlingError, from_row
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, VideoOptions
-from kling_async.cli.connect import open_session
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.journal_summary import discard_if_temporary, temporary_journal
-from kling_async.cli.json_output import job_json
-from kling_async.cli.options import CONNECTION, AsJson, Connection, Output
+from kling_async.cli.jobs import job_json
+from kling_async.cli.journals import discard_if_temporary, temporary_journal
+from kling_async.cli.options import CONNECTION, AsJson, Connection, Output, open_session
 from kling_async.cli.paths import make_folder
-from kling_async.cli.progress.progress import show_progress
+from kling_async.cli.progress.display import show_progress
 from kling_async.cli.signals import announced_stop, exit_code, run
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, reason

@@ -1,21 +1,298 @@
-"""Read gallery entries from a journal's records or a folder's files."""
+"""The entries of a gallery, read from a journal's records or a folder's files, and made safe to show."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import os
-from pathlib import Path
+from enum import Enum
+from errno import ENOENT
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, cast
 
+from attrs import field, frozen
+
 from kling_async import JobState, Usage, read_journal, to_dict
-from kling_async.cli.gallery.entry import Entry, EntryState, VideoFile
-from kling_async.cli.gallery.texts import as_json, finite, flat, visible, without_media
-from kling_async.cli.gallery.videos import find_video_file, list_videos, read_video_file
-from kling_async.cli.tags import tag_text
+from kling_async.api import mp4
+from kling_async.cli.gallery.folder import read_manifest
+from kling_async.cli.jobs import tag_text
 from kling_async.cli.text import bare
+from kling_async.files.video_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from kling_async import Record, Video
     from kling_async.cli.journals import Place
+
+
+_LONGEST = 20_000  # characters: several times the longest prompt a model takes
+_UNSHOWABLE = (
+    {code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)}  # the pictures of control characters
+    | {0x7F: "\u2421"}
+    | dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
+)
+
+
+def visible(text: str) -> str:
+    """Make control characters visible and replace what no file or browser takes; the result is not escaped."""
+    return text.replace("\r\n", "\n").translate(_UNSHOWABLE)
+
+
+def without_media(value: object) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+    """Replace every file in JSON data by a short description."""
+    if isinstance(value, dict):
+        return {str(name): without_media(member) for name, member in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [without_media(item) for item in cast("Sequence[object]", value)]
+    if isinstance(value, bytes):
+        return _described("a file", value)
+    if isinstance(value, PurePath):
+        return str(value)
+    return _without_uri(value) if isinstance(value, str) else value
+
+
+def _without_uri(text: str) -> str:
+    if text[:5].lower() == "data:":
+        head, _, content = text[5:].partition(",")
+        kind, *marks = head.split(";")
+        return _described(kind or "a file", content.encode("utf-8", "surrogatepass"), is_base64="base64" in marks)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
+def _described(kind: str, content: bytes, *, is_base64: bool = False) -> str:
+    length = len(content) * 3 // 4 if is_base64 else len(content)
+    return f"<{kind[:60]}, {size(length)} inline, sha256 {hashlib.sha256(content).hexdigest()[:12]}>"
+
+
+def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the members of JSON data by dotted names, as texts."""
+    if isinstance(value, dict):
+        for part, member in cast("dict[object, object]", value).items():
+            yield from flat(member, f"{name}.{part}" if name else str(part))
+    else:
+        yield name, label(value)
+
+
+def label(value: object) -> str:
+    """Format JSON data in one line: a text as it is, nothing for None."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_json(value: object) -> str:
+    """Format JSON data with indentation."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def finite(value: float | None) -> float | None:
+    """Return the number, or None for one that JSON has not."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def size(number: float) -> str:
+    """Format a number of bytes: ``512 B``, ``38 KB``, ``1.2 MB`` or ``3.4 GB``, by thousands."""
+    for unit in ("B", "KB", "MB"):
+        if number < 999.5:  # noqa: PLR2004 - what would be shown as 1000
+            return f"{number:.1f} {unit}" if unit == "MB" and number < 10 else f"{number:.0f} {unit}"  # noqa: PLR2004 - one or two figures
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+class EntryState(Enum):
+    """The state of an entry, in the words of the page and in its order."""
+
+    READY = "Ready"
+    NOT_DOWNLOADED = "Not downloaded"
+    MISSING = "File missing"
+    """It was downloaded, and is not where it was."""
+    RUNNING = "Generating"
+    QUEUED = "Queued"
+    UNCERTAIN = "Uncertain"
+    """Nobody knows whether it was bought."""
+    FAILED = "Failed"
+    REJECTED = "Refused"
+    ABANDONED = "Abandoned"
+
+    @property
+    def is_bad(self) -> bool:
+        """True if it asks for attention: nothing will bring the video, or its file is gone."""
+        return self in (EntryState.FAILED, EntryState.REJECTED, EntryState.MISSING, EntryState.UNCERTAIN)
+
+    @property
+    def next_command(self) -> str | None:
+        """The command that brings the video nearer, or None."""
+        return _NEXT_COMMANDS.get(self)
+
+
+_NEXT_COMMANDS = {
+    EntryState.NOT_DOWNLOADED: "download",
+    EntryState.MISSING: "download",
+    EntryState.RUNNING: "resume",
+    EntryState.QUEUED: "resume",
+    EntryState.UNCERTAIN: "resume",
+}
+
+
+@frozen
+class VideoFile:
+    """A video's file.
+
+    Attributes:
+        path: Its absolute path.
+        size: Its size in bytes.
+        width: Its width in pixels as shown, rotation included; None where the file does not say.
+        height: Their height.
+        seconds: Its length.
+    """
+
+    path: Path
+    size: int
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+
+
+@frozen
+class Entry:
+    """One video that was asked for. Texts are safe to show once they are escaped.
+
+    Attributes:
+        name: A job's key, or a file's path within its folder.
+        state: How far it is, and whether its file is there.
+        prompt: The prompt.
+        model: The vendor's id of the model.
+        tag: The caller's own label.
+        parameters: The other fields of the request by dotted names.
+        request: The whole request as JSON, media described rather than contained.
+        generation_id: The vendor's id.
+        queued_at: Wall-clock time, in seconds since the epoch, as are the others.
+        submitted_at: When the last POST was begun.
+        accepted_at: When the vendor accepted it.
+        settled_at: When it ended.
+        polls: The number of polls.
+        cost: The cost that the vendor reported.
+        reason: Why there is no video.
+        file: Its file, if it is there.
+    """
+
+    name: str
+    state: EntryState
+    prompt: str = ""
+    model: str = ""
+    tag: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    request: str | None = None
+    generation_id: str | None = None
+    queued_at: float | None = None
+    submitted_at: float | None = None
+    accepted_at: float | None = None
+    settled_at: float | None = None
+    polls: int = 0
+    cost: Usage = field(factory=Usage)
+    reason: str = ""
+    file: VideoFile | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the vendor's acceptance to the end, or None."""
+        began = self.accepted_at if self.accepted_at is not None else self.submitted_at
+        return None if began is None or self.settled_at is None else max(0.0, self.settled_at - began)
+
+
+_FIXED_POINT = 65536
+_MATRIX_AND_SIZE = 44  # bytes at the end of a track's header: nine numbers, width and height
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the type and content of each box in a row, up to the first broken one."""
+    row = mp4.boxes(lambda at, length: content[at : at + length], 0, len(content))
+    return ((box.kind, content[box.start : box.end]) for box in row if box.kind)
+
+
+def _picture(track: bytes) -> tuple[int, int] | None:
+    """Return width and height of a track, or None if it has no pictures."""
+    header = dict(_boxes(track)).get(b"tkhd", b"")
+    if len(header) < _MATRIX_AND_SIZE:
+        return None
+    end = header[-_MATRIX_AND_SIZE:]
+    width, height = (round(int.from_bytes(part) / _FIXED_POINT) for part in (end[-8:-4], end[-4:]))
+    is_turned = not any(end[:4]) and any(end[4:8])  # the matrix lays its rows on the side
+    return ((height, width) if is_turned else (width, height)) if width and height else None
+
+
+def _seconds(index: bytes) -> float | None:
+    """Return the length that the movie header states."""
+    header = dict(_boxes(index)).get(b"mvhd", b"")
+    scale, length = (header[20:24], header[24:32]) if header[:1] == b"\1" else (header[12:16], header[16:20])
+    units = int.from_bytes(scale)
+    return int.from_bytes(length) / units if units else None
+
+
+def read_video_file(path: Path) -> VideoFile:
+    """Read the size, the dimensions and the length of a file; other formats and broken files do not tell the latter.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(ENOENT, "there is no such file", str(path))
+    size = path.stat().st_size
+    with path.open("rb") as file:
+
+        def read(at: int, length: int) -> bytes:
+            file.seek(at)
+            return file.read(length)
+
+        index = mp4.index(read, size)
+    pictures = (found for kind, box in _boxes(index) if kind == b"trak" and (found := _picture(box)) is not None)
+    width, height = next(pictures, (None, None))
+    return VideoFile(path, size, width, height, None if width is None else _seconds(index))
+
+
+def find_video_file(file: str, size: int | None, beside: Path) -> VideoFile | str:
+    """Find a downloaded file, or return why it cannot be used.
+
+    Args:
+        file: Its path. A relative one is looked for in the current folder, and then in ``beside``.
+        size: Its size when it was downloaded: a file of another size is not that video.
+        beside: The folder of its journal.
+    """
+    for place in (Path(file), beside / file):
+        try:
+            video_file = read_video_file(place)
+        except (OSError, ValueError):  # a name that no file can have is a ValueError
+            continue
+        if size in (None, video_file.size):
+            return video_file
+        return f"{file} has {video_file.size:,} bytes now; {size:,} were downloaded."
+    return f"{file} is not there any more, or cannot be read."
+
+
+def list_videos(folder: Path) -> Iterator[Path]:
+    """Yield the videos of a folder tree by name, without hidden ones and what galleries wrote there.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    written: set[Path] = set()
+    for root, folders, files in os.walk(folder, onerror=_fail):
+        here = Path(root)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        written |= {here / name for name in read_manifest(here)}
+        yield from (path for path in map(here.joinpath, sorted(files)) if _is_video(path) and path not in written)
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _fail(error: OSError) -> None:
+    raise error
+
 
 _STATES = {
     JobState.QUEUED: EntryState.QUEUED,

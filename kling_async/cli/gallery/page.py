@@ -1,28 +1,30 @@
-"""The gallery's page: totals, groups and rows of its entries, rendered by the template."""
+"""The gallery's page: totals, groups and rows of its entries, rendered by the template, and written into a folder."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, field, frozen
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from kling_async.cli.gallery.entry import EntryState
-from kling_async.cli.gallery.texts import size, visible
+from kling_async.cli.gallery.entries import EntryState, read_entries, size, visible
+from kling_async.cli.gallery.folder import PAGE, Folder
+from kling_async.cli.journals import Place, name_of, shown
 from kling_async.cli.text import clock, command, count, dollars, short_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from kling_async.cli.gallery.entry import Entry, VideoFile
+    from kling_async.cli.gallery.entries import Entry, VideoFile
 
 
 @frozen
@@ -269,3 +271,47 @@ def _policy(style: str, program: str, *, is_live: bool) -> str:
 
 def _hashed(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@frozen
+class Gallery:
+    """A written gallery.
+
+    Attributes:
+        page: Its page.
+        content: What is on it.
+    """
+
+    page: Path
+    content: GalleryPage
+
+
+def build(source: Place, folder: Path, *, now: float) -> Gallery:
+    """Write the gallery of a journal, or of a folder of videos, into a folder.
+
+    It only reads its source, so a session may own the journal meanwhile; it needs no network and no API key.
+
+    Args:
+        source: The journal, or the folder.
+        folder: The folder to write; it is made if there is none. An earlier gallery there is updated, and no other
+            file in it is changed.
+        now: The time, in seconds since the epoch.
+
+    Raises:
+        ConfigurationError: A file that no gallery wrote is in the way; nothing was changed.
+        JournalError: The source does not exist, is no journal, or cannot be read.
+        OSError: Something cannot be read or written.
+    """
+    entries = read_entries(source)
+    place = Folder(Path(os.path.realpath(folder)))
+    place.plan(entry.file.path for entry in entries if entry.file is not None)
+    is_folder = isinstance(source, Path) and source.is_dir()
+    journal = None if is_folder else shown(source)
+    page = GalleryPage(title_of(source), journal, entries, place.links, now)
+    place.write(render(page))
+    return Gallery(folder / PAGE, page)
+
+
+def title_of(source: Place) -> str:
+    """Return the title of a source's page."""
+    return visible(Path(os.path.realpath(source)).name if isinstance(source, Path) else name_of(source))

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from kling_async import JobState, Record, TextToVideo, Usage, Video
-from kling_async.cli.gallery.entry import Entry, EntryState, VideoFile
+from kling_async.cli.gallery.entries import Entry, EntryState, VideoFile
 from kling_async.cli.gallery.page import GalleryPage
 from kling_async.journal.sqlite.journal import SQLiteJournal
 

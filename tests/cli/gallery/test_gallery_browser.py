@@ -9,7 +9,7 @@ from attrs import evolve
 from gallery_samples import HOSTILE, film, record
 
 from kling_async import GenerationFailed, ImageToVideo, JobState, TextToVideo, from_dict
-from kling_async.cli.gallery.build import build
+from kling_async.cli.gallery.page import build
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
 from kling_async.sandbox.files import SampleVideo

@@ -11,7 +11,7 @@ from gallery_samples import Reading, film, record, write_journal
 
 from kling_async import ConfigurationError, JobState, TextToVideo
 from kling_async.cli.commands.gallery import gallery
-from kling_async.cli.gallery.build import build
+from kling_async.cli.gallery.page import build
 from kling_async.cli.text import command
 from kling_async.sandbox import Faults, Sandbox
 

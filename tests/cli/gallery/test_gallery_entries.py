@@ -8,8 +8,7 @@ from attrs import evolve
 from gallery_samples import film, record
 
 from kling_async import BadRequest, GenerationFailed, ImageToVideo, JobState, Request, TextToVideo, Usage, Video
-from kling_async.cli.gallery.entries import entry_of
-from kling_async.cli.gallery.entry import EntryState
+from kling_async.cli.gallery.entries import EntryState, entry_of
 
 if TYPE_CHECKING:
     from pathlib import Path

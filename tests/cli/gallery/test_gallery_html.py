@@ -9,9 +9,8 @@ import pytest
 from attrs import evolve
 from gallery_samples import HOSTILE, Reading, entry, page_of, video_file
 
-from kling_async.cli.gallery.entry import EntryState
+from kling_async.cli.gallery.entries import EntryState, visible
 from kling_async.cli.gallery.page import render
-from kling_async.cli.gallery.texts import visible
 
 
 def hashed(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from gallery_samples import entry, page_of, video_file
 
 from kling_async import Usage
-from kling_async.cli.gallery.entry import EntryState, VideoFile
+from kling_async.cli.gallery.entries import EntryState, VideoFile
 from kling_async.cli.gallery.page import describe, price, requested
 from kling_async.cli.text import command as typed
 

@@ -6,9 +6,8 @@ import pytest
 from gallery_samples import film, record, write_journal
 
 from kling_async import JobState, JournalError
-from kling_async.cli.gallery.build import build
-from kling_async.cli.gallery.entries import read_entries
-from kling_async.cli.gallery.entry import EntryState
+from kling_async.cli.gallery.entries import EntryState, read_entries
+from kling_async.cli.gallery.page import build
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.cli.gallery.texts import as_json, finite, flat, label, size, visible, without_media
+from kling_async.cli.gallery.entries import as_json, finite, flat, label, size, visible, without_media
 
 ANYTHING = st.text(st.characters(codec=None, categories=None))
 

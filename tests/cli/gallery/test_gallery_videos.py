@@ -7,7 +7,7 @@ from gallery_samples import film
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kling_async.cli.gallery.videos import read_video_file
+from kling_async.cli.gallery.entries import read_video_file
 
 if TYPE_CHECKING:
     from pathlib import Path

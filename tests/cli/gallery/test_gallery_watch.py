@@ -6,9 +6,9 @@ from attrs import evolve
 from gallery_samples import film, record, write_journal
 
 from kling_async import JobState, TextToVideo
-from kling_async.cli.gallery.entry import EntryState
+from kling_async.cli.gallery.entries import EntryState
+from kling_async.cli.gallery.live import Snapshot, advance, look, outlook
 from kling_async.cli.gallery.page import Outlook
-from kling_async.cli.gallery.watch import Snapshot, advance, look, outlook
 from kling_async.cli.text import command
 
 if TYPE_CHECKING:
