@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field
 
-from kling_async.sandbox.limits import SlidingWindow
+from kling_async.sandbox.capacity import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from kling_async.sandbox.faults import Faults, Kind, Trigger, When
 from kling_async.sandbox.ledger import CallRecorder, Charge, FileRequest, Poll, Purchase, Submit
-from kling_async.sandbox.recording import Recording
 from kling_async.sandbox.server import Sandbox, SandboxThread
+from kling_async.sandbox.settings import Recording
 
 __all__ = [
     "CallRecorder",

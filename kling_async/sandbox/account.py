@@ -1,21 +1,26 @@
-"""The account's endpoints: log, balance, transactions, usage."""
+"""The endpoints about the account and the models: log, balance, transactions, usage; prices and metrics."""
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
+from hashlib import blake2b
+from math import exp
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from kling_async.api.catalogue.lookup import models, typical_seconds
+from kling_async.sandbox.capacity import CREDITS_PER_USD, aliases, canonical, price_list_entry
 from kling_async.sandbox.exchange import Answer, ErrorResponse, Exchange
-from kling_async.sandbox.prices import CREDITS_PER_USD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from kling_async.sandbox.ledger import Purchase
-    from kling_async.sandbox.recording import Entry
+    from kling_async.sandbox.ledger import Entry, Purchase
     from kling_async.sandbox.vendor import Vendor
+
 
 _ENDLESS_CREDITS = 1_000_000.0  # what the balance starts from if credits have no end, which JSON cannot say
 _LOW_BALANCE = 1_000
@@ -34,8 +39,12 @@ def logs(vendor: Vendor, exchange: Exchange) -> Answer:
     query = exchange.request.query
     limit = _count(query, "limit", least=1, most=_MOST_ROWS, default=_USUAL_ROWS)
     offset = _count(query, "offset", least=0, most=10**9, default=0)
-    is_asked = _filter(query.getall("model", ()), query.getall("status", ()))
-    rows = [purchase for purchase in _logged(vendor, query) if is_asked(purchase)]
+    models_asked, statuses = query.getall("model", ()), query.getall("status", ())
+    rows = [
+        purchase
+        for purchase in _logged(vendor, query)
+        if (not models_asked or purchase.model in models_asked) and (not statuses or _outcome(purchase) in statuses)
+    ]
     rows.sort(key=lambda purchase: purchase.created, reverse=True)
     page = rows[offset : offset + limit]
     has_more = offset + limit < len(rows)
@@ -49,20 +58,9 @@ def _logged(vendor: Vendor, query: Mapping[str, str]) -> list[Purchase]:
     now = vendor.clock()
     return [
         purchase
-        for purchase in vendor.purchases()
+        for purchase in vendor.ledger.purchases.values()
         if purchase.completed_at + lag <= now and start <= purchase.created <= end
     ]
-
-
-def _filter(asked_models: Iterable[str], asked_statuses: Iterable[str]) -> Callable[[Purchase], bool]:
-    models_asked, statuses_asked = frozenset(asked_models), frozenset(asked_statuses)
-
-    def is_asked(purchase: Purchase) -> bool:
-        return (not models_asked or purchase.model in models_asked) and (
-            not statuses_asked or _outcome(purchase) in statuses_asked
-        )
-
-    return is_asked
 
 
 def _outcome(purchase: Purchase) -> str:
@@ -235,3 +233,73 @@ def usage(vendor: Vendor, exchange: Exchange) -> Answer:
 
 def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+_PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_WINDOW = 300  # seconds
+_MOST_ALIASES = 100
+_ALL = "all"
+
+
+def price_list(vendor: Vendor, exchange: Exchange) -> Answer:
+    """Serve the models, with the sections that ``include`` asks for; 304 if ``If-None-Match`` is current."""
+    query = exchange.request.query
+    wanted = _split(query.getall("id", ()))
+    included = _split(query.getall("include", ()))
+    ids = [model.id for model in models()] + sorted(vendor.settings.other_models)
+    data = [_model(model, included) for model in ids if not wanted or wanted & {model.lower(), *aliases(model)}]
+    etag = f'W/"{blake2b(json.dumps(data).encode(), digest_size=12).hexdigest()}"'
+    if exchange.request.headers.get("If-None-Match") == etag:
+        return Answer(304, headers={"ETag": etag})
+    return Answer.json({"object": "list", "data": data}, headers={"ETag": etag})
+
+
+def _split(values: Iterable[str]) -> frozenset[str]:
+    """Parse names, separated by commas or repeated, into lower case."""
+    return frozenset(name.strip().lower() for name in ",".join(values).split(",") if name.strip())
+
+
+def _model(model: str, included: frozenset[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": model,
+        "aliases": aliases(model),
+        "type": "internal/video-generations/submit",
+        "info": {"name": model, "developer": "Kling AI"},
+        "tags": ["playground:video"],
+    }
+    sections = {
+        "pricing": price_list_entry(model),
+        "modalities": {"input": ["text"], "output": ["video"]},
+        "capabilities": ["video_generation"],
+    }
+    return entry | {name: section for name, section in sections.items() if included & {name, _ALL}}
+
+
+def metrics(vendor: Vendor, exchange: Exchange) -> Answer:
+    """Serve the quantiles of each model's durations, in the vendor's time, not divided by the speed.
+
+    They are those of videos of the usual length, times `Settings.published`.
+    """
+    query = exchange.request.query
+    wanted = query.getall("aliases", ())
+    if not query.keys() <= {"aliases"} or len(wanted) > _MOST_ALIASES:
+        raise ErrorResponse(
+            400, f"Query validation error: only aliases may be given, and at most {_MOST_ALIASES} of them"
+        )
+    times = vendor.settings.published
+    served = [model for model in wanted if vendor.serves(model)] if wanted else [model.id for model in models()]
+    return Answer.json(
+        {
+            "window_seconds": _WINDOW,
+            "generated_at": vendor.timestamp(),
+            "models": [] if times is None else [_model_metrics(vendor, model, times) for model in served],
+        }
+    )
+
+
+def _model_metrics(vendor: Vendor, model: str, times: float) -> Mapping[str, Any]:
+    median, sigma = times * typical_seconds(canonical(model), None), vendor.settings.sigma
+    spread = {
+        name: round(1000 * median * exp(sigma * NormalDist().inv_cdf(share))) for name, share in _PERCENTILES.items()
+    }
+    return {"alias": model, "endpoint": "/v2/video/generations", "metrics": {"duration_ms": spread}}

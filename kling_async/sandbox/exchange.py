@@ -113,6 +113,7 @@ def gateway_page(status: int) -> Answer:
     return Answer(status, page, content_type="text/html")
 
 
+@define(eq=False)
 class ErrorResponse(Exception):
     """An error status in the vendor's envelope.
 
@@ -123,19 +124,10 @@ class ErrorResponse(Exception):
         headers: Headers beyond those every answer has.
     """
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        details: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
-        self.details: Mapping[str, Any] = details or {}
-        self.headers: Mapping[str, str] = headers or {}
+    status: int
+    message: str
+    details: Mapping[str, Any] = field(kw_only=True, factory=dict[str, Any])
+    headers: Mapping[str, str] = field(kw_only=True, factory=dict[str, str])
 
     def to_answer(self, exchange: Exchange, timestamp: str) -> Answer:
         """Return the envelope of "Errors and status codes"."""

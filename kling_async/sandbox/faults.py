@@ -1,11 +1,13 @@
-"""Faults: which requests they strike, by rate, schedule or function."""
+"""Faults: which requests they strike, by rate, schedule or function; and randomness that the seed decides alone."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Literal, TypeGuard, cast, get_args
+from hashlib import blake2b
+from typing import Literal, TypeGuard, cast, get_args
+from uuid import UUID
 
 import attrs
 from attrs import field, frozen
@@ -17,8 +19,45 @@ from kling_async.api.reprs import show
 from kling_async.errors import ConfigurationError
 from kling_async.pacing.validators import non_negative_number, takes
 
-if TYPE_CHECKING:
-    from kling_async.sandbox.seeded import SeededRandom
+
+class SeededRandom:
+    """Random numbers that depend on the seed and on their subject, and on nothing else.
+
+    Concurrent requests arrive in another order on each run, so a shared random generator would deal another duration
+    to the same prompt each time.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._key = blake2b(str(seed).encode()).digest()
+
+    def bits(self, *about: object) -> bytes:
+        """Return 32 bytes about this subject."""
+        return blake2b(repr(about).encode(), key=self._key, digest_size=32).digest()
+
+    def uniform(self, *about: object) -> float:
+        """Return a number between 0 and 1, both excluded."""
+        return (int.from_bytes(self.bits(*about)[:6]) + 0.5) / 2**48
+
+
+IdStyle = Literal["uuid", "uuid:model", "nanoid", "digits"]
+"""``uuid:model`` holds a colon and slashes; a ``nanoid`` may begin with ``-`` or hold ``_``."""
+
+ID_STYLES: tuple[IdStyle, ...] = get_args(IdStyle)
+
+_NANOID = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+NANOID_LENGTH = 21
+
+
+def make_id(bits: bytes, model: str, style: IdStyle | None) -> str:
+    """Make an id of this style from at least 24 random bytes; without a style, the bytes choose one."""
+    style = style or ID_STYLES[bits[-1] % len(ID_STYLES)]
+    if style == "nanoid":
+        return "".join(_NANOID[byte % len(_NANOID)] for byte in bits[:NANOID_LENGTH])
+    if style == "digits":
+        return str(10**18 + int.from_bytes(bits[:8]) % 10**18)
+    uuid = UUID(bytes=bits[:16], version=4)
+    return str(uuid) if style == "uuid" else f"{uuid}:{model}"
+
 
 Kind = Literal["submit", "poll", "account", "ledger", "file"]
 """The kinds of request: a POST that buys, a GET about a generation, any other API call, one for the ledger, a file."""
@@ -31,6 +70,22 @@ When = Mapping[Kind, Trigger] | Trigger
 
 ErrorShape = Literal["object", "detail", "string", "message"]
 """The shapes in which the vendor says why a generation failed."""
+
+
+ERROR_SHAPES: tuple[ErrorShape, ...] = get_args(ErrorShape)
+
+_REASON = "Could not detect face in the image"
+
+
+def error_object(shape: ErrorShape) -> object:
+    """Return the reason of a failure in this shape; each is documented or was seen."""
+    shapes: dict[ErrorShape, object] = {
+        "object": {"name": "GenerationError", "message": _REASON},
+        "detail": {"detail": [{"loc": ["body", "image_url"], "msg": _REASON, "type": "face_detection_error"}]},
+        "string": _REASON,
+        "message": {"message": _REASON},
+    }
+    return shapes[shape]
 
 
 Plan = Mapping[Kind, Trigger]
@@ -84,7 +139,7 @@ def _is_trigger(trigger: object) -> bool:
 
 
 _TRIGGERS = "a rate from 0 to 1, a collection of occasions, or a function of an occasion's number"
-_shape = takes(lambda value: value in get_args(ErrorShape), either([repr(shape) for shape in get_args(ErrorShape)]))
+_shape = takes(lambda value: value in ERROR_SHAPES, either([repr(shape) for shape in ERROR_SHAPES]))
 
 
 @frozen(kw_only=True, repr=False)

@@ -20,9 +20,8 @@ from kling_async.sandbox.ledger import FileRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from kling_async.sandbox.faults import Kind
+    from kling_async.sandbox.faults import Kind, SeededRandom
     from kling_async.sandbox.ledger import CallRecorder, Purchase
-    from kling_async.sandbox.seeded import SeededRandom
     from kling_async.sandbox.settings import Settings
 
 _ONE_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")

@@ -1,4 +1,4 @@
-"""The record of everything bought, asked and fetched, which tests compare a client's reports with."""
+"""The record of everything bought, asked and fetched, for tests to compare with, and the account's ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from kling_async.sandbox.faults import Kind
+    from kling_async.sandbox.faults import Kind, SeededRandom
+    from kling_async.sandbox.settings import Recording, Settings
 
 _Name = TypeVar("_Name", str, str | None)
 
@@ -281,3 +282,65 @@ def _grouped(pairs: Iterable[tuple[_Name, Purchase]]) -> dict[_Name, tuple[Purch
     for name, purchase in pairs:
         groups.setdefault(name, []).append(purchase)
     return {name: tuple(purchases) for name, purchases in groups.items()}
+
+
+_FOREIGN_MODEL, _FOREIGN_USD = "openai/gpt-4o", Decimal("0.01")
+_MOST_FOREIGN = 20_000  # older ones are no longer shown
+
+
+@frozen
+class Entry:
+    """A charge, as recorded at an instant of the sandbox's clock."""
+
+    at: float
+    generation_id: str
+    model: str
+    usd: Decimal
+    credits: float
+
+
+class BillingLedger:
+    """The charges of the account, as its ledger shows them."""
+
+    def __init__(self, settings: Settings, random: SeededRandom, calls: CallRecorder) -> None:
+        self._settings = settings
+        self._random = random
+        self._calls = calls
+        self._began = settings.clock()
+        self._charged: list[tuple[Purchase, Recording]] = []
+
+    def record(self, purchase: Purchase) -> None:
+        """Record its charge in time, by the present settings, if it completes."""
+        if purchase.failure is None:
+            self._charged.append((purchase, self._settings.recording))
+
+    def entries(self, now: float) -> list[Entry]:
+        """Return the entries recorded by now, oldest first."""
+        ours = (
+            Entry(at, one.generation_id, one.model, one.usd, one.credits)
+            for one, recording in self._charged
+            if (at := self._recorded_at(one, recording)) <= now
+        )
+        return sorted([*ours, *self._foreign(now)], key=lambda one: one.at)
+
+    def _recorded_at(self, purchase: Purchase, recording: Recording) -> float:
+        name = purchase.generation_id
+        if self._random.uniform("unrecorded", name) < recording.unrecorded:
+            return math.inf
+        at = self._calls.noticed_at(name) if recording.once_polled else purchase.completed_at
+        if at == math.inf:
+            return at
+        mean = recording.lag / self._settings.speed + recording.lag_growth * (at - self._began)
+        if mean > 0.0:
+            at -= mean * math.log1p(-self._random.uniform("recording lag", name))
+        every = recording.every / self._settings.speed
+        return math.ceil(at / every) * every if every else at
+
+    def _foreign(self, now: float) -> list[Entry]:
+        """Return the charges of other programs, evenly spaced since the sandbox was made."""
+        rate = self._settings.recording.foreign_per_minute * self._settings.speed / 60.0
+        count = int((now - self._began) * rate)
+        return [
+            Entry(self._began + (n + 1) / rate, f"foreign-{n}", _FOREIGN_MODEL, _FOREIGN_USD, float(100 * _FOREIGN_USD))
+            for n in range(max(0, count - _MOST_FOREIGN), count)
+        ]

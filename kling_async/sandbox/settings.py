@@ -7,21 +7,55 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 import attrs
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 from attrs.validators import optional as if_given
 
 from kling_async.api.arguments import checked_api_key, is_count, is_number, is_text
 from kling_async.api.protocol import SANDBOX_KEY
 from kling_async.pacing.validators import count, flag, non_negative_number, positive_number, takes, times
-from kling_async.sandbox.faults import Faults
-from kling_async.sandbox.recording import Recording
-from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom
+from kling_async.sandbox.faults import ID_STYLES, Faults, IdStyle, SeededRandom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _USUAL: float | None = 1.0
 _fixed = attrs.setters.frozen
+_share = takes(lambda value: isinstance(value, int | float) and 0 <= value <= 1, "a number from 0 to 1")
+
+
+@frozen(kw_only=True)
+class Recording:
+    """When the ledger shows the charges of generations that have completed. Durations are of the vendor's time.
+
+    ::
+
+        Recording(lag=2)                  # some 2 s after the end, whether or not anybody has asked
+        Recording(once_polled=True)       # not before a poll has shown the end
+        Recording(every=60)               # together with all others of the minute
+        Recording(unrecorded=1)           # never
+
+    The vendor does not say which of these it does. By default a charge is there at the end of its generation.
+
+    Attributes:
+        lag: The mean of the lag, in seconds; it is exponentially distributed.
+        lag_growth: The seconds that this mean grows by with each second since the sandbox was made.
+        every: The seconds between instants at which charges are recorded together; 0: each by itself.
+        unrecorded: The share of completed generations whose charge is never recorded, from 0 to 1.
+        once_polled: Whether the lag begins when a poll has first shown the end.
+        foreign_per_minute: The charges of other programs on the account that are recorded each minute.
+        shifts: Whether the ledger's pages are counted from its head, so that new entries shift those to come.
+
+    Raises:
+        ConfigurationError: A value is not of its range.
+    """
+
+    lag: float = field(default=0.0, validator=non_negative_number)
+    lag_growth: float = field(default=0.0, validator=non_negative_number)
+    every: float = field(default=0.0, validator=non_negative_number)
+    unrecorded: float = field(default=0.0, validator=_share)
+    once_polled: bool = field(default=False, validator=flag)
+    foreign_per_minute: float = field(default=0.0, validator=non_negative_number)
+    shifts: bool = field(default=False, validator=flag)
 
 
 def _is_path(value: object) -> bool:

@@ -10,16 +10,18 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.api.catalogue.lookup import find_model, typical_seconds
-from kling_async.sandbox.capacity import CreditAccount, GenerationSlots
+from kling_async.sandbox.capacity import (
+    CreditAccount,
+    GenerationSlots,
+    RequestLimits,
+    canonical,
+    price_of,
+    video_seconds,
+)
 from kling_async.sandbox.exchange import Answer, DropConnection, Exchange, gateway_page
-from kling_async.sandbox.faults import FaultInjector
+from kling_async.sandbox.faults import ERROR_SHAPES, FaultInjector, SeededRandom, error_object, make_id
 from kling_async.sandbox.files import FileHost
-from kling_async.sandbox.ledger import CallRecorder, Purchase
-from kling_async.sandbox.limits import RequestLimits
-from kling_async.sandbox.prices import canonical, price_of, video_seconds
-from kling_async.sandbox.recording import BillingLedger
-from kling_async.sandbox.responses import ERROR_SHAPES, error_object
-from kling_async.sandbox.seeded import SeededRandom, make_id
+from kling_async.sandbox.ledger import BillingLedger, CallRecorder, Purchase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,14 +47,7 @@ class Vendor:
         )
         self._slots = GenerationSlots(self.random, slots=settings.slots, sigma=settings.sigma, speed=settings.speed)
         self._injector = FaultInjector(settings.faults, self.random)
-        self.billing: BillingLedger = BillingLedger(
-            lambda: settings.recording,
-            self.random,
-            speed=settings.speed,
-            began=self.clock(),
-            noticed_at=self.ledger.noticed_at,
-        )
-        self._purchases: list[Purchase] = []
+        self.billing: BillingLedger = BillingLedger(settings, self.random, self.ledger)
         self._by_id: dict[str, Purchase] = {}
         self._same_bodies: Counter[str] = Counter()
         self._requests = 0
@@ -114,7 +109,6 @@ class Vendor:
     def accept(self, exchange: Exchange) -> Purchase:
         """Accept the exchange's body as a purchase, and record it."""
         purchase = self._purchase(exchange, exchange.body)
-        self._purchases.append(purchase)
         self._by_id[purchase.generation_id] = purchase
         # "UUID:model" and "UUID" name the same generation.
         self._by_id[purchase.generation_id.partition(":")[0]] = purchase
@@ -169,7 +163,3 @@ class Vendor:
         """Return whether polls do not find the generation yet."""
         asked = self.ledger.polls_of(purchase.generation_id)
         return asked < purchase.hidden_polls or self.clock() < purchase.hidden_until
-
-    def purchases(self) -> list[Purchase]:
-        """Return all purchases, oldest first."""
-        return self._purchases

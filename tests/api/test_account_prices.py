@@ -24,7 +24,7 @@ from kling_async import (
 from kling_async.api.account.estimates import estimate
 from kling_async.api.account.models import UnitPrice, changes, models_request, read_models, read_pricing
 from kling_async.api.catalogue.spec import Field, Integer
-from kling_async.sandbox.prices import price_list_entry, price_of
+from kling_async.sandbox.capacity import price_list_entry, price_of
 
 MASTER = "klingai/v2.1-master-text-to-video"
 V26 = "klingai/video-v2-6-pro-text-to-video"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async.sandbox.capacity import GenerationSlots, Run
-from kling_async.sandbox.seeded import SeededRandom
+from kling_async.sandbox.faults import SeededRandom
 
 
 def generation_slots(*, seed: int = 1, slots: int = 1000, sigma: float = 0.35, speed: float = 1.0) -> GenerationSlots:

@@ -10,8 +10,7 @@ from samples import untyped
 
 from kling_async.errors import ConfigurationError
 from kling_async.sandbox import Faults
-from kling_async.sandbox.faults import FaultInjector
-from kling_async.sandbox.seeded import SeededRandom
+from kling_async.sandbox.faults import FaultInjector, SeededRandom
 
 
 def struck(faults: Faults, fault: str, times: int = 10, *, seed: int = 1) -> list[int]:

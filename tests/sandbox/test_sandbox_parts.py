@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from kling_async.api.catalogue.lookup import models
 from kling_async.cli.gallery.entries import read_video_file
 from kling_async.sandbox import Purchase
-from kling_async.sandbox.capacity import CreditAccount
+from kling_async.sandbox.capacity import CreditAccount, Price, SlidingWindow, price_list_entry, price_of, video_seconds
+from kling_async.sandbox.faults import ERROR_SHAPES, ID_STYLES, IdStyle, SeededRandom, error_object, make_id
 from kling_async.sandbox.files import SampleVideo, asked_range
-from kling_async.sandbox.limits import SlidingWindow
-from kling_async.sandbox.prices import Price, price_list_entry, price_of, video_seconds
-from kling_async.sandbox.responses import ERROR_SHAPES, error_object, initial_status, status_at
-from kling_async.sandbox.seeded import ID_STYLES, IdStyle, SeededRandom, make_id
+from kling_async.sandbox.generations import initial_status, status_at
 
 if TYPE_CHECKING:
     from pathlib import Path

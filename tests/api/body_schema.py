@@ -1,28 +1,23 @@
-"""Validation of submits by JSON Schema (draft 2020-12), as the vendor's pages publish each model's fields.
-
-Names beyond those that are listed are let through, as the vendor's pages do not forbid them.
-"""
+"""What a model takes as a JSON Schema (draft 2020-12): written apart from the client's own check."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from jsonschema import Draft202012Validator
 
-from kling_async.api.catalogue.lookup import check_body, find_model
 from kling_async.api.catalogue.model import SCENES_OF_ONE, SCENES_OF_TWO, PromptOrScenes
 from kling_async.api.catalogue.problems import either
 from kling_async.api.catalogue.spec import Field, Flag, Integer, ListOf, Number, Object, OneOf, Text, Url
-from kling_async.api.parsing import is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from jsonschema import ValidationError
 
     from kling_async.api.catalogue.model import Model, Rule
     from kling_async.api.catalogue.spec import Spec
+
 
 _WEB_OR_DATA = "^(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[Dd][Aa][Tt][Aa]:[^,]*,)"
 
@@ -125,96 +120,17 @@ _FOR_ONE = {
 }
 _FOR_OTHERS = _takes("image_url", "one image or two", minItems=1, maxItems=2)
 
-_SCRIPT = "a text, or a multi_prompt instead"  # the one field that may be missed by no schema of its own
-_LONGEST = 200  # characters of a value that an answer repeats
+
+def wrong_fields(model: Model, body: Mapping[str, Any]) -> set[tuple[str | int, ...]]:
+    """Return the paths of the fields that a model's schema refuses."""
+    errors = Draft202012Validator(body_schema(model)).iter_errors(body)
+    return {path for error in errors for path in _paths(error)}
 
 
-@frozen
-class Issue:
-    """One error in a body.
-
-    Attributes:
-        path: Where it is: names of fields, and places in lists.
-        expected: What it takes, in words.
-        received: What it holds; None where it is missing.
-    """
-
-    path: tuple[str | int, ...]
-    expected: str
-    received: object
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the issue in the vendor's form ("Errors and status codes": the field, expected, received)."""
-        received = self.received[:_LONGEST] if isinstance(self.received, str) else self.received
-        words = "nothing" if received is None else repr(received)
-        message = f"Expected {self.expected}, received {words}"
-        return {"path": self.path, "message": message, "expected": self.expected, "received": received}
-
-
-def validate(body: Mapping[str, Any]) -> list[Issue]:
-    """Return every issue of a body; none if its model is not in the catalogue."""
-    name = body.get("model")
-    model = find_model(name) if isinstance(name, str) else None
-    if model is None:
-        return _by_client(body)
-    schema = _schema_of(model.id)
-    if schema is not None:
-        return _by_schema(schema, body)
-    return _by_client({**_known(Object(model.fields), body), "model": name})
-
-
-class _Schema(Protocol):
-    def iter_errors(self, instance: Any) -> Iterable[ValidationError]: ...  # noqa: ANN401 - any JSON
-
-
-def _validator_class() -> Callable[[Mapping[str, Any]], _Schema] | None:
-    try:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 - a dependency of tests, not of users
-    except ImportError:
-        return None
-    return Draft202012Validator
-
-
-_make_validator = _validator_class()
-
-
-@cache
-def _schema_of(model_id: str) -> _Schema | None:
-    model = find_model(model_id)
-    return None if _make_validator is None or model is None else _make_validator(body_schema(model))
-
-
-def _by_schema(schema: _Schema, body: Mapping[str, Any]) -> list[Issue]:
-    first: dict[tuple[str | int, ...], Issue] = {}
-    for error in schema.iter_errors(body):
-        for issue in _issues(error):
-            first.setdefault(issue.path, issue)
-    return list(first.values())
-
-
-def _issues(error: ValidationError) -> list[Issue]:
+def _paths(error: ValidationError) -> list[tuple[str | int, ...]]:
     path = tuple(error.absolute_path)
-    broken: Any = error.schema
     if error.validator != "required":
-        return [Issue(path, broken.get("description", error.message), error.instance)]
-    fields: dict[str, dict[str, str]] = broken.get("properties", {})
+        return [path]
+    broken: Any = error.schema
     there: Any = error.instance
-    missing = [name for name in broken["required"] if name not in there]
-    return [Issue((*path, name), fields.get(name, {}).get("description", _SCRIPT), None) for name in missing]
-
-
-def _by_client(body: Mapping[str, Any]) -> list[Issue]:
-    return [Issue(_path(problem.field), problem.allowed, problem.value) for problem in check_body(body)]
-
-
-def _path(field: str) -> tuple[str | int, ...]:
-    return tuple(int(part) if part.isdigit() else part for part in field.split("."))
-
-
-def _known(spec: Spec, value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Strip the fields that the spec does not name."""
-    if isinstance(spec, Object) and is_object(value):
-        return {name: _known(spec.fields[name].spec, part) for name, part in value.items() if name in spec.fields}
-    if isinstance(spec, ListOf) and is_list(value):
-        return [_known(spec.item, item) for item in value]
-    return value
+    return [(*path, name) for name in broken["required"] if name not in there]
