@@ -88,6 +88,23 @@ def run(work: Coroutine[object, object, _T], before_exit: Callable[[], None]) ->
         raise
 
 
+def run_told(
+    work: Coroutine[object, object, _T], terminal: Terminal, told: Callable[[str], str] = lambda what: what
+) -> _T | Exit:
+    """Run like ``run``; where a signal ends it, print a message, and return the exit code.
+
+    Args:
+        work: The coroutine.
+        terminal: For the message.
+        told: Makes it of a first word or two, such as "interrupted".
+    """
+    try:
+        return run(work, lambda: terminal.final_message(told("interrupted at once")))
+    except KeyboardInterrupt as interrupt:
+        terminal.message(told("interrupted"), "yellow")
+        return exit_code(interrupt)
+
+
 class _SignalHandler:
     """The handler of signals during a run."""
 

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from time import time
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from kling_async import (
     DownloadError,
@@ -22,17 +22,26 @@ from kling_async import (
 )
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.jobs import described, error_json, job_json, label_for
-from kling_async.cli.journals import Place, discard_if_temporary, file_of, folder_of, shown
+from kling_async.cli.journals import (
+    Place,
+    check_sandbox,
+    discard_if_temporary,
+    file_of,
+    folder_of,
+    is_shared_journal,
+    records_of,
+    shown,
+)
 from kling_async.cli.options import Running, api_key, open_session
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.display import show_progress
-from kling_async.cli.signals import announced_stop, exit_code, run
+from kling_async.cli.signals import announced_stop, run_told
 from kling_async.cli.text import command, count, one_line, reason
 from kling_async.engine.job import active_job
 from kling_async.files.video_names import NameAllocator, free_path, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from kling_async import Job, KlingSession, Record, Request
@@ -101,45 +110,66 @@ class RunSummary:
         return Exit.FAILED if self.failed or self.unfetched else Exit.OK
 
 
-class Collector:
-    """Takes jobs as they end, downloads their files, and reports each.
+class ActiveRun:
+    """A run whose session is open: takes jobs, downloads their files as they end, and reports each.
 
     Args:
-        kling: The session of the jobs.
-        tracker: The progress of the same session.
-        terminal: Failures are printed there as they happen.
-        as_json: Whether each job is printed as JSON once it has ended.
-        recorded: Returns the file of a job that another session may have downloaded; None if there is no other.
+        run: The run.
+        kling: Its session.
+        tracker: The progress of that session.
     """
 
-    def __init__(
-        self,
-        kling: KlingSession,
-        tracker: ProgressTracker,
-        terminal: Terminal,
-        *,
-        as_json: bool,
-        recorded: Callable[[Job], Path | None] | None = None,
-    ) -> None:
+    def __init__(self, run: BatchRun, kling: KlingSession, tracker: ProgressTracker) -> None:
+        self.run = run
+        self.kling = kling
         self.summary: RunSummary = RunSummary()
-        self._kling = kling
         self._tracker = tracker
-        self._terminal = terminal
-        self._as_json = as_json
-        self._recorded = recorded
+        self._terminal = run.terminal
+        self._items: dict[str, RunItem] = {}  # by key
+        self._names = NameAllocator()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._taken: set[str] = set()
 
-    async def collect(self, items: Sequence[RunItem]) -> RunSummary:
-        """Wait for all items and download their files; return the summary."""
-        by_key = {item.job.key: item for item in items}
+    def add(self, job: Job, record: Record | None = None, *, label: str = "") -> None:
+        """Add a job whose file is to be downloaded.
+
+        Args:
+            job: The job.
+            record: Its record from before the run.
+            label: Its name in messages; by default its tag, or its key.
+        """
+        path = self.run.output / self._names.allocate(name_of(job.request, job.key, job.tag))
+        file = None if record is None else self._file_of(record)
+        if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
+            self.summary.elsewhere = file
+        self._items[job.key] = RunItem(job, label or label_for(job), path, file)
+        now = asyncio.get_running_loop().time()
+        if job.done() and job.state.is_terminal:
+            self._tracker.add_settled(job, now)
+            if file is not None:
+                self._tracker.downloaded(job)
+        elif job.state is JobState.PENDING:
+            begun = job.submitted_at
+            self._tracker.add_pending(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
+
+    def _file_of(self, record: Record) -> Path | None:
+        return file_of(record, folder_of(self.run.journal), self.run.output)
+
+    def _recorded(self, job: Job) -> Path | None:
+        """Return a job's file, whole, as the journal has it now: other sessions download, too."""
+        found = self.kling.find(job.key)
+        return None if found is None else self._file_of(active_job(found).record)
+
+    async def collect(self) -> RunSummary:
+        """Wait for all jobs and download their files; return the summary."""
         # All are open already: a window on them would only delay those that are done.
-        jobs = self._kling.as_completed([item.job for item in items], max_in_flight=max(1, len(items)))
+        every = [item.job for item in self._items.values()]
+        jobs = self.kling.as_completed(every, max_in_flight=max(1, len(every)))
         try:
             async with asyncio.TaskGroup() as group, aclosing(jobs):
                 async for job in jobs:
                     await self._slots.acquire()
-                    task = group.create_task(self._finish(by_key[job.key]))
+                    task = group.create_task(self._finish(self._items[job.key]))
                     task.add_done_callback(lambda _: self._slots.release())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None  # what went wrong first, bare
@@ -149,7 +179,7 @@ class Collector:
         """Count a row that could not become a job, and report why."""
         self.summary.failed += 1
         self._report_failure(label, request, error)
-        if self._as_json:
+        if self._terminal.as_json:
             self._print_json({"ok": False, **facts, "error": error_json(error)})
 
     async def _finish(self, item: RunItem) -> None:
@@ -174,7 +204,7 @@ class Collector:
             self.summary.kept += 1
         else:
             try:
-                file = await (self._download(item) if self._recorded is None else self._share(item, self._recorded))
+                file = await (self._share(item) if self.run.shared else self._download(item))
             except KlingError as error:
                 self.summary.unfetched += 1
                 self._tracker.download_failed(item.job)
@@ -184,10 +214,10 @@ class Collector:
         self.summary.done += 1
         self._print_result(item, file, None)
 
-    async def _share(self, item: RunItem, recorded: Callable[[Job], Path | None]) -> Path:
+    async def _share(self, item: RunItem) -> Path:
         """Download a file that other sessions may download as well, to the same path: one of them does."""
         looks = _LOOKS
-        while (file := recorded(item.job)) is None:
+        while (file := self._recorded(item.job)) is None:
             try:
                 # Whoever has put something there may just be recording it.
                 if looks == 0 or not os.path.lexists(item.path):  # noqa: ASYNC240 - as quick as what follows
@@ -209,7 +239,7 @@ class Collector:
             is_whole = size == goal
 
         target = free_path(item.path, self._taken)
-        task = asyncio.create_task(self._kling.download(item.job, target, progress=note))
+        task = asyncio.create_task(self.kling.download(item.job, target, progress=note))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -226,7 +256,7 @@ class Collector:
             self._terminal.message("Further failures are only counted here.", "red")
 
     def _print_result(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
-        if self._as_json:
+        if self._terminal.as_json:
             self._print_json(job_json(item.job, file, error))
 
     def _print_json(self, facts: Mapping[str, object]) -> None:
@@ -248,7 +278,8 @@ class BatchRun:
 
     Attributes:
         journal: The journal.
-        shared: Whether other sessions share it.
+        shared: Whether other sessions share it; it is, too, if it ever was.
+        records: Its records from before the run, by key.
         output: The folder for the videos.
         connection: Where the vendor is.
         running: Limits and rates.
@@ -256,7 +287,8 @@ class BatchRun:
         terminal: The output streams.
 
     Raises:
-        ConfigurationError: The options do not go together, or there is no API key.
+        ConfigurationError: The options do not go together, there is no API key, or the journal's sandbox is gone.
+        JournalError: The journal cannot be read.
     """
 
     journal: Place
@@ -266,10 +298,15 @@ class BatchRun:
     terminal: Terminal
     hold: bool = False
     shared: bool = False
+    records: dict[str, Record] = field(init=False)
     _is_entered: bool = field(init=False, default=False)  # whether the journal has all there is to do
 
     def __attrs_post_init__(self) -> None:
         api_key(self.connection)
+        self.records = records_of(self.journal)
+        if self.connection.sandbox:
+            check_sandbox(self.journal, self.records.values(), self.output)
+        self.shared = is_shared_journal(self.journal, wanted=self.shared, sandbox=self.connection.sandbox)
 
     def run(self, total: int, do: Callable[[ActiveRun], Awaitable[None]]) -> Exit:
         """Run the jobs, print a summary, and return the exit code.
@@ -283,11 +320,9 @@ class BatchRun:
             ConfigurationError: The folder cannot be made, or no file can be written there.
         """
         make_folder(self.output)
-        try:
-            summary = run(self._run(total, do), self._before_exit)
-        except KeyboardInterrupt as interrupt:
-            self.terminal.message(self._how_to_go_on("interrupted;"), "yellow")
-            return exit_code(interrupt)
+        summary = run_told(self._run(total, do), self.terminal, lambda what: self._how_to_go_on(f"{what};"))
+        if isinstance(summary, Exit):
+            return summary
         self._sum_up(summary)
         if not (summary.stopped or summary.unfetched):
             discard_if_temporary(self.journal)
@@ -311,7 +346,7 @@ class BatchRun:
             async with announced_stop(self.terminal):
                 await do(active)
                 self._is_entered = True
-                return await active.collector.collect(active.items)
+                return await active.collect()
 
     @property
     def again(self) -> str:
@@ -320,9 +355,6 @@ class BatchRun:
 
     def _command(self, name: str, *options: str) -> str:
         return command(name, shown(self.journal), "-o", self.output, *options, *self.connection.arguments())
-
-    def _before_exit(self) -> None:
-        self.terminal.final_message(self._how_to_go_on("interrupted at once;"))
 
     def _how_to_go_on(self, what: str, *, spent_up: bool = False) -> str:
         if self.connection.sandbox:
@@ -352,60 +384,6 @@ class BatchRun:
         if not self.terminal.as_json:
             with suppress(BrokenPipeError):  # the videos are made all the same
                 self.terminal.text([_summary(summary, self.output)])
-
-
-@frozen(eq=False)
-class ActiveRun:
-    """A run whose session is open: the jobs added so far, and their collector."""
-
-    run: BatchRun
-    kling: KlingSession
-    tracker: ProgressTracker
-    items: list[RunItem] = field(init=False, factory=list[RunItem])
-    names: NameAllocator = field(init=False, factory=NameAllocator)
-    collector: Collector = field(
-        init=False,
-        default=Factory(
-            lambda active: Collector(
-                active.kling,
-                active.tracker,
-                active.run.terminal,
-                as_json=active.run.terminal.as_json,
-                recorded=active.recorded if active.run.shared else None,
-            ),
-            takes_self=True,
-        ),
-    )
-
-    def add(self, job: Job, record: Record | None = None, *, label: str = "") -> None:
-        """Add a job whose file is to be downloaded.
-
-        Args:
-            job: The job.
-            record: Its record from before the run.
-            label: Its name in messages; by default its tag, or its key.
-        """
-        path = self.run.output / self.names.allocate(name_of(job.request, job.key, job.tag))
-        file = None if record is None else self._file_of(record)
-        if file is not None and not file.absolute().is_relative_to(self.run.output.absolute()):
-            self.collector.summary.elsewhere = file
-        self.items.append(RunItem(job, label or label_for(job), path, file))
-        now = asyncio.get_running_loop().time()
-        if job.done() and job.state.is_terminal:
-            self.tracker.add_settled(job, now)
-            if file is not None:
-                self.tracker.downloaded(job)
-        elif job.state is JobState.PENDING:
-            begun = job.submitted_at
-            self.tracker.add_pending(job, now if begun is None else now - max(0.0, time() - begun.timestamp()))
-
-    def _file_of(self, record: Record) -> Path | None:
-        return file_of(record, folder_of(self.run.journal), self.run.output)
-
-    def recorded(self, job: Job) -> Path | None:
-        """Return a job's file, whole, as the journal has it now: other sessions download, too."""
-        found = self.kling.find(job.key)
-        return None if found is None else self._file_of(active_job(found).record)
 
 
 def _summary(summary: RunSummary, output: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from attrs import asdict, evolve, frozen
 from cyclopts import Parameter
@@ -25,23 +25,21 @@ from kling_async.cli.journals import (
     Place,
     Shared,
     as_place,
-    check_sandbox,
     file_of,
     folder_of,
-    is_shared_journal,
     records_of,
     shown,
 )
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running, open_session
 from kling_async.cli.paths import check_folder, file_problem
 from kling_async.cli.progress.display import show_progress
-from kling_async.cli.signals import exit_code, run
+from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, count
 from kling_async.engine.identity import may_retry
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Container, Sequence
 
     from kling_async import Job, KlingSession, Record
     from kling_async.cli.batch.rows import Row
@@ -90,43 +88,34 @@ def batch(
     journal = journal or source.journal(sandbox=connection.sandbox, is_written=not dry_run)
     if dry_run:
         return _dry_run(rows, journal, connection, terminal)
-    records = records_of(journal)
-    if connection.sandbox:
-        check_sandbox(journal, records.values(), output)
-    is_shared = is_shared_journal(journal, wanted=shared, sandbox=connection.sandbox)
     batch_run = BatchRun(
-        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=is_shared
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=shared
     )
-    return _Batch(rows, records, journal, terminal).run(batch_run)
+    return _Batch(rows, batch_run).run()
 
 
 @frozen(eq=False)
 class _Batch:
-    """Rows, and their records in the journal."""
+    """Rows, and the run that makes them."""
 
     rows: Sequence[Row]
-    records: dict[str, Record]
-    journal: Place
-    terminal: Terminal
+    batch_run: BatchRun
 
-    def run(self, batch_run: BatchRun) -> Exit:
-        keys = {row.key for row in self.rows}
-        which = batch_run.running.retry_failed
-        known = [self.records[row.key] for row in self.rows if row.key in self.records]
-        retried = sum(may_retry(record, which) for record in known)
+    def run(self) -> Exit:
+        run, records, say = self.batch_run, self.batch_run.records, self.batch_run.terminal.message
+        known = [records[row.key] for row in self.rows if row.key in records]
+        retried = sum(may_retry(record, run.running.retry_failed) for record in known)
+        open_keys = {key for key, record in records.items() if not record.state.is_terminal}
         # Where others share the journal, what is not of these rows is theirs.
-        open_keys = {key for key, record in self.records.items() if not record.state.is_terminal}
-        others = 0 if batch_run.shared else len(open_keys - keys)
-        whose = f"; the journal is {shown(self.journal)}{', shared' if batch_run.shared else ''}"
-        self.terminal.message(f"{count(len(self.rows), 'row')}{whose}")
-        if len(known) > retried:
-            kept = len(known) - retried
-            self.terminal.message(f"{kept:,} of them are in the journal already, and are not bought again")
+        others = 0 if run.shared else len(open_keys - {row.key for row in self.rows})
+        say(f"{count(len(self.rows), 'row')}; the journal is {shown(run.journal)}{', shared' * run.shared}")
+        if kept := len(known) - retried:
+            say(f"{kept:,} of them are in the journal already, and are not bought again")
         if retried:
-            self.terminal.message(f"{retried:,} of them have failed, and are made again")
+            say(f"{retried:,} of them have failed, and are made again")
         if others:
-            self.terminal.message(f"{count(others, 'job')} that an earlier run left open in the journal also go on")
-        return batch_run.run(len(self.rows) + others, self._add_jobs)
+            say(f"{count(others, 'job')} that an earlier run left open in the journal also go on")
+        return run.run(len(self.rows) + others, self._add_jobs)
 
     async def _add_jobs(self, active: ActiveRun) -> None:
         others = {job.key: job for job in active.kling.pending}
@@ -136,26 +125,22 @@ class _Batch:
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
         for job in others.values():
-            active.add(job, self.records.get(job.key))
+            active.add(job, self.batch_run.records.get(job.key))
 
     def _submit(self, row: Row, active: ActiveRun) -> None:
-        record, label = self.records.get(row.key), f"line {row.line}"
+        record, label = self.batch_run.records.get(row.key), f"line {row.line}"
         if tag := tag_text(row.submission.tag):
             label = f"{label} ({tag})"
-        try:
-            job = self._job(row, record, active)
-        except InvalidRequest as error:
-            facts = {"key": row.key, **asdict(label_of(row.submission.tag)), **request_json(row.request)}
-            active.collector.refuse(label, row.request, facts, error)
-            return
-        active.add(job, record, label=label)
-
-    def _job(self, row: Row, record: Record | None, active: ActiveRun) -> Job:
         # What is recorded under the key counts: its paths may lead elsewhere since the folder was moved.
         request = row.request if record is None or record.request is None else record.request
-        return active.kling.submit(
-            evolve(row.submission, request=request), retry_failed=active.run.running.retry_failed
-        )
+        submission = evolve(row.submission, request=request)
+        try:
+            job = active.kling.submit(submission, retry_failed=self.batch_run.running.retry_failed)
+        except InvalidRequest as error:
+            facts = {"key": row.key, **asdict(label_of(row.submission.tag)), **request_json(row.request)}
+            active.refuse(label, row.request, facts, error)
+        else:
+            active.add(job, record, label=label)
 
 
 def _dry_run(rows: Sequence[Row], journal: Place, connection: Connection, terminal: Terminal) -> Exit:
@@ -200,74 +185,47 @@ def resume(
     Args:
         journal: The journal of a batch, or of a program of yours: its file, or the URL of its database.
     """
+    if isinstance(journal, Path) and not os.path.isfile(journal):  # noqa: PTH113 - Path's raises for some names
+        raise ConfigurationError(f"journal {journal}: there is no such file")
     terminal = Terminal(as_json=as_json)
-    is_shared = is_shared_journal(journal, wanted=shared, sandbox=connection.sandbox)
     batch_run = BatchRun(
-        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=is_shared
+        journal=journal, output=output, connection=connection, running=running, terminal=terminal, shared=shared
     )
-    return Resumption.of(batch_run, with_open=True).run()
+    return _go_on(batch_run, set(JobState) - {JobState.ABANDONED})
 
 
-@frozen(eq=False)
-class Resumption:
-    """The jobs of a journal that are open, or whose files are missing."""
+def _go_on(run: BatchRun, states: Container[JobState]) -> Exit:
+    """Go on with the jobs in these states."""
+    records = {key: record for key, record in run.records.items() if record.state in states}
 
-    batch_run: BatchRun
-    records: dict[str, Record]
+    def is_to_come(record: Record) -> bool:
+        if record.state in (JobState.FAILED, JobState.REJECTED):
+            return may_retry(record, run.running.retry_failed)
+        return file_of(record, folder_of(run.journal), run.output) is None
 
-    @classmethod
-    def of(cls, batch_run: BatchRun, *, with_open: bool) -> Resumption:
-        """Read the journal, and choose the jobs to go on with.
-
-        Args:
-            batch_run: The run it is for.
-            with_open: Whether to include open and failed jobs, beside completed ones whose files may be missing.
-
-        Raises:
-            ConfigurationError: There is no such journal.
-            JournalError: It cannot be read.
-        """
-        if isinstance(batch_run.journal, Path) and not os.path.isfile(batch_run.journal):  # noqa: PTH113 - Path's raises for some names
-            raise ConfigurationError(f"journal {batch_run.journal}: there is no such file")
-        every = records_of(batch_run.journal)
-        if batch_run.connection.sandbox:
-            check_sandbox(batch_run.journal, every.values(), batch_run.output)
-        left_out = {JobState.ABANDONED} if with_open else set(JobState) - {JobState.COMPLETED}
-        return cls(batch_run, {key: record for key, record in every.items() if record.state not in left_out})
-
-    def run(self) -> int:
-        """Run the chosen jobs."""
-        to_do = [record for record in self.records.values() if not (self._has_file(record) or self._has_failed(record))]
-        said = f"{count(len(to_do), 'video')} to come of {len(self.records):,} in {shown(self.batch_run.journal)}"
-        self.batch_run.terminal.message(said)
-        return self.batch_run.run(len(self.records), self._add_jobs)
-
-    def _has_file(self, record: Record) -> bool:
-        return file_of(record, folder_of(self.batch_run.journal), self.batch_run.output) is not None
-
-    def _has_failed(self, record: Record) -> bool:
-        retried = may_retry(record, self.batch_run.running.retry_failed)
-        return record.state in (JobState.FAILED, JobState.REJECTED) and not retried
-
-    async def _add_jobs(self, active: ActiveRun) -> None:
+    async def add_jobs(active: ActiveRun) -> None:
         waiting = {job.key: job for job in active.kling.pending}
-        for key, record in self.records.items():
+        for key, record in records.items():
             try:
-                job = waiting.get(key) or self._job(active.kling, record)
+                job = waiting.get(key) or _job(active.kling, record, retry_failed=run.running.retry_failed)
             except InvalidRequest as error:  # as of a file that is not there any more
-                active.collector.refuse(label_for(record), record.request, {"key": key}, error)
+                active.refuse(label_for(record), record.request, {"key": key}, error)
             else:
                 if job is not None:
                     active.add(job, record)
 
-    def _job(self, kling: KlingSession, record: Record) -> Job | None:
-        retry_failed = self.batch_run.running.retry_failed
-        if may_retry(record, retry_failed) and record.request is not None:
-            return kling.submit(record.request, key=record.key, retry_failed=retry_failed)
-        job = kling.find(record.key)
-        if job is None and record.request is not None:  # nobody works on it, until it is submitted again
-            return kling.submit(record.request, key=record.key)
-        return job
+    to_come = count(sum(map(is_to_come, records.values())), "video")
+    run.terminal.message(f"{to_come} to come of {len(records):,} in {shown(run.journal)}")
+    return run.run(len(records), add_jobs)
+
+
+def _job(kling: KlingSession, record: Record, *, retry_failed: bool | Literal["all"]) -> Job | None:
+    if may_retry(record, retry_failed) and record.request is not None:
+        return kling.submit(record.request, key=record.key, retry_failed=retry_failed)
+    job = kling.find(record.key)
+    if job is None and record.request is not None:  # nobody works on it, until it is submitted again
+        return kling.submit(record.request, key=record.key)
+    return job
 
 
 def download(
@@ -286,38 +244,21 @@ def download(
         what: A generation's id, or a journal's file, or the URL of its database.
     """
     check_folder(output)
-    place = as_place(what)
-    if os.path.lexists(what) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
+    place, terminal = as_place(what), Terminal(as_json=as_json)
+    is_file = os.path.isfile(what)  # noqa: PTH113 - Path's raises for some names
+    if os.path.lexists(what) and not is_file:
         raise ConfigurationError(f"{cut(what)} is no journal: {file_problem(Path(what))}")
-    terminal = Terminal(as_json=as_json)
-    if isinstance(place, Path) and not os.path.isfile(what):  # noqa: PTH113 - Path's raises for some names
+    if isinstance(place, Path) and not is_file:
         again = command("download", what, "-o", output, *connection.arguments())
-        return _fetch(_one(what, output, connection, terminal), terminal, again)
+        return run_told(_one(what, output, connection, terminal), terminal, lambda what: f"{what}; go on with: {again}")
     batch_run = BatchRun(
-        journal=place,
-        output=output,
-        connection=connection,
-        running=RUNNING,
-        terminal=terminal,
-        hold=True,
-        shared=is_shared_journal(place, wanted=False, sandbox=connection.sandbox),
+        journal=place, output=output, connection=connection, running=RUNNING, terminal=terminal, hold=True
     )
-    return Resumption.of(batch_run, with_open=False).run()
-
-
-def _fetch(work: Coroutine[object, object, Exit], terminal: Terminal, again: str) -> Exit:
-    try:
-        return run(work, lambda: terminal.final_message(f"interrupted at once; go on with: {again}"))
-    except KeyboardInterrupt as interrupt:
-        terminal.message(f"interrupted; go on with: {again}", "yellow")
-        return exit_code(interrupt)
+    return _go_on(batch_run, {JobState.COMPLETED})
 
 
 async def _one(generation_id: str, output: Path, connection: Connection, terminal: Terminal) -> Exit:
-    async with (
-        open_session(connection) as kling,
-        show_progress(kling, terminal, 1),
-    ):
+    async with open_session(connection) as kling, show_progress(kling, terminal, 1):
         job = kling.resume(generation_id)
         path = await kling.download(job, into=output)
     if terminal.as_json:

@@ -18,7 +18,7 @@ from kling_async.cli.gallery.page import build
 from kling_async.cli.journals import JournalArgument, Place, name_of
 from kling_async.cli.options import AsJson
 from kling_async.cli.paths import check_folder
-from kling_async.cli.signals import run
+from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 
@@ -38,7 +38,7 @@ def gallery(
     host: Annotated[str, Parameter(group=_LIVE)] = "127.0.0.1",
     port: Annotated[Port, Parameter(group=_LIVE)] = 8643,
     as_json: AsJson = False,
-) -> None:
+) -> int | None:
     """Write a folder with a page to look at the videos: of a journal, with all that is known of them, or of a folder.
 
     Open the index.html in it with any browser: it needs no network and no server, and the folder can be moved, zipped
@@ -59,8 +59,7 @@ def gallery(
     if serve:
         if (isinstance(source, Path) and source.is_dir()) or output is not None:
             raise ConfigurationError("--serve takes a journal, and writes no folder")
-        run(_serve(source, host, port, terminal), lambda: terminal.final_message("interrupted at once"))
-        return
+        return run_told(_serve(source, host, port, terminal), terminal)
     folder = output or Path(f"{name_of(source) or 'videos'}-gallery")
     check_folder(folder)
     made = build(source, folder, now=time())
@@ -71,6 +70,7 @@ def gallery(
         terminal.json_result({"page": str(made.page), **facts(made.content)})
     else:
         terminal.result(str(made.page))
+    return None
 
 
 async def _serve(journal: Place, host: str, port: int, terminal: Terminal) -> None:

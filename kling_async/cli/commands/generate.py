@@ -16,7 +16,7 @@ from kling_async.cli.journals import discard_if_temporary, temporary_journal
 from kling_async.cli.options import CONNECTION, AsJson, Connection, Output, open_session
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.display import show_progress
-from kling_async.cli.signals import announced_stop, exit_code, run
+from kling_async.cli.signals import announced_stop, run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import command, reason
 from kling_async.files.uploads import check_files
@@ -71,10 +71,7 @@ class _SingleRun:
     def run(self) -> Exit:
         make_folder(self.output)
         try:
-            return run(self._make(), self._before_exit)
-        except KeyboardInterrupt as interrupt:
-            self.terminal.message(self._how_to_go_on("interrupted"), "yellow")
-            return exit_code(interrupt)
+            return run_told(self._make(), self.terminal, self._how_to_go_on)
         finally:
             if self.journal is not None and not self._is_outstanding():
                 discard_if_temporary(self.journal)
@@ -117,9 +114,6 @@ class _SingleRun:
             self.terminal.json_result(job_json(job, path, error))
         elif path is not None:
             self.terminal.result(str(path))
-
-    def _before_exit(self) -> None:
-        self.terminal.final_message(self._how_to_go_on("interrupted at once"))
 
     def _how_to_go_on(self, what: str) -> str:
         if self.journal is None:

@@ -17,7 +17,7 @@ from kling_async import ConfigurationError, JobState, LeadershipChanged, read_jo
 from kling_async.cli.journals import JournalArgument, JournalSummary, Place, lines, shared_lines, sharing_json, shown
 from kling_async.cli.options import CONNECTION, AsJson, Connection, open_session
 from kling_async.cli.paths import check_folder, make_folder
-from kling_async.cli.signals import run
+from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count, reason
 from kling_async.files.video_names import NameAllocator, name_of, short_key
@@ -106,7 +106,7 @@ def worker(
     never_lead: bool = False,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     connection: Connection = CONNECTION,
-) -> None:
+) -> int | None:
     """Join the sessions that share a journal until Ctrl-C: lead when nobody does, so that their jobs go on.
 
     Args:
@@ -118,10 +118,7 @@ def worker(
         check_folder(output)
         make_folder(output)
     terminal = Terminal()
-    run(
-        _serve(journal, output, terminal, connection, never_lead=never_lead),
-        lambda: terminal.final_message("interrupted at once"),
-    )
+    return run_told(_serve(journal, output, terminal, connection, never_lead=never_lead), terminal)
 
 
 async def _serve(

@@ -12,7 +12,7 @@ from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat
 
 from kling_async import ConfigurationError
 from kling_async.api.reprs import show
-from kling_async.cli.signals import run
+from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count
 from kling_async.sandbox import Faults, Sandbox
@@ -104,7 +104,7 @@ def sandbox(
     requests_per_second: PositiveFloat | None = None,
     credits: NonNegativeFloat | None = None,  # noqa: A002 - the name of the option
     fault: Annotated[tuple[str, ...], Parameter(negative="", metavar="NAME=VALUE", show_default=False)] = (),
-) -> None:
+) -> int | None:
     """Serve a local stand-in for the vendor until Ctrl-C, and print how to use it.
 
     The other commands use it, too, with the two settings that it prints.
@@ -133,4 +133,4 @@ def sandbox(
         faults=read_faults(fault),
     )
     terminal = Terminal()
-    run(serve(vendor, terminal), lambda: terminal.final_message("interrupted at once"))
+    return run_told(serve(vendor, terminal), terminal)
