@@ -11,7 +11,7 @@ from statistics import fmean
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
-from attrs import evolve, frozen
+from attrs import frozen
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
@@ -20,16 +20,15 @@ from kling_async.api import mp4
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.display import show_progress
-from kling_async.cli.signals import run
+from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import count, one_line, percentile, span
 from kling_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from kling_async import Job, KlingSession, Request
-    from kling_async.cli.progress.tracker import ProgressTracker
+    from kling_async import Request
     from kling_async.sandbox import CallRecorder
     from kling_async.sandbox.faults import Kind, Trigger
 
@@ -38,18 +37,12 @@ _STILLS = "https://example.com/stills"  # the sandbox checks that there is an im
 
 
 def _words(model: str, **prompts: str) -> list[tuple[str, Request]]:
-    return [(_slug(name), TextToVideo(prompt, model=model)) for name, prompt in prompts.items()]
+    return [(name.replace("_", "-"), TextToVideo(prompt, model=model)) for name, prompt in prompts.items()]
 
 
 def _images(model: str, **prompts: str) -> list[tuple[str, Request]]:
-    return [
-        (slug, ImageToVideo(f"{_STILLS}/{slug}.jpg", prompt=prompt, model=model))
-        for slug, prompt in ((_slug(name), prompt) for name, prompt in prompts.items())
-    ]
-
-
-def _slug(name: str) -> str:
-    return name.replace("_", "-")
+    named = [(name.replace("_", "-"), prompt) for name, prompt in prompts.items()]
+    return [(name, ImageToVideo(f"{_STILLS}/{name}.jpg", prompt=prompt, model=model)) for name, prompt in named]
 
 
 _BY_MODEL = (
@@ -120,101 +113,44 @@ class JobResult:
     Attributes:
         name: The job's.
         model: Its model.
-        path: Its file, if it has one.
-        size: The file's size in bytes.
+        size: Its file's size in bytes.
         problem: Why it has no file, or what is wrong with the file.
     """
 
     name: str
     model: str
-    path: Path | None = None
     size: int = 0
     problem: str | None = None
 
 
-@frozen
-class Report:
-    """The figures of a run, from the sandbox's ledger.
-
-    Attributes:
-        results: The outcome of each job.
-        bought: Generations bought.
-        submits: POSTs.
-        polls: GETs about generations.
-        delays: Seconds from each generation's end until it was noticed, shortest first.
-        throttled: Requests that got 429.
-        errors: Other requests that got an error status or a dropped connection.
-        elapsed: Seconds for the whole run.
-        speed: The speed of the sandbox's time.
-    """
-
-    results: tuple[JobResult, ...]
-    bought: int
-    submits: int
-    polls: int
-    delays: tuple[float, ...]
-    throttled: int
-    errors: int
-    elapsed: float
-    speed: float
-
-    @classmethod
-    def of(cls, results: tuple[JobResult, ...], ledger: CallRecorder, *, elapsed: float, speed: float) -> Report:
-        """Build the report from a sandbox's ledger."""
-        answers = ledger.answers
-        asked = {kind: sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll")}
-        good = sum(n for (_, status), n in answers.items() if status is not None and status < HTTPStatus.BAD_REQUEST)
-        return cls(
-            results=results,
-            bought=len(ledger.purchases),
-            submits=asked["submit"],
-            polls=asked["poll"],
-            delays=tuple(sorted(ledger.delays.values())),
-            throttled=ledger.throttled,
-            errors=answers.total() - good - ledger.throttled,
-            elapsed=elapsed,
-            speed=speed,
-        )
-
-    @property
-    def done(self) -> int:
-        """The number of jobs that ended with a whole file."""
-        return sum(result.problem is None for result in self.results)
-
-    @property
-    def is_good(self) -> bool:
-        """True if every job has a whole file and none was bought twice."""
-        return self.done == len(self.results) == self.bought
-
-
-def problems(report: Report) -> Iterator[str]:
-    """Yield a line for each failed job, and one if more was bought than asked for."""
-    for result in report.results:
+def problems(results: Sequence[JobResult], bought: int) -> Iterator[str]:
+    """Yield a line for each job without a whole file, and one if not as many were bought as asked for."""
+    for result in results:
         if result.problem is not None:
             yield f"{result.name} ({result.model}): {result.problem}"
-    if report.bought != len(report.results):
-        yield f"{count(report.bought, 'generation')} bought for {count(len(report.results), 'job')}"
+    if bought != len(results):
+        yield f"{count(bought, 'generation')} bought for {count(len(results), 'job')}"
 
 
-def figures(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield the names of figures, and the figures."""
-    jobs = len(report.results)
-    yield "jobs", f"{jobs}: {report.done} completed, {jobs - report.done} failed, {report.bought} bought"
-    yield "models", f"{len({result.model for result in report.results})}"
-    each = (report.submits + report.polls) / jobs
-    yield "requests per job", f"{each:.1f} ({count(report.submits, 'submit')}, {count(report.polls, 'poll')})"
-    if report.delays:
-        yield "noticed late by", _delays(report)
-    yield "refused (429)", f"{report.throttled}"
-    yield "other errors", f"{report.errors} error answers and dropped connections"
-    yield "bytes", f"{sum(result.size for result in report.results):,}"
-    yield "elapsed", f"{report.elapsed:.1f} s"
-
-
-def _delays(report: Report) -> str:
-    mean, p99 = fmean(report.delays), percentile(report.delays, 0.99)
-    in_vendor_time = f"{span(mean * report.speed)} and {span(p99 * report.speed)}"
-    return f"{span(mean)} mean, {span(p99)} p99 (in the vendor's time {in_vendor_time})"
+def figures(
+    results: Sequence[JobResult], ledger: CallRecorder, *, elapsed: float, speed: float
+) -> Iterator[tuple[str, str]]:
+    """Yield the names of figures, and the figures, from the sandbox's ledger."""
+    jobs, answers = len(results), ledger.answers
+    failed = sum(result.problem is not None for result in results)
+    yield "jobs", f"{jobs}: {jobs - failed} completed, {failed} failed, {len(ledger.purchases)} bought"
+    yield "models", f"{len({result.model for result in results})}"
+    submits, polls = (sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll"))
+    yield "requests per job", f"{(submits + polls) / jobs:.1f} ({count(submits, 'submit')}, {count(polls, 'poll')})"
+    if delays := sorted(ledger.delays.values()):
+        mean, p99 = fmean(delays), percentile(delays, 0.99)
+        in_vendor_time = f"{span(mean * speed)} and {span(p99 * speed)}"
+        yield "noticed late by", f"{span(mean)} mean, {span(p99)} p99 (in the vendor's time {in_vendor_time})"
+    yield "refused (429)", f"{ledger.throttled}"
+    good = sum(n for (_, status), n in answers.items() if status is not None and status < HTTPStatus.BAD_REQUEST)
+    yield "other errors", f"{answers.total() - good - ledger.throttled} error answers and dropped connections"
+    yield "bytes", f"{sum(result.size for result in results):,}"
+    yield "elapsed", f"{elapsed:.1f} s"
 
 
 _SLOTS = 16
@@ -238,60 +174,53 @@ _FAULTS = Faults(
 the speed, so that later ones would make completions look noticed late."""
 
 
-@frozen
-class Demo:
-    """A run of the demo.
+def run_demo(output: Path, terminal: Terminal, *, jobs: int, speed: float, seed: int) -> Exit:
+    """Make the videos, print the report, and return the exit code; see ``demo``.
 
-    Attributes:
-        output: The folder for the videos.
-        jobs: The number of videos.
-        speed: The speed of the sandbox's time.
-        seed: Determines ids, durations and waits.
+    Raises:
+        ConfigurationError: The speed is out of range, or the folder cannot be made.
+        OSError: The sandbox cannot listen.
     """
+    sandbox = Sandbox(speed=speed, seed=seed, slots=_SLOTS, faults=_FAULTS)
+    make_folder(output)
+    terminal.message(f"{count(jobs, 'video')} from a sandbox that is {speed:g} times as fast as the vendor")
+    started = monotonic()
+    results = run_told(_made(sandbox, output, jobs, terminal), terminal)
+    if isinstance(results, Exit):
+        return results
+    wrong = list(problems(results, len(sandbox.ledger.purchases)))
+    for line in wrong:
+        terminal.message(line, "red")
+    done = sum(result.problem is None for result in results)
+    terminal.text([f"{done} of {count(jobs, 'video')} in {output}", ""])
+    terminal.table(list(figures(results, sandbox.ledger, elapsed=monotonic() - started, speed=speed)))
+    return Exit.FAILED if wrong else Exit.OK
 
-    output: Path
-    jobs: int
-    speed: float
-    seed: int
 
-    def run(self, terminal: Terminal) -> Exit:
-        """Run it, print the report, and return the exit code.
+async def _made(sandbox: Sandbox, output: Path, number: int, terminal: Terminal) -> list[JobResult]:
+    rng = Random(sandbox.seed)  # noqa: S311 - for a run that can be repeated
+    async with (
+        sandbox,
+        sandbox.session(rng=rng) as kling,
+        show_progress(kling, terminal, number, interval=_INTERVAL) as tracker,
+    ):
 
-        Raises:
-            ConfigurationError: The speed is out of range, or the folder cannot be made.
-            OSError: The sandbox cannot listen.
-        """
-        sandbox = Sandbox(speed=self.speed, seed=self.seed, slots=_SLOTS, faults=_FAULTS)
-        make_folder(self.output)
-        report = run(self._produce(sandbox, terminal), lambda: terminal.final_message("interrupted at once"))
-        report = evolve(report, results=tuple(map(_checked, report.results)))
-        _print_report(report, self.output, terminal)
-        return Exit.OK if report.is_good else Exit.FAILED
+        async def obtain(name: str, request: Request) -> JobResult:
+            job = kling.submit(request, tag=name)
+            path = output / f"{name}.mp4"
+            try:
+                video = await job
+                await kling.download(job, path)
+            except KlingError as error:
+                tracker.download_failed(job)
+                return JobResult(name, request.model, problem=f"{type(error).__name__}: {one_line(str(error))}")
+            size = video.file_size or 0
+            try:
+                return JobResult(name, request.model, size, file_problem(path, size))
+            except OSError as error:
+                return JobResult(name, request.model, size, f"{path} cannot be read: {error}")
 
-    async def _produce(self, sandbox: Sandbox, terminal: Terminal) -> Report:
-        terminal.message(
-            f"{count(self.jobs, 'video')} from a sandbox that is {self.speed:g} times as fast as the vendor"
-        )
-        started = monotonic()
-        rng = Random(self.seed)  # noqa: S311 - for a run that can be repeated
-        async with (
-            sandbox,
-            sandbox.session(rng=rng) as kling,
-            show_progress(kling, terminal, self.jobs, interval=_INTERVAL) as tracker,
-        ):
-            jobs = [kling.submit(request, tag=name) for name, request in prompts(self.jobs)]
-            results = await asyncio.gather(*(self._obtain(job, kling, tracker) for job in jobs))
-        return Report.of(tuple(results), sandbox.ledger, elapsed=monotonic() - started, speed=self.speed)
-
-    async def _obtain(self, job: Job, kling: KlingSession, tracker: ProgressTracker) -> JobResult:
-        result = JobResult(str(job.tag), job.request.model if job.request else "")
-        try:
-            video = await job
-            path = await kling.download(job, self.output / f"{job.tag}.mp4")
-        except KlingError as error:
-            tracker.download_failed(job)
-            return evolve(result, problem=f"{type(error).__name__}: {one_line(str(error))}")
-        return evolve(result, path=path, size=video.file_size or 0)
+        return await asyncio.gather(*(obtain(name, request) for name, request in prompts(number)))
 
 
 def file_problem(path: Path, expected_size: int | None) -> str | None:
@@ -300,23 +229,6 @@ def file_problem(path: Path, expected_size: int | None) -> str | None:
     if expected_size is not None and len(content) != expected_size:
         return f"it has {len(content):,} bytes, not {expected_size:,}"
     return mp4.find_defect(lambda at, length: content[at : at + length], len(content))
-
-
-def _checked(result: JobResult) -> JobResult:
-    """Check the file of a result."""
-    if result.path is None:
-        return result
-    try:
-        return evolve(result, problem=file_problem(result.path, result.size), size=result.path.stat().st_size)
-    except OSError as error:
-        return evolve(result, problem=f"{result.path} cannot be read: {error}")
-
-
-def _print_report(report: Report, output: Path, terminal: Terminal) -> None:
-    for line in problems(report):
-        terminal.message(line, "red")
-    terminal.text([f"{report.done} of {count(len(report.results), 'video')} in {output}", ""])
-    terminal.table(list(figures(report)))
 
 
 def demo(
@@ -337,4 +249,4 @@ def demo(
         speed: How many times as fast as the vendor's the sandbox's time passes.
         seed: Decides about ids and durations; the same seed gives the same again.
     """
-    return Demo(output, jobs=jobs, speed=speed, seed=seed).run(Terminal())
+    return run_demo(output, Terminal(), jobs=jobs, speed=speed, seed=seed)
