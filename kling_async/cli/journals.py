@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import define, field
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.api.labels import label_of
 from kling_async.cli.jobs import described, error_json, label_for
 from kling_async.cli.text import clock, command, count, dollars, one_line, reason
+from kling_async.files.video_names import name_of as name_of_video
 from kling_async.files.video_names import short_key
 from kling_async.journal.open import is_url, journal_exists
 from kling_async.journal.shared import MOST_CRASHES
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     from cyclopts import Token
 
-    from kling_async import KlingError, Record, Request
+    from kling_async import Record
     from kling_async.journal.shared import Sharing
 
 
+DEFAULT_OUTPUT = Path("videos")
 Place: TypeAlias = Path | str
 """A file's path, or a URL as a text."""
 
@@ -156,75 +158,55 @@ _MOST_SHOWN = 20
 _GROUPS = 5  # of the queued jobs, those with most of them
 
 
-@frozen
-class FailedJob:
-    """A job that failed or was rejected.
-
-    Attributes:
-        key: Its key.
-        label: Its name in messages.
-        tag: The caller's label; None without one.
-        request: What was asked for.
-        state: Its terminal state.
-        error: The reason.
-    """
-
-    key: str
-    label: str
-    tag: object
-    request: Request | None
-    state: JobState
-    error: KlingError | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the same as a JSON object."""
-        error = None if self.error is None else error_json(self.error)
-        return {"key": self.key, "tag": self.tag, "state": self.state.value, "error": error}
-
-
-@frozen(eq=False)
+@define(eq=False)
 class JournalSummary:
     """The state of a journal's jobs at one moment.
 
     Attributes:
+        sharing: How sessions share it; None if they do not.
+        in_use: Whether a session has it for itself; None if that cannot be told.
         counts: The number of jobs in each state.
         downloaded: Completed jobs whose files were downloaded.
         usd: The cost of completed jobs in US dollars, as far as the vendor said.
         oldest_pending: The job that is at the vendor for the longest time, or None.
         failures: Failed and rejected jobs, in queueing order.
         queued: The number of queued jobs of each group.
-        sharing: How sessions share it; None if they do not.
-        in_use: Whether a session has it for itself; None if that cannot be told.
+        output: The folder that the last file was downloaded to; None without one.
     """
 
-    counts: Counter[JobState]
-    downloaded: int
-    usd: Decimal
-    oldest_pending: Record | None
-    failures: tuple[FailedJob, ...]
-    queued: Counter[str | None]
     sharing: Sharing | None = None
     in_use: bool | None = None
+    counts: Counter[JobState] = field(factory=Counter[JobState])
+    downloaded: int = 0
+    usd: Decimal = Decimal(0)
+    oldest_pending: Record | None = None
+    failures: list[Record] = field(factory=list["Record"])
+    queued: Counter[str | None] = field(factory=Counter[str | None])
+    output: Path | None = None
 
     @classmethod
     def of(
         cls, records: Iterable[Record], sharing: Sharing | None = None, *, in_use: bool | None = None
     ) -> JournalSummary:
         """Summarise records, and who works on them."""
-        counts, downloaded, usd = Counter[JobState](), 0, Decimal(0)
-        queued = Counter[str | None]()
-        oldest: Record | None = None
-        failures: list[FailedJob] = []
+        summary = cls(sharing, in_use)
         for record in records:
-            counts[record.state] += 1
-            downloaded += record.state is JobState.COMPLETED and record.file is not None
-            usd += 0 if record.video is None else record.video.usage.usd_spent or 0
-            queued[record.group] += record.state is JobState.QUEUED
-            if record.state is JobState.PENDING and (oldest is None or _since(record) < _since(oldest)):
-                oldest = record
-            if record.state in (JobState.FAILED, JobState.REJECTED):
-                failures.append(_failed_job(record))
-        return cls(counts, downloaded, usd, oldest, tuple(failures), +queued, sharing, in_use)
+            summary.add(record)
+        return summary
+
+    def add(self, record: Record) -> None:
+        """Count a record."""
+        self.counts[record.state] += 1
+        self.usd += 0 if record.video is None else record.video.usage.usd_spent or 0
+        if record.state is JobState.COMPLETED and record.file is not None:
+            self.downloaded += 1
+            self.output = _folder_of_file(record.file, record)
+        elif record.state is JobState.QUEUED:
+            self.queued[record.group] += 1
+        elif record.state is JobState.PENDING:
+            self.oldest_pending = min(self.oldest_pending or record, record, key=_since)
+        elif record.state in (JobState.FAILED, JobState.REJECTED):
+            self.failures.append(record)
 
     @property
     def open(self) -> int:
@@ -241,17 +223,24 @@ class JournalSummary:
             "queued_by_group": [{"group": group, "jobs": number} for group, number in self.queued.most_common()],
             "downloaded": self.downloaded,
             "usd": self.usd,
-            "oldest_pending": None
-            if oldest is None
-            else {
+            "oldest_pending": oldest
+            and {
                 "key": oldest.key,
                 "tag": label_of(oldest.tag).tag,
                 "generation_id": oldest.generation_id,
                 "seconds": max(0.0, now - _since(oldest)),
             },
-            "failures": [failed.to_json() for failed in self.failures],
+            "failures": [
+                {
+                    "key": failed.key,
+                    "tag": label_of(failed.tag).tag,
+                    "state": failed.state.value,
+                    "error": failed.error and error_json(failed.error),
+                }
+                for failed in self.failures
+            ],
             "in_use": self.in_use,
-            "sharing": None if self.sharing is None else sharing_json(self.sharing, members_now),
+            "sharing": self.sharing and sharing_json(self.sharing, members_now),
         }
 
 
@@ -261,24 +250,25 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0, journal
     for state in JobState:
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
-    yield from worker_lines(summary.sharing, members_now, summary.open, journal, in_use=summary.in_use)
+    yield from worker_lines(summary, members_now, journal)
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
         yield f"longest at the vendor: {label_for(oldest)}, for {waits}, as {oldest.generation_id}"
     for failed in summary.failures[:_MOST_SHOWN]:
         why = "the vendor gave no reason" if failed.error is None else reason(failed.error)
-        yield f"{failed.state.value}: {described(failed.label, failed.request)}: {why}"
+        yield f"{failed.state.value}: {described(label_for(failed), failed.request)}: {why}"
     if len(summary.failures) > _MOST_SHOWN:
         yield f"and {len(summary.failures) - _MOST_SHOWN:,} more that failed; --json tells all"
 
 
-def worker_lines(sharing: Sharing | None, now: float, jobs: int, journal: str, *, in_use: bool | None) -> Iterator[str]:
-    """Say who works on so many open jobs; ``now`` is by the clock that members share."""
-    if sharing is not None:
-        yield from shared_lines(sharing, now, jobs - sum(sharing.parked.values()), journal)
-    elif jobs and in_use is False:
-        yield f"nobody works on it; go on with: {command('resume', journal)}"
+def worker_lines(summary: JournalSummary, now: float, journal: str) -> Iterator[str]:
+    """Say who works on open jobs, or how to go on; ``now`` is by the clock that members share."""
+    if (sharing := summary.sharing) is not None:
+        yield from shared_lines(sharing, now, summary.open - sum(sharing.parked.values()), journal)
+    elif summary.open and summary.in_use is False:
+        options = () if summary.output in (None, DEFAULT_OUTPUT) else ("-o", summary.output)
+        yield f"nobody works on it; go on with: {command('resume', journal, *options)}"
 
 
 def shared_lines(sharing: Sharing, now: float, waiting: int = 0, journal: str = "JOURNAL") -> Iterator[str]:
@@ -330,9 +320,13 @@ def _more(summary: JournalSummary, state: JobState) -> str:
     return f"  ({summary.downloaded:,} downloaded{spent})"
 
 
-def _failed_job(record: Record) -> FailedJob:
-    own = label_of(record.tag).tag
-    return FailedJob(record.key, label_for(record), own, record.request, record.state, record.error)
+def _folder_of_file(file: str, record: Record) -> Path | None:
+    """Return the folder that was asked for when this file was downloaded, from here if it is below the present one."""
+    depth = len(Path(name_of_video(record.request, record.key, record.tag)).parts)
+    folder = next(iter(Path(file).parents[depth - 1 : depth]), None)
+    with suppress(ValueError, OSError):
+        return folder and folder.relative_to(Path.cwd())
+    return folder
 
 
 def _since(record: Record) -> float:

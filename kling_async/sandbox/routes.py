@@ -9,7 +9,7 @@ from aiohttp import web
 from attrs import evolve, frozen
 
 from kling_async.api.protocol import LEGACY, SANDBOX_PATH, SANDBOX_SPEED, UNIVERSAL
-from kling_async.sandbox import account, generations, models
+from kling_async.sandbox import account, generations
 from kling_async.sandbox.exchange import Answer, DropConnection, ErrorResponse, Exchange, gateway_page, hang_up
 from kling_async.sandbox.ledger import Poll, Submit
 
@@ -47,8 +47,8 @@ _ENDPOINTS = (
     _Endpoint("GET", "/v2/billing/transactions", account.transactions, "ledger"),
     _Endpoint("GET", "/v1/billing/balance", account.balance),
     _Endpoint("GET", "/v2/usage", account.usage),
-    _Endpoint("GET", "/v1/models", models.price_list, needs_key=False),
-    _Endpoint("GET", "/models/metrics", models.metrics, needs_key=False),
+    _Endpoint("GET", "/v1/models", account.price_list, needs_key=False),
+    _Endpoint("GET", "/models/metrics", account.metrics, needs_key=False),
 )
 _UNKNOWN_PATH = _Endpoint("*", "/{path:.*}", _unknown, needs_key=False)
 

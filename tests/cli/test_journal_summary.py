@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -89,6 +90,20 @@ def test_failures_beyond_what_anybody_reads_are_counted() -> None:
 def test_what_a_video_without_a_price_cost_is_not_said() -> None:
     (_, completed) = lines(JournalSummary.of([Record("a", JobState.COMPLETED, video=Video("https://a.example/"))]), 0.0)
     assert completed.endswith("(0 downloaded)")
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [((), ""), (("videos/a.mp4",), ""), (("/x/a.mp4", "my out/w/b.mp4"), " -o 'my out'"), (("b.mp4",), " -o .")],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="a command is quoted otherwise there")
+def test_how_to_go_on_names_the_folder_that_files_went_to(files: tuple[str, ...], options: str) -> None:
+    done = [
+        Record(file, JobState.COMPLETED, FOX, tag={"output": "w/b"} if "/w/" in file else None, file=file)
+        for file in files
+    ]
+    summary = JournalSummary.of([*done, Record("b", JobState.QUEUED, FOX)], in_use=False)
+    assert list(lines(summary, 0.0, journal="b.db"))[-1].endswith(f"go on with: kling-async resume b.db{options}")
 
 
 class Journal:

@@ -7,6 +7,7 @@ import json
 import secrets
 import socket
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,18 +18,17 @@ from attrs import frozen
 from kling_async import JobState, JournalError, LearnedDuration, read_journal
 from kling_async.cli.gallery.entries import EntryState, entry_of, folder_beside, visible
 from kling_async.cli.gallery.page import GalleryPage, Outlook, render, render_card, render_head, title_of
-from kling_async.cli.journals import shown, worker_lines
+from kling_async.cli.journals import JournalSummary, shown, worker_lines
 from kling_async.cli.progress.tracker import EtaEstimator
 from kling_async.cli.text import clock, percentile
+from kling_async.journal.open import journal_exists
 from kling_async.session import boot_clock
 from kling_async.transport.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from kling_async import Record
-    from kling_async.cli.gallery.entries import Entry
     from kling_async.cli.journals import Place
     from kling_async.cli.terminal import Terminal
 
@@ -51,11 +51,6 @@ class Snapshot:
     rows: Sequence[dict[str, Any]]
     records: Sequence[Record]
 
-    @property
-    def keys(self) -> list[str]:
-        """The keys of the records."""
-        return [record.key for record in self.records]
-
     def changed_since(self, version: int) -> list[int]:
         """Return the places of the entries that have changed since a version."""
         return [place for place, changed in enumerate(self.versions) if changed > version]
@@ -73,14 +68,20 @@ def look(journal: Place, before: Snapshot | None, *, now: float, boot: float) ->
     Raises:
         JournalError: It cannot be read.
     """
+    if (before is None or not before.records) and is_to_come(journal):
+        return advance(before, journal, (), outlook((), (), now), now)
     reader = read_journal(journal)
     in_use = reader.has_owner()  # asked first: whoever ends now leaves nothing open
     records = list(reader.records())
-    jobs = sum(not record.state.is_terminal for record in records)
     sharing = reader.sharing(boot)
     is_worked_on = in_use is not False if sharing is None else sharing.lease.is_held(boot)
-    workers = worker_lines(sharing, boot, jobs, shown(journal), in_use=in_use)
+    workers = worker_lines(JournalSummary.of(records, sharing, in_use=in_use), boot, shown(journal))
     return advance(before, journal, records, outlook(records, workers, now, is_worked_on=is_worked_on), now)
+
+
+def is_to_come(journal: Place) -> bool:
+    """Return whether there is no journal yet where one can be made."""
+    return isinstance(journal, Path) and journal.parent.is_dir() and not journal_exists(journal)
 
 
 def advance(
@@ -90,32 +91,27 @@ def advance(
 
     Where records have gone, as after a journal was pruned, it is a first one.
     """
-    if before is not None and [record.key for record in records[: len(before.records)]] != before.keys:
-        before = None
-    entries = _entries(before, records, folder_beside(journal))
+    old = () if before is None else before.records
+    if [record.key for record in records[: len(old)]] != [record.key for record in old]:
+        before, old = None, ()
+    known = () if before is None else tuple(zip(old, before.page.entries, before.rows, before.versions, strict=True))
+    entries = [
+        known[place][1]
+        # A file that is missing may just be getting its name.
+        if place < len(known) and known[place][0] == record and known[place][1].state is not EntryState.MISSING
+        else entry_of(record, folder_beside(journal))
+        for place, record in enumerate(records)
+    ]
     links = {entry.file.path: f"video/{place}" for place, entry in enumerate(entries) if entry.file is not None}
     page = GalleryPage(title_of(journal), shown(journal), entries, links, now, outlook)
     rows = page.rows()
-    known: Sequence[dict[str, Any]] = () if before is None else before.rows
-    version = 1 + (before.version if before is not None else 0)
-    is_old = [place < len(known) and row == known[place] for place, row in enumerate(rows)]
-    if before is not None and all(is_old) and outlook == before.page.outlook:
-        return before
-    versions = [before.versions[place] if before is not None and old else version for place, old in enumerate(is_old)]
-    return Snapshot(page, version, versions, rows, records)
-
-
-def _entries(before: Snapshot | None, records: Sequence[Record], beside: Path) -> list[Entry]:
-    """Make the entries of records, those apart that have not changed; a file may still get its name."""
-    known: list[tuple[Record, Entry]] = []
-    if before is not None:
-        known = list(zip(before.records, before.page.entries, strict=True))
-    return [
-        known[place][1]
-        if place < len(known) and known[place][0] == record and known[place][1].state is not EntryState.MISSING
-        else entry_of(record, beside)
-        for place, record in enumerate(records)
+    version = 1 if before is None else 1 + before.version
+    versions = [
+        known[place][3] if place < len(known) and row == known[place][2] else version for place, row in enumerate(rows)
     ]
+    if before is not None and version not in versions and outlook == before.page.outlook:
+        return before
+    return Snapshot(page, version, versions, rows, records)
 
 
 _WINDOW = 60.0  # seconds over which the rate is taken
@@ -333,7 +329,8 @@ async def served(journal: Place, host: str, port: int, terminal: Terminal) -> As
     """
     secret = "" if is_loopback(host) else secrets.token_urlsafe(16)
     page = LivePage(journal, terminal, secret)
-    await page.look()
+    if not (await page.look()).records and is_to_come(journal):
+        terminal.message(f"there is no {shown(journal)} yet: the page is empty until a batch begins", "yellow")
     runner = web.AppRunner(page.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     follow = asyncio.create_task(page.follow())

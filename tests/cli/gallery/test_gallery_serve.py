@@ -80,8 +80,9 @@ async def test_what_has_changed_is_sent_and_what_was_sent_is_not_sent_again(tmp_
         await write(journal, record(2))
         headers = {"Last-Event-ID": name}
         async with client.get(f"{address}events?after={seen}", headers=headers) as answer:
-            _, data = await update(answer)
-            assert [card["place"] for card in data["cards"]] == [2]
+            while not (cards := (await update(answer))[1]["cards"]):
+                """How fast they end may be told before."""
+            assert [card["place"] for card in cards] == [2]
 
 
 async def test_a_page_of_a_server_that_has_ended_is_told_to_load_again(tmp_path: Path) -> None:
@@ -160,9 +161,24 @@ async def test_for_others_its_address_holds_a_secret(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_journal_is_not_served(tmp_path: Path) -> None:
-    with pytest.raises(JournalError):
-        async with serving(tmp_path / "none.db"):
-            pytest.fail("it was served")
+    (tmp_path / "text.db").write_text("a text")
+    for name in ("text.db", "nowhere/none.db"):
+        with pytest.raises(JournalError):
+            async with serving(tmp_path / name):
+                pytest.fail("it was served")
+
+
+async def test_a_batch_that_has_not_begun_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = tmp_path / "batch.db"
+    async with serving(journal) as (client, address):
+        seen = await version(client, address)
+        async with client.get(address) as page:
+            assert (page.status, "nothing yet" in await page.text()) == (200, True)
+        async with client.get(f"{address}events?after={seen}") as answer:
+            await write(journal, record(0))
+            _, data = await update(answer)
+    assert [card["place"] for card in data["cards"]] == [0]
+    assert "the page is empty until a batch begins" in capsys.readouterr().err.replace("\n", " ")
 
 
 async def test_a_journal_that_cannot_be_read_for_a_while_is_followed_again(
