@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from attrs import frozen
+from attrs import fields, frozen
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -20,12 +20,11 @@ from kling_async.cli.paths import read_file
 from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-
-    from kling_async.cli.journals import Place
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 
 _T = TypeVar("_T")
+_KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
 _SANDBOX_SPEED = 60.0
 _NETWORK = Parameter(group="Network")
 
@@ -104,12 +103,8 @@ class Connection:
         }
 
     def arguments(self) -> list[str]:
-        """Return the options as command-line arguments."""
-        valued = {"base_url": self.base_url, "key_file": self.key_file, "proxy": self.proxy}
-        given = _as_arguments(**valued, ca_file=self.ca_file, user_agent=self.user_agent)
-        flags = {"--allow-http": self.allow_http, "--no-trust-env": self.no_trust_env}
-        headers = [word for one in self.header for word in ("--header", one)]
-        return given + headers + [flag for flag, is_given in flags.items() if is_given]
+        """Return the options as command-line arguments, but for those of ``--sandbox``."""
+        return _as_arguments(self, "sandbox", "speed")
 
 
 CONNECTION = Connection()
@@ -138,84 +133,66 @@ class Running:
     retry_failed: Annotated[bool | Literal["all"], Parameter(metavar="[=all]", show_choices=False)] = False
     """Make again what has failed before, uncharged; with =all also what failed or was refused for its content."""
 
-    def limits(self) -> dict[str, Any]:
-        """Return the settings of ``Limits`` that were given."""
-        given = {
-            "max_in_flight": self.max_in_flight,
-            "requests_per_second": self.rate,
-            "max_spend_usd": self.max_spend,
-        }
-        return {name: value for name, value in given.items() if value is not None} | {
-            "allow_unpriced": self.allow_unpriced
-        }
+    def limits(self) -> Limits:
+        """Return the ``Limits`` of a session."""
+        names = {"max_in_flight": "max_in_flight", "rate": "requests_per_second", "max_spend": "max_spend_usd"}
+        given = {setting: getattr(self, name) for name, setting in names.items() if getattr(self, name) is not None}
+        return Limits(**given, allow_unpriced=self.allow_unpriced)
 
     def arguments(self) -> list[str]:
-        """Return the options as command-line arguments."""
-        flags = {"--allow-unpriced": self.allow_unpriced, "--resubmit": self.resubmit}
-        given = [flag for flag, is_given in flags.items() if is_given]
-        limits = _as_arguments(max_in_flight=self.max_in_flight, rate=self.rate, max_spend=self.max_spend)
-        return limits + _as_arguments(retry=self.retry or None) + given
+        """Return the options as command-line arguments, but for ``--retry-failed``, which is for one run."""
+        return _as_arguments(self, "retry_failed")
 
 
 RUNNING = Running()
 
 
-def _as_arguments(**values: object) -> list[str]:
-    """Format options with values as command-line arguments; None is left out."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", _shown(value))]
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY")
+def _as_arguments(options: Connection | Running, *without: str) -> list[str]:
+    """Format options that were given as command-line arguments."""
+    words: list[str] = []
+    for part in fields(type(options)):
+        value, flag = getattr(options, part.name), f"--{part.name.replace('_', '-')}"
+        if value == part.default or part.name in without:
+            continue
+        if value is True:
+            words.append(flag)
+        else:
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
+    return words
 
 
 @asynccontextmanager
 async def open_session(
     connection: Connection,
-    *,
-    journal: Place | None = None,
-    hold: bool = False,
-    shared: bool = False,
-    limits: Mapping[str, Any] | None = None,
-    resubmit: bool = False,
-    retries: int = 0,
+    running: Running = RUNNING,
+    **settings: Any,  # noqa: ANN401 - KlingSession's own parameters, passed on
 ) -> AsyncGenerator[KlingSession]:
     """Open a session with the vendor, or with a sandbox that is closed with it.
 
     Args:
         connection: The vendor's address and the key.
-        journal: The journal, if there is to be one.
-        hold: Whether queued jobs stay in the journal, or, if it is shared, the session never leads.
-        shared: Whether the journal is shared with other sessions.
-        limits: Settings of ``Limits``.
-        resubmit: Whether uncertain submits that never show in the log are sent again (``Reconciliation(then=...)``).
-        retries: How often each generation that fails is bought again (``Retry(failed=...)``).
+        running: Limits, and what is tried again.
+        settings: Other parameters of ``KlingSession``.
 
     Raises:
         ConfigurationError: The options do not go together, or there is no API key.
         JournalError: The journal cannot be used.
     """
-    url, key = connection.base_url, api_key(connection)
+    url, key, limits = connection.base_url, api_key(connection), running.limits()
     async with AsyncExitStack() as stack:
         if connection.sandbox:
             seed = secrets.randbelow(2**32)  # so that no two runs' generations have the same ids
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
-            url, key = sandbox.url, sandbox.api_key
-        chosen = Limits(**(limits or {}))
+            url, key, limits = sandbox.url, sandbox.api_key, limits.at_speed(sandbox.speed)
         session = KlingSession(
             key,
             base_url=url,
-            journal=journal,
-            hold=hold,
-            shared=shared,
-            limits=chosen.at_speed(connection.effective_speed) if connection.sandbox else chosen,
-            reconciliation=Reconciliation(then="resubmit" if resubmit else "report"),
-            retry=Retry(failed=retries),
+            limits=limits,
+            reconciliation=Reconciliation(then="resubmit" if running.resubmit else "report"),
+            retry=Retry(failed=running.retry),
             **connection.network(),
+            **settings,
         )
         yield await stack.enter_async_context(session)
 

@@ -36,7 +36,7 @@ def test_options_can_be_typed_again() -> None:
         no_trust_env=True,
     )
     assert network.arguments() == [
-        *("--proxy", "http://p:1", "--ca-file", "ca.pem", "--user-agent", "me", "--header", "A: b", "--header", "C: d"),
+        *("--proxy", "http://p:1", "--ca-file", "ca.pem", "--header", "A: b", "--header", "C: d", "--user-agent", "me"),
         *("--allow-http", "--no-trust-env"),
     ]
     assert Running().arguments() == Connection().arguments() == []

@@ -329,17 +329,9 @@ class BatchRun:
         return summary.exit
 
     async def _run(self, total: int, do: Callable[[ActiveRun], Awaitable[None]]) -> RunSummary:
-        session = open_session(
-            self.connection,
-            journal=self.journal,
-            hold=self.hold,
-            shared=self.shared,
-            limits=self.running.limits(),
-            resubmit=self.running.resubmit,
-            retries=self.running.retry,
-        )
+        settings = {"journal": self.journal, "hold": self.hold, "shared": self.shared}
         async with (
-            session as kling,
+            open_session(self.connection, self.running, **settings) as kling,
             show_progress(kling, self.terminal, total) as tracker,
         ):
             active = ActiveRun(self, kling, tracker)

@@ -13,7 +13,7 @@ from kling_async.cli.batch.rows import VIDEO_OPTIONS, VideoOptions
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.jobs import job_json
 from kling_async.cli.journals import discard_if_temporary, temporary_journal
-from kling_async.cli.options import CONNECTION, AsJson, Connection, Output, open_session
+from kling_async.cli.options import CONNECTION, AsJson, Connection, Output, Running, open_session
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.display import show_progress
 from kling_async.cli.signals import announced_stop, run_told
@@ -82,7 +82,7 @@ class _SingleRun:
 
     async def _make(self) -> Exit:
         async with (
-            open_session(self.connection, journal=self.journal, retries=self.retry) as kling,
+            open_session(self.connection, Running(retry=self.retry), journal=self.journal) as kling,
             show_progress(kling, self.terminal, 1),
             announced_stop(self.terminal),
         ):
