@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from cyclopts.types import Port
 
 from kling_async import ConfigurationError
+from kling_async.cli.gallery.folder import PAGE
 from kling_async.cli.gallery.live import served
 from kling_async.cli.gallery.page import build
 from kling_async.cli.journals import JournalArgument, Place, name_of
@@ -63,13 +64,14 @@ def gallery(
     folder = output or Path(f"{name_of(source) or 'videos'}-gallery")
     check_folder(folder)
     made = build(source, folder, now=time())
-    for command, number in advice(made.content).items():
+    to_come = Counter(filter(None, map(made.command, made.entries)))
+    for command, number in to_come.items():
         terminal.message(f"{count(number, 'video')} to come with: {command}", "yellow")
-    terminal.message(", ".join(f"{figure} {what}" for figure, what in made.content.totals))
+    terminal.message(", ".join(f"{figure} {what}" for figure, what in made.totals))
     if as_json:
-        terminal.json_result({"page": str(made.page), **facts(made.content)})
+        terminal.json_result({"page": str(folder / PAGE), **facts(made), "to_come_with": dict(to_come)})
     else:
-        terminal.result(str(made.page))
+        terminal.result(str(folder / PAGE))
     return None
 
 
@@ -83,11 +85,6 @@ async def _serve(journal: Place, host: str, port: int, terminal: Terminal) -> No
         await asyncio.Event().wait()
 
 
-def advice(page: GalleryPage) -> Counter[str]:
-    """Count the videos that each command gets."""
-    return Counter(filter(None, map(page.command, page.entries)))
-
-
 def facts(page: GalleryPage) -> dict[str, Any]:
     """Describe what is on the page."""
     files = {entry.file.path: entry.file.size for entry in page.entries if entry.file is not None}
@@ -97,5 +94,4 @@ def facts(page: GalleryPage) -> dict[str, Any]:
         "file_size": sum(files.values()),
         "usd": sum((entry.cost.usd_spent or Decimal(0) for entry in page.entries), Decimal(0)),
         "credits": sum(entry.cost.credits_used or 0.0 for entry in page.entries),
-        "to_come_with": dict(advice(page)),
     }

@@ -17,7 +17,7 @@ from attrs import Factory, field, frozen
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from kling_async.cli.gallery.entries import EntryState, read_entries, size, visible
-from kling_async.cli.gallery.folder import PAGE, Folder
+from kling_async.cli.gallery.folder import Folder
 from kling_async.cli.journals import Place, name_of, shown
 from kling_async.cli.text import clock, command, count, dollars, short_model
 
@@ -103,10 +103,12 @@ class GalleryPage:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the entries as plain data for the page's script; unknown values are left out."""
-        return [_known(self._row(place, entry)) for place, entry in enumerate(self.entries)]
+        rows = (self._row(place, entry) for place, entry in enumerate(self.entries))
+        return [{name: value for name, value in row.items() if value not in (None, "", ())} for row in rows]
 
     def _row(self, place: int, entry: Entry) -> dict[str, Any]:
-        file = entry.file
+        file, cost = entry.file, entry.cost
+        amounts = (cost.usd_spent, cost.credits_used, cost.tokens_used)  # of one batch, the vendor's share a unit
         return {
             "name": entry.name,
             "state": entry.state.value,
@@ -120,7 +122,7 @@ class GalleryPage:
             "took": entry.took,
             "polls": entry.polls,
             "price": price(entry),
-            "cost": _comparable_cost(entry),
+            "cost": next((float(amount) for amount in amounts if amount is not None), None),
             "reason": entry.reason,
             "command": self.command(entry),
             "group": self.groups.get(place),
@@ -171,12 +173,6 @@ def describe(file: VideoFile) -> str:
     return ", ".join(parts)
 
 
-def _comparable_cost(entry: Entry) -> float | None:
-    """Return the amount that entries are sorted by; the vendor's amounts of one batch share a unit."""
-    amounts = (entry.cost.usd_spent, entry.cost.credits_used, entry.cost.tokens_used)
-    return next((float(amount) for amount in amounts if amount is not None), None)
-
-
 def _spent(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     """Yield the total cost; with the number of videos it covers, unless it covers all."""
     made = sum(entry.state in _MADE for entry in entries)
@@ -202,10 +198,6 @@ def _shape(file: VideoFile) -> str | None:
     return "wide" if ratio > _WIDE else "tall" if ratio < _TALL else "square"
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value not in (None, "", ())}
-
-
 def render(page: GalleryPage, *, live: str = "") -> str:
     """Render the page. All texts are escaped, and the policy lets the browser run only the page's own script.
 
@@ -216,10 +208,19 @@ def render(page: GalleryPage, *, live: str = "") -> str:
         live: The version of a page that its server keeps up to date.
     """
     style, program = _part("gallery.css"), _part("gallery.js")
-    policy = _policy(style, program, is_live=bool(live))
+    files = "'self'" if live else "'self' file:"
+    policy = (
+        "default-src 'none'",
+        f"style-src {_hashed(style)}",
+        f"script-src {_hashed(program)}",
+        f"media-src {files}",
+        *(["connect-src 'self'"] if live else []),
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
     made = datetime.fromtimestamp(page.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     template = _environment().get_template("page.html")
-    return template.render(page=page, live=live, style=style, program=program, policy=policy, made=made)
+    return template.render(page=page, live=live, style=style, program=program, policy="; ".join(policy), made=made)
 
 
 def render_head(page: GalleryPage) -> str:
@@ -253,41 +254,12 @@ def _part(name: str) -> str:
     return files("kling_async.cli.gallery").joinpath(name).read_text("utf-8")
 
 
-def _policy(style: str, program: str, *, is_live: bool) -> str:
-    """Return the Content-Security-Policy: this style, this script, files beside the page, nothing else."""
-    files = "'self'" if is_live else "'self' file:"
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_hashed(style)}",
-            f"script-src {_hashed(program)}",
-            f"media-src {files}",
-            *(["connect-src 'self'"] if is_live else []),
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
-
-
 def _hashed(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@frozen
-class Gallery:
-    """A written gallery.
-
-    Attributes:
-        page: Its page.
-        content: What is on it.
-    """
-
-    page: Path
-    content: GalleryPage
-
-
-def build(source: Place, folder: Path, *, now: float) -> Gallery:
-    """Write the gallery of a journal, or of a folder of videos, into a folder.
+def build(source: Place, folder: Path, *, now: float) -> GalleryPage:
+    """Write the gallery of a journal, or of a folder of videos, into a folder; return what is on its page.
 
     It only reads its source, so a session may own the journal meanwhile; it needs no network and no API key.
 
@@ -309,7 +281,7 @@ def build(source: Place, folder: Path, *, now: float) -> Gallery:
     journal = None if is_folder else shown(source)
     page = GalleryPage(title_of(source), journal, entries, place.links, now)
     place.write(render(page))
-    return Gallery(folder / PAGE, page)
+    return page
 
 
 def title_of(source: Place) -> str:

@@ -40,7 +40,8 @@ async def gallery(folder: Path, records: Iterable[Record]) -> str:
     for one in records:
         journal.append(one)
     await journal.close()
-    return build(folder / "batch.db", folder / "page", now=1_795_000_000.0).page.as_uri()
+    build(folder / "batch.db", folder / "page", now=1_795_000_000.0)
+    return (folder / "page/index.html").as_uri()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,7 +63,8 @@ async def batch(tmp_path_factory: pytest.TempPathFactory) -> str:
             await kling.download(job, folder / "videos" / f"{number} #.mp4")
         await jobs[4]
         assert failing.exception() is not None
-    return build(folder / "batch.db", folder / "page", now=1_795_000_000.0).page.as_uri()
+    build(folder / "batch.db", folder / "page", now=1_795_000_000.0)
+    return (folder / "page/index.html").as_uri()
 
 
 FAILED, READY = 0, 1  # places on that page, which has jobs in the order of their submits
@@ -483,7 +485,8 @@ async def test_the_films_of_the_sandbox_play_and_look_different(page: Page, tmp_
     assert len(films) == 24
     for number, each in enumerate(films.values()):
         (tmp_path / f"{number:02}.mp4").write_bytes(each.read(0, each.size))
-    await page.goto(build(tmp_path, tmp_path, now=0.0).page.as_uri())
+    build(tmp_path, tmp_path, now=0.0)
+    await page.goto((tmp_path / "index.html").as_uri())
     sizes, pictures = set(), set()
     for place in range(24):
         await page.locator(f"#card-{place}").scroll_into_view_if_needed()

@@ -58,8 +58,8 @@ def test_the_folder_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_a_gallery_can_be_made_in_the_folder_of_the_videos_themselves(tmp_path: Path) -> None:
     film(tmp_path / "a b.mp4")
-    made = build(tmp_path, tmp_path, now=0.0)
-    assert [row["link"] for row in Reading(made.page.read_text("utf-8")).rows] == ["a%20b.mp4"]
+    build(tmp_path, tmp_path, now=0.0)
+    assert [row["link"] for row in Reading((tmp_path / "index.html").read_text("utf-8")).rows] == ["a%20b.mp4"]
     assert not (tmp_path / "media").exists()
 
 
@@ -89,11 +89,9 @@ def test_a_foreign_page_in_the_way_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_secrets_of_addresses_and_names_of_folders_do_not_come_along(tmp_path: Path) -> None:
-    page = build(
-        write_journal(tmp_path / "batch.db", [record(1, film(tmp_path / "private" / "a.mp4")), record(2)]),
-        tmp_path / "out",
-        now=0.0,
-    ).page.read_text("utf-8")
+    journal = write_journal(tmp_path / "batch.db", [record(1, film(tmp_path / "private" / "a.mp4")), record(2)])
+    build(journal, tmp_path / "out", now=0.0)
+    page = (tmp_path / "out/index.html").read_text("utf-8")
     assert "signature" not in page
     assert "private" not in page
 
@@ -110,10 +108,10 @@ async def test_a_batch_is_shown_while_it_runs_and_after(tmp_path: Path) -> None:
         running = build(journal, folder, now=0.0)
         await kling.download(good[0], tmp_path / "out" / "scene.mp4")
     after = build(journal, folder, now=0.0)
-    assert sorted(entry.state.name for entry in running.content.entries) == [
+    assert sorted(entry.state.name for entry in running.entries) == [
         "FAILED",
         "NOT_DOWNLOADED",
         "NOT_DOWNLOADED",
     ]
-    assert sorted(entry.state.name for entry in after.content.entries) == ["FAILED", "NOT_DOWNLOADED", "READY"]
+    assert sorted(entry.state.name for entry in after.entries) == ["FAILED", "NOT_DOWNLOADED", "READY"]
     assert (folder / "media" / "scene.mp4").read_bytes() == (tmp_path / "out" / "scene.mp4").read_bytes()
