@@ -22,8 +22,6 @@ from kling_async.cli.text import clock, count, dollars, one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
-    from types import TracebackType
-    from typing import Self
 
     from rich.console import RenderableType
 
@@ -33,30 +31,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 80  # characters of a reason; a warning has it in full
-
-
-class LineDisplay(nullcontext[None]):
-    """Prints a line of progress at intervals, without control characters.
-
-    Args:
-        terminal: The output streams.
-        interval: Seconds between lines.
-    """
-
-    rows = 0
-    """Single jobs are not shown."""
-    shown: str = ""
-    """The line that was printed last."""
-
-    def __init__(self, terminal: Terminal, interval: float) -> None:
-        super().__init__()
-        self.interval = interval
-        self._terminal = terminal
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Print a line."""
-        self.shown = render_line(snapshot)
-        self._terminal.message(self.shown)
 
 
 def render_line(snapshot: Snapshot) -> str:
@@ -85,45 +59,10 @@ _BAR, _FIXED = 16, len("downloading") + len("12:34") + len("12 polls") + 6 * 2  
 _COLOURS = {"done": "green", "failed": "bold red", "stopped": "bold red", "uncertain": "yellow", "generating": "cyan"}
 
 
-class LiveDisplay:
-    """Redraws the progress in place, and removes it at the end.
-
-    Args:
-        terminal: The output streams; ``is_live`` must be true.
-    """
-
-    interval: float = 0.125
-    """Seconds between redraws."""
-    shown: str = ""
-    """Nothing that is drawn stays."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._console = terminal.err
-        # Standard output may be redirected, so it is not captured.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
-
-    @property
-    def rows(self) -> int:
-        """The number of job rows that fit the terminal."""
-        return max(0, self._console.height - _FRAME)
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Redraw."""
-        self._live.update(render(snapshot, self._console.width), refresh=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-
 def render(snapshot: Snapshot, width: int) -> RenderableType:
     """Render a snapshot for a terminal of this width."""
-    parts: list[RenderableType] = [Text(), _overall(snapshot), _stages(snapshot), _rates(snapshot)]
+    stages = [(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in snapshot.counts]
+    parts: list[RenderableType] = [Text(), _overall(snapshot), _row_of_words(stages), _rates(snapshot)]
     if snapshot.rows:
         parts += [Text(), _jobs(snapshot.rows, width)]
     if snapshot.rows and snapshot.more:
@@ -137,18 +76,10 @@ def _overall(snapshot: Snapshot) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     bar = ProgressBar(total=max(1, snapshot.total), completed=snapshot.finished, complete_style="green")
-    grid.add_row(bar, Text(f"{snapshot.finished:,} of {snapshot.total:,}", "bold"), _time(snapshot))
+    is_known = snapshot.left is not None and snapshot.finished < snapshot.total
+    time = clock(snapshot.elapsed) + (f", about {clock(snapshot.left or 0.0)} left" if is_known else "")
+    grid.add_row(bar, Text(f"{snapshot.finished:,} of {snapshot.total:,}", "bold"), time)
     return grid
-
-
-def _time(snapshot: Snapshot) -> str:
-    if snapshot.left is None or snapshot.finished >= snapshot.total:
-        return clock(snapshot.elapsed)
-    return f"{clock(snapshot.elapsed)}, about {clock(snapshot.left)} left"
-
-
-def _stages(snapshot: Snapshot) -> Text:
-    return _row_of_words([(f"{number:,} {stage}", _COLOURS.get(stage, "")) for stage, number in snapshot.counts])
 
 
 def _rates(snapshot: Snapshot) -> Text:
@@ -189,23 +120,20 @@ def _jobs(rows: tuple[Row, ...], width: int) -> Table:
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right", min_width=len("12 polls"), style="dim")
     for row in rows:
-        grid.add_row(*(_wide_cells(row) if is_wide else _cells(row, with_model=width > _NARROW)))
+        grid.add_row(*_cells(row, width))
     return grid
 
 
-def _cells(row: Row, *, with_model: bool) -> list[RenderableType]:
-    label = Text.assemble(row.name, "  ", (row.prompt, "dim"))
-    model = [Text(row.model)] if with_model else []
-    return [label, *model, Text(row.status), clock(row.age)]
-
-
-def _wide_cells(row: Row) -> list[RenderableType]:
-    bar = ProgressBar(total=1, completed=row.share, complete_style="cyan", finished_style="cyan")
-    _, *others = _cells(row, with_model=True)
-    return [Text(row.name), Text(row.prompt, "dim"), *others, bar, count(row.polls, "poll")]
+def _cells(row: Row, width: int) -> list[RenderableType]:
+    name, prompt, status, age = Text(row.name), Text(row.prompt, "dim"), Text(row.status), clock(row.age)
+    if width >= _WIDE:
+        bar = ProgressBar(total=1, completed=row.share, complete_style="cyan", finished_style="cyan")
+        return [name, prompt, Text(row.model), status, age, bar, count(row.polls, "poll")]
+    return [Text.assemble(name, "  ", prompt), *([Text(row.model)] if width > _NARROW else []), status, age]
 
 
 _SHORTEST = 0.1  # seconds
+_REDRAW_EVERY = 0.125  # seconds
 _BUFFER = 100_000  # events: as many as a whole batch that is submitted in one go
 
 
@@ -226,19 +154,27 @@ async def show_progress(
     """
     loop = asyncio.get_running_loop()
     tracker = ProgressTracker(total, started=loop.time())
-    display = LiveDisplay(terminal) if terminal.is_live else LineDisplay(terminal, interval)
+    live, said = None, ""
+    if terminal.is_live:  # standard output may be redirected, so it is not captured
+        live = Live(console=terminal.err, auto_refresh=False, transient=True, redirect_stdout=False)
 
     def snapshot() -> Snapshot:
-        return tracker.snapshot(kling.stats(own=True), loop.time(), rows=display.rows)
+        rows = max(0, terminal.err.height - _FRAME) if live is not None else 0
+        return tracker.snapshot(kling.stats(own=True), loop.time(), rows=rows)
 
     async def redraw() -> None:
+        nonlocal said
         while True:
-            display.show(snapshot())
-            await asyncio.sleep(display.interval)
+            if live is not None:
+                live.update(render(snapshot(), terminal.err.width), refresh=True)
+            else:
+                said = render_line(snapshot())
+                terminal.message(said)
+            await asyncio.sleep(interval if live is None else _REDRAW_EVERY)
 
     last: Snapshot | None = None
     try:
-        with display:
+        with live or nullcontext():
             follow = _follow(kling.subscribe(buffer=_BUFFER), tracker, terminal)
             async with _alongside(follow), _alongside(redraw()):
                 try:
@@ -250,7 +186,7 @@ async def show_progress(
         if last is not None:  # as it stands when it ends, also by Ctrl-C; the summary says why submits have halted
             mean = last.requests / max(last.elapsed, _SHORTEST)
             line = render_line(evolve(last, per_second=mean, halted=None, left=None))
-            if line != display.shown:
+            if line != said:
                 terminal.message(line)
 
 

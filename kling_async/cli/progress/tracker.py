@@ -266,7 +266,11 @@ class ProgressTracker:
             now: The instant.
             rows: The number of jobs to show.
         """
-        self._sending.record(now, requests := stats.submits + stats.polls + _looks(stats))
+        feed, ledger = stats.feed, ""
+        if feed is not None and feed.told_first:
+            ledger = f"{feed.told_first:,} told by the ledger{'' if feed.lag is None else f', {feed.lag:.1f} s late'}"
+        requests = stats.submits + stats.polls + (0 if feed is None else feed.pages)
+        self._sending.record(now, requests)
         self._finishing.record(now, stats.settled)
         self._eta.learn(stats.learned)
         shown = tuple(islice(self._rows(now), rows))
@@ -281,7 +285,7 @@ class ProgressTracker:
             throttled=stats.throttled,
             paused_for=stats.paused_for,
             spent=self._spent,
-            ledger=_ledger(stats),
+            ledger=ledger,
             halted=stats.halted,
             rows=shown,
             more=max(0, stats.pending + len(self._downloading) - len(shown)),
@@ -325,14 +329,3 @@ class ProgressTracker:
         return Row(
             label_for(job), one_line(prompt_of(request) or ""), short_model(model), status, age, share, job.polls
         )
-
-
-def _looks(stats: Stats) -> int:
-    return 0 if stats.feed is None else stats.feed.pages
-
-
-def _ledger(stats: Stats) -> str:
-    if stats.feed is None or not stats.feed.told_first:
-        return ""
-    told = f"{stats.feed.told_first:,} told by the ledger"
-    return told if stats.feed.lag is None else f"{told}, {stats.feed.lag:.1f} s late"
