@@ -11,9 +11,8 @@ from cyclopts.completion import ShellDetectionError
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
-from kling_async.cli.commands.demo import Demo
+from kling_async.cli.commands.demo import Demo, file_problem
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.mp4 import file_problem
 
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
 

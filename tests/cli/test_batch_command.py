@@ -14,7 +14,7 @@ import pytest
 from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
-from kling_async.cli.mp4 import file_problem
+from kling_async.cli.commands.demo import file_problem
 from kling_async.files.partial import PartialFile
 from kling_async.sandbox import Faults
 
@@ -417,7 +417,7 @@ def test_a_mistake_of_this_program_comes_out_bare(
     def mistaken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kling_async.cli.batch.collector.job_json", mistaken)
+    monkeypatch.setattr("kling_async.cli.batch.run.job_json", mistaken)
     with pytest.raises(ZeroDivisionError):
         kling("batch", write(tmp_path), "--json", "--base-url", vendor.url)
 

@@ -9,7 +9,7 @@ import pytest
 from kling_async import JobState, LiveModel, ModelList, Pricing, TextToVideo, models, read_journal
 from kling_async.api.account.models import UnitPrice
 from kling_async.cli.commands.account import _price
-from kling_async.cli.mp4 import file_problem
+from kling_async.cli.commands.demo import file_problem
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from gallery_samples import film, record
 
 from kling_async import JobState, JournalError, TextToVideo
-from kling_async.cli.gallery import serve
+from kling_async.cli.gallery import live as serve
 from kling_async.cli.terminal import Terminal
 from kling_async.journal.sqlite.journal import SQLiteJournal
 from kling_async.sandbox import Faults, Sandbox
