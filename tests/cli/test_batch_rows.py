@@ -109,6 +109,15 @@ def test_a_header_that_there_is_not_is_told_once_where_it_stands() -> None:
     ]
 
 
+@pytest.mark.parametrize("header", ["Prompt", "PROMPT", "promt"])
+def test_what_a_misspelt_header_leaves_out_is_not_told_row_by_row(header: str) -> None:
+    assert errors_of(f"{header},duration\na,5\nb,7\n") == [
+        f"batch, line 1, column 1: there is no column {header} (did you mean prompt?)",
+        "batch, line 3, column 2: duration is 7; allowed: 5 or 10",
+        "Nothing was submitted.",
+    ]
+
+
 def test_a_header_that_only_another_model_takes_is_told_for_each_row() -> None:
     said = errors_of("prompt,effect_scene,kind\na,hug,text-to-video\nb,hug,text-to-video\n")
     assert [line[:30] for line in said[:-1]] == ["batch, line 2, column 2: effec", "batch, line 3, column 2: effec"]

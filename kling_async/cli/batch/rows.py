@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 from cyclopts import Parameter
 
 from kling_async import ConfigurationError, InvalidRequest, to_dict
-from kling_async.api.catalogue.problems import did_you_mean
+from kling_async.api.catalogue.problems import close_names
 from kling_async.api.reprs import cut, show
 from kling_async.api.requests.codec import columns, is_blank, problems_of, read_row
 from kling_async.cli.batch.table import InputError, InputRow, read_table
@@ -62,21 +62,16 @@ class VideoOptions:
         Raises:
             ConfigurationError: An option is not of its form.
         """
-        given = {
-            "model": self.model,
-            "kind": self.kind,
-            "duration": self.duration,
-            "aspect_ratio": self.aspect_ratio,
-            "negative_prompt": self.negative_prompt,
-            "cfg_scale": self.cfg_scale,
+        given = asdict(self) | {
             "image_url": self.image[0] if len(self.image) == 1 else None,
             "image_list": list(self.image) if len(self.image) > 1 else None,
             "tail_image_url": self.tail_image,
             "video_url": self.video,
             "audio_url": self.audio,
         }
-        known = {name: value for name, value in given.items() if value is not None}
-        return known | dict(map(_setting, self.set))
+        for option in ("image", "tail_image", "video", "audio", "set"):
+            del given[option]
+        return {name: value for name, value in given.items() if value is not None} | dict(map(_setting, self.set))
 
 
 VIDEO_OPTIONS = VideoOptions()
@@ -193,6 +188,7 @@ class _Reader:
         self._here = current_folder()
         self._times: Counter[str] = Counter()
         self._told: set[str] = set()
+        self._meant: set[str] = set()  # columns that are there, and misspelt
 
     def row(self, row: InputRow | InputError) -> Row | None:
         """Return the row, or None after noting its errors."""
@@ -205,9 +201,11 @@ class _Reader:
             bad = {problem.field.partition(".")[0] for problem in problems}
             of_files = _file_problems(submission.request)
             problems += [problem for problem in of_files if problem.field.partition(".")[0] not in bad]
+        is_whole = len(values) == len(row.values)
         for problem in problems:
-            self._note(row, values, problem)
-        if problems or submission is None or len(values) < len(row.values):
+            if is_whole or problem.value is not None or problem.field not in self._meant:
+                self._note(row, values, problem)
+        if problems or submission is None or not is_whole:
             return None
         key = self._key(submission.request)
         return Row(row.line, key, evolve(submission, key=key))
@@ -216,9 +214,11 @@ class _Reader:
         """Return a row's cells without those of columns that there are not."""
         unknown = {name for name in row.columns if name not in columns() and not is_blank(row.values.get(name))}
         for name in sorted(unknown - self._told, key=row.columns.__getitem__):
-            meant = did_you_mean(name, columns()) or "; `kling-async models` lists what each model takes"
+            close = close_names(name.lower(), columns())[:1]
+            self._meant.update(close)
+            hint = f" (did you mean {close[0]}?)" if close else "; `kling-async models` lists what each model takes"
             place = f"column {row.columns[name]}"
-            self.errors.append(InputError(row.header, place, f"there is no column {cut(name)}{meant}"))
+            self.errors.append(InputError(row.header, place, f"there is no column {cut(name)}{hint}"))
         self._told |= unknown
         return {name: cell for name, cell in row.values.items() if name not in unknown} if unknown else row.values
 
