@@ -62,11 +62,11 @@ def install_completion(shell: Literal["bash", "zsh", "fish"] | None = None, /) -
 
 
 _COMMANDS = {
-    "Make videos": ("generate:generate", "batch:batch", "batch:resume"),
+    "Make videos": ("batch:generate", "batch:batch", "batch:resume"),
     "Look after them": ("journal:status", "account:fetch", "batch:download", "gallery:gallery", "journal:prune"),
     "Share a journal": ("journal:worker", "journal:leader"),
     "Know before you pay": ("account:models", "account:balance", "account:cost", "account:logs"),
-    "Try it out": ("demo:demo", "sandbox:sandbox"),
+    "Try it out": ("sandbox:demo", "sandbox:sandbox"),
 }
 for _order, (_title, _places) in enumerate(_COMMANDS.items()):
     _group = Group(_title, sort_key=_order)

@@ -17,8 +17,7 @@ from cyclopts import Parameter
 
 from kling_async import ConfigurationError, JobState, read_journal
 from kling_async.api.labels import label_of
-from kling_async.cli.jobs import described, error_json, label_for
-from kling_async.cli.text import clock, command, count, dollars, one_line, reason
+from kling_async.cli.text import clock, command, count, described, dollars, error_json, label_for, one_line, reason
 from kling_async.files.video_names import name_of as name_of_video
 from kling_async.files.video_names import short_key
 from kling_async.journal.open import is_url, journal_exists

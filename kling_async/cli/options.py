@@ -17,7 +17,6 @@ from kling_async import ConfigurationError, KlingSession, Limits, Reconciliation
 from kling_async.api.arguments import checked_api_key
 from kling_async.api.reprs import cut
 from kling_async.cli.paths import read_file
-from kling_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -182,6 +181,8 @@ async def open_session(
     url, key, limits = connection.base_url, api_key(connection), running.limits()
     async with AsyncExitStack() as stack:
         if connection.sandbox:
+            from kling_async.sandbox import Sandbox  # noqa: PLC0415 - a server, which nothing else needs
+
             seed = secrets.randbelow(2**32)  # so that no two runs' generations have the same ids
             sandbox = await stack.enter_async_context(Sandbox(speed=connection.effective_speed, seed=seed))
             url, key, limits = sandbox.url, sandbox.api_key, limits.at_speed(sandbox.speed)

@@ -11,7 +11,7 @@ from cyclopts.completion import ShellDetectionError
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
-from kling_async.cli.commands.demo import Demo, file_problem
+from kling_async.cli.commands.sandbox import Demo, file_problem
 from kling_async.cli.exit_codes import Exit
 
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")

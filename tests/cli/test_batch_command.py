@@ -14,7 +14,7 @@ import pytest
 from samples import boxed, data_uri, jpeg, png
 
 from kling_async import read_journal
-from kling_async.cli.commands.demo import file_problem
+from kling_async.cli.commands.sandbox import file_problem
 from kling_async.files.partial import PartialFile
 from kling_async.sandbox import Faults
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kling_async import ImageToVideo, TextToVideo
-from kling_async.cli.commands.demo import PROMPTS, prompts
+from kling_async.cli.commands.sandbox import PROMPTS, prompts
 
 
 def test_there_are_24_requests_with_prompts_of_their_own() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kling_async import TextToVideo
-from kling_async.cli.commands.demo import JobResult, figures, problems
+from kling_async.cli.commands.sandbox import JobResult, figures, problems
 from kling_async.sandbox import Faults, Sandbox
 
 GOOD = JobResult("01-fox", "m1", 1000)

@@ -9,7 +9,7 @@ import pytest
 from kling_async import JobState, LiveModel, ModelList, Pricing, TextToVideo, models, read_journal
 from kling_async.api.account.models import UnitPrice
 from kling_async.cli.commands.account import _price
-from kling_async.cli.commands.demo import file_problem
+from kling_async.cli.commands.sandbox import file_problem
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_video_that_cannot_be_had_now_is_paid_for_all_the_same(
     folder = tmp_path / "out"
     folder.mkdir()
     # A folder is no file to write.
-    monkeypatch.setattr("kling_async.cli.commands.generate.free_path", lambda *_: folder)
+    monkeypatch.setattr("kling_async.cli.commands.batch.free_path", lambda *_: folder)
     done = kling("generate", "a fox")
     (journal,) = (tmp_path / "videos").glob("generate-*.db")
     assert done.code == 3

@@ -17,7 +17,7 @@ import pytest
 from child_process import COMMAND, TIMEOUT, environment, interrupt, run, run_child, start
 
 from kling_async import JobState, read_journal
-from kling_async.cli.commands.demo import file_problem
+from kling_async.cli.commands.sandbox import file_problem
 from kling_async.sandbox import Faults
 
 if TYPE_CHECKING:

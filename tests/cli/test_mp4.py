@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import kling_async.sandbox
-from kling_async.cli.commands.demo import file_problem
+from kling_async.cli.commands.sandbox import file_problem
 
 SAMPLE = (Path(kling_async.sandbox.__file__).parent / "films/16x9-0.mp4").read_bytes()
 

@@ -7,8 +7,7 @@ import pytest
 from child_process import run_child
 
 from kling_async import ConfigurationError
-from kling_async.cli.commands.demo import file_problem
-from kling_async.cli.commands.sandbox import how_to_use, read_faults
+from kling_async.cli.commands.sandbox import file_problem, how_to_use, read_faults
 from kling_async.sandbox import Faults, Sandbox, SandboxThread
 
 if TYPE_CHECKING:

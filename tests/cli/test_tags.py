@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kling_async.api.labels import tag_of
-from kling_async.cli.jobs import label_text, tag_text
+from kling_async.cli.text import label_text, tag_text
 
 
 @pytest.mark.parametrize(

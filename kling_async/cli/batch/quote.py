@@ -11,9 +11,8 @@ from kling_async import KlingError
 from kling_async.api.labels import label_of
 from kling_async.cli.batch.rows import InvalidBatch
 from kling_async.cli.batch.table import InputError
-from kling_async.cli.jobs import request_json
 from kling_async.cli.options import has_key, open_session
-from kling_async.cli.text import count, dollars, one_line, reason
+from kling_async.cli.text import count, dollars, one_line, reason, request_json
 from kling_async.files.names import unusable
 from kling_async.files.video_names import NameAllocator, name_of, short_key
 

@@ -21,7 +21,6 @@ from kling_async import (
     SubmissionUncertain,
 )
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.jobs import described, error_json, job_json, label_for
 from kling_async.cli.journals import (
     Place,
     check_sandbox,
@@ -36,7 +35,7 @@ from kling_async.cli.options import Running, api_key, open_session
 from kling_async.cli.paths import make_folder
 from kling_async.cli.progress.display import show_progress
 from kling_async.cli.signals import announced_stop, run_told
-from kling_async.cli.text import command, count, one_line, reason
+from kling_async.cli.text import command, count, described, error_json, job_json, label_for, one_line, reason
 from kling_async.engine.job import active_job
 from kling_async.files.video_names import NameAllocator, free_path, name_of
 

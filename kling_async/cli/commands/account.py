@@ -13,10 +13,9 @@ from kling_async import models as known_models
 from kling_async.cli.batch.quote import by_model, notes, quote, total, total_json
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.exit_codes import Exit
-from kling_async.cli.jobs import generation_json
 from kling_async.cli.options import CONNECTION, AsJson, Connection, ask
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import clock, dollars, one_line
+from kling_async.cli.text import clock, dollars, generation_json, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,29 +1,261 @@
-"""``kling-async sandbox``: a vendor to try things with, until Ctrl-C."""
+"""To try things with: ``demo`` makes videos from a sandbox with faults, and ``sandbox`` serves one."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from http import HTTPStatus
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
-from attrs import fields_dict
+from attrs import fields_dict, frozen
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, Port, PositiveFloat, PositiveInt
 
-from kling_async import ConfigurationError
+from kling_async import ConfigurationError, ImageToVideo, KlingError, TextToVideo
+from kling_async.api import mp4
 from kling_async.api.reprs import show
+from kling_async.cli.exit_codes import Exit
+from kling_async.cli.paths import make_folder
+from kling_async.cli.progress.display import show_progress
 from kling_async.cli.signals import run_told
 from kling_async.cli.terminal import Terminal
-from kling_async.cli.text import count
+from kling_async.cli.text import count, one_line, percentile, span
 from kling_async.sandbox import Faults, Sandbox
 from kling_async.transport.urls import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from kling_async import Request
     from kling_async.sandbox import CallRecorder
+    from kling_async.sandbox.faults import Kind, Trigger
 
-_FAULTS = fields_dict(Faults)
+
+_STILLS = "https://example.com/stills"  # the sandbox checks that there is an image, and fetches none
+
+
+def _words(model: str, **prompts: str) -> list[tuple[str, Request]]:
+    return [(name.replace("_", "-"), TextToVideo(prompt, model=model)) for name, prompt in prompts.items()]
+
+
+def _images(model: str, **prompts: str) -> list[tuple[str, Request]]:
+    named = [(name.replace("_", "-"), prompt) for name, prompt in prompts.items()]
+    return [(name, ImageToVideo(f"{_STILLS}/{name}.jpg", prompt=prompt, model=model)) for name, prompt in named]
+
+
+_BY_MODEL = (
+    _words(
+        "klingai/v2.1-master-text-to-video",
+        raccoon="A white raccoon tiptoes through a sequoia forest at dawn, its breath hanging in shafts of gold light",
+        tea_house="Rain drums on a tin tea house in the Darjeeling hills while steam curls from a hundred cups",
+        clockwork="Inside a pocket watch, brass gears the size of houses turn past a tiny mechanic with an oil can",
+    ),
+    _words(
+        "klingai/v2.5-turbo/pro/text-to-video",
+        parkour_fox="A red fox runs across the rooftops of Lisbon, tiles slipping under its paws, the tram far below",
+        neon_market="A night market in the rain, neon doubled in the puddles, a cook tossing noodles through a flame",
+        dandelion="One dandelion seed crosses a whole city in a single gust, past windows and laundry and pigeons",
+    ),
+    _words(
+        "kling-video/v1.6/standard/text-to-video",
+        paper_boats="Paper boats with candles drift down a river at dusk, children running along the bank",
+        glacier="A glacier calves into a green fjord in slow motion, gulls scattering, spray frozen by the sun",
+        chess="Two old men play chess in a park and the pieces, bored of waiting, begin to move by themselves",
+    ),
+    _words(
+        "klingai/video-v2-6-pro-text-to-video",
+        orchestra="An orchestra of frogs tunes up on lily pads, a heron in tails raising the baton",
+        sand_train="A steam train made of sand crosses the dunes and crumbles, carriage by carriage, into the wind",
+        baker="Four in the morning, a baker scores a hundred loaves and every cut opens like a leaf",
+    ),
+    _images(
+        "klingai/v2.1-master-image-to-video",
+        lighthouse="The storm breaks over the lighthouse, the beam sweeping through sheets of rain",
+        astronaut="The astronaut lifts a hand and fireflies drift out of the open glove",
+        origami="The origami crane unfolds its wings, shakes off the dust and flies out of the frame",
+    ),
+    _images(
+        "kling-video/v1.6/standard/image-to-video",
+        sunflowers="The sunflowers turn together as the clouds race over the field",
+        violin="Dust rises from the strings of the violin as an unseen bow begins to play",
+        lantern="The paper lantern catches a breeze, leaves its hook and rises between the pines",
+    ),
+    _images(
+        "klingai/video-v3-standard-image-to-video",
+        harbour="Fog slides off the harbour, masts appear one by one and a bell buoy starts to swing",
+        espresso="The crema swirls into a galaxy as the camera sinks into the cup",
+        snow_globe="Inside the snow globe somebody opens a window and looks up at the falling snow",
+    ),
+    _images(
+        "klingai/video-o1-image-to-video",
+        whale="The whale in the mural pushes its head out of the brick wall and breathes",
+        bicycle="The old bicycle leans back from the fence and rolls down the lane by itself",
+        market_cat="The cat on the melon stall stretches, yawns and knocks down one melon, slowly, on purpose",
+    ),
+)
+
+PROMPTS = tuple(scene for scenes_together in zip(*_BY_MODEL, strict=True) for scene in scenes_together)
+"""Names and requests; neighbours are for different models."""
+
+
+def prompts(number: int) -> Iterator[tuple[str, Request]]:
+    """Yield this many names and requests; beyond 24 the prompts repeat under new names."""
+    for place, (slug, request) in enumerate(islice(cycle(PROMPTS), number), start=1):
+        yield f"{place:0{max(2, len(str(number)))}}-{slug}", request
+
+
+@frozen
+class JobResult:
+    """The outcome of one job.
+
+    Attributes:
+        name: The job's.
+        model: Its model.
+        size: Its file's size in bytes.
+        problem: Why it has no file, or what is wrong with the file.
+    """
+
+    name: str
+    model: str
+    size: int = 0
+    problem: str | None = None
+
+
+def problems(results: Sequence[JobResult], bought: int) -> Iterator[str]:
+    """Yield a line for each job without a whole file, and one if not as many were bought as asked for."""
+    for result in results:
+        if result.problem is not None:
+            yield f"{result.name} ({result.model}): {result.problem}"
+    if bought != len(results):
+        yield f"{count(bought, 'generation')} bought for {count(len(results), 'job')}"
+
+
+def figures(
+    results: Sequence[JobResult], ledger: CallRecorder, *, elapsed: float, speed: float
+) -> Iterator[tuple[str, str]]:
+    """Yield the names of figures, and the figures, from the sandbox's ledger."""
+    jobs, answers = len(results), ledger.answers
+    failed = sum(result.problem is not None for result in results)
+    yield "jobs", f"{jobs}: {jobs - failed} completed, {failed} failed, {len(ledger.purchases)} bought"
+    yield "models", f"{len({result.model for result in results})}"
+    submits, polls = (sum(n for (of, _), n in answers.items() if of == kind) for kind in ("submit", "poll"))
+    yield "requests per job", f"{(submits + polls) / jobs:.1f} ({count(submits, 'submit')}, {count(polls, 'poll')})"
+    if delays := sorted(ledger.delays.values()):
+        mean, p99 = fmean(delays), percentile(delays, 0.99)
+        in_vendor_time = f"{span(mean * speed)} and {span(p99 * speed)}"
+        yield "noticed late by", f"{span(mean)} mean, {span(p99)} p99 (in the vendor's time {in_vendor_time})"
+    yield "refused (429)", f"{ledger.throttled}"
+    good = sum(n for (_, status), n in answers.items() if status is not None and status < HTTPStatus.BAD_REQUEST)
+    yield "other errors", f"{answers.total() - good - ledger.throttled} error answers and dropped connections"
+    yield "bytes", f"{sum(result.size for result in results):,}"
+    yield "elapsed", f"{elapsed:.1f} s"
+
+
+_SLOTS = 16
+_INTERVAL = 2.0  # seconds between lines: a demo is short
+
+
+def _on(kind: Kind, *occasions: int) -> dict[Kind, Trigger]:
+    return {kind: occasions}
+
+
+_FAULTS = Faults(
+    server_error=_on("poll", 4, 8),
+    gateway_error=_on("poll", 11),
+    drop_before=_on("poll", 14),
+    malformed_json=_on("poll", 17),
+    rate_limited=_on("submit", 8) | _on("poll", 20),
+    expired_url={7},
+    truncated_file={2, 12},
+)
+"""Faults of every kind that loses no job. Polls fail early on only: the wait after an error takes real time, whatever
+the speed, so that later ones would make completions look noticed late."""
+
+
+def run_demo(output: Path, terminal: Terminal, *, jobs: int, speed: float, seed: int) -> Exit:
+    """Make the videos, print the report, and return the exit code; see ``demo``.
+
+    Raises:
+        ConfigurationError: The speed is out of range, or the folder cannot be made.
+        OSError: The sandbox cannot listen.
+    """
+    sandbox = Sandbox(speed=speed, seed=seed, slots=_SLOTS, faults=_FAULTS)
+    make_folder(output)
+    terminal.message(f"{count(jobs, 'video')} from a sandbox that is {speed:g} times as fast as the vendor")
+    started = monotonic()
+    results = run_told(_made(sandbox, output, jobs, terminal), terminal)
+    if isinstance(results, Exit):
+        return results
+    wrong = list(problems(results, len(sandbox.ledger.purchases)))
+    for line in wrong:
+        terminal.message(line, "red")
+    done = sum(result.problem is None for result in results)
+    terminal.text([f"{done} of {count(jobs, 'video')} in {output}", ""])
+    terminal.table(list(figures(results, sandbox.ledger, elapsed=monotonic() - started, speed=speed)))
+    return Exit.FAILED if wrong else Exit.OK
+
+
+async def _made(sandbox: Sandbox, output: Path, number: int, terminal: Terminal) -> list[JobResult]:
+    rng = Random(sandbox.seed)  # noqa: S311 - for a run that can be repeated
+    async with (
+        sandbox,
+        sandbox.session(rng=rng) as kling,
+        show_progress(kling, terminal, number, interval=_INTERVAL) as tracker,
+    ):
+
+        async def obtain(name: str, request: Request) -> JobResult:
+            job = kling.submit(request, tag=name)
+            path = output / f"{name}.mp4"
+            try:
+                video = await job
+                await kling.download(job, path)
+            except KlingError as error:
+                tracker.download_failed(job)
+                return JobResult(name, request.model, problem=f"{type(error).__name__}: {one_line(str(error))}")
+            size = video.file_size or 0
+            try:
+                return JobResult(name, request.model, size, file_problem(path, size))
+            except OSError as error:
+                return JobResult(name, request.model, size, f"{path} cannot be read: {error}")
+
+        return await asyncio.gather(*(obtain(name, request) for name, request in prompts(number)))
+
+
+def file_problem(path: Path, expected_size: int | None) -> str | None:
+    """Return what is wrong with an MP4 file, or None if it has its size and is whole."""
+    content = path.read_bytes()
+    if expected_size is not None and len(content) != expected_size:
+        return f"it has {len(content):,} bytes, not {expected_size:,}"
+    return mp4.find_defect(lambda at, length: content[at : at + length], len(content))
+
+
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))] = Path("demo-videos"),
+    jobs: PositiveInt = 24,
+    speed: PositiveFloat = 20.0,
+    seed: int = 1,
+) -> int:
+    """Make 24 videos at once, from a local stand-in for the vendor: no key, no bill, no network.
+
+    It starts a sandbox on this machine, submits prompts for eight models, shows how far they are, downloads the videos
+    and checks each, and ends with what it took. Exits with 0 only if every video arrived whole.
+
+    Args:
+        output: The folder for the videos; files of the same names in it are replaced.
+        jobs: How many videos to make.
+        speed: How many times as fast as the vendor's the sandbox's time passes.
+        seed: Decides about ids and durations; the same seed gives the same again.
+    """
+    return run_demo(output, Terminal(), jobs=jobs, speed=speed, seed=seed)
+
+
+_KINDS = fields_dict(Faults)
 
 
 def read_faults(given: Iterable[str]) -> Faults:
@@ -39,8 +271,8 @@ def read_faults(given: Iterable[str]) -> Faults:
 def _read_fault(given: str) -> tuple[str, float | str]:
     name, _, value = given.partition("=")
     name = name.strip().replace("-", "_")
-    if name not in _FAULTS:
-        raise ConfigurationError(f"there is no fault {show(name)}, only {', '.join(_FAULTS)}")
+    if name not in _KINDS:
+        raise ConfigurationError(f"there is no fault {show(name)}, only {', '.join(_KINDS)}")
     if name == "error_shape":
         return name, value
     try:

@@ -16,8 +16,7 @@ from attrs import field, frozen
 from kling_async import JobState, Usage, read_journal, to_dict
 from kling_async.api import mp4
 from kling_async.cli.gallery.folder import read_manifest
-from kling_async.cli.jobs import tag_text
-from kling_async.cli.text import bare
+from kling_async.cli.text import bare, tag_text
 from kling_async.files.video_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kling_async import GenerationFailed, Retrying
-from kling_async.cli.jobs import described, label_for
 from kling_async.cli.progress.tracker import ProgressTracker
-from kling_async.cli.text import clock, count, dollars, one_line
+from kling_async.cli.text import clock, count, described, dollars, label_for, one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine

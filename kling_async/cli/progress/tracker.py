@@ -22,8 +22,7 @@ from kling_async import (
     Polled,
     Retrying,
 )
-from kling_async.cli.jobs import label_for, prompt_of
-from kling_async.cli.text import one_line, short_model
+from kling_async.cli.text import label_for, one_line, prompt_of, short_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
