@@ -11,7 +11,7 @@ from cyclopts.completion import ShellDetectionError
 
 from kling_async import ConfigurationError, DownloadError, InvalidRequest, __version__
 from kling_async.cli import main
-from kling_async.cli.commands.sandbox import Demo, file_problem
+from kling_async.cli.commands.sandbox import file_problem
 from kling_async.cli.exit_codes import Exit
 
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
@@ -199,10 +199,10 @@ def test_the_list_of_commands_says_what_each_does_and_what_exit_codes_mean() -> 
 def test_what_cannot_be_asked_for_is_wrong_usage(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refusing(*_: object) -> None:
+    def refusing(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(Demo, "run", refusing)
+    monkeypatch.setattr("kling_async.cli.commands.sandbox.run_demo", refusing)
     assert main(["demo"]) == 2
     assert capsys.readouterr() == ("", "kling-async: no\n")
 
@@ -253,10 +253,10 @@ def test_ctrl_c_while_it_loads_ends_it_quietly(
 def test_an_error_of_the_library_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise DownloadError("the file is gone")
 
-    monkeypatch.setattr(Demo, "run", failing)
+    monkeypatch.setattr("kling_async.cli.commands.sandbox.run_demo", failing)
     assert main(["demo"]) == 1
     assert capsys.readouterr() == ("", "kling-async: the file is gone\n")
 
