@@ -156,7 +156,8 @@ def _as_arguments(options: Connection | Running, *without: str) -> list[str]:
         if value is True:
             words.append(flag)
         else:
-            for each in value if isinstance(value, tuple) else (value,):
+            every: tuple[object, ...] = value if isinstance(value, tuple) else (value,)
+            for each in every:
                 words += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
     return words
 
