@@ -7,7 +7,7 @@ import os
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from attrs import fields, frozen
 from cyclopts import Parameter
@@ -150,13 +150,14 @@ def _as_arguments(options: Connection | Running, *without: str) -> list[str]:
     """Format options that were given as command-line arguments."""
     words: list[str] = []
     for part in fields(type(options)):
-        value, flag = getattr(options, part.name), f"--{part.name.replace('_', '-')}"
+        value: object = getattr(options, part.name)
+        flag = f"--{part.name.replace('_', '-')}"
         if value == part.default or part.name in without:
             continue
         if value is True:
             words.append(flag)
         else:
-            every: tuple[object, ...] = value if isinstance(value, tuple) else (value,)
+            every = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
             for each in every:
                 words += [flag, f"{each:g}" if isinstance(each, float) else str(each)]
     return words
