@@ -34,8 +34,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Have more workers than CPUs: a good part of the tests waits, for children, for files and for time to pass."""
-    return (os.cpu_count() or 1) + 2
+    """Have a worker more than CPUs: a good part of the tests waits, for children, for files and for time to pass."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,6 +81,7 @@ def test_every_kind_buys_no_more_than_what_was_picked(kling_sandbox: Sandbox, tm
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.untraced
 def test_thousand_prompts(kling_sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(EXAMPLES / "thousand_prompts.py"))["main"]
     session = kling_sandbox.session(limits=Limits(requests_per_second=math.inf, max_in_flight=200))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Life = Callable[["_Vendor", Path], Coroutine[Any, Any, None]]
     Blow = Callable[[asyncio.Task[None]], object]
 
-pytestmark = [pytest.mark.usefixtures("silent"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("silent"), pytest.mark.timeout(300), pytest.mark.untraced]
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _MOVIE = (b"\0\0\0\x09", b"free", b"!")  # of the size that the vendor announces

@@ -25,6 +25,8 @@ from kling_async import (
     Stats,
 )
 
+pytestmark = pytest.mark.untraced
+
 KIND: dict[str, Any] = {"model": "klingai/v2.1-master-text-to-video", "duration": 5}
 ECONOMY = Polling(profile="economy")
 OFF = Polling(profile="economy", feed=False)

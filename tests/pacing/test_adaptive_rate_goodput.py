@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from benchmarks.limits.limiters import Limiter
 
+pytestmark = pytest.mark.untraced
+
 PHASE = 1_200.0  # seconds
 SETTLING = 400.0  # of them: what comes after is the steady state
 LIMITS = [5.0, 2.0, 10.0]
