@@ -57,7 +57,7 @@ async def test_one_model_that_sells_nothing_holds_up_no_other(case: Case, answer
             if first:
                 await case.vendor.arrival("submit", 3)
             well = [kling.submit(prompt(f"well {n}", model=WELL), key=f"w{n}") for n in range(30)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await asyncio.gather(*well)
             assert {job.state for job in sick} <= {JobState.QUEUED, JobState.SUBMITTING}
         case.vendor.submits.clear()
@@ -71,7 +71,7 @@ async def test_one_generation_whose_polls_are_refused_holds_up_no_other(case: Ca
         jobs = [kling.submit(prompt(f"{n}"), key=f"k{n}") for n in range(30)]
         ids = await asyncio.gather(*(job.accepted() for job in jobs))
         ill = jobs[ids.index("g-1")]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(*(job for job in jobs if job is not ill))
         assert (ill.done(), ill.state) == (False, JobState.PENDING)
 
@@ -92,7 +92,7 @@ async def test_two_hundred_sick_generations_hold_up_no_others_that_failed_once(c
             kling.submit(prompt(f"sick {n}"), key=f"s{n}")
         await case.vendor.arrival("poll", 300)
         well = [kling.submit(prompt(f"well {n}"), key=f"w{n}") for n in range(5)]
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(30):
             await asyncio.gather(*well)
 
 
