@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fault_vendor import Act, FaultVendor
     from loopback import Exchange
 
+    from kling_async import Job, KlingSession
+
 pytestmark = pytest.mark.asyncio
 
 PATIENT = Reconciliation(after=20)
@@ -132,9 +134,7 @@ async def test_fault_08_absence_is_answered_by_another_post_only_where_the_calle
     case.vendor.submits[1] = resets
     choice = Reconciliation(after=0.6, then="resubmit")
     async with case, case.session(reconciliation=choice) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         assert (await lost).generation_id == "g-2"
     assert [sale.key for sale in case.vendor.sales] == ["later", "lost"]
 
@@ -146,9 +146,7 @@ async def test_fault_08_a_row_under_our_name_that_does_not_fit_is_no_absence(cas
 
     case.vendor.submits[1] = sells_as_another_model
     async with case, case.session(reconciliation=Reconciliation(after=0.6, then="resubmit")) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
     assert [sale.key for sale in case.vendor.sales] == ["lost", "later"]
@@ -163,9 +161,7 @@ async def test_fault_08_even_then_a_log_that_hides_a_sale_costs_one_more_and_not
     case.opted_in.add("lost")
     choice = Reconciliation(after=0.6, then="resubmit", max_resubmits=1)
     async with case, case.session(reconciliation=choice) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
         again = kling.submit(prompt(), key="lost")
@@ -190,6 +186,14 @@ def _bought_and_lost(case: Case) -> Any:
     """A session that may send again what the log does not show, and a vendor whose first answer is lost."""
     case.vendor.submits[1] = sold(resets)
     return case.session(reconciliation=Reconciliation(after=0.4, then="resubmit"))
+
+
+async def _lost_before_another(case: Case, kling: KlingSession) -> Job:
+    """Submit one whose answer is to be lost, and wait for another, which was submitted later, to be made."""
+    lost = kling.submit(prompt(), key="lost")
+    await case.vendor.arrival("submit")
+    await kling.submit(prompt("later"), key="later")
+    return lost
 
 
 def changed(change: Callable[[list[dict[str, Any]], dict[str, Any]], object]) -> Act:
@@ -243,9 +247,7 @@ async def test_fault_08_a_log_that_does_not_show_everything_proves_nothing(case:
     """Not even where a later job of ours is in it, and the caller chose to have it sent again."""
     case.vendor.looks[EVERY] = changed(change)
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
     assert len(case.vendor.posts) == 2
@@ -265,9 +267,7 @@ async def test_fault_08_the_first_page_shown_again_in_place_of_the_last_proves_n
 
     case.vendor.looks[EVERY] = heeds_no_offset
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
     assert len(case.vendor.posts) == 2
@@ -288,9 +288,7 @@ async def test_fault_08_an_earlier_page_left_over_on_a_connection_is_not_this_on
 
     case.vendor.looks[EVERY] = answers_the_first_again
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         assert (await lost).generation_id == "g-1"
     assert len(case.vendor.posts) == 2
 
@@ -311,9 +309,7 @@ async def test_fault_08_what_others_bought_without_a_name_is_no_sign_of_our_own(
     case.vendor.looks[EVERY] = with_its_date
     case.vendor.submits[1] = resets
     async with case, case.session(reconciliation=Reconciliation(after=0.6, then="resubmit")) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         assert (await lost).generation_id == "g-2"
     assert [sale.key for sale in case.vendor.sales] == ["later", "lost"]
 
@@ -322,9 +318,7 @@ async def test_fault_08_what_others_bought_without_a_name_is_no_sign_of_our_own(
 async def test_fault_08_a_row_under_our_name_is_never_absence_whatever_its_id(case: Case, told: object) -> None:
     case.vendor.looks[EVERY] = changed(lambda rows, _: rows[-1].update(inference_id=told))
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
     assert len(case.vendor.posts) == 2
@@ -356,9 +350,7 @@ async def test_fault_08_rows_that_vanish_while_pages_are_read_prove_nothing(case
 
     case.vendor.looks[EVERY] = shrinks
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         with pytest.raises(SubmissionUncertain):
             await lost
     assert len(case.vendor.posts) == 2
@@ -409,8 +401,6 @@ async def test_fault_08_a_vendor_whose_clock_is_hours_off_is_not_taken_for_one_t
 
     case.vendor.looks[EVERY] = dates_wrongly
     async with case, _bought_and_lost(case) as kling:
-        lost = kling.submit(prompt(), key="lost")
-        await case.vendor.arrival("submit")
-        await kling.submit(prompt("later"), key="later")
+        lost = await _lost_before_another(case, kling)
         assert (await lost).generation_id == "g-1"
     assert len(case.vendor.posts) == 2
