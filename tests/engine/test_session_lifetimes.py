@@ -374,10 +374,8 @@ async def test_a_session_takes_no_jobs_before_it_has_started() -> None:
     await kling.aclose()
 
 
-@pytest.mark.parametrize("turns", range(8))
-@virtual
-async def test_cancelled_at_any_point_of_entering_nothing_is_left(turns: int) -> None:
-    kling = session(ScriptedVendor())
+async def cancelled_as_it_is_entered(kling: KlingSession, turns: int) -> None:
+    """Enter, cancel that so many turns later, and leave if it came too late; assert that no task is left."""
     entering = asyncio.create_task(kling.__aenter__())
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -389,6 +387,13 @@ async def test_cancelled_at_any_point_of_entering_nothing_is_left(turns: int) ->
         await kling.aclose()
 
     assert only_mine()
+
+
+@pytest.mark.parametrize("turns", range(8))
+@virtual
+async def test_cancelled_at_any_point_of_entering_nothing_is_left(turns: int) -> None:
+    kling = session(ScriptedVendor())
+    await cancelled_as_it_is_entered(kling, turns)
     with pytest.raises(SessionClosed):
         kling.submit(prompt())
 
@@ -397,17 +402,7 @@ async def test_cancelled_at_any_point_of_entering_nothing_is_left(turns: int) ->
 @pytest.mark.asyncio
 async def test_cancelled_at_any_point_of_entering_over_http_nothing_is_left(turns: int) -> None:
     kling = KlingSession("sk-made-up", base_url="http://127.0.0.1:9")
-    entering = asyncio.create_task(kling.__aenter__())
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    in_time = entering.cancel()
-
-    await asyncio.wait({entering})
-    assert entering.cancelled() is in_time
-    if not in_time:
-        await kling.aclose()
-
-    assert only_mine()
+    await cancelled_as_it_is_entered(kling, turns)
 
 
 @virtual
