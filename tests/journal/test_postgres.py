@@ -36,7 +36,7 @@ from kling_async.sandbox import Sandbox
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
 
     from kling_async.journal.postgres.shared import PostgresTerm
     from kling_async.journal.shared import Entry, Token
@@ -68,13 +68,15 @@ async def member(url: str, length: float = 60.0) -> AsyncGenerator[SharedPostgre
 
 
 @asynccontextmanager
-async def leading(joined: SharedPostgres, through: str = "") -> AsyncGenerator[tuple[Token, PostgresTerm]]:
+async def leading(
+    joined: SharedPostgres, through: str = "", on_fenced: Callable[[], object] = lambda: None
+) -> AsyncGenerator[tuple[Token, PostgresTerm]]:
     """A leader's journal, whose connection may go by another way than the member's."""
     token = await joined.take()
     assert token is not None
     if through:
         joined.address = read_url(through)
-    term = joined.term(token, lambda: None)
+    term = joined.term(token, on_fenced)
     await term.open()
     try:
         yield token, term
@@ -239,6 +241,30 @@ async def test_members_go_on_after_their_connections_were_cut(url: str) -> None:
         while await asyncio.to_thread(joined.get, "b") is None:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
         assert not term.is_fenced
+
+
+@pytest.mark.asyncio
+async def test_a_leader_that_was_replaced_as_its_connection_was_cut_is_told_so_by_what_it_asks(url: str) -> None:
+    told: list[str] = []
+    async with (
+        proxy(url) as way,
+        member(url) as joined,
+        member(url) as other,
+        leading(joined, way.url, lambda: told.append("fenced")) as (token, term),
+    ):
+        await inserted(other, job("a"))
+        assert [entry.record.key for entry in (await term.news()).entries] == ["a"]
+        await joined.release(token, crashed=False)
+        assert await other.take() is not None
+        way.cut()
+        await inserted(other, job("b"))
+        while not told:
+            term.feed.is_stale = True
+            with suppress(JournalError):  # what is told first may be that the connection was lost
+                await term.news()
+        term.feed.is_stale = True
+        with pytest.raises(JournalError, match="another member leads by now"):
+            await term.news()
 
 
 @pytest.mark.asyncio

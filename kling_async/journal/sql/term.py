@@ -6,8 +6,9 @@ import asyncio
 import math
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from kling_async.errors import JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.shared import Fenced, News, late_answer
 from kling_async.journal.sql import queries
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from kling_async.journal.shared import Entry, Instruction, LateAnswer, Token
     from kling_async.journal.sql.tables import OfLeader, Own, Tables
 
+_T = TypeVar("_T")
 
+_REPLACED = "another member leads by now"
 _USUAL = Choices()
 
 
@@ -60,6 +63,13 @@ class DatabaseTerm(DatabaseJournal):
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         raise NotImplementedError
+
+    async def _ask(self, question: Callable[[Any], _T]) -> _T:
+        try:
+            return await super()._ask(question)
+        except Fenced as error:
+            self._on_fenced()
+            raise JournalError(f"journal {self._place}: {_REPLACED}") from error
 
     async def load_open(self) -> Sequence[Record]:
         """Return the open jobs that are not parked, in the order they were queued."""
@@ -181,7 +191,7 @@ class TermWriter(Writer):
         """Tell that writes are done, and that nothing must be sent whose submit could not be recorded."""
         begun = [write for write in writes if self.is_fenced and _is_begin(write)]
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._on_written, begun, "another member leads by now")
+            self._loop.call_soon_threadsafe(self._on_written, begun, _REPLACED)
         super()._notify([write for write in writes if write not in begun])
 
     def _give_up(self, writes: list[Write]) -> None:
