@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one child process alone")
 
 JOBS = 12
-ENDS = pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def resumption(err: str) -> list[str]:
     return shlex.split(line.partition("go on with: ")[2])[1:]
 
 
-@ENDS
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.kling_sandbox(speed=60)
 def test_a_signal_saves_and_the_command_it_offers_finishes_the_batch(
     kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, name: str, code: int
@@ -193,8 +192,10 @@ def assert_delivered(tmp_path: Path, sandbox: Sandbox) -> None:
     assert file_problem(video, None) is None
 
 
-@ENDS
-@pytest.mark.parametrize("moment", ["submit", "poll"])
+@pytest.mark.parametrize(
+    ("moment", "name", "code"),
+    [("submit", "SIGINT", 130), ("submit", "SIGTERM", 143), ("poll", "SIGINT", 130), ("poll", "SIGHUP", 129)],
+)
 @pytest.mark.kling_sandbox(speed=200)
 def test_a_generation_that_was_interrupted_is_had_with_the_command_it_offers(
     kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, moment: Kind, name: str, code: int
@@ -240,7 +241,7 @@ def test_a_generation_that_was_interrupted_before_it_was_sent_leaves_nothing(
     assert not list((tmp_path / "out").iterdir())
 
 
-@ENDS
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.kling_sandbox(speed=200)
 def test_a_download_that_is_interrupted_says_how_to_go_on(
     kling_sandbox: Sandbox, place: dict[str, Any], tmp_path: Path, name: str, code: int

@@ -12,6 +12,8 @@ from kling_async.pacing import priors
 from kling_async.pacing.hazard import BINS, EDGES, RATIO, WIDTHS, AgeBins, Hazard
 from kling_async.pacing.priors import Prior, PriorFamily
 
+pytestmark = pytest.mark.untraced
+
 NOTHING = [0.0] * BINS
 counts = st.lists(st.floats(0.0, 50.0), min_size=BINS, max_size=BINS)
 
