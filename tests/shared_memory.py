@@ -43,6 +43,7 @@ class Database:
     count: int = 0
     limits: dict[int, str] = field(factory=dict)
     kept: list[Instruction | LateAnswer] = field(factory=list)
+    restored_at: float | None = None
 
     def next(self) -> int:
         self.count += 1
@@ -118,7 +119,7 @@ class SharedMemory:
     async def lease(self) -> Lease:
         self.database.check()
         members = [Member(*said) for said in zip(self.database.owners, self.database.limits.values(), strict=True)]
-        return evolve(self.database.lease, members=members)
+        return evolve(self.database.lease, members=members, lost_at=self.database.restored_at)
 
     async def take(self) -> Token | None:
         self.database.check()
@@ -265,11 +266,12 @@ class MemoryTerm(MemoryJournal):
     def keep(self, records: Iterable[Record]) -> None:
         """Nothing is lost here."""
 
-    def withheld(self, record: Record) -> None:
-        """Nothing is lost here."""
+    def lost_at(self, record: Record) -> float | None:
+        since, written_at = self.database.restored_at, max(record.queued_at, record.submitted_at or 0.0)
+        return since if since is not None and written_at <= since else None
 
-    def trust(self, seen: float = math.inf) -> None:
-        """As nothing is withheld."""
+    def trust(self, seen: float = math.inf) -> None:  # noqa: ARG002 - a restored copy is told by nobody
+        self.database.restored_at = None
 
     async def parked(self) -> Sequence[Record]:
         entries = [row.entry for row in self.database.rows.values()]

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections import Counter
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -164,6 +165,7 @@ class JournalSummary:
     Attributes:
         sharing: How sessions share it; None if they do not.
         in_use: Whether a session has it for itself; None if that cannot be told.
+        damaged: Why the records that are not counted cannot be read.
         counts: The number of jobs in each state.
         downloaded: Completed jobs whose files were downloaded.
         usd: The cost of completed jobs in US dollars, as far as the vendor said.
@@ -175,6 +177,7 @@ class JournalSummary:
 
     sharing: Sharing | None = None
     in_use: bool | None = None
+    damaged: Sequence[str] = ()
     counts: Counter[JobState] = field(factory=Counter[JobState])
     downloaded: int = 0
     usd: Decimal = Decimal(0)
@@ -239,6 +242,7 @@ class JournalSummary:
                 for failed in self.failures
             ],
             "in_use": self.in_use,
+            "damaged": list(self.damaged),
             "sharing": self.sharing and sharing_json(self.sharing, members_now),
         }
 
@@ -250,6 +254,9 @@ def lines(summary: JournalSummary, now: float, members_now: float = 0.0, journal
         if summary.counts[state]:
             yield f"  {state.value:<11}{summary.counts[state]:>8,}{_more(summary, state)}"
     yield from worker_lines(summary, members_now, journal)
+    if summary.damaged:
+        many = count(len(summary.damaged), "job")
+        yield f"{many} that nobody works on, as their records are damaged: {one_line(summary.damaged[0])}"
     oldest = summary.oldest_pending
     if oldest is not None:
         waits = clock(max(0.0, now - _since(oldest)))
@@ -285,6 +292,9 @@ def shared_lines(sharing: Sharing, now: float, waiting: int = 0, journal: str = 
         why = ", ".join(f"{kind} {number:,}" for kind, number in sharing.parked.items())
         jobs = count(sum(sharing.parked.values()), "job")
         yield f"{jobs} that nobody works on ({why}): submit them again, under their keys"
+    if lease.lost_at is not None:
+        found = datetime.fromtimestamp(lease.lost_at, UTC).isoformat(" ", "seconds")
+        yield f"it has lost commits, as was found on {found}: what was queued before is looked for in the account's log"
     if sharing.waiting:
         yield f"{count(sharing.waiting, 'request')} of members that nobody has acted on yet"
     for late in sharing.second_purchases[:_MOST_SHOWN]:
@@ -302,6 +312,7 @@ def sharing_json(sharing: Sharing, now: float) -> dict[str, Any]:
         "members": [member.owner for member in lease.members],
         "parked": dict(sharing.parked),
         "not_acted_on": sharing.waiting,
+        "lost_commits_at": lease.lost_at,
         "bought_twice": [{"key": late.key, "generation_id": late.generation_id} for late in sharing.second_purchases],
     }
 

@@ -75,6 +75,10 @@ class Term(Protocol):
         """Return what the caller chose for a job."""
         ...
 
+    def lost_at(self, record: Record) -> float | None:
+        """Return when what may have told that a job was bought was lost, by the wall clock; None if it was not."""
+        ...
+
 
 def choices_of(reconciliation: Reconciliation, retry: Retry, timeouts: Timeouts) -> Choices:
     """Return what a session's settings choose for each of its jobs."""
@@ -186,8 +190,10 @@ class Engine:
         choices: Callable[[str], Choices],
         term: Term | None,
     ) -> JobStore:
-        park = None if term is None else partial(term.park, self.queue)
-        return JobStore(journal, self.queue, self.events, clock, feed, choices=choices, park=park)
+        shared: dict[str, Any] = {}
+        if term is not None:
+            shared = {"park": partial(term.park, self.queue), "lost_at": term.lost_at}
+        return JobStore(journal, self.queue, self.events, clock, feed, choices=choices, **shared)
 
     async def _before_resubmit(self) -> None:
         """Learn what others may know of a POST whose outcome is unknown here."""

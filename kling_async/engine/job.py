@@ -50,6 +50,7 @@ class Trouble:
     refused_at: float | None = None  # when the newest of them was refused (429)
     missing_since: float | None = None  # when the vendor first answered that there is no generation, or no file
     uncertain_cause: KlingError | None = None  # why the outcome of its POST is unknown
+    lost_at: float | None = None  # see `ActiveJob.lost_at`
 
 
 @define(eq=False, weakref_slot=False)
@@ -94,6 +95,11 @@ class ActiveJob:
         if self._trouble is None:
             self._trouble = Trouble()
         return self._trouble
+
+    @property
+    def lost_at(self) -> float | None:
+        """When the journal lost what may have told that it was bought, by the wall clock; None if it did not."""
+        return None if self._trouble is None else self._trouble.lost_at
 
     @property
     def line(self) -> Line:

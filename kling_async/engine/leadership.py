@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from kling_async.engine.account_wide import brought, write_stats
+from kling_async.engine.account_wide import changed, write_stats
 from kling_async.engine.engine import Engine
 from kling_async.engine.news import act_on_late, carry_out
 from kling_async.engine.results import stops_all
@@ -55,6 +55,8 @@ class Term:
         self.number: int = token.term
         self._held_until = begun + shared.lease_length  # as counted from before the lease was taken or renewed
         self.journal: TermJournal = shared.term(token, self.end)
+        self.choices: Callable[[str], Choices] = self.journal.choices
+        self.lost_at: Callable[[Record], float | None] = self.journal.lost_at
         self.over: asyncio.Event = asyncio.Event()
         self.resigned: KlingError | None = None  # why this member does not lead again
 
@@ -86,18 +88,14 @@ class Term:
         elif not isinstance(error, SessionClosed) and not self.over.is_set():
             self.journal.park(record, error, 0 if queue.halted is None else queue.halt_number)
 
-    def choices(self, key: str) -> Choices:
-        """Return what the caller chose for a job."""
-        return self.journal.choices(key)
-
-    async def hold(self, stats: Callable[[], Stats], limits: Callable[[Sequence[Member]], Limits]) -> None:
+    async def hold(self, stats: Callable[[], Stats], limits: Callable[[Lease], Limits]) -> None:
         """Renew the lease until it is lost, or until cancelled; while renewals fail, the term ends before the lease."""
         while True:
             await asyncio.sleep(self._shared.lease_length / 3 if self._is_safe() else 0)
             sent_at, wanted = self._shared.now(), self.limits
             try:
                 is_held = await self._shared.renew(self._token, write_stats(stats()))
-                wanted = limits((await self._shared.lease()).members)
+                wanted = limits(await self._shared.lease())
             except JournalError as error:
                 _logger.warning("the lease could not be renewed: %s", error)
                 if self._is_safe():
@@ -109,7 +107,8 @@ class Term:
                 return
             self._held_until = sent_at + self._shared.lease_length
             if wanted != self.limits and not self.over.is_set():
-                _logger.warning("other limits hold for the account from now on: %s", brought(wanted))
+                told = ", ".join(f"{name} is {now}" for name, (_, now) in changed(self.limits, wanted).items())
+                _logger.warning("other limits hold for the account from now on: %s", told)
                 self.end()  # the next term, which begins soon, has it
 
     async def release(self, *, crashed: bool) -> None:
@@ -223,6 +222,7 @@ class Leadership:
         prove: Callable[[], Awaitable[KlingError | None]],
         on_change: Callable[[], object],
         *,
+        on_loss: Callable[[], object],
         limits: Callable[[Sequence[Member]], Limits],
         may_lead: bool,
     ) -> None:
@@ -230,6 +230,8 @@ class Leadership:
         self._lead = lead
         self._prove = prove  # asks whether this member's key works; returns why it does not
         self._on_change = on_change  # called when this member begins or ceases to lead
+        self._on_loss = on_loss  # called when the journal is seen to have lost commits
+        self._lost_at: float | None = None  # when it last did
         self._limits = limits  # of the account, given what its members bring
         self._may_lead = may_lead
         self._is_proven = False
@@ -281,6 +283,7 @@ class Leadership:
     async def _stand(self) -> None:
         lease, now = await self._shared.lease(), self._shared.now()
         self.lease = lease
+        self._limits_by(lease)
         self.free_since = math.inf if lease.is_held(now) else min(self.free_since, now)
         if not self._may_lead or self.resigned is not None or not lease.may_be_taken(now):
             return
@@ -296,12 +299,19 @@ class Leadership:
             if token is not None:
                 await self._serve(Term(self._shared, token, begun, self._limits(lease.members)))
 
+    def _limits_by(self, lease: Lease) -> Limits:
+        """Return the limits that hold for the account, and see whether anything was lost, which a taking finds."""
+        if lease.lost_at not in (None, self._lost_at):
+            self._on_loss()
+        self._lost_at = lease.lost_at or self._lost_at
+        return self._limits(lease.members)
+
     async def _serve(self, term: Term) -> None:
         self._term, engine = term, self._lead(term)
         _logger.info("this session leads, for term %d", term.number)
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(term.hold, engine.snapshot, self._limits, name="kling_async lease")
+                group.start_soon(term.hold, engine.snapshot, self._limits_by, name="kling_async lease")
                 await self._act(engine, term)
                 group.cancel_scope.cancel()
         finally:

@@ -80,6 +80,7 @@ class MemberEngine(Engine):
             partial(_make_leading, transport, **settings),
             self._prove_key,
             self._tell_change,
+            on_loss=self._insert_again,
             limits=partial(strictest, limits),
             may_lead=not hold,
         )
@@ -100,6 +101,9 @@ class MemberEngine(Engine):
 
     def _stand_again(self) -> None:
         self._leadership.stand_again()
+
+    def _insert_again(self) -> None:
+        self.member_store.insert_again()
 
     def _look(self) -> None:
         self._leadership.look()

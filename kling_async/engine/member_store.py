@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve
@@ -117,6 +118,17 @@ class MemberStore(JobStore):
         self.emit(self._watch(record, deadline), events.Queued)
         return self.open[record.key]
 
+    def insert_again(self) -> None:
+        """Insert all jobs again, as they are known here, and tell of their generations: the journal has lost some."""
+        for active in self.active_jobs():
+            record, deadline = active.record, active.record.deadline
+            if record.request is not None:
+                with suppress(InvalidRequest):  # of a file that is gone, without which it cannot be sent
+                    _, sent = self._by_content(record.request, record.key)
+                    self._shared.insert(evolve(record, request=sent), self._choices(record.key), self._meet)
+            if record.generation_id is not None:
+                self._ask("attach", record.key, token=write_token(record), tag=record.tag, deadline=deadline)
+
     def _by_content(self, request: Request, key: str | None) -> tuple[bytes, Request]:
         """Return the digest of a request by its files' contents, and what other members need to send it.
 
@@ -170,7 +182,7 @@ class MemberStore(JobStore):
         if job is None:
             return
         active, record = active_job(job), entry.record
-        if record.digest == active.record.digest:
+        if record.digest == active.record.digest and not entry.is_refused:
             self._go_on(entry, active.record.deadline)
         self.observe(entry)
 
@@ -191,6 +203,9 @@ class MemberStore(JobStore):
         if job is None:
             return
         active, record = active_job(job), entry.record
+        if entry.is_refused:
+            self.settle(active, entry.parked)
+            return
         if active.record.digest and record.digest and record.digest != active.record.digest:
             self.settle(active, key_conflict(record.key))
             return

@@ -35,9 +35,9 @@ async def carry_out(store: JobStore, journal: TermJournal, instruction: Instruct
         case "abandon" if record is not None:
             _abandon(store, record)
         case "watch" if record is not None:
-            _watch(store, journal, record, data["deadline"])
+            _watch(store, record, data["deadline"])
         case "retry" if record is not None:
-            _retry(store, journal, record, data)
+            _retry(store, record, data)
         case "attach":
             store.attach(read_token(data["token"]), tag=data["tag"], deadline=_left(store, data["deadline"]))
         case "downloaded":
@@ -56,11 +56,11 @@ async def _resume_submissions(store: JobStore, journal: TermJournal, seen: float
     if queue.halted is not None and not journal.was_seen(queue.halt_number, seen):
         _logger.warning("submits were to be resumed after a halt that is over; the present one goes on")
         return
-    store.resume_submissions()
     journal.trust(seen)
+    store.resume_submissions()
     for record in await journal.parked():
         if record.deadline is None or record.deadline > store.clock.wall():
-            _watch(store, journal, record, record.deadline)
+            _watch(store, record, record.deadline)
 
 
 def _left(store: JobStore, deadline: float | None) -> float | None:
@@ -75,19 +75,17 @@ def _abandon(store: JobStore, record: Record) -> None:
     store.abandon(store.open[record.key])
 
 
-def _watch(store: JobStore, journal: TermJournal, record: Record, deadline: float | None) -> None:
+def _watch(store: JobStore, record: Record, deadline: float | None) -> None:
     if record.key in store.open:
         store.extend(active_job(store.open[record.key]), _left(store, deadline))
-    elif record.state is JobState.QUEUED and (reason := journal.withheld(record)) is not None:
-        journal.park(record, reason)  # once more, for whoever waits for it now
     elif not record.state.is_terminal:
         store.enqueue(store.watch(record, _left(store, deadline)))
 
 
-def _retry(store: JobStore, journal: TermJournal, record: Record, data: Mapping[str, Any]) -> None:
+def _retry(store: JobStore, record: Record, data: Mapping[str, Any]) -> None:
     """Buy a job again for the failure that a member has seen; one that somebody has retried since is watched on."""
     if not record.state.is_terminal:
-        _watch(store, journal, record, data["deadline"])
+        _watch(store, record, data["deadline"])
     elif record.settled_at == data["settled_at"] and may_retry(record, data["which"]):
         store.enqueue(store.watch(queued_again(record), _left(store, data["deadline"])))
 

@@ -91,10 +91,14 @@ class JobQueue:
             self._put_submit(active, now)
         else:
             self._enter_flight(active)
-            self.uncertain.append(active)
-            self.uncertain_added.wake()
-            self._expect_deadline(active)
-            self.changed.wake()
+            self.put_uncertain(active)
+
+    def put_uncertain(self, active: ActiveJob) -> None:
+        """Add a job that may have been bought, for the reconciler."""
+        self.uncertain.append(active)
+        self.uncertain_added.wake()
+        self._expect_deadline(active)
+        self.changed.wake()
 
     def _put_submit(self, active: ActiveJob, now: float) -> None:
         line = active.line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
@@ -46,29 +46,49 @@ class _UncertainJob:
         active: The job.
         since: When its POST was begun, or, if another process began it, when this one took the job up: an instant.
         inherited: Whether another process began it.
+        lost_at: When its record lost what may have told of POSTs, by the wall clock; None if it did not.
     """
 
     active: ActiveJob
     since: float
     inherited: bool
+    lost_at: float | None
 
     @property
     def is_open(self) -> bool:
         """True while it is still to be searched for."""
-        return not self.active.settled and self.active.record.state is JobState.UNCERTAIN
+        return not self.active.settled and (self.active.record.state is JobState.UNCERTAIN or self.is_queued)
+
+    @property
+    def is_queued(self) -> bool:
+        """True if its record knows of no POST that may have bought something."""
+        return self.active.record.state is JobState.QUEUED and self.active.lost_at is not None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The client request ids its POSTs were sent under, oldest first."""
-        record = self.active.record
-        return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
+        """The client request ids its POSTs were sent under, oldest first; one that ends with a colon begins others."""
+        record, known = self.active.record, self.active.record.client_request_id
+        lost = () if self.lost_at is None else (f"{record.key}:",)
+        return (*record.former_request_ids, *((known,) if known else ()), *lost)
 
     @property
     def posted_from(self) -> float | None:
         """The earliest time at which it may have been POSTed, by the wall clock as it was then; None if unknown."""
         record = self.active.record
-        earlier = record.former_request_ids or record.submitted_at is None
+        earlier = record.former_request_ids or record.submitted_at is None or self.lost_at is not None
         return (record.queued_at or None) if earlier else record.submitted_at
+
+    @property
+    def posted_until(self) -> float | None:
+        """The latest such time; None if unknown."""
+        return self.active.record.submitted_at if self.lost_at is None else self.lost_at
+
+    def may_be(self, row: LogEntry, ahead: float | None) -> bool:
+        """Return whether a row of no name was made when it may have been POSTed; the vendor's clock is ``ahead``."""
+        created = None if row.created is None else row.created.timestamp()
+        if self.lost_at is None:
+            return LoggedPost(self.posted_until or 0.0, created).was_timed_rightly(ahead)
+        return created is None or (self.posted_from or 0.0) - USUAL_SKEW <= created <= self.lost_at + USUAL_SKEW
 
 
 @define(eq=False)
@@ -111,11 +131,16 @@ class _LogSearch:
 
     def covers(self, job: _UncertainJob) -> bool:
         """Return whether it saw every row that may be this job's."""
-        posted_from, submitted_at = job.posted_from, job.active.record.submitted_at
-        if self.broke_off or not self.complete or self.skew < MAX_SKEW or posted_from is None or submitted_at is None:
+        first, last = job.posted_from, job.posted_until
+        if self.broke_off or not self.complete or self.skew < MAX_SKEW or first is None or last is None:
             return False
         # A time that is yet to come shows that the clock was set since, by an unknown amount.
-        return max(posted_from, submitted_at) <= self.wall + USUAL_SKEW
+        return max(first, last) <= self.wall + USUAL_SKEW
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it shows POSTs of this journal under their names, so that others' rows alone have none."""
+        return bool(self.shown) or any(self.rows.values())
 
 
 class Reconciler:
@@ -167,7 +192,8 @@ class Reconciler:
         """Take the jobs that have become uncertain; the first search comes soon, later ones at growing gaps."""
         for active in self._queue.take_uncertain():
             inherited = active.begun_at == -math.inf
-            self._uncertain[active.record.key] = _UncertainJob(active, now if inherited else active.begun_at, inherited)
+            since = now if inherited else active.begun_at
+            self._uncertain[active.record.key] = _UncertainJob(active, since, inherited, active.lost_at)
             self._gap = self._settings.first_gap
             self._search_at = min(self._search_at, now + self._gap)
 
@@ -195,8 +221,7 @@ class Reconciler:
         return self._settings.give_up_after(job.active.model, job.active.duration) if chosen is None else chosen
 
     def _age_by_wall(self, job: _UncertainJob, wall: float) -> float:
-        submitted_at = job.active.record.submitted_at
-        return 0.0 if submitted_at is None else wall - submitted_at
+        return 0.0 if job.posted_until is None else wall - job.posted_until
 
     # Searching
 
@@ -245,11 +270,15 @@ class Reconciler:
 
     def _keep_row(self, search: _LogSearch, row: LogEntry, name: str) -> None:
         """Keep a row if it is searched for or is a POST of this journal's; the log is the whole account's."""
-        if name in search.rows:
-            search.rows[name].setdefault(row.inference_id, row)
-        if not name and not (row.inference_id and self._store.has_generation(row.inference_id)):
-            search.nameless.append(row)
-        record = self._store.recorded(name.rpartition(":")[0])
+        key = name.rpartition(":")[0]
+        for wanted in {name, f"{key}:"} & search.rows.keys():
+            search.rows[wanted].setdefault(row.inference_id, row)
+        try:
+            if not name and not (row.inference_id and self._store.has_generation(row.inference_id)):
+                search.nameless.append(row)
+            record = self._store.recorded(key)
+        except JournalError:  # it is of this journal, whose record is damaged
+            return
         if record is not None and record.client_request_id == name and record.submitted_at is not None:
             created = None if row.created is None else row.created.timestamp()
             search.shown.setdefault(name, LoggedPost(record.submitted_at, created))
@@ -264,10 +293,10 @@ class Reconciler:
         # A log that contradicts itself may do so again: after one more search the job is reported.
         grace = self._settings.log_grace if search.broke_off else self._settings.longest_gap
         if job.is_open and self._clock.now() >= job.since + self._give_up_after(job) + grace:
-            self._report(job)
+            self._report(job, "it could not be read to its end")
 
     async def _decide(self, job: _UncertainJob, search: _LogSearch) -> None:
-        named = search.under(job.names)
+        named = [row for row in search.under(job.names) if not _is_past(job, row)]
         found = [row for row in named if await self._matches(job.active, row)]
         if not job.is_open:
             return
@@ -277,7 +306,10 @@ class Reconciler:
             later = self._shown_later(job, search)
             if self._is_late(job, search, later):
                 # Any row under its name, even an unusable one, is a sign that something was bought.
-                proven = bool(later) and not named and not await self._may_have_lost_its_name(job, search)
+                shows = search.has_names if job.is_queued else bool(later)
+                proven = (shows or job.is_queued) and not named
+                if proven and not (job.is_queued and shows):
+                    proven = not await self._may_have_lost_its_name(job, search)
                 await self._give_up(job, proven=proven)
 
     def _shown_later(self, job: _UncertainJob, search: _LogSearch) -> list[LoggedPost]:
@@ -297,15 +329,16 @@ class Reconciler:
         wait = self._give_up_after(job)
         if search.begun >= job.since + wait or elapsed_at_vendor(later, search.sent_at) >= wait:
             return True
-        trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not self._may_resubmit(job)
+        # The time of a loss is the database's, as is the age here, whichever process takes the job up.
+        is_sent_again = self._may_resubmit(job) and not job.is_queued
+        trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not is_sent_again
         return trusted and self._age_by_wall(job, search.wall) >= wait
 
     async def _may_have_lost_its_name(self, job: _UncertainJob, search: _LogSearch) -> bool:
         """Return whether the log shows something bought without a name, of this job's model and when it was POSTed."""
-        submitted_at, model = job.active.record.submitted_at or 0.0, job.active.model
+        model = job.active.model
         for row in search.nameless:
-            made = LoggedPost(submitted_at, None if row.created is None else row.created.timestamp())
-            if row.status == "failed" or not made.was_timed_rightly(search.ahead):
+            if row.status == "failed" or not job.may_be(row, search.ahead):
                 continue
             if not (row.model and model) or await self._is_of_model(model, row.model):
                 return True
@@ -345,11 +378,16 @@ class Reconciler:
             _logger.error(said, key, len(found), ids, generation_id, extra=extra)
         _logger.info("job %s was accepted after all, as %s", key, generation_id, extra=extra)
         self._uncertain.pop(key, None)
+        post: dict[str, Any] = {}
+        if active.lost_at is not None:
+            made = None if row.created is None else min(row.created.timestamp(), self._clock.wall())
+            attempts = max(1, active.record.attempts)
+            post = {"client_request_id": row.client_request_id, "submitted_at": made, "attempts": attempts}
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
-            await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error)
+            await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error, **post)
             return
-        await self._store.accept(active, generation_id, late=True)
+        await self._store.accept(active, generation_id, late=True, post=post)
 
     def _may_resubmit(self, job: _UncertainJob) -> bool:
         """Return whether it may be submitted again once it is proven that it was not accepted."""
@@ -359,8 +397,8 @@ class Reconciler:
         return chosen and record.attempts > 0
 
     async def _give_up(self, job: _UncertainJob, *, proven: bool) -> None:
-        if not (proven and self._may_resubmit(job)):
-            self._report(job)
+        if not (proven and (job.is_queued or self._may_resubmit(job))):
+            self._report(job, "it has rows that may be this job's")
             return
         if self._before_resubmit is not None:
             await self._before_resubmit()
@@ -368,6 +406,10 @@ class Reconciler:
                 return
         active, record = job.active, job.active.record
         self._uncertain.pop(record.key, None)
+        if job.is_queued:
+            _logger.info("job %s is not in the account's log, and is submitted", record.key, extra=active.log_fields)
+            self._store.enqueue(active, is_unsent=True)
+            return
         _logger.warning(
             "job %s is not in the account's log, and is submitted again", record.key, extra=active.log_fields
         )
@@ -379,9 +421,23 @@ class Reconciler:
         else:
             self._store.enqueue(active)
 
-    def _report(self, job: _UncertainJob) -> None:
+    def _report(self, job: _UncertainJob, reason: str) -> None:
         self._uncertain.pop(job.active.record.key, None)
-        self._store.settle(job.active, job.active.uncertain_error())
+        self._store.settle(job.active, _lost(reason) if job.is_queued else job.active.uncertain_error())
+
+
+def _is_past(job: _UncertainJob, row: LogEntry) -> bool:
+    """Return whether a row under the name of a queued job bought nothing, or what its record knows to have failed."""
+    record, known = job.active.record, (*job.active.record.former_request_ids, job.active.record.client_request_id)
+    is_known = row.inference_id in (None, *record.former_generation_ids) or row.client_request_id in known
+    return job.is_queued and row.status == "failed" and is_known
+
+
+def _lost(reason: str) -> JournalError:
+    return JournalError(
+        "the database was restored, or another one took over, so that it may have lost that this job was bought, which"
+        f" the account's log does not tell: {reason}; look for it there, then call resume_submissions()"
+    )
 
 
 def _moment(wall: float) -> datetime:

@@ -196,7 +196,8 @@ class Scheduler:
         elif active.record.state is JobState.UNCERTAIN:
             self._store.settle(active, active.uncertain_error())
         elif active.record.state is JobState.QUEUED:
-            message = f"job {active.record.key} was still queued at its deadline; nothing was bought"
+            known = "nothing was bought" if active.lost_at is None else "it is not known yet whether it was bought"
+            message = f"job {active.record.key} was still queued at its deadline; {known}"
             self._store.settle(active, DeadlineExceeded(message))
         elif active.record.state is JobState.SUBMITTING:  # its POST ends by itself soon
             self._queue.recheck_at(active, now + _POST_GRACE)

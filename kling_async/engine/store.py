@@ -28,7 +28,7 @@ from kling_async.files.uploads import check_files
 from kling_async.journal.base import JobState, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kling_async.api.requests import Request
     from kling_async.engine.event_bus import EventBus
@@ -60,9 +60,11 @@ class JobStore(OpenJobs):
         *,
         choices: Callable[[str], Choices],
         park: Callable[[Record, KlingError], object] | None = None,
+        lost_at: Callable[[Record], float | None] = lambda _: None,
     ) -> None:
         super().__init__(queue, bus, clock, feed, park)
         self._journal = journal
+        self._lost_at = lost_at  # when the journal lost what may have told that a job was bought
         self._choices = choices  # by key: what the caller chose
         self._on_hold: list[ActiveJob] = []  # jobs of an earlier session that wait for `resume_submissions`
 
@@ -227,8 +229,12 @@ class JobStore(OpenJobs):
 
     # Queueing and halts
 
-    def enqueue(self, active: ActiveJob, retry_at: float | None = None) -> None:
-        """Put a job into the queue for its next request, or for the same again; settle it if submits have halted."""
+    def enqueue(self, active: ActiveJob, retry_at: float | None = None, *, is_unsent: bool = False) -> None:
+        """Put a job into the queue for its next request, or for the same again; settle it if submits have halted.
+
+        One that may have been bought, as the journal may have lost that, is searched for first, unless it ``is_unsent``
+        for sure.
+        """
         if active.settled:
             return
         if active.record.state is JobState.SUBMITTING:  # its session or process ended before its POST did
@@ -237,9 +243,14 @@ class JobStore(OpenJobs):
             self.settle_if_halted(active)
             if active.settled:
                 return
-        if active.record.state is JobState.UNCERTAIN:
+        if active.record.state is not JobState.PENDING:
+            lost_at = None if is_unsent else self._lost_at(active.record)
+            if lost_at != active.lost_at:
+                active.trouble.lost_at = lost_at
             self.release_slot(active)
-        if retry_at is None:
+        if active.lost_at is not None and active.record.state is JobState.QUEUED:
+            self._queue.put_uncertain(active)
+        elif retry_at is None:
             self._queue.put(active, self.clock.now())
         else:
             self._queue.put_retry(active, retry_at)
@@ -273,8 +284,11 @@ class JobStore(OpenJobs):
             self.settle(active, copied(error))
 
     def resume_submissions(self) -> None:
-        """End a halt, and submit the jobs on hold."""
+        """End a halt, and submit the jobs on hold, and those that are searched for though nothing was lost."""
         self._queue.resume()
+        for active in self.active_jobs(JobState.QUEUED):
+            if active.lost_at is not None and self._lost_at(active.record) is None:
+                self.enqueue(active)
         while self._on_hold:
             self.enqueue(self._on_hold.pop(0))
 
@@ -308,22 +322,24 @@ class JobStore(OpenJobs):
             raise AssertionError(f"job {active.record.key} cannot go from {before.value} to {state.value}")
         return evolve(active.record, state=state, polls=active.polls, last_status=active.last_status, **changes)
 
-    async def accept(self, active: ActiveJob, generation_id: str, *, late: bool = False) -> None:
+    async def accept(
+        self, active: ActiveJob, generation_id: str, *, late: bool = False, post: Mapping[str, Any] | None = None
+    ) -> None:
         """Record the generation a job has bought; with ``late``, as bought when its POST was begun.
 
-        It is kept in memory and logged even if the journal fails, as it is paid for. The job is then in the queue for
-        its first poll.
+        ``post`` has what was found out about the POST. It is kept in memory and logged even if the journal fails, as it
+        is paid for. The job is then in the queue for its first poll.
         """
-        accepted_at = self.begun_at(active) if late else self.clock.now()
-        begun = active.record.submitted_at if late else None
-        changes: dict[str, Any] = {"generation_id": generation_id, "accepted_at": begun or self.clock.wall()}
+        accepted_at, changes = self.clock.now(), {**(post or {}), "generation_id": generation_id}
+        begun = changes.get("submitted_at", active.record.submitted_at) if late else None
+        changes["accepted_at"] = begun or self.clock.wall()
         if active.record.state is not JobState.ABANDONED:
             await self._commit_regardless(active, JobState.PENDING, changes)
         if active.record.state is JobState.ABANDONED:
             active.record = evolve(active.record, **changes)
             self._journal.append(active.record)
             return
-        active.accepted_at = accepted_at
+        active.accepted_at = self.begun_at(active) if late else accepted_at
         active.begun_at = -math.inf  # not needed any more, and many jobs are pending for long
         active.deadline = min(active.deadline, self.clock.now() + self._patience(active.record))
         active.reach(Milestone.ACCEPTED)
@@ -398,7 +414,7 @@ class JobStore(OpenJobs):
         active = active_job(job)
         if active.settled:
             return
-        bought = active.record.state is not JobState.QUEUED
+        bought = active.record.state is not JobState.QUEUED or active.lost_at is not None
         message = f"job {job.key} was abandoned; {'its charge stands' if bought else 'it was never submitted'}"
         error = self._add_context(active, JobAbandoned(message))
         self.update(active, JobState.ABANDONED, settled_at=self.clock.wall(), error=error)

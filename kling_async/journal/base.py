@@ -23,7 +23,7 @@ class JobState(Enum):
     ::
 
         QUEUED → SUBMITTING → PENDING → COMPLETED | FAILED
-        QUEUED → PENDING                        (its caller knows that it was bought already)
+        QUEUED → PENDING | FAILED               (it was bought already: its caller knows that, or the account's log)
         PENDING → QUEUED                        (its generation failed, uncharged, and `Retry` buys another)
                  SUBMITTING → REJECTED
                  SUBMITTING → UNCERTAIN → PENDING
@@ -60,7 +60,7 @@ class JobState(Enum):
 _TERMINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.REJECTED, JobState.ABANDONED})
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.SUBMITTING, JobState.PENDING, JobState.ABANDONED}),
+    JobState.QUEUED: frozenset({JobState.SUBMITTING, JobState.PENDING, JobState.FAILED, JobState.ABANDONED}),
     JobState.SUBMITTING: frozenset(
         {JobState.QUEUED, JobState.PENDING, JobState.UNCERTAIN, JobState.REJECTED, JobState.ABANDONED}
     ),

@@ -69,6 +69,7 @@ class Lease:
         members: Those who were there lately.
         stats: The numbers of the whole account when it was last renewed, as a text that only members read.
         lock: The number of the lock that its holder's process has while it lives; 0 if it has none.
+        lost_at: When commits were found to be lost, in seconds since the epoch; None if none were, or it is trusted.
     """
 
     token: Token
@@ -80,6 +81,7 @@ class Lease:
     members: Sequence[Member] = ()
     stats: str = ""
     lock: int = 0
+    lost_at: float | None = None
 
     def is_held(self, now: float) -> bool:
         """Return whether somebody leads. A renewal yet to come is of a clock that has begun anew with its machine."""
@@ -106,13 +108,18 @@ class Entry:
         record: Its record.
         parked: Why nobody works on it, though its generation's life goes on; None if somebody does, or it has ended.
         choices: What its caller chose.
-        change: Grows with every change of any job.
+        change: Grows with every change of any job; 0 for one that was not seen by any leader yet.
     """
 
     record: Record
     parked: KlingError | None = None
     choices: Choices = field(factory=Choices)
     change: int = field(default=0, eq=False)
+
+    @property
+    def is_refused(self) -> bool:
+        """True for a job that could not be written, or cannot be read: ``parked`` says why, and the record nothing."""
+        return self.parked is not None and not self.change
 
 
 _USUAL = Choices()
@@ -272,12 +279,15 @@ class TermJournal(Journal, Protocol):
         """Write open jobs' records as a whole once more, if commits of this term may be lost; like appends."""
         ...
 
-    def withheld(self, record: Record) -> KlingError | None:
-        """Return why a queued job must not be submitted, if lost commits may have told that it was bought."""
+    def lost_at(self, record: Record) -> float | None:
+        """Return when commits were found to be lost that may have told that this job was bought; None if none were.
+
+        It is in seconds since the epoch.
+        """
         ...
 
     def trust(self, seen: float = math.inf) -> None:
-        """Withhold nothing any more, if the change of this number is none of before commits were lost.
+        """Take it that nothing was lost, if the change of this number is none of before commits were lost.
 
         It is written like an append.
         """

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import kling_async.cli.commands.journal
-from kling_async import GenerationFailed, JobState, Record, TextToVideo, Usage, Video
+from kling_async import GenerationFailed, JobState, JournalError, Record, TextToVideo, Usage, Video
 from kling_async.cli.commands.journal import status
 from kling_async.cli.journals import JournalSummary, file_of, lines
 from kling_async.cli.terminal import Terminal
@@ -107,7 +107,9 @@ def test_how_to_go_on_names_the_folder_that_files_went_to(files: tuple[str, ...]
 
 
 class Journal:
-    """A journal in which a job ends from one look to the next."""
+    """A journal in which a job ends from one look to the next, and another's record is damaged."""
+
+    damaged = (JournalError("the record of job 'b' cannot be read"),)
 
     def __init__(self, _path: Path) -> None: ...
 
@@ -139,6 +141,7 @@ def test_it_is_looked_at_until_no_job_is_open(live: bool, as_json: bool, monkeyp
     assert ("\x1b[" in out.getvalue()) is (live and not as_json)
     assert out.getvalue().count("pending") >= 1
     assert "nobody works on it" not in out.getvalue()
+    assert out.getvalue().count("the record of job 'b'" if as_json else "1 job that nobody works on") >= 1
 
 
 @pytest.mark.parametrize(("kept", "found"), [("out/a.mp4", True), ("a.mp4", True), ("other/a.mp4", False)])

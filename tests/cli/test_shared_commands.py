@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 from child_process import TIMEOUT, interrupt, start
 from in_process import call
 from postgres import own_schema
@@ -43,6 +44,8 @@ def test_who_leads_and_what_nobody_works_on_is_told() -> None:
     assert list(shared_lines(Sharing(lease, {}, 0, ()), 200.0, 5)) == [
         "shared by 3 members; nobody leads, and 5 jobs would go on with: kling-async worker JOURNAL"
     ]
+    (_, lost) = shared_lines(Sharing(evolve(lease, lost_at=60.0), {}, 0, ()), 200.0)
+    assert lost.startswith("it has lost commits, as was found on 1970-01-01 00:01:00+00:00: what was queued before")
     crashed = Lease(Token(7, ""), crashes=3)
     (line,) = shared_lines(Sharing(crashed, {}, 0, ()), 200.0)
     assert "3 leaders crashed in a row; kling-async leader JOURNAL --release" in line
@@ -53,6 +56,7 @@ def test_who_leads_and_what_nobody_works_on_is_told() -> None:
         "members": ["x", "x", "x"],
         "parked": {"OutOfCredits": 2},
         "not_acted_on": 1,
+        "lost_commits_at": None,
         "bought_twice": [{"key": "row-1", "generation_id": "g9"}],
     }
 

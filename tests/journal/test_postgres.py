@@ -28,7 +28,7 @@ from kling_async.api.requests import ImageToVideo
 from kling_async.errors import ConfigurationError, InvalidRequest, JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.open import open_shared
-from kling_async.journal.postgres import connection, lease, shared
+from kling_async.journal.postgres import connection, lease, schema, shared
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, postgres_errors
 from kling_async.journal.postgres.shared import SharedPostgres
@@ -363,34 +363,37 @@ def start_again(server: Any) -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_was_queued_before_commits_were_lost_is_withheld_until_somebody_trusts_it(url: str) -> None:
+async def test_a_leader_is_told_that_commits_were_lost_until_somebody_trusts_the_database(url: str) -> None:
     async with member(url) as joined:
         async with leading(joined) as (token, term):
             await inserted(joined, job("a"), job("b"))
             await term.load_open()
             await term.commit(job("b", JobState.SUBMITTING, **SENT))
         await joined.release(token)
+        assert (await joined.lease()).lost_at is None
         execute(url, f"UPDATE {schema_of(url)}.lease SET system = 'another 00000001'")
         await joined.changes({"a", "b"})
+        for changes in (2, 0):  # members are told of all once, and each leader of what may have been bought
+            async with leading(joined) as (token, term):
+                assert [record.key for record in await term.load_open()] == ["a", "b"]
+                lost_at = (await joined.lease()).lost_at
+                assert lost_at is not None
+                assert term.lost_at(job("a")) == lost_at
+                assert term.lost_at(job("c", queued_at=3e9)) is None
+                assert term.lost_at(job("a", submitted_at=3e9)) is None
+                found = await changed(joined, {"a", "b"}, changes)
+                assert len(found) == changes
+                assert all(entry.change > 2**40 for entry in found)
+            await joined.release(token)
         async with leading(joined) as (token, term):
-            assert [record.key for record in await term.load_open()] == ["b"]
-            assert isinstance(term.withheld(job("a")), JournalError)
-            assert term.withheld(job("c", queued_at=3e9)) is None
-            found = await changed(joined, {"a", "b"}, 2)
-            assert [(entry.record.key, entry.parked is None) for entry in found] == [("a", False), ("b", True)]
-            assert "look for it in the account's log" in str(found[0].parked)
-            assert min(entry.change for entry in found) > 2**40
-        await joined.release(token)
-        async with leading(joined) as (token, term):
-            assert [record.key for record in await term.load_open()] == ["b"]
+            await term.load_open()
             term.trust()
             await term.flush()
-            assert term.withheld(job("a")) is None
+            assert term.lost_at(job("a")) is None
         await joined.release(token)
         async with leading(joined) as (_, term):
             await term.load_open()
-            assert term.withheld(job("a")) is None
-            assert [record.key for record in await term.parked()] == ["a"]
+            assert term.lost_at(job("a")) is None
 
 
 @pytest.mark.asyncio
@@ -402,6 +405,7 @@ async def test_a_dump_that_was_read_back_into_the_same_server_counts_as_lost_com
         await joined.release(token)
         async with leading(joined) as (token, term):
             assert [record.key for record in await term.load_open()] == ["a"]
+            assert term.lost_at(job("a")) is None
         await joined.release(token)
         table = f"{schema_of(url)}.lease"
         execute(url, f"CREATE TABLE {table}_again (LIKE {table} INCLUDING ALL)")
@@ -409,8 +413,8 @@ async def test_a_dump_that_was_read_back_into_the_same_server_counts_as_lost_com
         execute(url, f"DROP TABLE {table}")
         execute(url, f"ALTER TABLE {table}_again RENAME TO lease")
         async with leading(joined) as (_, term):
-            assert await term.load_open() == []
-            assert [record.key for record in await term.parked()] == ["a"]
+            await term.load_open()
+            assert term.lost_at(job("a")) is not None
 
 
 async def changed(joined: SharedPostgres, keys: set[str], many: int) -> list[Entry]:
@@ -544,6 +548,26 @@ async def test_a_schema_of_a_newer_version_is_refused_also_amid_a_term(url: str)
             pass
     with pytest.raises(JournalError, match="of version 99"):
         read_journal(url)
+
+
+@pytest.mark.asyncio
+async def test_a_schema_of_an_older_version_is_upgraded_and_shuts_out_who_leads_by_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:1])
+        older.setattr(lease, "STEPS", schema.STEPS)
+        async with member(url) as joined, leading(joined) as (_, term):
+            await inserted(joined, job("a"), job("b", generation_id=GENERATION))
+            older.undo()
+            async with member(url) as newer, leading(newer) as (_, next_term):
+                assert [record.key for record in await next_term.load_open()] == ["a", "b"]
+                entry = newer.find(GENERATION)
+                assert entry is not None
+                assert entry.record.key == "b"
+                term.append(job("a", JobState.PENDING))
+                await term.flush()
+                assert term.is_fenced
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from postgres import execute, own_schema, schema_of
 from records import GENERATION, history, job
 from shared_memory import Database
 
-from kling_async.errors import DeadlineExceeded
+from kling_async.errors import DeadlineExceeded, JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.postgres.shared import SharedPostgres
 from kling_async.journal.shared import Entry, Instruction, LateAnswer
@@ -202,6 +203,18 @@ async def test_the_lease_tells_who_is_there_with_which_limits_and_the_numbers_of
     assert [member.limits for member in (await second.lease()).members] == [""]
 
 
+@pytest.mark.parametrize("members", ["TRUNCATE", "postgres"], indirect=True)
+async def test_a_member_that_is_open_already_is_as_it_was(members: Members) -> None:
+    member = await members.join(limits="strict")
+    told: list[str] = []
+    with pytest.raises(JournalError, match="it is open already"):
+        await member.open(lambda: told.append("changed"), limits="loose", on_free=lambda: told.append("free"))
+    await inserted(member, job("a"))
+    members.pass_time(40)
+    assert [one.limits for one in (await member.lease()).members] == ["strict"]
+    assert told == []
+
+
 # Jobs
 
 
@@ -260,6 +273,74 @@ async def test_a_job_is_found_by_its_key_and_its_generation(members: Members) ->
         assert found is not None
         assert found.record.state is JobState.PENDING
     assert second.get("b") is None
+
+
+async def test_an_id_is_kept_and_found_and_told_late_however_long_it_is(members: Members) -> None:
+    ids = [secrets.token_urlsafe(30_000) for _ in range(3)]
+    stale, term = await taken_over(members)
+    for generation_id in (ids[0], ids[0], ids[1]):
+        await stale.commit(job("a", JobState.PENDING, generation_id=generation_id, **SENT))
+    assert {late.generation_id for late in (await term.news()).late} == set(ids[:2])
+    await term.commit(job("a", JobState.PENDING, generation_id=ids[2], **SENT))
+    found = (await members.join()).find(ids[2])
+    assert found is not None
+    assert found.record.generation_id == ids[2]
+
+
+# Damage
+
+REAL = pytest.mark.parametrize("members", ["TRUNCATE", "postgres"], indirect=True)
+
+
+async def damage(member: Any, statement: str) -> None:
+    await member._ask(lambda connection: connection.execute(f"UPDATE main.{statement}"))
+
+
+@REAL
+async def test_a_record_that_is_damaged_is_set_aside_and_all_others_are_served(
+    members: Members, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = await members.join(), await members.join()
+    await inserted(first, *(job(key) for key in "abcde"), choices=Choices(resubmits=1))
+    await damage(first, "jobs SET former_request_ids = '{' WHERE key = 'b'")
+    await damage(first, "jobs SET choices = '{' WHERE key = 'c'")
+    token, term = await members.lead(first)
+    assert [record.key for record in await term.load_open()] == ["a", "d", "e"]
+    assert "record of job 'b' cannot be read" in caplog.text
+    assert "record of job c cannot be read" in caplog.text
+    entries = await changed(second, set("abcde"), 5)
+    assert {entry.record.key for entry in entries if entry.is_refused} == {"b", "c"}
+    assert [record.key for record in await history(second)] == ["a", "c", "d", "e"]  # type: ignore[arg-type] # it has one
+    known: list[Entry] = []
+    second.insert(job("b"), Choices(), known.append)
+    second.insert(job("f"), Choices(), known.append)
+    await second.flush()
+    await asyncio.sleep(0)
+    assert [(entry.record.key, entry.is_refused) for entry in known] == [("b", True)]
+    term.park(job("d"), DeadlineExceeded("too late"))
+    await term.flush()
+    await damage(first, "jobs SET parked = '{' WHERE key = 'd'")
+    await first.release(token)
+    _, next_term = await members.lead(second)
+    assert [record.key for record in await next_term.load_open()] == ["a", "e", "f"]
+    assert await next_term.parked() == []
+    for broken in (lambda: second.get("b"), lambda: next_term.get("b")):
+        with pytest.raises(JournalError, match="record of job 'b' cannot be read"):
+            broken()
+
+
+@REAL
+async def test_an_instruction_that_is_damaged_holds_up_no_other(members: Members) -> None:
+    member = await members.join()
+    member.instruct(Instruction("watch", "a", {"deadline": None}))
+    member.instruct(Instruction("watch", "b", {"deadline": None}))
+    await member.flush()
+    await damage(member, "instructions SET data = '{' WHERE key = 'a'")
+    _, term = await members.lead(member)
+    assert [(one.key, dict(one.data)) for one in (await term.news()).instructions] == [
+        ("a", {}),
+        ("b", {"deadline": None}),
+    ]
 
 
 # The fence

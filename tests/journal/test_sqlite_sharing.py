@@ -19,6 +19,7 @@ from kling_async.errors import JournalError
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.sql import queries, writer
 from kling_async.journal.sql.rows import write_row
+from kling_async.journal.sql.tables import Insertion
 from kling_async.journal.sqlite import file, lease
 from kling_async.journal.sqlite.connection import connect
 from kling_async.journal.sqlite.journal import SQLiteJournal
@@ -218,21 +219,21 @@ async def test_a_leader_without_the_lock_is_protected_by_its_lease(path: Path) -
 async def test_a_job_that_is_inserted_while_the_one_that_leads_reads_is_not_missed(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
 ) -> None:
-    shared, read = member(path), queries.entries_of
+    shared, read = member(path), queries._entry_of
     await shared.open()
     token = await shared.take()
     assert token is not None
     term = shared.term(token, print)
     await term.open()
 
-    def and_another_inserts(connection: sqlite3.Connection, rows: Any) -> Any:
+    def and_another_inserts(connection: Any) -> Any:
         """Between two statements of the leader."""
         monkeypatch.undo()
         with closing(sqlite3.connect(path, isolation_level=None)) as another:
-            lease._insert(another, write_row(job("a")), Choices())
-        return read(connection, rows)
+            lease._insert(another, Insertion(job("a"), write_row(job("a")), Choices(), print))
+        return read(connection)
 
-    monkeypatch.setattr(queries, "entries_of", and_another_inserts)
+    monkeypatch.setattr(queries, "_entry_of", and_another_inserts)
     await (term.load_open() if taken_over else term.news())
     assert [entry.record.key for entry in (await term.news()).entries] == ["a"]
     await term.close()

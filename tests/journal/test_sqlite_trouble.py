@@ -190,6 +190,21 @@ async def test_media_that_went_missing_are_a_journal_error_of_that_job_only(jour
 
 
 @pytest.mark.asyncio
+async def test_a_record_that_is_damaged_keeps_no_session_from_the_others(
+    journal: SQLiteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in "abc":
+        await journal.commit(job(key))
+    await run(journal, "UPDATE jobs SET polls = 'many' WHERE key = 'b'")
+    journal = await reopened(journal)
+    assert [record.key for record in await journal.load_open()] == ["a", "c"]
+    assert [record.key for record in await history(journal)] == ["a", "c"]
+    assert "the record of job 'b' cannot be read" in caplog.text
+    with pytest.raises(JournalError, match="the record of job 'b' cannot be read"):
+        journal.get("b")
+
+
+@pytest.mark.asyncio
 async def test_a_bug_on_the_thread_is_reported_and_hangs_no_waiter(
     journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

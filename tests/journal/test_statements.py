@@ -35,7 +35,7 @@ def connection() -> Generator[sqlite3.Connection]:
 
 def records(connection: sqlite3.Connection) -> list[Record]:
     first, place = queries.page(connection, 0)
-    return first + queries.page(connection, place)[0]
+    return first + queries.page(connection, place or 0)[0]
 
 
 def submitting(jobs: Sequence[Record]) -> list[Record]:

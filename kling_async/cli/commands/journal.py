@@ -67,7 +67,9 @@ def status(journal: JournalArgument, /, *, watch: bool = False, as_json: AsJson 
 def _look(journal: Place) -> JournalSummary:
     reader = read_journal(journal)
     in_use = reader.has_owner()  # asked first: whoever ends now leaves nothing open
-    return JournalSummary.of(reader.records(), reader.sharing(boot_clock()), in_use=in_use)
+    summary = JournalSummary.of(reader.records(), reader.sharing(boot_clock()), in_use=in_use)
+    summary.damaged = [str(error) for error in reader.damaged]
+    return summary
 
 
 def leader(journal: JournalArgument, /, *, release: bool = False, as_json: AsJson = False) -> None:

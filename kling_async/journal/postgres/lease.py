@@ -51,9 +51,9 @@ def read_lease(link: Link, now: float) -> Lease:
         "SELECT extract(epoch FROM clock_timestamp())::float8,"
         " term, holder, owner, version, length, crashes, stats, renewed::text,"
         f" {_AGE.format('since')}, {_AGE.format('renewed')}, (SELECT json_agg(json_build_array(owner, limits))"
-        f" FROM main.members WHERE seen > now() - {_LIVES}) FROM main.lease"
+        f" FROM main.members WHERE seen > now() - {_LIVES}), extract(epoch FROM restored_at)::float8 FROM main.lease"
     ).fetchone()
-    epoch, term, holder, owner, version, length, crashes, stats, renewal, since, renewed, living = row
+    epoch, term, holder, owner, version, length, crashes, stats, renewal, since, renewed, living, lost_at = row
     members = [Member(*one) for one in living or ()]
     if version > len(STEPS):
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
@@ -63,7 +63,8 @@ def read_lease(link: Link, now: float) -> Lease:
         link.seen = f"{term} {renewal}", now
     if now - link.seen[1] > 2 * length:
         renewed = max(renewed, length)
-    return Lease(Token(term, holder), owner, now - since, now - renewed, length, crashes, members, stats)
+    token = Token(term, holder)
+    return Lease(token, owner, now - since, now - renewed, length, crashes, members, stats, lost_at=lost_at)
 
 
 def take(link: Link, holder: str, owner: str, now: float, length: float) -> Token | None:
@@ -241,7 +242,7 @@ def _insert(link: Link, insertions: Sequence[Insertion]) -> None:
         if insertion.row.key in fresh:
             fresh.remove(insertion.row.key)
         else:  # by a second statement: the first may not see what another session has just inserted
-            insertion.known = next(iter(queries.select(link, "key = ?", insertion.row.key)), None)
+            insertion.known = queries.known_entry(link, insertion)
 
 
 def _insert_all(link: Link, insertions: Sequence[Insertion]) -> set[Value]:
@@ -379,7 +380,7 @@ def keep_late(link: Link, answers: Sequence[LateAnswer]) -> None:
 def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, int]:
     """Return a page of the open jobs that are not parked; see `Tables`."""
     if after == 0:
-        _withhold(link, token)
+        _tell_anew(link, token)
         numbered = 0
         while (found := inserted(link, token, numbered))[0]:  # those of later pages are left for `inserted`
             numbered = found[1]
@@ -387,14 +388,12 @@ def led(link: Link, token: Token, after: int) -> tuple[list[Entry], int | None, 
     return *queries.led_page(link, after, "change IS NOT NULL"), 0
 
 
-def _withhold(link: Link, token: Token) -> None:
-    """Park what was queued before commits were lost, and tell all members of all open jobs anew."""
-    restored_at, _ = restored(link)
-    if restored_at is not None:
-        park = "parked = CASE WHEN state = 'queued' AND queued_at <= ? THEN ? ELSE parked END"
-        tell = f"UPDATE main.jobs SET change = ?, {park} FROM held WHERE state IN ({queries.OPEN})"
-        given = (next_change(link, token), restored_at, write_error(lost_commits()))
-        _execute(link, token, f"done AS ({tell})", given)
+def _tell_anew(link: Link, token: Token) -> None:
+    """Tell all members of all open jobs anew, once commits were lost: they may have heard of more than there is."""
+    change = next_change(link, token)
+    if change == restored(link)[1] + 1:  # nothing was written since
+        tell = f"UPDATE main.jobs SET change = ? FROM held WHERE state IN ({queries.OPEN})"
+        _execute(link, token, f"done AS ({tell})", (change,))
 
 
 def restored(link: Link) -> tuple[float | None, int]:
@@ -404,14 +403,6 @@ def restored(link: Link) -> tuple[float | None, int]:
     """
     row = link.execute("SELECT extract(epoch FROM restored_at)::float8, least_change FROM main.lease").fetchone()
     return row[0], row[1]
-
-
-def lost_commits() -> JournalError:
-    """Return why a job is withheld that was queued before commits were lost."""
-    return JournalError(
-        "the database was restored, or another one took over, so that it may have lost that this job was bought;"
-        " look for it in the account's log, then call resume_submissions()"
-    )
 
 
 def inserted(link: Link, token: Token, after: int) -> tuple[list[Entry], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from kling_async.errors import JournalError
@@ -10,7 +10,6 @@ from kling_async.journal.postgres import lease
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, connected, postgres_errors
 from kling_async.journal.postgres.schema import STEPS, version_of
-from kling_async.journal.sql import queries
 from kling_async.journal.sql.reader import JournalReader
 
 if TYPE_CHECKING:
@@ -53,14 +52,8 @@ class PostgresReader(JournalReader):
 
     def records(self) -> Iterator[Record]:
         """Yield the newest record of every key, in the order they were queued, over one connection."""
-        place = 0
         with self._connection() as link:
-            while True:
-                with postgres_errors(self._address):
-                    records, place = queries.page(link, place)
-                if not records:
-                    return
-                yield from records
+            yield from self._records(lambda: nullcontext(link))
 
     @contextmanager
     def _connection(self) -> Generator[Link]:

@@ -90,6 +90,13 @@ STEPS = (
         kept int NOT NULL DEFAULT 0  -- 1 for one that was acted on, which people should know of
     );
     """,
+    # By hashes, as an id may be longer than a B-tree takes.
+    """
+    DROP INDEX main.jobs_by_generation;
+    CREATE INDEX jobs_by_generation ON main.jobs USING hash (generation_id);
+    ALTER TABLE main.late_answers
+        DROP CONSTRAINT late_answers_generation_id_key, ADD EXCLUDE USING hash (generation_id WITH =)
+    """,
 )
 """The statements that make each version of the one before, from nothing. Steps are added, never changed."""
 

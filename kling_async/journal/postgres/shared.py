@@ -26,7 +26,6 @@ from kling_async.journal.sql.write_queue import Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterable, Sequence
 
-    from kling_async.errors import KlingError
     from kling_async.journal.base import Record
     from kling_async.journal.shared import Entry, Token
 
@@ -267,16 +266,17 @@ class PostgresTerm(DatabaseTerm):
         return AnyKeySet(), queries.generations(connection, _NEWEST)
 
     async def load_open(self) -> Sequence[Record]:
-        """Return the open jobs that are not parked; those that were queued before commits were lost are."""
+        """Return the open jobs that are not parked."""
         self._restored, self._least_change = await self._ask(lease.restored)
         return await super().load_open()
 
-    def withheld(self, record: Record) -> KlingError | None:
-        """Return why a queued job must not be submitted: it may have been bought before commits were lost."""
-        return lease.lost_commits() if self._restored is not None and record.queued_at <= self._restored else None
+    def lost_at(self, record: Record) -> float | None:
+        """Return when commits were lost, if this record has not been written since its job was last sent."""
+        written_at = max(record.queued_at, record.submitted_at or 0.0)
+        return self._restored if self._restored is not None and written_at <= self._restored else None
 
     def trust(self, seen: float = math.inf) -> None:
-        """Withhold nothing any more, if that was said by one who could know that commits were lost."""
+        """Take it that nothing was lost, if that was said by one who could know that commits were."""
         if seen > self._least_change:
             self._restored = None
             self._put(Trusting())

@@ -61,11 +61,11 @@ class Database:
         Raises:
             JournalError: They cannot be read.
         """
-        records, place = await self._ask(partial(queries.page, after=0))
-        while records:
+        place: int | None = 0
+        while place is not None:
+            records, place = await self._ask(partial(queries.page, after=place))
             for record in records:
                 yield record
-            records, place = await self._ask(partial(queries.page, after=place))
 
     async def load_learned(self) -> str | None:
         """Return the text that was last saved, in any session.

@@ -75,12 +75,12 @@ class SharedDatabase(Database):
         on_free: Callable[[], object] = lambda: None,
     ) -> None:
         """Join; ``on_change`` is called on the loop after this member or its term has written."""
+        await self._begin(partial(self._join, on_change, limits, on_free))
+
+    async def _join(self, on_change: Callable[[], object], limits: str, on_free: Callable[[], object]) -> None:
         self._on_change, self._limits, self._on_free = on_change, limits, on_free
         self._soon: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()  # a flush under way
         self._soon.set_result(None)
-        await self._begin(self._join)
-
-    async def _join(self) -> None:
         self._change_place = await self._ask(queries.last_place)
         await self._ask(lambda connection: self._see_member(connection, self.now()))
 

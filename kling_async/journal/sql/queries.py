@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal.base import JobState, Record
@@ -13,13 +14,17 @@ from kling_async.journal.sql.rows import COLUMNS, Row, as_column, as_text, read_
 from kling_async.journal.sql.unflushed import HashedKeySet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 
     from kling_async.journal.base import Choices
     from kling_async.journal.media import Content
     from kling_async.journal.shared import Lease
     from kling_async.journal.sql.rows import Value
-    from kling_async.journal.sql.tables import Connection
+    from kling_async.journal.sql.tables import Connection, Insertion
+
+_logger = logging.getLogger("kling_async.journal")
+
+_T = TypeVar("_T")
 
 PAGE = 250
 """Rows read at once: some milliseconds' work."""
@@ -55,29 +60,38 @@ def by_key(connection: Connection, key: str) -> Record | None:
     """Return the record under this key.
 
     Raises:
-        JournalError: It is damaged. All functions that read records raise this.
+        JournalError: It is damaged. All functions that return one record or entry raise this.
     """
-    rows = connection.execute(f"{_SELECT} WHERE key = ?", (as_column(key),)).fetchall()
-    return next(records_of(connection, rows), None)
+    row = connection.execute(f"{_SELECT} WHERE key = ?", (as_column(key),)).fetchone()
+    return None if row is None else _record_of(connection)(row)
 
 
 def by_generation(connection: Connection, generation_id: str) -> Record | None:
     """Return the newest record of this generation."""
     condition = "WHERE generation_id = ? ORDER BY number DESC LIMIT 1"
-    rows = connection.execute(f"{_SELECT} {condition}", (as_column(generation_id),)).fetchall()
-    return next(records_of(connection, rows), None)
+    row = connection.execute(f"{_SELECT} {condition}", (as_column(generation_id),)).fetchone()
+    return None if row is None else _record_of(connection)(row)
 
 
 def open_records(connection: Connection) -> list[Record]:
-    """Return the records that are not terminal, in the order in which they were queued."""
+    """Return the records that are not terminal, in the order in which they were queued.
+
+    Those that are damaged are told of, and left out. All functions that return several do this.
+    """
     rows = connection.execute(f"{_SELECT} WHERE state IN ({OPEN}) ORDER BY number").fetchall()
-    return list(records_of(connection, rows))
+    return list(_readable(rows, _record_of(connection)))
 
 
-def page(connection: Connection, after: int) -> tuple[list[Record], int]:
-    """Return up to 250 records after this place in the order, and the last one's place; none at the end."""
+def _tell_of_damage(error: JournalError) -> None:
+    _logger.error("%s; it stays as it is, and nobody works on it", error)
+
+
+def page(
+    connection: Connection, after: int, on_damage: Callable[[JournalError], object] = _tell_of_damage
+) -> tuple[list[Record], int | None]:
+    """Return up to 250 records after this place in the order, and the last one's place; None at the end."""
     rows = connection.execute(f"{_SELECT} WHERE number > ? ORDER BY number LIMIT {PAGE}", (after,)).fetchall()
-    return list(records_of(connection, rows)), (rows[-1][-1] if rows else after)
+    return list(_readable(rows, _record_of(connection), on_damage)), (rows[-1][-1] if rows else None)
 
 
 def counts(connection: Connection) -> Counter[JobState]:
@@ -109,8 +123,23 @@ def load_learned(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def records_of(connection: Connection, rows: Sequence[Sequence[object]]) -> Iterator[Record]:
-    """Read rows as records; columns after ``COLUMNS`` are ignored."""
+def _readable(
+    rows: Iterable[Sequence[object]],
+    read: Callable[[Sequence[object]], _T],
+    on_damage: Callable[[JournalError], object] = _tell_of_damage,
+) -> Iterator[_T]:
+    """Read the rows that can be read: one that is damaged stops no other."""
+    for row in rows:
+        try:
+            found = read(row)
+        except JournalError as error:
+            on_damage(error)
+        else:
+            yield found
+
+
+def _record_of(connection: Connection) -> Callable[[Sequence[Any]], Record]:
+    """Return a function that reads rows as records; columns after ``COLUMNS`` are ignored."""
     media: dict[str, Content] = {}  # records that share media share the object, too
 
     def fetch(digest: str) -> Content:
@@ -121,40 +150,58 @@ def records_of(connection: Connection, rows: Sequence[Sequence[object]]) -> Iter
             media[digest] = row[0]
         return media[digest]
 
-    return (read_row(row[: len(COLUMNS)], fetch) for row in rows)
+    return lambda row: read_row(row[: len(COLUMNS)], fetch)
 
 
 # Jobs of members
 
 
-def entries_of(connection: Connection, rows: Sequence[Sequence[object]]) -> list[Entry]:
-    """Read rows that have the columns of an entry."""
-    found: list[Entry] = []
-    for row, record in zip(rows, records_of(connection, rows), strict=True):
-        parked, choices, _, change = row[len(COLUMNS) :]
-        error = read_error(str(parked)) if parked is not None and not record.state.is_terminal else None
-        found.append(Entry(record, error, read_choices(cast("str | None", choices)), int(str(change or 0))))
-    return found
+def _entry_of(connection: Connection) -> Callable[[Sequence[Any]], Entry]:
+    """Return a function that reads rows that have the columns of an entry."""
+    record_of = _record_of(connection)
+
+    def read(row: Sequence[Any]) -> Entry:
+        record, (parked, choices, _, change) = record_of(row), row[len(COLUMNS) :]
+        try:
+            error = read_error(str(parked)) if parked is not None and not record.state.is_terminal else None
+            return Entry(record, error, read_choices(choices), change or 0)
+        except Exception as damage:
+            raise JournalError(f"the record of job {record.key} cannot be read: {damage!r:.200}") from damage
+
+    return read
 
 
 def entry_by_key(connection: Connection, key: str) -> Entry | None:
     """Return the job under this key."""
-    return next(iter(select(connection, "key = ?", as_column(key))), None)
+    return _entry(connection, "key = ?", as_column(key))
 
 
 def entry_by_generation(connection: Connection, generation_id: str) -> Entry | None:
     """Return the job of this generation."""
-    return next(iter(select(connection, "generation_id = ?", as_column(generation_id))), None)
+    return _entry(connection, "generation_id = ?", as_column(generation_id))
 
 
-def select(connection: Connection, condition: str, *given: object) -> list[Entry]:
-    """Return the jobs of which this is true, in the order they were queued."""
-    return entries_of(connection, connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchall())
+def _entry(connection: Connection, condition: str, *given: object) -> Entry | None:
+    row = connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchone()
+    return None if row is None else _entry_of(connection)(row)
+
+
+def known_entry(connection: Connection, insertion: Insertion) -> Entry | None:
+    """Return the job that a key had already, or why it cannot be read."""
+    try:
+        return entry_by_key(connection, insertion.record.key)
+    except JournalError as error:
+        return Entry(insertion.record, error)
 
 
 def open_entries(connection: Connection, condition: str, *given: object) -> list[Entry]:
     """Return the open jobs that are not parked and of which this is true, in the order they were queued."""
-    return select(connection, f"state IN ({OPEN}) AND parked IS NULL AND {condition}", *given)
+    return _entries(connection, f"state IN ({OPEN}) AND parked IS NULL AND {condition}", *given)
+
+
+def _entries(connection: Connection, condition: str, *given: object) -> list[Entry]:
+    rows = connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchall()
+    return list(_readable(rows, _entry_of(connection)))
 
 
 def led_page(connection: Connection, after: int, condition: str, *given: object) -> tuple[list[Entry], int | None]:
@@ -164,18 +211,25 @@ def led_page(connection: Connection, after: int, condition: str, *given: object)
     """
     chosen = f"state IN ({OPEN}) AND parked IS NULL AND number > ? AND {condition} ORDER BY number LIMIT {LED_PAGE}"
     rows = connection.execute(f"{_ENTRY} WHERE {chosen}", (after, *given)).fetchall()
-    return entries_of(connection, rows), rows[-1][-2] if len(rows) == LED_PAGE else None
+    return list(_readable(rows, _entry_of(connection))), rows[-1][-2] if len(rows) == LED_PAGE else None
 
 
 def parked(connection: Connection) -> list[Record]:
     """Return the queued jobs that are parked."""
-    return [entry.record for entry in select(connection, "state = 'queued' AND parked IS NOT NULL")]
+    return [entry.record for entry in _entries(connection, "state = 'queued' AND parked IS NOT NULL")]
 
 
 def all_choices(connection: Connection) -> dict[str, Choices]:
     """Return what the callers of open jobs chose, parked ones included, where it is not the usual."""
     statement = f"SELECT key, choices FROM main.jobs WHERE state IN ({OPEN}) AND choices IS NOT NULL"
-    return {as_text(key): read_choices(choices) for key, choices in connection.execute(statement)}
+    return dict(_readable(connection.execute(statement), _choices_of, lambda _: None))  # the job is left out, too
+
+
+def _choices_of(row: Sequence[Any]) -> tuple[str, Choices]:
+    try:
+        return as_text(row[0]), read_choices(row[1])
+    except Exception as damage:
+        raise JournalError(repr(damage)) from damage
 
 
 Place = tuple[int, int]
@@ -200,11 +254,16 @@ def changes(connection: Connection, place: Place, wanted: Container[str]) -> tup
     later = f"WHERE (change, number) > (?, ?) ORDER BY change, number LIMIT {PAGE}"
     while True:
         page = connection.execute(f"SELECT change, number, key FROM main.jobs {later}", place).fetchall()
-        numbers = [number for _, number, key in page if as_text(key) in wanted]
-        if numbers:
-            chosen = f"number IN ({', '.join('?' * len(numbers))})"
-            rows = connection.execute(f"{_CHANGED} WHERE {chosen} ORDER BY change, number", numbers).fetchall()
-            found += entries_of(connection, rows)
+        keys = {number: as_text(key) for _, number, key in page if as_text(key) in wanted}
+        if keys:
+            chosen = f"number IN ({', '.join('?' * len(keys))})"
+            rows = connection.execute(f"{_CHANGED} WHERE {chosen} ORDER BY change, number", [*keys]).fetchall()
+            entry_of = _entry_of(connection)
+            for row in rows:
+                try:
+                    found.append(entry_of(row))
+                except JournalError as error:
+                    found.append(Entry(Record(keys[row[-2]], JobState.QUEUED), error))
         if page:
             place = page[-1][0], page[-1][1]
         if len(page) < PAGE:
@@ -226,7 +285,14 @@ def instruct(connection: Connection, instruction: Instruction) -> None:
 def instructions(connection: Connection) -> list[Instruction]:
     """Return the oldest instructions."""
     rows = connection.execute(f"SELECT kind, key, data, number FROM main.instructions ORDER BY number LIMIT {PAGE}")
-    return [Instruction(kind, as_text(key), json.loads(data), number) for kind, key, data, number in rows]
+    return [Instruction(kind, as_text(key), _data(data), number) for kind, key, data, number in rows]
+
+
+def _data(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):  # so that it cannot be carried out, and is dropped
+        return {}
 
 
 def add_late(connection: Connection, late: LateAnswer) -> None:
@@ -251,7 +317,14 @@ def late_answers(connection: Connection, *, kept: bool = False) -> list[LateAnsw
 def sharing(connection: Connection, lease: Lease) -> Sharing:
     """Return how a database is shared that has this lease."""
     parked = f"SELECT parked FROM main.jobs WHERE state IN ({OPEN}) AND parked IS NOT NULL"
-    reasons = Counter(type(read_error(text)).__name__ for (text,) in connection.execute(parked))
+    reasons = Counter(_class_of(text) for (text,) in connection.execute(parked))
     waiting = "SELECT count(*) FROM main.late_answers WHERE kept = 0"
     (undone,) = connection.execute(f"SELECT (SELECT count(*) FROM main.instructions) + ({waiting})").fetchone()
     return Sharing(lease, reasons, undone, late_answers(connection, kept=True))
+
+
+def _class_of(text: str) -> str:
+    try:
+        return type(read_error(text)).__name__
+    except Exception:  # noqa: BLE001 - whatever is damaged
+        return "unreadable"

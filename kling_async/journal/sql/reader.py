@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from kling_async.journal.base import JobState, Record
@@ -20,20 +21,27 @@ class JournalReader:
     """Reads a journal that sessions may be writing, or that a crash left behind; it changes and creates nothing.
 
     A call blocks its thread, which may be any; nothing is open between two calls.
+
+    Attributes:
+        damaged: Why records could not be read that `records` has left out, when it was last called.
     """
+
+    damaged: Sequence[JournalError] = ()
 
     def records(self) -> Iterator[Record]:
         """Yield the newest record of every key, in the order they were queued, those queued meanwhile included.
 
         Raises:
-            JournalError: They cannot be read.
+            JournalError: They cannot be read; for a record that is damaged, see ``damaged``.
         """
-        place = 0
-        while True:
-            with self._connection() as connection:
-                records, place = queries.page(connection, place)
-            if not records:
-                return
+        yield from self._records(self._connection)
+
+    def _records(self, connected: Callable[[], AbstractContextManager[Own]]) -> Iterator[Record]:
+        self.damaged = damaged = list[JournalError]()
+        place: int | None = 0
+        while place is not None:
+            with connected() as connection:
+                records, place = queries.page(connection, place, damaged.append)
             yield from records
 
     def counts(self) -> Counter[JobState]:

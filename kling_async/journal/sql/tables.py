@@ -82,7 +82,7 @@ class Learned:
 
 @frozen
 class Trusting:
-    """Nothing is to be withheld any more for commits that were lost."""
+    """Nothing is to be looked for any more as commits were lost."""
 
 
 Own: TypeAlias = Any

@@ -123,13 +123,13 @@ class DatabaseTerm(DatabaseJournal):
         """Return the queued jobs that are parked."""
         return await self._ask(queries.parked)
 
-    def withheld(self, record: Record) -> KlingError | None:
-        """Return None: no commits can be lost here."""
+    def lost_at(self, record: Record) -> float | None:
+        """Return None: that commits were lost cannot be told here."""
         del record
         return None
 
     def trust(self, seen: float = math.inf) -> None:
-        """Withhold nothing any more."""
+        """Do nothing."""
 
     def keep(self, records: Iterable[Record]) -> None:
         """Do nothing: no commits are lost here while a term goes on."""

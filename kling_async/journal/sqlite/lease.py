@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator, Iterable, Sequence
 
-    from kling_async.journal.base import Choices
     from kling_async.journal.shared import Entry, LateAnswer, Sharing
-    from kling_async.journal.sql.tables import OfLeader, OfMember
+    from kling_async.journal.sql.tables import Insertion, OfLeader, OfMember
     from kling_async.journal.sqlite.connection import Connection
 
 _MEMBER_LIVES = 60.0  # seconds after it was seen last for which a member is counted
@@ -216,11 +215,12 @@ def write_of_member(connection: Connection, works: Sequence[OfMember]) -> None:
             if isinstance(work, Instruction):
                 queries.instruct(connection, work)
             else:
-                work.known = _insert(connection, work.row, work.choices)
+                work.known = _insert(connection, work)
 
 
-def _insert(connection: sqlite3.Connection, row: Row, choices: Choices) -> Entry | None:
+def _insert(connection: sqlite3.Connection, insertion: Insertion) -> Entry | None:
     """Insert a job unless its key has one; return that one."""
+    row, choices = insertion.row, insertion.choices
     assert row.fixed is not None  # noqa: S101 - nothing was written of it before
     given = (*row.fixed, *row.changing, write_choices(choices), _next_change(connection))
     names, values = ", ".join((*queries.NAMES, "choices", "change")), ", ".join("?" * len(given))
@@ -228,7 +228,7 @@ def _insert(connection: sqlite3.Connection, row: Row, choices: Choices) -> Entry
     if connection.execute(statement, given).rowcount == 1:
         insert_media(connection, row.media)
         return None
-    return next(iter(queries.select(connection, "key = ?", row.key)), None)
+    return queries.known_entry(connection, insertion)
 
 
 def write_of_leader(connection: Connection, token: Token, works: Sequence[OfLeader]) -> None:
