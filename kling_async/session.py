@@ -83,9 +83,9 @@ class KlingSession(AccountCalls, FileCalls):
             made like this. One of them at a time *leads*: it sends the requests of all. If it ends, is killed or
             stops, another goes on within seconds. ``pending`` has this session's own jobs, and what its settings say
             of a job's fate (``reconciliation``, ``retry``, ``Timeouts.generation`` and ``.submission``) holds for
-            those, whichever leads. Of ``limits`` on rates, on generations at once and on spending the strictest that
-            any session sets holds for all. Files in requests count by their contents: they are read by `submit`, and
-            a key with the same content from another path is the same job.
+            those, whichever leads. Of ``limits`` on rates, on generations at once and on spending the strictest of all
+            sessions holds for all, defaults included. Files in requests count by their contents: they are read by
+            `submit`, and a key with the same content from another path is the same job.
         transport: A transport to send with, instead of HTTP; the session does not close it, needs no key with it, and
             leaves what follows here to it.
         proxy: The URL of the proxy for all requests, ``http://`` or ``https://``, as

@@ -166,7 +166,8 @@ def test_the_strictest_limits_are_as_strict_as_each_members_and_the_same_for_all
             whole.max_spend_usd,
             whole.per_group,
         )
-        assert own.max_in_flight == 1000 or whole.max_in_flight <= own.max_in_flight
+        assert whole.max_in_flight <= own.max_in_flight
+        assert (whole.requests_per_second or 50) <= (own.requests_per_second or 50)
         assert own.max_spend_usd is None or (whole.max_spend_usd or 0.0) <= own.max_spend_usd
         assert all(of_group(whole, group) <= of_group(own, group) for group in (None, "ann", "bob"))
         assert own.max_spend_usd is None or own.allow_unpriced or not whole.allow_unpriced
@@ -183,6 +184,19 @@ async def test_a_member_whose_limits_do_not_hold_is_told_whose_do(caplog: pytest
             assert caplog.messages == [
                 f"max_in_flight is 2 for the account, by {next(iter(database.owners))}, and not 7"
             ]
+
+
+def test_a_default_is_not_replaced_by_a_looser_limit_and_each_limit_is_told_in_words() -> None:
+    loose = Limits(requests_per_second=math.inf, max_in_flight=5000)
+    members = [Member("usual", write_limits(Limits())), Member("tight", write_limits(Limits(per_model=3)))]
+    whole = strictest(loose, [*members, Member("a reader", "")])
+    assert (whole.requests_per_second, whole.max_in_flight, whole.per_model) == (None, 1000, 3)
+    assert list(stricter(loose, members)) == [
+        "requests_per_second is the default for the account, by tight, usual, and not inf",
+        "max_in_flight is 1000 for the account, by tight, usual, and not 5000",
+        "per_model is 3 for the account, by tight, and not the default",
+    ]
+    assert strictest(Limits(requests_per_second=20), members).requests_per_second == 20
 
 
 @virtual
