@@ -32,6 +32,7 @@ from kling_async.journal.postgres import connection, lease, schema, shared
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, postgres_errors
 from kling_async.journal.postgres.shared import SharedPostgres
+from kling_async.journal.shared import Instruction
 from kling_async.sandbox import Sandbox
 from kling_async.session import boot_clock
 
@@ -284,6 +285,38 @@ async def test_a_server_that_says_nothing_is_given_up_and_the_loop_is_not_blocke
             with suppress(JournalError):
                 found = await asyncio.to_thread(joined.get, "a")
         assert found is None
+
+
+@pytest.mark.asyncio
+async def test_a_silent_server_is_left_after_one_try_and_it_is_told_what_is_lost(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    connect, wait = connection._Connection.connect, connection._Connection.wait
+
+    def tries(*given: Any, **others: Any) -> Any:
+        tried.append("connect")
+        return connect(*given, **others)
+
+    def waits(*given: Any, **others: Any) -> Any:
+        tried.append("statement")
+        return wait(*given, **others)
+
+    monkeypatch.setattr(shared, "_LEAST_PATIENCE", 0.1)
+    async with proxy(url) as way, member(url) as other:
+        joined = SharedPostgres(way.url, now=boot_clock, length=0.6)
+        await joined.open()
+        await inserted(joined, job("a"))
+        way.open.clear()
+        monkeypatch.setattr(connection._Connection, "connect", tries)
+        monkeypatch.setattr(connection._Connection, "wait", waits)
+        joined.insert(job("b"), Choices(), print)
+        joined.instruct(Instruction("abandon", "a"))
+        with pytest.raises(JournalError, match=r"has said nothing for 0\.3 s; lost is what was told last of: b, a"):
+            await joined.close()
+        assert tried == ["statement"]
+        monkeypatch.undo()
+        assert [record.key for record in await history(other)] == ["a"]  # type: ignore[arg-type] # it has one
 
 
 @pytest.mark.parametrize(("given", "taken"), [("", 10), ("connect_timeout=3&", 3)])

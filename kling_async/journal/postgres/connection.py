@@ -110,6 +110,7 @@ class Link:
         member_seen: When it was last noted that the member lives.
         epoch: What to add to the members' clock for the time by the database's; None until it is known.
         is_direct: False behind a proxy that pools transactions.
+        is_last: Set, by any thread, once a server that is silent is not to be tried again, as its user leaves.
     """
 
     def __init__(
@@ -137,6 +138,8 @@ class Link:
         self.member_seen: float = -math.inf
         self.epoch: float | None = None
         self.is_direct: bool = True
+        self.is_last: bool = False
+        self._silence: psycopg.Error | None = None  # as the server was met last
 
     def execute(self, statement: str, given: Sequence[Any] = (), /) -> Cursor:
         """Run a statement, which is a transaction of its own, on a connection that is made first if there is none.
@@ -144,12 +147,18 @@ class Link:
         Raises:
             psycopg.Error: It failed; whether it was carried out is unknown if the connection is lost.
         """
+        if self.is_last and self._silence is not None:
+            raise self._silence
         known = self._connection
         connection = known or self.connect()
         try:
             return connection.execute(self.address.translated(statement), [*map(_as_parameter, given)] or None)
+        except _Silent as error:
+            self._silence = error
+            self.close()
+            raise
         except psycopg.Error as error:
-            if connection.broken or isinstance(error, _Silent | psycopg.errors.ReadOnlySqlTransaction):
+            if connection.broken or isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                 self.close()
             if connection.broken and known is not None and statement.startswith("SELECT"):
                 return self.execute(statement, given)  # it was lost long ago, maybe, and to read twice is to read
@@ -164,7 +173,12 @@ class Link:
         """
         longest = {"connect_timeout": min(max(2, int(self._patience)), _LONGEST_CONNECT)}
         given = make_conninfo("", **(longest | conninfo_to_dict(self.address.conninfo)))
-        connection = _Connection.connect(given, autocommit=True, row_factory=_row)
+        try:
+            connection = _Connection.connect(given, autocommit=True, row_factory=_row)
+        except psycopg.errors.ConnectionTimeout as error:
+            self._silence = error
+            raise
+        self._silence = None
         try:
             connection.patience = self._patience
             self._check(connection)

@@ -89,6 +89,7 @@ class SharedPostgres(SharedDatabase):
 
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave."""
+        self._link.is_last = True
         try:
             await super().close()
         finally:
@@ -237,13 +238,14 @@ class PostgresTerm(DatabaseTerm):
         self.feed: Feed = Feed()
         self._end = on_fenced
         self._is_another = False  # whether another database has taken over in this term
+        self._link = Link(address, patience=max(_LEAST_PATIENCE, length / 2))
         self._restored: float | None = None  # when commits were found to be lost
         self._least_change = 0  # which changes begin after since then
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         writer = _TermWriter(
             *given,
-            partial(connected, Link(self._address, patience=max(_LEAST_PATIENCE, self._length / 2))),
+            partial(connected, self._link),
             partial(postgres_errors, self._address),
             place=self._address,
             patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self._length / 3)),
@@ -260,6 +262,11 @@ class PostgresTerm(DatabaseTerm):
         """Write records as a whole if another database has taken over, which may not have heard of them."""
         for record in records if self._is_another else ():
             self._opened().put(Write(next(self._numbers), None, write_row(record), None))
+
+    async def close(self) -> None:
+        """Write what was appended, and release the database."""
+        self._link.is_last = True
+        await super().close()
 
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
         """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""

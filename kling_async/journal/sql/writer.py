@@ -36,6 +36,8 @@ _TURNS = 4
 
 _RETRY_AFTER = 1.0  # seconds until what could not be written is tried again, if nothing else is written before
 
+_MOST_NAMED = 20  # jobs, in a message
+
 
 class Writer:
     """Has a journal's connection that writes, from `start` to `stop`.
@@ -166,7 +168,16 @@ class Writer:
         finally:
             self._queue.close()
             self._reject(self._queue.take())
-            self._ended.set_result(self._failure if self._retained else None)
+            self._ended.set_result(self._lost())
+
+    def _lost(self) -> str | None:
+        """Return why not everything was written, and of which jobs; None if it was."""
+        if not self._retained:
+            return None
+        told = (write.record or getattr(write.work, "record", write.work) for write in self._retained)
+        keys = list(dict.fromkeys(str(one.key) for one in told if getattr(one, "key", "")))
+        more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
+        return f"{self._failure}; lost is what was told last of: {', '.join(keys[:_MOST_NAMED])}{more}"
 
     def _run_batch(self, connection: Own) -> bool:
         batch = self._queue.take(max(0.0, self._retry_at - self._loop.time()) if self._retained else None)
