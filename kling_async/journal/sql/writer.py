@@ -174,7 +174,7 @@ class Writer:
         """Return why not everything was written, and of which jobs; None if it was."""
         if not self._retained:
             return None
-        told = (write.record or getattr(write.work, "record", write.work) for write in self._retained)
+        told: list[Any] = [write.record or getattr(write.work, "record", write.work) for write in self._retained]
         keys = list(dict.fromkeys(str(one.key) for one in told if getattr(one, "key", "")))
         more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
         return f"{self._failure}; lost is what was told last of: {', '.join(keys[:_MOST_NAMED])}{more}"
