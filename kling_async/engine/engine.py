@@ -71,11 +71,11 @@ class Term(Protocol):
         """Keep a job from being worked on that has settled before its generation's life has ended."""
         ...
 
-    def choices(self, key: str) -> Choices:
+    def choices(self, key: str, /) -> Choices:
         """Return what the caller chose for a job."""
         ...
 
-    def lost_at(self, record: Record) -> float | None:
+    def lost_at(self, record: Record, /) -> float | None:
         """Return when what may have told that a job was bought was lost, by the wall clock; None if it was not."""
         ...
 
