@@ -412,10 +412,6 @@ class Reconciliation:
         """The seconds from a submit's becoming uncertain to the first search."""
         return _FIRST_GAP / self.scale
 
-    def gap_after(self, gap: float) -> float:
-        """Return the longest time to the next search in seconds, given the gap before the last one."""
-        return min(2 * gap, self.longest_gap)
-
     @property
     def longest_gap(self) -> float:
         """The longest time between two searches, in seconds."""

@@ -205,7 +205,7 @@ class Reconciler:
 
     def _schedule_next(self, now: float) -> None:
         """Set the time of the next search: after a growing gap, or as soon as one may decide about some job."""
-        self._gap = self._settings.gap_after(self._gap)
+        self._gap = min(2 * self._gap, self._settings.longest_gap)
         decisive = [at for job in self._uncertain.values() for at in self._decisive_instants(job, now) if at > now]
         self._search_at = min(self._search_at, now + self._gap, *decisive)
 

@@ -20,7 +20,7 @@ from kling_async.pacing.backoff import doubled
 from kling_async.transport.urls import bare
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from random import Random
@@ -133,7 +133,8 @@ async def download_file(  # noqa: PLR0913 - by keyword, and most with defaults
     download = _Download(transport, url, path, expected_size, refresh, progress, retries, slot, size_cap)
     part = download.part
     try:
-        await download.fetch_all()
+        while not await download.attempt():
+            pass
         if on_complete is not None:
             await on_complete(StoredFile(path, part.size, part.digest))
         await download.on_disk(part.finish)
@@ -168,10 +169,6 @@ class _Download:
 
     def __attrs_post_init__(self) -> None:
         self.part = PartialFile(self.path)
-
-    async def fetch_all(self) -> None:
-        while not await self.attempt():
-            pass
 
     async def attempt(self) -> bool:
         """Try once, and return whether the file is complete."""
@@ -268,20 +265,18 @@ class _Download:
         async for piece in response.chunks():
             taken += len(piece)
             self.check_size(taken, None)
-            for content in incoming.feed(piece):
-                await self.write(content, body, incoming, is_first=not came)
-                came = True
-        for content in incoming.finish():
-            await self.write(content, body, incoming, is_first=not came)
-            came = True
-        return came
+            came = await self.write(incoming.feed(piece), body, incoming, came=came)
+        return await self.write(incoming.finish(), body, incoming, came=came)
 
-    async def write(self, content: bytes, body: Body, incoming: Incoming, *, is_first: bool) -> None:
-        if is_first:
-            self.begin(body, incoming)
-        self.check_size(self.part.size + len(content), incoming.final_size)
-        await self.on_disk(self.part.append, content)
-        self.report_progress(incoming.final_size or self.expected_size)
+    async def write(self, contents: Iterable[bytes], body: Body, incoming: Incoming, *, came: bool) -> bool:
+        for content in contents:
+            if not came:
+                self.begin(body, incoming)
+            came = True
+            self.check_size(self.part.size + len(content), incoming.final_size)
+            await self.on_disk(self.part.append, content)
+            self.report_progress(incoming.final_size or self.expected_size)
+        return came
 
     def begin(self, body: Body, incoming: Incoming) -> None:
         """Start the partial file anew with a whole body."""
