@@ -63,35 +63,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 try:
+    from opentelemetry import trace as otel
     from opentelemetry.context import get_current
     from opentelemetry.metrics import get_meter
-    from opentelemetry.trace import (
-        NonRecordingSpan,
-        SpanKind,
-        StatusCode,
-        get_current_span,
-        get_tracer,
-        set_span_in_context,
-    )
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError('kling_async.otel needs its extra: pip install "kling_async[otel]"') from _error
 
-from kling_async import (
-    Accepted,
-    Completed,
-    Downloaded,
-    DownloadFailed,
-    Downloading,
-    Failed,
-    Interrupted,
-    JobEvent,
-    Polled,
-    Queued,
-    Retrying,
-    Submitted,
-    Throttled,
-    __version__,
-)
+import kling_async as kling
 from kling_async.api.arguments import refused
 
 if TYPE_CHECKING:
@@ -102,7 +80,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from kling_async import Event, Job, KlingError, Subscription
 
 __all__ = ["trace"]
 
@@ -113,7 +90,7 @@ _BOUNDARIES = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120)  # seconds: t
 
 
 async def trace(
-    events: Subscription[Event],
+    events: kling.Subscription[kling.Event],
     *,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
@@ -150,7 +127,7 @@ class _Metrics:
     """The instruments, and the instants at which open jobs were submitted."""
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
-        meter = get_meter("kling_async", __version__, meter_provider)
+        meter = get_meter("kling_async", kling.__version__, meter_provider)
         self._duration = meter.create_histogram(
             "gen_ai.client.operation.duration",
             "s",
@@ -160,27 +137,27 @@ class _Metrics:
         self._cost = meter.create_counter("kling.job.cost", "{USD}", "What videos cost.")
         self._throttled = meter.create_counter("kling.request.throttled", "{request}", "Requests refused with 429.")
         self._downloaded = meter.create_counter("kling.download.size", "By", "Bytes of complete files.")
-        self._begun: WeakKeyDictionary[Job, float] = WeakKeyDictionary()
+        self._begun: WeakKeyDictionary[kling.Job, float] = WeakKeyDictionary()
 
-    def take(self, event: Event) -> None:
+    def take(self, event: kling.Event) -> None:
         """Count an event."""
         match event:
-            case Queued():
+            case kling.Queued():
                 self._begun[event.job] = event.at
-            case Throttled(job=job):
+            case kling.Throttled(job=job):
                 self._throttled.add(1, _operation(job))
-            case Completed(job=job, video=video):
+            case kling.Completed(job=job, video=video):
                 self._settled(event, None)
                 if (usd := video.usage.usd_spent) is not None:
                     self._cost.add(float(usd), _operation(job))
-            case Failed(error=error) | Interrupted(error=error):
+            case kling.Failed(error=error) | kling.Interrupted(error=error):
                 self._settled(event, error)
-            case Downloaded(job=job, size=size):
+            case kling.Downloaded(job=job, size=size):
                 self._downloaded.add(size, _operation(job))
             case _:
                 pass
 
-    def _settled(self, event: JobEvent, error: KlingError | None) -> None:
+    def _settled(self, event: kling.JobEvent, error: kling.KlingError | None) -> None:
         begun, attributes = self._begun.pop(event.job, None), _operation(event.job)
         if error is not None:
             attributes["error.type"] = type(error).__name__
@@ -192,29 +169,29 @@ class _Spans:
     """The open spans of jobs and downloads, and the contexts of later ones."""
 
     def __init__(self, tracer_provider: TracerProvider | None) -> None:
-        self._tracer = get_tracer("kling_async", __version__, tracer_provider)
+        self._tracer = otel.get_tracer("kling_async", kling.__version__, tracer_provider)
         self._epoch = _epoch()
-        self._jobs: dict[Job, Span] = {}
-        self._downloads: dict[tuple[Job, Path], Span] = {}
+        self._jobs: dict[kling.Job, Span] = {}
+        self._downloads: dict[tuple[kling.Job, Path], Span] = {}
         self._ended: dict[str, SpanContext] = {}  # by the jobs' keys: a download may have another handle of its job
 
-    def take(self, event: Event) -> None:
+    def take(self, event: kling.Event) -> None:
         """Begin, extend or end the span that an event is about."""
         at = self._timestamp(event.at)
         match event:
-            case Downloading(job=job, path=path):
+            case kling.Downloading(job=job, path=path):
                 self._downloads[job, path] = self._begin_download(job, path, at)
-            case Downloaded(job=job, path=path, size=size):
+            case kling.Downloaded(job=job, path=path, size=size):
                 self._end_download(job, path, at, size=size)
-            case DownloadFailed(job=job, path=path, error=error):
+            case kling.DownloadFailed(job=job, path=path, error=error):
                 self._end_download(job, path, at, error=error)
-            case Completed(job=job):
+            case kling.Completed(job=job):
                 self._end(self._span_of(job, at), job, at)
-            case Failed(job=job, error=error) | Interrupted(job=job, error=error):
+            case kling.Failed(job=job, error=error) | kling.Interrupted(job=job, error=error):
                 self._end(self._span_of(job, at), job, at, error)
-            case Queued(job=job):
+            case kling.Queued(job=job):
                 self._span_of(job, at, event.context.run(get_current))
-            case JobEvent(job=job):
+            case kling.JobEvent(job=job):
                 _add_event(self._span_of(job, at), event, at)
             case _:
                 pass
@@ -235,18 +212,20 @@ class _Spans:
         self._epoch = max(self._epoch, _epoch())
         return self._epoch + int(at * _PER_SECOND)
 
-    def _span_of(self, job: Job, at: int, parent: Context | None = None) -> Span:
+    def _span_of(self, job: kling.Job, at: int, parent: Context | None = None) -> Span:
         """Return a job's span, begun if there is none, under the span that is current in that context, if one is."""
         if job not in self._jobs:
             model = job.request.model if job.request is not None else ""
             attributes = _attributes(job)
-            context = parent if get_current_span(parent).get_span_context().is_valid else None
+            context = parent if otel.get_current_span(parent).get_span_context().is_valid else None
             name = f"{_OPERATION} {model}".rstrip()
-            span = self._tracer.start_span(name, context, kind=SpanKind.CLIENT, attributes=attributes, start_time=at)
+            span = self._tracer.start_span(
+                name, context, kind=otel.SpanKind.CLIENT, attributes=attributes, start_time=at
+            )
             self._jobs[job] = span
         return self._jobs[job]
 
-    def _end(self, span: Span, job: Job, at: int, error: KlingError | None = None) -> None:
+    def _end(self, span: Span, job: kling.Job, at: int, error: kling.KlingError | None = None) -> None:
         span.set_attribute("kling.job.state", job.state.value)
         span.set_attribute("kling.job.polls", job.polls)
         if error is not None:
@@ -259,19 +238,19 @@ class _Spans:
         if len(self._ended) > _ENDED_KEPT:
             del self._ended[next(iter(self._ended))]
 
-    def _begin_download(self, job: Job, path: Path, at: int) -> Span:
+    def _begin_download(self, job: kling.Job, path: Path, at: int) -> Span:
         ended = self._ended.get(job.key)
-        parent = self._jobs.get(job) if ended is None else NonRecordingSpan(ended)
+        parent = self._jobs.get(job) if ended is None else otel.NonRecordingSpan(ended)
         return self._tracer.start_span(
             "kling.download",
-            None if parent is None else set_span_in_context(parent),
-            kind=SpanKind.CLIENT,
+            None if parent is None else otel.set_span_in_context(parent),
+            kind=otel.SpanKind.CLIENT,
             attributes={"kling.job.key": job.key, "file.path": str(path)},
             start_time=at,
         )
 
     def _end_download(
-        self, job: Job, path: Path, at: int, *, size: int | None = None, error: KlingError | None = None
+        self, job: kling.Job, path: Path, at: int, *, size: int | None = None, error: kling.KlingError | None = None
     ) -> None:
         span = self._downloads.pop((job, path), None)
         if span is None:  # it was begun before the subscription
@@ -288,13 +267,13 @@ def _epoch() -> int:
     return time.time_ns() - int(asyncio.get_running_loop().time() * _PER_SECOND)
 
 
-def _operation(job: Job) -> dict[str, AttributeValue]:
+def _operation(job: kling.Job) -> dict[str, AttributeValue]:
     """Return what spans and metrics have in common."""
     model = {} if job.request is None else {"gen_ai.request.model": job.request.model}
     return {"gen_ai.operation.name": _OPERATION, "gen_ai.provider.name": "aimlapi", **model}
 
 
-def _attributes(job: Job) -> dict[str, AttributeValue]:
+def _attributes(job: kling.Job) -> dict[str, AttributeValue]:
     attributes = _operation(job) | {"gen_ai.output.type": "video", "kling.job.key": job.key}
     if job.generation_id is not None:
         attributes["gen_ai.response.id"] = job.generation_id
@@ -303,25 +282,25 @@ def _attributes(job: Job) -> dict[str, AttributeValue]:
     return attributes
 
 
-def _add_event(span: Span, event: Event, at: int) -> None:
+def _add_event(span: Span, event: kling.Event, at: int) -> None:
     """Add a span event for an event before the end."""
     match event:
-        case Submitted(attempt=attempt):
+        case kling.Submitted(attempt=attempt):
             span.add_event("kling.submitted", {"kling.attempt": attempt}, at)
-        case Accepted(generation_id=generation_id):
+        case kling.Accepted(generation_id=generation_id):
             span.set_attribute("gen_ai.response.id", generation_id)
             span.add_event("kling.accepted", timestamp=at)
-        case Polled(status=status):
+        case kling.Polled(status=status):
             span.add_event("kling.polled", {"kling.status": status.value}, at)
-        case Retrying(error=error, retry_at=retry_at):
+        case kling.Retrying(error=error, retry_at=retry_at):
             wait = retry_at - event.at
             span.add_event("kling.retrying", {"error.type": type(error).__name__, "kling.wait": wait}, at)
-        case Throttled(until=until):
+        case kling.Throttled(until=until):
             span.add_event("kling.throttled", {"kling.wait": until - event.at}, at)
         case _:
             pass
 
 
-def _set_error(span: Span, error: KlingError) -> None:
+def _set_error(span: Span, error: kling.KlingError) -> None:
     span.set_attribute("error.type", type(error).__name__)
-    span.set_status(StatusCode.ERROR, error.message)
+    span.set_status(otel.StatusCode.ERROR, error.message)
