@@ -41,7 +41,7 @@ if _typing.TYPE_CHECKING:
     )
     from kling_async.api.requests.codec import from_dict as from_dict, from_row as from_row, to_dict as to_dict
     from kling_async.api.requests.base import Submission as Submission
-    from kling_async.api.requests.values import (
+    from kling_async.api.requests.types import (
         AdvancedCameraControl as AdvancedCameraControl,
         CameraConfig as CameraConfig,
         CameraControl as CameraControl,
@@ -141,7 +141,7 @@ _LATER = {
         " TextToVideo VideoEdit VideoReference",
         "api.requests.codec": "from_dict from_row to_dict",
         "api.requests.base": "Submission",
-        "api.requests.values": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
+        "api.requests.types": "AdvancedCameraControl CameraConfig CameraControl DynamicMask Element Point Shot",
         "api.results": "Generation GenerationStatus Usage Video",
         "engine.cost_report": "CostReport JobCost",
         "engine.downloads": "Delivery",

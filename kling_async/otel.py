@@ -63,7 +63,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 try:
-    from opentelemetry import trace as otel
+    import opentelemetry.trace as otel
     from opentelemetry.context import get_current
     from opentelemetry.metrics import get_meter
 except ModuleNotFoundError as _error:

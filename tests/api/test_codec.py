@@ -24,7 +24,7 @@ from kling_async.api.requests import (
     request_class,
 )
 from kling_async.api.requests.codec import from_dict, to_dict
-from kling_async.api.requests.values import (
+from kling_async.api.requests.types import (
     AdvancedCameraControl,
     CameraConfig,
     CameraControl,

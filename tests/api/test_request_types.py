@@ -26,7 +26,7 @@ from kling_async.api.requests import (
     VideoReference,
     request_class,
 )
-from kling_async.api.requests.values import CameraControl, Element, Shot
+from kling_async.api.requests.types import CameraControl, Element, Shot
 from kling_async.errors import InvalidRequest
 
 A, B, C = (f"https://host.example/{name}.png" for name in "abc")

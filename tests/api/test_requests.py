@@ -16,7 +16,7 @@ from kling_async.api.catalogue.lookup import check_body, models
 from kling_async.api.catalogue.model import Kind, Model
 from kling_async.api.protocol import LEGACY, UNIVERSAL
 from kling_async.api.requests import ImageToVideo, Request, TextToVideo, request_class
-from kling_async.api.requests.values import (
+from kling_async.api.requests.types import (
     AdvancedCameraControl,
     CameraConfig,
     CameraControl,

@@ -25,7 +25,7 @@ from kling_async.api.requests import (
 )
 from kling_async.api.requests.base import Submission
 from kling_async.api.requests.codec import columns, from_row, to_dict
-from kling_async.api.requests.values import CameraConfig, CameraControl, Shot
+from kling_async.api.requests.types import CameraConfig, CameraControl, Shot
 from kling_async.errors import InvalidRequest
 
 URL = "https://host.example/a.png"

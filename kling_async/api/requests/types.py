@@ -1,23 +1,152 @@
-"""The nine classes of requests, one for each kind of model, with the vendor's names of fields.
+"""The nine classes of requests, one for each kind of model, and the objects in them, by the vendor's names of fields.
 
-A field that is None is not sent, so that the vendor's own default holds; ``check`` tells what a model does not take.
+A field that is None is not sent: the vendor's own default holds. A request's ``check`` tells what its model refuses.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from attrs import field, frozen
 
 from kling_async.api.catalogue import names
 from kling_async.api.catalogue.model import Kind
 from kling_async.api.media import Media
-from kling_async.api.requests import values
 from kling_async.api.requests.base import Request
-from kling_async.api.requests.serialize import read_whole
+from kling_async.api.requests.serialize import ShortRepr, read_items, read_value, read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+
+@frozen(repr=False)
+class AdvancedCameraControl(ShortRepr):
+    """One camera movement, for text-to-video models.
+
+    Attributes:
+        movement_type: ``horizontal``, ``vertical``, ``pan``, ``tilt``, ``roll`` or ``zoom``.
+        movement_value: How far, and by its sign which way: a whole number from -10 to 10.
+    """
+
+    movement_type: str | None = None
+    movement_value: int | None = field(default=None, converter=read_whole)
+
+
+@frozen(repr=False)
+class CameraConfig(ShortRepr):
+    """The movement of a ``simple`` camera: each from -10 to 10, the sign says which way."""
+
+    horizontal: float | None = None
+    vertical: float | None = None
+    pan: float | None = None
+    tilt: float | None = None
+    roll: float | None = None
+    zoom: float | None = None
+
+
+def _config(value: CameraConfig | Mapping[str, Any] | None) -> CameraConfig | None:
+    return read_value(CameraConfig, value)
+
+
+@frozen(repr=False)
+class CameraControl(ShortRepr):
+    """A camera, for image-to-video models.
+
+    Attributes:
+        type: ``simple``, which moves as ``config`` says, or one of the presets ``down_back``, ``forward_up``,
+            ``right_turn_forward`` and ``left_turn_forward``.
+        config: How a ``simple`` camera moves; a mapping of its field names is taken, too.
+    """
+
+    type: str | None = None
+    config: CameraConfig | None = field(default=None, converter=_config)
+
+
+@frozen(repr=False)
+class Point(ShortRepr):
+    """A pixel of the input image, in a mask's path.
+
+    Attributes:
+        x: Its column, a whole number.
+        y: Its row, a whole number.
+    """
+
+    x: int | None = field(default=None, converter=read_whole)
+    y: int | None = field(default=None, converter=read_whole)
+
+
+def _points(values: Sequence[Point | Mapping[str, Any]] | None) -> tuple[Point, ...] | None:
+    return read_items(Point, values)
+
+
+@frozen(repr=False)
+class DynamicMask(ShortRepr):
+    """A part of the input image that moves along a path.
+
+    Attributes:
+        mask: The image that shades the part. Required.
+        trajectories: The path, of 2 to 77 points. Required; mappings with ``x`` and ``y`` are taken, too.
+    """
+
+    mask: Media | None = None
+    trajectories: tuple[Point, ...] | None = field(default=None, converter=_points)
+
+
+def _media(values: Sequence[Media] | None) -> tuple[Media, ...] | None:
+    return tuple(values) if isinstance(values, list | tuple) else cast("tuple[Media, ...] | None", values)
+
+
+@frozen(repr=False)
+class Element(ShortRepr):
+    """A person, animal or thing to appear in the video.
+
+    Attributes:
+        reference_image_urls: 1 to 4 images of it. Required.
+        frontal_image_url: An image of its front; o1 models require it.
+        video_url: A video of it, on v3.
+    """
+
+    reference_image_urls: tuple[Media, ...] | None = field(default=None, converter=_media)
+    frontal_image_url: Media | None = None
+    video_url: Media | None = None
+
+
+@frozen(repr=False)
+class Shot(ShortRepr):
+    """One scene of several, for the v3 turbo models.
+
+    Attributes:
+        prompt: What it shows; at most 3072 characters. Required.
+        duration: Its length, 1 to 15 seconds; the vendor takes 5 for None.
+    """
+
+    prompt: str | None = None
+    duration: int | None = field(default=None, converter=read_whole)
+
+
+# Converters of attrs: mappings of field names become objects, lists become tuples, and all else stays as it is.
+def _shots(values: Sequence[str | Shot | Mapping[str, Any]] | None) -> tuple[str | Shot, ...] | None:
+    return read_items(Shot, values)
+
+
+def _elements(values: Sequence[Element | Mapping[str, Any]] | None) -> tuple[Element, ...] | None:
+    return read_items(Element, values)
+
+
+def _masks(values: Sequence[DynamicMask | Mapping[str, Any]] | None) -> tuple[DynamicMask, ...] | None:
+    return read_items(DynamicMask, values)
+
+
+def _camera(value: CameraControl | Mapping[str, Any] | None) -> CameraControl | None:
+    return read_value(CameraControl, value)
+
+
+def _movement(value: AdvancedCameraControl | Mapping[str, Any] | None) -> AdvancedCameraControl | None:
+    return read_value(AdvancedCameraControl, value)
+
+
+def _images(value: Media | Sequence[Media] | None) -> Media | tuple[Media, ...] | None:
+    return tuple(value) if isinstance(value, list | tuple) else cast("Media | None", value)
 
 
 @frozen(repr=False, unsafe_hash=False, kw_only=True)
@@ -25,8 +154,7 @@ class TextToVideo(Request):
     """A video from words ("Video Models: Kling AI", the text-to-video pages).
 
     Attributes:
-        prompt: What to show; at most 2500 characters on v2.6, 3072 on v3 turbo. Required, except where
-            ``multi_prompt`` takes its place.
+        prompt: What to show; at most 2500 characters on v2.6, 3072 on v3 turbo. Required without ``multi_prompt``.
         model: Any text-to-video model; by default v2.1 master.
         aspect_ratio: ``16:9`` (the vendor's default), ``9:16`` or ``1:1``.
         duration: Length in seconds: 5 or 10, on v3 models 3 to 15. The string "5" is taken for 5.
@@ -48,18 +176,17 @@ class TextToVideo(Request):
     negative_prompt: str | None = None
     cfg_scale: float | None = None
     camera_control: str | None = None
-    advanced_camera_control: values.AdvancedCameraControl | None = field(default=None, converter=values.read_movement)
+    advanced_camera_control: AdvancedCameraControl | None = field(default=None, converter=_movement)
     generate_audio: bool | None = None
     shot_type: str | None = None
-    multi_prompt: tuple[str | values.Shot, ...] | None = field(default=None, converter=values.read_shots)
+    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, converter=_shots)
 
 
 @frozen(repr=False, unsafe_hash=False, kw_only=True)
 class ImageToVideo(Request):
     """A video that begins with an image ("Video Models: Kling AI", the image-to-video pages).
 
-    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes. Its shape is the image's: no
-    ``aspect_ratio`` is taken.
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes; the image sets the shape.
 
     Attributes:
         image_url: The first frame. Required.
@@ -90,12 +217,12 @@ class ImageToVideo(Request):
     tail_image_url: Media | None = None
     last_image_url: Media | None = None
     static_mask: Media | None = None
-    dynamic_masks: tuple[values.DynamicMask, ...] | None = field(default=None, converter=values.read_masks)
-    camera_control: values.CameraControl | None = field(default=None, converter=values.read_camera)
-    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    dynamic_masks: tuple[DynamicMask, ...] | None = field(default=None, converter=_masks)
+    camera_control: CameraControl | None = field(default=None, converter=_camera)
+    elements: tuple[Element, ...] | None = field(default=None, converter=_elements)
     generate_audio: bool | None = None
     shot_type: str | None = None
-    multi_prompt: tuple[str | values.Shot, ...] | None = field(default=None, converter=values.read_shots)
+    multi_prompt: tuple[str | Shot, ...] | None = field(default=None, converter=_shots)
 
 
 @frozen(repr=False, unsafe_hash=False, kw_only=True)
@@ -115,16 +242,12 @@ class MultiImageToVideo(Request):
 
     kind: ClassVar[Kind | None] = Kind.MULTI_IMAGE_TO_VIDEO
 
-    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media, kw_only=False)
+    image_list: tuple[Media, ...] | None = field(default=None, converter=_media, kw_only=False)
     prompt: str | None = None
     model: names.MultiImageToVideoModel | str = "kling-video/v1.6/standard/multi-image-to-video"
     aspect_ratio: names.AspectRatio | str | None = None
     duration: int | None = field(default=None, converter=read_whole)
     negative_prompt: str | None = None
-
-
-def _images(value: Media | Sequence[Media] | None) -> Media | tuple[Media, ...] | None:
-    return tuple(value) if isinstance(value, list | tuple) else cast("Media | None", value)
 
 
 @frozen(repr=False, unsafe_hash=False, kw_only=True)
@@ -153,8 +276,7 @@ class Effect(Request):
 class Avatar(Request):
     """A face that speaks or sings what is heard ("Video Models: Kling AI", the avatar pages).
 
-    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes. The video is as long as the
-    sound.
+    Media are http(s) URLs, data URIs, files as a ``Path``, or their content as bytes; the sound sets the length.
 
     Attributes:
         image_url: The face. Required.
@@ -217,8 +339,8 @@ class ReferenceToVideo(Request):
 
     prompt: str | None = field(default=None, kw_only=False)
     model: names.ReferenceToVideoModel | str = "klingai/video-o1-reference-to-video"
-    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
-    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    image_list: tuple[Media, ...] | None = field(default=None, converter=_media)
+    elements: tuple[Element, ...] | None = field(default=None, converter=_elements)
     aspect_ratio: names.AspectRatio | str | None = None
     duration: int | None = field(default=None, converter=read_whole)
 
@@ -243,8 +365,8 @@ class VideoEdit(Request):
     prompt: str | None = field(default=None, kw_only=False)
     video_url: Media | None = field(default=None, kw_only=False)
     model: names.VideoEditModel | str = "klingai/video-o1-video-to-video-edit"
-    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
-    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    image_list: tuple[Media, ...] | None = field(default=None, converter=_media)
+    elements: tuple[Element, ...] | None = field(default=None, converter=_elements)
     keep_audio: bool | None = None
 
 
@@ -270,8 +392,8 @@ class VideoReference(Request):
     prompt: str | None = field(default=None, kw_only=False)
     video_url: Media | None = field(default=None, kw_only=False)
     model: names.VideoReferenceModel | str = "klingai/video-o1-video-to-video-reference"
-    image_list: tuple[Media, ...] | None = field(default=None, converter=values.read_media)
-    elements: tuple[values.Element, ...] | None = field(default=None, converter=values.read_elements)
+    image_list: tuple[Media, ...] | None = field(default=None, converter=_media)
+    elements: tuple[Element, ...] | None = field(default=None, converter=_elements)
     aspect_ratio: names.AspectRatio | str | None = None
     duration: int | None = field(default=None, converter=read_whole)
     keep_audio: bool | None = None
