@@ -241,6 +241,7 @@ def test_digits_are_a_number_where_a_whole_one_is_due() -> None:
 
 def test_null_is_as_good_as_leaving_a_field_out() -> None:
     assert from_dict({"kind": "text-to-video", "prompt": None, "duration": None}) == TextToVideo()
+    assert from_dict({"kind": "avatar", "image_url": None, "audio_url": URL}) == Avatar(audio_url=URL)
 
 
 def test_the_older_name_of_the_aspect_ratio_is_taken() -> None:
