@@ -75,7 +75,8 @@ def either(words: Sequence[str]) -> str:
 
 def join(path: str, name: object) -> str:
     """Return the dotted name of a part of what ``path`` names; either may be empty."""
-    return ".".join(part for part in (path, str(name)) if part)
+    part = str(name)
+    return f"{path}.{part}" if path and part else path or part
 
 
 def close_names(name: str, known: Iterable[str]) -> list[str]:

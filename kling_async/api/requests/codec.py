@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kling_async.api.media import FilePath
 
 _ANY = "any"
-_SETTINGS = {"extra": Field(Object({})), "validate": Field(Flag())}
 _KINDS = (*(kind.value for kind in Kind), _ANY)
 
 _BY_MEDIA = {
@@ -87,7 +86,7 @@ def read_parts(
     cls: type[Request], data: Mapping[str, Any], read_one: Callable[[str, Spec, Any], object]
 ) -> dict[str, Any]:
     """Return a request's fields under their current names, each as ``read_one`` reads it by its name and spec."""
-    fields = {**fields_of(cls.kind), **_SETTINGS}
+    fields = _fields(cls.kind)
     is_older = "aspect_ratio" in field_names(cls) and "aspect_ratio" not in data
     named = {"aspect_ratio" if name == "ratio" and is_older else name: part for name, part in data.items()}
     parts = {name: read_one(name, fields[name].spec, named[name]) if name in fields else named[name] for name in named}
@@ -97,11 +96,16 @@ def read_parts(
     return parts
 
 
+@cache
+def _fields(kind: Kind | None) -> dict[str, Field]:
+    return {**fields_of(kind), "extra": Field(Object({})), "validate": Field(Flag())}
+
+
 def _type_problems(kind: Kind | None, parts: Mapping[str, Any]) -> list[Problem]:
     problems = _types(kind).problems({name: part for name, part in parts.items() if name != "extra"})
-    extra = parts.get("extra", {})
-    fits = is_mapping(extra) and is_json(extra)
-    return problems if fits else [*problems, Problem("extra", extra, f"an object of {JSON}")]
+    if "extra" in parts and not (is_mapping(extra := parts["extra"]) and is_json(extra)):
+        problems.append(Problem("extra", extra, f"an object of {JSON}"))
+    return problems
 
 
 @cache
