@@ -512,6 +512,26 @@ async def test_members_are_told_of_changes_at_once_unless_a_proxy_pools(url: str
 
 
 @pytest.mark.asyncio
+async def test_a_connection_that_was_lost_is_not_listened_to_any_more(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[Link]()
+    look = Link.look
+
+    def counted(link: Link) -> None:
+        looks.append(link)
+        look(link)
+
+    monkeypatch.setattr(Link, "look", counted)
+    async with proxy(url) as way, member(way.url):
+        way.cut()
+        while not looks:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert len(looks) < 10
+
+
+@pytest.mark.asyncio
 async def test_a_release_is_told(url: str) -> None:
     free = asyncio.Event()
     waiting = SharedPostgres(url, now=boot_clock)

@@ -125,7 +125,7 @@ class Link:
         self.address = address
         self._patience = patience
         self._writes = writes
-        self._on_connect = on_connect  # gets a descriptor to be closed by it, which can be read once there is news
+        self._on_connect = on_connect  # gets a descriptor to be closed by it, readable once there is news; None if lost
         self._on_notify = on_notify  # gets the name of a channel on which somebody else has told something
         self._connection: _Connection | None = None
         self.system: str = ""
@@ -238,6 +238,7 @@ class Link:
         connection, self._connection = self._connection, None
         self.fence = None
         if connection is not None:
+            self._on_connect(None)
             with suppress(psycopg.Error):
                 if connection.info.transaction_status is TransactionStatus.ACTIVE:
                     connection.pgconn.finish()  # closing it would wait for the server
