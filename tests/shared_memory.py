@@ -39,6 +39,7 @@ class Database:
     delay: float = 0.0
     renewal: float = 0.0  # what renewing the lease takes, in seconds
     away: bool = False
+    unanswered: int = 0  # nothing here loses an answer
     is_local: bool = True
     count: int = 0
     limits: dict[int, str] = field(factory=dict)
@@ -73,6 +74,13 @@ class Database:
     def settle(self, item: Instruction | LateAnswer) -> None:
         self.instructions = [one for one in self.instructions if one.number != item.number]
         self.late = [one for one in self.late if one.number != item.number]
+
+    def steal(self) -> None:
+        """Free the lease, of which its holder hears nothing."""
+        self.lease = Lease(Token(self.lease.token.term, ""))
+
+    def close(self) -> None:
+        """There is nothing to remove."""
 
     def snapshot(self) -> Database:
         return copy.deepcopy(self)

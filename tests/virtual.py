@@ -29,11 +29,12 @@ class _Jumping(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Starts at 0.0 s and never waits."""
 
+    selector: Callable[[Any], selectors.BaseSelector] = _Jumping
     _scheduled: list[asyncio.TimerHandle]  # asyncio's own, by instant
 
     def __init__(self) -> None:
         self.now = 0.0
-        super().__init__(_Jumping(self))
+        super().__init__(type(self).selector(self))
 
     def time(self) -> float:
         return self.now

@@ -1,13 +1,16 @@
 """Members, database and vendor as a state machine: whatever befalls them, nothing is lost or bought twice.
 
-Hypothesis chooses what happens next; between two steps virtual time passes, in which the real engines act.
+Hypothesis chooses what happens next; between two steps virtual time passes, in which the real engines act. One machine
+plays with a journal in memory, in SQLite and in PostgreSQL; with the latter it takes longer, and is played less often.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
@@ -15,12 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from scripted import ScriptedVendor, envelope, prompt, session
+from shared_engines import Engine
 from shared_memory import Database
 from test_retry_failed import failed
 from virtual import VirtualLoop
 
-from kling_async import Job, JobState, KlingSession, Polling, Reconciliation, RequestTimeout, Retry
-from kling_async.journal.shared import Token
+from kling_async import Job, JobState, JournalError, KlingSession, Polling, Reconciliation, RequestTimeout, Retry
+from kling_async.engine import leadership, member
 
 KEYS = st.sampled_from(["a", "b", "c"])
 WHO = st.integers(0, 1)
@@ -73,16 +77,19 @@ class Shared(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = VirtualLoop()
+        self.database, self.loop = self.place()
         asyncio.set_event_loop(self.loop)
         logging.getLogger("kling_async").setLevel(logging.CRITICAL)  # it would tell of thousands of faults
         self.vendor = Vendor(takes=30.0)
         self.vendor.on_poll = lambda generation_id, _: (
             failed(generation_id) if generation_id in self.vendor.failed else None
         )
-        self.database = Database()
         self.members: list[KlingSession | None] = [None, None]
         self.jobs: list[Job] = []
+
+    def place(self) -> tuple[Database | Engine, VirtualLoop]:
+        """The journal, and the loop for it."""
+        return Database(), VirtualLoop()
 
     def run(self, what: Any) -> Any:
         return self.loop.run_until_complete(what)
@@ -106,13 +113,15 @@ class Shared(RuleBasedStateMachine):
     @rule(who=WHO)
     def join(self, who: int) -> None:
         if self.members[who] is None:
-            self.members[who] = self.run(self._member(who).__aenter__())
+            with suppress(JournalError):  # the database is away
+                self.members[who] = self.run(self._member(who).__aenter__())
 
     @rule(who=WHO)
     def leave(self, who: int) -> None:
         kling, self.members[who] = self.members[who], None
         if kling is not None:
-            self.run(kling.aclose())
+            with suppress(JournalError):  # what could not be written is lost
+                self.run(kling.aclose())
 
     @rule(who=WHO, key=KEYS, again=st.booleans())
     def submit(self, who: int, key: str, *, again: bool) -> None:
@@ -147,12 +156,15 @@ class Shared(RuleBasedStateMachine):
     @rule()
     def steal_the_lease(self) -> None:
         """As after a stop: the lease is free, and who had it does not know."""
-        lease = self.database.lease
-        self.database.lease = type(lease)(Token(lease.token.term, ""))
+        self.database.steal()
 
     @rule(away=st.booleans())
     def lose_or_find_the_database(self, *, away: bool) -> None:
         self.database.away = away
+
+    @rule()
+    def lose_the_next_answer_of_the_database(self) -> None:
+        self.database.unanswered += 1
 
     @rule(delay=st.sampled_from([0.0, 0.5, 4.0]))
     def slow_the_database(self, delay: float) -> None:
@@ -170,7 +182,7 @@ class Shared(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end all is well again: every waiter settles, and no id that the vendor gave is unrecorded."""
-        self.database.away, self.database.delay = False, 0.0
+        self.database.away, self.database.delay, self.database.unanswered = False, 0.0, 0
         self.vendor.fate, self.vendor.hold, self.vendor.fails = "answers", 0.0, False
         self.join(0)
         self.run(asyncio.sleep(70))
@@ -186,12 +198,42 @@ class Shared(RuleBasedStateMachine):
         assert (self.database.late, self.database.kept) == ([], [])
         tasks = asyncio.all_tasks(self.loop)
         assert not tasks, tasks
+        self.database.close()
         self.loop.close()
         asyncio.set_event_loop(None)
         logging.getLogger("kling_async").setLevel(logging.NOTSET)
 
 
-TestShared = Shared.TestCase
-TestShared.settings = settings(
-    max_examples=50, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+class OnSQLite(Shared):
+    """Members on a file, with the threads and statements that are its own."""
+
+    kind = "sqlite"
+
+    def place(self) -> tuple[Engine, VirtualLoop]:
+        made = Engine(self.kind)
+        for module in (leadership, member):  # a look takes real time here
+            made.patch(module, "LOOK_EVERY", 1.0)
+        return made, made.loop
+
+
+class OnPostgreSQL(OnSQLite):
+    """Members on a server."""
+
+    kind = "postgresql"
+
+
+def played(machine: type[Shared], examples: int, steps: int) -> Any:
+    """The machine as a test; KLING_TEST_PLAYS makes it play so many times as often."""
+    case: Any = machine.TestCase
+    case.settings = settings(
+        max_examples=examples * int(os.environ.get("KLING_TEST_PLAYS", "1")),
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    return case
+
+
+TestShared = played(Shared, 50, 25)
+TestOnSQLite = played(OnSQLite, 6, 12)
+TestOnPostgreSQL = played(OnPostgreSQL, 6, 12)
