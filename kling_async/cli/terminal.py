@@ -124,6 +124,13 @@ class Terminal:
         """Print a JSON line of the result, ASCII alone; amounts of money are rounded to the billionth of a dollar."""
         self.result(json.dumps(facts, default=_as_json))
 
+    def answer(self, facts: Mapping[str, object], line: str) -> None:
+        """Print a result as JSON where that was asked for, or else as a line."""
+        if self.as_json:
+            self.json_result(facts)
+        else:
+            self.result(line)
+
     def final_message(self, message: str) -> None:
         """Print a message below a live display, show the cursor, and flush both streams."""
         if self.is_live:

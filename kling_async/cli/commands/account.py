@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from itertools import starmap
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -18,20 +19,18 @@ from kling_async.cli.terminal import Terminal
 from kling_async.cli.text import clock, dollars, generation_json, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
     from kling_async import CatalogueChanges, Generation, KlingSession, LogEntry, Model, ModelList
+    from kling_async.api.catalogue.spec import Field
 
 
 def balance(*, as_json: AsJson = False, connection: Connection = CONNECTION) -> None:
     """Print what is left on the account, in US dollars."""
     terminal = Terminal(as_json=as_json)
     left = ask(connection, lambda kling: kling.balance())
-    if as_json:
-        terminal.json_result({"usd": left.usd, "currency": left.currency})
-    else:
-        terminal.result(dollars(left.usd))
+    terminal.answer({"usd": left.usd, "currency": left.currency}, dollars(left.usd))
 
 
 def cost(
@@ -83,10 +82,7 @@ def fetch(
     """
     terminal = Terminal(as_json=as_json)
     generation = ask(connection, lambda kling: kling.fetch(generation_id))
-    if as_json:
-        terminal.json_result(generation_json(generation))
-    else:
-        terminal.result(_told(generation))
+    terminal.answer(generation_json(generation), _told(generation))
     return _EXITS.get(generation.status, Exit.STOPPED)
 
 
@@ -188,57 +184,39 @@ def models(
             terminal.json_result(_model_json(model, prices))
         return
     if len(chosen) == 1 and words:
-        terminal.text(_headlines(chosen[0], prices))
-        terminal.table(_fields(chosen[0]))
+        (model,) = chosen
+        terminal.text([f"{model.id}: {model.kind.value}, usually {clock(model.seconds)} for 5 seconds of video"])
+        terminal.text([*(f"price: {price}" for price in prices.values()), ""])
+        terminal.table([("field", "", "takes"), *starmap(_field, model.fields.items())])
     else:
-        terminal.table(_listed(chosen, prices))
+        rows = [
+            (model.id, model.kind.value, clock(model.seconds), *([prices[model.id]] if prices else []))
+            for model in sorted(chosen, key=lambda model: (_KINDS.index(model.kind), model.id))
+        ]
+        terminal.table([("model", "from", "usual time", *(["price"] if prices else [])), *rows])
     if changes is not None:
         for line in str(changes).splitlines():
             terminal.message(line, "yellow")
 
 
 def _chosen(words: Sequence[str]) -> Sequence[Model]:
+    def fits(model: Model) -> bool:
+        names = (model.version, model.kind.value, model.family)
+        return all(word in model.id or word in names for word in words)
+
     every = known_models()
     exact = [model for model in every if words == (model.id,)]
-    fitting = [model for model in every if all(_fits(model, word) for word in words)]
-    return exact or fitting or [get_model(" ".join(words))]
-
-
-def _fits(model: Model, word: str) -> bool:
-    return word in model.id or word in (model.version, model.kind.value, model.family)
+    return exact or list(filter(fits, every)) or [get_model(" ".join(words))]
 
 
 async def _live(kling: KlingSession) -> tuple[ModelList, CatalogueChanges]:
     return await kling.list_kling_models(), await kling.catalogue_changes()
 
 
-def _listed(chosen: Sequence[Model], prices: Mapping[str, str]) -> list[tuple[str, ...]]:
-    head = ("model", "from", "usual time", *(["price"] if prices else []))
-    ordered = sorted(chosen, key=lambda model: (_KINDS.index(model.kind), model.id))
-    cells = [
-        (model.id, model.kind.value, clock(model.seconds), *([prices[model.id]] if prices else [])) for model in ordered
-    ]
-    return [head, *cells]
-
-
-def _headlines(model: Model, prices: Mapping[str, str]) -> Iterator[str]:
-    yield f"{model.id}: {model.kind.value}, usually {clock(model.seconds)} for 5 seconds of video"
-    if prices:
-        yield f"price: {prices[model.id]}"
-    yield ""
-
-
-def _fields(model: Model) -> list[tuple[str, str, str]]:
-    return [("field", "", "takes"), *((name, *_field(name, model)) for name in model.fields)]
-
-
-def _field(name: str, model: Model) -> tuple[str, str]:
-    part = model.fields[name]
+def _field(name: str, part: Field) -> tuple[str, str, str]:
     default = str(part.default).lower() if isinstance(part.default, bool) else part.default
-    usual = "" if default is None else f"; usually {default}"
-    return "required" if part.required else "", f"{part.spec.allowed}{usual}".replace(
-        "a file as a Path or bytes", "a file"
-    )
+    takes = part.spec.allowed.replace("a file as a Path or bytes", "a file")
+    return name, "required" if part.required else "", takes if default is None else f"{takes}; usually {default}"
 
 
 def _price(model_id: str, listing: ModelList) -> str:

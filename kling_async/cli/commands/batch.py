@@ -364,8 +364,5 @@ async def _one(generation_id: str, output: Path, connection: Connection, termina
     async with open_session(connection) as kling, show_progress(kling, terminal, 1):
         job = kling.resume(generation_id)
         path = await kling.download(job, into=output)
-    if terminal.as_json:
-        terminal.json_result(job_json(job, path, None))
-    else:
-        terminal.result(str(path))
+    terminal.answer(job_json(job, path, None), str(path))
     return Exit.OK

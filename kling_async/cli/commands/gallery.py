@@ -68,19 +68,14 @@ def gallery(
     for command, number in to_come.items():
         terminal.message(f"{count(number, 'video')} to come with: {command}", "yellow")
     terminal.message(", ".join(f"{figure} {what}" for figure, what in made.totals))
-    if as_json:
-        terminal.json_result({"page": str(folder / PAGE), **facts(made), "to_come_with": dict(to_come)})
-    else:
-        terminal.result(str(folder / PAGE))
+    page = str(folder / PAGE)
+    terminal.answer({"page": page, **facts(made), "to_come_with": dict(to_come)}, page)
     return None
 
 
 async def _serve(journal: Place, host: str, port: int, terminal: Terminal) -> None:
     async with served(journal, host, port, terminal) as address:
-        if terminal.as_json:
-            terminal.json_result({"url": address})
-        else:
-            terminal.result(address)
+        terminal.answer({"url": address}, address)
         terminal.message("Serving until Ctrl-C.", "dim")
         await asyncio.Event().wait()
 

@@ -264,21 +264,17 @@ def read_faults(given: Iterable[str]) -> Faults:
     Raises:
         ConfigurationError: There is no such fault, or it does not take this value.
     """
-    chosen: dict[str, Any] = dict(map(_read_fault, given))  # Faults itself judges the values
+    chosen: dict[str, Any] = {}  # Faults itself judges the values
+    for text in given:
+        name, _, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in _KINDS:
+            raise ConfigurationError(f"there is no fault {show(name)}, only {', '.join(_KINDS)}")
+        try:
+            chosen[name] = value if name == "error_shape" else float(value)
+        except ValueError:
+            raise ConfigurationError(f"{show(text)} is not of the form {name}=NUMBER") from None
     return Faults(**chosen)
-
-
-def _read_fault(given: str) -> tuple[str, float | str]:
-    name, _, value = given.partition("=")
-    name = name.strip().replace("-", "_")
-    if name not in _KINDS:
-        raise ConfigurationError(f"there is no fault {show(name)}, only {', '.join(_KINDS)}")
-    if name == "error_shape":
-        return name, value
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ConfigurationError(f"{show(given)} is not of the form {name}=NUMBER") from None
 
 
 async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
@@ -294,14 +290,9 @@ async def serve(sandbox: Sandbox, terminal: Terminal) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            terminal.message(_takings(sandbox.ledger))
-
-
-def _takings(ledger: CallRecorder) -> str:
-    polls = sum(map(len, ledger.polls.values()))
-    return (
-        f"{count(len(ledger.purchases), 'generation')} bought, {count(polls, 'poll')}, {ledger.throttled} refused (429)"
-    )
+            ledger = sandbox.ledger
+            bought, polls = count(len(ledger.purchases), "generation"), sum(map(len, ledger.polls.values()))
+            terminal.message(f"{bought} bought, {count(polls, 'poll')}, {ledger.throttled} refused (429)")
 
 
 def how_to_use(sandbox: Sandbox, *, windows: bool = os.name == "nt") -> list[str]:

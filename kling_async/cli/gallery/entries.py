@@ -9,7 +9,7 @@ import os
 from enum import Enum
 from errno import ENOENT
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import field, frozen
 
@@ -22,7 +22,7 @@ from kling_async.files.video_names import VIDEO_SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kling_async import Record, Video
+    from kling_async import Record
     from kling_async.cli.journals import Place
 
 
@@ -101,38 +101,40 @@ def size(number: float) -> str:
 
 
 class EntryState(Enum):
-    """The state of an entry, in the words of the page and in its order."""
+    """The state of an entry, in the words of the page and in its order.
+
+    Attributes:
+        next_command: The command that brings the video nearer, or None.
+        reason: Why there is no video, where nothing else says it.
+    """
 
     READY = "Ready"
-    NOT_DOWNLOADED = "Not downloaded"
-    MISSING = "File missing"
-    """It was downloaded, and is not where it was."""
-    RUNNING = "Generating"
-    QUEUED = "Queued"
-    UNCERTAIN = "Uncertain"
-    """Nobody knows whether it was bought."""
+    NOT_DOWNLOADED = (
+        "Not downloaded",
+        "download",
+        "The video is made and paid for; its file has not been downloaded yet.",
+    )
+    MISSING = "File missing", "download"
+    RUNNING = "Generating", "resume", "The vendor had not finished it when the journal was last written."
+    QUEUED = "Queued", "resume", "It has not been sent yet."
+    UNCERTAIN = "Uncertain", "resume", "It was sent, and no answer says whether it was accepted."
     FAILED = "Failed"
     REJECTED = "Refused"
-    ABANDONED = "Abandoned"
+    ABANDONED = "Abandoned", None, "Its caller stopped watching it."
+
+    next_command: str | None
+    reason: str
+
+    def __new__(cls, title: str, next_command: str | None = None, reason: str = "The vendor gave no reason.") -> Self:
+        """Make a state whose value is its title."""
+        state = object.__new__(cls)
+        state._value_, state.next_command, state.reason = title, next_command, reason
+        return state
 
     @property
     def is_bad(self) -> bool:
         """True if it asks for attention: nothing will bring the video, or its file is gone."""
         return self in (EntryState.FAILED, EntryState.REJECTED, EntryState.MISSING, EntryState.UNCERTAIN)
-
-    @property
-    def next_command(self) -> str | None:
-        """The command that brings the video nearer, or None."""
-        return _NEXT_COMMANDS.get(self)
-
-
-_NEXT_COMMANDS = {
-    EntryState.NOT_DOWNLOADED: "download",
-    EntryState.MISSING: "download",
-    EntryState.RUNNING: "resume",
-    EntryState.QUEUED: "resume",
-    EntryState.UNCERTAIN: "resume",
-}
 
 
 @frozen
@@ -282,11 +284,10 @@ def list_videos(folder: Path) -> Iterator[Path]:
         here = Path(root)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         written |= {here / name for name in read_manifest(here)}
-        yield from (path for path in map(here.joinpath, sorted(files)) if _is_video(path) and path not in written)
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        names = [name for name in sorted(files) if not name.startswith(".")]
+        for path in map(here.joinpath, names):
+            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and path not in written:
+                yield path
 
 
 def _fail(error: OSError) -> None:
@@ -294,22 +295,11 @@ def _fail(error: OSError) -> None:
 
 
 _STATES = {
-    JobState.QUEUED: EntryState.QUEUED,
     JobState.SUBMITTING: EntryState.RUNNING,
     JobState.PENDING: EntryState.RUNNING,
-    JobState.UNCERTAIN: EntryState.UNCERTAIN,
     JobState.COMPLETED: EntryState.NOT_DOWNLOADED,  # unless its file is found
-    JobState.FAILED: EntryState.FAILED,
-    JobState.REJECTED: EntryState.REJECTED,
-    JobState.ABANDONED: EntryState.ABANDONED,
 }
-_REASONS = {
-    EntryState.NOT_DOWNLOADED: "The video is made and paid for; its file has not been downloaded yet.",
-    EntryState.RUNNING: "The vendor had not finished it when the journal was last written.",
-    EntryState.QUEUED: "It has not been sent yet.",
-    EntryState.UNCERTAIN: "It was sent, and no answer says whether it was accepted.",
-    EntryState.ABANDONED: "Its caller stopped watching it.",
-}
+"""Those that have another name than the job's."""
 _ELSEWHERE = frozenset({"kind", "model", "prompt"})  # these have fields of their own
 
 
@@ -323,11 +313,14 @@ def entry_of(record: Record, beside: Path) -> Entry:
     state, video_file, reason = _state(record, beside)
     request: dict[str, Any] = {} if record.request is None else without_media(to_dict(record.request))
     rest = {name: part for name, part in request.items() if name not in _ELSEWHERE}
+    # Of a generation resumed by its id, the model may be the part after the colon.
+    model = (record.generation_id or "").partition(":")[2] if record.request is None else record.request.model
+    usage = Usage() if record.video is None else record.video.usage
     return Entry(
         name=visible(record.key),
         state=state,
         prompt=visible(_prompt(request)),
-        model=visible(_model(record)),
+        model=visible(model),
         tag=visible(tag_text(record.tag)),
         parameters=tuple((visible(name), visible(text)) for name, text in flat(rest)),
         request=visible(as_json(request)) if request else None,
@@ -337,7 +330,7 @@ def entry_of(record: Record, beside: Path) -> Entry:
         accepted_at=finite(record.accepted_at),
         settled_at=finite(record.settled_at),
         polls=record.polls,
-        cost=_cost(record.video),
+        cost=Usage(finite(usage.credits_used), finite(usage.tokens_used), usage.usd_spent),
         reason=visible(reason),
         file=video_file,
     )
@@ -345,12 +338,11 @@ def entry_of(record: Record, beside: Path) -> Entry:
 
 def _state(record: Record, beside: Path) -> tuple[EntryState, VideoFile | None, str]:
     """Return the entry's state, its file, and why there is none."""
-    state = _STATES[record.state]
+    state = _STATES.get(record.state) or EntryState[record.state.name]
     if record.state is JobState.COMPLETED and record.file is not None:
         found = find_video_file(record.file, record.file_size, beside)
         return (EntryState.READY, found, "") if isinstance(found, VideoFile) else (EntryState.MISSING, None, found)
-    usual = _REASONS.get(state, "The vendor gave no reason.")
-    return state, None, usual if record.error is None else bare(record.error.message) or usual
+    return state, None, (record.error and bare(record.error.message)) or state.reason
 
 
 def _prompt(request: dict[str, Any]) -> str:
@@ -366,16 +358,6 @@ def _scene(scene: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _model(record: Record) -> str:
-    """Return the model's id, of a generation resumed by its id the part after the colon."""
-    return (record.generation_id or "").partition(":")[2] if record.request is None else record.request.model
-
-
-def _cost(video: Video | None) -> Usage:
-    usage = Usage() if video is None else video.usage
-    return Usage(finite(usage.credits_used), finite(usage.tokens_used), usage.usd_spent)
-
-
 def read_entries(source: Place) -> list[Entry]:
     """Read the entries of a journal in queueing order, or those of a folder's videos by name.
 
@@ -384,16 +366,18 @@ def read_entries(source: Place) -> list[Entry]:
         OSError: The folder cannot be read, or a video in it.
     """
     if isinstance(source, Path) and source.is_dir():
-        return [_entry_of(path, source) for path in list_videos(source)]
+        return [
+            Entry(
+                visible(path.relative_to(source).as_posix()),
+                EntryState.READY,
+                settled_at=path.stat().st_mtime,
+                file=read_video_file(path),
+            )
+            for path in list_videos(source)
+        ]
     return [entry_of(record, folder_beside(source)) for record in read_journal(source).records()]
 
 
 def folder_beside(source: Place) -> Path:
     """Return the folder that files may be beside: that of the journal's file, links followed, or the present one."""
     return Path(os.path.realpath(source)).parent if isinstance(source, Path) else Path()
-
-
-def _entry_of(path: Path, folder: Path) -> Entry:
-    """Build the entry of a file of which nothing else is known."""
-    name = visible(path.relative_to(folder).as_posix())
-    return Entry(name, EntryState.READY, settled_at=path.stat().st_mtime, file=read_video_file(path))
