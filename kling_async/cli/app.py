@@ -100,7 +100,8 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     if not arguments or arguments[0] in _HELP:
         _load_all()
     try:
-        _check(arguments)
+        if any("\0" in argument for argument in arguments):
+            raise ConfigurationError("an argument holds a NUL, which no path can")
         # Without its value it is a flag; cyclopts would take the next word for its value.
         words = ["--retry-failed=true" if word == "--retry-failed" else word for word in arguments]
         result = app(words, console=terminal.out, exit_on_error=False, result_action="return_value")
@@ -116,17 +117,7 @@ def _dispatch(arguments: Sequence[str], terminal: Terminal) -> int:
     except BrokenPipeError:  # whoever reads has enough, as `head` has
         return Exit.OK
     except OSError as error:
-        terminal.message(f"kling-async: {_told(error)}", "red")
+        about = "" if error.filename is None else f"{cut(str(error.filename))}: "  # without the error's number
+        terminal.message(f"kling-async: {about}{error.strerror or error}", "red")
         return Exit.FAILED
     return Exit.OK if result is None else result
-
-
-def _check(arguments: Sequence[str]) -> None:
-    if any("\0" in argument for argument in arguments):
-        raise ConfigurationError("an argument holds a NUL, which no path can")
-
-
-def _told(error: OSError) -> str:
-    """Describe an operating system's error without its number."""
-    about = "" if error.filename is None else f"{cut(str(error.filename))}: "
-    return f"{about}{error.strerror or error}"

@@ -101,6 +101,16 @@ class RunSummary:
         self.stopped[kind] += 1
         self.reasons.setdefault(kind, one_line(str(error)))
 
+    def text(self, output: Path) -> str:
+        """Tell the outcomes in a line; ``output`` is the output folder."""
+        missing = {"failed": self.failed, "not downloaded": self.unfetched, "not finished": self.stopped.total()}
+        parts = [f"{self.done:,} of {count(self.done + sum(missing.values()), 'video')} in {output}"]
+        numbers = {"of them from before": self.kept, **missing}
+        parts += [f"{number:,} {what}" for what, number in numbers.items() if number]
+        if self.elsewhere:
+            parts.insert(1 + bool(self.kept), f"some elsewhere, such as {self.elsewhere}")
+        return ", ".join(parts)
+
     @property
     def exit(self) -> Exit:
         """The exit code of the run."""
@@ -178,40 +188,29 @@ class ActiveRun:
         """Count a row that could not become a job, and report why."""
         self.summary.failed += 1
         self._report_failure(label, request, error)
-        if self._terminal.as_json:
-            self._print_json({"ok": False, **facts, "error": error_json(error)})
+        self._print_json({"ok": False, **facts, "error": error_json(error)})
 
     async def _finish(self, item: RunItem) -> None:
-        error = item.job.exception()
+        """Download a job's file, and count and report how it ended."""
+        job, file, summary = item.job, item.file, self.summary
+        error = job.exception()
         if error is None:
-            await self._completed(item)
-        else:
-            self._failed(item, error)
-
-    def _failed(self, item: RunItem, error: KlingError) -> None:
-        if item.job.state.is_terminal:
-            self.summary.failed += 1
-            self.summary.retriable += isinstance(error, GenerationFailed) and not (error.moderated or error.charged)
-            self._report_failure(item.label, item.job.request, error)
-        else:
-            self.summary.stop(error)
-        self._print_result(item, None, error)
-
-    async def _completed(self, item: RunItem) -> None:
-        file = item.file
-        if file is not None:
-            self.summary.kept += 1
-        else:
             try:
-                file = await (self._share(item) if self.run.shared else self._download(item))
-            except KlingError as error:
-                self.summary.unfetched += 1
-                self._tracker.download_failed(item.job)
-                self._report_failure(item.label, item.job.request, error)
-                self._print_result(item, None, error)
-                return
-        self.summary.done += 1
-        self._print_result(item, file, None)
+                file = file or await (self._share(item) if self.run.shared else self._download(item))
+                summary.done += 1
+                summary.kept += item.file is not None
+            except KlingError as problem:
+                error = problem
+                summary.unfetched += 1
+                self._tracker.download_failed(job)
+                self._report_failure(item.label, job.request, error)
+        elif job.state.is_terminal:
+            summary.failed += 1
+            summary.retriable += isinstance(error, GenerationFailed) and not (error.moderated or error.charged)
+            self._report_failure(item.label, job.request, error)
+        else:
+            summary.stop(error)
+        self._print_json(job_json(job, file, error))
 
     async def _share(self, item: RunItem) -> Path:
         """Download a file that other sessions may download as well, to the same path: one of them does."""
@@ -254,13 +253,10 @@ class ActiveRun:
         if shown == _MOST_SHOWN:
             self._terminal.message("Further failures are only counted here.", "red")
 
-    def _print_result(self, item: RunItem, file: Path | None, error: KlingError | None) -> None:
-        if self._terminal.as_json:
-            self._print_json(job_json(item.job, file, error))
-
     def _print_json(self, facts: Mapping[str, object]) -> None:
         try:
-            self._terminal.json_result(facts)
+            if self._terminal.as_json:
+                self._terminal.json_result(facts)
         except BrokenPipeError:  # raised once: after that, output is dropped
             self._terminal.message("nobody reads the results any more; the videos are made all the same", "yellow")
 
@@ -374,16 +370,4 @@ class BatchRun:
             self.terminal.message(self._how_to_go_on(f"what is left is saved{advice}", spent_up=spent_up), "yellow")
         if not self.terminal.as_json:
             with suppress(BrokenPipeError):  # the videos are made all the same
-                self.terminal.text([_summary(summary, self.output)])
-
-
-def _summary(summary: RunSummary, output: Path) -> str:
-    stopped = summary.stopped.total()
-    everything = summary.done + summary.failed + summary.unfetched + stopped
-    parts = [f"{summary.done:,} of {count(everything, 'video')} in {output}"]
-    parts += [f"{summary.kept:,} of them from before"] if summary.kept else []
-    parts += [f"some elsewhere, such as {summary.elsewhere}"] if summary.elsewhere else []
-    parts += [f"{summary.failed:,} failed"] if summary.failed else []
-    parts += [f"{summary.unfetched:,} not downloaded"] if summary.unfetched else []
-    parts += [f"{stopped:,} not finished"] if stopped else []
-    return ", ".join(parts)
+                self.terminal.text([summary.text(self.output)])

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from kling_async import Request
     from kling_async.sandbox import CallRecorder
-    from kling_async.sandbox.faults import Kind, Trigger
 
 
 _STILLS = "https://example.com/stills"  # the sandbox checks that there is an image, and fetches none
@@ -160,16 +159,12 @@ _SLOTS = 16
 _INTERVAL = 2.0  # seconds between lines: a demo is short
 
 
-def _on(kind: Kind, *occasions: int) -> dict[Kind, Trigger]:
-    return {kind: occasions}
-
-
 _FAULTS = Faults(
-    server_error=_on("poll", 4, 8),
-    gateway_error=_on("poll", 11),
-    drop_before=_on("poll", 14),
-    malformed_json=_on("poll", 17),
-    rate_limited=_on("submit", 8) | _on("poll", 20),
+    server_error={"poll": {4, 8}},
+    gateway_error={"poll": {11}},
+    drop_before={"poll": {14}},
+    malformed_json={"poll": {17}},
+    rate_limited={"submit": {8}, "poll": {20}},
     expired_url={7},
     truncated_file={2, 12},
 )
