@@ -42,8 +42,8 @@ def new(kind: Callable[..., Event], *values: Any) -> Event:
     return kind(*values, time=datetime.now(UTC))
 
 
-def tracker_after(*events: Event, total: int = 24, downloads: bool = True) -> ProgressTracker:
-    tracker = ProgressTracker(total, started=100.0, downloads=downloads)
+def tracker_after(*events: Event, total: int = 24) -> ProgressTracker:
+    tracker = ProgressTracker(total, started=100.0)
     for event in events:
         tracker.handle(event)
     return tracker
@@ -102,14 +102,6 @@ def test_a_completed_job_is_finished_only_with_its_file() -> None:
     tracker.handle(new(Downloaded, 161.0, one, Path("a.mp4"), 9))
     snapshot = tracker.snapshot(stats(completed=1), 162.0, rows=5)
     assert (snapshot.finished, snapshot.rows, dict(snapshot.counts)) == (1, (), {"to come": 23, "done": 1})
-
-
-def test_without_files_a_completed_job_is_finished() -> None:
-    one = job(settled=True)
-    snapshot = tracker_after(new(Accepted, 110.0, one), new(Completed, 150.0, one, VIDEO), downloads=False).snapshot(
-        stats(completed=1), 160.0, rows=5
-    )
-    assert (snapshot.finished, snapshot.rows) == (1, ())
 
 
 def test_a_file_that_will_not_come_is_not_waited_for_and_counts_as_failed() -> None:

@@ -188,13 +188,11 @@ class ProgressTracker:
     Args:
         total: The number of jobs.
         started: The start, in the loop's time, as are all instants here.
-        downloads: Whether a completed job is finished only once its file is on disk.
     """
 
-    def __init__(self, total: int, *, started: float, downloads: bool = True) -> None:
+    def __init__(self, total: int, *, started: float) -> None:
         self._total = total
         self._started = started
-        self._downloads = downloads
         self._eta = EtaEstimator()
         self._sending = RateMeter()
         self._finishing = RateMeter(window=20.0)
@@ -228,7 +226,7 @@ class ProgressTracker:
             case Completed():
                 self._drop(event.job)
                 self._spent += event.video.usage.usd_spent or 0
-                if self._downloads and event.job not in self._given_up:
+                if event.job not in self._given_up:
                     self._downloading[event.job] = event.at
             case Failed() | Interrupted() | Retrying(state=JobState.QUEUED):
                 self._drop(event.job)
