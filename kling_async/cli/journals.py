@@ -78,21 +78,6 @@ def folder_of(place: Place) -> Path:
     return place.parent if isinstance(place, Path) else Path()
 
 
-def is_shared_journal(place: Place, *, wanted: bool, sandbox: bool) -> bool:
-    """Return whether to share a journal: if that is wanted, or it ever was.
-
-    Raises:
-        ConfigurationError: The vendor is a sandbox that nobody else can reach.
-        JournalError: It cannot be read.
-    """
-    shared = (
-        wanted or isinstance(place, str) or (journal_exists(place) and read_journal(place).sharing(0.0) is not None)
-    )
-    if shared and sandbox:
-        raise ConfigurationError("--sandbox is within this command, so that no journal of it can be shared")
-    return shared
-
-
 _TEMPORARY = re.compile(r"generate-[0-9a-f]{8}\.db")
 
 

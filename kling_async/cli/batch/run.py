@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from kling_async import (
+    ConfigurationError,
     DownloadError,
     GatewayError,
     GenerationFailed,
@@ -19,6 +20,7 @@ from kling_async import (
     KlingError,
     SpendLimitReached,
     SubmissionUncertain,
+    read_journal,
 )
 from kling_async.cli.exit_codes import Exit
 from kling_async.cli.journals import (
@@ -27,7 +29,6 @@ from kling_async.cli.journals import (
     discard_if_temporary,
     file_of,
     folder_of,
-    is_shared_journal,
     records_of,
     shown,
 )
@@ -38,6 +39,7 @@ from kling_async.cli.signals import announced_stop, run_told
 from kling_async.cli.text import command, count, described, error_json, job_json, label_for, one_line, reason
 from kling_async.engine.job import active_job
 from kling_async.files.video_names import NameAllocator, free_path, name_of
+from kling_async.journal.open import journal_exists
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -301,7 +303,11 @@ class BatchRun:
         self.records = records_of(self.journal)
         if self.connection.sandbox:
             check_sandbox(self.journal, self.records.values(), self.output)
-        self.shared = is_shared_journal(self.journal, wanted=self.shared, sandbox=self.connection.sandbox)
+        if not self.shared:
+            was_shared = journal_exists(self.journal) and read_journal(self.journal).sharing(0.0) is not None
+            self.shared = isinstance(self.journal, str) or was_shared
+        if self.shared and self.connection.sandbox:
+            raise ConfigurationError("--sandbox is within this command, so that no journal of it can be shared")
 
     def run(self, total: int, do: Callable[[ActiveRun], Awaitable[None]]) -> Exit:
         """Run the jobs, print a summary, and return the exit code.
