@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kling_async import KlingError
+from kling_async import Cost, Estimate, KlingError
 from kling_async.api.labels import label_of
 from kling_async.cli.batch.rows import InvalidBatch
 from kling_async.cli.batch.table import InputError
-from kling_async.cli.options import has_key, open_session
+from kling_async.cli.options import ask, has_key
 from kling_async.cli.text import count, dollars, one_line, reason, request_json
 from kling_async.files.names import unusable
 from kling_async.files.video_names import NameAllocator, name_of, short_key
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kling_async import Cost, Estimate
     from kling_async.cli.batch.rows import Row
     from kling_async.cli.options import Connection
 
@@ -33,22 +32,21 @@ class Quote:
         row: The row.
         output: The name of its file.
         state: Its state in the journal, if it is there.
-        estimate: Its cost; None if no prices are known.
+        estimate: Its cost.
     """
 
     row: Row
     output: str
     state: str | None
-    estimate: Estimate | None
+    estimate: Estimate
 
     @property
     def price(self) -> str:
         """The cost as text."""
-        return "unknown" if self.estimate is None else _amount(self.estimate.at_least, self.estimate.usd)
+        return _amount(self.estimate.at_least, self.estimate.usd)
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as a JSON object."""
-        known = self.estimate
         return {
             "line": self.row.line,
             "key": self.row.key,
@@ -56,21 +54,21 @@ class Quote:
             "output": self.output,
             **request_json(self.row.request),
             "state": self.state,
-            "usd": None if known is None else known.usd,
-            "usd_at_least": None if known is None else known.at_least,
-            "note": None if known is None else known.note or None,
+            "usd": self.estimate.usd,
+            "usd_at_least": self.estimate.at_least,
+            "note": self.estimate.note or None,
         }
 
 
-async def prices(connection: Connection, rows: Sequence[Row]) -> tuple[Cost | None, str]:
-    """Estimate the cost of rows; return None and the reason where no prices can be had."""
-    if not has_key(connection):
-        return None, "there is no API key to ask for the price list with"
-    try:
-        async with open_session(connection) as kling:
-            return await kling.estimate([row.request for row in rows]), ""
-    except KlingError as error:
-        return None, reason(error)
+def prices(connection: Connection, rows: Sequence[Row]) -> tuple[Cost, str]:
+    """Estimate the cost of rows; where no prices can be had, nothing is known, and the reason is told."""
+    unknown = "there is no API key to ask for the price list with"
+    if has_key(connection):
+        try:
+            return ask(connection, lambda kling: kling.estimate([row.request for row in rows])), ""
+        except KlingError as error:
+            unknown = reason(error)
+    return Cost.of(Estimate(row.request, None) for row in rows), unknown
 
 
 def check_output_paths(rows: Sequence[Row], output: Path, source: str) -> None:
@@ -86,13 +84,12 @@ def check_output_paths(rows: Sequence[Row], output: Path, source: str) -> None:
         raise InvalidBatch(source, errors)
 
 
-def quote(rows: Sequence[Row], cost: Cost | None, states: dict[str, str]) -> list[Quote]:
+def quote(rows: Sequence[Row], cost: Cost, states: dict[str, str]) -> list[Quote]:
     """Combine each row with its file name, its journal state and its cost."""
     names = NameAllocator()
-    estimates = [None] * len(rows) if cost is None else cost.estimates
     return [
         Quote(row, names.allocate(_name(row)), states.get(row.key), estimate)
-        for row, estimate in zip(rows, estimates, strict=True)
+        for row, estimate in zip(rows, cost.estimates, strict=True)
     ]
 
 
@@ -121,30 +118,22 @@ def by_model(quotes: Sequence[Quote]) -> list[tuple[str, ...]]:
 
 def total(quotes: Sequence[Quote]) -> str:
     """Sum the costs, and count the videos of unknown cost."""
-    least, most, unknown = _sum(quotes)
-    if unknown == len(quotes):
+    cost = Cost.of(one.estimate for one in quotes)
+    if cost.unknown == len(quotes):
         return "unknown"
-    said = _amount(least, most)
-    return f"{said}, and {count(unknown, 'video')} of unknown cost" if unknown else said
+    said = _amount(cost.at_least, cost.usd)
+    return f"{said}, and {count(cost.unknown, 'video')} of unknown cost" if cost.unknown else said
 
 
 def total_json(quotes: Sequence[Quote]) -> dict[str, Any]:
     """Return the sums as a JSON object."""
-    least, most, unknown = _sum(quotes)
-    return {"videos": len(quotes), "usd": most, "usd_at_least": least, "of_unknown_cost": unknown}
-
-
-def _sum(quotes: Sequence[Quote]) -> tuple[Decimal, Decimal, int]:
-    """Return the least and the most that videos of known cost cost, and the number of others."""
-    known = [one.estimate for one in quotes if one.estimate is not None and one.estimate.usd is not None]
-    least = sum((one.at_least or Decimal(0) for one in known), Decimal(0))
-    most = sum((one.usd or Decimal(0) for one in known), Decimal(0))
-    return least, most, len(quotes) - len(known)
+    cost = Cost.of(one.estimate for one in quotes)
+    return {"videos": len(quotes), "usd": cost.usd, "usd_at_least": cost.at_least, "of_unknown_cost": cost.unknown}
 
 
 def notes(quotes: Sequence[Quote]) -> list[str]:
     """Return the reasons why costs are not exact, each once."""
-    return list(dict.fromkeys(one_line(one.estimate.note) for one in quotes if one.estimate and one.estimate.note))
+    return list(dict.fromkeys(one_line(one.estimate.note) for one in quotes if one.estimate.note))
 
 
 def _amount(least: Decimal | None, most: Decimal | None) -> str:

@@ -11,6 +11,7 @@ from cyclopts.types import PositiveInt
 
 from kling_async import GenerationStatus, Kind, get_model
 from kling_async import models as known_models
+from kling_async.api.parsing import format_usd
 from kling_async.cli.batch.quote import by_model, notes, quote, total, total_json
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
 from kling_async.cli.exit_codes import Exit
@@ -20,7 +21,6 @@ from kling_async.cli.text import clock, dollars, generation_json, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from decimal import Decimal
 
     from kling_async import CatalogueChanges, Generation, KlingSession, LogEntry, Model, ModelList
     from kling_async.api.catalogue.spec import Field
@@ -227,12 +227,7 @@ def _price(model_id: str, listing: ModelList) -> str:
         return "unknown"
     unit = live.pricing.rates[0].unit
     each = [rate.each for rate in live.pricing.rates if rate.unit == unit]
-    return f"{_usd(min(each))}{'' if min(each) == max(each) else f' to {_usd(max(each))}'} per {unit}"
-
-
-def _usd(amount: Decimal) -> str:
-    whole, _, parts = f"{amount:f}".partition(".")
-    return f"${whole}.{parts.rstrip('0'):0<2}"
+    return f"{format_usd(min(each))}{'' if min(each) == max(each) else f' to {format_usd(max(each))}'} per {unit}"
 
 
 def _model_json(model: Model, prices: Mapping[str, str]) -> dict[str, Any]:

@@ -249,7 +249,7 @@ class _Batch:
 def _dry_run(rows: Sequence[Row], journal: Place, connection: Connection, terminal: Terminal) -> Exit:
     """Print what would be submitted, and what it would cost."""
     states = {key: _told(record) for key, record in records_of(journal).items()}
-    cost, unknown = asyncio.run(prices(connection, rows))
+    cost, unknown = prices(connection, rows)
     quotes = quote(rows, cost, states)
     new = [one for one in quotes if one.state is None]
     if terminal.as_json:
