@@ -25,7 +25,7 @@ from kling_async.journal.open import open_shared, prune_journal
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
     from cyclopts import Token
 
@@ -132,7 +132,7 @@ async def _serve(
             async with asyncio.TaskGroup() as group:
                 group.create_task(_tell(kling, terminal))
                 if output is not None:
-                    group.create_task(_Fetching(kling, output, terminal).run())
+                    group.create_task(_fetch(kling, output, terminal))
         finally:
             stats = kling.stats()
             files = f" and {count(stats.downloaded, 'file')}" if output is not None else ""
@@ -145,36 +145,24 @@ async def _tell(kling: KlingSession, terminal: Terminal) -> None:
             terminal.message("leads now" if event.leads else "does not lead any more")
 
 
-class _Fetching:
-    """Downloads what nobody has downloaded, again and again."""
-
-    def __init__(self, kling: KlingSession, output: Path, terminal: Terminal) -> None:
-        self._kling = kling
-        self._output = output
-        self._terminal = terminal
-        self._names = NameAllocator()
-        self._paths: dict[str, Path] = {}  # by key: what was begun in this run
-
-    async def run(self) -> None:
-        """Look and download until cancelled."""
-        while True:
-            began = monotonic()
-            jobs = [job async for job in self._missing()]
-            took = monotonic() - began
-            async for delivery in self._kling.as_downloaded(jobs, path=lambda job: self._paths[job.key]):
-                if delivery.error is not None:
-                    self._terminal.message(f"{short_key(delivery.job.key)}: {reason(delivery.error)}", "red")
-            await asyncio.sleep(max(_EVERY, _SHARE * took))
-
-    async def _missing(self) -> AsyncGenerator[Job]:
-        async for record in self._kling.history():
-            if record.state is not JobState.COMPLETED or record.file is not None:
-                continue
-            job = self._kling.find(record.key)
-            if job is not None:
-                if job.key not in self._paths:
-                    self._paths[job.key] = self._output / self._names.allocate(name_of(job.request, job.key, job.tag))
-                yield job
+async def _fetch(kling: KlingSession, output: Path, terminal: Terminal) -> None:
+    """Download what nobody has downloaded, again and again."""
+    names = NameAllocator()
+    paths: dict[str, Path] = {}  # by key: what was begun in this run
+    while True:
+        jobs: list[Job] = []
+        began = monotonic()
+        async for record in kling.history():
+            is_missing = record.state is JobState.COMPLETED and record.file is None
+            if is_missing and (job := kling.find(record.key)) is not None:
+                if job.key not in paths:
+                    paths[job.key] = output / names.allocate(name_of(job.request, job.key, job.tag))
+                jobs.append(job)
+        took = monotonic() - began
+        async for delivery in kling.as_downloaded(jobs, path=lambda job: paths[job.key]):
+            if delivery.error is not None:
+                terminal.message(f"{short_key(delivery.job.key)}: {reason(delivery.error)}", "red")
+        await asyncio.sleep(max(_EVERY, _SHARE * took))
 
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
