@@ -79,12 +79,28 @@ def run(work: Coroutine[object, object, _T], before_exit: Callable[[], None]) ->
     Raises:
         Interrupted: It was cancelled by a signal, and has ended.
     """
-    interrupts = _SignalHandler(before_exit)
+    received: list[int] = []
+
+    async def interruptible() -> _T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            received.append(number)
+            if len(received) == 1:
+                loop.call_soon_threadsafe(task.cancel)
+            elif number == signal.SIGINT:
+                before_exit()
+                os._exit(Exit.INTERRUPTED)
+
+        with _handled(_EXITS, handle):
+            return await work
+
     try:
-        return asyncio.run(interrupts.run(work))
+        return asyncio.run(interruptible())
     except asyncio.CancelledError:
-        if interrupts.first is not None:
-            raise Interrupted(interrupts.first) from None
+        if received:
+            raise Interrupted(received[0]) from None
         raise
 
 
@@ -103,30 +119,6 @@ def run_told(
     except KeyboardInterrupt as interrupt:
         terminal.message(told("interrupted"), "yellow")
         return exit_code(interrupt)
-
-
-class _SignalHandler:
-    """The handler of signals during a run."""
-
-    def __init__(self, before_exit: Callable[[], None]) -> None:
-        self.first: int | None = None
-        self._before_exit = before_exit
-        self._cancel: Callable[[], object] = lambda: None
-
-    async def run(self, work: Coroutine[object, object, _T]) -> _T:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        with _handled(_EXITS, self._handle):
-            return await work
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.first is None:
-            self.first = number
-            self._cancel()
-        elif number == signal.SIGINT:
-            self._before_exit()
-            os._exit(Exit.INTERRUPTED)
 
 
 @contextmanager
