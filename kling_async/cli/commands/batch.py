@@ -113,32 +113,21 @@ class _SingleRun:
         ):
             job = self.job = kling.submit(self.request)
             try:
-                self.path = await self._obtain(job, kling)
+                generation_id = await job.accepted()
+                self.terminal.message(f"accepted as {generation_id}")
+                await job
+                target = free_path(self.output / default_name(self.request, generation_id[:_SHORT]), set())
+                self.path = await kling.download(job, target)
             except KlingError as error:
-                return self._failed(job, error)
-        self._tell(job, self.path, None)
+                self.terminal.message(reason(error), "red")
+                if self.terminal.as_json:
+                    self.terminal.json_result(job_json(job, None, error))
+                if not self._is_outstanding():
+                    return Exit.FAILED
+                self.terminal.message(self._how_to_go_on("it is or may be paid for"), "yellow")
+                return Exit.STOPPED
+        self.terminal.answer(job_json(job, self.path, None), str(self.path))
         return Exit.OK
-
-    async def _obtain(self, job: Job, kling: KlingSession) -> Path:
-        generation_id = await job.accepted()
-        self.terminal.message(f"accepted as {generation_id}")
-        await job
-        target = free_path(self.output / default_name(self.request, generation_id[:_SHORT]), set())
-        return await kling.download(job, target)
-
-    def _failed(self, job: Job, error: KlingError) -> Exit:
-        self.terminal.message(reason(error), "red")
-        self._tell(job, None, error)
-        if not self._is_outstanding():
-            return Exit.FAILED
-        self.terminal.message(self._how_to_go_on("it is or may be paid for"), "yellow")
-        return Exit.STOPPED
-
-    def _tell(self, job: Job, path: Path | None, error: KlingError | None) -> None:
-        if self.terminal.as_json:
-            self.terminal.json_result(job_json(job, path, error))
-        elif path is not None:
-            self.terminal.result(str(path))
 
     def _how_to_go_on(self, what: str) -> str:
         if self.journal is None:
