@@ -17,19 +17,6 @@ _PROBE = 64 * 1024  # bytes
 _BINARY = getattr(os, "O_BINARY", 0)  # which only Windows has
 
 
-def file_problem(path: Path) -> str:
-    """Return why this is no file to send, or an empty text if it is one."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return "there is no such file"
-    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
-        return _reason(error)
-    if not S_ISREG(status.st_mode):
-        return "it is a folder" if S_ISDIR(status.st_mode) else "it is no file, but a pipe or a device"
-    return "" if status.st_size else "it is empty"
-
-
 def is_pipe(path: Path) -> bool:
     """Return whether there is a pipe at a path."""
     try:

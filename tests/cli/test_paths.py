@@ -137,9 +137,9 @@ def test_an_image_is_a_file(kling: Kling, tmp_path: Path, path: str, reason: str
     refused(kling("generate", "a", "--image", path), reason)
 
 
-@pytest.mark.parametrize("what", ["pipe", "loop", "folder"])
-def test_a_download_is_of_a_journal_or_an_id(kling: Kling, what: str) -> None:
-    refused(kling("download", what), "is no journal")
+@pytest.mark.parametrize(("what", "reason"), [("pipe", "a pipe"), ("loop", "symlink loop"), ("folder", "a folder")])
+def test_a_download_is_of_a_journal_or_an_id(kling: Kling, what: str, reason: str) -> None:
+    refused(kling("download", what), reason)
 
 
 @pytest.mark.parametrize("arguments", [("batch", "a\0b"), ("generate", "a\0b"), ("batch", "good.csv", "-o", "a\0b")])

@@ -11,9 +11,8 @@ from attrs import asdict, define, evolve, frozen
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt
 
-from kling_async import ConfigurationError, InvalidRequest, JobState, KlingError, from_row
+from kling_async import ConfigurationError, InvalidRequest, JobState, KlingError, from_row, read_journal
 from kling_async.api.labels import label_of
-from kling_async.api.reprs import cut
 from kling_async.cli.batch.quote import check_output_paths, notes, prices, quote, total
 from kling_async.cli.batch.quote import rows as quoted_rows
 from kling_async.cli.batch.rows import VIDEO_OPTIONS, BatchSource, VideoOptions
@@ -33,7 +32,7 @@ from kling_async.cli.journals import (
     temporary_journal,
 )
 from kling_async.cli.options import CONNECTION, RUNNING, AsJson, Connection, Output, Running, open_session
-from kling_async.cli.paths import check_folder, file_problem, make_folder
+from kling_async.cli.paths import check_folder, make_folder
 from kling_async.cli.progress.display import show_progress
 from kling_async.cli.signals import announced_stop, run_told
 from kling_async.cli.terminal import Terminal
@@ -337,12 +336,10 @@ def download(
     """
     check_folder(output)
     place, terminal = as_place(what), Terminal(as_json=as_json)
-    is_file = os.path.isfile(what)  # noqa: PTH113 - Path's raises for some names
-    if os.path.lexists(what) and not is_file:
-        raise ConfigurationError(f"{cut(what)} is no journal: {file_problem(Path(what))}")
-    if isinstance(place, Path) and not is_file:
+    if isinstance(place, Path) and not os.path.lexists(what):
         again = command("download", what, "-o", output, *connection.arguments())
         return run_told(_one(what, output, connection, terminal), terminal, lambda what: f"{what}; go on with: {again}")
+    read_journal(place)  # which tells what can be none
     batch_run = BatchRun(
         journal=place, output=output, connection=connection, running=RUNNING, terminal=terminal, hold=True
     )
