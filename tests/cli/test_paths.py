@@ -137,7 +137,7 @@ def test_an_image_is_a_file(kling: Kling, tmp_path: Path, path: str, reason: str
     refused(kling("generate", "a", "--image", path), reason)
 
 
-@pytest.mark.parametrize(("what", "reason"), [("pipe", "a pipe"), ("loop", "symlink loop"), ("folder", "a folder")])
+@pytest.mark.parametrize(("what", "reason"), [("pipe", "a pipe"), ("loop", "link"), ("folder", "a folder")])
 def test_a_download_is_of_a_journal_or_an_id(kling: Kling, what: str, reason: str) -> None:
     refused(kling("download", what), reason)
 
