@@ -64,13 +64,10 @@ def replace_large_media(data: object) -> tuple[Any, bool]:
     return _replaced(data, cut), bool(large)
 
 
-def restore_media(data: object, encoded: str, fetch: Callable[[str], Content]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
+def restore_media(data: object, encoded: str, fetch: Callable[[str], Content | None]) -> Any:  # noqa: ANN401 - JSON data has no narrower type
     """Return the data that ``extract_media`` was given, from its result, which is also passed as JSON.
 
-    ``fetch`` returns media by their digests.
-
-    Raises:
-        LookupError: ``fetch`` does not know a digest.
+    ``fetch`` returns media by their digests; where it returns None, a reference is left as it is.
     """
     if _LIKELY not in encoded:  # as in almost every request
         return data
@@ -79,9 +76,10 @@ def restore_media(data: object, encoded: str, fetch: Callable[[str], Content]) -
         reference = cast("str", value).removeprefix(_SCHEME)
         if reference.startswith(_FILE):
             return path_from_uri(reference)
-        if reference.startswith(_BYTES):
-            return _as_bytes(fetch(reference.removeprefix(_BYTES)))
-        return _as_text(fetch(reference))
+        content = fetch(reference.removeprefix(_BYTES))
+        if content is None:
+            return value
+        return _as_bytes(content) if reference.startswith(_BYTES) else _as_text(content)
 
     return _replaced(data, found)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from postgres import own_schema
+from postgres import execute, own_schema, schema_of
 from records import history, job
 
 from kling_async import GenerationFailed, JournalError, TextToVideo, Usage, Video, read_journal
@@ -17,16 +19,20 @@ from kling_async.api.requests import ImageToVideo
 from kling_async.cli import main
 from kling_async.journal.base import Choices, JobState
 from kling_async.journal.open import open_journal, open_shared, prune_journal
-from kling_async.journal.sql import prune
+from kling_async.journal.postgres import prune as postgres_prune
+from kling_async.journal.sql import journal as sql_journal
 from kling_async.journal.sql.prune import Pruned
+from kling_async.journal.sql.rows import DONE
+from kling_async.journal.sqlite import prune as sqlite_prune
 from kling_async.sandbox import Sandbox
 from kling_async.session import boot_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
     from kling_async.journal.base import Record
+    from kling_async.journal.shared import SharedJournal
 
 VIDEO = Video("https://files.example/a.mp4?signed", "video/mp4", "a", 7, "g", Usage(usd_spent=Decimal("0.5")))
 OLD = {"settled_at": 1000.0}
@@ -80,11 +86,13 @@ async def test_what_was_over_long_ago_is_cut_down(place: str, request: pytest.Fi
     await fill(place, request)
     pruned = prune_journal(place, 2000.0)
     assert (pruned.cut, pruned.forgotten) == (3, 0)
-    assert pruned.media == (0 if place.startswith("postgresql") else 1)  # there it stays for an hour
+    assert pruned.media == (0 if place.startswith("postgresql") else 2)  # there they stay for an hour
     found = {record.key: record for record in read_journal(place).records()}
     given = {record.key: record for record in records()}
-    for key in ("open", "new", "failed"):
+    for key in ("open", "failed"):
         assert repr(found[key]) == repr(given[key])
+    assert found["new"].video == given["new"].video
+    assert found["new"].request is not None
     done = found["done"]
     assert (done.request, done.tag, done.file) == (None, None, "a")
     assert done.digest == given["done"].digest
@@ -111,37 +119,87 @@ async def test_members_go_on_after_their_journal_was_pruned(tmp_path: Path) -> N
     await shared.close()
 
 
-@pytest.mark.asyncio
-async def test_a_file_is_kept_that_a_job_needs_which_comes_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shared, loop, came = open_shared(str(tmp_path / "batch.db"), boot_clock), asyncio.get_running_loop(), Event()
-    look = prune._media_in_use
+def age_media(place: str) -> None:
+    """Have all media be those of jobs that came long ago."""
+    if place.startswith("postgresql"):
+        execute(place, f"UPDATE {schema_of(place)}.media SET used = used - interval '2 hours'")
 
-    def come() -> None:
-        shared.insert(job("b", request=ImageToVideo(IMAGE)), Choices(), print)
-        flushes.append(asyncio.ensure_future(shared.flush()))
-        flushes[0].add_done_callback(lambda _: came.set())
 
-    def look_and_wait(connection: Any) -> set[str]:
-        used = look(connection)
-        loop.call_soon_threadsafe(come)
-        came.wait(0.3)  # in vain, as the job has to wait
-        return used
+def stored(place: str) -> set[str]:
+    if place.startswith("postgresql"):
+        return {digest for (digest,) in execute(place, f"SELECT digest FROM {schema_of(place)}.media")}
+    with closing(sqlite3.connect(place)) as connection:
+        return {digest for (digest,) in connection.execute("SELECT digest FROM media")}
 
-    flushes: list[asyncio.Future[None]] = []
-    monkeypatch.setattr(prune, "_media_in_use", look_and_wait)
-    await shared.open()
-    token = await shared.take()
+
+@asynccontextmanager
+async def acting(place: str, *, shared: bool) -> AsyncGenerator[tuple[Any, SharedJournal | None]]:
+    """The journal as who acts on it has it, and a member of it if it is shared."""
+    if not shared:
+        journal = open_journal(place)
+        await journal.open()
+        yield journal, None
+        await journal.close()
+        return
+    member = open_shared(place, boot_clock)
+    await member.open()
+    token = await member.take()
     assert token is not None
-    term = shared.term(token, print)
+    term = member.term(token, print)
     await term.open()
-    await term.commit(job("a", JobState.COMPLETED, video=VIDEO, request=ImageToVideo(IMAGE), **OLD))
-    await asyncio.to_thread(prune_journal, str(tmp_path / "batch.db"), 2000.0, forget_keys=False)
-    await flushes[0]
-    assert [record.key for record in await term.load_open()] == ["b"]
+    yield term, member
     await term.close()
-    await shared.close()
+    await member.close()
+
+
+def digest_of(media: str) -> str:
+    return hashlib.sha256(media.encode()).hexdigest()
+
+
+@pytest.mark.asyncio
+async def test_files_of_what_is_never_sent_again_are_removed_while_sessions_go_on(
+    place: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_journal, "_TIDY_EVERY", 0.01)
+    shared = request.node.callspec.params["place"] != "sqlite"
+    images = {state: f"data:image/png;base64,{state.value}" for state in JobState}
+    async with acting(place, shared=shared) as (journal, _):
+        for state, image in images.items():
+            await journal.commit(job(state.value, state, request=ImageToVideo(image)))
+        age_media(place)
+        needed = {digest_of(image) for state, image in images.items() if state not in DONE}
+        while stored(place) != needed:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        for state, image in images.items():
+            found = journal.get(state.value)
+            assert found.request.image_url == (f"data:{digest_of(image)}" if state in DONE else image)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("place", ["shared sqlite", "postgres"], indirect=True)
+async def test_a_file_is_kept_that_a_job_needs_which_comes_meanwhile(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, module = asyncio.get_running_loop(), postgres_prune if place.startswith("postgresql") else sqlite_prune
+    look = module.media_in_use
+    async with acting(place, shared=True) as (term, member):
+        assert member is not None
+
+        async def come() -> None:
+            member.insert(job("b", request=ImageToVideo(IMAGE)), Choices(), print)
+            await member.flush()
+
+        def look_and_let_come(*given: Any) -> set[str]:
+            used = look(*given)
+            monkeypatch.undo()
+            asyncio.run_coroutine_threadsafe(come(), loop).result(10)
+            return used
+
+        await term.commit(job("a", JobState.COMPLETED, video=VIDEO, request=ImageToVideo(IMAGE), **OLD))
+        age_media(place)
+        monkeypatch.setattr(module, "media_in_use", look_and_let_come)
+        await term._ask(term._drop_unused_media)
+        assert [record.key for record in await term.load_open()] == ["b"]
 
 
 @pytest.mark.asyncio

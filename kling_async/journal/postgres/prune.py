@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from functools import partial
 
 from kling_async.journal.postgres.address import read_url
 from kling_async.journal.postgres.connection import Link, connected, postgres_errors
 from kling_async.journal.postgres.schema import bring_up_to_date
-from kling_async.journal.sql.prune import Pruned, prune
-
-if TYPE_CHECKING:
-    from kling_async.journal.postgres.connection import Link as _Link
+from kling_async.journal.sql.prune import Pruned, media_in_use, prune
 
 _PATIENCE = 600.0  # seconds of silence after which a server is given up
 _UNUSED = "used < now() - interval '1 hour'"  # else a job that needs it may just be coming
@@ -27,10 +24,13 @@ def prune_postgres(url: str, before: float, *, forget_keys: bool) -> Pruned:
     address = read_url(url)
     with connected(Link(address, patience=_PATIENCE)) as link, postgres_errors(address):
         bring_up_to_date(link)
-        return prune(
-            link, before, nullcontext, lambda used: _drop_media(link, used), forget_keys=forget_keys, is_shared=True
-        )
+        drop_media = partial(drop_unused_media, link)
+        return prune(link, before, nullcontext, drop_media, forget_keys=forget_keys, is_shared=True)
 
 
-def _drop_media(link: _Link, used: set[str]) -> int:
-    return link.execute(f"DELETE FROM main.media WHERE {_UNUSED} AND digest <> ALL (?)", (sorted(used),)).rowcount
+def drop_unused_media(link: Link) -> int:
+    """Remove the media that no job may still have to be sent with."""
+    if link.execute(f"SELECT 1 FROM main.media WHERE {_UNUSED} LIMIT 1").fetchone() is None:
+        return 0
+    unused = f"DELETE FROM main.media WHERE {_UNUSED} AND digest <> ALL (?)"
+    return link.execute(unused, (sorted(media_in_use(link)),)).rowcount

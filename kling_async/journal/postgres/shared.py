@@ -13,6 +13,7 @@ from kling_async.errors import JournalError
 from kling_async.journal.postgres import lease
 from kling_async.journal.postgres.address import Address, read_url
 from kling_async.journal.postgres.connection import Link, connected, postgres_errors
+from kling_async.journal.postgres.prune import drop_unused_media
 from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
@@ -267,6 +268,9 @@ class PostgresTerm(DatabaseTerm):
         """Write what was appended, and release the database."""
         self._link.is_last = True
         await super().close()
+
+    def _drop_unused_media(self, connection: Link) -> object:
+        return drop_unused_media(connection)
 
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
         """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from kling_async.journal.sql.tables import Own
 
 
+_TIDY_EVERY = 600.0  # seconds between removals of media that are not needed any more
+
+
 class DatabaseJournal(Database):
     """Records in a database: see `Journal`; what a kind of database promises beyond that, its own class says.
 
@@ -43,6 +46,15 @@ class DatabaseJournal(Database):
         """
         await self._begin(self._read_known)
         self._unflushed, self._lost_reason = UnflushedRecords(), None
+        self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY, self._tidy)
+
+    def _tidy(self) -> None:
+        """Remove media that are not needed any more, now and every few minutes."""
+        self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY, self._tidy)
+        self._opened().ask(self._drop_unused_media)  # if it fails, the next one may not
+
+    def _drop_unused_media(self, connection: Own) -> object:
+        raise NotImplementedError
 
     async def _read_known(self) -> None:
         self._keys, self._generations = await self._ask(self._known)
@@ -135,6 +147,7 @@ class DatabaseJournal(Database):
         """
         writer, self._writer = self._writer, None
         if writer is not None:
+            self._tidying.cancel()
             self._lost_reason = await writer.stop()
             await self.flush()
 

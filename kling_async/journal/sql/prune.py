@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from kling_async.api.results import Video
 from kling_async.journal.base import JobState
 from kling_async.journal.sql.queries import PAGE
-from kling_async.journal.sql.rows import read_video, write_video
+from kling_async.journal.sql.rows import DONE, read_video, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from kling_async.journal.sql.tables import Connection
 
-_CUT = ", ".join(f"'{state.value}'" for state in (JobState.COMPLETED, JobState.ABANDONED))
+_CUT = ", ".join(f"'{state.value}'" for state in DONE)
+_MAY_BE_SENT = ", ".join(f"'{state.value}'" for state in JobState if state not in DONE)
 _OVER = ", ".join(f"'{state.value}'" for state in JobState if state.is_terminal)
 _NOT_LAST = " AND number < (SELECT max(number) FROM main.jobs)"
 _NOT_LAST_CHANGE = " AND coalesce(change, 0) < (SELECT coalesce(max(change), 0) FROM main.jobs)"
@@ -44,7 +45,7 @@ def prune(
     connection: Connection,
     before: float,
     transaction: Callable[[], AbstractContextManager[object]],
-    drop_media: Callable[[set[str]], int],
+    drop_media: Callable[[], int],
     *,
     forget_keys: bool,
     is_shared: bool,
@@ -57,7 +58,7 @@ def prune(
         connection: One that writes.
         before: In seconds since the epoch.
         transaction: Makes what is written within its block one transaction.
-        drop_media: Removes the media of all digests but these, and returns how many there were.
+        drop_media: Removes the media that nobody needs any more, and returns how many there were.
         forget_keys: Whether nothing of them is kept. The newest one is: its number is not to be given again.
         is_shared: Whether sessions share it, or did so once.
     """
@@ -77,20 +78,20 @@ def prune(
                 if forget_keys:
                     deed, given = "DELETE FROM main.jobs", []
                 done += connection.execute(f"{deed} WHERE number = ? AND {old}", (*given, number, before)).rowcount
-    with transaction():  # no job may come meanwhile that needs some of them
-        media = drop_media(_media_in_use(connection))
-    return Pruned(0 if forget_keys else done, done if forget_keys else 0, media)
+    return Pruned(0 if forget_keys else done, done if forget_keys else 0, drop_media())
 
 
 def _without_url(video: Video) -> Video:
     return evolve(Video(""), generation_id=video.generation_id, usage=video.usage)
 
 
-def _media_in_use(connection: Connection) -> set[str]:
+def media_in_use(connection: Connection, condition: str = "number > 0") -> set[str]:
+    """Return the digests of the media of all jobs that may still have to be sent, and of which this is true."""
     found: set[str] = set()
     place = 0
     while True:
-        page = f"SELECT number, request FROM main.jobs WHERE number > ? AND request LIKE ? ORDER BY number LIMIT {PAGE}"
+        chosen = f"number > ? AND state IN ({_MAY_BE_SENT}) AND request LIKE ? AND {condition}"
+        page = f"SELECT number, request FROM main.jobs WHERE {chosen} ORDER BY number LIMIT {PAGE}"
         rows = connection.execute(page, (place, '%"data:%')).fetchall()
         if not rows:
             return found

@@ -140,14 +140,12 @@ def _readable(
 
 def _record_of(connection: Connection) -> Callable[[Sequence[Any]], Record]:
     """Return a function that reads rows as records; columns after ``COLUMNS`` are ignored."""
-    media: dict[str, Content] = {}  # records that share media share the object, too
+    media: dict[str, Content | None] = {}  # records that share media share the object, too
 
-    def fetch(digest: str) -> Content:
+    def fetch(digest: str) -> Content | None:
         if digest not in media:
             row = connection.execute("SELECT content FROM main.media WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                raise LookupError(f"the media it refers to, {digest}, is missing")
-            media[digest] = row[0]
+            media[digest] = None if row is None else row[0]
         return media[digest]
 
     return lambda row: read_row(row[: len(COLUMNS)], fetch)

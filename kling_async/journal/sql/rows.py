@@ -105,6 +105,9 @@ _CONVERTER.register_structure_hook(int, _checked)
 _CONVERTER.register_structure_hook(float, _number)
 _CONVERTER.register_structure_hook(Decimal, lambda value, _: dollars(_number(value, _)))
 
+DONE = (JobState.COMPLETED, JobState.ABANDONED)
+"""The states of jobs that are never sent again."""
+
 Value: TypeAlias = str | bytes | int | float | None
 """The value of a column."""
 
@@ -184,8 +187,10 @@ def _column(name: str, kind: _Column, value: object) -> Value:
         raise InvalidRequest(message, field=name, value=value, allowed=allowed) from None
 
 
-def read_row(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
+def read_row(values: Sequence[Any], fetch: Callable[[str], Content | None]) -> Record:
     """Read a row, the values in the order of ``COLUMNS``, as a record; ``fetch`` returns media by their digests.
+
+    What is never sent again may lack its media: then its request has their digests.
 
     Raises:
         JournalError: It is damaged; the message names the job.
@@ -197,18 +202,25 @@ def read_row(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
         raise JournalError(f"the record of job {key!r:.120} cannot be read: {error!r:.200}") from error
 
 
-def _read(values: Sequence[Any], fetch: Callable[[str], Content]) -> Record:
+def _read(values: Sequence[Any], fetch: Callable[[str], Content | None]) -> Record:
     request, *others = values
     fields: dict[str, Any] = {}
     for (name, types, read), value in zip(_READS, others, strict=True):  # inlined, for hundreds of thousands of rows
         if not isinstance(value, types):
             raise TypeError(f"{name} is {value!r:.80}")
         fields[name] = value if value is None or read is None else read(value)
-    return Record(request=_request(request, fetch), **fields)
+    may_lack = fields["state"] in DONE
+    return Record(request=_request(request, fetch, may_lack=may_lack), **fields)
 
 
-def _request(encoded: str | None, fetch: Callable[[str], Content]) -> Request | None:
-    return None if encoded is None else from_dict(restore_media(json.loads(encoded), encoded, fetch))
+def _request(encoded: str | None, fetch: Callable[[str], Content | None], *, may_lack: bool) -> Request | None:
+    def found(digest: str) -> Content | None:
+        content = fetch(digest)
+        if content is None and not may_lack:
+            raise LookupError(f"the media it refers to, {digest}, is missing")
+        return content
+
+    return None if encoded is None else from_dict(restore_media(json.loads(encoded), encoded, found))
 
 
 def as_column(text: str) -> Value:

@@ -12,6 +12,7 @@ from kling_async.journal.sql.writer import Writer
 from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
+from kling_async.journal.sqlite.prune import drop_unused_media
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +69,9 @@ class SQLiteJournal(DatabaseJournal):
     def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
         opened, errors = partial(owned_file, self.path), partial(journal_errors, self.path)
         return _OwnersWriter(self.path, loop, self._on_written, opened, errors)
+
+    def _drop_unused_media(self, connection: Own) -> object:
+        return drop_unused_media(connection, is_shared=False)
 
     async def save_learned(self, text: str) -> None:
         """Save a text in place of the one before, and return once a crash cannot lose it.

@@ -15,6 +15,7 @@ from kling_async.journal.sqlite import lease
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import joined_file, shared_file
 from kling_async.journal.sqlite.ownership import LeaderLock
+from kling_async.journal.sqlite.prune import drop_unused_media
 
 if TYPE_CHECKING:
     import os
@@ -134,6 +135,9 @@ class SQLiteTerm(DatabaseTerm):
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         opened, errors = partial(joined_file, self._path), partial(journal_errors, self._path)
         return TermWriter(*given, opened, errors, place=self._path)
+
+    def _drop_unused_media(self, connection: sqlite3.Connection) -> object:
+        return drop_unused_media(connection, is_shared=True)
 
     def _read_news(self, connection: sqlite3.Connection, after: int) -> tuple[News, int]:
         (version,) = connection.execute("PRAGMA data_version").fetchone()
