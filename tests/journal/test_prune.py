@@ -190,7 +190,7 @@ async def test_a_file_is_kept_that_a_job_needs_which_comes_meanwhile(
             await member.flush()
 
         def look_and_let_come(*given: Any) -> set[str]:
-            used = look(*given)
+            used: set[str] = look(*given)
             monkeypatch.undo()
             asyncio.run_coroutine_threadsafe(come(), loop).result(10)
             return used

@@ -19,7 +19,6 @@ from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.member import MemberWriter, SharedDatabase
 from kling_async.journal.sql.rows import write_row
-from kling_async.journal.sql.tables import Trusting
 from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
 from kling_async.journal.sql.write_queue import Write
@@ -240,8 +239,6 @@ class PostgresTerm(DatabaseTerm):
         self._end = on_fenced
         self._is_another = False  # whether another database has taken over in this term
         self._link = Link(address, patience=max(_LEAST_PATIENCE, length / 2))
-        self._restored: float | None = None  # when commits were found to be lost
-        self._least_change = 0  # which changes begin after since then
 
     def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
         writer = _TermWriter(
@@ -275,22 +272,6 @@ class PostgresTerm(DatabaseTerm):
     def _known(self, connection: Link) -> tuple[HashedKeySet, HashedKeySet]:
         """Know the newest generations, so that it need not be asked for each new one; there may be millions of jobs."""
         return AnyKeySet(), queries.generations(connection, _NEWEST)
-
-    async def load_open(self) -> Sequence[Record]:
-        """Return the open jobs that are not parked."""
-        self._restored, self._least_change = await self._ask(lease.restored)
-        return await super().load_open()
-
-    def lost_at(self, record: Record) -> float | None:
-        """Return when commits were lost, if this record has not been written since its job was last sent."""
-        written_at = max(record.queued_at, record.submitted_at or 0.0)
-        return self._restored if self._restored is not None and written_at <= self._restored else None
-
-    def trust(self, seen: float = math.inf) -> None:
-        """Take it that nothing was lost, if that was said by one who could know that commits were."""
-        if seen > self._least_change:
-            self._restored = None
-            self._put(Trusting())
 
     async def news(self) -> News:
         """Return what is new for the leader; nothing is asked until there may be something."""

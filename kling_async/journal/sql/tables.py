@@ -107,6 +107,13 @@ class Tables(Protocol):
         """Take the lease if it is free."""
         ...
 
+    def restored(self, connection: Own, /) -> tuple[float | None, int]:
+        """Return when commits were found to be lost, and the number that changes began after then.
+
+        The time is in seconds since the epoch, and None if none were, or if it is trusted.
+        """
+        ...
+
     def renew(self, connection: Own, token: Token, now: float, stats: str, /) -> bool:
         """Renew the lease with the account's numbers, if this token has it."""
         ...

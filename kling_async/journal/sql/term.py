@@ -13,7 +13,7 @@ from kling_async.journal.base import Choices, JobState
 from kling_async.journal.shared import Fenced, News, late_answer
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.journal import DatabaseJournal
-from kling_async.journal.sql.tables import Learned, Parking, Settling
+from kling_async.journal.sql.tables import Learned, Parking, Settling, Trusting
 from kling_async.journal.sql.write_queue import Write
 from kling_async.journal.sql.writer import Writer
 
@@ -50,6 +50,8 @@ class DatabaseTerm(DatabaseJournal):
         self._term_writer: TermWriter | None = None
         self._choices: dict[str, Choices] = {}  # of open jobs, where they are not the usual ones
         self._first_parked: dict[int, Parking] = {}  # by the number of the halt
+        self._lost_at: float | None = None  # when commits were found to be lost
+        self._least_change = 0  # which changes began after then
         self._last_job = 0  # the number of the job that was inserted last, as far as is known
 
     @property
@@ -74,6 +76,7 @@ class DatabaseTerm(DatabaseJournal):
     async def load_open(self) -> Sequence[Record]:
         """Return the open jobs that are not parked, in the order they were queued."""
         await self._try_flush()
+        self._lost_at, self._least_change = await self._ask(self._tables.restored)
         self._choices = await self._ask(queries.all_choices)
         records: list[Record] = []
         after: int | None = 0
@@ -124,12 +127,15 @@ class DatabaseTerm(DatabaseJournal):
         return await self._ask(queries.parked)
 
     def lost_at(self, record: Record) -> float | None:
-        """Return None: that commits were lost cannot be told here."""
-        del record
-        return None
+        """Return when commits were lost, if this record has not been written since its job was last sent."""
+        written_at = max(record.queued_at, record.submitted_at or 0.0)
+        return self._lost_at if self._lost_at is not None and written_at <= self._lost_at else None
 
     def trust(self, seen: float = math.inf) -> None:
-        """Do nothing."""
+        """Take it that nothing was lost, if that was said by one who could know that commits were."""
+        if seen > self._least_change:
+            self._lost_at = None
+            self._put(Trusting())
 
     def keep(self, records: Iterable[Record]) -> None:
         """Do nothing: no commits are lost here while a term goes on."""

@@ -10,7 +10,7 @@ from kling_async.errors import JournalError
 from kling_async.journal.shared import Fenced, Instruction, Lease, Member, Token, write_choices
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.rows import Row, as_column, write_error
-from kling_async.journal.sql.tables import Learned, Parking, Settling
+from kling_async.journal.sql.tables import Learned, Parking, Settling, Trusting
 from kling_async.journal.sqlite.connection import transaction
 from kling_async.journal.sqlite.schema import STEPS, version_of
 from kling_async.journal.sqlite.statements import insert_media, save_learned, write
@@ -41,7 +41,10 @@ _TABLES = (
         lock INTEGER NOT NULL    -- see `LeaderLock`
     )
     """,
-    "INSERT OR IGNORE INTO lease VALUES (1, 0, '', '', 0, 0, 0, 0, 0, '', 0)",
+    """
+    INSERT OR IGNORE INTO lease (number, term, holder, owner, since, renewed, length, day, crashes, stats, lock)
+    VALUES (1, 0, '', '', 0, 0, 0, 0, 0, '', 0)
+    """,
     """
     CREATE TABLE IF NOT EXISTS members (
         name TEXT PRIMARY KEY, owner TEXT NOT NULL, seen REAL NOT NULL, limits TEXT NOT NULL, account TEXT
@@ -63,10 +66,13 @@ _TABLES = (
     """,
 )
 _COLUMNS = (
-    "change INTEGER NOT NULL DEFAULT 0",  # the number of the transaction that wrote the row last
-    "parked TEXT",  # JSON
-    "choices TEXT",  # JSON
+    "jobs ADD COLUMN change INTEGER NOT NULL DEFAULT 0",  # the number of the transaction that wrote the row last
+    "jobs ADD COLUMN parked TEXT",  # JSON
+    "jobs ADD COLUMN choices TEXT",  # JSON
+    "lease ADD COLUMN lost_at REAL",  # when commits were found to be lost, in seconds since the epoch
+    "lease ADD COLUMN least_change INTEGER NOT NULL DEFAULT 0",  # the number that changes began after then
 )
+_NOW = "(julianday('now') - 2440587.5) * 86400"  # in seconds since the epoch
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -74,10 +80,10 @@ def prepare(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         for statement in _TABLES:
             connection.execute(statement)
-        known = {name for (_, name, *_) in connection.execute("PRAGMA table_info(jobs)")}
         for column in _COLUMNS:
-            if column.split()[0] not in known:
-                connection.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+            table, _, _, name, *_ = column.split()
+            if name not in {name for (_, name, *_) in connection.execute(f"PRAGMA table_info({table})")}:
+                connection.execute(f"ALTER TABLE {column}")
         connection.execute("CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (change, number)")
 
 
@@ -109,16 +115,25 @@ def read_lease(connection: sqlite3.Connection, now: float) -> Lease:
         raise JournalError("a newer version of kling_async has upgraded it; go on with that one")
     living = "SELECT owner, limits FROM members WHERE seen BETWEEN ? AND ?"
     members = [Member(owner, limits) for owner, limits in connection.execute(living, (now - _MEMBER_LIVES, now))]
-    term, holder, owner, since, renewed, length, crashes, stats, lock = connection.execute(
-        "SELECT term, holder, owner, since, renewed, length, crashes, stats, lock FROM lease"
-    ).fetchone()
-    return Lease(Token(term, holder), owner, since, renewed, length, crashes, members, stats, lock)
+    found = connection.execute("SELECT * FROM lease")
+    kept = dict(zip((name for name, *_ in found.description), found.fetchone(), strict=True))
+    told = {name: kept[name] for name in ("owner", "since", "renewed", "length", "crashes", "stats", "lock")}
+    return Lease(Token(kept["term"], kept["holder"]), members=members, lost_at=kept.get("lost_at"), **told)
 
 
 def take(
-    connection: sqlite3.Connection, holder: str, owner: str, now: float, length: float, lock: int = 0
+    connection: sqlite3.Connection,
+    holder: str,
+    owner: str,
+    now: float,
+    length: float,
+    lock: int = 0,
+    seen: tuple[int, int] = (0, 0),
 ) -> Token | None:
-    """Take the lease if it is free, or if its holder should have the lock of this number, which the caller has."""
+    """Take the lease if it is free, or if its holder should have the lock of this number, which the caller has.
+
+    ``seen`` are a term and the number of a change that the file had once: one that was led, and has less, was restored.
+    """
 
     def free() -> Lease | None:
         lease = read_lease(connection, now)
@@ -136,7 +151,17 @@ def take(
             " day = julianday('now'), stats = '', lock = ?",
             (token.term, token.holder, owner, now, now, length, lock),
         )
+        change = _next_change(connection)
+        if lease.token.term and (lease.token.term, change - 1) < seen:  # members may have heard of more than there is
+            connection.execute(f"UPDATE lease SET lost_at = {_NOW}, least_change = ?", (change - 1,))
+            connection.execute(f"UPDATE jobs SET change = ? WHERE state IN ({queries.OPEN})", (change,))
         return token
+
+
+def restored(connection: sqlite3.Connection) -> tuple[float | None, int]:
+    """Return when commits were found to be lost, if that is not trusted, and the number that changes began after."""
+    found: tuple[float | None, int] = connection.execute("SELECT lost_at, least_change FROM lease").fetchone()
+    return found
 
 
 def renew(connection: sqlite3.Connection, token: Token, now: float, stats: str) -> bool:
@@ -259,6 +284,8 @@ def _write_other(connection: sqlite3.Connection, work: OfLeader) -> None:
             connection.execute(statement, (item.number,))
         case Learned(text):
             save_learned(connection, text)
+        case Trusting():
+            connection.execute("UPDATE lease SET lost_at = NULL")
         case _:
             raise AssertionError
 

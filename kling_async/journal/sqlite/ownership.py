@@ -108,6 +108,20 @@ class LeaderLock:
         unlock(self._descriptor)
         return True
 
+    def seen(self) -> tuple[int, int]:
+        """Return the newest term and change of the journal that were noted in the file beside it; 0 without any."""
+        try:
+            term, change = map(int, os.pread(self._descriptor, _LONGEST, 0).split())
+        except (OSError, ValueError):
+            return 0, 0
+        return term, change
+
+    def note(self, term: int, change: int, *, is_first: bool = False) -> None:
+        """Note how far the journal has come, by which a copy is told that is older; the first note of a term counts."""
+        if is_first or (term, change) > self.seen():
+            with suppress(OSError):  # then an older one may not be told
+                os.pwrite(self._descriptor, b"%20d %20d" % (term, change), 0)
+
     def let_go(self) -> None:
         """Release it, so that another session can take it."""
         if self.is_held:

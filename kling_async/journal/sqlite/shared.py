@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kling_async.journal.paths import absolute
 from kling_async.journal.shared import LEASE, News
+from kling_async.journal.sql import queries
 from kling_async.journal.sql.member import MemberWriter, SharedDatabase
 from kling_async.journal.sql.term import DatabaseTerm, TermWriter
 from kling_async.journal.sqlite import lease
@@ -97,18 +98,31 @@ class SharedSQLite(SharedDatabase):
                 break
             await asyncio.sleep(_GAP)  # another member may just be looking whether it is free
         number, token = lock.number if lock is not None and lock.is_held else 0, None
-        take = partial(lease.take, owner=self._owner, now=self.now(), length=self.lease_length, lock=number)
+        seen = (0, 0) if self._lock is None else self._lock.seen()
+        take = partial(lease.take, owner=self._owner, now=self.now(), length=self.lease_length, lock=number, seen=seen)
         try:
             token = await self._ask(partial(take, holder=secrets.token_hex(8)))
         finally:
             if token is None and lock is not None:
                 lock.let_go()
+        if token is not None and self._lock is not None:
+            self._lock.note(token.term, self._change_place[0], is_first=True)
         return token
+
+    async def renew(self, token: Token, stats: str = "") -> bool:
+        """Renew the lease from now on."""
+        is_held = await super().renew(token, stats)
+        if is_held and self._lock is not None:
+            self._lock.note(token.term, self._change_place[0])
+        return is_held
 
     async def release(self, token: Token, *, crashed: bool = False) -> None:
         """Let another member take the lease."""
         try:
+            change, _ = await self._ask(queries.last_place)
             await super().release(token, crashed=crashed)
+            if self._lock is not None:
+                self._lock.note(token.term, change)
         finally:
             if self._lock is not None:
                 self._lock.let_go()
