@@ -47,6 +47,7 @@ _KNOWN: Final = 2000  # entries that are remembered
 _MOST_FOREIGN: Final = 500  # new entries of others in one look: with more, the ledger is too busy to be read
 _OFF: Final = 60.0  # seconds after a first trouble, then ever longer, ...
 _LONGEST_OFF: Final = 3600.0  # ... up to an hour
+_LATELY: Final = 15.0  # seconds that the rate of what looks show is the mean of
 _LEFT_FOR_POLLS: Final = 0.1  # of the rate, whatever the looks and their finds take
 _CERTAIN: Final = 0.95  # of charges that are recorded so long after the end: what is not shown by then still runs
 
@@ -97,6 +98,8 @@ class CompletionFeed:
         self._fruitless = 0  # looks in a row, while the ledger does not lead, that told of nothing first
         self._explore_after = _EXPLORING  # requests
         self._wants_look = False  # whether there should be something to see
+        self._told_lately = 0.0  # ends that looks have shown; older ones count less, ...
+        self._faded_at = -math.inf  # ... by so much as of then
         self._under_way = 0.0  # generations, as of the last round
         self._troubles = 0  # in a row
         self._off_until = -math.inf
@@ -152,7 +155,14 @@ class CompletionFeed:
             return rate
         self._wants_look = False
         self._next_look = max(now, self._looked_at + self._gap)
-        return max(_LEFT_FOR_POLLS * rate, rate - shown - 1.0 / self._gap)
+        self._fade(now)
+        # What a hazard that is half learned expects to be shown may be far off; what was shown of late is not.
+        taken = min(shown, self._told_lately * self._scale / _LATELY)
+        return max(_LEFT_FOR_POLLS * rate, rate - taken - 1.0 / self._gap)
+
+    def _fade(self, now: float) -> None:
+        self._told_lately *= math.exp(min(0.0, self._faded_at - now) * self._scale / _LATELY)
+        self._faded_at = now
 
     def _lead(self, *, leading: bool) -> None:
         self.wants_round |= leading is not self.leading
@@ -210,6 +220,8 @@ class CompletionFeed:
         is_complete = last or len(fresh) < len(page)
         found = [each for each in fresh if each not in self._fresh and self._show(each, find(each))]
         self._fresh.update(dict.fromkeys(fresh))
+        self._fade(self._look_begun)
+        self._told_lately += len(found)
         too_many = self._foreign > _MOST_FOREIGN
         self.goes_on = self.leading and bool(self._known) and not is_complete and not too_many
         if too_many:

@@ -56,6 +56,11 @@ class Session:
         while not self.poll_queue.review(now, rate):
             pass
 
+    def learns_nothing(self) -> None:
+        """Have what looks do not show count for nothing."""
+        for tracker in self.courses.values():
+            tracker.plain = True
+
     def look(self, now: float, *pages: Sequence[str]) -> list[str]:
         """Which a look shows whose pages are these, so far as they are asked for."""
         self.feed.begin_look(now)
@@ -306,9 +311,26 @@ def test_those_that_wait_to_be_taken_up_count_for_nothing() -> None:
     assert not session.feed.leading
 
 
+@pytest.mark.parametrize(("shown", "age", "a_second"), [(0, 0.0, 0.0), (60, 0.0, 4.0), (60, 15.0, 4.0 / math.e)])
+def test_looks_take_no_more_from_polls_than_what_they_show_of_late(shown: int, age: float, a_second: float) -> None:
+    session = Session(500, lag=proven())
+    session.learns_nothing()
+    session.round(20.0 - age)
+    session.look(19.5 - age, [])
+    session.look(20.0 - age, [f"g{number}" for number in range(shown)])
+    assert session.feed.begin_round()
+    for tracker in session.courses.values():
+        session.feed.count(tracker, 20.0)
+    left = session.feed.end_round(20.0, 100.0)
+    assert left == pytest.approx(100.0 - a_second - 1.0 / session.feed._gap, abs=0.01)
+
+
 def test_what_looks_and_their_finds_take_is_not_there_for_polls() -> None:
     session = Session(500, lag=proven())
+    session.learns_nothing()
     session.round(20.0)
+    session.look(19.5, [])
+    session.look(20.0, [f"g{number}" for number in range(300)])  # 20 a second
     assert session.feed.begin_round()
     for tracker in session.courses.values():
         session.feed.count(tracker, 20.0)
