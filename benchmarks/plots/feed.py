@@ -109,6 +109,7 @@ def _harm(axes: Axes, report: Report, cells: Sequence[Cell]) -> None:
     axes.axvline(100.0 * MOST_HARM, color=_OFF, linestyle=":", linewidth=1.2)
     axes.set_yticks(range(len(ledgers)), ledgers)
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(_LEFTMOST - 1.5, 6.0)
+    worst = max(100.0 * report.harm(*at).mean for at in report.played if at[1] != OFF)
+    axes.set_xlim(_LEFTMOST - 1.5, max(6.0, worst + 1.5))
     axes.set_title("requests at their worth + delay, beside off")
     axes.set_xlabel(f"%, a point a batch ({_LEFTMOST:g}: or better); dotted: 2 % worse")

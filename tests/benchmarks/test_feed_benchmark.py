@@ -63,10 +63,13 @@ def test_aims_that_are_missed_and_harm_are_told() -> None:
     )
 
 
-def test_one_at_a_time_is_the_mean_over_many_sessions() -> None:
-    [*sessions] = Cell(1, "economy").sessions(1)
-    assert (len(sessions), sum(each.fails for [each] in sessions)) == (50, 1)
-    assert play_cell(Cell(1, "economy"), "lag 0", 1) == play_cell(Cell(1, "economy"), None, 1)
+@pytest.mark.parametrize("ledger", [None, "each minute"])
+def test_one_alone_has_no_luck_and_is_not_looked_for(ledger: str | None) -> None:
+    cell = Cell(1, "economy", warm=True)
+    one, other = (play_cell(cell, ledger, seed) for seed in (1, 2))
+    assert one.looks == one.told == 0.0
+    assert one.cost("economy") == pytest.approx(other.cost("economy"), rel=0.03)
+    assert play_cell(Cell(1, "economy"), ledger, 1) == play_cell(Cell(1, "economy"), None, 1)
 
 
 def test_a_ledger_is_paged_newest_first_and_records_as_it_is_told_to() -> None:

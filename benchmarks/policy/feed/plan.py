@@ -74,7 +74,7 @@ _SIZES: Final = (
 )
 FULL: Final = Plan(
     cells=[Cell(*size, warm=warm) for size in _SIZES for warm in (False, True)],
-    runs={1: 12, 50: 16, 500: 8, 1000: 8, 10_000: 8},
+    runs={1: 8, 50: 16, 500: 8, 1000: 8, 10_000: 8},
     bounds={1000: 2.5, 10_000: 2.5},
 )
 QUICK: Final = Plan(

@@ -13,15 +13,17 @@ from attrs import astuple, frozen
 
 from benchmarks.policy.batch import Generation, SimulatedSession, Vendor, play
 from benchmarks.policy.durations import even
+from benchmarks.policy.exact import Survival
 from benchmarks.policy.feed.ledger import LEDGERS, Ledger
 from benchmarks.policy.learned import Workload
 from benchmarks.policy.policies import ours
 from benchmarks.policy.single import FIVE
+from benchmarks.policy.single import play as play_alone
 from kling_async.pacing.recording_lag import RecordingLag
 from kling_async.settings import PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kling_async.pacing.tracking import DurationLearner
 
@@ -29,7 +31,6 @@ __all__ = ["Cell", "Figures", "mean", "play_cell"]
 
 _FAILING: Final = 0.02  # the share of generations
 _SEEN: Final = 500  # generations that a warm session has seen
-_TOGETHER: Final = 50  # generations at least that a run is the mean of: of fewer at once, many sessions play in turn
 
 
 @frozen
@@ -41,15 +42,13 @@ class Cell:
     rate: float = math.inf
     warm: bool = False
 
-    def sessions(self, seed: int) -> Iterator[list[Generation]]:
-        """Their generations: with no luck in their durations but in their order, and in which fail."""
+    def generations(self, seed: int) -> list[Generation]:
+        """Draw them: with no luck in their durations but in their order, and in which fail."""
         rng = Random(seed)  # noqa: S311 - to be drawn again
-        count = max(1, _TOGETHER // self.jobs) * self.jobs
-        durations = list(_even(count))
+        durations = list(_even(self.jobs))
         rng.shuffle(durations)
-        failing = set(rng.sample(range(count), round(_FAILING * count)))
-        found = [Generation(0.0, 5, each, fails=number in failing) for number, each in enumerate(durations)]
-        return (found[start : start + self.jobs] for start in range(0, count, self.jobs))
+        failing = set(rng.sample(range(self.jobs), round(_FAILING * self.jobs)))
+        return [Generation(0.0, 5, each, fails=number in failing) for number, each in enumerate(durations)]
 
     def __str__(self) -> str:
         rate = "" if self.rate == math.inf else f" under {self.rate:g}/s"
@@ -95,19 +94,23 @@ def play_cell(cell: Cell, ledger: str | None, seed: int) -> Figures:
     """One run; without the name of a ledger, with the feed off."""
     learner = Workload({5: FIVE}).learner()
     lag = _warmed(cell.profile, ledger, learner, seed) if cell.warm else None
-    desks: list[SimulatedSession] = []
-    for number, generations in enumerate(cell.sessions(seed)):
-        simulated = _desk(cell, ledger, deepcopy(learner), 1000 * seed + number, deepcopy(lag))
-        play(simulated, generations, cell.rate)
-        desks.append(simulated)
-    return _figures(desks)
+    simulated = _desk(cell, ledger, deepcopy(learner), 1000 * seed, lag)
+    play(simulated, cell.generations(seed), cell.rate)
+    return _alone(cell, learner, seed) if cell.jobs == 1 and not simulated.looks else _figures(simulated)
+
+
+def _alone(cell: Cell, learner: DurationLearner, seed: int) -> Figures:
+    """Work out what one comes to that nobody looked at the ledger for, as one draw says next to nothing."""
+    [policy] = ours([PROFILES[cell.profile]])
+    found = play_alone(policy, learner, 5, Survival(FIVE), seed)
+    return Figures(1.0 + found.requests, found.delay, found.delay, found.p99, looks=0.0, told=0.0)
 
 
 def _warmed(profile: str, ledger: str | None, learner: DurationLearner, seed: int) -> RecordingLag | None:
     """Let a session see five hundred before; what it then knows of the ledger."""
     before = Cell(_SEEN, profile)
     simulated = _desk(before, ledger, learner, seed + 1, None)
-    play(simulated, next(before.sessions(seed + 1)), before.rate)
+    play(simulated, before.generations(seed + 1), before.rate)
     return None if simulated.feed is None else RecordingLag.from_data(simulated.feed.lag.as_data())
 
 
@@ -119,16 +122,15 @@ def _desk(
     return SimulatedSession(policy, learner, Vendor(), cell.rate, seed, ledger=recorded, lag=lag)
 
 
-def _figures(desks: Sequence[SimulatedSession]) -> Figures:
-    results = [result for simulated in desks for result in simulated.results]
+def _figures(simulated: SimulatedSession) -> Figures:
+    results = simulated.results
     delays = sorted(delay for _, delay, _ in results)
-    looks = sum(simulated.looks for simulated in desks)
-    told = sum(simulated.feed.told_first for simulated in desks if simulated.feed is not None)
+    told = 0 if simulated.feed is None else simulated.feed.told_first
     return Figures(
-        requests=1.0 + (sum(polls for polls, _, _ in results) + looks) / len(results),
+        requests=1.0 + (sum(polls for polls, _, _ in results) + simulated.looks) / len(results),
         completed=fmean(delay for _, delay, generation in results if not generation.fails),
         delay=fmean(delays),
         p99=delays[math.ceil(0.99 * len(results)) - 1],
-        looks=looks / len(results),
+        looks=simulated.looks / len(results),
         told=told / len(results),
     )
