@@ -117,7 +117,7 @@ def fetch_request(endpoint: str, generation_id: str) -> HttpRequest:
     """Return the GET that asks how far a generation is. Ids hold colons and slashes, so they are encoded."""
     is_usual = _is_usual_id(generation_id)
     named = generation_id.replace(":", "%3A").replace("/", "%2F") if is_usual else quote(generation_id, safe="")
-    return HttpRequest("GET", f"{endpoint}?generation_id={named}", Lane.CALL, {}, None, generation_id)
+    return HttpRequest("GET", f"{endpoint}?generation_id={named}", headers={}, about=generation_id)
 
 
 def file_request(url: str, headers: Mapping[str, str]) -> HttpRequest:

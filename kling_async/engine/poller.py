@@ -13,7 +13,7 @@ from kling_async.api.error_responses import is_moderation
 from kling_async.api.protocol import fetch_request, read_generation, read_status
 from kling_async.api.results import GenerationStatus
 from kling_async.engine import events
-from kling_async.engine.results import HaltSubmits, RateLimitHit, Requeue, RetryAt, stops_all
+from kling_async.engine.results import ON, HaltSubmits, RateLimitHit, RetryAt, stops_all
 from kling_async.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kling_async.poll")
 
 _ENDED = (GenerationStatus.COMPLETED, GenerationStatus.FAILED)
+_UNKNOWN = GenerationStatus.UNKNOWN
 _REFUSED_GRACE = 60.0  # how long refusals (429) put off the last poll of a job whose deadline has passed, in seconds
 
 
@@ -92,7 +93,7 @@ class Poller:
             return None
         active.polls += 1
         active.last_status = word
-        if status is GenerationStatus.COMPLETED and ended is not None and ended.video is None:
+        if ended is not None and ended.status is GenerationStatus.COMPLETED and ended.video is None:
             tracker.unanswered = True
             message = f"the vendor calls generation {generation_id} {word!r} and gives no url"
             return self._retry(active, MalformedResponse(message), begun, missing=True)
@@ -103,9 +104,9 @@ class Poller:
         self._learner.running(tracker, begun, status, self._rng)
         if self._store.bus.is_watched(record.key):
             self._emit_polled(active, status, tracker.forecast(self._now()).median)
-        if status is GenerationStatus.UNKNOWN:
+        if status is _UNKNOWN:
             self._warn_unknown(active, word)
-        return Requeue.ON if begun < active.deadline else self._expire(active, f"still {word!r}", None)
+        return ON if begun < active.deadline else self._expire(active, f"still {word!r}", None)
 
     def _emit_polled(self, active: ActiveJob, status: GenerationStatus, expected_at: float | None) -> None:
         self._store.emit(active, events.Polled, status=status, polls=active.polls, expected_at=expected_at)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("kling_async.queue")
 
+_PENDING = JobState.PENDING  # looked up after every poll: a member of its Enum takes five times as long
 _SUBMITS_PER_POLL = 4  # submits go first, but while polls are due every fifth request is a poll
 # And the other way round while the ledger has shown ends that no poll has seen yet: each job takes one submit and one
 # such poll, so neither can pile up.
@@ -82,7 +83,7 @@ class JobQueue:
     def put(self, active: ActiveJob, now: float) -> None:
         """Add a job for the next request of its state."""
         state = active.record.state
-        if state is JobState.PENDING:
+        if state is _PENDING:
             self.polls.put(active.tracker or self._begin_polling(active, now), active)
         elif state is JobState.QUEUED:
             self._leave_flight(active)

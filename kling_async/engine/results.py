@@ -30,6 +30,9 @@ class Requeue(Enum):
     ON = "on"
 
 
+ON = Requeue.ON  # looked up at every poll: a member of its Enum takes five times as long
+
+
 @frozen(eq=False)
 class RetryAt:
     """The request failed without an outcome: it is tried again, at this instant or later."""

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING
 
 from kling_async.engine import events
-from kling_async.engine.results import RateLimitHit, Requeue, RetryAt
+from kling_async.engine.results import ON, RateLimitHit, RetryAt
 from kling_async.engine.tasks import WorkerPool, is_own_cancellation
 from kling_async.errors import DeadlineExceeded, KlingError
 from kling_async.journal.base import JobState
@@ -239,7 +239,7 @@ class Scheduler:
         )
         self._throttled(active, hit, until, submit=True)
         failures = active.count_refusal(now)
-        return Requeue.ON if is_accounts else RetryAt(now + self._backoff.wait_refused(failures, retry_after))
+        return ON if is_accounts else RetryAt(now + self._backoff.wait_refused(failures, retry_after))
 
     async def _post(self, active: ActiveJob) -> SubmitAnswer | HaltSubmits | None:
         try:
@@ -267,7 +267,7 @@ class Scheduler:
             elif not isinstance(result, RetryAt):
                 self._admission.poll_passed(now, begun)
                 self._queue.passed(active, now)
-            if result is Requeue.ON and self._queue.halted is None:  # as nearly always
+            if result is ON and self._queue.halted is None:  # as nearly always
                 self._queue.put(active, now)
             else:
                 self._store.apply(active, result)

@@ -51,8 +51,6 @@ class HazardEstimator:
     Attributes:
         bins: The bins.
         prior: The hazards its kind may have, with their weights before anything was seen.
-        hazard: The hazard as of the last rebuild, which comes after 20 observations, or after 10 % of all there were if
-            those are more, but at most 1,000.
         generations: The number of ends that were seen, older ones counting less.
         grid: The grid that its ends may fall on, which is learned apart.
     """
@@ -81,7 +79,18 @@ class HazardEstimator:
         self._prior_weights: dict[int, list[float]] = {}  # by how many bins to either side
         if events is not None:
             self._fit()
-        self.hazard: Hazard = Hazard(bins, self._rates())
+        self._hazard = Hazard(bins, self._rates())
+
+    @property
+    def hazard(self) -> Hazard:
+        """The hazard as of the last rebuild.
+
+        One comes when this is asked for 20 observations later, or after 10 % of all there were if those are more, but
+        at most 1,000: nothing is computed for a schedule that is not learned.
+        """
+        if self._observed >= self._stale_after:
+            self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._total_observed)
+        return self._hazard
 
     def observe_pending(self, start: float, end: float) -> None:
         """Count a generation that was running at age ``end``; its time before age ``start`` was counted already."""
@@ -89,7 +98,7 @@ class HazardEstimator:
         if not start <= end < _OLDEST:
             return
         self._live(start, end, 1.0)
-        self._count()
+        self._observed += 1
 
     def retract_pending(self, start: float, end: float) -> None:
         """Take back that a generation was running between these ages, as `observe_pending` had counted."""
@@ -113,7 +122,7 @@ class HazardEstimator:
             self._events[pieces[0][0]] += 1.0
         self.generations += 1.0
         self._new_events += 1
-        self._count()
+        self._observed += 1
 
     def seen(self) -> tuple[list[float], list[float]]:
         """Return the ends in each bin, and the exposure in seconds, for a later estimator to begin with."""
@@ -131,15 +140,10 @@ class HazardEstimator:
         self._fade()
         if refit:
             self._fit()
-        self.hazard = Hazard(self.bins, self._rates())
+        self._hazard = Hazard(self.bins, self._rates())
 
     def __repr__(self) -> str:
         return f"<HazardEstimator of {self.generations:.1f} jobs, median {self.hazard.quantile(0.5):.1f} s>"
-
-    def _count(self) -> None:
-        self._observed += 1
-        if self._observed >= self._stale_after:
-            self.rebuild(refit=self._unfitted + self._observed >= _REFIT * self._total_observed)
 
     def _live(self, start: float, end: float, times: float) -> None:
         edges = self.bins.edges

@@ -207,7 +207,7 @@ def test_a_queued_one_and_other_kinds_are_left_alone() -> None:
     queued = learner.track("a", 5, 0.0)
     learner.running(queued, 20.0, GenerationStatus.QUEUED, rng)
     plain = GenerationTracker(queued.queue_estimator, estimator(330.0), 0.0, 20.0, polls=1, queued=True)
-    plain.run_estimator.hazard = queued.run_estimator.hazard
+    plain.run_estimator._hazard = queued.run_estimator.hazard
     plain.jitter = queued.jitter
     assert schedule.due(queued) == schedule.due(plain)
     assert learner.track("another", 5, 0.0).run_estimator.grid.period is None
