@@ -121,7 +121,7 @@ class AdaptiveRate(Gcra):
     def _follow(self, now: float, rate: float) -> None:
         self.set_rate(now, rate)
         if rate >= self._most:
-            self.burst = self._full_burst
+            self.burst: int = self._full_burst
 
     def __repr__(self) -> str:
         return f"<AdaptiveRate {self.rate:.3g}/s, level {self.level:.3g}/s, most {self._most:.3g}/s>"
