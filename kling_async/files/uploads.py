@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _CUT = re.compile(rb'"data:(?:bytes:)?[0-9a-f]{64}"')
 _PICTURE = 50 * 2**20  # bytes that are read at most to find an image's size; no field takes a larger one
+_NOT_EMPTY = "a file that is not empty"
 _PIECE = 3 * 2**18  # bytes encoded at once: while one piece is, no other thread runs; a multiple of 3
 
 
@@ -68,10 +69,11 @@ def check_files(request: Request) -> None:
     bad: list[Problem] = []
 
     def look(file: File, name: str) -> File:
-        seen = _inspected(file, name)
-        if isinstance(seen, Problem):
-            bad.append(seen)
-        return file if isinstance(seen, Problem) else seen
+        try:
+            return _inspected(file, name)
+        except InvalidRequest as error:
+            bad.append(Problem(name, error.value, error.allowed))
+            return file
 
     seen: Request = with_files(request, look)
     known = {problem.field for problem in bad}
@@ -135,18 +137,14 @@ def _data_uri(file: File | None) -> Iterator[bytes]:
         yield b64encode(content[start : start + _PIECE])
 
 
-def _inspected(file: File, name: str) -> File | Problem:
-    """Return a file with its size and its beginning, or the problem with it."""
-    if isinstance(file, bytes):
-        return file or Problem(name, file, "a file that is not empty")
-    path = os.fspath(file)
-    try:
-        size = _size(path, name)
-        if not size:
-            return Problem(name, LocalFile(path, 0), "a file that is not empty")
-        return LocalFile(path, size, _beginning(path, size, name))
-    except InvalidRequest as error:
-        return Problem(name, file, error.allowed)
+def _inspected(file: File, name: str) -> File:
+    """Return a file with its size and its beginning; refuse one that is empty or cannot be read."""
+    size = len(file) if isinstance(file, bytes) else _size(os.fspath(file), name)
+    if not size:
+        raise refusal([Problem(name, file if isinstance(file, bytes) else LocalFile(os.fspath(file), 0), _NOT_EMPTY)])
+    return (
+        file if isinstance(file, bytes) else LocalFile(os.fspath(file), size, _beginning(os.fspath(file), size, name))
+    )
 
 
 def _beginning(path: str, size: int, name: str) -> bytes:
