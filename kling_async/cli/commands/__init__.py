@@ -1,1 +1,1 @@
-"""The commands, each in a file of its own, which is loaded when it is called."""
+"""The commands: a file is loaded when one of its commands is called."""
