@@ -2,6 +2,13 @@
 
 The share of the optimum is the mean over 8 to 20 requests a generation. Of models of one length of video the
 percentiles are those of its generations; of one with two they are those of both together, in shares nobody tells.
+They are those of successes alone: a model without any is not published, and of failures nothing is said.
+
+Where nothing fails, 5 s videos with the right percentiles come to 0.77 of an optimum that knows that nothing fails. Of
+the 0.23 that are missing, 0.10 go to early failures, which the prior expects and which never come (0.87 without them in
+the prior; but where one in seventy does fail, 0.86 with them and 0.71 without), 0.08 to percentiles that count as 20
+generations and no more (0.95 with 200; but with percentiles of ten generations, or wrong ones, that is worse), 0.03 to
+a tail that is not quite the assumed one (0.976), and 0.01 to bins (0.987 with the true hazard in them).
 """
 
 from __future__ import annotations
@@ -16,7 +23,19 @@ from benchmarks.policy.exact import Outcome, Survival
 from benchmarks.policy.learned import Workload
 from benchmarks.policy.policies import ours
 from benchmarks.policy.report import Row
-from benchmarks.policy.single import COMPARED, FIVE, TEN, TWO, WIDE, best_curve, first_thirty, frontier, play, value_at
+from benchmarks.policy.single import (
+    COMPARED,
+    FIVE,
+    SEVENTY,
+    TEN,
+    TWO,
+    WIDE,
+    best_curve,
+    first_thirty,
+    frontier,
+    play,
+    value_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +83,7 @@ def _both(share: float) -> _World:
 _WORLDS: Final = (
     _World("5 s video", Workload({5: FIVE}), FIVE),
     _World("wide: spread 0.35, some fail early", Workload({5: WIDE}), WIDE),
+    _World("one in seventy fails early", Workload({5: SEVENTY}), FIVE),
     _World("catalogue says 0.6 of the truth", Workload({5: FIVE}, wrong=0.6), FIVE),
     _World("catalogue says 1.5 of the truth", Workload({5: FIVE}, wrong=1.5), FIVE),
     _World("two back ends, of 150 s and 420 s", Workload({5: TWO}), TWO),

@@ -31,6 +31,7 @@ __all__ = [
     "GRIDDED",
     "MAIN",
     "OPTIMUM",
+    "SEVENTY",
     "TEN",
     "THIRTY",
     "TWO",
@@ -131,6 +132,8 @@ MAIN: Final = "5 s video"
 
 WIDER: Final = "wide: spread 0.35, some fail early"
 
+SEVENTY: Final = Lognormal(330.0, early=0.015)
+
 TWO_ENDS: Final = "two back ends, of 150 s and 420 s"
 
 TWO: Final = Mixture(((0.5, Lognormal(150.0, slow=0.0)), (0.5, Lognormal(420.0, slow=0.0))))
@@ -141,7 +144,7 @@ _WORKLOADS: Final = {
     MAIN: (Workload({5: FIVE}), 5),
     "10 s video": (Workload({10: TEN}), 10),
     WIDER: (Workload({5: WIDE}), 5),
-    "one in seventy fails early": (Workload({5: Lognormal(330.0, early=0.015)}), 5),
+    "one in seventy fails early": (Workload({5: SEVENTY}), 5),
     "catalogue says 0.6 of the truth": (Workload({5: FIVE}, wrong=0.6), 5),
     "catalogue says 1.5 of the truth": (Workload({5: FIVE}, wrong=1.5), 5),
     "flat hazard": (Workload({5: Exponential(367.0)}), 5),
