@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 from benchmarks import policy
 from benchmarks.command import read, show
+from benchmarks.policy import published
 from benchmarks.policy.published import play_published
 from benchmarks.policy.report import Report
 from benchmarks.policy.scenarios import play_batches, play_drift, play_queue, play_steady
@@ -40,7 +42,7 @@ def play(size: Size) -> Report:
     _say("streams are played")
     more_rows, more_curves = play_drift(size)
     rows, curves = rows + more_rows, curves + more_curves
-    return Report(rows, curves, targets(rows, curves))
+    return Report(rows, curves, targets(rows, curves), cleandoc(published.__doc__ or "") + "\n")
 
 
 def _say(text: str) -> None:

@@ -64,19 +64,20 @@ class Target:
 
 @frozen
 class Report:
-    """All of it."""
+    """All of it, and ``notes`` to read with it."""
 
     rows: Sequence[Row]
     curves: Sequence[Curve]
     targets: Sequence[Target]
+    notes: str = ""
 
     def as_markdown(self) -> str:
-        """Two tables: the targets, and a line a row."""
+        """Two tables: the targets, and a line a row; the notes between them."""
         targets = [
             (each.name, f"{each.figure:.3f}", f"{'≤' if each.most else '≥'} {each.wanted:g}", verdict(each))
             for each in self.targets
         ]
-        return table([_TARGET, *targets]) + "\n" + table([_ROW, *map(_cells, self.rows)])
+        return "\n".join(filter(None, [table([_TARGET, *targets]), self.notes, table([_ROW, *map(_cells, self.rows)])]))
 
     def as_data(self) -> dict[str, object]:
         """Return the same for ``json.dumps``, and the curves."""
