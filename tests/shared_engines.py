@@ -18,8 +18,8 @@ from kling_async import JournalError, read_journal
 from kling_async.journal.open import open_shared
 from kling_async.journal.postgres.connection import Link
 from kling_async.journal.sql import queries, writer
-from kling_async.journal.sql.member import MemberWriter
-from kling_async.journal.sql.term import TermWriter
+from kling_async.journal.sql.member import SharedDatabase
+from kling_async.journal.sql.term import DatabaseTerm
 from kling_async.journal.sql.write_queue import Batch, WriteQueue
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Engine:
             self.patch(Link, "execute", self._execute(Link.execute))
         self.patch(writer, "WriteQueue", lambda: _Queue(self))
         self.patch(writer.Writer, "start", self._start(writer.Writer.start))
-        self.patch(MemberWriter, "_commit", self._commit(MemberWriter._commit))
-        self.patch(TermWriter, "_commit", self._commit(TermWriter._commit))
+        self.patch(SharedDatabase, "_commit", self._commit(SharedDatabase._commit))
+        self.patch(DatabaseTerm, "_commit", self._commit(DatabaseTerm._commit))
 
     def patch(self, target: Any, name: str, by: Any) -> None:
         """Put something in the place of an attribute until it is closed."""
@@ -171,8 +171,9 @@ class Engine:
     def _commit(self, commit: Any) -> Any:
         def committed(one: Any, writes: Any, connection: Any) -> None:
             self._check()
-            if isinstance(one, TermWriter):
-                self._put_off(one._queue)
+            if isinstance(one, DatabaseTerm):
+                writers = [each for each in self.loop.writers if getattr(each._commit, "__self__", None) is one]
+                self._put_off(writers[-1]._queue)
             commit(one, writes, connection)
             if self.unanswered and any(write.work is not None for write in writes):
                 self.unanswered -= 1

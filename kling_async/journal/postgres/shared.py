@@ -17,9 +17,9 @@ from kling_async.journal.postgres.prune import drop_unused_media
 from kling_async.journal.postgres.schema import bring_up_to_date
 from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
-from kling_async.journal.sql.member import MemberWriter, SharedDatabase
+from kling_async.journal.sql.member import SharedDatabase
 from kling_async.journal.sql.rows import write_row
-from kling_async.journal.sql.term import DatabaseTerm, TermWriter
+from kling_async.journal.sql.term import DatabaseTerm
 from kling_async.journal.sql.unflushed import AnyKeySet, HashedKeySet
 from kling_async.journal.sql.write_queue import Write
 
@@ -57,35 +57,23 @@ class SharedPostgres(SharedDatabase):
         self, url: str, *, now: Callable[[], float], length: float = LEASE, account: str | None = None
     ) -> None:
         self.address: Address = read_url(url)
-        super().__init__(self.address, lease, now=now, length=length, account=account, is_local=False)
-        self._link = Link(
-            self.address,
-            patience=max(_LEAST_PATIENCE, length / 2),
-            on_connect=self._connected,
-            on_notify=self._heard,
-        )
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._link = _link(self.address, length, on_connect=self._has_connected, on_notify=self._heard)
+        waits = min(_PATIENCE, max(_LEAST_PATIENCE / 2, length / 3))
+        place = (self.address, partial(_joined, self._link), partial(postgres_errors, self.address), waits)
+        super().__init__(*place, tables=lease, now=now, length=length, account=account, is_local=False)
         self._feed = Feed()
         self._term: PostgresTerm | None = None
         self._socket: int | None = None  # which can be read once there is something new
         self._telling: dict[str, float] = {}  # channels, with the time of the last notification
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> MemberWriter:
-        self._loop = loop
-        errors = partial(postgres_errors, self.address)
-        return MemberWriter(
-            lease,
-            self.address,
-            loop,
-            self._on_written,
-            partial(_joined, self._link),
-            errors,
-            patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self.lease_length / 3)),
-        )
-
     def wall(self) -> float | None:
         """Return the time by the database's clock, which goes on by this machine's between two looks."""
         return None if self._link.epoch is None else self.now() + self._link.epoch
+
+    async def open(self, *on_change: Any, **others: Any) -> None:  # noqa: ANN401 - as in `SharedDatabase`
+        """Join; see `SharedJournal`."""
+        self._link.is_last = False
+        await super().open(*on_change, **others)
 
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave."""
@@ -97,14 +85,13 @@ class SharedPostgres(SharedDatabase):
 
     # What is told by others, and to them
 
-    def _connected(self, descriptor: int | None) -> None:
+    def _has_connected(self, descriptor: int | None) -> None:
         self._on_loop(self._watch, descriptor)
 
     def _heard(self, channel: str) -> None:
         self._on_loop(self._take_note, channel)
 
     def _on_loop(self, call: Callable[[_T], object], given: _T) -> None:
-        assert self._loop is not None  # noqa: S101 - it was there before the thread
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(call, given)
 
@@ -122,7 +109,7 @@ class SharedPostgres(SharedDatabase):
         self._take_note(self.address.news)
 
     def _rewatch(self) -> None:
-        if self._socket is not None and self._loop is not None:
+        if self._socket is not None:
             try:
                 self._loop.add_reader(self._socket, self._look)
             except NotImplementedError:  # as on Windows
@@ -130,7 +117,7 @@ class SharedPostgres(SharedDatabase):
                 self._socket = None
 
     def _unwatch(self) -> None:
-        if self._socket is not None and self._loop is not None:
+        if self._socket is not None:
             self._loop.remove_reader(self._socket)
 
     def _look(self) -> None:
@@ -177,7 +164,6 @@ class SharedPostgres(SharedDatabase):
 
     async def changes(self, wanted: Container[str]) -> Sequence[Entry]:
         """Return the wanted jobs that have changed since the last call; nothing is asked until there may be some."""
-        assert self._loop is not None  # noqa: S101 - it is open
         if not self._feed.is_due(self._loop.time()):
             return []
         try:
@@ -195,7 +181,10 @@ class SharedPostgres(SharedDatabase):
 
     def term(self, token: Token, on_fenced: Callable[[], object]) -> PostgresTerm:
         """Return the journal to lead with, which has a connection of its own."""
-        self._term = PostgresTerm(self.address, self._feed, token, on_fenced, self._term_has_written, self.lease_length)
+        link = _link(self.address, self.lease_length)
+        place = (self.address, partial(connected, link), self._errors, self._patience)
+        given = {"token": token, "on_fenced": on_fenced, "on_change": self._term_has_written}
+        self._term = PostgresTerm(*place, tables=lease, link=link, told=self._feed, **given)
         return self._term
 
     def _term_has_written(self) -> None:
@@ -222,39 +211,24 @@ class Feed:
 class PostgresTerm(DatabaseTerm):
     """The leader's view of the database."""
 
-    def __init__(
-        self,
-        address: Address,
-        told: Feed,
-        token: Token,
-        on_fenced: Callable[[], object],
-        on_change: Callable[[], object],
-        length: float,
-    ) -> None:
-        super().__init__(address, lease, token, on_fenced, on_change)
-        self._address = address
-        self._length = length
+    def __init__(self, *database: Any, link: Link, told: Feed, **term: Any) -> None:  # noqa: ANN401 - the term's own
+        super().__init__(*database, **term)
         self._told = told  # of the member, which hears for it
         self.feed: Feed = Feed()
-        self._end = on_fenced
         self._is_another = False  # whether another database has taken over in this term
-        self._link = Link(address, patience=max(_LEAST_PATIENCE, length / 2))
+        self._link = link
 
-    def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
-        writer = _TermWriter(
-            *given,
-            partial(connected, self._link),
-            partial(postgres_errors, self._address),
-            place=self._address,
-            patience=min(_PATIENCE, max(_LEAST_PATIENCE / 2, self._length / 3)),
-        )
-        writer.on_another = self._find_another
-        return writer
+    def _commit(self, writes: list[Write], connection: Link) -> None:
+        super()._commit(writes, connection)
+        if connection.is_another and not self.is_fenced:  # it may not know the jobs
+            self._loop.call_soon_threadsafe(self._find_another)
+            whole = [write_row(write.record) for write in writes if write.record is not None]
+            lease.write_of_leader(connection, self._token, whole)
 
     def _find_another(self) -> None:
         """End the term: the next one finds that commits were lost, and does what follows from it."""
         self._is_another = True
-        self._end()
+        self._on_fenced()
 
     def keep(self, records: Iterable[Record]) -> None:
         """Write records as a whole if another database has taken over, which may not have heard of them."""
@@ -288,15 +262,8 @@ class PostgresTerm(DatabaseTerm):
         return news
 
 
-class _TermWriter(TermWriter):
-    on_another: Callable[[], object]  # called on the loop once another database has taken over
-
-    def _commit(self, writes: list[Write], connection: Link) -> None:
-        super()._commit(writes, connection)
-        if connection.is_another and not self.is_fenced:  # it may not know the jobs
-            self._loop.call_soon_threadsafe(self.on_another)
-            whole = [write_row(write.record) for write in writes if write.record is not None]
-            lease.write_of_leader(connection, self._token, whole)
+def _link(address: Address, length: float, **told: Any) -> Link:  # noqa: ANN401 - the link's own
+    return Link(address, patience=max(_LEAST_PATIENCE, length / 2), **told)
 
 
 @contextmanager

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
 from kling_async.journal.sql.write_queue import Write
+from kling_async.journal.sql.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from kling_async.journal.base import Record
-    from kling_async.journal.sql.writer import Writer
+    from kling_async.journal.sql.tables import Own
 
 _T = TypeVar("_T")
 
@@ -26,14 +28,32 @@ class Database:
 
     Args:
         place: What messages call it.
+        opened: Makes the connection that writes, on the thread.
+        errors: Turns the database's errors into a `JournalError`.
+        patience: The seconds for which the event loop may be blocked by a look-up; None for as long as it takes.
     """
 
-    def __init__(self, place: object) -> None:
+    _kind: Callable[..., Writer] = Writer
+    _loop: asyncio.AbstractEventLoop  # since it was opened
+
+    def __init__(
+        self,
+        place: object,
+        opened: Callable[[], AbstractContextManager[Own]],
+        errors: Callable[[], AbstractContextManager[None]],
+        patience: float | None = None,
+    ) -> None:
         self._place = place
+        self._connected = opened
+        self._errors = errors
+        self._patience = patience
         self._writer: Writer | None = None
         self._numbers = count(1)
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
+    def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
+        raise NotImplementedError
+
+    def _commit(self, writes: list[Write], connection: Own) -> None:
         raise NotImplementedError
 
     async def _begin(self, read: Callable[[], Awaitable[object]]) -> None:
@@ -44,7 +64,9 @@ class Database:
         """
         if self._writer is not None:
             raise JournalError(f"journal {self._place}: it is open already")
-        self._writer = writer = self._make_writer(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        given = (self._connected, self._errors, self._commit)
+        self._writer = writer = self._kind(self._place, self._loop, self._on_written, *given, patience=self._patience)
         try:
             await writer.start()
             await read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kling_async.errors import JournalError
 from kling_async.journal.sql import queries
@@ -28,11 +28,11 @@ class DatabaseJournal(Database):
     """Records in a database: see `Journal`; what a kind of database promises beyond that, its own class says.
 
     Args:
-        place: What messages call it.
+        database: As for `Database`.
     """
 
-    def __init__(self, place: object) -> None:
-        super().__init__(place)
+    def __init__(self, *database: Any) -> None:  # noqa: ANN401 - as said
+        super().__init__(*database)
         self._unflushed = UnflushedRecords()
         self._keys = HashedKeySet(())  # of the jobs in the database; `_generations`: generation ids
         self._generations = HashedKeySet(())

@@ -17,7 +17,6 @@ from kling_async.journal.sql.database import Database
 from kling_async.journal.sql.rows import check_tag, write_row
 from kling_async.journal.sql.tables import Insertion
 from kling_async.journal.sql.write_queue import Write
-from kling_async.journal.sql.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -32,7 +31,7 @@ class SharedDatabase(Database):
     """A journal as one of the sessions has it that share it; see `SharedJournal`.
 
     Args:
-        place: What messages call it.
+        database: As for `Database`.
         tables: The statements of this kind of database.
         now: The members' clock, which goes on while the machine sleeps.
         length: The seconds for which a leader may act without renewing its lease.
@@ -42,15 +41,14 @@ class SharedDatabase(Database):
 
     def __init__(
         self,
-        place: object,
+        *database: Any,  # noqa: ANN401 - as said
         tables: Tables,
-        *,
         now: Callable[[], float],
         length: float,
         account: str | None,
         is_local: bool,
     ) -> None:
-        super().__init__(place)
+        super().__init__(*database)
         self.now = now
         self.lease_length = length
         self.is_local = is_local
@@ -153,6 +151,11 @@ class SharedDatabase(Database):
             self._soon = asyncio.get_running_loop().create_future()
             self._opened().put(Write(next(self._numbers), None, None, self._soon))
 
+    def _commit(self, writes: list[Write], connection: Own) -> None:
+        works: list[Any] = [write.work for write in writes if write.work is not None]
+        if works:
+            self._tables.write_of_member(connection, works)
+
     def _on_written(self, writes: Sequence[Write], reason: str | None) -> None:
         for write in writes:
             if write.waiter is not None and not write.waiter.done():
@@ -184,19 +187,6 @@ class SharedDatabase(Database):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self._place)!r} {'closed' if self._writer is None else 'open'}>"
-
-
-class MemberWriter(Writer):
-    """Writes what a member may."""
-
-    def __init__(self, tables: Tables, *writer: Any, **others: Any) -> None:  # noqa: ANN401 - the writer's own
-        super().__init__(*writer, **others)
-        self._tables = tables
-
-    def _commit(self, writes: list[Write], connection: Own) -> None:
-        works: list[Any] = [write.work for write in writes if write.work is not None]
-        if works:
-            self._tables.write_of_member(connection, works)
 
 
 def _tell(done: asyncio.Future[Entry | None], on_found: Callable[[Entry], object]) -> None:

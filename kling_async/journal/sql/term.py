@@ -31,23 +31,49 @@ _REPLACED = "another member leads by now"
 _USUAL = Choices()
 
 
+class TermWriter(Writer):
+    """Writes what its term commits; see `DatabaseTerm`."""
+
+    def __init__(self, is_fenced: Callable[[], bool], *writer: Any, **others: Any) -> None:  # noqa: ANN401 - the writer's own
+        super().__init__(*writer, **others)
+        self._is_fenced = is_fenced
+
+    def _notify(self, writes: list[Write]) -> None:
+        """Tell that writes are done, and that nothing must be sent whose submit could not be recorded."""
+        begun = [write for write in writes if self._is_fenced() and _is_begin(write)]
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._on_written, begun, _REPLACED)
+        super()._notify([write for write in writes if write not in begun])
+
+    def _give_up(self, writes: list[Write]) -> None:
+        """Keep all writes for the next transaction: while they cannot be written, nothing is submitted."""
+        if self._is_fenced():
+            super()._give_up(writes)
+        else:
+            self._retained = writes
+
+
 class DatabaseTerm(DatabaseJournal):
-    """The leader's journal; see `TermJournal`. What cannot be written is tried again."""
+    """The leader's journal; see `TermJournal`. What cannot be written is tried again.
+
+    Once its token is fenced, what the writes say about POSTs is kept as late answers.
+    """
 
     def __init__(
         self,
-        place: object,
+        *database: Any,  # noqa: ANN401 - as for `Database`
         tables: Tables,
         token: Token,
         on_fenced: Callable[[], object],
         on_change: Callable[[], object],
     ) -> None:
-        super().__init__(place)
+        super().__init__(*database)
         self._tables = tables
         self._on_change = on_change
         self._token = token
         self._on_fenced = on_fenced
-        self._term_writer: TermWriter | None = None
+        self._is_fenced = False
+        self._kind = partial(TermWriter, lambda: self._is_fenced)
         self._choices: dict[str, Choices] = {}  # of open jobs, where they are not the usual ones
         self._first_parked: dict[int, Parking] = {}  # by the number of the halt
         self._lost_at: float | None = None  # when commits were found to be lost
@@ -57,14 +83,19 @@ class DatabaseTerm(DatabaseJournal):
     @property
     def is_fenced(self) -> bool:
         """True once another member has taken the lease, as far as is known here."""
-        return self._term_writer is not None and self._term_writer.is_fenced
+        return self._is_fenced
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
-        self._term_writer = self._make_term_writer(self._tables, self._token, self._on_fenced, loop, self._on_written)
-        return self._term_writer
-
-    def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
-        raise NotImplementedError
+    def _commit(self, writes: list[Write], connection: Own) -> None:
+        works: list[Any] = [write.work for write in writes if write.work is not None]
+        if works and not self._is_fenced:
+            try:
+                self._tables.write_of_leader(connection, self._token, works)
+            except Fenced:
+                self._is_fenced = True
+                self._loop.call_soon_threadsafe(self._on_fenced)
+        if works and self._is_fenced:
+            told = [late_answer(one.record, is_begin=_is_begin(one)) for one in writes if one.record is not None]
+            self._tables.keep_late(connection, [answer for answer in told if answer is not None])
 
     async def _ask(self, question: Callable[[Any], _T]) -> _T:
         try:
@@ -155,57 +186,6 @@ class DatabaseTerm(DatabaseJournal):
     def _put(self, work: OfLeader) -> None:
         self._opened().put(Write(next(self._numbers), None, work, None))
         self._opened().put(Write(next(self._numbers), None, None, asyncio.get_running_loop().create_future()))  # soon
-
-
-class TermWriter(Writer):
-    """Writes under a token; once that is fenced, it keeps what the writes say about POSTs as late answers."""
-
-    def __init__(
-        self,
-        tables: Tables,
-        token: Token,
-        on_fenced: Callable[[], object],
-        loop: asyncio.AbstractEventLoop,
-        *writer: Any,  # noqa: ANN401 - the writer's own
-        place: object,
-        **others: Any,  # noqa: ANN401 - likewise
-    ) -> None:
-        super().__init__(place, loop, *writer, **others)
-        self._tables = tables
-        self._token = token
-        self._on_fenced = on_fenced
-        self.is_fenced: bool = False
-
-    def _commit(self, writes: list[Write], connection: Own) -> None:
-        works: list[Any] = [write.work for write in writes if write.work is not None]
-        if not works:
-            return
-        if not self.is_fenced:
-            try:
-                self._tables.write_of_leader(connection, self._token, works)
-            except Fenced:
-                self.is_fenced = True
-                self._loop.call_soon_threadsafe(self._on_fenced)
-        if self.is_fenced:
-            self._keep_late(writes, connection)
-
-    def _keep_late(self, writes: list[Write], connection: Own) -> None:
-        learned = (late_answer(write.record, is_begin=_is_begin(write)) for write in writes if write.record is not None)
-        self._tables.keep_late(connection, [answer for answer in learned if answer is not None])
-
-    def _notify(self, writes: list[Write]) -> None:
-        """Tell that writes are done, and that nothing must be sent whose submit could not be recorded."""
-        begun = [write for write in writes if self.is_fenced and _is_begin(write)]
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._on_written, begun, _REPLACED)
-        super()._notify([write for write in writes if write not in begun])
-
-    def _give_up(self, writes: list[Write]) -> None:
-        """Keep all writes for the next transaction: while they cannot be written, nothing is submitted."""
-        if self.is_fenced:
-            super()._give_up(writes)
-        else:
-            self._retained = writes
 
 
 def _is_begin(write: Write) -> bool:

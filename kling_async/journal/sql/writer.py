@@ -53,6 +53,7 @@ class Writer:
         on_written: Callable[[Sequence[Write], str | None], None],
         opened: Callable[[], AbstractContextManager[Any]],
         errors: Callable[[], AbstractContextManager[None]],
+        commit: Callable[[list[Write], Own], object],
         *,
         patience: float | None = None,
     ) -> None:
@@ -61,6 +62,7 @@ class Writer:
         self._on_written = on_written  # called on the loop, once a transaction, with the reason of a failure
         self._open = opened  # to be entered on the thread
         self._errors = errors  # turns the database's errors into a `JournalError`
+        self._commit = commit  # writes everything, in its order
         self._patience = patience  # seconds for which the event loop may be blocked by `answer`
         self._queue = WriteQueue()
         self._retained: list[Write] = []  # what could not be written yet
@@ -231,10 +233,6 @@ class Writer:
         if reason != self._failure:
             _logger.warning(reason or f"journal {self._place}: everything is written again")
         self._failure = reason
-
-    def _commit(self, writes: list[Write], connection: Own) -> None:
-        """Write everything, in its order."""
-        raise NotImplementedError
 
     def _notify(self, writes: list[Write]) -> None:
         with suppress(RuntimeError):  # the loop is closed, so nothing waits any more

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from kling_async.journal.paths import absolute
 from kling_async.journal.sql.journal import DatabaseJournal
 from kling_async.journal.sql.rows import Row
-from kling_async.journal.sql.writer import Writer
 from kling_async.journal.sqlite import statements
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import owned_file
 from kling_async.journal.sqlite.prune import drop_unused_media
 
 if TYPE_CHECKING:
-    import asyncio
     import os
     from pathlib import Path
 
@@ -52,7 +50,7 @@ class SQLiteJournal(DatabaseJournal):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = absolute(path)
-        super().__init__(self.path)
+        super().__init__(self.path, partial(owned_file, self.path), partial(journal_errors, self.path))
 
     async def open(self) -> None:
         """Own the file, check that it is not corrupt, and read which jobs it holds.
@@ -66,9 +64,11 @@ class SQLiteJournal(DatabaseJournal):
         """
         await super().open()
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
-        opened, errors = partial(owned_file, self.path), partial(journal_errors, self.path)
-        return _OwnersWriter(self.path, loop, self._on_written, opened, errors)
+    def _commit(self, writes: list[Write], connection: Own) -> None:
+        rows = [write.work for write in writes if isinstance(write.work, Row)]
+        if rows:
+            connection.check_unmoved()
+            statements.write(connection, rows)
 
     def _drop_unused_media(self, connection: Own) -> object:
         return drop_unused_media(connection, is_shared=False)
@@ -80,11 +80,3 @@ class SQLiteJournal(DatabaseJournal):
             JournalError: It could not be written.
         """
         await self._ask(partial(statements.save_learned, text=text))
-
-
-class _OwnersWriter(Writer):
-    def _commit(self, writes: list[Write], connection: Own) -> None:
-        rows = [write.work for write in writes if isinstance(write.work, Row)]
-        if rows:
-            connection.check_unmoved()
-            statements.write(connection, rows)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from kling_async.journal.paths import absolute
 from kling_async.journal.shared import LEASE, News
 from kling_async.journal.sql import queries
-from kling_async.journal.sql.member import MemberWriter, SharedDatabase
-from kling_async.journal.sql.term import DatabaseTerm, TermWriter
+from kling_async.journal.sql.member import SharedDatabase
+from kling_async.journal.sql.term import DatabaseTerm
 from kling_async.journal.sqlite import lease
 from kling_async.journal.sqlite.connection import journal_errors
 from kling_async.journal.sqlite.file import joined_file, shared_file
@@ -56,17 +56,15 @@ class SharedSQLite(SharedDatabase):
         account: str | None = None,
     ) -> None:
         self.path: Path = absolute(path)
-        super().__init__(self.path, lease, now=now, length=length, account=account, is_local=True)
+        place = (self.path, partial(shared_file, self.path), partial(journal_errors, self.path))
+        super().__init__(*place, tables=lease, now=now, length=length, account=account, is_local=True)
         self._version = -1  # of the file's data, as it was last read
         self._lock: LeaderLock | None = None
 
-    def _make_writer(self, loop: asyncio.AbstractEventLoop) -> MemberWriter:
-        opened, errors = partial(shared_file, self.path), partial(journal_errors, self.path)
-        return MemberWriter(lease, self.path, loop, self._on_written, opened, errors)
-
     def term(self, token: Token, on_fenced: Callable[[], object]) -> SQLiteTerm:
         """Return the journal to lead with, which has a connection of its own."""
-        return SQLiteTerm(self.path, token, on_fenced, self._on_change)
+        place = (self.path, partial(joined_file, self.path), self._errors)
+        return SQLiteTerm(*place, tables=lease, token=token, on_fenced=on_fenced, on_change=self._on_change)
 
     # The lease: beside it, the leader's process has a lock, which a process that is killed lets go of at once
 
@@ -139,16 +137,8 @@ class SharedSQLite(SharedDatabase):
 class SQLiteTerm(DatabaseTerm):
     """The leader's view of the file."""
 
-    def __init__(self, path: Path, *term: Any) -> None:  # noqa: ANN401 - the term's own
-        super().__init__(path, lease, *term)
-        self._path = path
-
     _version = -1  # of the file's data, as it was last read
     _is_caught_up = False  # with everything but what others write from now on
-
-    def _make_term_writer(self, *given: Any) -> TermWriter:  # noqa: ANN401 - the writer's own
-        opened, errors = partial(joined_file, self._path), partial(journal_errors, self._path)
-        return TermWriter(*given, opened, errors, place=self._path)
 
     def _drop_unused_media(self, connection: sqlite3.Connection) -> object:
         return drop_unused_media(connection, is_shared=True)
