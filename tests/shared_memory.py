@@ -121,6 +121,9 @@ class SharedMemory:
         self.database.limits[id(self)] = limits
         self._place = self.database.count
 
+    def leave(self) -> None:
+        """It is never silent."""
+
     async def close(self) -> None:
         self.database.limits.pop(id(self), None)
 

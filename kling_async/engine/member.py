@@ -114,6 +114,11 @@ class MemberEngine(Engine):
         if self._leadership.engine is not None:
             self._leadership.engine.news.wake()
 
+    def close(self) -> None:
+        """Take no more jobs, and begin to leave."""
+        super().close()
+        self._shared.leave()
+
     # Leading
 
     @property

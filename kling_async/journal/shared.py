@@ -327,6 +327,10 @@ class SharedJournal(Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Take note that ``close`` follows soon: a database that is silent is not tried again."""
+        ...
+
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave."""
         ...

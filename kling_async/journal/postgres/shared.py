@@ -75,9 +75,13 @@ class SharedPostgres(SharedDatabase):
         self._link.is_last = False
         await super().open(*on_change, **others)
 
+    def leave(self) -> None:
+        """Take note that a server that is silent is not to be tried again."""
+        self._link.is_last = True
+
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave."""
-        self._link.is_last = True
+        self.leave()
         try:
             await super().close()
         finally:

@@ -82,6 +82,9 @@ class SharedDatabase(Database):
         self._change_place = await self._ask(queries.last_place)
         await self._ask(lambda connection: self._see_member(connection, self.now()))
 
+    def leave(self) -> None:
+        """Do nothing: a file is not silent."""
+
     async def close(self) -> None:
         """Write what was inserted and instructed, and leave.
 
