@@ -98,7 +98,7 @@ class JobStore(OpenJobs):
             record = record_of_request(request, digest=digest, key=key, tag=tag, now=self.clock.wall())
         elif record.state.is_terminal:
             record = queued_again(record)
-        active = self.watch(evolve(record, priority=priority, group=group), deadline)
+        active = self.watch(record, deadline, priority=priority, group=group)
         job = self.open[active.record.key]
         self.emit(active, events.Queued)
         self.enqueue(active)
@@ -182,13 +182,13 @@ class JobStore(OpenJobs):
         error.about(key=job.key, generation_id=None, last_status=None, polls=0)
         return job
 
-    def watch(self, record: Record, deadline: float | None) -> ActiveJob:
+    def watch(self, record: Record, deadline: float | None, **changes: Any) -> ActiveJob:  # noqa: ANN401 - the record's own
         """Watch a job from now on, until the caller's deadline or a full ``Timeouts.generation`` from now.
 
-        It is not in the queue yet. ``deadline`` is in seconds from now.
+        It is not in the queue yet. ``deadline`` is in seconds from now, and ``changes`` are of its record.
         """
         now = self.clock.now()
-        record = evolve(record, deadline=None if deadline is None else self.clock.wall() + deadline)
+        record = evolve(record, deadline=None if deadline is None else self.clock.wall() + deadline, **changes)
         self._journal.append(record)
         active = self._register(record)
         active.deadline = math.inf if deadline is None else now + deadline
