@@ -6,6 +6,7 @@ import asyncio
 import math
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +54,9 @@ class Trouble:
     lost_at: float | None = None  # see `ActiveJob.lost_at`
 
 
+_shared_line = lru_cache(maxsize=1024)(Line)
+
+
 @define(eq=False, weakref_slot=False)
 class ActiveJob:
     """One job's state in this session. Instants are the loop's time, in seconds.
@@ -72,7 +76,7 @@ class ActiveJob:
     _trouble: Trouble | None = field(default=None, init=False)
     reserved: bool = False  # its cost is set aside, so a spend limit does not stop it any more
     taken_over: bool = False  # another process may have asked about its generation
-    in_flight: bool = False  # counted as such
+    in_flight: Line | None = None  # the line it is counted in as such
     settled: bool = False
     error: KlingError | None = None  # why it settled without a video
     waiters: dict[Future[None], Milestone] | None = None
@@ -103,8 +107,8 @@ class ActiveJob:
 
     @property
     def line(self) -> Line:
-        """The line in which its requests wait."""
-        return Line(self.record.priority, self.record.group, self.model)
+        """The line in which its requests wait; jobs of one line share its value."""
+        return self.in_flight or _shared_line(self.record.priority, self.record.group, self.model)
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -19,7 +19,7 @@ from kling_async.pacing.queues import DelayQueue
 from kling_async.pacing.retry_queue import RetryQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from kling_async.engine.job import ActiveJob
     from kling_async.engine.results import Halt
@@ -174,22 +174,22 @@ class JobQueue:
     # In flight
 
     def _enter_flight(self, active: ActiveJob) -> None:
-        if not active.in_flight:
-            active.in_flight = True
+        if active.in_flight is None:
+            active.in_flight = active.line
             self._admission.in_flight.add(active.line)
 
     def _leave_flight(self, active: ActiveJob) -> None:
         """Let other jobs of its group and model have its place."""
-        if active.in_flight:
-            active.in_flight = False
-            self._admission.in_flight.remove(active.line)
-            self._admission.breakers.freed(active.model)
-            self._submits.wake(active.model)
-            self._wake_limited(active)
+        if (line := active.in_flight) is not None:
+            active.in_flight = None
+            self._admission.in_flight.remove(line)
+            self._admission.breakers.freed(line.model)
+            self._wake(line.model, *limits_on(line))
 
-    def _wake_limited(self, active: ActiveJob) -> None:
-        for limit in limits_on(active.line):
-            self._submits.wake(limit)
+    def _wake(self, *causes: Hashable, every: bool = False) -> None:
+        if self._submits.parked:
+            for cause in causes:
+                self._submits.wake(cause, every=every)
 
     def release_slot(self, active: ActiveJob) -> None:
         """Stop counting a job as in flight whose generation would have ended."""
@@ -292,19 +292,19 @@ class JobQueue:
             return None
         if active.settled or active.record.state is not JobState.QUEUED:
             # Its line may have left its ring for the place that this one does not need.
-            self._wake_limited(active)
+            self._wake(*limits_on(active.line))
             return None
         self._submits_in_a_row += 1
         self._polls_in_a_row = 0
-        self._admission.breakers.begun(active.line, now)
         self._enter_flight(active)
+        self._admission.breakers.begun(active.line, now)
         return active
 
     def submit_ended(self, active: ActiveJob, begun: float) -> None:
         """Let the lines go on that waited for the outcome of this submit."""
-        self._admission.breakers.ended(active.line, begun)
-        for cause in (active.line, active.model):
-            self._submits.wake(cause, every=True)
+        line = active.line
+        self._admission.breakers.ended(line, begun)
+        self._wake(line, line.model, every=True)
 
     def others_wait(self, model: str) -> bool:
         """Return whether a submit of another model waits."""

@@ -140,6 +140,8 @@ class SubmitBreakers:
         return breaker.pause.until
 
     def _of(self, line: Line) -> list[_Breaker]:
+        if not self._breakers:  # as nearly always
+            return []
         return [self._breakers[cause] for cause in (line, line.model) if cause in self._breakers]
 
     def __repr__(self) -> str:

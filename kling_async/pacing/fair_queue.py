@@ -67,9 +67,12 @@ class FairQueue(Generic[T]):
     Args:
         obstacle: Returns what is in a line's way now, or None, and then it is served. A line with an obstacle leaves
             its ring, and returns to its end at the obstacle's instant or when it is woken.
+
+    Attributes:
+        parked: The lines that have left their rings, by what is in their way.
     """
 
-    __slots__ = ("_count", "_levels", "_lines", "_now", "_obstacle", "_order", "_parked", "_seq", "_timers", "_waits")
+    __slots__ = ("_count", "_levels", "_lines", "_now", "_obstacle", "_order", "_seq", "_timers", "_waits", "parked")
 
     def __init__(self, obstacle: Callable[[Line, float], Obstacle | None]) -> None:
         self._obstacle = obstacle
@@ -77,7 +80,7 @@ class FairQueue(Generic[T]):
         self._lines: dict[Line, _Waiting[T]] = {}  # those that have items
         self._levels: dict[int, _Level[T]] = {}  # those with a line in a ring
         self._order: list[tuple[float, int, _Level[T]]] = []  # a heap of these, by when each was served, less its start
-        self._parked: dict[Hashable, deque[_Waiting[T]]] = {}  # lines by what is in their way
+        self.parked: dict[Hashable, deque[_Waiting[T]]] = {}
         self._waits: dict[Hashable, float] = {}  # until when, where that is known
         self._timers: list[tuple[float, int, Hashable]] = []  # a heap of the same
         self._seq = 0  # breaks ties, first in first out
@@ -120,13 +123,13 @@ class FairQueue(Generic[T]):
 
         If something else is in the way of one, it wakes the next.
         """
-        parked = self._parked.get(cause)
+        parked = self.parked.get(cause)
         while parked:
             waiting = parked.popleft()
             waiting.woken_by = cause
             self._enter(waiting)
             if not parked:
-                del self._parked[cause]
+                del self.parked[cause]
                 self._waits.pop(cause, None)
             if not every:
                 return
@@ -188,7 +191,7 @@ class FairQueue(Generic[T]):
     def _park(self, waiting: _Waiting[T], obstacle: Obstacle) -> None:
         cause, until = obstacle
         woken_by, waiting.woken_by = waiting.woken_by, None
-        self._parked.setdefault(cause, deque()).append(waiting)
+        self.parked.setdefault(cause, deque()).append(waiting)
         if until < math.inf and self._waits.get(cause) != until:
             self._waits[cause] = until
             self._seq += 1

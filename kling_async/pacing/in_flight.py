@@ -40,6 +40,8 @@ class InFlight:
 
     def obstacle(self, line: Line) -> Obstacle | None:
         """Return the limit that keeps this line from having one more in flight."""
+        if self._per_group is None and self._per_model is None:
+            return None
         group, model = limits_on(line)
         if self._per_group is not None and self._groups[line.group] >= _most(self._per_group, line.group):
             return Obstacle(group)
