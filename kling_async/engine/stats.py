@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import asdict, define, frozen
 
 from kling_async.journal.base import JobState
 from kling_async.pacing.durations import Phase
@@ -145,30 +145,19 @@ def snapshot(
     feed: FeedStats | None,
 ) -> Stats:
     """Return the numbers as they are now."""
-    unsettled, settled = store.open_by_state, store.settled_by_state
+    jobs: dict[str, Any] = {
+        state.value: (store.settled_by_state if state.is_terminal else store.open_by_state)[state] for state in JobState
+    }
     return Stats(
-        queued=unsettled[JobState.QUEUED],
-        submitting=unsettled[JobState.SUBMITTING],
-        pending=unsettled[JobState.PENDING],
-        uncertain=unsettled[JobState.UNCERTAIN],
-        completed=settled[JobState.COMPLETED],
-        failed=settled[JobState.FAILED],
-        rejected=settled[JobState.REJECTED],
-        abandoned=settled[JobState.ABANDONED],
-        interrupted=sum(count for state, count in settled.items() if not state.is_terminal),
-        submits=counters.submits,
-        polls=counters.polls,
-        calls=counters.calls,
-        throttled=counters.throttled,
+        **jobs,
+        **asdict(counters),
+        interrupted=sum(count for state, count in store.settled_by_state.items() if not state.is_terminal),
         paused_for=max(0.0, admission.paused_until - store.clock.now()),
         requests_per_second=admission.rate,
         slots=admission.slots,
         learned=_learned(models),
         halted=None if queue.halted is None else queue.halted.message,
         feed=feed,
-        downloading=counters.downloading,
-        downloaded=counters.downloaded,
-        downloaded_bytes=counters.downloaded_bytes,
     )
 
 
