@@ -261,7 +261,9 @@ class CompletionFeed:
 
     def _end_look(self, begun: float, *, is_complete: bool) -> None:
         self._looked_at, self._look_begun = begun, None
-        self._remember()
+        self._known.update(self._fresh)
+        while len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
         self._troubles = 0
         self.lag.advance(begun)
         self._next_look = begun + self._gap if self.leading else math.inf
@@ -271,11 +273,6 @@ class CompletionFeed:
             self._awaited.clear()
         self.lag.awaited = len(self._awaited)
         self.wants_round |= self._standing != self._acted_on
-
-    def _remember(self) -> None:
-        self._known.update(self._fresh)
-        while len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
 
     # Polls
 
