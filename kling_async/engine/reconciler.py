@@ -380,9 +380,9 @@ class Reconciler:
         self._uncertain.pop(key, None)
         post: dict[str, Any] = {}
         if active.lost_at is not None:
-            made = None if row.created is None else min(row.created.timestamp(), self._clock.wall())
-            attempts = max(1, active.record.attempts)
-            post = {"client_request_id": row.client_request_id, "submitted_at": made, "attempts": attempts}
+            post = {"client_request_id": row.client_request_id, "attempts": max(1, active.record.attempts)}
+            if row.created is not None:
+                post["submitted_at"] = min(row.created.timestamp(), self._clock.wall())
         if row.status == "failed":
             error = GenerationFailed("generation failed: so says the account's log, without a reason")
             await self._store.finish(active, JobState.FAILED, generation_id=generation_id, error=error, **post)

@@ -248,7 +248,7 @@ class JobStore(OpenJobs):
             if lost_at != active.lost_at:
                 active.trouble.lost_at = lost_at
             self.release_slot(active)
-        if active.lost_at is not None and active.record.state is JobState.QUEUED:
+        if active.record.state is JobState.QUEUED and active.lost_at is not None:
             self._queue.put_uncertain(active)
         elif retry_at is None:
             self._queue.put(active, self.clock.now())

@@ -51,7 +51,8 @@ class DatabaseJournal(Database):
     def _tidy(self) -> None:
         """Remove media that are not needed any more, now and every few minutes."""
         self._tidying = asyncio.get_running_loop().call_later(_TIDY_EVERY, self._tidy)
-        self._opened().ask(self._drop_unused_media)  # if it fails, the next one may not
+        with suppress(JournalError):  # its thread has ended
+            self._opened().ask(self._drop_unused_media)  # if that fails, the next one may not
 
     def _drop_unused_media(self, connection: Own) -> object:
         raise NotImplementedError

@@ -39,6 +39,7 @@ NAMES = tuple(f'"{name}"' for name in COLUMNS)  # one of them is a word of SQL
 _SELECT = f"SELECT {', '.join(NAMES)}, number FROM main.jobs"
 _MORE = "parked, choices, number, change FROM main.jobs"
 _ENTRY = f"SELECT {', '.join(NAMES)}, {_MORE}"
+_OF_GENERATION = "WHERE generation_id = ? ORDER BY number DESC LIMIT 1"
 _CHANGED = f"SELECT NULL, {', '.join(NAMES[1:])}, {_MORE}"  # without the first, the request
 
 # Records
@@ -62,15 +63,19 @@ def by_key(connection: Connection, key: str) -> Record | None:
     Raises:
         JournalError: It is damaged. All functions that return one record or entry raise this.
     """
-    row = connection.execute(f"{_SELECT} WHERE key = ?", (as_column(key),)).fetchone()
-    return None if row is None else _record_of(connection)(row)
+    return _one(connection, f"{_SELECT} WHERE key = ?", key, _record_of)
 
 
 def by_generation(connection: Connection, generation_id: str) -> Record | None:
     """Return the newest record of this generation."""
-    condition = "WHERE generation_id = ? ORDER BY number DESC LIMIT 1"
-    row = connection.execute(f"{_SELECT} {condition}", (as_column(generation_id),)).fetchone()
-    return None if row is None else _record_of(connection)(row)
+    return _one(connection, f"{_SELECT} {_OF_GENERATION}", generation_id, _record_of)
+
+
+def _one(
+    connection: Connection, statement: str, text: str, read: Callable[[Connection], Callable[[Sequence[Any]], _T]]
+) -> _T | None:
+    row = connection.execute(statement, (as_column(text),)).fetchone()
+    return None if row is None else read(connection)(row)
 
 
 def open_records(connection: Connection) -> list[Record]:
@@ -171,17 +176,12 @@ def _entry_of(connection: Connection) -> Callable[[Sequence[Any]], Entry]:
 
 def entry_by_key(connection: Connection, key: str) -> Entry | None:
     """Return the job under this key."""
-    return _entry(connection, "key = ?", as_column(key))
+    return _one(connection, f"{_ENTRY} WHERE key = ?", key, _entry_of)
 
 
 def entry_by_generation(connection: Connection, generation_id: str) -> Entry | None:
-    """Return the job of this generation."""
-    return _entry(connection, "generation_id = ?", as_column(generation_id))
-
-
-def _entry(connection: Connection, condition: str, *given: object) -> Entry | None:
-    row = connection.execute(f"{_ENTRY} WHERE {condition} ORDER BY number", given).fetchone()
-    return None if row is None else _entry_of(connection)(row)
+    """Return the newest job of this generation."""
+    return _one(connection, f"{_ENTRY} {_OF_GENERATION}", generation_id, _entry_of)
 
 
 def known_entry(connection: Connection, insertion: Insertion) -> Entry | None:

@@ -166,23 +166,18 @@ def restored(connection: sqlite3.Connection) -> tuple[float | None, int]:
 
 def renew(connection: sqlite3.Connection, token: Token, now: float, stats: str) -> bool:
     """Renew the lease, if this token has it."""
-    with transaction(connection):
-        found = connection.execute(
-            "UPDATE lease SET renewed = max(renewed, ?), day = julianday('now'), stats = ?"
-            " WHERE term = ? AND holder = ?",
-            (now, stats, token.term, token.holder),
-        )
-        return found.rowcount == 1
+    return _update(connection, token, "renewed = max(renewed, ?), day = julianday('now'), stats = ?", now, stats)
 
 
 def release(connection: sqlite3.Connection, token: Token, *, crashed: bool) -> None:
     """Let go of the lease, if this token has it."""
+    _update(connection, token, f"holder = '', crashes = {'crashes + 1' if crashed else '0'}")
+
+
+def _update(connection: sqlite3.Connection, token: Token, change: str, *given: object) -> bool:
+    statement = f"UPDATE lease SET {change} WHERE term = ? AND holder = ?"
     with transaction(connection):
-        connection.execute(
-            "UPDATE lease SET holder = '', crashes = CASE WHEN ? THEN crashes + 1 ELSE 0 END"
-            " WHERE term = ? AND holder = ?",
-            (crashed, token.term, token.holder),
-        )
+        return connection.execute(statement, (*given, token.term, token.holder)).rowcount == 1
 
 
 @contextmanager
