@@ -67,9 +67,10 @@ class _UncertainJob:
     @property
     def names(self) -> tuple[str, ...]:
         """The client request ids its POSTs were sent under, oldest first; one that ends with a colon begins others."""
-        record, known = self.active.record, self.active.record.client_request_id
-        lost = () if self.lost_at is None else (f"{record.key}:",)
-        return (*record.former_request_ids, *((known,) if known else ()), *lost)
+        record = self.active.record
+        if self.lost_at is not None:
+            return (f"{record.key}:",)
+        return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
 
     @property
     def posted_from(self) -> float | None:
