@@ -7,16 +7,10 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
-
 from kling_async.api.account.logs import LogEntry, LogReading, are_one_model
 from kling_async.api.account.usage import span_query
-from kling_async.errors import (
-    AuthenticationError,
-    GenerationFailed,
-    JournalError,
-    KlingError,
-)
+from kling_async.engine.log_search import LogSearch, UncertainJob
+from kling_async.errors import AuthenticationError, GenerationFailed, JournalError, KlingError
 from kling_async.journal.base import JobState
 from kling_async.pacing.absence import MAX_SKEW, USUAL_SKEW, LoggedPost, elapsed_at_vendor, query_spans
 
@@ -36,112 +30,6 @@ _logger = logging.getLogger("kling_async.reconcile")
 
 _TICK = 0.01  # seconds: a wall clock's time, counted from 1970, is not as exact as the loop's
 _TRIES = 8  # of one page, about a minute in all: as long as the log refuses requests that were too many
-
-
-@define(eq=False)
-class _UncertainJob:
-    """A job whose submit is searched for.
-
-    Attributes:
-        active: The job.
-        since: When its POST was begun, or, if another process began it, when this one took the job up: an instant.
-        inherited: Whether another process began it.
-        lost_at: When its record lost what may have told of POSTs, by the wall clock; None if it did not.
-    """
-
-    active: ActiveJob
-    since: float
-    inherited: bool
-    lost_at: float | None
-
-    @property
-    def is_open(self) -> bool:
-        """True while it is still to be searched for."""
-        return not self.active.settled and (self.active.record.state is JobState.UNCERTAIN or self.is_queued)
-
-    @property
-    def is_queued(self) -> bool:
-        """True if its record knows of no POST that may have bought something."""
-        return self.active.record.state is JobState.QUEUED and self.active.lost_at is not None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The client request ids its POSTs were sent under, oldest first; one that ends with a colon begins others."""
-        record = self.active.record
-        if self.lost_at is not None:
-            return (f"{record.key}:",)
-        return (*record.former_request_ids, *((record.client_request_id,) if record.client_request_id else ()))
-
-    @property
-    def posted_from(self) -> float | None:
-        """The earliest time at which it may have been POSTed, by the wall clock as it was then; None if unknown."""
-        record = self.active.record
-        earlier = record.former_request_ids or record.submitted_at is None or self.lost_at is not None
-        return (record.queued_at or None) if earlier else record.submitted_at
-
-    @property
-    def posted_until(self) -> float | None:
-        """The latest such time; None if unknown."""
-        return self.active.record.submitted_at if self.lost_at is None else self.lost_at
-
-    def may_be(self, row: LogEntry, ahead: float | None) -> bool:
-        """Return whether a row of no name was made when it may have been POSTed; the vendor's clock is ``ahead``."""
-        created = None if row.created is None else row.created.timestamp()
-        if self.lost_at is None:
-            return LoggedPost(self.posted_until or 0.0, created).was_timed_rightly(ahead)
-        return created is None or (self.posted_from or 0.0) - USUAL_SKEW <= created <= self.lost_at + USUAL_SKEW
-
-
-@define(eq=False)
-class _LogSearch:
-    """One reading of the log, from before the oldest uncertain POST to now.
-
-    Attributes:
-        begun: The instant it was begun.
-        wall: The same by the wall clock, as a POSIX timestamp.
-        skew: The seconds by which it reaches beyond the POSTs on both sides.
-        rows: The rows found under the names searched for, by name and generation id, newest first.
-        shown: The rows found of any of this journal's POSTs, by name.
-        nameless: Rows without a name that belong to no job of this journal.
-        complete: Whether its pages leave nothing out.
-        broke_off: Whether it could not be read to its end.
-        sent_at: When its first page was sent by the vendor's clock, as a POSIX timestamp.
-        ahead: The seconds by which that clock was ahead of the wall clock.
-    """
-
-    begun: float
-    wall: float
-    skew: float
-    rows: dict[str, dict[str | None, LogEntry]]
-    shown: dict[str, LoggedPost] = field(factory=dict[str, LoggedPost])
-    nameless: list[LogEntry] = field(factory=list[LogEntry])
-    complete: bool = True
-    broke_off: bool = False
-    sent_at: float | None = None
-    ahead: float | None = None
-
-    def compare(self, sent_at: datetime | None, wall: float) -> None:
-        """Compare the two clocks, once, by a page sent at one of the vendor's times and received at one of ours."""
-        if self.sent_at is None and sent_at is not None:
-            self.sent_at = sent_at.timestamp()
-            self.ahead = self.sent_at - wall
-
-    def under(self, names: Sequence[str]) -> list[LogEntry]:
-        """Return the rows under these names, oldest first."""
-        return [row for name in names for row in reversed(tuple(self.rows[name].values()))]
-
-    def covers(self, job: _UncertainJob) -> bool:
-        """Return whether it saw every row that may be this job's."""
-        first, last = job.posted_from, job.posted_until
-        if self.broke_off or not self.complete or self.skew < MAX_SKEW or first is None or last is None:
-            return False
-        # A time that is yet to come shows that the clock was set since, by an unknown amount.
-        return max(first, last) <= self.wall + USUAL_SKEW
-
-    @property
-    def has_names(self) -> bool:
-        """Whether it shows POSTs of this journal under their names, so that others' rows alone have none."""
-        return bool(self.shown) or any(self.rows.values())
 
 
 class Reconciler:
@@ -174,7 +62,7 @@ class Reconciler:
         self._clock = store.clock
         self._gap = settings.first_gap
         self._search_at = math.inf
-        self._uncertain: dict[str, _UncertainJob] = {}
+        self._uncertain: dict[str, UncertainJob] = {}
 
     async def run(self) -> None:
         """Search whenever jobs are uncertain, until cancelled."""
@@ -194,11 +82,11 @@ class Reconciler:
         for active in self._queue.take_uncertain():
             inherited = active.begun_at == -math.inf
             since = now if inherited else active.begun_at
-            self._uncertain[active.record.key] = _UncertainJob(active, since, inherited, active.lost_at)
+            self._uncertain[active.record.key] = UncertainJob(active, since, inherited, active.lost_at)
             self._gap = self._settings.first_gap
             self._search_at = min(self._search_at, now + self._gap)
 
-    def _open_jobs(self) -> list[_UncertainJob]:
+    def _open_jobs(self) -> list[UncertainJob]:
         self._uncertain = {key: job for key, job in self._uncertain.items() if job.is_open}
         return list(self._uncertain.values())
 
@@ -210,18 +98,18 @@ class Reconciler:
         decisive = [at for job in self._uncertain.values() for at in self._decisive_instants(job, now) if at > now]
         self._search_at = min(self._search_at, now + self._gap, *decisive)
 
-    def _decisive_instants(self, job: _UncertainJob, now: float) -> tuple[float, ...]:
+    def _decisive_instants(self, job: UncertainJob, now: float) -> tuple[float, ...]:
         """Return the instants from which on a search may be the last one for a job."""
         wait = self._give_up_after(job)
         late_at = job.since + wait
         by_wall = now + wait - self._age_by_wall(job, self._clock.wall()) + _TICK if job.inherited else late_at
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
-    def _give_up_after(self, job: _UncertainJob) -> float:
+    def _give_up_after(self, job: UncertainJob) -> float:
         chosen = self._choices(job.active.record.key).after
         return self._settings.give_up_after(job.active.model, job.active.duration) if chosen is None else chosen
 
-    def _age_by_wall(self, job: _UncertainJob, wall: float) -> float:
+    def _age_by_wall(self, job: UncertainJob, wall: float) -> float:
         return 0.0 if job.posted_until is None else wall - job.posted_until
 
     # Searching
@@ -231,7 +119,7 @@ class Reconciler:
         jobs, wall = self._open_jobs(), self._clock.wall()
         may_prove = any(self._may_be_late(job, begun, wall) for job in jobs)
         names = {name: dict[str | None, LogEntry]() for job in jobs for name in job.names}
-        search = _LogSearch(begun, wall, MAX_SKEW if may_prove else USUAL_SKEW, names)
+        search = LogSearch(begun, wall, MAX_SKEW if may_prove else USUAL_SKEW, names)
         try:
             for start, end in self._windows(jobs, search):
                 await self._read(search, start, end)
@@ -244,11 +132,11 @@ class Reconciler:
         for job in jobs:
             await self._conclude(job, search)
 
-    def _may_be_late(self, job: _UncertainJob, begun: float, wall: float) -> bool:
+    def _may_be_late(self, job: UncertainJob, begun: float, wall: float) -> bool:
         wait = self._give_up_after(job)
         return begun >= job.since + wait or self._age_by_wall(job, wall) >= wait
 
-    def _windows(self, jobs: Sequence[_UncertainJob], search: _LogSearch) -> Iterator[tuple[float, float]]:
+    def _windows(self, jobs: Sequence[UncertainJob], search: LogSearch) -> Iterator[tuple[float, float]]:
         """Return the spans to read: from before the oldest POST to after the newest, by both clocks.
 
         Recorded times and measured ages differ if the clock was set or the machine slept; using both only makes the
@@ -259,7 +147,7 @@ class Reconciler:
         times = [search.wall, *recorded, *measured]
         return query_spans(min(times) - search.skew, max(times) + search.skew)
 
-    async def _read(self, search: _LogSearch, start: float, end: float) -> None:
+    async def _read(self, search: LogSearch, start: float, end: float) -> None:
         """Read one span of the log to its end; pages overlap by a row, so that none is lost between them."""
         reading, stretch = LogReading(overlap=1), span_query(None, _moment(start), _moment(end))
         while not reading.ended:
@@ -269,7 +157,7 @@ class Reconciler:
                 self._keep_row(search, row, row.client_request_id or "")
         search.complete = search.complete and reading.complete
 
-    def _keep_row(self, search: _LogSearch, row: LogEntry, name: str) -> None:
+    def _keep_row(self, search: LogSearch, row: LogEntry, name: str) -> None:
         """Keep a row if it is searched for or is a POST of this journal's; the log is the whole account's."""
         key = name.rpartition(":")[0]
         for wanted in {name, f"{key}:"} & search.rows.keys():
@@ -286,7 +174,7 @@ class Reconciler:
 
     # Deciding
 
-    async def _conclude(self, job: _UncertainJob, search: _LogSearch) -> None:
+    async def _conclude(self, job: UncertainJob, search: LogSearch) -> None:
         try:
             await self._decide(job, search)
         except Exception:  # one job's error must not end the others' search
@@ -296,7 +184,7 @@ class Reconciler:
         if job.is_open and self._clock.now() >= job.since + self._give_up_after(job) + grace:
             self._report(job, "it could not be read to its end")
 
-    async def _decide(self, job: _UncertainJob, search: _LogSearch) -> None:
+    async def _decide(self, job: UncertainJob, search: LogSearch) -> None:
         named = [row for row in search.under(job.names) if not _is_past(job, row)]
         found = [row for row in named if await self._matches(job.active, row)]
         if not job.is_open:
@@ -313,7 +201,7 @@ class Reconciler:
                     proven = not await self._may_have_lost_its_name(job, search)
                 await self._give_up(job, proven=proven)
 
-    def _shown_later(self, job: _UncertainJob, search: _LogSearch) -> list[LoggedPost]:
+    def _shown_later(self, job: UncertainJob, search: LogSearch) -> list[LoggedPost]:
         """Return the POSTs of this journal in the log that were certainly begun after this job's.
 
         If there are any, the log does keep the names of submits, and has caught up with this job's.
@@ -322,7 +210,7 @@ class Reconciler:
         later = (shown for shown in search.shown.values() if self._order.is_later(shown.submitted_at, submitted_at))
         return [shown for shown in later if shown.was_timed_rightly(search.ahead)]
 
-    def _is_late(self, job: _UncertainJob, search: _LogSearch, later: Sequence[LoggedPost]) -> bool:
+    def _is_late(self, job: UncertainJob, search: LogSearch, later: Sequence[LoggedPost]) -> bool:
         """Return whether the search was begun late enough for the log to show the POST, had it been accepted.
 
         Before a resubmit only a clock counts that cannot have been set: the loop's, or the vendor's alone.
@@ -335,7 +223,7 @@ class Reconciler:
         trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not is_sent_again
         return trusted and self._age_by_wall(job, search.wall) >= wait
 
-    async def _may_have_lost_its_name(self, job: _UncertainJob, search: _LogSearch) -> bool:
+    async def _may_have_lost_its_name(self, job: UncertainJob, search: LogSearch) -> bool:
         """Return whether the log shows something bought without a name, of this job's model and when it was POSTed."""
         model = job.active.model
         for row in search.nameless:
@@ -390,14 +278,14 @@ class Reconciler:
             return
         await self._store.accept(active, generation_id, late=True, post=post)
 
-    def _may_resubmit(self, job: _UncertainJob) -> bool:
+    def _may_resubmit(self, job: UncertainJob) -> bool:
         """Return whether it may be submitted again once it is proven that it was not accepted."""
         record = job.active.record
         chosen = len(record.former_request_ids) < self._choices(record.key).resubmits
         # A job posted elsewhere, and known here by its token alone, is never posted here.
         return chosen and record.attempts > 0
 
-    async def _give_up(self, job: _UncertainJob, *, proven: bool) -> None:
+    async def _give_up(self, job: UncertainJob, *, proven: bool) -> None:
         if not (proven and (job.is_queued or self._may_resubmit(job))):
             self._report(job, "it has rows that may be this job's")
             return
@@ -422,12 +310,12 @@ class Reconciler:
         else:
             self._store.enqueue(active)
 
-    def _report(self, job: _UncertainJob, reason: str) -> None:
+    def _report(self, job: UncertainJob, reason: str) -> None:
         self._uncertain.pop(job.active.record.key, None)
         self._store.settle(job.active, _lost(reason) if job.is_queued else job.active.uncertain_error())
 
 
-def _is_past(job: _UncertainJob, row: LogEntry) -> bool:
+def _is_past(job: UncertainJob, row: LogEntry) -> bool:
     """Return whether a row under the name of a queued job bought nothing, or what its record knows to have failed."""
     record, known = job.active.record, (*job.active.record.former_request_ids, job.active.record.client_request_id)
     is_known = row.inference_id in (None, *record.former_generation_ids) or row.client_request_id in known
