@@ -377,10 +377,10 @@ class Reconciliation:
     The account's log of requests is searched for the name it was sent under; if it is found, the job goes on.
 
     Attributes:
-        after: The time after the POST from which a complete search without a result counts as proof, in seconds or as
-            a ``timedelta``. By default the greater of an hour and four times the model's typical duration: rows lag,
-            and one may appear only when its generation ends. Time that the machine sleeps does not count, nor, before
-            a resubmit, this machine's wall clock across processes.
+        after: The time after the POST has ended from which a complete search without a result counts as proof, in
+            seconds or as a ``timedelta``. By default the greater of an hour and four times the model's typical
+            duration: rows lag, and one may appear only when its generation ends. Time that the machine sleeps does not
+            count, nor, before a resubmit, this machine's wall clock across processes.
         then: The consequence of that proof. ``"report"``: the job settles with `SubmissionUncertain`.
             ``"resubmit"``: it is sent again; **if the log is wrong, that buys it twice**. It is still reported if the
             log proves nothing: because it shows no later job of this journal under its name, or is incomplete, or has

@@ -23,15 +23,20 @@ class UncertainJob:
 
     Attributes:
         active: The job.
-        since: When its POST was begun, or, if another process began it, when this one took the job up: an instant.
-        inherited: Whether another process began it.
+        since: When the session learned that its POST's outcome is unknown: an instant. Until then it may be accepted.
+        ended_at: The same by the wall clock; None if another process began it.
         lost_at: When its record lost what may have told of POSTs, by the wall clock; None if it did not.
     """
 
     active: ActiveJob
     since: float
-    inherited: bool
+    ended_at: float | None
     lost_at: float | None
+
+    @property
+    def is_inherited(self) -> bool:
+        """True if another process began it."""
+        return self.ended_at is None
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +89,7 @@ class LogSearch:
         nameless: Rows without a name that belong to no job of this journal.
         complete: Whether its pages leave nothing out.
         broke_off: Whether it could not be read to its end.
-        sent_at: When its first page was sent by the vendor's clock, as a POSIX timestamp.
+        asked_at: When its first page was asked for by the vendor's clock, as a POSIX timestamp, or earlier.
         ahead: The seconds by which that clock was ahead of the wall clock.
     """
 
@@ -96,14 +101,17 @@ class LogSearch:
     nameless: list[LogEntry] = field(factory=list[LogEntry])
     complete: bool = True
     broke_off: bool = False
-    sent_at: float | None = None
+    asked_at: float | None = None
     ahead: float | None = None
 
     def compare(self, sent_at: datetime | None, wall: float) -> None:
-        """Compare the two clocks, once, by a page sent at one of the vendor's times and received at one of ours."""
-        if self.sent_at is None and sent_at is not None:
-            self.sent_at = sent_at.timestamp()
-            self.ahead = self.sent_at - wall
+        """Compare the two clocks, once, by a page sent at one of the vendor's times and received at one of ours.
+
+        What it shows may be from any moment since it was asked for, and either machine may have slept meanwhile.
+        """
+        if self.asked_at is None and sent_at is not None:
+            self.ahead = sent_at.timestamp() - wall
+            self.asked_at = min(sent_at.timestamp(), self.wall + self.ahead)
 
     def under(self, names: Sequence[str]) -> list[LogEntry]:
         """Return the rows under these names, oldest first."""

@@ -80,9 +80,8 @@ class Reconciler:
     def _take_new(self, now: float) -> None:
         """Take the jobs that have become uncertain; the first search comes soon, later ones at growing gaps."""
         for active in self._queue.take_uncertain():
-            inherited = active.begun_at == -math.inf
-            since = now if inherited else active.begun_at
-            self._uncertain[active.record.key] = UncertainJob(active, since, inherited, active.lost_at)
+            ended_at = None if active.begun_at == -math.inf else self._clock.wall()
+            self._uncertain[active.record.key] = UncertainJob(active, now, ended_at, active.lost_at)
             self._gap = self._settings.first_gap
             self._search_at = min(self._search_at, now + self._gap)
 
@@ -102,7 +101,7 @@ class Reconciler:
         """Return the instants from which on a search may be the last one for a job."""
         wait = self._give_up_after(job)
         late_at = job.since + wait
-        by_wall = now + wait - self._age_by_wall(job, self._clock.wall()) + _TICK if job.inherited else late_at
+        by_wall = now + wait - self._age_by_wall(job, self._clock.wall()) + _TICK if job.is_inherited else late_at
         return (late_at, by_wall, late_at + self._settings.longest_gap, late_at + self._settings.log_grace)
 
     def _give_up_after(self, job: UncertainJob) -> float:
@@ -216,11 +215,15 @@ class Reconciler:
         Before a resubmit only a clock counts that cannot have been set: the loop's, or the vendor's alone.
         """
         wait = self._give_up_after(job)
-        if search.begun >= job.since + wait or elapsed_at_vendor(later, search.sent_at) >= wait:
+        # One that was begun while this one was under way may have been accepted long before it.
+        after = [
+            shown for shown in later if job.ended_at is None or self._order.is_later(shown.submitted_at, job.ended_at)
+        ]
+        if search.begun >= job.since + wait or elapsed_at_vendor(after, search.asked_at) >= wait:
             return True
         # The time of a loss is the database's, as is the age here, whichever process takes the job up.
         is_sent_again = self._may_resubmit(job) and not job.is_queued
-        trusted = job.inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not is_sent_again
+        trusted = job.is_inherited and abs(search.ahead or 0.0) <= USUAL_SKEW and not is_sent_again
         return trusted and self._age_by_wall(job, search.wall) >= wait
 
     async def _may_have_lost_its_name(self, job: UncertainJob, search: LogSearch) -> bool:

@@ -64,24 +64,34 @@ class Dated(ScriptedVendor):
     loses: set[int] = field(factory=set)
     lag: float = 600.0  # from a POST to its row, in seconds
     asked: list[tuple[float, float]] = field(factory=list)
+    held: dict[int, asyncio.Event] = field(factory=dict)  # POSTs that reach it only then
 
     async def _submit(self) -> HttpResponse:
         number, lost = self.submits + 1, RequestTimeout("no answer in time", sent=True)
         if number in self.loses:
             self.submits += 1
             raise lost
+        if number in self.held:
+            self.submits += 1
+            name = self.names[-1]
+            await self.held[number].wait()
+            self._log(name, number)
+            raise lost
         sold = await ScriptedVendor._submit(self)
+        self._log(self.names[-1], number)
+        if number in self.sells_and_loses:
+            raise lost
+        return sold
+
+    def _log(self, name: str, number: int) -> None:
         row = {
             "created": datetime.fromtimestamp(self.clocks.true + self.ahead, UTC).isoformat(),
             "status": "succeeded",
             "model": None,
             "inference_id": f"g{number}",
-            "client_request_id": self.names[-1],
+            "client_request_id": name,
         }
         self.rows.insert(0, row)
-        if number in self.sells_and_loses:
-            raise lost
-        return sold
 
     async def _look(self, request: HttpRequest) -> HttpResponse:
         query = {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
@@ -193,6 +203,24 @@ async def test_fault_38_what_is_really_absent_is_sent_again_after_an_hour_awake(
         assert (await jobs[0]).generation_id == "g3"
         assert HOUR <= now() <= 1.2 * HOUR
         await jobs[1]
+    await kept(vendor, journal, jobs)
+
+
+@pytest.mark.parametrize(("awake", "slept"), [(50 * 60, 0.0), (60, 3 * HOUR)], ids=["awake", "asleep"])
+@virtual
+async def test_fault_38_a_post_that_arrives_late_is_waited_for_from_its_end(
+    clocks: Clocks, awake: float, slept: float
+) -> None:
+    """It hung in the network, while a later one got through; what it bought shows some time after that."""
+    vendor, journal = Dated(clocks=clocks, held={1: asyncio.Event()}, lag=15 * 60), MemoryJournal()
+    async with on(vendor, journal) as kling:
+        jobs = await _lose_one_and_buy_another(kling)
+        await asyncio.sleep(awake)
+        clocks.slept += slept
+        vendor.held[1].set()
+        assert (await jobs[0]).generation_id == "g1"
+        await jobs[1]
+    assert vendor.submits == 2
     await kept(vendor, journal, jobs)
 
 
