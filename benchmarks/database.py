@@ -29,7 +29,6 @@ __all__ = ["measure"]
 
 _WARM = 100  # jobs before the clock starts
 _FOLLOWERS = 3
-_IDLE = 3  # lengths of the lease for which statements of an idle member are counted
 _LEADS = "leads"  # what the process says that is to be killed
 
 
@@ -41,7 +40,7 @@ def measure(size: Size) -> list[Figure]:
             *_followed(size, url),
             *sharing.figures(size, large, small, "PostgreSQL"),
             _killed(size.lease, url),
-            _idle(size.lease, url),
+            _idle(size, url),
         ]
 
 
@@ -99,7 +98,11 @@ def _statements(url: str | None) -> int:
 
 
 def _followed(size: Size, url: str) -> list[Figure]:
-    turns = [fresh(_leader_cost, size.submits, url, followers) for _ in range(3) for followers in (0, _FOLLOWERS)]
+    turns = [
+        fresh(_leader_cost, size.submits, url, followers)
+        for _ in range(size.followed_rounds)
+        for followers in (0, _FOLLOWERS)
+    ]
     alone, followed = median(turns[::2]), median(turns[1::2])
     raw = {"alone_ms": 1e3 * alone, "followed_ms": 1e3 * followed}
     return [Figure(f"The leader's CPU a job with {_FOLLOWERS} followers ÷ alone", followed / alone, 1.3, raw=raw)]
@@ -146,21 +149,21 @@ async def _replaced(lease: float, journal: str) -> float:
         return perf_counter() - begun
 
 
-def _idle(lease: float, url: str) -> Figure:
+def _idle(size: Size, url: str) -> Figure:
     with own_schema(url) as journal:
-        counted = asyncio.run(_counted(lease, journal))
-        return Figure(f"Statements a second of an idle member, lease of {lease:g} s", counted, 10.0 / lease)
+        counted = asyncio.run(_counted(size.lease, size.idle_leases * size.lease, journal))
+        return Figure(f"Statements a second of an idle member, lease of {size.lease:g} s", counted, 10.0 / size.lease)
 
 
-async def _counted(lease: float, journal: str) -> float:
+async def _counted(lease: float, seconds: float, journal: str) -> float:
     async with _member(journal, lease) as leader:
         while not leader.is_leader:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.1)
-        alone = await _in_a_while(_IDLE * lease, journal)
+        alone = await _in_a_while(seconds, journal)
         async with AsyncExitStack() as stack:
             for _ in range(_FOLLOWERS):
                 await stack.enter_async_context(_member(journal, lease))
-            return (await _in_a_while(_IDLE * lease, journal) - alone) / (_IDLE * lease) / _FOLLOWERS
+            return (await _in_a_while(seconds, journal) - alone) / seconds / _FOLLOWERS
 
 
 async def _in_a_while(seconds: float, journal: str) -> int:

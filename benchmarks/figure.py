@@ -60,6 +60,9 @@ class Size:
         resumed_jobs: For how many pending jobs the opening of a journal is timed, where a target is set for it.
         opened_jobs: For how many it is timed at most.
         lease: The seconds of the lease whose leader is killed.
+        followed_rounds: How often a leader's cost is counted, alone and with followers.
+        noticed_jobs: For how many jobs a follower's notice is timed.
+        idle_leases: For how many lengths of the lease an idle member's statements are counted.
     """
 
     rounds: int
@@ -77,6 +80,9 @@ class Size:
     resumed_jobs: int
     opened_jobs: int
     lease: float
+    followed_rounds: int
+    noticed_jobs: int
+    idle_leases: int
 
 
 FULL = Size(
@@ -95,6 +101,9 @@ FULL = Size(
     resumed_jobs=10_000,
     opened_jobs=100_000,
     lease=10.0,
+    followed_rounds=3,
+    noticed_jobs=40,
+    idle_leases=3,
 )
 
 QUICK = Size(
@@ -113,4 +122,7 @@ QUICK = Size(
     resumed_jobs=500,
     opened_jobs=2000,
     lease=1.0,
+    followed_rounds=1,
+    noticed_jobs=8,
+    idle_leases=1,
 )

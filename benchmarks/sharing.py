@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["figures", "measure"]
 
-_JOBS = 40  # of a follower, whose ends it notices
 _SPREAD = 0.2  # seconds between those: a file takes some hundred commits a second, and each job several
 
 
@@ -57,7 +56,7 @@ def figures(size: Size, large: Place, small: Place, kind: str) -> list[Figure]:
     fresh(fill, large, size.opened_jobs)
     taken, busy, stall = fresh(_take_over, large)
     released = fresh(_release, small)
-    noticed = fresh(_notice, small)
+    noticed = fresh(_notice, small, size.noticed_jobs)
     name = f"{size.opened_jobs:,} open jobs taken over, {kind}"
     return [
         Figure(name, taken, 5.0, "s", {"processor_s": busy}),
@@ -116,11 +115,11 @@ async def _released_by(leader: KlingSession, other: KlingSession) -> float:
     return await _led(other) - begun
 
 
-def _notice(path: Place) -> float:
-    return asyncio.run(_noticed(path))
+def _notice(path: Place, jobs: int) -> float:
+    return asyncio.run(_noticed(path, jobs))
 
 
-async def _noticed(path: Place) -> float:
+async def _noticed(path: Place, jobs: int) -> float:
     """The median of the milliseconds from the answer of a job's last poll to its caller, in a session that follows."""
     vendor, delays = _Finishing(), list[float]()
     async with _member(path, vendor, Polling.fixed(0.1, jitter=0.2)) as leader:
@@ -132,7 +131,7 @@ async def _noticed(path: Place) -> float:
                 delays.append(perf_counter() - vendor.told[video.generation_id])
 
             async with asyncio.TaskGroup() as group:
-                for number in range(_JOBS):
+                for number in range(jobs):
                     group.create_task(follow(number))
                     await asyncio.sleep(_SPREAD)
     return 1e3 * median(delays)
