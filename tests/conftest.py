@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import pkgutil
 import sys
+from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
 from coverage import Coverage
 from hypothesis import settings
+
+import kling_async
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,7 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Have a search for garbage, with which many tests end, look only at what has come since."""
+    if Coverage.current() is not None:
+        _import_all()  # what a test that is not traced imports first would seem never to be executed
     gc.freeze()
+
+
+def _import_all() -> None:
+    for module in pkgutil.walk_packages(kling_async.__path__, "kling_async."):
+        if not module.name.endswith(".__main__"):
+            import_module(module.name)
 
 
 @pytest.hookimpl(optionalhook=True)
