@@ -166,6 +166,16 @@ def test_a_misspelt_field_is_met_with_the_right_one() -> None:
     assert "did you mean negative_prompt?" in str(error)
 
 
+def test_further_fields_are_named_among_what_is_allowed() -> None:
+    assert "extra, validate (did you mean extra?)" in refusal_of({"kind": "text-to-video", "extras": {}}).allowed
+
+
+@pytest.mark.parametrize("name", ["model", "endpoint", "extra", "provider", "validate", "duration", "ratio", "image_url"])
+def test_null_is_as_good_as_leaving_a_field_out(name: str) -> None:
+    data = {"kind": "image-to-video", "prompt": "a"}
+    assert from_dict(data | {name: None, "validate": None}) == from_dict(data)
+
+
 def test_a_misspelt_field_is_refused_without_validation_too() -> None:
     assert refusal_of({"kind": "text-to-video", "promt": "x", "validate": False}).field == "promt"
 

@@ -89,7 +89,8 @@ def read_parts(
     fields = _fields(cls.kind)
     is_older = "aspect_ratio" in field_names(cls) and "aspect_ratio" not in data
     named = {"aspect_ratio" if name == "ratio" and is_older else name: part for name, part in data.items()}
-    parts = {name: read_one(name, fields[name].spec, named[name]) if name in fields else named[name] for name in named}
+    stated = {name: part for name, part in named.items() if part is not None or name not in fields}
+    parts = {name: read_one(name, fields[name].spec, part) if name in fields else part for name, part in stated.items()}
     if "extra" in parts and is_json(parts["extra"]):  # which a circle is not
         parts["extra"] = read_paths(parts["extra"])
     parts.pop("kind", None)
@@ -102,7 +103,7 @@ def _fields(kind: Kind | None) -> dict[str, Field]:
 
 
 def _type_problems(kind: Kind | None, parts: Mapping[str, Any]) -> list[Problem]:
-    problems = _types(kind).problems({name: part for name, part in parts.items() if name != "extra"})
+    problems = _types(kind).problems({name: {} if name == "extra" else part for name, part in parts.items()})
     if "extra" in parts and not (is_mapping(extra := parts["extra"]) and is_json(extra)):
         problems.append(Problem("extra", extra, f"an object of {JSON}"))
     return problems
@@ -110,7 +111,8 @@ def _type_problems(kind: Kind | None, parts: Mapping[str, Any]) -> list[Problem]
 
 @cache
 def _types(kind: Kind | None) -> Object:
-    return Object({"model": Field(Text()), **types_of(kind), "endpoint": Field(Text()), "validate": Field(Flag())})
+    more = {"endpoint": Field(Text()), "extra": Field(Object({})), "validate": Field(Flag())}
+    return Object({"model": Field(Text()), **types_of(kind), **more})
 
 
 def class_of(data: Mapping[str, Any]) -> type[Request]:
