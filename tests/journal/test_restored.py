@@ -11,7 +11,7 @@ import pytest
 from postgres import execute, own_schema, schema_of
 from records import job
 
-from kling_async import JobState, KlingSession, Reconciliation, TextToVideo, read_journal
+from kling_async import JobState, JournalError, KlingSession, Reconciliation, TextToVideo, read_journal
 from kling_async.journal.open import open_shared
 from kling_async.journal.shared import Instruction
 from kling_async.sandbox import Sandbox
@@ -136,6 +136,33 @@ async def test_a_copy_of_the_same_term_is_told_apart_by_its_changes(place: Place
         await term.close()
         await second.release(token)
         await second.close()
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+async def test_only_sessions_that_share_open_a_copy_that_may_have_lost_what_was_bought(place: Place) -> None:
+    async with Sandbox(speed=2000, sigma=0) as sandbox:
+        async with place.session(sandbox) as kling:
+            await kling.submit(TextToVideo("before"), key="before")
+        async with place.session(sandbox, hold=True) as kling:
+            await kling.submit(TextToVideo("a"), key="a").recorded()
+        place.copy()
+        async with place.session(sandbox) as kling:
+            await kling.submit(TextToVideo("a"), key="a")
+        async with sandbox.session(journal=place.place):  # this one has lost nothing
+            pass
+        place.restore()
+        for _ in range(3):
+            with pytest.raises(JournalError, match=r"came back from a backup.*open it with shared=True"):
+                await sandbox.session(journal=place.place).__aenter__()
+        async with place.session(sandbox, hold=True):
+            pass
+        with pytest.raises(JournalError, match="came back from a backup"):  # nobody has looked yet
+            await sandbox.session(journal=place.place).__aenter__()
+        async with place.session(sandbox) as kling:
+            await kling.submit(TextToVideo("a"), key="a")
+        async with sandbox.session(journal=place.place) as kling:
+            await kling.submit(TextToVideo("a"), key="a")
+        assert len(sandbox.ledger.purchases) == 2
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)

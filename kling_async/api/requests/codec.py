@@ -64,7 +64,7 @@ def from_dict(data: Mapping[str, Any]) -> Request:
     ``kind`` (a kind's value, such as ``text-to-video``, or ``any`` for a plain `Request`) may be left out where the
     catalogue knows the model, and ``model`` where its kind is given: that kind's default is taken. ``ratio`` is the
     vendor's older name for ``aspect_ratio``, "5" is taken for 5, and a ``file:`` URI is read as the path it names. Null
-    is as good as leaving a field out. With ``validate`` false only the names are looked at.
+    is as good as leaving a field out, but for ``model``. With ``validate`` false only the names are looked at.
 
     Raises:
         InvalidRequest: A field is unknown, missing or of the wrong type; the message has every such field.
@@ -89,7 +89,8 @@ def read_parts(
     fields = _fields(cls.kind)
     is_older = "aspect_ratio" in field_names(cls) and "aspect_ratio" not in data
     named = {"aspect_ratio" if name == "ratio" and is_older else name: part for name, part in data.items()}
-    stated = {name: part for name, part in named.items() if part is not None or name not in fields}
+    may_be_null = {*field_names(cls)} - {"model"}
+    stated = {name: part for name, part in named.items() if part is not None or name not in may_be_null}
     parts = {name: read_one(name, fields[name].spec, part) if name in fields else part for name, part in stated.items()}
     if "extra" in parts and is_json(parts["extra"]):  # which a circle is not
         parts["extra"] = read_paths(parts["extra"])
@@ -103,7 +104,8 @@ def _fields(kind: Kind | None) -> dict[str, Field]:
 
 
 def _type_problems(kind: Kind | None, parts: Mapping[str, Any]) -> list[Problem]:
-    problems = _types(kind).problems({name: {} if name == "extra" else part for name, part in parts.items()})
+    more: dict[str, Any] = {"extra": {}} if "extra" in parts else {}
+    problems = _types(kind).problems({**parts, **more})
     if "extra" in parts and not (is_mapping(extra := parts["extra"]) and is_json(extra)):
         problems.append(Problem("extra", extra, f"an object of {JSON}"))
     return problems

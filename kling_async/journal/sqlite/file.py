@@ -11,7 +11,14 @@ from kling_async.errors import JournalError
 from kling_async.journal.paths import unusable_reason
 from kling_async.journal.sqlite.connection import connect, journal_errors, reading
 from kling_async.journal.sqlite.lease import prepare, take_from_members
-from kling_async.journal.sqlite.ownership import owned, owned_name, refuse_network, shared_name, warn_of_network
+from kling_async.journal.sqlite.ownership import (
+    owned,
+    owned_name,
+    refuse_network,
+    seen_by_leaders,
+    shared_name,
+    warn_of_network,
+)
 from kling_async.journal.sqlite.schema import bring_up_to_date, identify
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ def owned_file(path: Path) -> Generator[Connection]:
             warn_of_network(path, file)
             _configure(connection)
             bring_up_to_date(connection, path)
-            take_from_members(connection)
+            take_from_members(connection, seen_by_leaders(path))
             try:
                 yield connection
             finally:

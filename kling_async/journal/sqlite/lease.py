@@ -87,18 +87,27 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE INDEX IF NOT EXISTS jobs_by_change ON jobs (change, number)")
 
 
-def take_from_members(connection: sqlite3.Connection) -> None:
+def take_from_members(connection: sqlite3.Connection, seen: tuple[int, int]) -> None:
     """Have an owner that shares with nobody take the lease of a file that was shared, so that nobody else writes.
 
     Raises:
-        JournalError: A member leads, under another name of the file.
+        JournalError: A member leads, under another name of the file; or it has lost what was bought, as `take` finds.
     """
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone() is None:
         return
+    prepare(connection)
     with transaction(connection):
         is_led = "holder <> '' AND (julianday('now') - day) * 86400 BETWEEN 0 AND length"
         if connection.execute(f"SELECT 1 FROM lease WHERE {is_led}").fetchone() is not None:
             raise JournalError("it is shared by other sessions; open it with shared=True, as they do")
+        (term,) = connection.execute("SELECT term FROM lease").fetchone()
+        unsure = f"SELECT 1 FROM lease, jobs WHERE state IN ({queries.OPEN}) AND generation_id IS NULL"
+        unsure += " AND (? OR max(queued_at, coalesce(submitted_at, 0)) <= lost_at)"
+        if connection.execute(unsure, (_is_older(connection, term, seen),)).fetchone() is not None:
+            raise JournalError(
+                "it came back from a backup, so that it may have lost what was bought; open it with shared=True, which"
+                " looks for that in the account's log"
+            )
         connection.execute("UPDATE lease SET term = term + 1, holder = ''")
 
 
@@ -151,11 +160,15 @@ def take(
             " day = julianday('now'), stats = '', lock = ?",
             (token.term, token.holder, owner, now, now, length, lock),
         )
-        change = _next_change(connection)
-        if lease.token.term and (lease.token.term, change - 1) < seen:  # members may have heard of more than there is
+        if _is_older(connection, lease.token.term, seen):
+            change = _next_change(connection)  # members may have heard of more than there is
             connection.execute(f"UPDATE lease SET lost_at = {_NOW}, least_change = ?", (change - 1,))
             connection.execute(f"UPDATE jobs SET change = ? WHERE state IN ({queries.OPEN})", (change,))
         return token
+
+
+def _is_older(connection: sqlite3.Connection, term: int, seen: tuple[int, int]) -> bool:
+    return bool(term) and (term, _next_change(connection) - 1) < seen
 
 
 def restored(connection: sqlite3.Connection) -> tuple[float | None, int]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kling_async.errors import JournalError
 from kling_async.journal.sqlite.locks import close_descriptor, holder_of, identity_of, lock, open_descriptor, unlock
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from kling_async.journal.sqlite.locks import Identity
+
+_T = TypeVar("_T")
 
 _logger = logging.getLogger("kling_async.journal")
 
@@ -136,15 +138,23 @@ class LeaderLock:
 
 def is_dead(path: Path, number: int) -> bool:
     """Return whether the leader whose lock has this number has died, as far as can be told."""
-    if number == 0 or not path.with_name(f"{path.name}-leader").exists():
-        return False
-    with suppress(OSError):  # another user's
-        found = LeaderLock(path)
-        try:
-            return found.is_free(number)
-        finally:
-            found.close()
-    return False
+    return number != 0 and _ask_lock(path, lambda found: found.is_free(number), otherwise=False)
+
+
+def seen_by_leaders(path: Path) -> tuple[int, int]:
+    """Return the newest term and change of a journal that leaders noted beside it; 0 without any."""
+    return _ask_lock(path, LeaderLock.seen, otherwise=(0, 0))
+
+
+def _ask_lock(path: Path, ask: Callable[[LeaderLock], _T], otherwise: _T) -> _T:
+    if path.with_name(f"{path.name}-leader").exists():
+        with suppress(OSError):  # another user's
+            found = LeaderLock(path)
+            try:
+                return ask(found)
+            finally:
+                found.close()
+    return otherwise
 
 
 def _check_signed(path: Path, descriptor: int) -> None:
