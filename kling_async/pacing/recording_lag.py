@@ -19,8 +19,8 @@ made. Where ends are recorded one by one, that changes nothing but how soon a la
 
 *A vendor may change*, so evidence, which is the logarithm of likelihoods, is forgotten: a fiftieth with each
 observation, but no more than in proportion to two minutes, over which a ledger that is written once a minute has shown
-both its sides. No observation rules out a lag, and whatever was observed, a fiftieth of the belief is what it was at
-first: to poll on where nothing comes is cheaper than to wait for it.
+both its sides. No observation rules out a lag, and whatever was observed, a two-hundredth of the belief is what it was
+at first: to poll on where nothing comes is cheaper than to wait for it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LAGS: Final = tuple(0.25 * 2.0 ** (step / 2.0) for step in range(20))
 """The mean lags that are thought possible, in the vendor's seconds, beside that nothing comes before a poll."""
 
 _NEVER: Final = 0.5  # how likely it is, before anything was observed, that the ledger never leads
-_UNSURE: Final = 0.02  # the share of the belief that no observation changes
+_UNSURE: Final = 0.005  # the share of the belief that no observation changes
 _LEAST_LIKELY: Final = 1e-4  # beside the likeliest lag: what every other is granted, whatever is observed
 _AT_ONCE: Final = 5.0  # observations that one look and the polls since the last one count as at most
 _MEMORY: Final = 50.0  # observations, ...
