@@ -78,14 +78,22 @@ def restore_media(data: object, encoded: str, fetch: Callable[[str], Content | N
             return path_from_uri(reference)
         content = fetch(reference.removeprefix(_BYTES))
         if content is None:
-            return value
+            return _Reference(value)
         return _as_bytes(content) if reference.startswith(_BYTES) else _as_text(content)
 
     return _replaced(data, found)
 
 
+class _Reference(str):
+    """A reference that was left, as its media are not stored any more; it is not taken for a text like it."""
+
+    __slots__ = ()
+
+
 def _reference(value: object) -> tuple[str, str | None]:
     """Return the reference to media, and their digest if they are stored."""
+    if isinstance(value, _Reference):
+        return str(value), None
     if isinstance(value, str):
         digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
         return _SCHEME + digest, digest

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from records import job, reopened, run
@@ -16,6 +18,7 @@ from samples import png
 from kling_async.api.requests import ImageToVideo, Request
 from kling_async.api.requests.serialize import data_uri
 from kling_async.errors import InvalidRequest, JournalError
+from kling_async.journal.base import JobState
 from kling_async.journal.media import extract_media, replace_large_media, restore_media
 from kling_async.journal.sql.rows import read_row, write_row
 from kling_async.journal.token import read_token, write_token
@@ -99,6 +102,26 @@ async def test_a_content_that_is_missing_makes_its_record_unreadable(journal: SQ
     with pytest.raises(JournalError, match="is missing"):
         journal.get("a")
     await run(journal, "DELETE FROM jobs")
+
+
+@pytest.mark.asyncio
+async def test_what_is_done_keeps_the_digests_of_files_that_are_not_needed_when_it_is_written_again(
+    journal: SQLiteJournal,
+) -> None:
+    request = ImageToVideo(png(), tail_image_url=URI, extra={"more": [png(size=100)]})
+    done = evolve(with_request(request), state=JobState.COMPLETED)
+    digests = sorted(write_row(done).media)
+    journal.append(done)
+    for number in range(3):
+        await journal.flush()
+        await run(journal, "DELETE FROM media")
+        record = (await reopened(journal)).get("a")
+        assert record is not None
+        journal.append(evolve(record, file=f"{number}.mp4"))
+    await journal.flush()
+    assert await run(journal, "SELECT count(*) FROM media") == [(0,)]
+    [(kept,)] = await run(journal, "SELECT request FROM jobs")
+    assert sorted(re.findall("[0-9a-f]{64}", kept)) == digests
 
 
 def test_a_token_carries_paths_and_leaves_what_is_large_behind() -> None:
