@@ -157,7 +157,11 @@ class Engine:
             finally:
                 await joined.close()
 
-        return self.loop.run_until_complete(answer())
+        away, self.away = self.away, False
+        try:
+            return self.loop.run_until_complete(answer())
+        finally:
+            self.away = away
 
     # What is put in the way
 
