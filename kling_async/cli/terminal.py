@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field, frozen
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from kling_async.cli.text import one_line, table, wrapped
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
     from typing import TextIO
 
+_USUAL = ConsoleDimensions(80, 25)
+
 
 def _console(stream: TextIO) -> Console:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         # A prompt may hold what the terminal's encoding does not; that is no reason to end.
         reconfigure(errors="replace")
-    return _Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = _Console(file=stream, highlight=False, markup=False, emoji=False)
+    if 0 in console.size:  # as COLUMNS=0 has it, which says that nobody knows
+        console.size = _USUAL
+    return console
 
 
 class _LossyStream:

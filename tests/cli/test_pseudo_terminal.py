@@ -77,6 +77,13 @@ def test_on_a_terminal_the_demo_draws_and_wipes_away_and_the_result_goes_to_stdo
     assert "\x1b" not in out
 
 
+def test_an_environment_that_says_that_a_terminal_has_no_size_is_not_believed(terminal: tuple[int, int]) -> None:
+    near, far = terminal
+    with start("status", "none.db", stderr=far, COLUMNS="0", LINES="0"):
+        os.close(far)
+        assert "there is no such file" in " ".join(seen(near).split())
+
+
 def test_no_color_leaves_no_colours(terminal: tuple[int, int], tmp_path: Path) -> None:
     near, far = terminal
     with demo(far, tmp_path, *SIX, NO_COLOR="1") as process:
