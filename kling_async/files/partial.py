@@ -244,14 +244,27 @@ class PartialFile:
 
 
 def has_content(path: Path, size: int, digest: str) -> bool:
-    """Return whether there is a file of this size and SHA-256."""
+    """Return whether there is a file of this size and SHA-256; a partial file's name that it still has is removed."""
     try:
         if not path.is_file() or path.stat().st_size != size:  # which a pipe is not, and would never end
             return False
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found == digest:
+            _drop_partial_name(path)
     except (OSError, ValueError):  # a name that no file can have is a ValueError
         return False
+    return found == digest
+
+
+def _drop_partial_name(final: Path) -> None:
+    """Remove the names that a writer left which died after it had linked its partial file to the final name."""
+    part = final.parent / _hidden(final.name)
+    there = _status(part)
+    if there is not None and os.path.samestat(there, final.lstat()):
+        with suppress(OSError):
+            Path(f"{part}{_INFO_SUFFIX}").unlink(missing_ok=True)
+            part.unlink()
 
 
 def _hidden(name: str) -> str:

@@ -19,7 +19,7 @@ from loopback import Exchange, loopback
 
 from kling_async.errors import DownloadError
 from kling_async.files.download import Retries, download_file
-from kling_async.files.partial import PartialFile
+from kling_async.files.partial import PartialFile, has_content
 from kling_async.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -291,6 +291,22 @@ def test_a_writer_that_died_between_both_names_leaves_a_file_that_nobody_writes_
     part.close()
 
     assert path.read_bytes() == FILM
+
+
+def test_a_writer_that_died_between_both_names_leaves_one_where_its_file_is_found_to_be_whole(tmp_path: Path) -> None:
+    path, part, info = (tmp_path / name for name in ("a.mp4", ".a.mp4.part", ".a.mp4.part.json"))
+    part.write_bytes(FILM)
+    os.link(part, path)
+    info.write_text("{}")
+    digest = hashlib.sha256(FILM).hexdigest()
+    assert not has_content(path, len(FILM), "another")
+    assert part.exists()
+    assert info.exists()
+    assert has_content(path, len(FILM), digest)
+    assert list(tmp_path.iterdir()) == [path]
+    part.write_bytes(FILM)  # of another writer, who replaces it
+    assert has_content(path, len(FILM), digest)
+    assert part.exists()
 
 
 def test_a_pipe_in_the_place_of_the_part_is_an_error_and_no_hang(tmp_path: Path) -> None:
