@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AIMS", "FULL", "MOST_HARM", "QUICK", "Aim", "Plan"]
 
-_FIRST_SEED: Final = 7000  # those below were used while the feed was tuned, and would flatter it
+_FIRST_SEED: Final = 8000  # those below were used while the feed was tuned, and would flatter it
 MOST_HARM: Final = 0.02
 
 
