@@ -29,7 +29,7 @@ _LOOK = 0.01  # seconds between looks at how far the session is
 _CADENCES = {
     # Either way every job is due again as soon as it was asked about.
     "at intervals": (Polling.fixed(1e-6), 1.30),
-    "learned schedule": (Polling(seconds_per_poll=1e-12, min_gap=1e-6), 1.50),
+    "learned schedule": (Polling(seconds_per_poll=1e-12, min_gap=1e-6), 1.40),
 }
 
 
